@@ -1,0 +1,70 @@
+use serde::{Deserialize, Serialize};
+
+use crate::open_enum::open_enum;
+
+/// The body of an error response: `{"status":"error","error":{…}}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorBody {
+    /// `error`
+    pub status: String,
+    /// What went wrong.
+    pub error: ApiError,
+}
+
+/// What Kombo says of an error. Branch on [`code`](Self::code), never on the message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApiError {
+    /// The kind of error; null where Kombo gives none.
+    #[serde(default)]
+    pub code: Option<ErrorCode>,
+    /// A short heading.
+    #[serde(default)]
+    pub title: Option<String>,
+    /// The explanation for a person.
+    pub message: String,
+    /// A page of Kombo's dashboard that shows the request.
+    #[serde(default)]
+    pub log_url: Option<String>,
+}
+
+open_enum! {
+    /// The kind of an error. An open set: what is not listed falls back to the HTTP status.
+    pub enum ErrorCode {
+        /// Too many requests with this key.
+        PlatformRateLimitExceeded = "PLATFORM.RATE_LIMIT_EXCEEDED",
+        /// Too many actions at a time.
+        PlatformConcurrencyLimitExceeded = "PLATFORM.CONCURRENCY_LIMIT_EXCEEDED",
+        /// The integration does not exist, or not in this region.
+        PlatformIntegrationNotFound = "PLATFORM.INTEGRATION_NOT_FOUND",
+        /// The request is malformed.
+        PlatformInputInvalid = "PLATFORM.INPUT_INVALID",
+        /// Kombo does not know what went wrong.
+        PlatformUnknownError = "PLATFORM.UNKNOWN_ERROR",
+        /// The key may not be used from this address.
+        PlatformIpNotWhitelisted = "PLATFORM.IP_NOT_WHITELISTED",
+        /// The key is wrong or revoked.
+        PlatformAuthenticationInvalid = "PLATFORM.AUTHENTICATION_INVALID",
+        /// A background task took too long.
+        PlatformTaskTimedOut = "PLATFORM.TASK_TIMED_OUT",
+        /// The connected tool limits requests.
+        RemoteRateLimitExceeded = "REMOTE.RATE_LIMIT_EXCEEDED",
+        /// The connected tool is down.
+        RemoteServiceUnavailable = "REMOTE.SERVICE_UNAVAILABLE",
+        /// The first sync has not ended yet.
+        IntegrationSetupSyncPending = "INTEGRATION.SETUP_SYNC_PENDING",
+        /// The person who connects the tool has not finished.
+        IntegrationSetupIncomplete = "INTEGRATION.SETUP_INCOMPLETE",
+        /// Kombo's checks of the integration failed.
+        IntegrationQaFailed = "INTEGRATION.QA_FAILED",
+        /// The integration is switched off.
+        IntegrationInactive = "INTEGRATION.INACTIVE",
+        /// The connected tool no longer accepts the credentials.
+        IntegrationAuthenticationInvalid = "INTEGRATION.AUTHENTICATION_INVALID",
+        /// The connected tool denies the data.
+        IntegrationPermissionMissing = "INTEGRATION.PERMISSION_MISSING",
+        /// The connected tool does not offer the model.
+        IntegrationModelNotAvailable = "INTEGRATION.MODEL_NOT_AVAILABLE",
+        /// The model is off in the scope configuration.
+        IntegrationModelDisabled = "INTEGRATION.MODEL_DISABLED",
+    }
+}

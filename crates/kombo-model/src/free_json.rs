@@ -1,0 +1,50 @@
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+/// JSON whose shape nobody fixed (`remote_data`, `custom_fields`, `integration_fields`), kept as the text that Kombo
+/// sent.
+///
+/// The text is checked to be JSON and is never turned into a tree here, so it may be large and deep. Equality is of the
+/// text: `{"a":1}` and `{ "a": 1 }` are not equal. `Debug` shows the size only, as the text is a customer's data.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct FreeJson(Box<RawValue>);
+
+impl FreeJson {
+    /// Takes `text` if it is JSON.
+    pub fn new(text: String) -> Result<Self, serde_json::Error> {
+        RawValue::from_string(text).map(Self)
+    }
+
+    /// The JSON text.
+    pub fn as_str(&self) -> &str {
+        self.0.get()
+    }
+
+    /// The JSON text, without a copy.
+    pub fn into_string(self) -> String {
+        let text: Box<str> = self.0.into();
+        text.into_string()
+    }
+
+    /// Reads the text as `T`.
+    pub fn read<'a, T: Deserialize<'a>>(&'a self) -> Result<T, serde_json::Error> {
+        serde_json::from_str(self.as_str())
+    }
+}
+
+impl PartialEq for FreeJson {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for FreeJson {}
+
+impl fmt::Debug for FreeJson {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FreeJson({} bytes)", self.as_str().len())
+    }
+}

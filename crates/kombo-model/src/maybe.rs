@@ -1,0 +1,71 @@
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A key of a partial copy: absent, null and a value are three different things.
+///
+/// Kombo nests copies of records inside others and leaves keys out of them. An absent key says nothing about the
+/// record, a null says that the record has no value there. Fields of this type carry
+/// `#[serde(default, skip_serializing_if = "Maybe::is_absent")]`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Maybe<T> {
+    /// The key is not there: nothing is said.
+    #[default]
+    Absent,
+    /// The key is there and null: there is no value.
+    Null,
+    /// The key is there with this value.
+    Value(T),
+}
+
+impl<T> Maybe<T> {
+    /// Whether the key is not there.
+    pub fn is_absent(&self) -> bool {
+        matches!(self, Self::Absent)
+    }
+
+    /// The value, if there is one.
+    pub fn value(&self) -> Option<&T> {
+        match self {
+            Self::Value(value) => Some(value),
+            Self::Absent | Self::Null => None,
+        }
+    }
+
+    /// The value, if there is one, without a copy.
+    pub fn into_value(self) -> Option<T> {
+        match self {
+            Self::Value(value) => Some(value),
+            Self::Absent | Self::Null => None,
+        }
+    }
+
+    /// What the key says: `None` when it is absent, `Some(None)` when it is null.
+    pub fn said(self) -> Option<Option<T>> {
+        match self {
+            Self::Absent => None,
+            Self::Null => Some(None),
+            Self::Value(value) => Some(Some(value)),
+        }
+    }
+}
+
+impl<T> From<Option<T>> for Maybe<T> {
+    /// A key that is there: `None` is null.
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, Self::Value)
+    }
+}
+
+impl<T: Serialize> Serialize for Maybe<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Absent | Self::Null => serializer.serialize_none(),
+            Self::Value(value) => value.serialize(serializer),
+        }
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Maybe<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Option::deserialize(deserializer).map(Self::from)
+    }
+}

@@ -1,0 +1,40 @@
+use crate::open_enum::open_enum;
+
+open_enum! {
+    /// The name of a model, as the `data-changed` webhook gives it. Those of other categories (`hris_…`, `ats_…`) and
+    /// those that Kombo adds later are [`ModelName::Other`].
+    pub enum ModelName {
+        /// People who learn.
+        LmsUsers = "lms_users",
+        /// Courses.
+        LmsCourses = "lms_courses",
+        /// Revisions of courses: title, description, address.
+        LmsCourseRevisions = "lms_course_revisions",
+        /// Providers of courses.
+        LmsCourseProviders = "lms_course_providers",
+        /// Skills that revisions teach.
+        LmsSkills = "lms_skills",
+        /// A user's progress in a revision.
+        LmsCourseProgressions = "lms_course_progressions",
+        /// Which revision teaches which skill.
+        LmsJoinRevisionsSkills = "lms_join_revisions_skills",
+    }
+}
+
+impl ModelName {
+    /// The seven models known to this version.
+    pub const LMS: [Self; 7] = [
+        Self::LmsUsers,
+        Self::LmsCourses,
+        Self::LmsCourseRevisions,
+        Self::LmsCourseProviders,
+        Self::LmsSkills,
+        Self::LmsCourseProgressions,
+        Self::LmsJoinRevisionsSkills,
+    ];
+
+    /// Whether the name belongs to the LMS category, known to this version or not.
+    pub fn is_lms(&self) -> bool {
+        self.as_str().starts_with("lms_")
+    }
+}

@@ -1,0 +1,59 @@
+//! The records of the read endpoints and the partial copies nested in them.
+
+mod course;
+mod progression;
+mod skill;
+mod user;
+
+use serde::{Deserialize, Serialize};
+
+use crate::FreeJson;
+use crate::open_enum::open_enum;
+
+pub use course::{Course, CourseRevision, ProviderCopy, SkillAssignment};
+pub use progression::{CourseCopy, CourseProgression, CourseRevisionCopy, ProgressionStatus, UserCopy};
+pub use skill::{Skill, SkillCopy};
+pub use user::User;
+
+/// Keys that this version does not know, with their values.
+pub type Extra = serde_json::Map<String, serde_json::Value>;
+
+open_enum! {
+    /// Whether a user or a revision is in use.
+    pub enum ActiveStatus {
+        /// In use.
+        Active = "ACTIVE",
+        /// No longer in use.
+        Inactive = "INACTIVE",
+    }
+}
+
+/// One entry of `integration_fields`: a field of the connected tool that was mapped by a customer. Read them with
+/// [`FreeJson::read`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IntegrationField {
+    /// Kombo's id of the field.
+    pub id: String,
+    /// The field's name in the connected tool.
+    #[serde(default)]
+    pub key: Option<String>,
+    /// The field's name for people.
+    #[serde(default)]
+    pub label: Option<String>,
+    /// Whether the tool ships the field or a customer added it.
+    #[serde(default, rename = "type")]
+    pub kind: Option<IntegrationFieldKind>,
+    /// Any JSON.
+    #[serde(default)]
+    pub value: Option<FreeJson>,
+}
+
+open_enum! {
+    /// Where a field of the connected tool comes from.
+    pub enum IntegrationFieldKind {
+        /// The tool ships it.
+        Default = "DEFAULT",
+        /// A customer added it.
+        Custom = "CUSTOM",
+    }
+}

@@ -1,0 +1,129 @@
+use serde::{Deserialize, Serialize};
+
+use super::{ActiveStatus, Extra, SkillCopy};
+use crate::redacted::redacted_debug;
+use crate::{CourseId, CourseProviderId, CourseRevisionId, FreeJson, Maybe, Timestamp};
+
+/// A row of `GET /lms/courses`, with its provider, its revisions and their skills.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct Course {
+    /// Unique among the courses of the integration.
+    pub id: CourseId,
+    /// The id in the connected tool.
+    #[serde(default)]
+    pub remote_id: Option<String>,
+    /// Who provides it.
+    #[serde(default)]
+    pub provider_id: Option<CourseProviderId>,
+    /// The id in the system of the account's owner, for courses pushed through Kombo.
+    #[serde(default)]
+    pub origin_id: Option<String>,
+    /// When the connected tool made it.
+    #[serde(default)]
+    pub remote_created_at: Option<Timestamp>,
+    /// When Kombo no longer found it in the connected tool.
+    #[serde(default)]
+    pub remote_deleted_at: Option<Timestamp>,
+    /// When one of its own fields last changed; revisions, provider and skills do not move it.
+    #[serde(default)]
+    pub changed_at: Option<Timestamp>,
+    /// What the connected tool said, by upstream path.
+    #[serde(default)]
+    pub remote_data: Option<FreeJson>,
+    /// Fields that the customer added.
+    #[serde(default)]
+    pub custom_fields: Option<FreeJson>,
+    /// Mapped fields, a list of [`IntegrationField`](crate::IntegrationField).
+    #[serde(default)]
+    pub integration_fields: Option<FreeJson>,
+    /// The partial copy of its provider.
+    #[serde(default, skip_serializing_if = "Maybe::is_absent")]
+    pub provider: Maybe<ProviderCopy>,
+    /// All of its revisions: one that is no longer listed is gone.
+    #[serde(default, skip_serializing_if = "Maybe::is_absent")]
+    pub revisions: Maybe<Vec<CourseRevision>>,
+    /// Keys that this version does not know.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+/// A revision of a course: what a learner enrols in. Only `GET /lms/courses` shows it in full.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct CourseRevision {
+    /// Unique among the revisions of the integration.
+    pub id: CourseRevisionId,
+    /// The id in the connected tool.
+    #[serde(default)]
+    pub remote_id: Option<String>,
+    /// Which course it revises.
+    #[serde(default)]
+    pub course_id: Option<CourseId>,
+    /// What the course is called.
+    #[serde(default)]
+    pub title: Option<String>,
+    /// What the course is about.
+    #[serde(default)]
+    pub description: Option<String>,
+    /// Where a learner finds it.
+    #[serde(default)]
+    pub remote_url: Option<String>,
+    /// Whether one can still take it.
+    #[serde(default)]
+    pub status: Option<ActiveStatus>,
+    /// When the connected tool made it.
+    #[serde(default)]
+    pub remote_created_at: Option<Timestamp>,
+    /// When Kombo no longer found it in the connected tool.
+    #[serde(default)]
+    pub remote_deleted_at: Option<Timestamp>,
+    /// When one of its own fields last changed.
+    #[serde(default)]
+    pub changed_at: Option<Timestamp>,
+    /// What the connected tool said, by upstream path.
+    #[serde(default)]
+    pub remote_data: Option<FreeJson>,
+    /// Fields that the customer added.
+    #[serde(default)]
+    pub custom_fields: Option<FreeJson>,
+    /// Mapped fields, a list of [`IntegrationField`](crate::IntegrationField).
+    #[serde(default)]
+    pub integration_fields: Option<FreeJson>,
+    /// All skills that it teaches: one that is no longer listed is no longer assigned.
+    #[serde(default, skip_serializing_if = "Maybe::is_absent")]
+    pub skill_assignments: Maybe<Vec<SkillAssignment>>,
+    /// Keys that this version does not know.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+/// That a revision teaches a skill.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SkillAssignment {
+    /// The partial copy of the skill.
+    pub skill: SkillCopy,
+    /// Keys that this version does not know.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+/// The partial copy of a provider inside a [`Course`].
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct ProviderCopy {
+    /// Which provider.
+    pub id: CourseProviderId,
+    /// The id in the connected tool.
+    #[serde(default, skip_serializing_if = "Maybe::is_absent")]
+    pub remote_id: Maybe<String>,
+    /// What the provider is called.
+    #[serde(default, skip_serializing_if = "Maybe::is_absent")]
+    pub name: Maybe<String>,
+    /// Keys that this version does not know.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+redacted_debug! {
+    Course { id, changed_at, remote_deleted_at }
+    CourseRevision { id, course_id, changed_at, remote_deleted_at }
+    ProviderCopy { id }
+}

@@ -1,0 +1,124 @@
+use serde::{Deserialize, Serialize};
+
+use super::Extra;
+use crate::open_enum::open_enum;
+use crate::redacted::redacted_debug;
+use crate::{CourseId, CourseProgressionId, CourseRevisionId, FreeJson, Maybe, Timestamp, UserId};
+
+/// A row of `GET /lms/course-progressions`: how far a user is in a revision of a course.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct CourseProgression {
+    /// Unique among the progressions of the integration.
+    pub id: CourseProgressionId,
+    /// The id in the connected tool.
+    #[serde(default)]
+    pub remote_id: Option<String>,
+    /// Who learns.
+    #[serde(default)]
+    pub user_id: Option<UserId>,
+    /// What is learnt.
+    #[serde(default)]
+    pub course_revision_id: Option<CourseRevisionId>,
+    /// How far the user is.
+    #[serde(default)]
+    pub status: Option<ProgressionStatus>,
+    /// When the user was enrolled.
+    #[serde(default)]
+    pub enrolled_at: Option<Timestamp>,
+    /// When the user finished.
+    #[serde(default)]
+    pub completed_at: Option<Timestamp>,
+    /// When one of its own fields last changed; its user and its revision do not move it.
+    #[serde(default)]
+    pub changed_at: Option<Timestamp>,
+    /// When Kombo no longer found it in the connected tool.
+    #[serde(default)]
+    pub remote_deleted_at: Option<Timestamp>,
+    /// What the connected tool said, by upstream path.
+    #[serde(default)]
+    pub remote_data: Option<FreeJson>,
+    /// The partial copy of its user.
+    #[serde(default, skip_serializing_if = "Maybe::is_absent")]
+    pub user: Maybe<UserCopy>,
+    /// The partial copy of its revision.
+    #[serde(default, skip_serializing_if = "Maybe::is_absent")]
+    pub course_revision: Maybe<CourseRevisionCopy>,
+    /// Keys that this version does not know.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+open_enum! {
+    /// How far a user is in a revision.
+    pub enum ProgressionStatus {
+        /// Has a place, has not begun.
+        Enrolled = "ENROLLED",
+        /// Has begun.
+        InProgress = "IN_PROGRESS",
+        /// Has finished.
+        Completed = "COMPLETED",
+        /// Has given up.
+        Dropped = "DROPPED",
+    }
+}
+
+/// The partial copy of a user inside a [`CourseProgression`].
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct UserCopy {
+    /// Which user.
+    pub id: UserId,
+    /// The id in the connected tool.
+    #[serde(default, skip_serializing_if = "Maybe::is_absent")]
+    pub remote_id: Maybe<String>,
+    /// Given name.
+    #[serde(default, skip_serializing_if = "Maybe::is_absent")]
+    pub first_name: Maybe<String>,
+    /// Family name.
+    #[serde(default, skip_serializing_if = "Maybe::is_absent")]
+    pub last_name: Maybe<String>,
+    /// Mail address at work.
+    #[serde(default, skip_serializing_if = "Maybe::is_absent")]
+    pub work_email: Maybe<String>,
+    /// Keys that this version does not know.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+/// The partial copy of a revision inside a [`CourseProgression`].
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct CourseRevisionCopy {
+    /// Which revision.
+    pub id: CourseRevisionId,
+    /// The id in the connected tool.
+    #[serde(default, skip_serializing_if = "Maybe::is_absent")]
+    pub remote_id: Maybe<String>,
+    /// What the course is called.
+    #[serde(default, skip_serializing_if = "Maybe::is_absent")]
+    pub title: Maybe<String>,
+    /// The partial copy of its course.
+    #[serde(default, skip_serializing_if = "Maybe::is_absent")]
+    pub course: Maybe<CourseCopy>,
+    /// Keys that this version does not know.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+/// The partial copy of a course inside a [`CourseRevisionCopy`].
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct CourseCopy {
+    /// Which course.
+    pub id: CourseId,
+    /// The id in the connected tool.
+    #[serde(default, skip_serializing_if = "Maybe::is_absent")]
+    pub remote_id: Maybe<String>,
+    /// Keys that this version does not know.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+redacted_debug! {
+    CourseProgression { id, user_id, course_revision_id, status, changed_at, remote_deleted_at }
+    UserCopy { id }
+    CourseRevisionCopy { id }
+    CourseCopy { id }
+}

@@ -1,0 +1,60 @@
+use serde::{Deserialize, Serialize};
+
+use super::Extra;
+use crate::redacted::redacted_debug;
+use crate::{FreeJson, Maybe, SkillId, Timestamp};
+
+/// A row of `GET /lms/skills`.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct Skill {
+    /// Unique among the skills of the integration.
+    pub id: SkillId,
+    /// The id in the connected tool.
+    #[serde(default)]
+    pub remote_id: Option<String>,
+    /// What the skill is called.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// When the connected tool made it.
+    #[serde(default)]
+    pub remote_created_at: Option<Timestamp>,
+    /// When Kombo no longer found it in the connected tool.
+    #[serde(default)]
+    pub remote_deleted_at: Option<Timestamp>,
+    /// When one of its own fields last changed.
+    #[serde(default)]
+    pub changed_at: Option<Timestamp>,
+    /// What the connected tool said, by upstream path.
+    #[serde(default)]
+    pub remote_data: Option<FreeJson>,
+    /// Fields that the customer added.
+    #[serde(default)]
+    pub custom_fields: Option<FreeJson>,
+    /// Mapped fields, a list of [`IntegrationField`](crate::IntegrationField).
+    #[serde(default)]
+    pub integration_fields: Option<FreeJson>,
+    /// Keys that this version does not know.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+/// The partial copy of a skill inside a [`SkillAssignment`](crate::SkillAssignment).
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct SkillCopy {
+    /// Which skill.
+    pub id: SkillId,
+    /// The id in the connected tool.
+    #[serde(default, skip_serializing_if = "Maybe::is_absent")]
+    pub remote_id: Maybe<String>,
+    /// What the skill is called.
+    #[serde(default, skip_serializing_if = "Maybe::is_absent")]
+    pub name: Maybe<String>,
+    /// Keys that this version does not know.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+redacted_debug! {
+    Skill { id, changed_at, remote_deleted_at }
+    SkillCopy { id }
+}

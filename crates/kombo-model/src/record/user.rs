@@ -1,0 +1,50 @@
+use serde::{Deserialize, Serialize};
+
+use super::{ActiveStatus, Extra};
+use crate::redacted::redacted_debug;
+use crate::{FreeJson, Timestamp, UserId};
+
+/// A row of `GET /lms/users`.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct User {
+    /// Unique among the users of the integration.
+    pub id: UserId,
+    /// The id in the connected tool.
+    #[serde(default)]
+    pub remote_id: Option<String>,
+    /// Given name.
+    #[serde(default)]
+    pub first_name: Option<String>,
+    /// Family name.
+    #[serde(default)]
+    pub last_name: Option<String>,
+    /// Mail address at work.
+    #[serde(default)]
+    pub work_email: Option<String>,
+    /// Whether the person is active in the connected tool.
+    #[serde(default)]
+    pub status: Option<ActiveStatus>,
+    /// When the connected tool made it.
+    #[serde(default)]
+    pub remote_created_at: Option<Timestamp>,
+    /// When Kombo no longer found it in the connected tool.
+    #[serde(default)]
+    pub remote_deleted_at: Option<Timestamp>,
+    /// When one of its own fields last changed.
+    #[serde(default)]
+    pub changed_at: Option<Timestamp>,
+    /// What the connected tool said, by upstream path.
+    #[serde(default)]
+    pub remote_data: Option<FreeJson>,
+    /// Fields that the customer added.
+    #[serde(default)]
+    pub custom_fields: Option<FreeJson>,
+    /// Mapped fields, a list of [`IntegrationField`](crate::IntegrationField).
+    #[serde(default)]
+    pub integration_fields: Option<FreeJson>,
+    /// Keys that this version does not know.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+redacted_debug! { User { id, changed_at, remote_deleted_at } }
