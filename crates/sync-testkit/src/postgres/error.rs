@@ -1,0 +1,85 @@
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Why there is no Postgres to test against.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PostgresError {
+    /// The server's programs are on no path that was searched.
+    #[error(
+        "PostgreSQL's server programs (initdb, postgres) are neither on PATH nor under /usr/lib/postgresql/*/bin. \
+         Install the package `postgresql` (Debian, Ubuntu), `postgresql-server` (Fedora), `postgresql` (Arch, Alpine, \
+         Homebrew) or set DATABASE_TEST_URL to a server whose role may create databases"
+    )]
+    NotInstalled,
+
+    /// The client `psql` is missing.
+    #[error(
+        "`psql` is neither beside the server's programs nor on PATH: install the package `postgresql-client` \
+             (Debian, Ubuntu) or `postgresql`"
+    )]
+    NoPsql,
+
+    /// The server refuses to run as root, and there is no other user to run it as.
+    #[error("PostgreSQL does not run as root, and this system has neither a user `postgres` nor `nobody`")]
+    NoUnprivilegedUser,
+
+    /// The operating system refused a step.
+    #[error("cannot {action}")]
+    Io {
+        /// What was tried.
+        action: String,
+        /// What the system said.
+        source: io::Error,
+    },
+
+    /// `initdb` failed.
+    #[error("initdb failed: {output}")]
+    Initdb {
+        /// What it printed.
+        output: String,
+    },
+
+    /// No port between 15000 and 32000 is free on the loopback address.
+    #[error("no free port on 127.0.0.1")]
+    NoPort,
+
+    /// The server ended before it was ready.
+    #[error("the PostgreSQL server ended while starting: {log}")]
+    Ended {
+        /// The end of its log.
+        log: String,
+    },
+
+    /// The server was not ready in time.
+    #[error("the PostgreSQL server in {} was not ready within {waited:?}: {log}", directory.display())]
+    NotReady {
+        /// Where it lives.
+        directory: PathBuf,
+        /// How long it was waited for.
+        waited: Duration,
+        /// The end of its log.
+        log: String,
+    },
+
+    /// A statement failed.
+    #[error("`{statement}` failed: {output}")]
+    Statement {
+        /// The statement.
+        statement: String,
+        /// What `psql` printed.
+        output: String,
+    },
+
+    /// The private server that the whole process shares could not be started; the text is the first failure's.
+    #[error("{0}")]
+    Shared(String),
+}
+
+impl PostgresError {
+    pub(super) fn io(action: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        let action = action.into();
+        move |source| Self::Io { action, source }
+    }
+}

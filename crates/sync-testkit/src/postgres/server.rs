@@ -1,0 +1,248 @@
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use super::PostgresError;
+use super::database::{self, Server};
+use super::installation::{Installation, command};
+use super::owner::Owner;
+use super::supervisor::{Signal, Supervisor};
+
+const SUPERUSER: &str = "postgres";
+const READY_WITHIN: Duration = Duration::from_secs(60);
+const POLL_EVERY: Duration = Duration::from_millis(10);
+const PORT_ATTEMPTS: u32 = 10;
+
+/// How a private server is set up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// Whether a commit waits until the disk has it (`fsync`), as in production. Off for tests: a killed server loses
+    /// nothing without it, only a machine without power does.
+    pub durable: bool,
+    /// `shared_buffers`, for example `"128MB"`.
+    pub shared_buffers: String,
+    /// `max_connections`.
+    pub max_connections: u16,
+    /// Further settings of `postgresql.conf`, name and value; they win over all others.
+    pub settings: Vec<(String, String)>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { durable: false, shared_buffers: "128MB".into(), max_connections: 200, settings: Vec::new() }
+    }
+}
+
+/// A Postgres server of this process's own, on a free port of 127.0.0.1, that trusts every local user.
+///
+/// Dropping it ends the server and removes its data. So does the end of this process, whatever ended it: a shell that
+/// holds a pipe to this process runs the server and cleans up when the pipe closes.
+#[derive(Debug)]
+pub struct PrivatePostgres {
+    // Dropped in this order: the server ends, then what is left of the folder goes.
+    running: Option<Supervisor>,
+    installation: Installation,
+    owner: Owner,
+    options: Options,
+    port: u16,
+    folder: TempDir,
+}
+
+impl PrivatePostgres {
+    /// Starts a server with the default [`Options`].
+    ///
+    /// # Errors
+    ///
+    /// [`PostgresError::NotInstalled`] where the server's programs are not found; others where starting fails.
+    pub fn start() -> Result<Self, PostgresError> {
+        Self::start_with(Options::default())
+    }
+
+    /// Starts a server with these options and waits until it accepts connections.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub fn start_with(options: Options) -> Result<Self, PostgresError> {
+        let installation = Installation::find()?;
+        let folder = tempfile::Builder::new()
+            .prefix("pg-")
+            .tempdir_in(env::temp_dir())
+            .map_err(PostgresError::io("make the data folder"))?;
+        let owner = Owner::for_folder(folder.path())?;
+        owner.take_over(folder.path())?;
+        let mut server = Self { running: None, installation, owner, options, port: 0, folder };
+        server.initialise()?;
+        server.start_on_a_free_port()?;
+        Ok(server)
+    }
+
+    /// The URL of a database on this server, as the superuser.
+    pub fn url(&self, database: &str) -> String {
+        format!("postgres://{SUPERUSER}@{}:{}/{database}", Ipv4Addr::LOCALHOST, self.port)
+    }
+
+    /// Creates an empty database whose name starts with `prefix`, and returns its URL.
+    ///
+    /// # Errors
+    ///
+    /// Fails where `psql` is missing or the server is not running.
+    pub fn create_database(&self, prefix: &str) -> Result<String, PostgresError> {
+        database::create(&Server::new(self.url(SUPERUSER)), prefix).map(|created| created.url)
+    }
+
+    /// The port on 127.0.0.1; it stays the same over restarts.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The folder that holds the data, the socket and the log; it goes with the server.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The process id of the server, unless it was killed.
+    pub fn pid(&self) -> Option<u32> {
+        self.running.as_ref().map(Supervisor::server_pid)
+    }
+
+    /// Kills the server as a crash would, and returns when it is gone.
+    ///
+    /// Its sessions notice within moments, each by itself. Does nothing to a server that was killed before.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the system refuses to tell of the server's end.
+    pub fn kill_9(&mut self) -> Result<(), PostgresError> {
+        self.running.take().map_or(Ok(()), |server| server.end(Signal::Kill))
+    }
+
+    /// Starts the server again on the same data and port, after a clean end where it still runs.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the server is not ready within a minute, for example since the port was taken meanwhile.
+    pub fn restart(&mut self) -> Result<(), PostgresError> {
+        if let Some(server) = self.running.take() {
+            server.end(Signal::Interrupt)?;
+        }
+        let deadline = Instant::now() + READY_WITHIN;
+        loop {
+            // Sessions of a killed server may hold its memory for a moment yet; until then a new one refuses to start.
+            match self.launch(deadline) {
+                Err(PostgresError::Ended { .. }) if Instant::now() < deadline => thread::sleep(POLL_EVERY),
+                done => return done,
+            }
+        }
+    }
+
+    fn initialise(&self) -> Result<(), PostgresError> {
+        let mut initdb = command(self.installation.program("initdb"));
+        initdb
+            .args(["--username", SUPERUSER, "--auth", "trust", "--encoding", "UTF8", "--locale", "C", "--no-sync"])
+            .arg("--pgdata")
+            .arg(self.data())
+            .current_dir(self.folder());
+        let output = self.owner.run(&mut initdb).output().map_err(PostgresError::io("run initdb"))?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let printed = [output.stdout, output.stderr].concat();
+        Err(PostgresError::Initdb { output: String::from_utf8_lossy(&printed).trim().to_owned() })
+    }
+
+    fn start_on_a_free_port(&mut self) -> Result<(), PostgresError> {
+        let deadline = Instant::now() + READY_WITHIN;
+        let mut attempt = 1;
+        loop {
+            self.port = free_port()?;
+            match self.launch(deadline) {
+                // Between the look and the start, another process may have taken the port.
+                Err(PostgresError::Ended { log }) if attempt < PORT_ATTEMPTS && log.contains("already in use") => {
+                    attempt += 1;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    fn launch(&mut self, deadline: Instant) -> Result<(), PostgresError> {
+        let log_before = self.log().lines().count();
+        let mut server =
+            Supervisor::spawn(&self.installation, self.owner, self.folder.path(), self.server_arguments())?;
+        loop {
+            if self.is_ready(server.server_pid()) {
+                self.running = Some(server);
+                return Ok(());
+            }
+            if server.has_ended()? {
+                return Err(PostgresError::Ended { log: self.log_after(log_before) });
+            }
+            if Instant::now() >= deadline {
+                let log = self.log_after(log_before);
+                let directory = self.folder().to_path_buf();
+                return Err(PostgresError::NotReady { directory, waited: READY_WITHIN, log });
+            }
+            thread::sleep(POLL_EVERY);
+        }
+    }
+
+    /// The server writes its state into its lock file, process id first, state last; `pg_ctl` reads it there too.
+    fn is_ready(&self, pid: u32) -> bool {
+        let lock = fs::read_to_string(self.data().join("postmaster.pid")).unwrap_or_default();
+        let mut lines = lock.lines().map(str::trim);
+        lines.next() == Some(pid.to_string().as_str()) && lines.next_back() == Some("ready")
+    }
+
+    fn server_arguments(&self) -> Vec<OsString> {
+        let settings = [
+            ("listen_addresses", Ipv4Addr::LOCALHOST.to_string()),
+            ("port", self.port.to_string()),
+            ("unix_socket_directories", self.folder().display().to_string()),
+            ("max_connections", self.options.max_connections.to_string()),
+            ("shared_buffers", self.options.shared_buffers.clone()),
+            ("fsync", self.options.durable.to_string()),
+            // Containers' /dev/shm is small, and a killed server would leave its segments there.
+            ("dynamic_shared_memory_type", "mmap".into()),
+            ("timezone", "UTC".into()),
+            ("log_timezone", "UTC".into()),
+        ];
+        let further = self.options.settings.iter().map(|(name, value)| format!("{name}={value}"));
+        let settings = settings.iter().map(|(name, value)| format!("{name}={value}")).chain(further);
+        let mut arguments = vec!["-D".into(), self.data().into_os_string()];
+        arguments.extend(settings.flat_map(|setting| ["-c".into(), OsString::from(setting)]));
+        arguments
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    fn log_after(&self, lines: usize) -> String {
+        self.log().lines().skip(lines).collect::<Vec<_>>().join("\n")
+    }
+
+    fn log(&self) -> String {
+        let log = fs::read(self.folder.path().join("server.log")).unwrap_or_default();
+        String::from_utf8_lossy(&log).into_owned()
+    }
+}
+
+/// A port that nobody listens on, below the ranges from which systems pick the local ports of outgoing connections:
+/// there, a client that keeps trying a server that is down could take the server's port itself.
+fn free_port() -> Result<u16, PostgresError> {
+    const PORTS: std::ops::Range<u16> = 15_000..32_000;
+    let random = RandomState::new().build_hasher().finish() % u64::from(PORTS.end - PORTS.start);
+    let first = PORTS.start + u16::try_from(random).unwrap_or_default();
+    (first..PORTS.end)
+        .chain(PORTS.start..first)
+        .find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
+        .ok_or(PostgresError::NoPort)
+}

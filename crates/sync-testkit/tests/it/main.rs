@@ -1,0 +1,4 @@
+//! Tests of the test kit.
+#![allow(clippy::unwrap_used, reason = "a test that panics says why it failed")]
+
+mod postgres;
