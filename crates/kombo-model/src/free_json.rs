@@ -35,6 +35,12 @@ impl FreeJson {
     }
 }
 
+impl From<Box<RawValue>> for FreeJson {
+    fn from(json: Box<RawValue>) -> Self {
+        Self(json)
+    }
+}
+
 impl PartialEq for FreeJson {
     fn eq(&self, other: &Self) -> bool {
         self.as_str() == other.as_str()

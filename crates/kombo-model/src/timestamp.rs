@@ -7,8 +7,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// A moment in UTC at millisecond precision, written as Kombo writes it: `2022-08-07T14:01:29.196Z`.
 ///
-/// Finer digits are cut off when reading, so that a value is equal to itself after any trip through JSON, PostgreSQL
-/// (which keeps microseconds) or SQLite (which keeps this text). The text has a fixed width for the years 0 to 9999,
+/// Finer digits are cut off when reading, so that a value is equal to itself after any trip through JSON or a database,
+/// whether that keeps microseconds or this text. The text has a fixed width for the years 0 to 9999,
 /// the only ones accepted, so text order is time order.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);

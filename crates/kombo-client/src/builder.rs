@@ -1,0 +1,226 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kombo_model::Timestamp;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::client::{Client, Inner};
+use crate::clock::{Clock, system_clock};
+use crate::observe::{OnResponse, Pacer, ResponseEvent};
+use crate::send::Sender;
+use crate::{PageSize, RetryPolicy, base_url};
+
+/// Where the data of the account lies.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Region {
+    /// European Union, `https://api.kombo.dev/v1`
+    #[default]
+    Eu,
+    /// United States, `https://api.us.kombo.dev/v1`
+    Us,
+}
+
+impl Region {
+    /// The base URL of Kombo's API in the region.
+    pub fn base_url(self) -> &'static str {
+        match self {
+            Self::Eu => "https://api.kombo.dev/v1",
+            Self::Us => "https://api.us.kombo.dev/v1",
+        }
+    }
+}
+
+/// Why a client could not be built.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// The base URL is no address of an API.
+    #[error("the base URL is wrong: {0}")]
+    BaseUrl(String),
+    /// The page size is not one that Kombo accepts.
+    #[error("a page size of {0} is not between 1 and 250")]
+    PageSize(u16),
+    /// The API key cannot be sent.
+    #[error("the API key is empty or has characters that no key has, such as a line break")]
+    ApiKey,
+    /// The user agent cannot be sent.
+    #[error("the user agent has characters that a header cannot hold")]
+    UserAgent,
+    /// A time-out of zero would fail every request.
+    #[error("the time-out is zero")]
+    Timeout,
+    /// The HTTP client could not start, usually because the machine's certificates could not be read.
+    #[error("the HTTP client could not start")]
+    Http(#[source] reqwest::Error),
+}
+
+/// Settings of a [`Client`]; see [`Client::builder`].
+pub struct ClientBuilder {
+    api_key: SecretString,
+    base_url: String,
+    page_size: u16,
+    timeout: Duration,
+    user_agent: String,
+    retry: RetryPolicy,
+    max_body_bytes: usize,
+    clock: Clock,
+    on_response: Option<OnResponse>,
+    pacer: Option<Arc<dyn Pacer>>,
+}
+
+impl ClientBuilder {
+    pub(crate) fn new(api_key: SecretString) -> Self {
+        Self {
+            api_key,
+            base_url: Region::default().base_url().to_owned(),
+            page_size: PageSize::MAX.get(),
+            timeout: Duration::from_secs(30),
+            user_agent: concat!("kombo-client/", env!("CARGO_PKG_VERSION")).to_owned(),
+            retry: RetryPolicy::default(),
+            max_body_bytes: 64 * 1024 * 1024,
+            clock: system_clock(),
+            on_response: None,
+            pacer: None,
+        }
+    }
+
+    /// Asks Kombo in this region; [`Region::Eu`] unless set. Takes the place of an earlier base URL.
+    #[must_use]
+    pub fn region(self, region: Region) -> Self {
+        self.base_url(region.base_url())
+    }
+
+    /// Asks a server at this address, such as `http://127.0.0.1:9000/v1`. A path in it is kept. A loopback address is
+    /// reached directly, others through the proxy that the environment names, if any (`HTTPS_PROXY` and the like).
+    #[must_use]
+    pub fn base_url(mut self, base_url: impl Into<String>) -> Self {
+        self.base_url = base_url.into();
+        self
+    }
+
+    /// Records a page, 1 to 250; 250 unless set.
+    #[must_use]
+    pub fn page_size(mut self, records: u16) -> Self {
+        self.page_size = records;
+        self
+    }
+
+    /// The time that one attempt may take, from connecting to the last byte of the body; 30 seconds unless set.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// The `User-Agent` header.
+    #[must_use]
+    pub fn user_agent(mut self, user_agent: impl Into<String>) -> Self {
+        self.user_agent = user_agent.into();
+        self
+    }
+
+    /// How failed requests are tried again.
+    #[must_use]
+    pub fn retry(mut self, retry: RetryPolicy) -> Self {
+        self.retry = retry;
+        self
+    }
+
+    /// The largest body to accept, in bytes after decompression; 64 MiB unless set.
+    #[must_use]
+    pub fn max_body_bytes(mut self, bytes: usize) -> Self {
+        self.max_body_bytes = bytes;
+        self
+    }
+
+    /// The wall clock that [`ResponseMeta::requested_at`](crate::ResponseMeta::requested_at) is read from; the
+    /// system's unless set.
+    #[must_use]
+    pub fn clock(mut self, now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        self.clock = Arc::new(now);
+        self
+    }
+
+    /// Called after each attempt, failed ones included, to count requests and follow the rate limit. It runs on the
+    /// task that made the request and must not block.
+    #[must_use]
+    pub fn on_response(mut self, observer: Arc<dyn Fn(&ResponseEvent) + Send + Sync>) -> Self {
+        self.on_response = Some(observer);
+        self
+    }
+
+    /// Awaited before each attempt.
+    #[must_use]
+    pub fn pacer(mut self, pacer: Arc<dyn Pacer>) -> Self {
+        self.pacer = Some(pacer);
+        self
+    }
+
+    /// Builds the client. Nothing is sent.
+    pub fn build(self) -> Result<Client, BuildError> {
+        let base_url = base_url::parse(&self.base_url).map_err(BuildError::BaseUrl)?;
+        let page_size = PageSize::new(self.page_size).ok_or(BuildError::PageSize(self.page_size))?;
+        if self.timeout.is_zero() {
+            return Err(BuildError::Timeout);
+        }
+        let user_agent = HeaderValue::from_str(&self.user_agent).map_err(|_| BuildError::UserAgent)?;
+        let mut headers = HeaderMap::new();
+        headers.insert(HeaderName::from_static("authorization"), authorization(&self.api_key)?);
+        headers.insert(HeaderName::from_static("accept"), HeaderValue::from_static("application/json"));
+
+        // An error means that the process has chosen a provider already, which is as good.
+        rustls::crypto::ring::default_provider().install_default().ok();
+        let mut http = reqwest::Client::builder()
+            .default_headers(headers)
+            .user_agent(user_agent)
+            // A redirect would carry the key elsewhere.
+            .redirect(reqwest::redirect::Policy::none());
+        if base_url.scheme() == "http" {
+            // Spares the machine's certificates, which a plain address does not need and a small container lacks.
+            http = http.tls_certs_only(std::iter::empty());
+        }
+        if base_url::is_loopback(&base_url) {
+            http = http.no_proxy();
+        }
+        let sender = Sender {
+            http: http.build().map_err(BuildError::Http)?,
+            host: base_url::host(&base_url),
+            base_url,
+            api_key: self.api_key,
+            timeout: self.timeout,
+            retry: self.retry,
+            max_body_bytes: self.max_body_bytes,
+            clock: self.clock,
+            on_response: self.on_response,
+            pacer: self.pacer,
+        };
+        Ok(Client { inner: Arc::new(Inner { sender, page_size }) })
+    }
+}
+
+/// The header is marked as sensitive, so that neither `Debug` nor HTTP/2's compression tables show it.
+fn authorization(api_key: &SecretString) -> Result<HeaderValue, BuildError> {
+    let key = api_key.expose_secret();
+    if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(BuildError::ApiKey);
+    }
+    let mut value = HeaderValue::from_str(&format!("Bearer {key}")).map_err(|_| BuildError::ApiKey)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+impl fmt::Debug for ClientBuilder {
+    /// Shows the base URL only where it is valid: what is not may hold a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientBuilder")
+            .field("base_url", &base_url::parse(&self.base_url).as_ref().map(reqwest::Url::as_str))
+            .field("page_size", &self.page_size)
+            .field("timeout", &self.timeout)
+            .field("user_agent", &self.user_agent)
+            .field("retry", &self.retry)
+            .field("max_body_bytes", &self.max_body_bytes)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,89 @@
+use std::fmt;
+use std::sync::Arc;
+
+use kombo_model::{ApiKeyInfo, Course, CourseProgression, Integration, IntegrationId, Skill, User};
+use secrecy::SecretString;
+
+use crate::pages::Pages;
+use crate::query::{CoursesQuery, ListQuery, Listed, ProgressionsQuery, SkillsQuery, UsersQuery};
+use crate::request::Request;
+use crate::send::Sender;
+use crate::{Answer, ClientBuilder, Error, PageSize, decode};
+
+/// A client of Kombo's API for one key. Clones are cheap and share the connections.
+///
+/// Every request is tried again for as long as its [`RetryPolicy`](crate::RetryPolicy) allows where the failure is a
+/// passing one: callers need no retry loop of their own.
+#[derive(Clone)]
+pub struct Client {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) sender: Sender,
+    pub(crate) page_size: PageSize,
+}
+
+impl Client {
+    /// Begins a client for this API key.
+    pub fn builder(api_key: impl Into<SecretString>) -> ClientBuilder {
+        ClientBuilder::new(api_key.into())
+    }
+
+    /// Lists users: `GET /lms/users`. Nothing is sent until the first page is asked for.
+    pub fn users(&self, integration: &IntegrationId, query: UsersQuery) -> Pages<User> {
+        self.list(integration, query)
+    }
+
+    /// Lists courses: `GET /lms/courses`. Nothing is sent until the first page is asked for.
+    pub fn courses(&self, integration: &IntegrationId, query: CoursesQuery) -> Pages<Course> {
+        self.list(integration, query)
+    }
+
+    /// Lists course progressions: `GET /lms/course-progressions`. Nothing is sent until the first page is asked for.
+    pub fn course_progressions(
+        &self,
+        integration: &IntegrationId,
+        query: ProgressionsQuery,
+    ) -> Pages<CourseProgression> {
+        self.list(integration, query)
+    }
+
+    /// Lists skills: `GET /lms/skills`. Nothing is sent until the first page is asked for.
+    pub fn skills(&self, integration: &IntegrationId, query: SkillsQuery) -> Pages<Skill> {
+        self.list(integration, query)
+    }
+
+    /// Lists the records of any read endpoint, for callers that are generic over them.
+    pub fn list<R: Listed>(&self, integration: &IntegrationId, query: ListQuery<R>) -> Pages<R> {
+        Pages::new(self.clone(), integration.clone(), query)
+    }
+
+    /// Asks whether the key works: `GET /check-api-key`.
+    ///
+    /// # Errors
+    /// Of the kind [`KeyRejected`](crate::ErrorKind::KeyRejected) if it does not.
+    pub async fn check_api_key(&self) -> Result<Answer<ApiKeyInfo>, Error> {
+        let (data, meta) = self.inner.sender.send(&Request::check_api_key(), decode::object).await?;
+        Ok(Answer { data, meta })
+    }
+
+    /// Reads the state of an integration: `GET /integrations/{id}`.
+    ///
+    /// # Errors
+    /// Of the kind [`IntegrationNotFound`](crate::ErrorKind::IntegrationNotFound) if Kombo does not know it, which it
+    /// also says of an integration in the other region.
+    pub async fn integration(&self, id: &IntegrationId) -> Result<Answer<Integration>, Error> {
+        let (data, meta) = self.inner.sender.send(&Request::integration(id)?, decode::object).await?;
+        Ok(Answer { data, meta })
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("base_url", &self.inner.sender.base_url.as_str())
+            .field("page_size", &self.inner.page_size)
+            .finish_non_exhaustive()
+    }
+}

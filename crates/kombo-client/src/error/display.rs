@@ -1,0 +1,104 @@
+use std::fmt;
+
+use super::{Error, TransportFault};
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.operation())?;
+        match self {
+            Self::Api { status, error, retry_after, attempts, .. } => {
+                write!(f, "HTTP {status}")?;
+                if let Some(code) = &error.code {
+                    write!(f, " {code}")?;
+                }
+                if let Some(title) = &error.title {
+                    write!(f, ": {title}")?;
+                }
+                if !error.message.is_empty() {
+                    write!(f, ": {}", error.message)?;
+                }
+                let mut notes = Notes::new(f);
+                if let Some(log_url) = &error.log_url {
+                    notes.add(format_args!("log: {log_url}"))?;
+                }
+                if let Some(wait) = retry_after {
+                    notes.add(format_args!("retry after {wait:?}"))?;
+                }
+                notes.attempts(*attempts)?;
+                notes.end()
+            }
+            Self::Foreign { status, content_type, retry_after, attempts, .. } => {
+                write!(f, "HTTP {status} without Kombo's error body")?;
+                let mut notes = Notes::new(f);
+                if let Some(content_type) = content_type {
+                    notes.add(format_args!("{content_type}"))?;
+                }
+                if let Some(wait) = retry_after {
+                    notes.add(format_args!("retry after {wait:?}"))?;
+                }
+                notes.attempts(*attempts)?;
+                notes.end()
+            }
+            Self::Redirect { status, host, .. } => {
+                let host = host.as_deref().unwrap_or("nowhere");
+                write!(f, "HTTP {status} redirects to {host}, which is not followed: check the base URL")
+            }
+            Self::Transport { host, fault, timeout, attempts, .. } => {
+                match fault {
+                    TransportFault::Dns => write!(f, "could not resolve {host}"),
+                    TransportFault::Connect => write!(f, "could not connect to {host}"),
+                    TransportFault::Tls => write!(f, "could not agree on TLS with {host}"),
+                    TransportFault::Timeout => write!(f, "no complete answer from {host} within {timeout:?}"),
+                    TransportFault::Dropped => write!(f, "{host} dropped the connection"),
+                    TransportFault::Incomplete => write!(f, "incomplete answer from {host}"),
+                    TransportFault::Other => write!(f, "could not send to {host}"),
+                }?;
+                let mut notes = Notes::new(f);
+                notes.attempts(*attempts)?;
+                notes.end()
+            }
+            Self::Decode { status, path, reason, content_type, attempts, .. } => {
+                write!(f, "HTTP {status} with an unexpected body, at {path}: {reason}")?;
+                let mut notes = Notes::new(f);
+                if let Some(content_type) = content_type {
+                    notes.add(format_args!("{content_type}"))?;
+                }
+                notes.attempts(*attempts)?;
+                notes.end()
+            }
+            Self::BodyTooLarge { status, limit, .. } => {
+                write!(f, "HTTP {status} with a body of more than {limit} bytes")
+            }
+            Self::RepeatedCursor { pages, .. } => {
+                write!(f, "the page after {pages} others leads back to one of them: the listing would never end")
+            }
+            Self::InvalidRequest { reason, .. } => write!(f, "nothing was sent: {reason}"),
+        }
+    }
+}
+
+/// Writes ` (a; b)` behind a sentence, and nothing where there is nothing to note.
+struct Notes<'a, 'b> {
+    f: &'a mut fmt::Formatter<'b>,
+    any: bool,
+}
+
+impl<'a, 'b> Notes<'a, 'b> {
+    fn new(f: &'a mut fmt::Formatter<'b>) -> Self {
+        Self { f, any: false }
+    }
+
+    fn add(&mut self, note: fmt::Arguments<'_>) -> fmt::Result {
+        self.f.write_str(if self.any { "; " } else { " (" })?;
+        self.any = true;
+        self.f.write_fmt(note)
+    }
+
+    fn attempts(&mut self, attempts: u32) -> fmt::Result {
+        if attempts > 1 { self.add(format_args!("{attempts} attempts")) } else { Ok(()) }
+    }
+
+    fn end(self) -> fmt::Result {
+        if self.any { self.f.write_str(")") } else { Ok(()) }
+    }
+}

@@ -1,0 +1,47 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use kombo_model::ErrorCode;
+
+use crate::{Operation, RateLimit, TransportFault};
+
+/// Told after each attempt, failed ones included.
+pub(crate) type OnResponse = Arc<dyn Fn(&ResponseEvent) + Send + Sync>;
+
+/// One attempt to ask Kombo something, when it has ended.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ResponseEvent {
+    /// What was asked.
+    pub operation: Operation,
+    /// 1 for the first attempt of a request.
+    pub attempt: u32,
+    /// How the attempt ended.
+    pub outcome: Outcome,
+    /// Kombo's error code, where the answer was an error with one.
+    pub code: Option<ErrorCode>,
+    /// How long the attempt took, body included.
+    pub elapsed: Duration,
+    /// What the response said of the key's rate limit; empty where there was none.
+    pub rate_limit: RateLimit,
+    /// How long the response asked to wait.
+    pub retry_after: Option<Duration>,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// There was a response with this HTTP status; a status of success does not say that its body was readable.
+    Status(u16),
+    /// There was no response, or it broke off.
+    Fault(TransportFault),
+}
+
+/// A gate that each attempt passes before it is sent, so that a process can pace all requests with one key.
+///
+/// The wait counts neither towards the time-out of an attempt nor towards the budget of the retries.
+pub trait Pacer: Send + Sync {
+    /// Resolves when the attempt may be sent.
+    fn acquire(&self) -> BoxFuture<'_, ()>;
+}

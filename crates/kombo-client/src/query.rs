@@ -1,0 +1,198 @@
+use std::fmt;
+
+use kombo_model::{
+    Course, CourseId, CourseProgression, CourseProgressionId, Endpoint, Skill, SkillId, Timestamp, User, UserId,
+};
+use serde::de::DeserializeOwned;
+
+use crate::request::CommaLists;
+
+/// A record type that has a read endpoint: [`User`], [`Course`], [`CourseProgression`] and [`Skill`].
+///
+/// Sealed: the set is Kombo's.
+pub trait Listed: DeserializeOwned + Send + sealed::Sealed + 'static {
+    /// The type of the record's id.
+    type Id: AsRef<str> + fmt::Debug + Clone + Send + Sync;
+    /// The filters that only this endpoint has; `()` where there are none.
+    type Filters: CommaLists + fmt::Debug + Default + Clone + Send + Sync;
+    /// Where the records are read.
+    const ENDPOINT: Endpoint;
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for kombo_model::User {}
+    impl Sealed for kombo_model::Course {}
+    impl Sealed for kombo_model::CourseProgression {}
+    impl Sealed for kombo_model::Skill {}
+}
+
+impl Listed for User {
+    type Id = UserId;
+    type Filters = UserFilters;
+    const ENDPOINT: Endpoint = Endpoint::Users;
+}
+
+impl Listed for Course {
+    type Id = CourseId;
+    type Filters = ();
+    const ENDPOINT: Endpoint = Endpoint::Courses;
+}
+
+impl Listed for CourseProgression {
+    type Id = CourseProgressionId;
+    type Filters = ProgressionFilters;
+    const ENDPOINT: Endpoint = Endpoint::CourseProgressions;
+}
+
+impl Listed for Skill {
+    type Id = SkillId;
+    type Filters = ();
+    const ENDPOINT: Endpoint = Endpoint::Skills;
+}
+
+/// Which users to list.
+pub type UsersQuery = ListQuery<User>;
+/// Which courses to list.
+pub type CoursesQuery = ListQuery<Course>;
+/// Which course progressions to list.
+pub type ProgressionsQuery = ListQuery<CourseProgression>;
+/// Which skills to list.
+pub type SkillsQuery = ListQuery<Skill>;
+
+/// Which records to list. The default lists all that are not deleted; filters add up (AND), and an empty list filters
+/// nothing.
+///
+/// The items of the comma lists (`ids` and the like) must not be blank or hold a comma, as Kombo has no way to write
+/// that: the listing then fails with [`Error::InvalidRequest`](crate::Error::InvalidRequest). How many fit into one
+/// request is not documented; what does not fit is refused by a server or proxy with the status 414.
+pub struct ListQuery<R: Listed> {
+    /// Where to begin: the [`next`](crate::Page::next) of the last page that was dealt with. The filters must be those
+    /// of the listing that it came from.
+    pub cursor: Option<PageCursor>,
+    /// Records a page; the client's page size if `None`.
+    pub page_size: Option<PageSize>,
+    /// Only records that changed after this time, themselves or in what is nested in them.
+    pub updated_after: Option<Timestamp>,
+    /// Also records that Kombo no longer finds in the connected tool (`remote_deleted_at` is set). Without it, changes
+    /// never show a deletion.
+    pub include_deleted: bool,
+    /// Ignore filters on fields that the connected tool does not supply, rather than return nothing.
+    pub ignore_unsupported_filters: bool,
+    /// Only records with one of these ids.
+    pub ids: Vec<R::Id>,
+    /// Only records with one of these ids in the connected tool.
+    pub remote_ids: Vec<String>,
+    /// The filters that only this endpoint has.
+    pub filters: R::Filters,
+}
+
+impl<R: Listed> Default for ListQuery<R> {
+    fn default() -> Self {
+        Self {
+            cursor: None,
+            page_size: None,
+            updated_after: None,
+            include_deleted: false,
+            ignore_unsupported_filters: false,
+            ids: Vec::new(),
+            remote_ids: Vec::new(),
+            filters: R::Filters::default(),
+        }
+    }
+}
+
+// By hand, since derived they would ask the same of `R`.
+impl<R: Listed> Clone for ListQuery<R> {
+    fn clone(&self) -> Self {
+        Self {
+            cursor: self.cursor.clone(),
+            page_size: self.page_size,
+            updated_after: self.updated_after,
+            include_deleted: self.include_deleted,
+            ignore_unsupported_filters: self.ignore_unsupported_filters,
+            ids: self.ids.clone(),
+            remote_ids: self.remote_ids.clone(),
+            filters: self.filters.clone(),
+        }
+    }
+}
+
+impl<R: Listed> fmt::Debug for ListQuery<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ListQuery")
+            .field("endpoint", &R::ENDPOINT)
+            .field("cursor", &self.cursor)
+            .field("page_size", &self.page_size)
+            .field("updated_after", &self.updated_after)
+            .field("include_deleted", &self.include_deleted)
+            .field("ignore_unsupported_filters", &self.ignore_unsupported_filters)
+            .field("ids", &self.ids)
+            .field("remote_ids", &self.remote_ids)
+            .field("filters", &self.filters)
+            .finish()
+    }
+}
+
+/// The filters that only users have.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct UserFilters {
+    /// Only users with one of these mail addresses at work.
+    pub work_emails: Vec<String>,
+}
+
+impl fmt::Debug for UserFilters {
+    /// Mail addresses are personal data: only their number is shown.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "UserFilters {{ work_emails: {} }}", self.work_emails.len())
+    }
+}
+
+/// The filters that only course progressions have.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ProgressionFilters {
+    /// Only progressions of these users.
+    pub user_ids: Vec<UserId>,
+    /// Only progressions in these courses.
+    pub course_ids: Vec<CourseId>,
+}
+
+/// Kombo's opaque token for a page. Not to be looked into, only to be sent back.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct PageCursor(String);
+
+impl PageCursor {
+    /// Takes a token that an earlier listing gave; `None` if it is blank, which means the end of a list.
+    pub fn new(token: String) -> Option<Self> {
+        (!token.trim().is_empty()).then_some(Self(token))
+    }
+
+    /// The token, to be stored.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The token, without a copy.
+    pub fn into_string(self) -> String {
+        self.0
+    }
+}
+
+/// Records a page, 1 to 250.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PageSize(u16);
+
+impl PageSize {
+    /// The largest that Kombo accepts, and its advice for mirrors.
+    pub const MAX: Self = Self(250);
+
+    /// `None` outside 1 to 250.
+    pub fn new(records: u16) -> Option<Self> {
+        (1..=Self::MAX.0).contains(&records).then_some(Self(records))
+    }
+
+    /// The number of records.
+    pub fn get(self) -> u16 {
+        self.0
+    }
+}

@@ -1,0 +1,139 @@
+//! Requests as values: from a query to a path and its parameters, without IO.
+
+use kombo_model::{IntegrationId, Timestamp};
+use reqwest::Url;
+
+use crate::query::{ListQuery, Listed, PageCursor, PageSize, ProgressionFilters, UserFilters};
+use crate::{Error, Operation};
+
+/// A request to Kombo, complete but for the host and the key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Request {
+    pub(crate) operation: Operation,
+    /// The value of `X-Integration-Id`, where the operation wants one.
+    pub(crate) integration: Option<IntegrationId>,
+    /// The path below the base URL, not yet percent-encoded.
+    path: Vec<String>,
+    /// The parameters in the order of Kombo's documentation, not yet percent-encoded.
+    pub(crate) parameters: Vec<(&'static str, String)>,
+}
+
+impl Request {
+    /// `GET /check-api-key`
+    pub(crate) fn check_api_key() -> Self {
+        let operation = Operation::CheckApiKey;
+        Self { operation, integration: None, path: segments(operation.path()), parameters: Vec::new() }
+    }
+
+    /// `GET /integrations/{id}`
+    pub(crate) fn integration(id: &IntegrationId) -> Result<Self, Error> {
+        let operation = Operation::Integration;
+        // Dots alone would walk up the path instead of naming an integration.
+        if id.as_str().trim().is_empty() || matches!(id.as_str(), "." | "..") {
+            return Err(Error::InvalidRequest { operation, reason: "the integration id is blank or made of dots" });
+        }
+        let path = vec!["integrations".to_owned(), id.as_str().to_owned()];
+        Ok(Self { operation, integration: None, path, parameters: Vec::new() })
+    }
+
+    /// One page of a read endpoint: `cursor` stands for that of the query, the filters are the same for every page.
+    pub(crate) fn page<R: Listed>(
+        integration: &IntegrationId,
+        query: &ListQuery<R>,
+        cursor: Option<&PageCursor>,
+        page_size: PageSize,
+    ) -> Result<Self, Error> {
+        let operation = Operation::List(R::ENDPOINT);
+        let invalid = |reason| Error::InvalidRequest { operation, reason };
+        let id = integration.as_str();
+        if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(invalid("the integration id is empty or not made of visible ASCII characters"));
+        }
+        let mut parameters = Vec::new();
+        if let Some(cursor) = cursor {
+            parameters.push(("cursor", cursor.as_str().to_owned()));
+        }
+        parameters.push(("page_size", page_size.get().to_string()));
+        if let Some(after) = query.updated_after {
+            parameters.push(("updated_after", time(after)));
+        }
+        parameters.push(("include_deleted", query.include_deleted.to_string()));
+        if query.ignore_unsupported_filters {
+            parameters.push(("ignore_unsupported_filters", true.to_string()));
+        }
+        comma_list(&mut parameters, "ids", &query.ids).map_err(invalid)?;
+        comma_list(&mut parameters, "remote_ids", &query.remote_ids).map_err(invalid)?;
+        query.filters.append(&mut parameters).map_err(invalid)?;
+        Ok(Self { operation, integration: Some(integration.clone()), path: segments(operation.path()), parameters })
+    }
+
+    /// The address of the request below `base`, whose path ends without a slash.
+    pub(crate) fn url(&self, base: &Url) -> Url {
+        let mut url = base.clone();
+        // Fails for addresses without a host only, which a base URL never is.
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(&self.path);
+        }
+        if !self.parameters.is_empty() {
+            url.query_pairs_mut().extend_pairs(&self.parameters);
+        }
+        url
+    }
+}
+
+fn segments(path: &str) -> Vec<String> {
+    path.split('/').map(str::to_owned).collect()
+}
+
+/// Kombo refuses an offset such as `+00:00`; a timestamp always prints as UTC with `Z`.
+fn time(moment: Timestamp) -> String {
+    moment.to_string()
+}
+
+/// Filters that travel as one comma-separated value each. Part of the sealed [`Listed`].
+pub trait CommaLists {
+    /// Appends the parameters that are not empty.
+    #[doc(hidden)]
+    fn append(&self, parameters: &mut Vec<(&'static str, String)>) -> Result<(), &'static str>;
+}
+
+impl CommaLists for () {
+    fn append(&self, _: &mut Vec<(&'static str, String)>) -> Result<(), &'static str> {
+        Ok(())
+    }
+}
+
+impl CommaLists for UserFilters {
+    fn append(&self, parameters: &mut Vec<(&'static str, String)>) -> Result<(), &'static str> {
+        comma_list(parameters, "work_emails", &self.work_emails)
+    }
+}
+
+impl CommaLists for ProgressionFilters {
+    fn append(&self, parameters: &mut Vec<(&'static str, String)>) -> Result<(), &'static str> {
+        comma_list(parameters, "user_ids", &self.user_ids)?;
+        comma_list(parameters, "course_ids", &self.course_ids)
+    }
+}
+
+/// An empty list is not sent: Kombo might take it for a filter that nothing matches.
+fn comma_list(
+    parameters: &mut Vec<(&'static str, String)>,
+    name: &'static str,
+    items: &[impl AsRef<str>],
+) -> Result<(), &'static str> {
+    let items: Vec<&str> = items.iter().map(AsRef::as_ref).collect();
+    if items.iter().any(|item| item.contains(',')) {
+        return Err("a filter holds an item with a comma, which Kombo would read as two");
+    }
+    if items.iter().any(|item| item.trim().is_empty()) {
+        return Err("a filter holds a blank item, which Kombo might read as no filter");
+    }
+    if !items.is_empty() {
+        parameters.push((name, items.join(",")));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

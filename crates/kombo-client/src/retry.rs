@@ -1,0 +1,93 @@
+use std::time::Duration;
+
+/// How long and how densely a request is tried again when it fails for a passing reason.
+///
+/// The pauses grow twofold from `initial` to `max_delay`, each shortened by up to a half at random. An answer that says
+/// how long to wait is obeyed; where that does not fit into the budget, the request fails at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// The total time of a request's attempts and the pauses between them. No attempt begins after it, so a request
+    /// takes at most this and one time-out.
+    pub budget: Duration,
+    /// The first pause.
+    pub initial: Duration,
+    /// The longest pause that the client chooses itself.
+    pub max_delay: Duration,
+}
+
+impl Default for RetryPolicy {
+    /// Two minutes, with pauses from half a second to 30 seconds.
+    fn default() -> Self {
+        Self {
+            budget: Duration::from_secs(120),
+            initial: Duration::from_millis(500),
+            max_delay: Duration::from_secs(30),
+        }
+    }
+}
+
+impl RetryPolicy {
+    /// One attempt, no more.
+    pub const NEVER: Self = Self { budget: Duration::ZERO, initial: Duration::ZERO, max_delay: Duration::ZERO };
+
+    /// What to do after a failed attempt. `jitter` is random in 0 to 1.
+    pub(crate) fn decide(&self, failed: &Failed, jitter: f64) -> RetryDecision {
+        match failed.class {
+            RetryClass::Never => return RetryDecision::GiveUp,
+            RetryClass::Once if failed.once_used => return RetryDecision::GiveUp,
+            RetryClass::Once | RetryClass::Backoff => {}
+        }
+        let backoff = self.backoff(failed.attempts, jitter);
+        // A request that was told when to come back comes a little later than that, and not all at the same moment.
+        let delay = failed.retry_after.map_or(backoff, |wait| wait.saturating_add(backoff.min(MAX_LATENESS)));
+        if failed.spent.saturating_add(delay) >= self.budget {
+            RetryDecision::GiveUp
+        } else {
+            RetryDecision::After(delay)
+        }
+    }
+
+    /// The pause after the given number of attempts.
+    fn backoff(&self, attempts: u32, jitter: f64) -> Duration {
+        let doublings = attempts.saturating_sub(1).min(31);
+        let full = self.initial.saturating_mul(1 << doublings).min(self.max_delay);
+        full.mul_f64(1.0 - jitter.clamp(0.0, 1.0) / 2.0)
+    }
+}
+
+/// The most that is added to a wait that an answer asked for.
+const MAX_LATENESS: Duration = Duration::from_secs(1);
+
+/// A failed attempt, as far as the decision to try again depends on it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Failed {
+    pub(crate) class: RetryClass,
+    /// How long the answer asked to wait.
+    pub(crate) retry_after: Option<Duration>,
+    /// Attempts made, this one included.
+    pub(crate) attempts: u32,
+    /// Time spent on attempts and pauses.
+    pub(crate) spent: Duration,
+    /// Whether a failure of the class [`RetryClass::Once`] came before in this request.
+    pub(crate) once_used: bool,
+}
+
+/// Which failures are worth another attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RetryClass {
+    /// Another attempt would fail the same way.
+    Never,
+    /// One more attempt, since the answer made no sense.
+    Once,
+    /// As many as the budget allows.
+    Backoff,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RetryDecision {
+    After(Duration),
+    GiveUp,
+}
+
+#[cfg(test)]
+mod tests;

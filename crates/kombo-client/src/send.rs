@@ -1,0 +1,148 @@
+//! The one place that sends requests and tries them again.
+
+mod attempt;
+mod fault;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kombo_model::Timestamp;
+use reqwest::Url;
+use reqwest::header::HeaderMap;
+use secrecy::SecretString;
+use tokio::time::Instant;
+
+use crate::clock::Clock;
+use crate::decode::Undecodable;
+use crate::observe::{OnResponse, Outcome, Pacer, ResponseEvent};
+use crate::request::Request;
+use crate::retry::{Failed, RetryClass, RetryDecision};
+use crate::{Error, Operation, RateLimit, ResponseMeta, RetryPolicy, TransportFault, headers};
+
+pub(crate) struct Sender {
+    pub(crate) http: reqwest::Client,
+    pub(crate) base_url: Url,
+    /// Host and port, for errors.
+    pub(crate) host: String,
+    /// Only to be cut out of error texts: the header holds it already.
+    pub(crate) api_key: SecretString,
+    pub(crate) timeout: Duration,
+    pub(crate) retry: RetryPolicy,
+    pub(crate) max_body_bytes: usize,
+    pub(crate) clock: Clock,
+    pub(crate) on_response: Option<OnResponse>,
+    pub(crate) pacer: Option<Arc<dyn Pacer>>,
+}
+
+/// A response with a status of success, read to its end.
+struct Received {
+    status: u16,
+    headers: HeaderMap,
+    body: String,
+}
+
+/// What an attempt brought and when it was made.
+struct Attempt {
+    requested_at: Timestamp,
+    elapsed: Duration,
+    result: Result<Received, Failure>,
+}
+
+/// A failed attempt, with what its headers said of the rate limit.
+struct Failure {
+    error: Error,
+    rate_limit: RateLimit,
+}
+
+impl Sender {
+    /// Sends a request, again and again for as long as that makes sense, and reads the body of its answer.
+    pub(crate) async fn send<T>(
+        &self,
+        request: &Request,
+        decode: impl Fn(&str) -> Result<T, Undecodable>,
+    ) -> Result<(T, ResponseMeta), Error> {
+        let mut spent = Duration::ZERO;
+        let mut once_used = false;
+        let mut attempts = 0_u32;
+        loop {
+            if let Some(pacer) = &self.pacer {
+                pacer.acquire().await;
+            }
+            attempts = attempts.saturating_add(1);
+            let began = Instant::now();
+            let attempt = self.attempt(request, began).await;
+            self.observe(request.operation, attempts, &attempt);
+            let error = match attempt.result {
+                Ok(received) => match decode(&received.body) {
+                    Ok(data) => {
+                        let meta = ResponseMeta {
+                            requested_at: attempt.requested_at,
+                            elapsed: attempt.elapsed,
+                            server_date: headers::server_date(&received.headers),
+                            rate_limit: headers::rate_limit(&received.headers),
+                            attempts,
+                        };
+                        return Ok((data, meta));
+                    }
+                    Err(fault) => self.undecodable(request.operation, &received, fault),
+                },
+                Err(failure) => failure.error,
+            };
+            spent = spent.saturating_add(began.elapsed());
+            let class = error.retry_class();
+            let failed = Failed { class, retry_after: error.retry_after(), attempts, spent, once_used };
+            match self.retry.decide(&failed, fastrand::f64()) {
+                RetryDecision::GiveUp => return Err(error.with_attempts(attempts)),
+                RetryDecision::After(delay) => {
+                    tokio::time::sleep(delay).await;
+                    spent = spent.saturating_add(delay);
+                    once_used |= class == RetryClass::Once;
+                }
+            }
+        }
+    }
+
+    fn undecodable(&self, operation: Operation, received: &Received, fault: Undecodable) -> Error {
+        let (status, attempts) = (received.status, 1);
+        match fault {
+            Undecodable::Incomplete => self.transport(operation, TransportFault::Incomplete, None),
+            // Some gateways wrap an error into a status of success.
+            Undecodable::Unexpected { path, reason } => match self.kombo_error(&received.body) {
+                Some(error) => Error::Api { operation, status, error: Box::new(error), retry_after: None, attempts },
+                None => Error::Decode {
+                    operation,
+                    status,
+                    path: path.into(),
+                    reason: reason.into(),
+                    content_type: headers::content_type(&received.headers),
+                    attempts,
+                },
+            },
+        }
+    }
+
+    fn observe(&self, operation: Operation, number: u32, attempt: &Attempt) {
+        let Some(on_response) = &self.on_response else { return };
+        let (outcome, code, rate_limit, retry_after) = match &attempt.result {
+            Ok(received) => (Outcome::Status(received.status), None, headers::rate_limit(&received.headers), None),
+            Err(failure) => {
+                let error = &failure.error;
+                let outcome = match error {
+                    Error::Transport { fault, .. } => Outcome::Fault(*fault),
+                    Error::Api { .. }
+                    | Error::Foreign { .. }
+                    | Error::Redirect { .. }
+                    | Error::Decode { .. }
+                    | Error::BodyTooLarge { .. }
+                    | Error::RepeatedCursor { .. }
+                    | Error::InvalidRequest { .. } => {
+                        error.status().map_or(Outcome::Fault(TransportFault::Other), Outcome::Status)
+                    }
+                };
+                (outcome, error.code().cloned(), failure.rate_limit, error.retry_after())
+            }
+        };
+        let elapsed = attempt.elapsed;
+        on_response(&ResponseEvent { operation, attempt: number, outcome, code, elapsed, rate_limit, retry_after });
+    }
+}

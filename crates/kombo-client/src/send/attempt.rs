@@ -1,0 +1,132 @@
+use std::error::Error as StdError;
+
+use kombo_model::ApiError;
+use reqwest::{Response, StatusCode};
+use secrecy::ExposeSecret;
+use tokio::time::Instant;
+
+use super::{Attempt, Failure, Received, Sender, fault};
+use crate::request::Request;
+use crate::{Error, Operation, RateLimit, TransportFault, answer, headers};
+
+/// What is read of the body of an error: Kombo's are small, and of others only the status counts.
+const ERROR_BODY_BYTES: usize = 256 * 1024;
+
+impl Sender {
+    /// Makes one attempt, from connecting to the last byte of the body.
+    pub(super) async fn attempt(&self, request: &Request, began: Instant) -> Attempt {
+        let requested_at = (self.clock)();
+        let result = match tokio::time::timeout_at(began + self.timeout, self.exchange(request)).await {
+            Ok(result) => result,
+            Err(_) => Err(self.transport(request.operation, TransportFault::Timeout, None).into()),
+        };
+        Attempt { requested_at, elapsed: began.elapsed(), result }
+    }
+
+    async fn exchange(&self, request: &Request) -> Result<Received, Failure> {
+        let operation = request.operation;
+        let mut http = self.http.get(request.url(&self.base_url));
+        if let Some(integration) = &request.integration {
+            http = http.header("x-integration-id", integration.as_str());
+        }
+        let response = http.send().await.map_err(|error| self.broken(operation, error))?;
+        let rate_limit = headers::rate_limit(response.headers());
+        self.receive(operation, response).await.map_err(|error| Failure { error, rate_limit })
+    }
+
+    async fn receive(&self, operation: Operation, mut response: Response) -> Result<Received, Error> {
+        let status = response.status();
+        if !status.is_success() {
+            return Err(self.refused(operation, response).await);
+        }
+        let body = read(&mut response, self.max_body_bytes).await.map_err(|unread| match unread {
+            Unread::TooLarge => Error::BodyTooLarge { operation, status: status.as_u16(), limit: self.max_body_bytes },
+            Unread::Broken(error) => self.transport(operation, TransportFault::Incomplete, Some(error.into())),
+        })?;
+        let headers = response.headers().clone();
+        let body = String::from_utf8(body).map_err(|error| Error::Decode {
+            operation,
+            status: status.as_u16(),
+            path: ".".into(),
+            reason: format!("not UTF-8 from byte {}", error.utf8_error().valid_up_to()).into(),
+            content_type: headers::content_type(&headers),
+            attempts: 1,
+        })?;
+        Ok(Received { status: status.as_u16(), headers, body })
+    }
+
+    /// The error that a status other than success stands for.
+    async fn refused(&self, operation: Operation, mut response: Response) -> Error {
+        let status = response.status();
+        let number = status.as_u16();
+        if status.is_redirection() && status != StatusCode::NOT_MODIFIED {
+            let host = headers::redirect_host(response.headers(), response.url());
+            return Error::Redirect { operation, status: number, host };
+        }
+        // The status counts even where the body cannot be read.
+        let body = read(&mut response, ERROR_BODY_BYTES).await.unwrap_or_default();
+        let headers = response.headers();
+        let retry_after = headers::retry_after(headers, status, (self.clock)());
+        match str::from_utf8(&body).ok().and_then(|body| self.kombo_error(body)) {
+            Some(error) => Error::Api { operation, status: number, error: Box::new(error), retry_after, attempts: 1 },
+            None => Error::Foreign {
+                operation,
+                status: number,
+                content_type: headers::content_type(headers),
+                retry_after,
+                attempts: 1,
+            },
+        }
+    }
+
+    pub(super) fn kombo_error(&self, body: &str) -> Option<ApiError> {
+        answer::kombo_error(body, self.api_key.expose_secret())
+    }
+
+    pub(super) fn transport(
+        &self,
+        operation: Operation,
+        fault: TransportFault,
+        source: Option<Box<dyn StdError + Send + Sync>>,
+    ) -> Error {
+        Error::Transport {
+            operation,
+            host: self.host.as_str().into(),
+            fault,
+            timeout: self.timeout,
+            attempts: 1,
+            source,
+        }
+    }
+
+    /// The error of a request that got no response.
+    fn broken(&self, operation: Operation, error: reqwest::Error) -> Error {
+        let fault = fault::classify(&error);
+        // The address holds the cursor and the filters, which may be mail addresses.
+        self.transport(operation, fault, Some(error.without_url().into()))
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self { error, rate_limit: RateLimit::default() }
+    }
+}
+
+/// Why a body could not be read.
+enum Unread {
+    TooLarge,
+    Broken(reqwest::Error),
+}
+
+/// Reads a body of at most `limit` bytes.
+async fn read(response: &mut Response, limit: usize) -> Result<Vec<u8>, Unread> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| Unread::Broken(error.without_url()))? {
+        if chunk.len() > limit.saturating_sub(body.len()) {
+            return Err(Unread::TooLarge);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
