@@ -1,1 +1,15 @@
 #![doc = include_str!("../README.md")]
+
+pub mod apply;
+pub mod compare;
+pub mod engine;
+mod error;
+pub mod mirror;
+pub mod planner;
+pub mod port;
+pub mod queue;
+pub mod schedule;
+pub mod types;
+pub mod watermark;
+
+pub use error::SyncError;

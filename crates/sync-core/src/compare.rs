@@ -1,0 +1,162 @@
+//! What a returned row means, next to the stored one. Plain functions: no IO, no clock.
+
+use kombo_model::Timestamp;
+
+use crate::mirror::{Incoming, Model, Row, Standing, StoredRow, Value};
+use crate::types::{ChangeCause, ChangeKind, SyncKind, Tombstones};
+
+/// What the fetch that returned a row knows.
+#[derive(Debug, Clone, Copy)]
+pub struct Reading {
+    /// Whether everything is being fetched or only what changed.
+    pub kind: SyncKind,
+    /// What becomes of the values of a deleted record.
+    pub tombstones: Tombstones,
+    /// Up to when earlier fetches showed every change: the endpoint's watermark as the fetch began.
+    pub known_until: Option<Timestamp>,
+}
+
+/// What a returned row means.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Verdict {
+    /// The stored row says the same.
+    Unchanged,
+    /// The stored row knows better: it was written from a later response, or holds a later `changed_at`.
+    Stale,
+    /// The row is to be written, and nothing that anybody would want to know changed (only `changed_at` moved).
+    Touched(StoredRow),
+    /// The row is to be written.
+    Changed {
+        /// The row to write.
+        row: StoredRow,
+        /// What happened to the record.
+        kind: ChangeKind,
+        /// The columns whose values differ.
+        fields: Vec<ChangedField>,
+        /// Whether the record's own `changed_at` tells of the change: it is later than what is known.
+        announced: bool,
+    },
+}
+
+/// A column whose value differs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChangedField {
+    /// The column.
+    pub name: &'static str,
+    /// The stored value; null where there was no row.
+    pub old: Value,
+    /// The value to store.
+    pub new: Value,
+}
+
+/// Compares a returned row with the stored one.
+///
+/// - In a delta, an older `changed_at` is stale. In a full fetch Kombo is right whatever the stored row says.
+/// - Whatever was written from a later response stays, unless the returned row has a later `changed_at` of its own.
+/// - Only the values that the row carries are set. A [`Standing::Copy`] never touches a record that is deleted or
+///   removed: copies say nothing of that, and would bring back what was erased.
+pub fn compare(incoming: &Incoming, stored: Option<&StoredRow>, reading: Reading) -> Verdict {
+    let Some(stored) = stored else {
+        return created(incoming, reading);
+    };
+    if incoming.standing == Standing::Copy && !stored.is_live() {
+        return Verdict::Unchanged;
+    }
+    let row = merged(&incoming.row, &stored.row, reading.tombstones);
+    let removed_at = if incoming.standing == Standing::Copy { stored.removed_at } else { None };
+    let reappeared = removed_at != stored.removed_at;
+    if row == stored.row && !reappeared {
+        return Verdict::Unchanged;
+    }
+
+    let (said, known) = (incoming.row.changed_at(), stored.row.changed_at());
+    let newer = match (said, known) {
+        (Some(said), Some(known)) => said > known,
+        (Some(_), None) => true,
+        (None, _) => false,
+    };
+    let older = matches!((said, known), (Some(said), Some(known)) if said < known);
+    let observed_before = incoming.observed_at < stored.synced_at;
+    if (observed_before && !newer) || (older && reading.kind == SyncKind::Delta) {
+        return Verdict::Stale;
+    }
+
+    let mut fields = differences(incoming.model, &row, &stored.row);
+    if reappeared {
+        fields.push(ChangedField { name: "removed_at", old: stored.removed_at.into(), new: Value::Null });
+    }
+    let written = StoredRow { row, removed_at, synced_at: incoming.observed_at.max(stored.synced_at) };
+    if fields.is_empty() {
+        return Verdict::Touched(written);
+    }
+    let kind = match (stored.is_live(), written.is_live()) {
+        (true, false) => ChangeKind::Deleted,
+        (false, true) => ChangeKind::Restored,
+        (true, true) | (false, false) => ChangeKind::Updated,
+    };
+    Verdict::Changed { row: written, kind, fields, announced: newer }
+}
+
+/// A live row that a whole list no longer shows, as it is to be written; `None` if it is gone already or was written
+/// from a later response than the list.
+pub fn remove(stored: &StoredRow, observed_at: Timestamp) -> Option<StoredRow> {
+    (stored.is_live() && stored.synced_at <= observed_at).then(|| StoredRow {
+        row: stored.row.clone(),
+        removed_at: Some(observed_at),
+        synced_at: observed_at,
+    })
+}
+
+/// What the change log says of a change as its cause.
+pub fn cause(kind: SyncKind, standing: Standing, announced: bool) -> ChangeCause {
+    match (kind, standing) {
+        (SyncKind::Full, _) if !announced => ChangeCause::Drift,
+        (_, Standing::Copy) => ChangeCause::Nested,
+        (_, Standing::Listed | Standing::Owned) => ChangeCause::Direct,
+    }
+}
+
+fn created(incoming: &Incoming, reading: Reading) -> Verdict {
+    let values = incoming.row.values().iter().map(|value| match value {
+        Value::Absent => Value::Null,
+        said => said.clone(),
+    });
+    let row = Row::new(incoming.model, incoming.row.key.clone(), values.collect());
+    let fields = row
+        .values()
+        .iter()
+        .zip(incoming.model.columns())
+        .filter(|(value, column)| !value.is_null() && column.name != CHANGED_AT);
+    let fields = fields.map(|(value, column)| ChangedField { name: column.name, old: Value::Null, new: value.clone() });
+    let fields = fields.collect();
+    // A record may already be deleted when it is seen for the first time.
+    let kind = if row.remote_deleted_at().is_some() { ChangeKind::Deleted } else { ChangeKind::Created };
+    let row = StoredRow { row, removed_at: None, synced_at: incoming.observed_at };
+    // A row that an earlier fetch must have shown is not new: somebody removed it here.
+    let announced = incoming.row.changed_at().is_some_and(|said| reading.known_until.is_none_or(|known| said > known));
+    Verdict::Changed { row, kind, fields, announced }
+}
+
+/// The stored row with the values that the returned one carries.
+fn merged(incoming: &Row, stored: &Row, tombstones: Tombstones) -> Row {
+    let keep = tombstones == Tombstones::Keep && incoming.remote_deleted_at().is_some();
+    let mut row = stored.clone();
+    for (value, said) in row.values_mut().iter_mut().zip(incoming.values()) {
+        let kept = said.is_absent() || keep && said.is_null();
+        if !kept {
+            *value = said.clone();
+        }
+    }
+    row
+}
+
+const CHANGED_AT: &str = "changed_at";
+
+/// The columns in which two rows differ, `changed_at` aside: it says when, not what.
+pub fn differences(model: Model, new: &Row, old: &Row) -> Vec<ChangedField> {
+    let pairs = new.values().iter().zip(old.values()).zip(model.columns());
+    pairs
+        .filter(|((new, old), column)| new != old && column.name != CHANGED_AT)
+        .map(|((new, old), column)| ChangedField { name: column.name, old: old.clone(), new: new.clone() })
+        .collect()
+}

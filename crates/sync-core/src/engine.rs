@@ -1,0 +1,189 @@
+//! The engine: leads one leased request from its first page to its end, over the ports.
+
+mod commit;
+mod fail;
+mod pages;
+mod quarantine;
+mod sweep;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kombo_model::Endpoint;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::SyncError;
+use crate::planner::PlanPolicy;
+use crate::port::{Clock, Event, Observer, Scope, Source, Store};
+use crate::queue;
+use crate::types::{Lease, Run, RunCounts, RunId, RunOutcome, RunPhase, SyncKind, Tombstones};
+
+pub use fail::Backoff;
+
+/// What a deployment wants, as far as the engine is concerned.
+#[derive(Debug, Clone)]
+pub struct SyncPolicy {
+    /// Which endpoints matter and how changes are planned.
+    pub plan: PlanPolicy,
+    /// How far a watermark lies before the start of its fetch.
+    pub overlap: Duration,
+    /// How often everything is fetched.
+    pub full_every: Duration,
+    /// What becomes of the values of deleted records.
+    pub tombstones: Tombstones,
+    /// Whether the change log gets old and new values.
+    pub change_values: bool,
+    /// How long a lease holds without being extended.
+    pub lease_ttl: Duration,
+    /// How many records one transaction takes at most, a page more or less.
+    pub batch_records: usize,
+    /// How many ids one look-up names.
+    pub ids_per_lookup: usize,
+    /// How long to wait after failures.
+    pub backoff: Backoff,
+}
+
+impl SyncPolicy {
+    /// The default policy for a set of endpoints.
+    pub fn new(endpoints: BTreeSet<Endpoint>) -> Self {
+        Self {
+            plan: PlanPolicy {
+                endpoints,
+                mode: crate::planner::PlanMode::default(),
+                blind_full_min_interval: Duration::from_secs(3_600),
+            },
+            overlap: Duration::from_secs(120),
+            full_every: Duration::from_secs(7 * 86_400),
+            tombstones: Tombstones::Mirror,
+            change_values: false,
+            lease_ttl: Duration::from_secs(30),
+            batch_records: 5_000,
+            ids_per_lookup: 100,
+            backoff: Backoff::default(),
+        }
+    }
+}
+
+/// Leads leased requests to their end.
+#[derive(Debug)]
+pub struct Engine<St, So, C, O> {
+    store: Arc<St>,
+    source: Arc<So>,
+    clock: C,
+    observer: O,
+    policy: Arc<SyncPolicy>,
+}
+
+impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
+    /// An engine over these ports.
+    pub fn new(store: Arc<St>, source: Arc<So>, clock: C, observer: O, policy: SyncPolicy) -> Self {
+        Self { store, source, clock, observer, policy: Arc::new(policy) }
+    }
+
+    /// What the engine was told to do.
+    pub fn policy(&self) -> &SyncPolicy {
+        &self.policy
+    }
+
+    /// Works on a leased request until it is done, fails, or `stop` asks to end after the current batch.
+    ///
+    /// Whatever happens, what was committed stays and the next attempt goes on from there. The run that is returned
+    /// tells how it stands; an error means that not even that could be stored.
+    pub async fn work(&self, lease: &Lease, stop: &CancellationToken) -> Result<Run, SyncError> {
+        let began = self.clock.now();
+        let (mut run, resumed) = self.begin(lease).await?;
+        self.observer.event(Event::Started { run: &run, resumed });
+        let result = self.drive(lease, &mut run, stop).await;
+        let run = match result {
+            Ok(()) => run,
+            Err(error @ SyncError::LeaseLost(_)) => {
+                self.observer.event(Event::LeaseLost { target: &lease.request.target });
+                return Err(error);
+            }
+            Err(error) => self.fail(lease, run, &error).await?,
+        };
+        self.observer.event(Event::Ended { run: &run, took: self.clock.now().since(began) });
+        Ok(run)
+    }
+
+    async fn drive(&self, lease: &Lease, run: &mut Run, stop: &CancellationToken) -> Result<(), SyncError> {
+        if run.phase == RunPhase::Pages {
+            self.pages(lease, run, stop).await?;
+        }
+        if run.phase == RunPhase::Sweep && !stop.is_cancelled() {
+            self.sweep(lease, run, stop).await?;
+        }
+        if run.phase != RunPhase::Done {
+            self.interrupt(lease, run).await?;
+        }
+        Ok(())
+    }
+
+    /// Continues the latest run of the target, or starts one.
+    async fn begin(&self, lease: &Lease) -> Result<(Run, bool), SyncError> {
+        let (lease, now, ttl) = (lease.clone(), self.clock.now(), self.policy.lease_ttl);
+        let target = lease.request.target.clone();
+        self.store
+            .transact(Scope::Integration(target.integration_id.clone()), move |tx| {
+                queue::hold(tx, &lease, now, ttl)?;
+                let state = queue::state(tx, &target.integration_id, target.endpoint)?;
+                if let Some(mut run) = tx.latest_run(&target)?
+                    && run.outcome.is_resumable()
+                {
+                    // A delta whose watermark was overtaken by a full fetch would only ask for more than is needed.
+                    let current = target.kind == SyncKind::Full || run.updated_after == state.watermark;
+                    run.outcome = if current { RunOutcome::Running } else { RunOutcome::Superseded };
+                    run.finished_at = if current { None } else { Some(now) };
+                    run.error = None;
+                    tx.put_run(&run)?;
+                    if current {
+                        return Ok((run, true));
+                    }
+                }
+                let mut run = Run {
+                    id: RunId(0),
+                    outcome: RunOutcome::Running,
+                    started_at: now,
+                    finished_at: None,
+                    updated_after: match target.kind {
+                        SyncKind::Delta => state.watermark,
+                        SyncKind::Full => None,
+                    },
+                    fetch_started_at: None,
+                    first_load: state.loaded_at.is_none(),
+                    phase: RunPhase::Pages,
+                    page_cursor: None,
+                    batches: 0,
+                    counts: RunCounts::default(),
+                    error: None,
+                    target,
+                };
+                run.id = tx.insert_run(&run)?;
+                Ok((run, false))
+            })
+            .await
+    }
+
+    /// Extends the lease while nothing is written.
+    async fn heartbeat(&self, lease: &Lease) -> Result<(), SyncError> {
+        let (lease, now, ttl) = (lease.clone(), self.clock.now(), self.policy.lease_ttl);
+        self.store.transact(Scope::Shared, move |tx| queue::hold(tx, &lease, now, ttl).map(drop)).await
+    }
+
+    /// Lets go of a run that was asked to stop.
+    async fn interrupt(&self, lease: &Lease, run: &mut Run) -> Result<(), SyncError> {
+        let (lease, now, mut stopped) = (lease.clone(), self.clock.now(), run.clone());
+        stopped.outcome = RunOutcome::Interrupted;
+        stopped.finished_at = Some(now);
+        *run = self
+            .store
+            .transact(Scope::Shared, move |tx| {
+                queue::release(tx, &lease, now, false, now)?;
+                tx.put_run(&stopped)?;
+                Ok::<_, SyncError>(stopped)
+            })
+            .await?;
+        Ok(())
+    }
+}

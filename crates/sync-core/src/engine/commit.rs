@@ -1,0 +1,316 @@
+use std::collections::BTreeSet;
+
+use kombo_model::{Endpoint, IntegrationId, Timestamp};
+
+use super::{Engine, SyncPolicy, quarantine};
+use crate::apply::{Applying, apply};
+use crate::compare::Reading;
+use crate::error::SyncError;
+use crate::mirror::{Batch, Model, decompose};
+use crate::port::{Clock, Event, Observer, RecordPage, Scope, Source, Store, StoreError, Tx, TxResult};
+use crate::schedule;
+use crate::types::{EndpointStatus, Lease, PageCursor, Quarantined, Run, RunCounts, RunOutcome, RunPhase, SyncKind};
+use crate::{queue, watermark};
+
+/// What some pages say, ready to be committed.
+#[derive(Clone)]
+pub(super) struct Prepared {
+    pub(super) batch: Batch,
+    pub(super) quarantined: Vec<Quarantined>,
+    pub(super) seen: Vec<String>,
+    pub(super) counts: RunCounts,
+}
+
+/// What comes after some pages.
+#[derive(Clone)]
+enum Next {
+    Page(PageCursor),
+    End,
+}
+
+impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
+    /// Commits pages with the checkpoint behind them; behind the last page of a delta, with the watermark.
+    pub(super) async fn commit(&self, lease: &Lease, run: &mut Run, pages: Vec<RecordPage>) -> Result<(), SyncError> {
+        if run.fetch_started_at.is_none()
+            && let Some(first) = pages.first()
+        {
+            run.fetch_started_at =
+                Some(watermark::fetch_started_at(first.requested_at, first.server_date, first.elapsed));
+        }
+        let next = match pages.last().and_then(|page| page.next.clone()) {
+            Some(cursor) => Next::Page(cursor),
+            None => Next::End,
+        };
+        let prepared = prepare(run, pages);
+        match self.commit_prepared(lease, run, prepared.clone(), next.clone()).await {
+            Err(SyncError::Store(StoreError::Refused { message })) => {
+                self.commit_around(lease, run, prepared, next, message).await
+            }
+            result => result,
+        }
+    }
+
+    async fn commit_prepared(
+        &self,
+        lease: &Lease,
+        run: &mut Run,
+        prepared: Prepared,
+        next: Next,
+    ) -> Result<(), SyncError> {
+        let (lease, policy, now, mut after) = (lease.clone(), self.policy.clone(), self.clock.now(), run.clone());
+        let (after, counts) = self
+            .store
+            .transact(Scope::Integration(run.target.integration_id.clone()), move |tx| {
+                queue::hold(tx, &lease, now, policy.lease_ttl)?;
+                let counts = apply_prepared(tx, &after, prepared, &policy, now)?;
+                after.counts.add(&counts);
+                after.batches += 1;
+                match next {
+                    Next::Page(cursor) => after.page_cursor = Some(cursor),
+                    Next::End => end_of_pages(tx, &lease, &mut after, &policy, now)?,
+                }
+                tx.put_run(&after)?;
+                Ok::<_, SyncError>((after, counts))
+            })
+            .await?;
+        *run = after;
+        self.observer.event(Event::Committed { run, batch: &counts });
+        Ok(())
+    }
+
+    /// Commits pages of which the database refuses a value: record by record into quarantine what it refuses, and
+    /// the rest as usual.
+    async fn commit_around(
+        &self,
+        lease: &Lease,
+        run: &mut Run,
+        mut prepared: Prepared,
+        next: Next,
+        refusal: String,
+    ) -> Result<(), SyncError> {
+        let now = self.clock.now();
+        let mut parts = vec![std::mem::take(&mut prepared.batch)];
+        let mut good = Batch::default();
+        while let Some(part) = parts.pop() {
+            if self.is_accepted(run, part.clone()).await? {
+                good.rows.extend(part.rows);
+                good.members.extend(part.members);
+            } else if let Some((left, right)) = halves(&part) {
+                parts.push(left);
+                parts.push(right);
+            } else if let Some(row) = part.rows.first() {
+                prepared.counts.quarantined += 1;
+                prepared.quarantined.push(Quarantined {
+                    integration_id: run.target.integration_id.clone(),
+                    endpoint: run.target.endpoint,
+                    record_id: row.row.key.to_string(),
+                    json: quarantine::row_json(row),
+                    path: row.model.to_string(),
+                    reason: refusal.clone(),
+                    observed_at: now,
+                    run_id: run.id,
+                });
+            }
+        }
+        prepared.batch = good;
+        self.commit_prepared(lease, run, prepared, next).await
+    }
+
+    /// Whether the database takes a batch: tried in a unit that is then undone.
+    async fn is_accepted(&self, run: &Run, batch: Batch) -> Result<bool, SyncError> {
+        enum Trial {
+            Passed,
+            Refused,
+            Broken(SyncError),
+        }
+        impl From<StoreError> for Trial {
+            fn from(error: StoreError) -> Self {
+                if matches!(error, StoreError::Refused { .. }) { Self::Refused } else { Self::Broken(error.into()) }
+            }
+        }
+        let (run, policy, now) = (run.clone(), self.policy.clone(), self.clock.now());
+        let trial = self
+            .store
+            .transact(Scope::Integration(run.target.integration_id.clone()), move |tx| {
+                let applying = applying(tx, &run, &policy, now)?;
+                apply(tx, batch, &applying)?;
+                Err::<(), Trial>(Trial::Passed)
+            })
+            .await;
+        match trial {
+            Ok(()) | Err(Trial::Passed) => Ok(true),
+            Err(Trial::Refused) => Ok(false),
+            Err(Trial::Broken(error)) => Err(error),
+        }
+    }
+
+    /// Begins the fetch of a run again from its first page.
+    pub(super) async fn restart(&self, lease: &Lease, run: &mut Run) -> Result<(), SyncError> {
+        let (lease, now, ttl, mut again) = (lease.clone(), self.clock.now(), self.policy.lease_ttl, run.clone());
+        again.page_cursor = None;
+        again.phase = RunPhase::Pages;
+        again.batches = 0;
+        again.fetch_started_at = None;
+        *run = self
+            .store
+            .transact(Scope::Integration(run.target.integration_id.clone()), move |tx| {
+                queue::hold(tx, &lease, now, ttl)?;
+                tx.clear_seen(again.id)?;
+                tx.put_run(&again)?;
+                Ok::<_, SyncError>(again)
+            })
+            .await?;
+        Ok(())
+    }
+}
+
+/// Reads pages into rows, and puts aside what cannot be read or stored.
+pub(super) fn prepare(run: &Run, pages: Vec<RecordPage>) -> Prepared {
+    let mut prepared =
+        Prepared { batch: Batch::default(), quarantined: Vec::new(), seen: Vec::new(), counts: RunCounts::default() };
+    for page in pages {
+        prepared.counts.pages += 1;
+        for record in page.records {
+            prepared.counts.records += 1;
+            let id = record.id().to_owned();
+            // Kept only where it is needed: the text of a record that turns out to be unstorable.
+            let copy = quarantine::suspicious(&record).then(|| record.clone());
+            if let Err(fault) = decompose(record, page.requested_at, &mut prepared.batch) {
+                prepared.counts.quarantined += 1;
+                let json = copy.map(|record| quarantine::record_json(&record)).unwrap_or_default();
+                prepared.quarantined.push(quarantine::unstorable(run, &id, json, fault, page.requested_at));
+            }
+            prepared.seen.push(id);
+        }
+        for rejected in page.rejected {
+            prepared.counts.records += 1;
+            prepared.counts.quarantined += 1;
+            prepared.seen.extend(rejected.id.clone());
+            prepared.quarantined.push(quarantine::unreadable(run, rejected, page.requested_at));
+        }
+    }
+    prepared
+}
+
+/// Applies pages, notes what they showed, and keeps the quarantine: within a unit that holds lease and scope.
+pub(super) fn apply_prepared(
+    tx: &mut dyn Tx,
+    run: &Run,
+    prepared: Prepared,
+    policy: &SyncPolicy,
+    now: Timestamp,
+) -> Result<RunCounts, SyncError> {
+    let (integration, endpoint) = (&run.target.integration_id, run.target.endpoint);
+    let mut counts = prepared.counts;
+    let applying = applying(tx, run, policy, now)?;
+    counts.add(&apply(tx, prepared.batch, &applying)?);
+    if run.target.kind == SyncKind::Full && run.phase == RunPhase::Pages {
+        tx.put_seen(run.id, run.batches, &prepared.seen)?;
+    }
+    if tx.quarantine_size(integration, endpoint)? > 0 {
+        tx.clear_quarantined(integration, endpoint, &prepared.seen)?;
+    }
+    if !prepared.quarantined.is_empty() {
+        tx.put_quarantined(&prepared.quarantined)?;
+    }
+    Ok(counts)
+}
+
+pub(super) fn applying<'a>(
+    tx: &mut dyn Tx,
+    run: &'a Run,
+    policy: &SyncPolicy,
+    now: Timestamp,
+) -> TxResult<Applying<'a>> {
+    let (integration, endpoint) = (&run.target.integration_id, run.target.endpoint);
+    let known_until = match run.target.kind {
+        SyncKind::Delta => run.updated_after,
+        SyncKind::Full => queue::state(tx, integration, endpoint)?.watermark,
+    };
+    Ok(Applying {
+        run,
+        reading: Reading { kind: run.target.kind, tombstones: policy.tombstones, known_until },
+        quiet: quiet_models(tx, run, integration, endpoint)?,
+        change_values: policy.change_values,
+        now,
+    })
+}
+
+/// The models of which a first load logs nothing: all but those that another endpoint has loaded already.
+fn quiet_models(
+    tx: &mut dyn Tx,
+    run: &Run,
+    integration: &IntegrationId,
+    endpoint: Endpoint,
+) -> TxResult<BTreeSet<Model>> {
+    let mut quiet = BTreeSet::new();
+    if run.first_load {
+        for model in Model::ALL {
+            let owner = model.owner();
+            if owner == endpoint || queue::state(tx, integration, owner)?.loaded_at.is_none() {
+                quiet.insert(model);
+            }
+        }
+    }
+    Ok(quiet)
+}
+
+fn end_of_pages(
+    tx: &mut dyn Tx,
+    lease: &Lease,
+    run: &mut Run,
+    policy: &SyncPolicy,
+    now: Timestamp,
+) -> Result<(), SyncError> {
+    run.page_cursor = None;
+    match run.target.kind {
+        SyncKind::Delta => complete(tx, lease, run, policy, now),
+        SyncKind::Full => {
+            run.phase = RunPhase::Sweep;
+            Ok(())
+        }
+    }
+}
+
+/// Ends a run that did all it was for: moves the watermark and ends the request, in the unit that commits the last of
+/// its records.
+pub(super) fn complete(
+    tx: &mut dyn Tx,
+    lease: &Lease,
+    run: &mut Run,
+    policy: &SyncPolicy,
+    now: Timestamp,
+) -> Result<(), SyncError> {
+    let (integration, endpoint) = (&run.target.integration_id, run.target.endpoint);
+    let mut state = queue::state(tx, integration, endpoint)?;
+    if let Some(started) = run.fetch_started_at {
+        state.watermark = Some(watermark::advance(state.watermark, started, policy.overlap));
+    }
+    match run.target.kind {
+        SyncKind::Delta => state.last_delta_at = Some(now),
+        SyncKind::Full => {
+            state.last_full_at = Some(now);
+            state.next_full_at = Some(schedule::next_full(integration, endpoint, policy.full_every, now));
+            state.loaded_at.get_or_insert(now);
+            state.pending_removals = None;
+        }
+    }
+    // A stopped sweep is settled by a full fetch only.
+    if run.target.kind == SyncKind::Full || state.status != EndpointStatus::MassRemoval {
+        queue::set_status(&mut state, EndpointStatus::Ok, None, now);
+    }
+    tx.put_endpoint(&state)?;
+    run.phase = RunPhase::Done;
+    run.finished_at = Some(now);
+    run.outcome = if run.counts.quarantined > 0 { RunOutcome::CompletedWithQuarantine } else { RunOutcome::Completed };
+    queue::finish(tx, lease, now)
+}
+
+fn halves(batch: &Batch) -> Option<(Batch, Batch)> {
+    if batch.rows.len() < 2 {
+        return None;
+    }
+    let mut left = batch.clone();
+    let right = Batch { rows: left.rows.split_off(left.rows.len() / 2), members: Vec::new() };
+    Some((left, right))
+}

@@ -1,0 +1,114 @@
+use std::time::Duration;
+
+use kombo_model::Timestamp;
+
+use super::Engine;
+use crate::error::SyncError;
+use crate::port::{Clock, FailureClass, Observer, Scope, Source, Store, Tx, TxResult};
+use crate::queue;
+use crate::schedule::spread;
+use crate::types::{EndpointStatus, IntegrationRecord, IntegrationStatus, Lease, Run, RunOutcome, Target};
+
+/// How long to wait after failures, by what failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backoff {
+    /// After the first passing failure; doubled with every further one.
+    pub first: Duration,
+    /// At most, after passing failures.
+    pub most: Duration,
+    /// While Kombo has no data yet: a webhook is waited for, this is the look in between.
+    pub setup_pending: Duration,
+    /// While a person must act or a state must change.
+    pub standing: Duration,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self {
+            first: Duration::from_secs(10),
+            most: Duration::from_secs(900),
+            setup_pending: Duration::from_secs(900),
+            standing: Duration::from_secs(3_600),
+        }
+    }
+}
+
+impl Backoff {
+    /// How long to wait before attempt number `attempts + 1`. Spread by up to a quarter, so that what failed together
+    /// is not tried together.
+    pub fn wait(&self, class: FailureClass, attempts: i32, retry_after: Option<Duration>, target: &Target) -> Duration {
+        let wait = match class {
+            FailureClass::Transient => {
+                let doublings = u32::try_from(attempts).unwrap_or(0).min(16);
+                self.first.saturating_mul(1 << doublings).min(self.most)
+            }
+            FailureClass::SetupPending => self.setup_pending,
+            FailureClass::KeyRejected
+            | FailureClass::IntegrationNotFound
+            | FailureClass::IntegrationUnavailable
+            | FailureClass::ModelUnavailable
+            | FailureClass::RequestRefused
+            | FailureClass::Unintelligible => self.standing,
+        };
+        let wait = wait.max(retry_after.unwrap_or_default());
+        let quarters = spread(target.integration_id.as_str(), target.endpoint.as_str()) % 256;
+        wait.saturating_add(wait / 1_024 * u32::try_from(quarters).unwrap_or(0))
+    }
+}
+
+impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
+    /// Stores that a run failed, why, and when it is to be tried again. Checkpoint and watermark stay as the last
+    /// committed batch had them.
+    pub(super) async fn fail(&self, lease: &Lease, run: Run, error: &SyncError) -> Result<Run, SyncError> {
+        let (lease, policy, now, mut run) = (lease.clone(), self.policy.clone(), self.clock.now(), run);
+        let class = error.class();
+        let retry_after = match error {
+            SyncError::Source(error) => error.retry_after,
+            SyncError::LeaseLost(_) | SyncError::Store(_) => None,
+        };
+        run.outcome = RunOutcome::Failed;
+        run.finished_at = Some(now);
+        run.error = Some(crate::mirror::clean_text(error.to_string()));
+        self.store
+            .transact(Scope::Integration(run.target.integration_id.clone()), move |tx| {
+                let attempts = queue::hold(tx, &lease, now, Duration::ZERO)?.attempts;
+                let wait = policy.backoff.wait(class, attempts, retry_after, &run.target);
+                queue::release(tx, &lease, now.saturating_add(wait), true, now)?;
+                tx.put_run(&run)?;
+                note_failure(tx, &run, class, now)?;
+                Ok::<_, SyncError>(run)
+            })
+            .await
+    }
+}
+
+fn note_failure(tx: &mut dyn Tx, run: &Run, class: FailureClass, now: Timestamp) -> TxResult<()> {
+    let (id, endpoint) = (&run.target.integration_id, run.target.endpoint);
+    let integration_status = match class {
+        FailureClass::IntegrationNotFound => Some(IntegrationStatus::NotFound),
+        FailureClass::IntegrationUnavailable => Some(IntegrationStatus::Paused),
+        FailureClass::Transient
+        | FailureClass::KeyRejected
+        | FailureClass::SetupPending
+        | FailureClass::ModelUnavailable
+        | FailureClass::RequestRefused
+        | FailureClass::Unintelligible => None,
+    };
+    if let (Some(status), Some(integration)) = (integration_status, tx.integration(id)?) {
+        let status_since = if integration.status == status { integration.status_since } else { now };
+        tx.put_integration(&IntegrationRecord { status, status_since, reason: run.error.clone(), ..integration })?;
+    }
+    let status = match class {
+        FailureClass::Transient => EndpointStatus::Retrying,
+        FailureClass::SetupPending => EndpointStatus::WaitingForSetup,
+        FailureClass::ModelUnavailable => EndpointStatus::ModelUnavailable,
+        FailureClass::KeyRejected
+        | FailureClass::IntegrationNotFound
+        | FailureClass::IntegrationUnavailable
+        | FailureClass::RequestRefused
+        | FailureClass::Unintelligible => EndpointStatus::Failed,
+    };
+    let mut state = queue::state(tx, id, endpoint)?;
+    queue::set_status(&mut state, status, run.error.clone(), now);
+    tx.put_endpoint(&state)
+}

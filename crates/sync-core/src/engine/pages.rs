@@ -1,0 +1,124 @@
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::Engine;
+use crate::error::SyncError;
+use crate::port::{Clock, FailureClass, Fetch, FetchSpec, Observer, Pages, RecordPage, Source, SourceError, Store};
+use crate::types::{Lease, Run, RunPhase};
+
+/// How many pages may wait to be written. Together with `batch_records` this bounds the memory of a fetch.
+const PAGES_AHEAD: usize = 8;
+
+impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
+    /// Fetches and commits pages until the last one, or until `stop`.
+    ///
+    /// The next page is on its way while earlier ones are compared and written. What waits is written together: one
+    /// page when data trickles, many when writing is slower than fetching.
+    pub(super) async fn pages(&self, lease: &Lease, run: &mut Run, stop: &CancellationToken) -> Result<(), SyncError> {
+        loop {
+            let resumed_at = run.page_cursor.clone();
+            match self.pages_from_checkpoint(lease, run, stop).await {
+                // Kombo does not say how long a page cursor lives: one that it refuses restarts the fetch.
+                Err(SyncError::Source(error))
+                    if error.class == FailureClass::RequestRefused && resumed_at.is_some() =>
+                {
+                    tracing::warn!(
+                        run.id = run.id.0,
+                        integration.id = %run.target.integration_id,
+                        endpoint = %run.target.endpoint,
+                        "the page cursor of the checkpoint was refused: fetching again from the first page"
+                    );
+                    self.restart(lease, run).await?;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    async fn pages_from_checkpoint(
+        &self,
+        lease: &Lease,
+        run: &mut Run,
+        stop: &CancellationToken,
+    ) -> Result<(), SyncError> {
+        let target = &run.target;
+        let mut fetch = self.source.open(FetchSpec {
+            integration_id: target.integration_id.clone(),
+            endpoint: target.endpoint,
+            fetch: Fetch::List { updated_after: run.updated_after, from: run.page_cursor.clone() },
+        });
+        let (ready, mut waiting) = mpsc::channel(PAGES_AHEAD);
+        let producer = fetch_pages(&mut fetch, ready, stop.child_token());
+        let consumer = self.write_pages(lease, run, &mut waiting, stop);
+        // Both on this task: when one fails the other is dropped, at a point where nothing is half done.
+        let ((), ()) = tokio::try_join!(producer, consumer)?;
+        Ok(())
+    }
+
+    async fn write_pages(
+        &self,
+        lease: &Lease,
+        run: &mut Run,
+        waiting: &mut mpsc::Receiver<RecordPage>,
+        stop: &CancellationToken,
+    ) -> Result<(), SyncError> {
+        let mut beat = tokio::time::interval((self.policy.lease_ttl / 3).max(Duration::from_millis(1)));
+        beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        beat.tick().await; // the first one is due at once
+        while run.phase == RunPhase::Pages {
+            let first = tokio::select! {
+                biased;
+                page = waiting.recv() => page,
+                () = stop.cancelled() => return Ok(()),
+                _ = beat.tick() => {
+                    self.heartbeat(lease).await?;
+                    continue;
+                }
+            };
+            // Without a last page the fetch failed or was stopped, which the other half tells.
+            let Some(first) = first else { return Ok(()) };
+            let mut records = first.records.len();
+            let mut batch = vec![first];
+            while records < self.policy.batch_records
+                && let Ok(page) = waiting.try_recv()
+            {
+                records += page.records.len();
+                batch.push(page);
+            }
+            self.commit(lease, run, batch).await?;
+            beat.reset();
+            if stop.is_cancelled() {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn fetch_pages(
+    pages: &mut impl Pages,
+    ready: mpsc::Sender<RecordPage>,
+    stop: CancellationToken,
+) -> Result<(), SyncError> {
+    loop {
+        let page = tokio::select! {
+            biased;
+            () = stop.cancelled() => return Ok(()),
+            page = pages.next_page() => page?,
+        };
+        let Some(page) = page else {
+            return Err(SourceError {
+                class: FailureClass::Unintelligible,
+                message: "the list ended without a last page".to_owned(),
+                retry_after: None,
+            }
+            .into());
+        };
+        let last = page.next.is_none();
+        if ready.send(page).await.is_err() || last {
+            return Ok(());
+        }
+    }
+}

@@ -1,0 +1,224 @@
+use kombo_model::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use super::Engine;
+use super::commit::{apply_prepared, applying, complete, prepare};
+use crate::apply;
+use crate::error::SyncError;
+use crate::mirror::Model;
+use crate::port::{Clock, Event, Fetch, FetchSpec, Observer, Pages, Scope, Source, Store};
+use crate::queue;
+use crate::types::{EndpointStatus, Lease, Run, RunOutcome, RunPhase};
+
+/// What a sweep found out about rows that no page showed.
+struct Findings {
+    /// Ids that Kombo does not know, with the time of the look-up.
+    gone: Vec<(Timestamp, Vec<String>)>,
+    count: u64,
+}
+
+impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
+    /// Looks up by id the live rows that no page of a full fetch showed, takes over those that Kombo still has, and
+    /// marks the others as removed, unless they are suspiciously many.
+    pub(super) async fn sweep(&self, lease: &Lease, run: &mut Run, stop: &CancellationToken) -> Result<(), SyncError> {
+        if !self.notes_are_whole(lease, run).await? {
+            tracing::warn!(
+                run.id = run.id.0,
+                "the database lost notes of what the fetch showed: fetching again from the first page"
+            );
+            self.restart(lease, run).await?;
+            self.pages(lease, run, stop).await?;
+        }
+        if run.phase != RunPhase::Sweep {
+            return Ok(());
+        }
+        let Some(findings) = self.look_up_unseen(lease, run, stop).await? else { return Ok(()) };
+        let (lease, policy, now, mut after) = (lease.clone(), self.policy.clone(), self.clock.now(), run.clone());
+        let (after, counts) = self
+            .store
+            .transact(Scope::Integration(run.target.integration_id.clone()), move |tx| {
+                let request = queue::hold(tx, &lease, now, policy.lease_ttl)?;
+                let model = Model::listed_by(after.target.endpoint);
+                let live = tx.live_rows(model, &after.target.integration_id)?;
+                let mut counts = crate::types::RunCounts::default();
+                let approved = request.approved_removals.and_then(|count| u64::try_from(count).ok()).unwrap_or(0);
+                if is_suspicious(findings.count, live) && findings.count > approved {
+                    hold_back(tx, &lease, &mut after, findings.count, live, &policy, now)?;
+                } else {
+                    let applying = applying(tx, &after, &policy, now)?;
+                    for (looked_up_at, ids) in &findings.gone {
+                        counts.add(&apply::sweep(tx, model, ids, *looked_up_at, &applying)?);
+                    }
+                    after.counts.add(&counts);
+                    complete(tx, &lease, &mut after, &policy, now)?;
+                }
+                tx.clear_seen(after.id)?;
+                tx.put_run(&after)?;
+                Ok::<_, SyncError>((after, counts))
+            })
+            .await?;
+        *run = after;
+        self.observer.event(Event::Committed { run, batch: &counts });
+        Ok(())
+    }
+
+    /// Whether all notes of what the pages showed are there: a database may lose them in a crash.
+    async fn notes_are_whole(&self, lease: &Lease, run: &Run) -> Result<bool, SyncError> {
+        let (lease, now, ttl, run) = (lease.clone(), self.clock.now(), self.policy.lease_ttl, run.clone());
+        self.store
+            .transact(Scope::Shared, move |tx| {
+                queue::hold(tx, &lease, now, ttl)?;
+                Ok(tx.seen_batches(run.id)? == run.batches)
+            })
+            .await
+    }
+
+    /// `None` if `stop` asked to end.
+    async fn look_up_unseen(
+        &self,
+        lease: &Lease,
+        run: &mut Run,
+        stop: &CancellationToken,
+    ) -> Result<Option<Findings>, SyncError> {
+        let mut findings = Findings { gone: Vec::new(), count: 0 };
+        let mut after: Option<String> = None;
+        loop {
+            let unseen = self.unseen(lease, run, after.take()).await?;
+            let Some(last) = unseen.last() else { return Ok(Some(findings)) };
+            after = Some(last.clone());
+            if stop.is_cancelled() {
+                return Ok(None);
+            }
+            self.look_up(lease, run, unseen, &mut findings).await?;
+        }
+    }
+
+    async fn unseen(&self, lease: &Lease, run: &Run, after: Option<String>) -> Result<Vec<String>, SyncError> {
+        let (lease, now, policy, run) = (lease.clone(), self.clock.now(), self.policy.clone(), run.clone());
+        self.store
+            .transact(Scope::Shared, move |tx| {
+                queue::hold(tx, &lease, now, policy.lease_ttl)?;
+                let model = Model::listed_by(run.target.endpoint);
+                let limit = policy.ids_per_lookup;
+                Ok(tx.unseen(model, &run.target.integration_id, run.id, after.as_deref(), limit)?)
+            })
+            .await
+    }
+
+    async fn look_up(
+        &self,
+        lease: &Lease,
+        run: &mut Run,
+        ids: Vec<String>,
+        findings: &mut Findings,
+    ) -> Result<(), SyncError> {
+        let mut pages = self.source.open(FetchSpec {
+            integration_id: run.target.integration_id.clone(),
+            endpoint: run.target.endpoint,
+            fetch: Fetch::Ids(ids.clone()),
+        });
+        let mut looked_up_at: Option<Timestamp> = None;
+        let mut missing: std::collections::BTreeSet<String> = ids.into_iter().collect();
+        let mut nameless = false;
+        while let Some(page) = pages.next_page().await? {
+            let last = page.next.is_none();
+            looked_up_at.get_or_insert(page.requested_at);
+            nameless |= page.rejected.iter().any(|rejected| rejected.id.is_none());
+            let prepared = prepare(run, vec![page]);
+            for id in &prepared.seen {
+                missing.remove(id);
+            }
+            if !prepared.seen.is_empty() || !prepared.quarantined.is_empty() {
+                let (lease, policy, now, mut after) =
+                    (lease.clone(), self.policy.clone(), self.clock.now(), run.clone());
+                *run = self
+                    .store
+                    .transact(Scope::Integration(run.target.integration_id.clone()), move |tx| {
+                        queue::hold(tx, &lease, now, policy.lease_ttl)?;
+                        let counts = apply_prepared(tx, &after, prepared, &policy, now)?;
+                        after.counts.add(&counts);
+                        tx.put_run(&after)?;
+                        Ok::<_, SyncError>(after)
+                    })
+                    .await?;
+            }
+            if last {
+                break;
+            }
+        }
+        // A record without a readable id may be any of them, so none of them is known to be gone.
+        if let (Some(looked_up_at), false, false) = (looked_up_at, nameless, missing.is_empty()) {
+            findings.count += u64::try_from(missing.len()).unwrap_or(u64::MAX);
+            findings.gone.push((looked_up_at, missing.into_iter().collect()));
+        }
+        Ok(())
+    }
+}
+
+/// Whether the removals are so many that a person should look: more than ten and more than a tenth of the live rows,
+/// in small tables more than half of them, or all.
+fn is_suspicious(removals: u64, live: u64) -> bool {
+    let many = removals > 10 && removals.saturating_mul(10) > live;
+    let half = removals > 2 && removals.saturating_mul(2) > live;
+    many || half || (removals > 0 && removals >= live)
+}
+
+/// Ends a run without removing anything, and says what a person can do.
+fn hold_back(
+    tx: &mut dyn crate::port::Tx,
+    lease: &Lease,
+    run: &mut Run,
+    removals: u64,
+    live: u64,
+    policy: &super::SyncPolicy,
+    now: Timestamp,
+) -> Result<(), SyncError> {
+    let (integration, endpoint) = (&run.target.integration_id, run.target.endpoint);
+    let model = Model::listed_by(endpoint);
+    let reason = format!(
+        "{removals} of {live} {model} are no longer at Kombo; nothing was removed. If that is right, run: syncd sync \
+         --full --integration {integration} --endpoint {endpoint} --allow-mass-removal"
+    );
+    let mut state = queue::state(tx, integration, endpoint)?;
+    if let Some(started) = run.fetch_started_at {
+        // Additions and updates are in, so the next delta need not fetch them again.
+        state.watermark = Some(crate::watermark::advance(state.watermark, started, policy.overlap));
+    }
+    queue::set_status(&mut state, EndpointStatus::MassRemoval, Some(reason.clone()), now);
+    state.pending_removals = i64::try_from(removals).ok();
+    // Looked at again within a day: the stop clears by itself when the rows are back.
+    state.next_full_at = Some(now.saturating_add(policy.full_every.min(std::time::Duration::from_secs(86_400))));
+    tx.put_endpoint(&state)?;
+    run.phase = RunPhase::Done;
+    run.outcome = RunOutcome::Stopped;
+    run.error = Some(reason);
+    run.finished_at = Some(now);
+    queue::finish(tx, lease, now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_suspicious;
+
+    #[test]
+    fn mass_removal_is_relative_but_small_tables_are_guarded_too() {
+        for (removals, live, suspicious) in [
+            (0, 0, false),
+            (0, 100, false),
+            (10, 100, false),
+            (11, 100, true),
+            (11, 1_000, false),
+            (100, 1_000, false),
+            (101, 1_000, true),
+            (1, 1, true),
+            (1, 2, false),
+            (2, 2, true),
+            (2, 3, false),
+            (3, 5, true),
+            (3, 6, false),
+            (8, 8, true),
+        ] {
+            assert_eq!(is_suspicious(removals, live), suspicious, "{removals} of {live}");
+        }
+    }
+}

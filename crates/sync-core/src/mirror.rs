@@ -1,0 +1,13 @@
+//! The mirror: which tables there are, what a row is, and how a returned record becomes rows.
+
+mod batch;
+mod decompose;
+mod json;
+mod model;
+mod row;
+
+pub use batch::{Batch, Incoming, Members, Standing};
+pub use decompose::{MAX_DOCUMENT_DEPTH, MAX_OPAQUE_DEPTH, Unstorable, decompose};
+pub use json::{clean_json, clean_text, same_json};
+pub use model::{Column, ColumnKind, Model};
+pub use row::{Key, Row, StoredRow, Value};

@@ -1,0 +1,50 @@
+use kombo_model::Timestamp;
+
+use super::model::Model;
+use super::row::{Key, Row};
+
+/// What the records of some pages say, model by model.
+#[derive(Debug, Clone, Default)]
+pub struct Batch {
+    /// Rows of any model.
+    pub rows: Vec<Incoming>,
+    /// Whole member lists.
+    pub members: Vec<Members>,
+}
+
+/// A row that a response showed.
+#[derive(Debug, Clone)]
+pub struct Incoming {
+    /// Which table it belongs to.
+    pub model: Model,
+    /// What the response says of it.
+    pub row: Row,
+    /// How much the response knows of it.
+    pub standing: Standing,
+    /// When the response was asked for.
+    pub observed_at: Timestamp,
+}
+
+/// How much a response knows of a row that it shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// A record of the endpoint's own list.
+    Listed,
+    /// A row that only this endpoint shows: as good as a listed one.
+    Owned,
+    /// A partial copy of a row that another endpoint shows in full.
+    Copy,
+}
+
+/// All rows of `model` that belong to `parent`: a stored row of that parent that is not among them is gone.
+#[derive(Debug, Clone)]
+pub struct Members {
+    /// The model of the members.
+    pub model: Model,
+    /// The id of the record that lists them.
+    pub parent: String,
+    /// The members' keys.
+    pub keys: Vec<Key>,
+    /// When the response was asked for.
+    pub observed_at: Timestamp,
+}

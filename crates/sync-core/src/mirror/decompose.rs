@@ -1,0 +1,246 @@
+use kombo_model::{
+    Course, CourseProgression, CourseRevision, CourseRevisionCopy, FreeJson, Maybe, ProviderCopy, Skill, SkillCopy,
+    Timestamp, User, UserCopy,
+};
+
+use super::batch::{Batch, Incoming, Members, Standing};
+use super::json::{clean_json, clean_text, depth};
+use super::model::{ColumnKind, Model};
+use super::row::{Key, Row, Value};
+use crate::port::Record;
+
+/// How deep `custom_fields` and `integration_fields` may nest: they must be comparable after a database rewrote them.
+pub const MAX_DOCUMENT_DEPTH: usize = 120;
+/// How deep `remote_data` may nest: `PostgreSQL` checks even JSON that it does not rewrite, on its stack.
+pub const MAX_OPAQUE_DEPTH: usize = 1_000;
+
+/// A record that no database can hold as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unstorable {
+    /// Where in the record.
+    pub path: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// Adds to `batch` what `record` says: a row of its own model, and rows of the models nested in it.
+///
+/// Nothing is added if the record cannot be stored.
+pub fn decompose(record: Record, observed_at: Timestamp, batch: &mut Batch) -> Result<(), Unstorable> {
+    let mut writer = Writer { rows: Vec::new(), members: Vec::new(), observed_at };
+    match record {
+        Record::User(user) => writer.user(user),
+        Record::Course(course) => writer.course(course),
+        Record::CourseProgression(progression) => writer.progression(progression),
+        Record::Skill(skill) => writer.skill(skill),
+    }
+    writer.check()?;
+    batch.rows.append(&mut writer.rows);
+    batch.members.append(&mut writer.members);
+    Ok(())
+}
+
+struct Writer {
+    rows: Vec<Incoming>,
+    members: Vec<Members>,
+    observed_at: Timestamp,
+}
+
+impl Writer {
+    fn add(&mut self, model: Model, standing: Standing, key: Key, values: Vec<Value>) {
+        let row = Row::new(model, key, values);
+        self.rows.push(Incoming { model, row, standing, observed_at: self.observed_at });
+    }
+
+    fn user(&mut self, user: User) {
+        let values = vec![
+            text(user.remote_id),
+            text(user.first_name),
+            text(user.last_name),
+            text(user.work_email),
+            text(user.status.map(kombo_model::ActiveStatus::into_string)),
+            user.remote_created_at.into(),
+            json(user.remote_data),
+            json(user.custom_fields),
+            json(user.integration_fields),
+            user.changed_at.into(),
+            user.remote_deleted_at.into(),
+        ];
+        self.add(Model::LmsUsers, Standing::Listed, id(user.id.into_string()), values);
+    }
+
+    fn skill(&mut self, skill: Skill) {
+        let values = vec![
+            text(skill.remote_id),
+            text(skill.name),
+            skill.remote_created_at.into(),
+            json(skill.remote_data),
+            json(skill.custom_fields),
+            json(skill.integration_fields),
+            skill.changed_at.into(),
+            skill.remote_deleted_at.into(),
+        ];
+        self.add(Model::LmsSkills, Standing::Listed, id(skill.id.into_string()), values);
+    }
+
+    fn course(&mut self, course: Course) {
+        let course_id = clean_text(course.id.into_string());
+        let values = vec![
+            text(course.remote_id),
+            text(course.provider_id.map(kombo_model::CourseProviderId::into_string)),
+            text(course.origin_id),
+            course.remote_created_at.into(),
+            json(course.remote_data),
+            json(course.custom_fields),
+            json(course.integration_fields),
+            course.changed_at.into(),
+            course.remote_deleted_at.into(),
+        ];
+        self.add(Model::LmsCourses, Standing::Listed, Key::Id(course_id.clone()), values);
+        if let Maybe::Value(provider) = course.provider {
+            self.provider_copy(provider);
+        }
+        if let Maybe::Value(revisions) = course.revisions {
+            let keys = revisions.iter().map(|revision| id(revision.id.as_str().to_owned())).collect();
+            self.list(Model::LmsCourseRevisions, course_id.clone(), keys);
+            for revision in revisions {
+                self.revision(revision, &course_id);
+            }
+        }
+    }
+
+    fn revision(&mut self, revision: CourseRevision, listed_under: &str) {
+        let revision_id = clean_text(revision.id.into_string());
+        // Anonymised rows may lose the column while the list that they stand in still says whose they are.
+        let course_id = revision.course_id.map_or_else(|| listed_under.to_owned(), kombo_model::CourseId::into_string);
+        let values = vec![
+            text(revision.remote_id),
+            text(Some(course_id)),
+            text(revision.title),
+            text(revision.description),
+            text(revision.remote_url),
+            text(revision.status.map(kombo_model::ActiveStatus::into_string)),
+            revision.remote_created_at.into(),
+            json(revision.remote_data),
+            json(revision.custom_fields),
+            json(revision.integration_fields),
+            revision.changed_at.into(),
+            revision.remote_deleted_at.into(),
+        ];
+        self.add(Model::LmsCourseRevisions, Standing::Owned, Key::Id(revision_id.clone()), values);
+        if let Maybe::Value(assignments) = revision.skill_assignments {
+            let mut keys = Vec::with_capacity(assignments.len());
+            for assignment in assignments {
+                let skill_id = clean_text(assignment.skill.id.as_str().to_owned());
+                let key = Key::Pair(revision_id.clone(), skill_id);
+                keys.push(key.clone());
+                self.add(Model::LmsJoinRevisionsSkills, Standing::Owned, key, vec![Value::Null, Value::Null]);
+                self.skill_copy(assignment.skill);
+            }
+            self.list(Model::LmsJoinRevisionsSkills, revision_id, keys);
+        }
+    }
+
+    fn list(&mut self, model: Model, parent: String, keys: Vec<Key>) {
+        self.members.push(Members { model, parent, keys, observed_at: self.observed_at });
+    }
+
+    fn provider_copy(&mut self, provider: ProviderCopy) {
+        let values = vec![said_text(provider.remote_id), said_text(provider.name)];
+        self.add(Model::LmsCourseProviders, Standing::Owned, id(provider.id.into_string()), values);
+    }
+
+    fn skill_copy(&mut self, skill: SkillCopy) {
+        let values = vec![said_text(skill.remote_id), said_text(skill.name)];
+        self.add(Model::LmsSkills, Standing::Copy, id(skill.id.into_string()), values);
+    }
+
+    fn progression(&mut self, progression: CourseProgression) {
+        let values = vec![
+            text(progression.remote_id),
+            text(progression.user_id.map(kombo_model::UserId::into_string)),
+            text(progression.course_revision_id.map(kombo_model::CourseRevisionId::into_string)),
+            text(progression.status.map(kombo_model::ProgressionStatus::into_string)),
+            progression.enrolled_at.into(),
+            progression.completed_at.into(),
+            json(progression.remote_data),
+            progression.changed_at.into(),
+            progression.remote_deleted_at.into(),
+        ];
+        self.add(Model::LmsCourseProgressions, Standing::Listed, id(progression.id.into_string()), values);
+        if let Maybe::Value(user) = progression.user {
+            self.user_copy(user);
+        }
+        if let Maybe::Value(revision) = progression.course_revision {
+            self.revision_copy(revision);
+        }
+    }
+
+    fn user_copy(&mut self, user: UserCopy) {
+        let values = vec![
+            said_text(user.remote_id),
+            said_text(user.first_name),
+            said_text(user.last_name),
+            said_text(user.work_email),
+        ];
+        self.add(Model::LmsUsers, Standing::Copy, id(user.id.into_string()), values);
+    }
+
+    fn revision_copy(&mut self, revision: CourseRevisionCopy) {
+        let course_id = match revision.course {
+            Maybe::Absent => Value::Absent,
+            Maybe::Null => Value::Null,
+            Maybe::Value(course) => {
+                let course_id = clean_text(course.id.into_string());
+                let values = vec![said_text(course.remote_id)];
+                self.add(Model::LmsCourses, Standing::Copy, Key::Id(course_id.clone()), values);
+                Value::Text(course_id)
+            }
+        };
+        let values = vec![said_text(revision.remote_id), course_id, said_text(revision.title)];
+        self.add(Model::LmsCourseRevisions, Standing::Copy, id(revision.id.into_string()), values);
+    }
+
+    fn check(&self) -> Result<(), Unstorable> {
+        for incoming in &self.rows {
+            if incoming.row.key.first().is_empty() {
+                return Err(Unstorable { path: "id".to_owned(), reason: format!("empty id of {}", incoming.model) });
+            }
+            for (column, value) in incoming.model.columns().iter().zip(incoming.row.values()) {
+                let (Value::Json(text), Some(limit)) = (value, depth_limit(column.kind)) else { continue };
+                let levels = if text.len() > limit { depth(text) } else { 0 };
+                if levels > limit {
+                    return Err(Unstorable {
+                        path: column.name.to_owned(),
+                        reason: format!("JSON of {levels} levels; at most {limit} can be stored"),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn depth_limit(kind: ColumnKind) -> Option<usize> {
+    match kind {
+        ColumnKind::Document => Some(MAX_DOCUMENT_DEPTH),
+        ColumnKind::Opaque => Some(MAX_OPAQUE_DEPTH),
+        ColumnKind::Text | ColumnKind::Time => None,
+    }
+}
+
+fn id(id: String) -> Key {
+    Key::Id(clean_text(id))
+}
+
+fn text(text: Option<String>) -> Value {
+    text.map(clean_text).into()
+}
+
+fn said_text(said: Maybe<String>) -> Value {
+    said.said().map_or(Value::Absent, text)
+}
+
+fn json(json: Option<FreeJson>) -> Value {
+    json.map_or(Value::Null, |json| Value::Json(clean_json(json.into_string())))
+}

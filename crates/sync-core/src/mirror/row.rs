@@ -1,0 +1,201 @@
+use std::fmt;
+
+use kombo_model::Timestamp;
+
+use super::json::same_json;
+use super::model::Model;
+
+/// What names a row within its integration and model. Ids repeat across models.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Key {
+    /// The record's `id`.
+    Id(String),
+    /// The two ids of a join table, in the order of [`Model::key_columns`].
+    Pair(String, String),
+}
+
+impl Key {
+    /// The key's first column.
+    pub fn first(&self) -> &str {
+        match self {
+            Self::Id(id) | Self::Pair(id, _) => id,
+        }
+    }
+
+    /// The key's second column, empty where there is one column only.
+    pub fn second(&self) -> &str {
+        match self {
+            Self::Id(_) => "",
+            Self::Pair(_, second) => second,
+        }
+    }
+
+    /// The key of a row of `model` whose key columns hold `first` and `second`.
+    pub fn of(model: Model, first: String, second: String) -> Self {
+        if model.key_columns().len() == 2 { Self::Pair(first, second) } else { Self::Id(first) }
+    }
+}
+
+/// As the change log writes it: `id`, or `first/second`.
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Id(id) => f.write_str(id),
+            Self::Pair(first, second) => write!(f, "{first}/{second}"),
+        }
+    }
+}
+
+/// What a column holds, or what a record says of it.
+#[derive(Clone, Default)]
+pub enum Value {
+    /// Nothing is said. Never stored.
+    #[default]
+    Absent,
+    /// There is no value.
+    Null,
+    /// Text.
+    Text(String),
+    /// A moment.
+    Time(Timestamp),
+    /// JSON text.
+    Json(String),
+}
+
+impl Value {
+    /// Whether nothing is said.
+    pub fn is_absent(&self) -> bool {
+        matches!(self, Self::Absent)
+    }
+
+    /// Whether it says that there is no value.
+    pub fn is_null(&self) -> bool {
+        matches!(self, Self::Null)
+    }
+
+    /// The moment, if it is one.
+    pub fn time(&self) -> Option<Timestamp> {
+        if let Self::Time(time) = self { Some(*time) } else { None }
+    }
+
+    /// The text, or the JSON text.
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) | Self::Json(text) => Some(text),
+            Self::Absent | Self::Null | Self::Time(_) => None,
+        }
+    }
+
+    /// The value as JSON, as the change log writes it.
+    pub fn to_json(&self) -> serde_json::Value {
+        match self {
+            Self::Absent | Self::Null => serde_json::Value::Null,
+            Self::Text(text) => serde_json::Value::String(text.clone()),
+            Self::Time(time) => serde_json::Value::String(time.to_string()),
+            Self::Json(text) => serde_json::from_str(text).unwrap_or_else(|_| serde_json::Value::String(text.clone())),
+        }
+    }
+}
+
+/// Equal as data: JSON is compared by what it means, since databases reorder keys and rewrite white space.
+impl PartialEq for Value {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Absent, Self::Absent) | (Self::Null, Self::Null) => true,
+            (Self::Text(left), Self::Text(right)) => left == right,
+            (Self::Time(left), Self::Time(right)) => left == right,
+            (Self::Json(left), Self::Json(right)) => same_json(left, right),
+            _ => false,
+        }
+    }
+}
+
+/// Shows what kind of value it is, never the value: it is a customer's data.
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absent => f.write_str("Absent"),
+            Self::Null => f.write_str("Null"),
+            Self::Text(text) => write!(f, "Text({} bytes)", text.len()),
+            Self::Time(time) => write!(f, "Time({time})"),
+            Self::Json(text) => write!(f, "Json({} bytes)", text.len()),
+        }
+    }
+}
+
+impl From<Option<String>> for Value {
+    fn from(text: Option<String>) -> Self {
+        text.map_or(Self::Null, Self::Text)
+    }
+}
+
+impl From<Option<Timestamp>> for Value {
+    fn from(time: Option<Timestamp>) -> Self {
+        time.map_or(Self::Null, Self::Time)
+    }
+}
+
+/// A row as a record shows it: one value for each of [`Model::columns`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// What names it.
+    pub key: Key,
+    values: Vec<Value>,
+}
+
+impl Row {
+    /// A row of `model`. Missing values are absent, surplus ones are dropped.
+    pub fn new(model: Model, key: Key, mut values: Vec<Value>) -> Self {
+        values.resize_with(model.columns().len(), Value::default);
+        Self { key, values }
+    }
+
+    /// The values, in the order of [`Model::columns`].
+    pub fn values(&self) -> &[Value] {
+        &self.values
+    }
+
+    /// The values, to change them.
+    pub fn values_mut(&mut self) -> &mut [Value] {
+        &mut self.values
+    }
+
+    /// The value of the column called `name`.
+    pub fn get(&self, model: Model, name: &str) -> Option<&Value> {
+        let position = model.columns().iter().position(|column| column.name == name)?;
+        self.values.get(position)
+    }
+
+    /// When one of the record's own fields last changed.
+    pub fn changed_at(&self) -> Option<Timestamp> {
+        self.last(2).and_then(Value::time)
+    }
+
+    /// When Kombo no longer found the record.
+    pub fn remote_deleted_at(&self) -> Option<Timestamp> {
+        self.last(1).and_then(Value::time)
+    }
+
+    fn last(&self, distance: usize) -> Option<&Value> {
+        self.values.len().checked_sub(distance).and_then(|position| self.values.get(position))
+    }
+}
+
+/// A row as the store holds it: no value is absent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredRow {
+    /// Key and values.
+    pub row: Row,
+    /// Since when a full fetch or its parent's member list no longer shows it.
+    pub removed_at: Option<Timestamp>,
+    /// When the response was asked for from which the row was last written: what was observed earlier never
+    /// overwrites it.
+    pub synced_at: Timestamp,
+}
+
+impl StoredRow {
+    /// Whether the record is there, as far as anybody knows.
+    pub fn is_live(&self) -> bool {
+        self.removed_at.is_none() && self.row.remote_deleted_at().is_none()
+    }
+}

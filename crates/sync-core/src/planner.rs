@@ -1,0 +1,176 @@
+//! From changed models to the endpoints that must be called, with the reasons. A plain function of its arguments.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use kombo_model::{Endpoint, ModelName, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::mirror::Model;
+use crate::types::SyncKind;
+
+/// How a deployment wants changes to be fetched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlanPolicy {
+    /// The endpoints that matter here.
+    pub endpoints: BTreeSet<Endpoint>,
+    /// How much thought goes into a plan.
+    pub mode: PlanMode,
+    /// How long after a full fetch for models that a delta may not show the next one may follow.
+    pub blind_full_min_interval: Duration,
+}
+
+/// How much thought goes into a plan.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PlanMode {
+    /// Call the endpoints that show the changed models.
+    #[default]
+    Planned,
+    /// Call every enabled endpoint on any change.
+    Simple,
+}
+
+/// Which endpoints to call, and why.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncPlan {
+    /// What to fetch.
+    pub fetches: Vec<PlannedFetch>,
+    /// Enabled endpoints that need no call.
+    pub spared: Vec<Spared>,
+    /// Named models that are not the LMS category's.
+    pub ignored: Vec<ModelName>,
+}
+
+/// One fetch of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedFetch {
+    /// The endpoint to call.
+    pub endpoint: Endpoint,
+    /// Whether what changed is enough.
+    pub kind: SyncKind,
+    /// The changed models that made it necessary.
+    pub because: Vec<ModelName>,
+    /// Not to begin before this time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Timestamp>,
+}
+
+/// An enabled endpoint that needs no call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spared {
+    /// The endpoint.
+    pub endpoint: Endpoint,
+    /// Why it is not called.
+    pub why: String,
+}
+
+/// Plans the fetches for a set of changed models.
+///
+/// A model is fetched from the enabled endpoint that owns it; if there is none, from the enabled ones that embed it.
+/// An unknown `lms_…` model calls everything enabled, since new models must not be missed. Models that a delta may not
+/// show ask for a full fetch, at the earliest `blind_full_min_interval` after `last_blind_full`.
+pub fn plan(
+    changed: &[ModelName],
+    policy: &PlanPolicy,
+    last_blind_full: Option<Timestamp>,
+    now: Timestamp,
+) -> SyncPlan {
+    let blind_full_from =
+        last_blind_full.map(|last| last.saturating_add(policy.blind_full_min_interval)).filter(|from| *from > now);
+    let mut plan = SyncPlan::default();
+    let mut lms = Vec::new();
+    for name in changed {
+        let list = if name.is_lms() { &mut lms } else { &mut plan.ignored };
+        if !list.contains(name) {
+            list.push(name.clone());
+        }
+    }
+    for endpoint in &policy.endpoints {
+        let reasons = Reasons::of(*endpoint, &lms, policy);
+        reasons.add_to(&mut plan, *endpoint, &lms, policy, blind_full_from);
+    }
+    plan
+}
+
+/// The changed models that speak for a call of an endpoint.
+#[derive(Default)]
+struct Reasons {
+    /// Those that a delta shows.
+    visible: Vec<ModelName>,
+    /// Those that it may not show.
+    blind: Vec<ModelName>,
+}
+
+impl Reasons {
+    fn of(endpoint: Endpoint, lms: &[ModelName], policy: &PlanPolicy) -> Self {
+        let mut reasons = Self::default();
+        for name in lms {
+            let calls = match (Model::from_name(name.as_str()), policy.mode) {
+                (Some(model), _) if sources(model, policy).contains(&endpoint) => true,
+                (None, _) | (Some(_), PlanMode::Simple) => true,
+                (Some(_), PlanMode::Planned) => false,
+            };
+            let blind = Model::from_name(name.as_str())
+                .is_some_and(|model| model.blind_in_delta(endpoint) && sources(model, policy).contains(&endpoint));
+            if blind {
+                reasons.blind.push(name.clone());
+            } else if calls {
+                reasons.visible.push(name.clone());
+            }
+        }
+        reasons
+    }
+
+    fn add_to(
+        mut self,
+        plan: &mut SyncPlan,
+        endpoint: Endpoint,
+        lms: &[ModelName],
+        policy: &PlanPolicy,
+        not_before: Option<Timestamp>,
+    ) {
+        if self.visible.is_empty() && self.blind.is_empty() {
+            plan.spared.push(Spared { endpoint, why: why_spared(endpoint, lms, policy) });
+        } else if self.blind.is_empty() {
+            plan.fetches.push(fetch(endpoint, SyncKind::Delta, self.visible, None));
+        } else if not_before.is_none() {
+            self.visible.append(&mut self.blind);
+            self.visible.sort_by_key(|name| lms.iter().position(|changed| changed == name));
+            plan.fetches.push(fetch(endpoint, SyncKind::Full, self.visible, None));
+        } else {
+            // The full fetch has to wait, so what a delta shows of it comes first.
+            let mut now = self.visible;
+            now.extend(self.blind.iter().cloned());
+            plan.fetches.push(fetch(endpoint, SyncKind::Delta, now, None));
+            plan.fetches.push(fetch(endpoint, SyncKind::Full, self.blind, not_before));
+        }
+    }
+}
+
+fn fetch(endpoint: Endpoint, kind: SyncKind, because: Vec<ModelName>, not_before: Option<Timestamp>) -> PlannedFetch {
+    PlannedFetch { endpoint, kind, because, not_before }
+}
+
+/// The enabled endpoints from which a model is fetched.
+fn sources(model: Model, policy: &PlanPolicy) -> Vec<Endpoint> {
+    let owner = model.owner();
+    if policy.endpoints.contains(&owner) {
+        return vec![owner];
+    }
+    model.embedded_by().iter().copied().filter(|endpoint| policy.endpoints.contains(endpoint)).collect()
+}
+
+fn why_spared(endpoint: Endpoint, lms: &[ModelName], policy: &PlanPolicy) -> String {
+    let fetched_elsewhere: Vec<String> = lms
+        .iter()
+        .filter_map(|name| Model::from_name(name.as_str()))
+        .filter(|model| model.embedded_by().contains(&endpoint))
+        .flat_map(|model| sources(model, policy).into_iter().map(move |source| format!("{model} comes from {source}")))
+        .collect();
+    if fetched_elsewhere.is_empty() {
+        "shows none of the changed models".to_owned()
+    } else {
+        fetched_elsewhere.join(", ")
+    }
+}

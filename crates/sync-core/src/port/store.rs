@@ -1,0 +1,235 @@
+use std::error::Error;
+
+use kombo_model::{Endpoint, IntegrationId, Timestamp};
+
+use crate::mirror::{Key, Model, StoredRow};
+use crate::types::{Change, EndpointState, IntegrationRecord, Quarantined, Request, Run, RunId, Target, WebhookRecord};
+
+/// Where the mirror lives.
+///
+/// A store runs units of work. What a unit does is the core's business: a store only offers the statements of [`Tx`]
+/// and sees to it that a unit happens wholly or not at all. A unit is a plain function that runs on a thread which may
+/// block, so that no transaction stays open while a task waits for something else.
+pub trait Store: Send + Sync + 'static {
+    /// Runs `work` in one transaction and commits it if it returns `Ok`; otherwise nothing of it happened.
+    ///
+    /// Units with the same [`Scope::Integration`] run one after the other, whatever process they run in. A unit that
+    /// began runs to its end even if the returned future is dropped.
+    fn transact<T, E, F>(&self, scope: Scope, work: F) -> impl Future<Output = Result<T, E>> + Send
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: FnOnce(&mut dyn Tx) -> Result<T, E> + Send + 'static;
+
+    /// Runs `work` on one consistent snapshot. It must not write.
+    fn read<T, E, F>(&self, work: F) -> impl Future<Output = Result<T, E>> + Send
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: FnOnce(&mut dyn Tx) -> Result<T, E> + Send + 'static;
+}
+
+impl<S: Store> Store for std::sync::Arc<S> {
+    fn transact<T, E, F>(&self, scope: Scope, work: F) -> impl Future<Output = Result<T, E>> + Send
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: FnOnce(&mut dyn Tx) -> Result<T, E> + Send + 'static,
+    {
+        (**self).transact(scope, work)
+    }
+
+    fn read<T, E, F>(&self, work: F) -> impl Future<Output = Result<T, E>> + Send
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: FnOnce(&mut dyn Tx) -> Result<T, E> + Send + 'static,
+    {
+        (**self).read(work)
+    }
+}
+
+/// Which units of work must wait for each other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scope {
+    /// None.
+    Shared,
+    /// All that write the mirror of this integration.
+    Integration(IntegrationId),
+}
+
+/// What a statement returns.
+pub type TxResult<T> = Result<T, StoreError>;
+
+/// The statements of a unit of work.
+///
+/// All times are written as they are given. Lists may be of any length: a store splits them as its database demands.
+pub trait Tx {
+    /// The stored rows among `keys`, in any order.
+    fn rows(&mut self, model: Model, integration: &IntegrationId, keys: &[Key]) -> TxResult<Vec<StoredRow>>;
+
+    /// The rows without `removed_at` whose [`Model::parent_column`] is among `parents`, in any order.
+    fn members(&mut self, model: Model, integration: &IntegrationId, parents: &[String]) -> TxResult<Vec<StoredRow>>;
+
+    /// Writes whole rows: new ones are inserted, stored ones replaced. No key may occur twice.
+    fn put_rows(&mut self, model: Model, integration: &IntegrationId, rows: &[StoredRow]) -> TxResult<()>;
+
+    /// Up to `limit` rows with keys after `after`, in the order of keys.
+    fn rows_after(
+        &mut self,
+        model: Model,
+        integration: &IntegrationId,
+        after: Option<&Key>,
+        limit: usize,
+    ) -> TxResult<Vec<StoredRow>>;
+
+    /// How many live rows there are.
+    fn live_rows(&mut self, model: Model, integration: &IntegrationId) -> TxResult<u64>;
+
+    /// Notes that batch number `batch` of a full fetch showed these ids. Repeating a batch replaces the note.
+    ///
+    /// Notes may be lost when the database crashes, all at once or not: see [`Tx::seen_batches`].
+    fn put_seen(&mut self, run: RunId, batch: i64, ids: &[String]) -> TxResult<()>;
+
+    /// How many notes of [`Tx::put_seen`] there are for this run.
+    fn seen_batches(&mut self, run: RunId) -> TxResult<i64>;
+
+    /// Forgets the notes of this run.
+    fn clear_seen(&mut self, run: RunId) -> TxResult<()>;
+
+    /// Up to `limit` ids of live rows that no note of this run holds, after `after`, in the order of ids.
+    fn unseen(
+        &mut self,
+        model: Model,
+        integration: &IntegrationId,
+        run: RunId,
+        after: Option<&str>,
+        limit: usize,
+    ) -> TxResult<Vec<String>>;
+
+    /// Adds entries to the change log and gives them their `seq`. A reader never sees an entry before one with a
+    /// smaller `seq` became visible.
+    fn append_changes(&mut self, changes: &[Change]) -> TxResult<()>;
+
+    /// Up to `limit` entries after `seq`, in order.
+    fn changes(&mut self, integration: Option<&IntegrationId>, seq: i64, limit: usize) -> TxResult<Vec<Change>>;
+
+    /// The `seq` of the last entry; 0 if there never was one.
+    fn last_change(&mut self) -> TxResult<i64>;
+
+    /// Removes entries from before `before`, and says how many.
+    fn trim_changes(&mut self, before: Timestamp) -> TxResult<u64>;
+
+    /// The integration, if it is registered.
+    fn integration(&mut self, id: &IntegrationId) -> TxResult<Option<IntegrationRecord>>;
+
+    /// All registered integrations, in the order of ids.
+    fn integrations(&mut self) -> TxResult<Vec<IntegrationRecord>>;
+
+    /// Registers or replaces an integration.
+    fn put_integration(&mut self, integration: &IntegrationRecord) -> TxResult<()>;
+
+    /// What is known of an endpoint, if anything is.
+    fn endpoint(&mut self, integration: &IntegrationId, endpoint: Endpoint) -> TxResult<Option<EndpointState>>;
+
+    /// All that is known of endpoints, in the order of integrations and endpoints.
+    fn endpoints(&mut self) -> TxResult<Vec<EndpointState>>;
+
+    /// Writes what is known of an endpoint.
+    fn put_endpoint(&mut self, state: &EndpointState) -> TxResult<()>;
+
+    /// The request for a target, locked until the unit ends.
+    fn request(&mut self, target: &Target) -> TxResult<Option<Request>>;
+
+    /// All requests, in the order of their time.
+    fn requests(&mut self) -> TxResult<Vec<Request>>;
+
+    /// Up to `limit` requests that are due and that nobody holds: `not_before` has come, there is no lease or it has
+    /// expired, and no request of the same integration and endpoint is held. Deltas first, then by `requested_at`. They
+    /// are locked until the unit ends, and those that another unit has locked are left out.
+    fn due_requests(&mut self, now: Timestamp, limit: usize) -> TxResult<Vec<Request>>;
+
+    /// Writes a request.
+    fn put_request(&mut self, request: &Request) -> TxResult<()>;
+
+    /// Removes a request.
+    fn delete_request(&mut self, target: &Target) -> TxResult<()>;
+
+    /// Starts a run and gives it its number; the number in `run` is ignored.
+    fn insert_run(&mut self, run: &Run) -> TxResult<RunId>;
+
+    /// Writes a run.
+    fn put_run(&mut self, run: &Run) -> TxResult<()>;
+
+    /// A run, if there is one of this number.
+    fn run(&mut self, id: RunId) -> TxResult<Option<Run>>;
+
+    /// The latest run of a target.
+    fn latest_run(&mut self, target: &Target) -> TxResult<Option<Run>>;
+
+    /// The latest `limit` runs, the latest first.
+    fn recent_runs(&mut self, integration: Option<&IntegrationId>, limit: usize) -> TxResult<Vec<Run>>;
+
+    /// Stores a webhook; `false` if one with its id is stored already.
+    fn insert_webhook(&mut self, webhook: &WebhookRecord) -> TxResult<bool>;
+
+    /// Removes webhooks from before `before`, and says how many.
+    fn trim_webhooks(&mut self, before: Timestamp) -> TxResult<u64>;
+
+    /// Puts records in quarantine; one with the same integration, endpoint and id is replaced.
+    fn put_quarantined(&mut self, records: &[Quarantined]) -> TxResult<()>;
+
+    /// Takes records out of quarantine, and says how many were there.
+    fn clear_quarantined(&mut self, integration: &IntegrationId, endpoint: Endpoint, ids: &[String]) -> TxResult<u64>;
+
+    /// All records in quarantine, in the order of integrations, endpoints and ids.
+    fn quarantined(&mut self, integration: Option<&IntegrationId>) -> TxResult<Vec<Quarantined>>;
+
+    /// How many records of an endpoint are in quarantine.
+    fn quarantine_size(&mut self, integration: &IntegrationId, endpoint: Endpoint) -> TxResult<u64>;
+}
+
+/// Why a store could not do its part.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The database does not answer, or not in time: try again later.
+    #[error("{message}")]
+    Unavailable {
+        /// What was tried.
+        message: String,
+        /// What the database said.
+        #[source]
+        source: Option<Box<dyn Error + Send + Sync>>,
+    },
+    /// The database refuses the content of a row. Without that row the unit may pass.
+    #[error("the database refuses a value: {message}")]
+    Refused {
+        /// What the database said of it.
+        message: String,
+    },
+    /// What is stored makes no sense to this version.
+    #[error("{table}: {message}")]
+    Corrupt {
+        /// Where.
+        table: &'static str,
+        /// What is wrong.
+        message: String,
+    },
+    /// Anything else.
+    #[error("{message}")]
+    Failed {
+        /// What was tried.
+        message: String,
+        /// What the database said.
+        #[source]
+        source: Option<Box<dyn Error + Send + Sync>>,
+    },
+}
+
+impl StoreError {
+    /// Whether the same may pass later.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Unavailable { .. })
+    }
+}

@@ -1,0 +1,183 @@
+//! Requests and leases: who works on what, and that nobody else does. Functions over a unit of work.
+
+use std::time::Duration;
+
+use kombo_model::{Endpoint, IntegrationId, Timestamp};
+
+use crate::error::SyncError;
+use crate::port::{Tx, TxResult};
+use crate::types::{
+    EndpointState, EndpointStatus, Lease, LeaseHold, LeaseToken, Request, RequestCause, SyncKind, Target,
+};
+
+/// Who leases, until when, and how the lease is told from others.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    /// The worker, for people and for [`release_abandoned`].
+    pub owner: String,
+    /// Random: no two leases share it.
+    pub token: LeaseToken,
+    /// How long the lease holds without being extended.
+    pub ttl: Duration,
+}
+
+/// Asks for a fetch. Any number of wishes for a target while its request waits lead to one fetch; one that arrives
+/// while the fetch runs leads to one more after it.
+///
+/// A delta of an endpoint that was never loaded becomes a full fetch.
+pub fn request(
+    tx: &mut dyn Tx,
+    mut target: Target,
+    cause: RequestCause,
+    not_before: Timestamp,
+    now: Timestamp,
+) -> TxResult<Request> {
+    if target.kind == SyncKind::Delta && state(tx, &target.integration_id, target.endpoint)?.loaded_at.is_none() {
+        target.kind = SyncKind::Full;
+    }
+    let request = match tx.request(&target)? {
+        Some(mut request) => {
+            request.generation += 1;
+            request.not_before = request.not_before.min(not_before.max(now));
+            if cause == RequestCause::Command {
+                // A person asks, so that what made earlier attempts wait may be over.
+                request.not_before = not_before;
+                request.attempts = 0;
+            }
+            request
+        }
+        None => Request {
+            target,
+            cause,
+            requested_at: now,
+            not_before,
+            generation: 1,
+            attempts: 0,
+            approved_removals: None,
+            lease: None,
+        },
+    };
+    tx.put_request(&request)?;
+    Ok(request)
+}
+
+/// Leases the request for `target`; `None` if there is none, or if somebody works on its endpoint.
+pub fn lease_target(tx: &mut dyn Tx, target: &Target, claim: &Claim, now: Timestamp) -> TxResult<Option<Lease>> {
+    let Some(request) = tx.request(target)? else { return Ok(None) };
+    let sibling = tx.request(&sibling(target))?;
+    if is_held(&request, now) || sibling.is_some_and(|sibling| is_held(&sibling, now)) {
+        return Ok(None);
+    }
+    take(tx, request, claim, now).map(Some)
+}
+
+/// Leases the request that is most due among those that `allowed` lets pass.
+pub fn lease_next(
+    tx: &mut dyn Tx,
+    claim: &Claim,
+    now: Timestamp,
+    allowed: impl Fn(&Request) -> bool,
+) -> TxResult<Option<Lease>> {
+    const LOOK_AT: usize = 64;
+    let due = tx.due_requests(now, LOOK_AT)?;
+    match due.into_iter().find(|request| allowed(request)) {
+        Some(request) => take(tx, request, claim, now).map(Some),
+        None => Ok(None),
+    }
+}
+
+fn take(tx: &mut dyn Tx, mut request: Request, claim: &Claim, now: Timestamp) -> TxResult<Lease> {
+    request.lease = Some(LeaseHold {
+        token: claim.token.clone(),
+        owner: claim.owner.clone(),
+        expires_at: now.saturating_add(claim.ttl),
+        generation: request.generation,
+    });
+    tx.put_request(&request)?;
+    Ok(Lease { request, token: claim.token.clone() })
+}
+
+/// Makes sure that the lease still holds, and extends it. Every unit that writes for a lease begins with this: the
+/// request stays locked until the unit ends, so nobody can take over in between.
+pub fn hold(tx: &mut dyn Tx, lease: &Lease, now: Timestamp, ttl: Duration) -> Result<Request, SyncError> {
+    let lost = || SyncError::LeaseLost(lease.request.target.to_string());
+    let mut request = tx.request(&lease.request.target)?.ok_or_else(lost)?;
+    let held = request.lease.as_mut().filter(|held| held.token == lease.token).ok_or_else(lost)?;
+    held.expires_at = held.expires_at.max(now.saturating_add(ttl));
+    tx.put_request(&request)?;
+    Ok(request)
+}
+
+/// Ends the lease of work that came to its end: the request is gone, unless it was asked for again meanwhile.
+pub fn finish(tx: &mut dyn Tx, lease: &Lease, now: Timestamp) -> Result<(), SyncError> {
+    let mut request = hold(tx, lease, now, Duration::ZERO)?;
+    let taken = request.lease.take().map_or(request.generation, |held| held.generation);
+    if request.generation == taken {
+        tx.delete_request(&request.target)?;
+    } else {
+        request.requested_at = now;
+        request.not_before = now;
+        request.attempts = 0;
+        request.approved_removals = None;
+        tx.put_request(&request)?;
+    }
+    Ok(())
+}
+
+/// Ends the lease of work that is to go on at `not_before`.
+pub fn release(
+    tx: &mut dyn Tx,
+    lease: &Lease,
+    not_before: Timestamp,
+    failed: bool,
+    now: Timestamp,
+) -> Result<Request, SyncError> {
+    let mut request = hold(tx, lease, now, Duration::ZERO)?;
+    request.lease = None;
+    request.not_before = not_before;
+    request.attempts = if failed { request.attempts.saturating_add(1) } else { request.attempts };
+    tx.put_request(&request)?;
+    Ok(request)
+}
+
+/// Ends leases whose owner `is_gone`, so that work goes on before they expire. Returns what they held.
+pub fn release_abandoned(tx: &mut dyn Tx, is_gone: impl Fn(&str) -> bool) -> TxResult<Vec<Target>> {
+    let mut released = Vec::new();
+    for request in tx.requests()? {
+        // Looked at again under a lock: it may have been extended or taken over since.
+        if let Some(mut request) = tx.request(&request.target)?
+            && request.lease.as_ref().is_some_and(|held| is_gone(&held.owner))
+        {
+            request.lease = None;
+            tx.put_request(&request)?;
+            released.push(request.target);
+        }
+    }
+    Ok(released)
+}
+
+/// What is known of an endpoint.
+pub fn state(tx: &mut dyn Tx, integration: &IntegrationId, endpoint: Endpoint) -> TxResult<EndpointState> {
+    Ok(tx.endpoint(integration, endpoint)?.unwrap_or_else(|| EndpointState::new(integration.clone(), endpoint)))
+}
+
+/// Sets how an endpoint stands, keeping since when if it stood so before.
+pub fn set_status(state: &mut EndpointState, status: EndpointStatus, reason: Option<String>, now: Timestamp) {
+    if state.status != status || state.status_since.is_none() {
+        state.status_since = Some(now);
+    }
+    state.status = status;
+    state.reason = reason;
+}
+
+fn is_held(request: &Request, now: Timestamp) -> bool {
+    request.lease.as_ref().is_some_and(|held| held.expires_at > now)
+}
+
+fn sibling(target: &Target) -> Target {
+    let kind = match target.kind {
+        SyncKind::Delta => SyncKind::Full,
+        SyncKind::Full => SyncKind::Delta,
+    };
+    Target { kind, ..target.clone() }
+}

@@ -1,0 +1,62 @@
+//! When full fetches are due. Plain functions.
+
+use std::time::Duration;
+
+use kombo_model::{Endpoint, IntegrationId, Timestamp};
+
+/// When the full fetch after one that ended at `done_at` is due.
+///
+/// Every endpoint of every integration has its own place within the period, so that integrations which were loaded
+/// together do not fetch everything together ever after. The first period is therefore shorter, the others are whole.
+/// The place follows from the names alone: restarts and clock changes do not move it.
+pub fn next_full(integration: &IntegrationId, endpoint: Endpoint, every: Duration, done_at: Timestamp) -> Timestamp {
+    let period = i64::try_from(every.as_millis()).unwrap_or(i64::MAX).max(1);
+    let place = i64::try_from(spread(integration.as_str(), endpoint.as_str()) >> 1).unwrap_or(0) % period;
+    let since_place = (done_at.unix_millis() - place).rem_euclid(period);
+    let wait = u64::try_from(period - since_place).unwrap_or(0);
+    done_at.saturating_add(Duration::from_millis(wait))
+}
+
+/// A number that differs between names and never changes: FNV-1a with a final mix.
+pub(crate) fn spread(integration: &str, endpoint: &str) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for byte in integration.bytes().chain([0]).chain(endpoint.bytes()) {
+        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    }
+    hash ^= hash >> 33;
+    hash = hash.wrapping_mul(0xff51_afd7_ed55_8ccd);
+    hash ^ (hash >> 33)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WEEK: Duration = Duration::from_secs(7 * 86_400);
+
+    #[test]
+    fn periods_are_whole_after_the_first() {
+        let id = IntegrationId::from("sandbox:a");
+        let loaded: Timestamp = "2026-01-01T00:00:00.000Z".parse().unwrap();
+        let first = next_full(&id, Endpoint::Users, WEEK, loaded);
+        assert!(first > loaded && first.since(loaded) <= WEEK);
+        let second = next_full(&id, Endpoint::Users, WEEK, first);
+        assert_eq!(second.since(first), WEEK);
+        // A fetch that took an hour does not move the place.
+        let late = next_full(&id, Endpoint::Users, WEEK, first.saturating_add(Duration::from_secs(3_600)));
+        assert_eq!(late, second);
+    }
+
+    #[test]
+    fn a_thousand_integrations_spread_over_the_week() {
+        let loaded: Timestamp = "2026-01-01T00:00:00.000Z".parse().unwrap();
+        let mut per_hour = vec![0_u32; 7 * 24];
+        for number in 0..1_000 {
+            let due = next_full(&IntegrationId::from(format!("sandbox:{number}")), Endpoint::Courses, WEEK, loaded);
+            let hour = usize::try_from(due.since(loaded).as_secs() / 3_600).unwrap().min(per_hour.len() - 1);
+            per_hour[hour] += 1;
+        }
+        assert!(per_hour.iter().all(|count| *count < 20), "{per_hour:?}");
+        assert!(per_hour.iter().filter(|count| **count == 0).count() < 10, "{per_hour:?}");
+    }
+}
