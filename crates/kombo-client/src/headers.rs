@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use kombo_model::Timestamp;
+use kombo_model::{ErrorCode, Timestamp};
 use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, LOCATION, RETRY_AFTER};
 use reqwest::{StatusCode, Url};
 
@@ -27,7 +27,12 @@ pub(crate) fn server_date(headers: &HeaderMap) -> Option<Timestamp> {
 
 /// How long a response asks to wait: `Retry-After`, and the end of the window where it was the key's rate limit that
 /// was hit. `now` stands in for a missing `Date` header.
-pub(crate) fn retry_after(headers: &HeaderMap, status: StatusCode, now: Timestamp) -> Option<Duration> {
+pub(crate) fn retry_after(
+    headers: &HeaderMap,
+    status: StatusCode,
+    code: Option<&ErrorCode>,
+    now: Timestamp,
+) -> Option<Duration> {
     let asked = text(headers, RETRY_AFTER.as_str()).and_then(|text| match text.parse::<u64>() {
         Ok(seconds) => Some(Duration::from_secs(seconds)),
         // Measured by the clock of the server that names the date.
@@ -35,7 +40,8 @@ pub(crate) fn retry_after(headers: &HeaderMap, status: StatusCode, now: Timestam
     });
     let rate_limit = rate_limit(headers);
     // With requests left, it was another limit that was hit: that of the connected tool.
-    let hit = status == StatusCode::TOO_MANY_REQUESTS && rate_limit.remaining.unwrap_or(0) == 0;
+    let used_up = rate_limit.remaining.unwrap_or(0) == 0;
+    let hit = code == Some(&ErrorCode::PlatformRateLimitExceeded) || status == StatusCode::TOO_MANY_REQUESTS && used_up;
     let reset = if hit { rate_limit.reset } else { None };
     asked.map(|wait| wait.min(LONGEST_WAIT)).max(reset)
 }

@@ -1,1 +1,83 @@
+use reqwest::header::{HeaderName, HeaderValue};
 
+use super::*;
+
+fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+    pairs.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())).collect()
+}
+
+fn seconds(seconds: u64) -> Option<Duration> {
+    Some(Duration::from_secs(seconds))
+}
+
+const EPOCH: &str = "1970-01-01T00:00:00Z";
+
+fn wait(status: u16, pairs: &[(&'static str, &str)]) -> Option<Duration> {
+    retry_after(&headers(pairs), StatusCode::from_u16(status).unwrap(), None, EPOCH.parse().unwrap())
+}
+
+#[test]
+fn reads_the_rate_limit() {
+    let read = rate_limit(&headers(&[
+        ("ratelimit-limit", "300"),
+        ("ratelimit-remaining", " 299 "),
+        ("ratelimit-reset", "42"),
+    ]));
+    assert_eq!(read, RateLimit { limit: Some(300), remaining: Some(299), reset: seconds(42) });
+}
+
+#[test]
+fn nonsense_counts_as_missing() {
+    let read = rate_limit(&headers(&[
+        ("ratelimit-limit", "300;w=60"),
+        ("ratelimit-remaining", "-1"),
+        // The time of day in place of the time left.
+        ("ratelimit-reset", "1754000000"),
+    ]));
+    assert_eq!(read, RateLimit::default());
+    assert_eq!(server_date(&headers(&[("date", "yesterday")])), None);
+    assert_eq!(server_date(&headers(&[("date", "Mon, 01 Jan 99999 00:00:00 GMT")])), None);
+    assert_eq!(wait(503, &[("retry-after", "soon")]), None);
+}
+
+#[test]
+fn reads_the_date() {
+    let date = server_date(&headers(&[("date", "Sun, 07 Aug 2022 14:01:29 GMT")]));
+    assert_eq!(date, Some("2022-08-07T14:01:29Z".parse().unwrap()));
+}
+
+#[test]
+fn retry_after_may_be_seconds_or_a_date() {
+    assert_eq!(wait(503, &[("retry-after", "7")]), seconds(7));
+    assert_eq!(wait(503, &[("retry-after", "0")]), seconds(0));
+    assert_eq!(wait(503, &[("retry-after", "18446744073709551615")]), seconds(86_400));
+    let date = ("retry-after", "Sun, 07 Aug 2022 14:01:39 GMT");
+    assert_eq!(wait(503, &[date, ("date", "Sun, 07 Aug 2022 14:01:29 GMT")]), seconds(10));
+    assert_eq!(wait(503, &[date, ("date", "Sun, 07 Aug 2022 15:00:00 GMT")]), seconds(0));
+    assert_eq!(wait(503, &[("retry-after", "Thu, 01 Jan 1970 00:00:05 GMT")]), seconds(5));
+}
+
+#[test]
+fn the_window_counts_only_where_it_is_used_up() {
+    let reset = ("ratelimit-reset", "30");
+    assert_eq!(wait(429, &[reset]), seconds(30));
+    assert_eq!(wait(429, &[reset, ("ratelimit-remaining", "0")]), seconds(30));
+    assert_eq!(wait(429, &[reset, ("ratelimit-remaining", "12")]), None);
+    assert_eq!(wait(503, &[reset, ("ratelimit-remaining", "0")]), None);
+    assert_eq!(wait(429, &[reset, ("retry-after", "5")]), seconds(30));
+    assert_eq!(wait(429, &[reset, ("retry-after", "50")]), seconds(50));
+
+    let headers = headers(&[reset, ("ratelimit-remaining", "12")]);
+    let code = ErrorCode::PlatformRateLimitExceeded;
+    let named = retry_after(&headers, StatusCode::TOO_MANY_REQUESTS, Some(&code), EPOCH.parse().unwrap());
+    assert_eq!(named, seconds(30));
+}
+
+#[test]
+fn a_redirect_names_its_host() {
+    let asked: Url = "http://127.0.0.1:9000/v1/lms/users".parse().unwrap();
+    let host = |location: &str| redirect_host(&headers(&[("location", location)]), &asked);
+    assert_eq!(host("https://kombo.example/login?key=1").as_deref(), Some("kombo.example"));
+    assert_eq!(host("/login").as_deref(), Some("127.0.0.1"));
+    assert_eq!(redirect_host(&HeaderMap::new(), &asked), None);
+}

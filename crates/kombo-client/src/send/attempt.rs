@@ -58,24 +58,23 @@ impl Sender {
     /// The error that a status other than success stands for.
     async fn refused(&self, operation: Operation, mut response: Response) -> Error {
         let status = response.status();
-        let number = status.as_u16();
         if status.is_redirection() && status != StatusCode::NOT_MODIFIED {
             let host = headers::redirect_host(response.headers(), response.url());
-            return Error::Redirect { operation, status: number, host };
+            return Error::Redirect { operation, status: status.as_u16(), host };
         }
         // The status counts even where the body cannot be read.
         let body = read(&mut response, ERROR_BODY_BYTES).await.unwrap_or_default();
+        let error = str::from_utf8(&body).ok().and_then(|body| self.kombo_error(body));
+        let code = error.as_ref().and_then(|error| error.code.as_ref());
         let headers = response.headers();
-        let retry_after = headers::retry_after(headers, status, (self.clock)());
-        match str::from_utf8(&body).ok().and_then(|body| self.kombo_error(body)) {
-            Some(error) => Error::Api { operation, status: number, error: Box::new(error), retry_after, attempts: 1 },
-            None => Error::Foreign {
-                operation,
-                status: number,
-                content_type: headers::content_type(headers),
-                retry_after,
-                attempts: 1,
-            },
+        let retry_after = headers::retry_after(headers, status, code, (self.clock)());
+        let (status, attempts) = (status.as_u16(), 1);
+        match error {
+            Some(error) => Error::Api { operation, status, error: Box::new(error), retry_after, attempts },
+            None => {
+                let content_type = headers::content_type(headers);
+                Error::Foreign { operation, status, content_type, retry_after, attempts }
+            }
         }
     }
 

@@ -34,3 +34,6 @@ fn caused_by(error: &(dyn StdError + 'static), fits: &dyn Fn(&(dyn StdError + 's
         None => error.source().is_some_and(|source| caused_by(source, fits)),
     }
 }
+
+#[cfg(test)]
+mod tests;
