@@ -1,1 +1,61 @@
-fn main() {}
+//! Project automation, run as `cargo xtask COMMAND`.
+#![allow(clippy::print_stdout, reason = "a command line tool prints its report")]
+
+mod ci;
+mod contract;
+mod install_postgres;
+mod process;
+mod test;
+
+use std::env;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  test [-- ARGUMENT]...   all tests, with a private PostgreSQL (or the server that DATABASE_TEST_URL names);
+                          arguments go to the test runner, and leave out the documentation's tests
+  ci                      every other check: format, lints, documentation, layering, dependencies, spelling, ...
+  contract PATH           holds the sandbox's answers against Kombo's OpenAPI document
+";
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Whether everything that was asked for went well.
+fn run() -> Result<bool> {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments.as_slice() {
+        ["test"] => in_root().and_then(|()| test::run(&[])),
+        ["test", "--", for_the_runner @ ..] => in_root().and_then(|()| test::run(for_the_runner)),
+        ["ci"] => in_root().map(|()| ci::run()),
+        ["contract", path] => {
+            let path = std::path::absolute(path)?;
+            in_root().and_then(|()| contract::run(&path))
+        }
+        ["help" | "-h" | "--help"] => {
+            print!("{USAGE}");
+            Ok(true)
+        }
+        _ => bail!("{USAGE}"),
+    }
+}
+
+/// Commands run in the workspace's root, wherever they were called.
+fn in_root() -> Result<()> {
+    let package = env::var_os("CARGO_MANIFEST_DIR").context("run this as `cargo xtask`")?;
+    let root = PathBuf::from(package).join("..").canonicalize().context("find the workspace")?;
+    env::set_current_dir(&root).with_context(|| format!("enter {}", root.display()))
+}

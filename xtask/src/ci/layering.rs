@@ -1,0 +1,162 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+use super::report::Outcome;
+use crate::process::{cargo, output};
+
+/// Which members a member may build on. Arrows run one way; what is not listed is not allowed.
+const ARROWS: &[(&str, &[&str])] = &[
+    ("kombo-model", &[]),
+    ("kombo-client", &["kombo-model"]),
+    ("sync-core", &["kombo-model"]),
+    ("store-diesel", &["kombo-model", "sync-core"]),
+    ("sync-testkit", &["kombo-model", "sync-core"]),
+    ("kombo-sandbox", &[]),
+    ("syncd", &["kombo-client", "kombo-model", "kombo-sandbox", "store-diesel", "sync-core"]),
+    ("xtask", &["sync-testkit"]),
+];
+
+/// What a member must not reach, however many steps away.
+const OUT_OF_REACH: &[(&str, &[&str])] = &[
+    ("kombo-model", &["axum", "diesel", "reqwest", "tokio"]),
+    ("kombo-client", &["axum", "diesel"]),
+    ("sync-core", &["axum", "diesel", "hyper", "reqwest", "tokio-postgres"]),
+];
+
+/// What no one builds on: a clean clone needs a C compiler and nothing else.
+const NOWHERE: &[&str] = &["aws-lc-rs", "aws-lc-sys", "native-tls", "openssl-sys"];
+
+/// What must not be there in two versions, since both would be linked.
+const ONCE: &[&str] = &["libsqlite3-sys"];
+
+/// The crates build on each other as the architecture says, and on nothing that it rules out.
+pub(crate) fn check() -> Result<Outcome> {
+    let metadata = output(&mut cargo(&["metadata", "--format-version", "1", "--no-deps"]))?;
+    let mut violations = wrong_arrows(&serde_json::from_str(&metadata).context("read cargo's metadata")?);
+    for (member, forbidden) in OUT_OF_REACH {
+        let tree = tree(&["--package", member, "--edges", "normal,no-proc-macro"])?;
+        let crates = crates_in(&tree);
+        violations.extend(present(&crates, forbidden).into_iter().map(|name| format!("{member} reaches {name}")));
+    }
+    let tree = tree(&["--workspace", "--edges", "normal,build,dev"])?;
+    let crates = crates_in(&tree);
+    violations.extend(present(&crates, NOWHERE).into_iter().map(|name| format!("the workspace reaches {name}")));
+    violations.extend(repeated(&crates, ONCE));
+    Ok(Outcome::of(&violations, format!("{} members, {} crates in all", ARROWS.len(), crates.len())))
+}
+
+#[derive(Debug, Deserialize)]
+struct Metadata {
+    packages: Vec<Package>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Package {
+    name: String,
+    dependencies: Vec<Dependency>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Dependency {
+    name: String,
+    /// `dev` or `build`; none for a normal dependency.
+    kind: Option<String>,
+    /// Set for a member of the workspace.
+    path: Option<String>,
+}
+
+fn wrong_arrows(metadata: &Metadata) -> Vec<String> {
+    let arrows: BTreeMap<&str, &[&str]> = ARROWS.iter().copied().collect();
+    let mut violations = Vec::new();
+    for package in &metadata.packages {
+        let Some(allowed) = arrows.get(package.name.as_str()) else {
+            violations.push(format!("{} is new: say in the layering check what it may build on", package.name));
+            continue;
+        };
+        let members = package.dependencies.iter().filter(|it| it.path.is_some() && it.kind.as_deref() != Some("dev"));
+        let wrong = members.filter(|it| !allowed.contains(&it.name.as_str()));
+        violations.extend(wrong.map(|it| format!("{} must not build on {}", package.name, it.name)));
+    }
+    violations
+}
+
+fn tree(selection: &[&str]) -> Result<String> {
+    let mut command = cargo(&["tree", "--all-features", "--target", "all", "--prefix", "none", "--format", "{p}"]);
+    output(command.args(selection))
+}
+
+/// Each crate's name with its versions.
+type Crates<'a> = BTreeMap<&'a str, BTreeSet<&'a str>>;
+
+/// Reads what `cargo tree` prints without indentation: `NAME vVERSION …` lines.
+fn crates_in(tree: &str) -> Crates<'_> {
+    let mut crates = Crates::new();
+    for line in tree.lines() {
+        let mut words = line.split_whitespace();
+        if let (Some(name), Some(version)) = (words.next(), words.next()) {
+            crates.entry(name).or_default().insert(version);
+        }
+    }
+    crates
+}
+
+fn present<'a>(crates: &Crates<'_>, names: &[&'a str]) -> Vec<&'a str> {
+    names.iter().copied().filter(|name| crates.contains_key(name)).collect()
+}
+
+fn repeated(crates: &Crates<'_>, names: &[&str]) -> Vec<String> {
+    let several = names.iter().filter_map(|name| crates.get_key_value(name)).filter(|(_, versions)| versions.len() > 1);
+    several.map(|(name, versions)| format!("{name} is there in several versions: {versions:?}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wrong(metadata: &str) -> Vec<String> {
+        wrong_arrows(&serde_json::from_str(metadata).unwrap())
+    }
+
+    #[test]
+    fn arrows_that_run_down_are_well() {
+        let metadata = r#"{"packages": [
+            {"name": "kombo-model", "dependencies": [{"name": "serde", "kind": null, "path": null}]},
+            {"name": "sync-core", "dependencies": [
+                {"name": "kombo-model", "kind": null, "path": "crates/kombo-model"},
+                {"name": "sync-testkit", "kind": "dev", "path": "crates/sync-testkit"}
+            ]}
+        ]}"#;
+        assert_eq!(wrong(metadata), Vec::<String>::new());
+    }
+
+    #[test]
+    fn arrows_that_run_up_or_across_are_named() {
+        let metadata = r#"{"packages": [
+            {"name": "kombo-model", "dependencies": [{"name": "sync-core", "kind": null, "path": "x"}]},
+            {"name": "kombo-client", "dependencies": [{"name": "sync-core", "kind": "build", "path": "x"}]},
+            {"name": "newcomer", "dependencies": []}
+        ]}"#;
+        assert_eq!(
+            wrong(metadata),
+            [
+                "kombo-model must not build on sync-core",
+                "kombo-client must not build on sync-core",
+                "newcomer is new: say in the layering check what it may build on",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_crate_is_found_by_its_whole_name() {
+        let crates = crates_in("sync-core v0.1.0 (here)\ndiesel_derives v2.3.0 (proc-macro)\nhyper v1.0.0 (*)\n");
+        assert_eq!(present(&crates, &["diesel", "hyper"]), ["hyper"]);
+    }
+
+    #[test]
+    fn the_same_crate_twice_is_one_version_unless_versions_differ() {
+        assert!(repeated(&crates_in("a v1.0.0\na v1.0.0 (*)\nb v1.0.0\nb v2.0.0"), &["a"]).is_empty());
+        assert_eq!(repeated(&crates_in("b v1.0.0\nb v2.0.0"), &["b"]).len(), 1);
+    }
+}

@@ -1,0 +1,48 @@
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result};
+use sync_testkit::postgres::PostgresError;
+
+use crate::process::{is_there, run};
+
+/// Keeps Debian's package from making a database cluster and starting it: the programs are all that is needed.
+const NO_CLUSTER_FILE: &str = "/etc/postgresql-common/createcluster.d/00-programs-only.conf";
+const NO_CLUSTER: &str = "create_main_cluster = false\n";
+
+/// Installs `PostgreSQL` where that takes no question: with apt-get, as root. Elsewhere the error says what to install.
+pub(crate) fn install_postgres(missing: PostgresError) -> Result<()> {
+    let sudo = !is_root();
+    let possible = is_there(Command::new("apt-get").arg("--version")) && (!sudo || is_there(&mut sudo_n("true")));
+    if !possible {
+        return Err(missing.into());
+    }
+    println!("PostgreSQL's server programs are missing: installing the package `postgresql` (no server is set up)");
+    let root = |program: &str| if sudo { sudo_n(program) } else { Command::new(program) };
+    run(root("apt-get").arg("update"))?;
+    run(root("mkdir").args(["-p", "/etc/postgresql-common/createcluster.d"]))?;
+    write_file(root("tee").arg(NO_CLUSTER_FILE), NO_CLUSTER)?;
+    let install = ["DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "--yes", "--no-install-recommends"];
+    let installed = run(root("env").args(install).arg("postgresql"));
+    run(root("rm").args(["-f", NO_CLUSTER_FILE]))?;
+    installed
+}
+
+fn is_root() -> bool {
+    let id = Command::new("id").arg("-u").output();
+    id.is_ok_and(|output| output.stdout.trim_ascii() == b"0")
+}
+
+fn sudo_n(program: &str) -> Command {
+    let mut sudo = Command::new("sudo");
+    sudo.args(["-n", program]);
+    sudo
+}
+
+fn write_file(tee: &mut Command, text: &str) -> Result<()> {
+    let mut writer = tee.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().context("run `tee`")?;
+    writer.stdin.take().context("write to `tee`")?.write_all(text.as_bytes()).context("write to `tee`")?;
+    let status = writer.wait().context("wait for `tee`")?;
+    anyhow::ensure!(status.success(), "cannot write {NO_CLUSTER_FILE}");
+    Ok(())
+}

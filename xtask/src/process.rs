@@ -1,0 +1,47 @@
+use std::env;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+
+/// Cargo, as it was called, with these arguments.
+pub(crate) fn cargo(arguments: &[&str]) -> Command {
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(arguments);
+    cargo
+}
+
+/// Shows the command, runs it with this terminal, and says whether it succeeded.
+pub(crate) fn succeeds(command: &mut Command) -> Result<bool> {
+    println!("$ {}", line_of(command));
+    let status = command.status().with_context(|| format!("run `{}`", line_of(command)))?;
+    Ok(status.success())
+}
+
+/// As [`succeeds`], where failure is an error.
+pub(crate) fn run(command: &mut Command) -> Result<()> {
+    let success = succeeds(command)?;
+    ensure!(success, "`{}` failed", line_of(command));
+    Ok(())
+}
+
+/// What the command prints on standard output; its errors go to the terminal.
+pub(crate) fn output(command: &mut Command) -> Result<String> {
+    let output = command.stderr(Stdio::inherit()).output().with_context(|| format!("run `{}`", line_of(command)))?;
+    ensure!(output.status.success(), "`{}` failed", line_of(command));
+    String::from_utf8(output.stdout).with_context(|| format!("read what `{}` prints", line_of(command)))
+}
+
+/// Whether the command can be run and succeeds, with nothing printed.
+pub(crate) fn is_there(command: &mut Command) -> bool {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|it| it.success())
+}
+
+/// Continuous integration sets `CI=true`; what a person may skip is a failure there.
+pub(crate) fn in_ci() -> bool {
+    env::var("CI").is_ok_and(|value| value == "true")
+}
+
+fn line_of(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+}

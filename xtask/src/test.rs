@@ -1,0 +1,36 @@
+use std::env;
+
+use anyhow::Result;
+use sync_testkit::postgres::{PostgresError, PrivatePostgres};
+
+use crate::install_postgres::install_postgres;
+use crate::process::{cargo, in_ci, is_there, succeeds};
+
+const URL_VARIABLE: &str = "DATABASE_TEST_URL";
+
+/// Runs all tests; arguments choose among them, which leaves out those of the documentation.
+pub(crate) fn run(arguments: &[&str]) -> Result<bool> {
+    let server = if env::var_os(URL_VARIABLE).is_some() { None } else { Some(private_postgres()?) };
+    let url = server.as_ref().map(|server| (URL_VARIABLE, server.url("postgres")));
+
+    let nextest = is_there(&mut cargo(&["nextest", "--version"]));
+    let mut tests = if nextest { cargo(&["nextest", "run", "--workspace"]) } else { cargo(&["test", "--workspace"]) };
+    if in_ci() {
+        tests.arg("--no-fail-fast");
+    }
+    let passed = succeeds(tests.args(arguments).envs(url.clone()))?;
+
+    // `cargo test` has run them already.
+    let documented = !nextest || !arguments.is_empty() || succeeds(cargo(&["test", "--doc", "--workspace"]).envs(url))?;
+    Ok(passed && documented)
+}
+
+fn private_postgres() -> Result<PrivatePostgres> {
+    match PrivatePostgres::start() {
+        Err(missing @ PostgresError::NotInstalled) => {
+            install_postgres(missing)?;
+            Ok(PrivatePostgres::start()?)
+        }
+        started => Ok(started?),
+    }
+}
