@@ -8,4 +8,4 @@ mod store;
 pub use clock::Clock;
 pub use observer::{Event, Observer, Silent};
 pub use source::{FailureClass, Fetch, FetchSpec, Pages, Record, RecordPage, Rejected, Source, SourceError};
-pub use store::{Scope, Store, StoreError, Tx, TxResult};
+pub use store::{Scope, Store, StoreError, TryRequest, Tx, TxResult};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
 
 use crate::error::SyncError;
-use crate::port::{Tx, TxResult};
+use crate::port::{TryRequest, Tx, TxResult};
 use crate::types::{
     EndpointState, EndpointStatus, Lease, LeaseHold, LeaseToken, Request, RequestCause, SyncKind, Target,
 };
@@ -63,12 +63,17 @@ pub fn request(
 
 /// Leases the request for `target`; `None` if there is none, or if somebody works on its endpoint.
 pub fn lease_target(tx: &mut dyn Tx, target: &Target, claim: &Claim, now: Timestamp) -> TxResult<Option<Lease>> {
-    let Some(request) = tx.request(target)? else { return Ok(None) };
-    let sibling = tx.request(&sibling(target))?;
-    if is_held(&request, now) || sibling.is_some_and(|sibling| is_held(&sibling, now)) {
+    // One endpoint is worked on by one lease: the sibling is locked too, so that nobody leases it meanwhile. Neither
+    // lock is waited for, so two workers cannot wait for each other.
+    let (TryRequest::Locked(request), sibling) = (tx.try_request(target)?, tx.try_request(&sibling(target))?) else {
         return Ok(None);
-    }
-    take(tx, request, claim, now).map(Some)
+    };
+    let sibling_is_free = match sibling {
+        TryRequest::Missing => true,
+        TryRequest::Busy => false,
+        TryRequest::Locked(sibling) => !is_held(&sibling, now),
+    };
+    if is_held(&request, now) || !sibling_is_free { Ok(None) } else { take(tx, request, claim, now).map(Some) }
 }
 
 /// Leases the request that is most due among those that `allowed` lets pass.
@@ -78,12 +83,15 @@ pub fn lease_next(
     now: Timestamp,
     allowed: impl Fn(&Request) -> bool,
 ) -> TxResult<Option<Lease>> {
-    const LOOK_AT: usize = 64;
-    let due = tx.due_requests(now, LOOK_AT)?;
-    match due.into_iter().find(|request| allowed(request)) {
-        Some(request) => take(tx, request, claim, now).map(Some),
-        None => Ok(None),
+    const LOOK_AT: usize = 256;
+    for request in tx.due_requests(now, LOOK_AT)? {
+        if allowed(&request)
+            && let Some(lease) = lease_target(tx, &request.target, claim, now)?
+        {
+            return Ok(Some(lease));
+        }
     }
+    Ok(None)
 }
 
 fn take(tx: &mut dyn Tx, mut request: Request, claim: &Claim, now: Timestamp) -> TxResult<Lease> {

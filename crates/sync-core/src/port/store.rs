@@ -58,6 +58,17 @@ pub enum Scope {
     Integration(IntegrationId),
 }
 
+/// What [`Tx::try_request`] finds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TryRequest {
+    /// There is none.
+    Missing,
+    /// Another unit has it locked.
+    Busy,
+    /// It is locked by this unit now.
+    Locked(Request),
+}
+
 /// What a statement returns.
 pub type TxResult<T> = Result<T, StoreError>;
 
@@ -138,15 +149,17 @@ pub trait Tx {
     /// Writes what is known of an endpoint.
     fn put_endpoint(&mut self, state: &EndpointState) -> TxResult<()>;
 
-    /// The request for a target, locked until the unit ends.
+    /// The request for a target, locked until the unit ends. Waits for units that have it locked.
     fn request(&mut self, target: &Target) -> TxResult<Option<Request>>;
+
+    /// The request for a target, locked until the unit ends, without waiting for other units.
+    fn try_request(&mut self, target: &Target) -> TxResult<TryRequest>;
 
     /// All requests, in the order of their time.
     fn requests(&mut self) -> TxResult<Vec<Request>>;
 
-    /// Up to `limit` requests that are due and that nobody holds: `not_before` has come, there is no lease or it has
-    /// expired, and no request of the same integration and endpoint is held. Deltas first, then by `requested_at`. They
-    /// are locked until the unit ends, and those that another unit has locked are left out.
+    /// Up to `limit` requests that are due and that nobody holds: `not_before` has come, and there is no lease or it
+    /// has expired at `now`. Deltas first, then by `requested_at`. They are not locked: see [`Tx::try_request`].
     fn due_requests(&mut self, now: Timestamp, limit: usize) -> TxResult<Vec<Request>>;
 
     /// Writes a request.
