@@ -6,14 +6,12 @@ fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
     pairs.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())).collect()
 }
 
-fn seconds(seconds: u64) -> Option<Duration> {
-    Some(Duration::from_secs(seconds))
-}
-
 const EPOCH: &str = "1970-01-01T00:00:00Z";
 
-fn wait(status: u16, pairs: &[(&'static str, &str)]) -> Option<Duration> {
-    retry_after(&headers(pairs), StatusCode::from_u16(status).unwrap(), None, EPOCH.parse().unwrap())
+/// How many seconds a response asks to wait.
+fn wait(status: u16, pairs: &[(&'static str, &str)]) -> Option<u64> {
+    let wait = retry_after(&headers(pairs), StatusCode::from_u16(status).unwrap(), None, EPOCH.parse().unwrap());
+    wait.map(|wait| wait.as_secs())
 }
 
 #[test]
@@ -23,7 +21,7 @@ fn reads_the_rate_limit() {
         ("ratelimit-remaining", " 299 "),
         ("ratelimit-reset", "42"),
     ]));
-    assert_eq!(read, RateLimit { limit: Some(300), remaining: Some(299), reset: seconds(42) });
+    assert_eq!(read, RateLimit { limit: Some(300), remaining: Some(299), reset: Some(Duration::from_secs(42)) });
 }
 
 #[test]
@@ -48,29 +46,29 @@ fn reads_the_date() {
 
 #[test]
 fn retry_after_may_be_seconds_or_a_date() {
-    assert_eq!(wait(503, &[("retry-after", "7")]), seconds(7));
-    assert_eq!(wait(503, &[("retry-after", "0")]), seconds(0));
-    assert_eq!(wait(503, &[("retry-after", "18446744073709551615")]), seconds(86_400));
+    assert_eq!(wait(503, &[("retry-after", "7")]), Some(7));
+    assert_eq!(wait(503, &[("retry-after", "0")]), Some(0));
+    assert_eq!(wait(503, &[("retry-after", "18446744073709551615")]), Some(86_400));
     let date = ("retry-after", "Sun, 07 Aug 2022 14:01:39 GMT");
-    assert_eq!(wait(503, &[date, ("date", "Sun, 07 Aug 2022 14:01:29 GMT")]), seconds(10));
-    assert_eq!(wait(503, &[date, ("date", "Sun, 07 Aug 2022 15:00:00 GMT")]), seconds(0));
-    assert_eq!(wait(503, &[("retry-after", "Thu, 01 Jan 1970 00:00:05 GMT")]), seconds(5));
+    assert_eq!(wait(503, &[date, ("date", "Sun, 07 Aug 2022 14:01:29 GMT")]), Some(10));
+    assert_eq!(wait(503, &[date, ("date", "Sun, 07 Aug 2022 15:00:00 GMT")]), Some(0));
+    assert_eq!(wait(503, &[("retry-after", "Thu, 01 Jan 1970 00:00:05 GMT")]), Some(5));
 }
 
 #[test]
 fn the_window_counts_only_where_it_is_used_up() {
     let reset = ("ratelimit-reset", "30");
-    assert_eq!(wait(429, &[reset]), seconds(30));
-    assert_eq!(wait(429, &[reset, ("ratelimit-remaining", "0")]), seconds(30));
+    assert_eq!(wait(429, &[reset]), Some(30));
+    assert_eq!(wait(429, &[reset, ("ratelimit-remaining", "0")]), Some(30));
     assert_eq!(wait(429, &[reset, ("ratelimit-remaining", "12")]), None);
     assert_eq!(wait(503, &[reset, ("ratelimit-remaining", "0")]), None);
-    assert_eq!(wait(429, &[reset, ("retry-after", "5")]), seconds(30));
-    assert_eq!(wait(429, &[reset, ("retry-after", "50")]), seconds(50));
+    assert_eq!(wait(429, &[reset, ("retry-after", "5")]), Some(30));
+    assert_eq!(wait(429, &[reset, ("retry-after", "50")]), Some(50));
 
     let headers = headers(&[reset, ("ratelimit-remaining", "12")]);
     let code = ErrorCode::PlatformRateLimitExceeded;
     let named = retry_after(&headers, StatusCode::TOO_MANY_REQUESTS, Some(&code), EPOCH.parse().unwrap());
-    assert_eq!(named, seconds(30));
+    assert_eq!(named, Some(Duration::from_secs(30)));
 }
 
 #[test]

@@ -69,13 +69,11 @@ impl Sender {
         let headers = response.headers();
         let retry_after = headers::retry_after(headers, status, code, (self.clock)());
         let (status, attempts) = (status.as_u16(), 1);
-        match error {
-            Some(error) => Error::Api { operation, status, error: Box::new(error), retry_after, attempts },
-            None => {
-                let content_type = headers::content_type(headers);
-                Error::Foreign { operation, status, content_type, retry_after, attempts }
-            }
+        if let Some(error) = error {
+            return Error::Api { operation, status, error: Box::new(error), retry_after, attempts };
         }
+        let content_type = headers::content_type(headers);
+        Error::Foreign { operation, status, content_type, retry_after, attempts }
     }
 
     pub(super) fn kombo_error(&self, body: &str) -> Option<ApiError> {

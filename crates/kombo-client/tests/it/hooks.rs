@@ -1,0 +1,61 @@
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use kombo_client::{Operation, Outcome, Pacer, ResponseEvent, TransportFault, UsersQuery};
+use kombo_model::{Endpoint, ErrorCode};
+
+use crate::server::{Reply, Server};
+use crate::{builder, error_body, integration, page};
+
+#[derive(Default)]
+struct Counting(AtomicU32);
+
+impl Pacer for Counting {
+    fn acquire(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        })
+    }
+}
+
+#[tokio::test]
+async fn every_attempt_is_paced_and_told() {
+    let limited = [("ratelimit-limit", "300"), ("ratelimit-remaining", "0"), ("ratelimit-reset", "0")];
+    let server = Server::start([
+        Reply::Drop,
+        Reply::new(429, &limited, error_body(r#""PLATFORM.RATE_LIMIT_EXCEEDED""#)),
+        Reply::ok("[]"),
+        Reply::ok(page("null", "[]")),
+    ])
+    .await;
+    let events = Arc::new(Mutex::new(Vec::new()));
+    let pacer = Arc::new(Counting::default());
+    let record = Arc::clone(&events);
+    let client = builder(&server)
+        .on_response(Arc::new(move |event: &ResponseEvent| record.lock().unwrap().push(event.clone())))
+        .pacer(pacer.clone())
+        .build()
+        .unwrap();
+    client.users(&integration(), UsersQuery::default()).next_page().await.unwrap().unwrap();
+
+    assert_eq!(pacer.0.load(Ordering::Relaxed), 4);
+    let events = events.lock().unwrap();
+    let outcomes: Vec<_> = events.iter().map(|event| (event.attempt, event.outcome)).collect();
+    assert_eq!(
+        outcomes,
+        [
+            (1, Outcome::Fault(TransportFault::Dropped)),
+            (2, Outcome::Status(429)),
+            (3, Outcome::Status(200)),
+            (4, Outcome::Status(200)),
+        ]
+    );
+    assert!(events.iter().all(|event| event.operation == Operation::List(Endpoint::Users)));
+    assert_eq!(events[1].code, Some(ErrorCode::PlatformRateLimitExceeded));
+    assert_eq!(events[1].rate_limit.remaining, Some(0));
+    assert_eq!(events[1].rate_limit.limit, Some(300));
+    assert_eq!(events[1].retry_after, Some(Duration::ZERO));
+    assert_eq!(events[3].code, None);
+}

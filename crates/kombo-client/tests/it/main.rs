@@ -1,0 +1,53 @@
+//! The client against a server that says and does what it is told.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that panics has failed")]
+
+mod errors;
+mod hooks;
+mod meta;
+mod objects;
+mod paging;
+mod records;
+mod retrying;
+mod secrets;
+mod server;
+mod transport;
+
+use std::time::Duration;
+
+use kombo_client::{Client, ClientBuilder, RetryPolicy};
+use kombo_model::IntegrationId;
+
+use crate::server::Server;
+
+const KEY: &str = "the-key-that-nobody-may-see";
+
+/// Pauses too short to notice, and a budget that only a hanging test would use up.
+const QUICK: RetryPolicy = RetryPolicy {
+    budget: Duration::from_secs(20),
+    initial: Duration::from_millis(1),
+    max_delay: Duration::from_millis(4),
+};
+
+fn integration() -> IntegrationId {
+    IntegrationId::from("sandbox:7C9M5sXAQx2cNMpVHLojrFpL")
+}
+
+fn builder(server: &Server) -> ClientBuilder {
+    Client::builder(KEY).base_url(server.base_url()).retry(QUICK)
+}
+
+fn client(server: &Server) -> Client {
+    builder(server).build().unwrap()
+}
+
+/// The body of a list page.
+fn page(next: &str, results: &str) -> String {
+    format!(r#"{{"status":"success","data":{{"next":{next},"results":{results}}}}}"#)
+}
+
+/// The body of an error with this code, which is JSON: `null` or a quoted text.
+fn error_body(code: &str) -> String {
+    format!(
+        r#"{{"status":"error","error":{{"code":{code},"title":"A title","message":"What went wrong.","log_url":"https://app.kombo.dev/logs/1"}}}}"#
+    )
+}

@@ -1,0 +1,146 @@
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+/// What the server does with a request.
+#[derive(Debug, Clone)]
+pub(crate) enum Reply {
+    /// Sends these bytes and closes the connection.
+    Bytes(Vec<u8>),
+    /// Closes the connection at once.
+    Drop,
+    /// Reads the request and never answers.
+    Hang,
+    /// Sends the first bytes at once and a blank every ten milliseconds from then on.
+    Dribble(Vec<u8>),
+}
+
+impl Reply {
+    /// A complete response with this body.
+    pub(crate) fn new(status: u16, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Self {
+        let length = body.as_ref().len().to_string();
+        let mut all = vec![("content-length", length.as_str())];
+        all.extend_from_slice(headers);
+        Self::raw(status, &all, body)
+    }
+
+    /// A response with these headers and no others.
+    pub(crate) fn raw(status: u16, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Self {
+        let mut bytes = format!("HTTP/1.1 {status} Whatever\r\nconnection: close\r\n").into_bytes();
+        for (name, value) in headers {
+            bytes.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
+        }
+        bytes.extend_from_slice(b"\r\n");
+        bytes.extend_from_slice(body.as_ref());
+        Self::Bytes(bytes)
+    }
+
+    pub(crate) fn ok(body: impl AsRef<[u8]>) -> Self {
+        Self::new(200, &[("content-type", "application/json")], body)
+    }
+
+    pub(crate) fn json(status: u16, body: impl AsRef<[u8]>) -> Self {
+        Self::new(status, &[("content-type", "application/json")], body)
+    }
+}
+
+/// A request as it came.
+#[derive(Debug, Clone)]
+pub(crate) struct Seen {
+    /// Path and query.
+    pub(crate) target: String,
+    /// The lines of the head after the first.
+    headers: Vec<(String, String)>,
+}
+
+impl Seen {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+}
+
+/// A server on a port of its own that answers each request with the next reply, and stops answering after the last.
+pub(crate) struct Server {
+    address: SocketAddr,
+    seen: Arc<Mutex<Vec<Seen>>>,
+    task: JoinHandle<()>,
+}
+
+impl Server {
+    pub(crate) async fn start(replies: impl IntoIterator<Item = Reply>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let mut replies: VecDeque<Reply> = replies.into_iter().collect();
+        let record = Arc::clone(&seen);
+        let task = tokio::spawn(async move {
+            // Kept open, so that a hanging request sees no end.
+            let mut hanging = Vec::new();
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let Some(request) = read_head(&mut stream).await else { continue };
+                record.lock().unwrap().push(request);
+                match replies.pop_front() {
+                    Some(Reply::Bytes(bytes)) => {
+                        stream.write_all(&bytes).await.ok();
+                        stream.shutdown().await.ok();
+                    }
+                    Some(Reply::Drop) => drop(stream),
+                    Some(Reply::Dribble(head)) => drop(tokio::spawn(dribble(stream, head))),
+                    Some(Reply::Hang) | None => hanging.push(stream),
+                }
+            }
+        });
+        Self { address, seen, task }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(crate) fn base_url(&self) -> String {
+        format!("http://{}/v1", self.address)
+    }
+
+    pub(crate) fn seen(&self) -> Vec<Seen> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    pub(crate) fn targets(&self) -> Vec<String> {
+        self.seen().into_iter().map(|request| request.target).collect()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn read_head(stream: &mut TcpStream) -> Option<Seen> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.ok()?);
+    }
+    let head = String::from_utf8(head).unwrap();
+    let mut lines = head.lines();
+    let target = lines.next()?.split(' ').nth(1)?.to_owned();
+    let headers = lines
+        .filter_map(|line| line.split_once(": "))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    Some(Seen { target, headers })
+}
+
+async fn dribble(mut stream: TcpStream, head: Vec<u8>) {
+    let mut clock = tokio::time::interval(Duration::from_millis(10));
+    stream.write_all(&head).await.ok();
+    while stream.write_all(b" ").await.is_ok() {
+        clock.tick().await;
+    }
+}
