@@ -1,1 +1,43 @@
 #![doc = include_str!("../README.md")]
+
+mod api;
+mod clock;
+mod config;
+mod control;
+mod cursor;
+mod error;
+mod fault;
+mod generate;
+mod id;
+mod integration;
+mod listing;
+mod model;
+mod mutation;
+mod query;
+mod rate;
+mod render;
+mod request_log;
+mod rows;
+mod sandbox;
+mod server;
+mod shared;
+mod stamp;
+mod truth;
+mod webhook;
+
+pub use clock::{ClockMode, SandboxClock};
+pub use config::{Behaviour, CursorKind, Latency, ListOrder, NestedReading, RateLimit, SandboxConfig};
+pub use error::SandboxError;
+pub use fault::{Fault, FaultKind};
+pub use generate::{GeneratorConfig, generate};
+pub use id::Id;
+pub use integration::{EndUser, Integration, IntegrationStatus, QaStatus, Refusal, SetupStatus};
+pub use model::{Endpoint, Model};
+pub use mutation::{Applied, Mutation};
+pub use request_log::LoggedRequest;
+pub use rows::{Course, Json, Meta, Progression, ProgressionStatus, Provider, Revision, Skill, Tables, Text, User};
+pub use sandbox::Sandbox;
+pub use shared::{FIRST_INTEGRATION, State};
+pub use stamp::Stamp;
+pub use truth::TruthRow;
+pub use webhook::{Delivery, Webhook, WebhookConfig, WebhookMode, sign};

@@ -1,0 +1,137 @@
+//! The API: from a request to its answer.
+
+mod answer;
+mod reply;
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{body::Body, extract::Query};
+use hyper::{HeaderMap, Request, Response, Uri, header};
+use rand::RngExt;
+
+pub(crate) use reply::{Reply, error_reply};
+
+use crate::{
+    Endpoint, LoggedRequest,
+    fault::{FaultKind, Spoilt, answer_instead, spoil},
+    rate::RateVerdict,
+    shared::Shared,
+};
+
+/// A request as the API sees it.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) path: String,
+    pub(crate) query: Vec<(String, String)>,
+    pub(crate) integration: Option<String>,
+    pub(crate) key: Option<String>,
+    pub(crate) number: u64,
+    pub(crate) cursor_generation: u64,
+}
+
+fn endpoint(method: &str, path: &str) -> Endpoint {
+    if method != "GET" {
+        return Endpoint::Unknown;
+    }
+    match path {
+        "/v1/check-api-key" => Endpoint::CheckApiKey,
+        "/v1/lms/users" => Endpoint::Users,
+        "/v1/lms/courses" => Endpoint::Courses,
+        "/v1/lms/course-progressions" => Endpoint::CourseProgressions,
+        "/v1/lms/skills" => Endpoint::Skills,
+        _ if path.strip_prefix("/v1/integrations/").is_some_and(|it| !it.is_empty() && !it.contains('/')) => {
+            Endpoint::Integration
+        }
+        _ => Endpoint::Unknown,
+    }
+}
+
+fn text(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers.get(name).and_then(|it| it.to_str().ok()).map(str::to_owned)
+}
+
+fn pairs(uri: &Uri) -> Vec<(String, String)> {
+    Query::<Vec<(String, String)>>::try_from_uri(uri).map(|it| it.0).unwrap_or_default()
+}
+
+/// Answers one request; the error side closes the connection without an answer.
+pub(crate) async fn handle(shared: Arc<Shared>, request: Request<()>) -> Result<Response<Body>, Dropped> {
+    shared.commit_due();
+    let (parts, ()) = request.into_parts();
+    let path = parts.uri.path().to_owned();
+    let mut asked = Asked {
+        endpoint: endpoint(parts.method.as_str(), &path),
+        query: pairs(&parts.uri),
+        integration: text(&parts.headers, "x-integration-id"),
+        key: text(&parts.headers, header::AUTHORIZATION.as_str())
+            .and_then(|it| it.strip_prefix("Bearer ").map(str::to_owned)),
+        path,
+        number: 0,
+        cursor_generation: 0,
+    };
+    let at = shared.clock.now();
+    let (fault, verdict, pause) = admit(&shared, &mut asked);
+    if pause > Duration::ZERO {
+        tokio::time::sleep(pause).await;
+    }
+    let reply = match fault.as_ref().and_then(answer_instead) {
+        Some(reply) => reply,
+        None => answer::answer(&shared, &asked, verdict),
+    };
+    let own_cursor =
+        if matches!(fault, Some(FaultKind::RepeatedCursor)) { answer::own_cursor(&asked) } else { String::new() };
+    let spoilt = spoil(fault.as_ref(), reply, &own_cursor).await;
+    let status = match &spoilt {
+        Spoilt::Response(response) => Some(response.status().as_u16()),
+        Spoilt::Dropped => None,
+    };
+    shared.traffic().log.add(LoggedRequest {
+        number: asked.number,
+        at,
+        endpoint: asked.endpoint,
+        method: parts.method.to_string(),
+        path: asked.path,
+        query: asked.query,
+        integration: asked.integration,
+        status,
+    });
+    match spoilt {
+        Spoilt::Response(response) => Ok(with_headers(response, &shared, verdict)),
+        Spoilt::Dropped => Err(Dropped),
+    }
+}
+
+/// Counts the request and decides what befalls it.
+fn admit(shared: &Shared, asked: &mut Asked) -> (Option<FaultKind>, RateVerdict, Duration) {
+    let state = shared.read();
+    let (latency, limit) = (state.latency, state.rate_limit);
+    let known = asked.key.as_deref() == Some(state.api_key.as_str());
+    drop(state);
+    let mut guard = shared.traffic();
+    let traffic = &mut *guard;
+    traffic.served += 1;
+    asked.number = traffic.served;
+    asked.cursor_generation = traffic.cursor_generation;
+    let fault = traffic.faults.strike(asked.endpoint, asked.integration.as_deref(), &mut traffic.rng);
+    let verdict = traffic.window.see(limit, shared.clock.now(), known);
+    let jitter = traffic.rng.random_range(0..=latency.jitter_ms);
+    drop(guard);
+    (fault, verdict, Duration::from_millis(latency.fixed_ms.saturating_add(jitter)))
+}
+
+fn with_headers(mut response: Response<Body>, shared: &Shared, verdict: RateVerdict) -> Response<Body> {
+    let headers = response.headers_mut();
+    if let Ok(date) = shared.clock.now().http_date().parse() {
+        headers.insert(header::DATE, date);
+    }
+    headers.insert("ratelimit-limit", verdict.limit.into());
+    headers.insert("ratelimit-remaining", verdict.remaining.into());
+    headers.insert("ratelimit-reset", verdict.reset_seconds.into());
+    response
+}
+
+/// The connection was closed as ordered.
+#[derive(Debug, thiserror::Error)]
+#[error("connection dropped as ordered")]
+pub(crate) struct Dropped;

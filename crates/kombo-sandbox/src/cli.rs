@@ -1,0 +1,171 @@
+//! The command's options.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+
+use clap::{Parser, ValueEnum};
+use kombo_sandbox::{
+    Behaviour, CursorKind, GeneratorConfig, Latency, ListOrder, NestedReading, RateLimit, SandboxConfig, WebhookConfig,
+    WebhookMode,
+};
+
+/// A stateful stand-in for Kombo's LMS API.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub(crate) struct Cli {
+    /// Address to listen on
+    #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    host: IpAddr,
+    /// Port to listen on; 0 takes a free one
+    #[arg(long, default_value_t = 9000)]
+    port: u16,
+    /// Seed of all generated data and ids
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How many integrations
+    #[arg(long, default_value_t = 1)]
+    integrations: usize,
+    /// Users per integration
+    #[arg(long, default_value_t = 100)]
+    users: usize,
+    /// Courses per integration
+    #[arg(long, default_value_t = 40)]
+    courses: usize,
+    /// Providers per integration
+    #[arg(long, default_value_t = 5)]
+    providers: usize,
+    /// Skills per integration
+    #[arg(long, default_value_t = 20)]
+    skills: usize,
+    /// Course progressions per integration
+    #[arg(long, default_value_t = 500)]
+    progressions: usize,
+    /// Time that every answer takes, such as 20ms or 1s
+    #[arg(long, default_value = "0ms", value_parser = duration)]
+    latency: Duration,
+    /// At most so much more, at random
+    #[arg(long, default_value = "0ms", value_parser = duration)]
+    jitter: Duration,
+    /// Requests a minute; 0 refuses none
+    #[arg(long, default_value_t = 0)]
+    rate_limit: u32,
+    /// The API key that requests must bear
+    #[arg(long, default_value = "sandbox-key")]
+    api_key: String,
+    /// Where webhooks go (http://); may be given more than once
+    #[arg(long)]
+    webhook_url: Vec<String>,
+    /// Secret that webhooks are signed with
+    #[arg(long, default_value = "sandbox-secret")]
+    webhook_secret: String,
+    /// Changes are told by data-changed after so long
+    #[arg(long, default_value = "500ms", value_parser = duration)]
+    webhook_debounce: Duration,
+    /// How far `updated_after` reaches into nested data
+    #[arg(long, value_enum, default_value_t = Nested::Guide)]
+    nested: Nested,
+    /// Order in which rows are shown
+    #[arg(long, value_enum, default_value_t = Order::Id)]
+    order: Order,
+    /// Cursors remember a row (keyset) or a count (offset)
+    #[arg(long, value_enum, default_value_t = Cursors::Keyset)]
+    cursors: Cursors,
+    /// `updated_after` includes rows changed at exactly that time
+    #[arg(long)]
+    inclusive: bool,
+    /// Every so manieth page is empty though more follow; 0 for none
+    #[arg(long, default_value_t = 0)]
+    empty_page_every: u32,
+    /// How long a change stays invisible after its `changed_at`
+    #[arg(long, default_value = "0ms", value_parser = duration)]
+    commit_lag: Duration,
+    /// Keeps rendered pages of full listings, for benchmarks
+    #[arg(long)]
+    prerender: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Nested {
+    Guide,
+    Reference,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Order {
+    Id,
+    ChangedAt,
+    Shuffled,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Cursors {
+    Keyset,
+    Offset,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let split = text.find(|it: char| !it.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let number: u64 = number.parse().map_err(|_| format!("{text:?} does not begin with a number"))?;
+    match unit {
+        "ms" => Ok(Duration::from_millis(number)),
+        "s" => Ok(Duration::from_secs(number)),
+        "m" => Ok(Duration::from_secs(number.saturating_mul(60))),
+        _ => Err(format!("{text:?} does not end in ms, s or m")),
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Cli {
+    pub(crate) fn into_config(self) -> SandboxConfig {
+        SandboxConfig {
+            listen: SocketAddr::new(self.host, self.port),
+            api_key: self.api_key,
+            seed: self.seed,
+            integrations: self.integrations,
+            generator: GeneratorConfig {
+                seed: self.seed,
+                users: self.users,
+                courses: self.courses,
+                providers: self.providers,
+                skills: self.skills,
+                progressions: self.progressions,
+                ..GeneratorConfig::default()
+            },
+            behaviour: Behaviour {
+                nested: match self.nested {
+                    Nested::Guide => NestedReading::Guide,
+                    Nested::Reference => NestedReading::Reference,
+                },
+                order: match self.order {
+                    Order::Id => ListOrder::Id,
+                    Order::ChangedAt => ListOrder::ChangedAt,
+                    Order::Shuffled => ListOrder::Shuffled,
+                },
+                cursor: match self.cursors {
+                    Cursors::Keyset => CursorKind::Keyset,
+                    Cursors::Offset => CursorKind::Offset,
+                },
+                inclusive: self.inclusive,
+                empty_page_every: self.empty_page_every,
+                commit_lag_ms: millis(self.commit_lag),
+                ..Behaviour::default()
+            },
+            latency: Latency { fixed_ms: millis(self.latency), jitter_ms: millis(self.jitter) },
+            rate_limit: RateLimit { per_minute: self.rate_limit, retry_after: false },
+            webhooks: WebhookConfig {
+                targets: self.webhook_url,
+                secret: self.webhook_secret,
+                data_changed: WebhookMode::Auto { debounce_ms: millis(self.webhook_debounce) },
+                ..WebhookConfig::default()
+            },
+            prerender: self.prerender,
+            ..SandboxConfig::default()
+        }
+    }
+}

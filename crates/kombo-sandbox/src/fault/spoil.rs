@@ -1,0 +1,184 @@
+//! How a fault changes an answer.
+
+use std::{convert::Infallible, io, time::Duration};
+
+use axum::body::Body;
+use bytes::Bytes;
+use futures_util::stream;
+use hyper::{Response, StatusCode, header};
+use serde_json::{Value, json};
+
+use super::FaultKind;
+use crate::api::{Reply, error_reply};
+
+/// An answer under a fault.
+#[derive(Debug)]
+pub(crate) enum Spoilt {
+    /// Some response, perhaps a broken one.
+    Response(Response<Body>),
+    /// No response: close the connection.
+    Dropped,
+}
+
+/// The answer of those faults that do not need the right one.
+pub(crate) fn answer_instead(kind: &FaultKind) -> Option<Reply> {
+    match kind {
+        FaultKind::Error { status, code, retry_after } => {
+            let mut reply = error_reply(*status, code.as_deref(), "This error was ordered.");
+            reply.retry_after.clone_from(retry_after);
+            Some(reply)
+        }
+        FaultKind::Foreign { status, content_type, body } => Some(Reply {
+            status: *status,
+            content_type: content_type.clone(),
+            body: Bytes::from(body.clone()),
+            retry_after: None,
+        }),
+        FaultKind::ForeignJson => Some(Reply::json(200, &json!({ "message": "hello", "items": [1, 2, 3] }))),
+        FaultKind::EmptyBody => Some(Reply {
+            status: 200,
+            content_type: "application/json".to_owned(),
+            body: Bytes::new(),
+            retry_after: None,
+        }),
+        FaultKind::DropConnection
+        | FaultKind::TruncatedBody
+        | FaultKind::CutJson
+        | FaultKind::SlowBody { .. }
+        | FaultKind::HangingBody { .. }
+        | FaultKind::Delay { .. }
+        | FaultKind::RepeatedCursor
+        | FaultKind::MalformedRecord { .. }
+        | FaultKind::DuplicateRecord
+        | FaultKind::MissingField { .. } => None,
+    }
+}
+
+fn edit(reply: &mut Reply, change: impl FnOnce(&mut Value)) {
+    if let Ok(mut body) = serde_json::from_slice(&reply.body) {
+        change(&mut body);
+        reply.body = Bytes::from(body.to_string());
+    }
+}
+
+fn results(body: &mut Value) -> Option<&mut Vec<Value>> {
+    body.pointer_mut("/data/results").and_then(Value::as_array_mut)
+}
+
+fn spoil_page(kind: &FaultKind, reply: &mut Reply, own_cursor: &str) {
+    match kind {
+        FaultKind::RepeatedCursor => edit(reply, |body| {
+            if let Some(next) = body.pointer_mut("/data/next") {
+                *next = Value::from(own_cursor);
+            }
+        }),
+        FaultKind::MalformedRecord { index, field, value } => edit(reply, |body| {
+            if let Some(record) = results(body).and_then(|it| it.get_mut(*index)).and_then(Value::as_object_mut) {
+                record.insert(field.clone(), value.clone());
+            }
+        }),
+        FaultKind::MissingField { field } => edit(reply, |body| {
+            for record in results(body).into_iter().flatten().filter_map(Value::as_object_mut) {
+                record.remove(field);
+            }
+        }),
+        FaultKind::DuplicateRecord => edit(reply, |body| {
+            if let Some(results) = results(body) {
+                results.extend(results.first().cloned());
+            }
+        }),
+        FaultKind::CutJson => reply.body = reply.body.slice(..reply.body.len() / 2),
+        FaultKind::Error { .. }
+        | FaultKind::Foreign { .. }
+        | FaultKind::DropConnection
+        | FaultKind::TruncatedBody
+        | FaultKind::SlowBody { .. }
+        | FaultKind::HangingBody { .. }
+        | FaultKind::Delay { .. }
+        | FaultKind::ForeignJson
+        | FaultKind::EmptyBody => {}
+    }
+}
+
+/// Turns the right answer into what the fault makes of it. `own_cursor` is the cursor of this very page.
+pub(crate) async fn spoil(kind: Option<&FaultKind>, mut reply: Reply, own_cursor: &str) -> Spoilt {
+    let Some(kind) = kind else {
+        return Spoilt::Response(reply.into_response());
+    };
+    spoil_page(kind, &mut reply, own_cursor);
+    match kind {
+        FaultKind::DropConnection => Spoilt::Dropped,
+        FaultKind::Delay { pause_ms } => {
+            tokio::time::sleep(Duration::from_millis(*pause_ms)).await;
+            Spoilt::Response(reply.into_response())
+        }
+        FaultKind::TruncatedBody => Spoilt::Response(truncated(reply)),
+        FaultKind::SlowBody { chunk, pause_ms } => Spoilt::Response(slow(reply, *chunk, *pause_ms, true)),
+        FaultKind::HangingBody { pause_ms } => {
+            let half = reply.body.len().div_ceil(2);
+            Spoilt::Response(slow(reply, half, *pause_ms, false))
+        }
+        FaultKind::Error { .. }
+        | FaultKind::Foreign { .. }
+        | FaultKind::CutJson
+        | FaultKind::ForeignJson
+        | FaultKind::EmptyBody
+        | FaultKind::RepeatedCursor
+        | FaultKind::MalformedRecord { .. }
+        | FaultKind::DuplicateRecord
+        | FaultKind::MissingField { .. } => Spoilt::Response(reply.into_response()),
+    }
+}
+
+fn with_body(reply: Reply, body: Body) -> Response<Body> {
+    let length = reply.body.len();
+    let mut response = reply.into_response();
+    *response.body_mut() = body;
+    response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+    response
+}
+
+fn truncated(reply: Reply) -> Response<Body> {
+    let half = reply.body.slice(..reply.body.len() / 2);
+    // The error comes a turn later, so that the half that was promised is written first.
+    let pieces = stream::unfold(Some(Ok(half)), |piece| async move {
+        tokio::task::yield_now().await;
+        let piece = piece?;
+        let rest = piece.is_ok().then(|| Err(io::Error::other("cut as ordered")));
+        Some((piece, rest))
+    });
+    let body = Body::from_stream(pieces);
+    with_body(reply, body)
+}
+
+fn slow(reply: Reply, chunk: usize, pause_ms: u64, pause_first: bool) -> Response<Body> {
+    let pause = Duration::from_millis(pause_ms);
+    let pieces = stream::unfold((reply.body.clone(), pause_first), move |(rest, pauses)| async move {
+        if rest.is_empty() {
+            return None;
+        }
+        if pauses {
+            tokio::time::sleep(pause).await;
+        }
+        let mut rest = rest;
+        let piece = rest.split_to(chunk.clamp(1, rest.len()));
+        Some((Ok::<_, Infallible>(piece), (rest, true)))
+    });
+    let body = Body::from_stream(pieces);
+    with_body(reply, body)
+}
+
+impl Reply {
+    fn into_response(self) -> Response<Body> {
+        let mut response = Response::new(Body::from(self.body));
+        *response.status_mut() = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let headers = response.headers_mut();
+        if let Ok(content_type) = self.content_type.parse() {
+            headers.insert(header::CONTENT_TYPE, content_type);
+        }
+        if let Some(retry_after) = self.retry_after.and_then(|it| it.parse().ok()) {
+            headers.insert(header::RETRY_AFTER, retry_after);
+        }
+        response
+    }
+}

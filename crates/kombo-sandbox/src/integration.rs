@@ -1,0 +1,239 @@
+//! One customer's connection, with its data.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::{Endpoint, Model, Stamp, Tables};
+
+macro_rules! states {
+    ($(#[$meta:meta])* $name:ident { $($(#[$vmeta:meta])* $variant:ident),+ $(,)? }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+        pub enum $name { $($(#[$vmeta])* $variant),+ }
+    };
+}
+
+states! {
+    /// Whether the connection works.
+    IntegrationStatus {
+        /// It does.
+        #[default] Active,
+        /// The credentials are refused.
+        Invalid,
+        /// It was turned off.
+        Inactive,
+    }
+}
+
+states! {
+    /// How far the connection is set up.
+    SetupStatus {
+        /// Not finished by the customer.
+        Incomplete,
+        /// The first sync has not ended.
+        FinalSyncPending,
+        /// Done.
+        #[default] Completed,
+    }
+}
+
+states! {
+    /// What Kombo's quality check said.
+    QaStatus {
+        /// Not yet done.
+        Pending,
+        /// Refused.
+        Failed,
+        /// Passed.
+        #[default] Passed,
+    }
+}
+
+/// Who connected the integration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndUser {
+    /// The customer.
+    pub organization_name: String,
+    /// Who clicked.
+    pub creator_email: Option<String>,
+    /// The customer's id at our side.
+    pub origin_id: Option<String>,
+}
+
+/// An answer instead of data: what Kombo says while an integration or an endpoint cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// The HTTP status.
+    pub status: u16,
+    /// The error code; null is a code too.
+    pub code: Option<String>,
+    /// The message.
+    #[serde(default)]
+    pub message: String,
+}
+
+impl Refusal {
+    /// Any refusal.
+    pub fn new(status: u16, code: &str, message: &str) -> Self {
+        Self { status, code: Some(code.to_owned()), message: message.to_owned() }
+    }
+
+    /// 409 `INTEGRATION.SETUP_SYNC_PENDING`
+    pub fn setup_sync_pending() -> Self {
+        Self::new(409, "INTEGRATION.SETUP_SYNC_PENDING", "The first sync has not finished yet.")
+    }
+
+    /// 409 `INTEGRATION.SETUP_INCOMPLETE`
+    pub fn setup_incomplete() -> Self {
+        Self::new(409, "INTEGRATION.SETUP_INCOMPLETE", "The integration is not set up yet.")
+    }
+
+    /// 409 `INTEGRATION.QA_FAILED`
+    pub fn qa_failed() -> Self {
+        Self::new(409, "INTEGRATION.QA_FAILED", "The integration did not pass the quality check.")
+    }
+
+    /// 403 `INTEGRATION.INACTIVE`
+    pub fn inactive() -> Self {
+        Self::new(403, "INTEGRATION.INACTIVE", "The integration is not active.")
+    }
+
+    /// 403 `INTEGRATION.AUTHENTICATION_INVALID`
+    pub fn authentication_invalid() -> Self {
+        Self::new(403, "INTEGRATION.AUTHENTICATION_INVALID", "The tool refuses the integration's credentials.")
+    }
+
+    /// 403 `INTEGRATION.PERMISSION_MISSING`
+    pub fn permission_missing() -> Self {
+        Self::new(403, "INTEGRATION.PERMISSION_MISSING", "The integration lacks a permission in the tool.")
+    }
+
+    /// 403 `INTEGRATION.MODEL_DISABLED`
+    pub fn model_disabled() -> Self {
+        Self::new(403, "INTEGRATION.MODEL_DISABLED", "The model is turned off in the scope configuration.")
+    }
+
+    /// 400 `INTEGRATION.MODEL_NOT_AVAILABLE`
+    pub fn model_not_available() -> Self {
+        Self::new(400, "INTEGRATION.MODEL_NOT_AVAILABLE", "The model is not available for this tool.")
+    }
+}
+
+/// One integration. Every field may be changed by a test.
+#[derive(Clone, Debug)]
+pub struct Integration {
+    /// `<tool>:<id>`
+    pub id: String,
+    /// Whether the connection works. Alone it refuses no reads: see `refusal`.
+    pub status: IntegrationStatus,
+    /// How far the connection is set up.
+    pub setup_status: SetupStatus,
+    /// What the quality check said.
+    pub qa_status: QaStatus,
+    /// Who connected it.
+    pub end_user: EndUser,
+    /// When it was connected.
+    pub created_at: Stamp,
+    /// When its data was deleted by Kombo.
+    pub data_expired_at: Option<Stamp>,
+    /// Refuses all reads.
+    pub refusal: Option<Refusal>,
+    /// Refuses the reads of one endpoint.
+    pub endpoint_refusals: BTreeMap<Endpoint, Refusal>,
+    /// Query parameters whose field the connected tool does not supply, such as `work_emails`.
+    pub unsupported_filters: BTreeSet<String>,
+    /// The rows.
+    pub tables: Tables,
+    /// Counts the changes made through the sandbox; whoever changes rows by hand adds one.
+    pub version: u64,
+}
+
+impl Integration {
+    /// An active integration over `tables`.
+    pub fn new(id: &str, organisation: &str, created_at: Stamp, tables: Tables) -> Self {
+        Self {
+            id: id.to_owned(),
+            status: IntegrationStatus::default(),
+            setup_status: SetupStatus::default(),
+            qa_status: QaStatus::default(),
+            end_user: EndUser {
+                organization_name: organisation.to_owned(),
+                creator_email: Some("admin@example.com".to_owned()),
+                origin_id: None,
+            },
+            created_at,
+            data_expired_at: None,
+            refusal: None,
+            endpoint_refusals: BTreeMap::new(),
+            unsupported_filters: BTreeSet::new(),
+            tables,
+            version: 0,
+        }
+    }
+
+    /// The part of the id before the colon.
+    pub fn tool(&self) -> &str {
+        self.id.split_once(':').map_or(self.id.as_str(), |(tool, _)| tool)
+    }
+
+    /// How many rows of each model there are, deleted ones included.
+    pub fn counts(&self) -> BTreeMap<Model, usize> {
+        let tables = &self.tables;
+        BTreeMap::from([
+            (Model::Users, tables.users.len()),
+            (Model::Courses, tables.courses.len()),
+            (Model::CourseRevisions, tables.revisions.len()),
+            (Model::CourseProviders, tables.providers.len()),
+            (Model::Skills, tables.skills.len()),
+            (Model::RevisionsSkills, tables.revisions.values().map(|it| it.skills.len()).sum()),
+            (Model::CourseProgressions, tables.progressions.len()),
+        ])
+    }
+
+    /// `data` of `GET /integrations/{id}`.
+    pub(crate) fn render(&self) -> Value {
+        let readable = |endpoint| self.refusal.is_none() && !self.endpoint_refusals.contains_key(&endpoint);
+        let models = [
+            (Model::Users, "Users", Endpoint::Users),
+            (Model::Courses, "Courses", Endpoint::Courses),
+            (Model::CourseProgressions, "Course progressions", Endpoint::CourseProgressions),
+            (Model::Skills, "Skills", Endpoint::Skills),
+        ];
+        let read_models: Vec<Value> = models
+            .into_iter()
+            .map(|(model, label, endpoint)| {
+                json!({
+                    "id": model, "label": label, "is_available": readable(endpoint), "coverage_status": "SUPPORTED",
+                    "scope_config_setting": if readable(endpoint) { "ENABLED" } else { "DISABLED" },
+                    "opted_out_by_customer": false,
+                    "fields": [{
+                        "id": "remote_id", "is_available": true, "coverage_status": "SUPPORTED",
+                        "scope_config_setting": "ENABLED", "opted_out_by_customer": false,
+                    }],
+                })
+            })
+            .collect();
+        let tool = self.tool();
+        json!({
+            "id": self.id,
+            "tool": {
+                "id": tool, "label": tool, "internal_label": null,
+                "logo_url": format!("https://assets.example.com/{tool}/logo.svg"),
+                "icon_url": format!("https://assets.example.com/{tool}/icon.svg"),
+            },
+            "category": "LMS",
+            "status": self.status,
+            "setup_status": self.setup_status,
+            "end_user": self.end_user,
+            "scope_config": { "id": "B1hu5NGyhdjSq5X3hxEz4bAN", "name": "Everything" },
+            "data_expired_at": self.data_expired_at,
+            "created_at": self.created_at,
+            "beta": false,
+            "read_models": read_models,
+            "write_actions": [],
+        })
+    }
+}

@@ -1,0 +1,74 @@
+//! The seven tables and the endpoints, under Kombo's names.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! named {
+    ($(#[$meta:meta])* $name:ident { $($(#[$vmeta:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum $name { $($(#[$vmeta])* #[serde(rename = $text)] $variant),+ }
+
+        impl $name {
+            /// Every value.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// Kombo's name.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
+
+            /// The value of that name.
+            pub fn by_name(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|it| it.as_str() == name)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+
+named! {
+    /// A table of Kombo's LMS model.
+    Model {
+        /// People who learn.
+        Users = "lms_users",
+        /// Courses.
+        Courses = "lms_courses",
+        /// Revisions of courses.
+        CourseRevisions = "lms_course_revisions",
+        /// Who offers courses.
+        CourseProviders = "lms_course_providers",
+        /// Skills.
+        Skills = "lms_skills",
+        /// Which revision teaches which skill.
+        RevisionsSkills = "lms_join_revisions_skills",
+        /// How far a user is in a revision.
+        CourseProgressions = "lms_course_progressions",
+    }
+}
+
+named! {
+    /// What a request asked for.
+    Endpoint {
+        /// `GET /v1/lms/users`
+        Users = "users",
+        /// `GET /v1/lms/courses`
+        Courses = "courses",
+        /// `GET /v1/lms/course-progressions`
+        CourseProgressions = "course-progressions",
+        /// `GET /v1/lms/skills`
+        Skills = "skills",
+        /// `GET /v1/check-api-key`
+        CheckApiKey = "check-api-key",
+        /// `GET /v1/integrations/{id}`
+        Integration = "integration",
+        /// Any other path or method.
+        Unknown = "unknown",
+    }
+}

@@ -1,0 +1,44 @@
+//! The rate limit: a fixed window of a minute over all requests of the key.
+
+use crate::{RateLimit, Stamp};
+
+const WINDOW_SECONDS: i64 = 60;
+
+/// The window that is running.
+#[derive(Debug, Default)]
+pub(crate) struct RateWindow {
+    started: i64,
+    used: u32,
+}
+
+/// What the window says about a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RateVerdict {
+    pub(crate) allowed: bool,
+    pub(crate) limit: u32,
+    pub(crate) remaining: u32,
+    pub(crate) reset_seconds: i64,
+}
+
+impl RateWindow {
+    /// Counts a request, or only looks when `counts` is false.
+    pub(crate) fn see(&mut self, limit: RateLimit, now: Stamp, counts: bool) -> RateVerdict {
+        let seconds = now.micros().div_euclid(1_000_000);
+        let started = seconds.div_euclid(WINDOW_SECONDS) * WINDOW_SECONDS;
+        if started != self.started {
+            *self = Self { started, used: 0 };
+        }
+        let (shown, refuses) = if limit.per_minute == 0 { (300, false) } else { (limit.per_minute, true) };
+        let allowed = !(refuses && counts && self.used >= shown);
+        if counts && allowed {
+            self.used = self.used.saturating_add(1);
+        }
+        RateVerdict {
+            allowed,
+            limit: shown,
+            // Where nothing is refused, a client that paces itself must not come to a halt either.
+            remaining: if refuses { shown.saturating_sub(self.used) } else { shown },
+            reset_seconds: started + WINDOW_SECONDS - seconds,
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! The state behind the socket, shared by requests, the control endpoint and tests.
+
+mod changes;
+mod hooks;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+};
+
+use bytes::Bytes;
+use rand::{SeedableRng, rngs::StdRng};
+use tokio::{runtime::Handle, sync::watch};
+
+use crate::{
+    Behaviour, Delivery, GeneratorConfig, Id, Integration, Latency, Model, Mutation, RateLimit, SandboxClock,
+    SandboxConfig, SandboxError, Stamp, WebhookConfig,
+    fault::FaultQueue,
+    generate::{ORGANISATIONS, generate},
+    rate::RateWindow,
+    request_log::RequestLog,
+};
+
+/// The id of every sandbox's first integration.
+pub const FIRST_INTEGRATION: &str = "sandbox:7C9M5sXAQx2cNMpVHLojrFpL";
+
+/// The data and how it is shown. Tests may change all of it while the sandbox runs.
+#[derive(Debug)]
+pub struct State {
+    /// The integrations by id.
+    pub integrations: BTreeMap<String, Integration>,
+    /// How open questions are answered.
+    pub behaviour: Behaviour,
+    /// How long answers take.
+    pub latency: Latency,
+    /// The rate limit.
+    pub rate_limit: RateLimit,
+    /// The key that requests must bear.
+    pub api_key: String,
+    /// Mutations that are done but, under a commit lag, not yet seen.
+    pub(crate) uncommitted: Vec<Uncommitted>,
+}
+
+impl State {
+    /// An integration, to look at.
+    pub fn integration(&self, id: &str) -> Result<&Integration, SandboxError> {
+        self.integrations.get(id).ok_or_else(|| SandboxError::NoIntegration(id.to_owned()))
+    }
+
+    /// An integration, to change.
+    pub fn integration_mut(&mut self, id: &str) -> Result<&mut Integration, SandboxError> {
+        self.integrations.get_mut(id).ok_or_else(|| SandboxError::NoIntegration(id.to_owned()))
+    }
+}
+
+/// A mutation that becomes visible later.
+#[derive(Clone, Debug)]
+pub(crate) struct Uncommitted {
+    pub(crate) visible_at: Stamp,
+    pub(crate) at: Stamp,
+    pub(crate) integration: String,
+    pub(crate) mutation: Mutation,
+}
+
+/// What changes with every request.
+#[derive(Debug)]
+pub(crate) struct Traffic {
+    pub(crate) rng: StdRng,
+    pub(crate) served: u64,
+    pub(crate) cursor_generation: u64,
+    pub(crate) window: RateWindow,
+    pub(crate) faults: FaultQueue,
+    pub(crate) log: RequestLog,
+}
+
+/// Webhooks on their way and those that arrived.
+#[derive(Debug)]
+pub(crate) struct Hooks {
+    pub(crate) config: WebhookConfig,
+    pub(crate) rng: StdRng,
+    /// Models that changed since the last `data-changed`, by integration.
+    pub(crate) untold: BTreeMap<String, BTreeSet<Model>>,
+    pub(crate) deliveries: Vec<Delivery>,
+}
+
+/// A rendered page by integration and what was asked.
+pub(crate) type PageCache = BTreeMap<(String, u64, Option<Id>, usize), CachedPage>;
+
+/// A rendered page with the state of the integration it shows.
+#[derive(Clone, Debug)]
+pub(crate) struct CachedPage {
+    pub(crate) version: u64,
+    pub(crate) body: Bytes,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) clock: SandboxClock,
+    pub(crate) runtime: Handle,
+    pub(crate) prerender: bool,
+    pub(crate) pages: Mutex<PageCache>,
+    pub(crate) on_the_way: watch::Sender<usize>,
+    state: RwLock<State>,
+    traffic: Mutex<Traffic>,
+    hooks: Mutex<Hooks>,
+}
+
+impl Shared {
+    pub(crate) fn new(config: SandboxConfig, runtime: Handle) -> Self {
+        let mut rng = StdRng::seed_from_u64(config.seed);
+        let clock = SandboxClock::new(config.clock);
+        let mut integrations = BTreeMap::new();
+        for (number, organisation) in (0..config.integrations).zip(ORGANISATIONS.iter().cycle()) {
+            let id = integration_id(number, &mut rng);
+            let offset = u64::try_from(number).unwrap_or_default();
+            let seed = config.generator.seed.wrapping_add(offset.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+            let generator = GeneratorConfig { seed, ..config.generator.clone() };
+            let integration = Integration::new(&id, organisation, generator.until, generate(&generator));
+            integrations.insert(id, integration);
+        }
+        Self {
+            clock,
+            runtime,
+            prerender: config.prerender,
+            pages: Mutex::default(),
+            on_the_way: watch::Sender::new(0),
+            state: RwLock::new(State {
+                integrations,
+                behaviour: config.behaviour,
+                latency: config.latency,
+                rate_limit: config.rate_limit,
+                api_key: config.api_key,
+                uncommitted: Vec::new(),
+            }),
+            hooks: Mutex::new(Hooks {
+                config: config.webhooks,
+                rng: StdRng::seed_from_u64(config.seed ^ 1),
+                untold: BTreeMap::new(),
+                deliveries: Vec::new(),
+            }),
+            traffic: Mutex::new(Traffic {
+                rng,
+                served: 0,
+                cursor_generation: 0,
+                window: RateWindow::default(),
+                faults: FaultQueue::default(),
+                log: RequestLog::new(config.request_log),
+            }),
+        }
+    }
+
+    // A test that panics while it holds a lock has failed already: others may read what it left.
+    pub(crate) fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn traffic(&self) -> MutexGuard<'_, Traffic> {
+        self.traffic.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn hooks(&self) -> MutexGuard<'_, Hooks> {
+        self.hooks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn pages(&self) -> MutexGuard<'_, PageCache> {
+        self.pages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn integration_id(number: usize, rng: &mut StdRng) -> String {
+    if number == 0 { FIRST_INTEGRATION.to_owned() } else { format!("sandbox:{}", Id::random(rng)) }
+}

@@ -1,0 +1,115 @@
+//! Mutations and when they become visible.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use chrono::TimeDelta;
+
+use super::{Shared, State, Uncommitted};
+use crate::{
+    Applied, GeneratorConfig, Id, Integration, Model, Mutation, SandboxError, Stamp,
+    generate::generate,
+    mutation::{apply, choose},
+};
+
+fn commit(state: &mut State, id: &str, mutation: &Mutation, at: Stamp) -> Result<Applied, SandboxError> {
+    let integration = state.integrations.get_mut(id).ok_or_else(|| SandboxError::NoIntegration(id.to_owned()))?;
+    let models = apply(&mut integration.tables, mutation, at)?;
+    integration.version += 1;
+    Ok(Applied { mutation: mutation.clone(), models, at, visible_at: at })
+}
+
+impl Shared {
+    /// Does a mutation at the clock's time, visible now or after the commit lag.
+    pub(crate) fn mutate(self: &Arc<Self>, id: &str, mutation: Mutation) -> Result<Applied, SandboxError> {
+        self.commit_due();
+        let at = self.clock.now().to_millis_precision();
+        let mut state = self.write();
+        let lag = state.behaviour.commit_lag_ms;
+        if lag == 0 {
+            let applied = commit(&mut state, id, &mutation, at)?;
+            drop(state);
+            self.note_changes(id, &applied.models);
+            return Ok(applied);
+        }
+        if !state.integrations.contains_key(id) {
+            return Err(SandboxError::NoIntegration(id.to_owned()));
+        }
+        let visible_at = at.plus(TimeDelta::milliseconds(i64::try_from(lag).unwrap_or(i64::MAX)));
+        let integration = id.to_owned();
+        state.uncommitted.push(Uncommitted { visible_at, at, integration, mutation: mutation.clone() });
+        drop(state);
+        // Whoever reads commits what is due; this is for the webhook that tells of it.
+        let shared = Arc::clone(self);
+        self.runtime.spawn(async move {
+            tokio::time::sleep(Duration::from_millis(lag)).await;
+            shared.commit_due();
+        });
+        Ok(Applied { mutation, models: BTreeSet::new(), at, visible_at })
+    }
+
+    /// A random mutation, or `None` where there is nothing to do anything to.
+    pub(crate) fn mutate_random(self: &Arc<Self>, id: &str, seed: u64) -> Result<Option<Applied>, SandboxError> {
+        self.commit_due();
+        let chosen = {
+            let state = self.read();
+            choose(&state.integration(id)?.tables, seed, self.clock.now())
+        };
+        chosen.map(|it| self.mutate(id, it)).transpose()
+    }
+
+    /// Makes visible what is due under the commit lag.
+    pub(crate) fn commit_due(self: &Arc<Self>) {
+        let now = self.clock.now();
+        if self.read().uncommitted.iter().all(|it| it.visible_at > now) {
+            return;
+        }
+        let mut changed = Vec::new();
+        let mut state = self.write();
+        let all = std::mem::take(&mut state.uncommitted);
+        let (due, later): (Vec<_>, Vec<_>) = all.into_iter().partition(|it| it.visible_at <= now);
+        state.uncommitted = later;
+        for it in due {
+            // What has become impossible meanwhile, such as changing a purged row, is a lost update.
+            if let Ok(applied) = commit(&mut state, &it.integration, &it.mutation, it.at) {
+                changed.push((it.integration, applied.models));
+            }
+        }
+        drop(state);
+        for (integration, models) in changed {
+            self.note_changes(&integration, &models);
+        }
+    }
+
+    /// Connects another integration.
+    pub(crate) fn add_integration(&self, id: &str, config: &GeneratorConfig) -> Result<(), SandboxError> {
+        let tables = generate(config);
+        let created_at = self.clock.now().to_millis_precision();
+        let mut state = self.write();
+        if state.integrations.contains_key(id) {
+            return Err(SandboxError::IntegrationExists(id.to_owned()));
+        }
+        let integration = Integration::new(id, "Acme, Inc.", created_at, tables);
+        state.integrations.insert(id.to_owned(), integration);
+        Ok(())
+    }
+
+    /// Turns a model off in the scope configuration: all its rows get a tombstone.
+    pub(crate) fn delete_all(self: &Arc<Self>, id: &str, model: Model) -> Result<usize, SandboxError> {
+        let ids: Vec<Id> = {
+            let state = self.read();
+            let tables = &state.integration(id)?.tables;
+            match model {
+                Model::Users => tables.users.keys().copied().collect(),
+                Model::Courses => tables.courses.keys().copied().collect(),
+                Model::CourseRevisions => tables.revisions.keys().copied().collect(),
+                Model::Skills => tables.skills.keys().copied().collect(),
+                Model::CourseProgressions => tables.progressions.keys().copied().collect(),
+                Model::CourseProviders | Model::RevisionsSkills => Vec::new(),
+            }
+        };
+        for it in &ids {
+            self.mutate(id, Mutation::delete(model, *it))?;
+        }
+        Ok(ids.len())
+    }
+}

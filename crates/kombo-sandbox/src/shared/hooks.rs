@@ -1,0 +1,116 @@
+//! Webhooks from a change to its delivery.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use super::Shared;
+use crate::{
+    Delivery, Model, SandboxError, Webhook, WebhookMode,
+    webhook::{deliver, payload, sign},
+};
+
+/// Counts a webhook as on its way until it is dropped.
+struct OnTheWay(Arc<Shared>);
+
+impl OnTheWay {
+    fn new(shared: &Arc<Shared>) -> Self {
+        shared.on_the_way.send_modify(|it| *it += 1);
+        Self(Arc::clone(shared))
+    }
+}
+
+impl Drop for OnTheWay {
+    fn drop(&mut self) {
+        self.0.on_the_way.send_modify(|it| *it = it.saturating_sub(1));
+    }
+}
+
+impl Shared {
+    /// Notes that models changed and, where told so, sends `data-changed` in a while.
+    pub(super) fn note_changes(self: &Arc<Self>, integration: &str, models: &BTreeSet<Model>) {
+        if models.is_empty() {
+            return;
+        }
+        let mut hooks = self.hooks();
+        let mode = hooks.config.data_changed;
+        if mode == WebhookMode::Off {
+            return;
+        }
+        let untold = hooks.untold.entry(integration.to_owned()).or_default();
+        let first = untold.is_empty();
+        untold.extend(models);
+        drop(hooks);
+        if let WebhookMode::Auto { debounce_ms } = mode
+            && first
+        {
+            let (integration, on_the_way) = (integration.to_owned(), OnTheWay::new(self));
+            self.runtime.spawn(async move {
+                tokio::time::sleep(Duration::from_millis(debounce_ms)).await;
+                // The integration may have been removed meanwhile; then there is nothing to tell.
+                let _ = on_the_way.0.send_data_changed(&integration);
+            });
+        }
+    }
+
+    /// Sends `data-changed` about everything not yet told; says whether there was anything.
+    pub(crate) fn send_data_changed(self: &Arc<Self>, integration: &str) -> Result<bool, SandboxError> {
+        let changed_models = self.hooks().untold.remove(integration).unwrap_or_default();
+        if changed_models.is_empty() {
+            return Ok(false);
+        }
+        self.send(integration, &Webhook::DataChanged { changed_models })?;
+        Ok(true)
+    }
+
+    /// Sends a webhook in the background and gives its body.
+    pub(crate) fn send(self: &Arc<Self>, integration: &str, webhook: &Webhook) -> Result<String, SandboxError> {
+        let at = self.clock.now();
+        let state = self.read();
+        let about = state.integration(integration)?;
+        let mut hooks = self.hooks();
+        let body = payload(webhook, about, at, &mut hooks.rng).to_string();
+        drop(state);
+        let mut delivery = Delivery {
+            at,
+            webhook: webhook.type_name(),
+            integration: integration.to_owned(),
+            target: None,
+            body: body.clone(),
+            signature: sign(&hooks.config.secret, body.as_bytes()),
+            status: None,
+            error: None,
+        };
+        let targets = if hooks.config.lose_next > 0 {
+            hooks.config.lose_next -= 1;
+            delivery.error = Some("lost as ordered".to_owned());
+            Vec::new()
+        } else {
+            hooks.config.targets.clone()
+        };
+        if targets.is_empty() {
+            delivery.error.get_or_insert_with(|| "no target".to_owned());
+            hooks.deliveries.push(delivery);
+            return Ok(body);
+        }
+        let (copies, delay) = (hooks.config.duplicates.saturating_add(1), Duration::from_millis(hooks.config.delay_ms));
+        drop(hooks);
+        for target in targets {
+            for _ in 0..copies {
+                self.send_off(Delivery { target: Some(target.clone()), ..delivery.clone() }, delay);
+            }
+        }
+        Ok(body)
+    }
+
+    fn send_off(self: &Arc<Self>, mut delivery: Delivery, delay: Duration) {
+        let on_the_way = OnTheWay::new(self);
+        self.runtime.spawn(async move {
+            tokio::time::sleep(delay).await;
+            let target = delivery.target.clone().unwrap_or_default();
+            match deliver(&target, &delivery.signature, delivery.body.clone()).await {
+                Ok(status) => delivery.status = Some(status),
+                Err(error) => delivery.error = Some(error),
+            }
+            on_the_way.0.hooks().deliveries.push(delivery);
+        });
+    }
+}
