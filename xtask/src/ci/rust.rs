@@ -8,7 +8,8 @@ pub(crate) fn format() -> Result<Outcome> {
 }
 
 pub(crate) fn lints() -> Result<Outcome> {
-    let mut clippy = cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]);
+    let mut clippy =
+        cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--keep-going", "--", "-D", "warnings"]);
     succeeds(&mut clippy).map(Outcome::of_tool)
 }
 
