@@ -5,7 +5,7 @@ use crate::redacted::redacted_debug;
 use crate::{Extra, IntegrationId, Timestamp};
 
 /// What `GET /check-api-key` says of the key.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct ApiKeyInfo {
     /// The environment that the key opens.
     pub environment_id: String,
@@ -18,7 +18,7 @@ pub struct ApiKeyInfo {
 }
 
 /// What `GET /integrations/{id}` says of an integration.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Integration {
     /// Its id.
     pub id: IntegrationId,
@@ -46,7 +46,7 @@ pub struct Integration {
 }
 
 /// A connected tool.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Tool {
     /// Kombo's name for it, such as `successfactors`.
     pub id: String,
@@ -74,10 +74,8 @@ pub struct EndUser {
     pub extra: Extra,
 }
 
-redacted_debug! { EndUser { origin_id } }
-
 /// Whether a model may be read.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReadModel {
     /// The model's name.
     pub id: String,
@@ -87,6 +85,14 @@ pub struct ReadModel {
     /// Keys that this version does not know.
     #[serde(flatten)]
     pub extra: Extra,
+}
+
+redacted_debug! {
+    ApiKeyInfo { environment_id, customer_id }
+    Integration { id, tool, category, status, setup_status, end_user, data_expired_at, read_models }
+    Tool { id, label }
+    EndUser { origin_id }
+    ReadModel { id, is_available }
 }
 
 open_enum! {

@@ -3,6 +3,7 @@ use serde::ser::SerializeStruct as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::open_enum::open_enum;
+use crate::redacted::redacted_debug;
 use crate::{
     EndUser, Extra, FreeJson, IntegrationCategory, IntegrationId, IntegrationState, ModelName, SetupStatus, Timestamp,
     WebhookEventId,
@@ -85,7 +86,7 @@ impl WebhookEvent {
 }
 
 /// Data of `data-changed`: which models changed since the last such webhook. No record ids, no time.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct DataChanged {
     /// Whose data.
     pub integration_id: IntegrationId,
@@ -101,7 +102,7 @@ pub struct DataChanged {
 }
 
 /// One entry of [`DataChanged::changed_models`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct ChangedModel {
     /// Which model.
     pub name: ModelName,
@@ -111,7 +112,7 @@ pub struct ChangedModel {
 }
 
 /// Data of `sync-finished`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct SyncFinished {
     /// Kombo's id of its sync.
     pub sync_id: String,
@@ -143,7 +144,7 @@ pub struct SyncFinished {
 }
 
 /// Data of `integration-created`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct IntegrationCreated {
     /// The new integration.
     pub id: IntegrationId,
@@ -160,7 +161,7 @@ pub struct IntegrationCreated {
 }
 
 /// Data of `integration-deleted`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct IntegrationDeleted {
     /// The removed integration.
     pub id: IntegrationId,
@@ -180,7 +181,7 @@ pub struct IntegrationDeleted {
 }
 
 /// Data of `integration-state-changed`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct IntegrationStateChanged {
     /// Which integration.
     pub integration_id: IntegrationId,
@@ -208,7 +209,7 @@ pub struct IntegrationStateChanged {
 }
 
 /// Data of `connection-flow-failed`. For information only.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct ConnectionFlowFailed {
     /// Kombo's name of the tool.
     pub integration_tool: String,
@@ -223,6 +224,21 @@ pub struct ConnectionFlowFailed {
     /// Keys that this version does not know.
     #[serde(flatten)]
     pub extra: Extra,
+}
+
+redacted_debug! {
+    DataChanged { integration_id, integration_tool, integration_category, changed_models }
+    ChangedModel { name }
+    SyncFinished {
+        sync_id, sync_state, sync_started_at, sync_ended_at, sync_duration_seconds,
+        integration_id, integration_tool, integration_category, end_user, log_url,
+    }
+    IntegrationCreated { id, tool, category, end_user }
+    IntegrationDeleted { id, tool, category, end_user, deleted_at }
+    IntegrationStateChanged {
+        integration_id, integration_tool, integration_category, end_user, qa_status, setup_status, state, updated_at,
+    }
+    ConnectionFlowFailed { integration_tool, integration_category, end_user, log_url }
 }
 
 open_enum! {

@@ -97,7 +97,7 @@ pub struct CourseRevision {
 }
 
 /// That a revision teaches a skill.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct SkillAssignment {
     /// The partial copy of the skill.
     pub skill: SkillCopy,
@@ -125,5 +125,6 @@ pub struct ProviderCopy {
 redacted_debug! {
     Course { id, changed_at, remote_deleted_at }
     CourseRevision { id, course_id, changed_at, remote_deleted_at }
+    SkillAssignment { skill }
     ProviderCopy { id }
 }
