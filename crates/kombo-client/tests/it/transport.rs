@@ -9,10 +9,7 @@ use crate::server::{Reply, Server};
 use crate::{KEY, builder, client, integration, page};
 
 fn fault(error: &Error) -> Option<TransportFault> {
-    match error {
-        Error::Transport { fault, .. } => Some(*fault),
-        _ => None,
-    }
+    if let Error::Transport { fault, .. } = error { Some(*fault) } else { None }
 }
 
 async fn fault_of(reply: Reply) -> Option<TransportFault> {
