@@ -47,7 +47,7 @@ proptest! {
                         return Some((key, value));
                     }
                     let (kept, nulled) = choices.next()?;
-                    kept.then(|| (key, if nulled { Value::Null } else { value }))
+                    kept.then_some((key, if nulled { Value::Null } else { value }))
                 })
                 .collect::<Map<_, _>>();
         }
