@@ -14,7 +14,11 @@ use kombo_sandbox::{
 /// A stateful stand-in for Kombo's LMS API.
 #[derive(Debug, Parser)]
 #[command(version)]
+#[cfg_attr(feature = "contract-check", command(args_conflicts_with_subcommands = true))]
 pub(crate) struct Cli {
+    #[cfg(feature = "contract-check")]
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
     /// Address to listen on
     #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     host: IpAddr,
@@ -84,6 +88,19 @@ pub(crate) struct Cli {
     /// Keeps rendered pages of full listings, for benchmarks
     #[arg(long)]
     prerender: bool,
+}
+
+/// What the command can do beside running.
+#[cfg(feature = "contract-check")]
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    /// Compare every response and webhook with Kombo's `OpenAPI` document
+    #[command(hide = true)]
+    CheckContract {
+        /// The document
+        #[arg(long)]
+        contract: std::path::PathBuf,
+    },
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

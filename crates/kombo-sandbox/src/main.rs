@@ -1,6 +1,8 @@
 //! The command: a sandbox on a port, until Ctrl-C.
 
 mod cli;
+#[cfg(feature = "contract-check")]
+mod contract;
 
 use std::{
     io::{self, Write},
@@ -14,7 +16,7 @@ use crate::cli::Cli;
 
 fn main() -> ExitCode {
     match run(Cli::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             let mut text = format!("error: {error}");
             let mut source = error.source();
@@ -28,10 +30,15 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli) -> Result<(), Box<dyn std::error::Error>> {
+fn run(cli: Cli) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let config = cli.into_config();
-    runtime.block_on(serve(config))
+    #[cfg(feature = "contract-check")]
+    if let Some(cli::Command::CheckContract { contract }) = &cli.command {
+        let fits = runtime.block_on(contract::check(contract))?;
+        return Ok(if fits { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
+    runtime.block_on(serve(cli.into_config()))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn serve(config: SandboxConfig) -> Result<(), Box<dyn std::error::Error>> {

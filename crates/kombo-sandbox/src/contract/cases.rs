@@ -1,0 +1,262 @@
+//! What is asked, and what is expected.
+
+use std::collections::BTreeSet;
+
+use chrono::TimeDelta;
+use jsonschema::Validator;
+use kombo_sandbox::{
+    ClockMode, FIRST_INTEGRATION, GeneratorConfig, IntegrationStatus, Model, Mutation, QaStatus, RateLimit, Refusal,
+    Sandbox, SandboxConfig, SetupStatus, Stamp, Webhook,
+};
+use serde_json::Value;
+
+use super::{
+    document::Document,
+    http::{Get, get},
+};
+
+type Outcome = Result<(), Box<dyn std::error::Error>>;
+
+const LISTS: &[(&str, &str)] = &[
+    ("/lms/users", "GetLmsUsersPositiveResponse"),
+    ("/lms/courses", "GetLmsCoursesPositiveResponse"),
+    ("/lms/course-progressions", "GetLmsCourseProgressionsPositiveResponse"),
+    ("/lms/skills", "GetLmsSkillsPositiveResponse"),
+];
+
+/// Where the document describes errors.
+const ERROR: &str = "#/components/responses/ErrorResponseGeneral/content/application~1json/schema";
+
+/// What was compared and what did not fit.
+#[derive(Debug)]
+pub(super) struct Checked {
+    document: Document,
+    pub(super) count: usize,
+    pub(super) faults: Vec<String>,
+}
+
+fn schema(name: &str) -> String {
+    format!("#/components/schemas/{name}")
+}
+
+impl Checked {
+    pub(super) const fn new(document: Document) -> Self {
+        Self { document, count: 0, faults: Vec::new() }
+    }
+
+    fn compare(&mut self, what: &str, validator: &Validator, body: &Value) {
+        self.count += 1;
+        for error in validator.iter_errors(body) {
+            self.faults.push(format!("{what}: at {}: {error}", error.instance_path()));
+        }
+    }
+
+    fn expect(&mut self, what: &str, status: u16, expected: u16) {
+        if status != expected {
+            self.faults.push(format!("{what}: status {status} instead of {expected}"));
+        }
+    }
+
+    async fn ask(&mut self, sandbox: &Sandbox, asked: Get<'_>, expected: u16, validator: &Validator) -> Outcome {
+        let (status, body) = get(sandbox, asked).await?;
+        self.expect(asked.path, status, expected);
+        self.compare(asked.path, validator, &body);
+        Ok(())
+    }
+
+    /// Every page of a listing.
+    async fn ask_all(&mut self, sandbox: &Sandbox, path: &str, validator: &Validator) -> Outcome {
+        let mut next: Option<String> = None;
+        loop {
+            let page = next.as_ref().map_or_else(|| path.to_owned(), |it| format!("{path}&cursor={it}"));
+            let (status, body) = get(sandbox, Get::new(&page)).await?;
+            self.expect(&page, status, 200);
+            self.compare(&page, validator, &body);
+            next = body.pointer("/data/next").and_then(Value::as_str).map(str::to_owned);
+            if next.is_none() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Asks for everything.
+pub(super) async fn run(checked: &mut Checked) -> Outcome {
+    let now = Stamp::parse_request("2025-06-01").unwrap_or_default();
+    let config = SandboxConfig {
+        clock: ClockMode::Manual { now },
+        generator: GeneratorConfig { deleted_rate: 0.1, extra_rate: 0.6, null_rate: 0.2, ..GeneratorConfig::default() },
+        ..SandboxConfig::default()
+    };
+    let sandbox = Sandbox::start(config).await?;
+    lists(checked, &sandbox).await?;
+    changed(checked, &sandbox).await?;
+    parameters(checked, &sandbox).await?;
+    general(checked, &sandbox).await?;
+    errors(checked, &sandbox).await?;
+    webhooks(checked, &sandbox)?;
+    sandbox.shutdown().await;
+    Ok(())
+}
+
+/// All listings with many combinations of parameters.
+async fn lists(checked: &mut Checked, sandbox: &Sandbox) -> Outcome {
+    for (path, name) in LISTS {
+        let validator = checked.document.validator(&schema(name))?;
+        for deleted in ["true", "false"] {
+            for rest in [
+                "page_size=7",
+                "page_size=250",
+                "updated_after=1990-01-01",
+                "updated_after=2025-01-01T00:00:00.000Z&page_size=250",
+                "updated_after=2100-01-01T00:00:00Z",
+                "ids=nobody",
+                "remote_ids=nothing&ignore_unsupported_filters=true",
+            ] {
+                checked.ask_all(sandbox, &format!("{path}?include_deleted={deleted}&{rest}"), &validator).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// All listings after many things happened, and once more when the deleted rows have lost their fields.
+async fn changed(checked: &mut Checked, sandbox: &Sandbox) -> Outcome {
+    for seed in 0..400 {
+        sandbox.mutate_random(FIRST_INTEGRATION, seed)?;
+    }
+    let revision = sandbox.read(|state| {
+        let tables = state.integration(FIRST_INTEGRATION).map(|it| &it.tables).ok()?;
+        tables.progressions.values().map(|it| it.course_revision_id).find(|it| tables.revisions.contains_key(it))
+    });
+    if let Some(id) = revision {
+        // Progressions show a revision of no course.
+        let alone = Mutation::update(Model::CourseRevisions, id, "course_id", Value::Null);
+        sandbox.mutate(FIRST_INTEGRATION, alone)?;
+    }
+    for days in [0, 20] {
+        sandbox.advance(TimeDelta::days(days));
+        for (path, name) in LISTS {
+            let validator = checked.document.validator(&schema(name))?;
+            for deleted in ["true", "false"] {
+                checked.ask_all(sandbox, &format!("{path}?include_deleted={deleted}&page_size=50"), &validator).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn sample(parameter: &str) -> &'static str {
+    match parameter {
+        "page_size" => "3",
+        "updated_after" => "2024-01-01T00:00:00.000Z",
+        "include_deleted" | "ignore_unsupported_filters" => "true",
+        _ => "a,b",
+    }
+}
+
+/// Every documented parameter is taken, and one that is documented elsewhere only is refused.
+async fn parameters(checked: &mut Checked, sandbox: &Sandbox) -> Outcome {
+    let all: BTreeSet<String> = LISTS.iter().flat_map(|(path, _)| checked.document.query_parameters(path)).collect();
+    let error = checked.document.validator(ERROR)?;
+    for (path, name) in LISTS {
+        let documented = checked.document.query_parameters(path);
+        let success = checked.document.validator(&schema(name))?;
+        for parameter in all.iter().filter(|it| *it != "cursor") {
+            let asked = format!("{path}?{parameter}={}", sample(parameter));
+            let known = documented.contains(parameter);
+            let (expected, validator) = if known { (200, &success) } else { (400, &error) };
+            checked.ask(sandbox, Get::new(&asked), expected, validator).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The endpoints that are not of one integration's data.
+async fn general(checked: &mut Checked, sandbox: &Sandbox) -> Outcome {
+    let key = checked.document.validator(&schema("GetCheckApiKeyPositiveResponse"))?;
+    checked.ask(sandbox, Get::new("/check-api-key"), 200, &key).await?;
+    let about = checked.document.validator(&schema("GetIntegrationsIntegrationIdPositiveResponse"))?;
+    let path = format!("/integrations/{FIRST_INTEGRATION}");
+    for (status, setup) in [
+        (IntegrationStatus::Active, SetupStatus::Completed),
+        (IntegrationStatus::Invalid, SetupStatus::FinalSyncPending),
+        (IntegrationStatus::Inactive, SetupStatus::Incomplete),
+    ] {
+        sandbox.edit(|state| {
+            let integration = state.integration_mut(FIRST_INTEGRATION)?;
+            (integration.status, integration.setup_status) = (status, setup);
+            let expired = status == IntegrationStatus::Inactive;
+            integration.data_expired_at = expired.then_some(integration.created_at);
+            integration.end_user.creator_email = integration.end_user.creator_email.take().filter(|_| !expired);
+            integration.end_user.origin_id = expired.then(|| "customer-7".to_owned());
+            Ok::<_, kombo_sandbox::SandboxError>(())
+        })?;
+        checked.ask(sandbox, Get::new(&path), 200, &about).await?;
+    }
+    Ok(())
+}
+
+/// One of each error.
+async fn errors(checked: &mut Checked, sandbox: &Sandbox) -> Outcome {
+    let error = checked.document.validator(ERROR)?;
+    let users = Get::new("/lms/users");
+    let table = [
+        (Get { key: "wrong", ..users }, 401),
+        (Get { integration: None, ..users }, 400),
+        (Get { integration: Some("sandbox:none"), ..users }, 404),
+        (Get::new("/lms/users?page_size=0"), 400),
+        (Get::new("/lms/users?updated_after=2024-01-01T00:00:00%2B00:00"), 400),
+        (Get::new("/lms/users?cursor=nonsense"), 400),
+        (Get::new("/integrations/sandbox:none"), 404),
+        (Get::new("/nothing"), 404),
+    ];
+    for (asked, expected) in table {
+        checked.ask(sandbox, asked, expected, &error).await?;
+    }
+    for refusal in [
+        Refusal::setup_sync_pending(),
+        Refusal::setup_incomplete(),
+        Refusal::qa_failed(),
+        Refusal::inactive(),
+        Refusal::authentication_invalid(),
+        Refusal::permission_missing(),
+        Refusal::model_disabled(),
+        Refusal::model_not_available(),
+    ] {
+        let expected = refusal.status;
+        sandbox.edit(|state| state.integration_mut(FIRST_INTEGRATION).map(|it| it.refusal = Some(refusal)))?;
+        checked.ask(sandbox, users, expected, &error).await?;
+    }
+    sandbox.edit(|state| state.rate_limit = RateLimit { per_minute: 1, retry_after: true });
+    checked.ask(sandbox, users, 429, &error).await?;
+    Ok(())
+}
+
+/// The bodies of all six webhooks, as they are signed and sent.
+fn webhooks(checked: &mut Checked, sandbox: &Sandbox) -> Outcome {
+    let all_models = Webhook::DataChanged { changed_models: Model::ALL.iter().copied().collect() };
+    let table = [
+        (all_models, "DataChangedWebhookPayload"),
+        (Webhook::DataChanged { changed_models: BTreeSet::new() }, "DataChangedWebhookPayload"),
+        (Webhook::SyncFinished { sync_state: "SUCCEEDED".to_owned() }, "SyncFinishedWebhookPayload"),
+        (Webhook::IntegrationCreated, "IntegrationCreatedWebhookPayload"),
+        (Webhook::IntegrationDeleted, "IntegrationDeletedWebhookPayload"),
+        (Webhook::IntegrationStateChanged, "IntegrationStateChangedWebhookPayload"),
+        (Webhook::ConnectionFlowFailed, "ConnectionFlowFailedWebhookPayload"),
+    ];
+    for (qa_status, email) in [(QaStatus::Passed, None), (QaStatus::Pending, Some("a@example.com"))] {
+        sandbox.edit(|state| {
+            state.integration_mut(FIRST_INTEGRATION).map(|it| {
+                it.qa_status = qa_status;
+                it.end_user.creator_email = email.map(str::to_owned);
+            })
+        })?;
+        for (webhook, name) in &table {
+            let body = serde_json::from_str(&sandbox.send_webhook(FIRST_INTEGRATION, webhook)?)?;
+            let validator = checked.document.validator(&schema(name))?;
+            checked.compare(webhook.type_name(), &validator, &body);
+        }
+    }
+    Ok(())
+}
