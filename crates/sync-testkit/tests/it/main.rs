@@ -1,4 +1,5 @@
 //! Tests of the test kit.
 #![allow(clippy::unwrap_used, reason = "a test that panics says why it failed")]
 
+mod memory;
 mod postgres;

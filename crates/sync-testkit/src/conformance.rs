@@ -1,0 +1,124 @@
+//! What every [`Store`] must do: one test for each sentence of the port's documentation.
+//!
+//! A backend's test binary needs one line. The expression is called for every test, and gives a fresh, empty store
+//! together with whatever must outlive it, such as the database that is dropped at the end:
+//!
+//! ```
+//! use sync_testkit::{MemoryStore, conformance_suite};
+//!
+//! conformance_suite!(async || (MemoryStore::new(), ()));
+//! # fn main() {}
+//! ```
+//!
+//! The crate that says this needs `tokio` with `macros` and `rt-multi-thread`. The tests can also be called one by one.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    reason = "these are tests: one that panics says which promise was broken"
+)]
+
+mod changes;
+mod json;
+mod quarantine;
+mod registry;
+mod requests;
+mod rows;
+mod runs;
+mod sample;
+mod seen;
+mod units;
+mod values;
+mod webhooks;
+
+pub use changes::*;
+pub use json::*;
+pub use quarantine::*;
+pub use registry::*;
+pub use requests::*;
+pub use rows::*;
+pub use runs::*;
+pub use seen::*;
+pub use units::*;
+pub use values::*;
+pub use webhooks::*;
+
+/// Expands to one test for each function of [`conformance`](crate::conformance).
+///
+/// The argument is called without arguments for every test, and gives a future of a fresh store and its guard.
+#[macro_export]
+macro_rules! conformance_suite {
+    ($make:expr) => {
+        $crate::conformance_tests! { $make;
+            rows_of_every_model_come_back_as_written
+            rows_of_null_values_come_back_as_written
+            rows_not_stored_are_not_returned
+            rows_are_replaced_whole
+            rows_with_the_same_id_do_not_meet
+            rows_page_in_the_order_of_keys
+            rows_page_through_key_pairs
+            live_rows_are_neither_deleted_nor_removed
+            members_are_rows_of_the_parents_that_are_not_removed
+            lists_may_be_empty
+            lists_may_be_long
+            texts_come_back_to_the_letter
+            times_come_back_to_the_millisecond
+            a_value_is_stored_or_refused
+            json_keeps_its_meaning
+            json_may_be_large
+            json_may_be_deep
+            seen_ids_are_not_unseen
+            unseen_ids_are_of_live_rows
+            unseen_ids_page_in_order
+            a_repeated_note_replaces_the_first
+            a_note_may_be_empty
+            cleared_notes_are_gone
+            changes_come_back_in_order
+            changes_of_an_integration_can_be_read_alone
+            trimmed_changes_leave_the_rest
+            a_follower_of_the_changes_misses_none
+            integrations_are_registered_and_replaced
+            endpoints_are_written_and_replaced
+            requests_are_written_replaced_and_deleted
+            requests_come_in_the_order_of_their_time
+            due_requests_are_deltas_first_then_by_time
+            due_requests_have_come_due
+            due_requests_are_held_by_nobody
+            requests_of_one_endpoint_are_leased_one_at_a_time
+            requests_are_leased_once
+            a_request_is_locked_until_the_unit_ends
+            a_request_can_be_tried_without_waiting
+            runs_get_rising_numbers
+            runs_are_written_whole
+            the_latest_run_is_of_its_target
+            recent_runs_come_latest_first
+            a_webhook_is_stored_once
+            trimmed_webhooks_leave_the_rest
+            quarantined_records_are_kept_and_replaced
+            quarantined_records_are_cleared_by_id
+            a_unit_that_fails_leaves_nothing
+            a_unit_sees_what_it_wrote
+            a_dropped_unit_is_whole
+            units_of_an_integration_run_one_after_the_other
+            units_of_several_integrations_all_count
+            a_reader_sees_one_snapshot
+        }
+    };
+}
+
+/// The part of [`conformance_suite!`] that makes tests of names.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! conformance_tests {
+    ($make:expr; $($name:ident)*) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                let (store, guard) = ($make)().await;
+                $crate::conformance::$name(::std::sync::Arc::new(store)).await;
+                drop(guard);
+            }
+        )*
+    };
+}

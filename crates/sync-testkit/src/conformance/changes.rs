@@ -1,0 +1,138 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use kombo_model::IntegrationId;
+use sync_core::mirror::Model;
+use sync_core::port::{Scope, Store, StoreError};
+use sync_core::types::{Change, ChangeCause, ChangeKind};
+
+use super::sample::{alpha, at, beta, change, read, write};
+use super::units::beside;
+
+fn records(changes: &[Change]) -> Vec<&str> {
+    changes.iter().map(|change| change.record_id.as_str()).collect()
+}
+
+/// Entries come back as they were written, with a rising `seq`, in the order in which they were added.
+pub async fn changes_come_back_in_order<S: Store>(store: Arc<S>) {
+    assert_eq!(read(&store, |tx| tx.last_change()).await, 0);
+    let mut written = Vec::new();
+    for model in Model::ALL {
+        for (kind, cause) in ChangeKind::ALL.iter().zip(ChangeCause::ALL) {
+            let record = format!("{model}/{kind}");
+            let entry = Change { model, kind: *kind, cause: *cause, ..change(alpha(), &record, at(1)) };
+            written.push(entry);
+        }
+    }
+    written[0].fields = serde_json::json!([]);
+    written[1].fields = serde_json::json!({ "title": { "old": null, "new": "Ω 'x'" }, "a": { "old": 1, "new": [] } });
+    "r/s".clone_into(&mut written[2].record_id);
+    let (first, second) = (written[..9].to_vec(), written[9..].to_vec());
+    write(&store, move |tx| {
+        tx.append_changes(&first)?;
+        assert_eq!(tx.changes(None, 0, 100)?.len(), 9, "a unit sees its own entries");
+        Ok(())
+    })
+    .await;
+    write(&store, move |tx| tx.append_changes(&second)).await;
+
+    let (found, last) = read(&store, |tx| Ok((tx.changes(None, 0, 100)?, tx.last_change()?))).await;
+    assert!(found.windows(2).all(|two| two[0].seq < two[1].seq) && found[0].seq > 0, "seq rises");
+    assert_eq!(found.last().map(|change| change.seq), Some(last));
+    let seqs: Vec<i64> = found.iter().map(|change| change.seq).collect();
+    let expected: Vec<Change> =
+        written.into_iter().zip(&seqs).map(|(change, seq)| Change { seq: *seq, ..change }).collect();
+    assert_eq!(found, expected);
+
+    let page = read(&store, move |tx| tx.changes(None, seqs[4], 3)).await;
+    assert_eq!(page, expected[5..8], "a page begins after the given seq");
+    assert!(read(&store, move |tx| tx.changes(None, last, 3)).await.is_empty());
+}
+
+/// Entries of other integrations are left out, and do not use up the limit.
+pub async fn changes_of_an_integration_can_be_read_alone<S: Store>(store: Arc<S>) {
+    write(&store, |tx| {
+        for number in 0..6 {
+            let integration = if number % 3 == 0 { alpha() } else { beta() };
+            tx.append_changes(&[change(integration, &number.to_string(), at(number))])?;
+        }
+        Ok(())
+    })
+    .await;
+    let (of_alpha, of_beta) =
+        read(&store, |tx| Ok((tx.changes(Some(&alpha()), 0, 2)?, tx.changes(Some(&beta()), 0, 3)?))).await;
+    assert_eq!(records(&of_alpha), ["0", "3"]);
+    assert_eq!(records(&of_beta), ["1", "2", "4"]);
+    let rest = read(&store, move |tx| tx.changes(Some(&beta()), of_beta[2].seq, 3)).await;
+    assert_eq!(records(&rest), ["5"]);
+}
+
+/// Entries from before a moment go, later ones keep their `seq`, and numbers are never given twice.
+pub async fn trimmed_changes_leave_the_rest<S: Store>(store: Arc<S>) {
+    let before = write(&store, |tx| {
+        tx.append_changes(&[change(alpha(), "a", at(1)), change(beta(), "b", at(2)), change(alpha(), "c", at(3))])?;
+        tx.changes(None, 0, 10)
+    })
+    .await;
+    assert_eq!(write(&store, |tx| tx.trim_changes(at(3))).await, 2);
+    assert_eq!(read(&store, |tx| tx.changes(None, 0, 10)).await, before[2..]);
+    assert_eq!(write(&store, |tx| tx.trim_changes(at(9))).await, 1);
+    let last = read(&store, |tx| tx.last_change()).await;
+    assert_eq!(last, before[2].seq, "the last number stays known when the log is empty");
+    let next = write(&store, |tx| {
+        tx.append_changes(&[change(alpha(), "d", at(4))])?;
+        tx.changes(None, 0, 10)
+    })
+    .await;
+    assert!(next.len() == 1 && next[0].seq > last);
+}
+
+/// While several integrations write at once, a reader that goes on from the last `seq` it saw meets every entry once.
+pub async fn a_follower_of_the_changes_misses_none<S: Store>(store: Arc<S>) {
+    const WRITERS: usize = 4;
+    const UNITS: usize = 25;
+    let done = Arc::new(AtomicUsize::new(0));
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|writer| {
+            let (store, done) = (Arc::clone(&store), Arc::clone(&done));
+            beside(async move {
+                let integration = IntegrationId::from(format!("sandbox:{writer}"));
+                for unit in 0..UNITS {
+                    let of = integration.clone();
+                    let written = store.transact(Scope::Integration(integration.clone()), move |tx| {
+                        tx.append_changes(&[change(of.clone(), &format!("{unit}a"), at(1))])?;
+                        std::thread::yield_now();
+                        tx.append_changes(&[change(of, &format!("{unit}b"), at(1))])
+                    });
+                    written.await.expect("the unit passes");
+                }
+                done.fetch_add(1, Ordering::SeqCst);
+            })
+        })
+        .collect();
+    let mut seen: Vec<Change> = Vec::new();
+    loop {
+        let over = done.load(Ordering::SeqCst) == WRITERS || writers.iter().all(std::thread::JoinHandle::is_finished);
+        let from = seen.last().map_or(0, |change| change.seq);
+        let page: Result<Vec<Change>, StoreError> = store.read(move |tx| tx.changes(None, from, 7)).await;
+        let page = page.expect("the unit passes");
+        if page.is_empty() && over {
+            break;
+        }
+        seen.extend(page);
+    }
+    for writer in writers {
+        writer.join().expect("the writer passes");
+    }
+    assert!(seen.windows(2).all(|two| two[0].seq < two[1].seq));
+    for writer in 0..WRITERS {
+        let of = format!("sandbox:{writer}");
+        let found: Vec<String> = seen
+            .iter()
+            .filter(|change| change.integration_id.as_str() == of)
+            .map(|change| change.record_id.clone())
+            .collect();
+        let expected: Vec<String> = (0..UNITS).flat_map(|unit| [format!("{unit}a"), format!("{unit}b")]).collect();
+        assert_eq!(found, expected, "the entries of {of}");
+    }
+}

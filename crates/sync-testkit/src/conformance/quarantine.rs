@@ -1,0 +1,74 @@
+use std::sync::Arc;
+
+use kombo_model::{Endpoint, IntegrationId};
+use sync_core::port::Store;
+use sync_core::types::{Quarantined, RunId};
+
+use super::sample::{alpha, beta, read, time, write};
+
+fn record(integration_id: IntegrationId, endpoint: Endpoint, id: &str) -> Quarantined {
+    Quarantined {
+        integration_id,
+        endpoint,
+        record_id: id.to_owned(),
+        json: format!(r#"{{ "id" : "{id}", "changed_at" : "never" }}"#),
+        path: "changed_at".to_owned(),
+        reason: "not a time such as 2022-08-07T14:01:29.196Z".to_owned(),
+        observed_at: time("2026-01-02T03:04:05.678Z"),
+        run_id: RunId(3),
+    }
+}
+
+/// Records keep every field; the same integration, endpoint and id name the same record; they come in order.
+pub async fn quarantined_records_are_kept_and_replaced<S: Store>(store: Arc<S>) {
+    let mut replaced = record(alpha(), Endpoint::Users, "2");
+    "what came was no JSON".clone_into(&mut replaced.json);
+    replaced.run_id = RunId(4);
+    let records = [
+        record(beta(), Endpoint::Users, "1"),
+        record(alpha(), Endpoint::Users, "2"),
+        record(alpha(), Endpoint::Courses, "2"),
+        record(alpha(), Endpoint::Users, "10"),
+    ];
+    let (first, second) = (records.clone(), replaced.clone());
+    write(&store, move |tx| tx.put_quarantined(&first)).await;
+    write(&store, move |tx| tx.put_quarantined(&[second])).await;
+    let (all, of_alpha, sizes) = read(&store, |tx| {
+        let sizes = [
+            tx.quarantine_size(&alpha(), Endpoint::Users)?,
+            tx.quarantine_size(&alpha(), Endpoint::Courses)?,
+            tx.quarantine_size(&alpha(), Endpoint::Skills)?,
+            tx.quarantine_size(&beta(), Endpoint::Users)?,
+        ];
+        Ok((tx.quarantined(None)?, tx.quarantined(Some(&alpha()))?, sizes))
+    })
+    .await;
+    assert_eq!(sizes, [2, 1, 0, 1]);
+    assert_eq!(of_alpha, all[..3], "integrations come in order");
+    assert_eq!(all[3], records[0]);
+    let users: Vec<_> = of_alpha.iter().filter(|record| record.endpoint == Endpoint::Users).cloned().collect();
+    assert!(users[0].json == records[3].json && users == [records[3].clone(), replaced], "ids come in order");
+    let places: Vec<Endpoint> = of_alpha.iter().map(|record| record.endpoint).collect();
+    assert_ne!(places[1], Endpoint::Courses, "endpoints come in order");
+}
+
+/// The ids of one endpoint's records clear nothing else; those that are not there are not counted.
+pub async fn quarantined_records_are_cleared_by_id<S: Store>(store: Arc<S>) {
+    write(&store, |tx| {
+        tx.put_quarantined(&[
+            record(alpha(), Endpoint::Users, "1"),
+            record(alpha(), Endpoint::Users, "2"),
+            record(alpha(), Endpoint::Users, "3"),
+            record(alpha(), Endpoint::Courses, "1"),
+            record(beta(), Endpoint::Users, "1"),
+        ])?;
+        let ids = ["1", "3", "4"].map(str::to_owned);
+        assert_eq!(tx.clear_quarantined(&alpha(), Endpoint::Users, &ids)?, 2);
+        assert_eq!(tx.clear_quarantined(&alpha(), Endpoint::Users, &ids)?, 0);
+        let left: Vec<_> = tx.quarantined(None)?.into_iter().map(|left| (left.endpoint, left.record_id)).collect();
+        assert_eq!(left.len(), 3);
+        assert_eq!(tx.quarantine_size(&alpha(), Endpoint::Users)?, 1);
+        Ok(())
+    })
+    .await;
+}

@@ -1,0 +1,84 @@
+use std::sync::Arc;
+
+use kombo_model::{Endpoint, IntegrationId};
+use sync_core::port::Store;
+use sync_core::types::{EndpointState, EndpointStatus, IntegrationRecord, IntegrationStatus};
+
+use super::sample::{alpha, at, beta, read, time, write};
+
+fn record(id: IntegrationId, status: IntegrationStatus) -> IntegrationRecord {
+    IntegrationRecord { id, tool: None, status, status_since: at(1), reason: None, registered_at: at(0) }
+}
+
+/// Integrations keep every field, are replaced by id, and come in the order of ids.
+pub async fn integrations_are_registered_and_replaced<S: Store>(store: Arc<S>) {
+    assert!(read(&store, |tx| tx.integration(&alpha())).await.is_none());
+    assert!(read(&store, |tx| tx.integrations()).await.is_empty());
+    let mut expected: Vec<IntegrationRecord> = IntegrationStatus::ALL
+        .iter()
+        .enumerate()
+        .map(|(number, status)| record(IntegrationId::from(format!("sandbox:{number}")), *status))
+        .collect();
+    expected.push(record(IntegrationId::from("Moodle:é"), IntegrationStatus::Active));
+    let written = expected.clone();
+    write(&store, move |tx| written.iter().rev().try_for_each(|record| tx.put_integration(record))).await;
+    expected.sort_by(|left, right| left.id.cmp(&right.id));
+    assert_eq!(read(&store, |tx| tx.integrations()).await, expected);
+
+    let replaced = IntegrationRecord {
+        tool: Some("Moodle".to_owned()),
+        status: IntegrationStatus::Deleted,
+        status_since: time("2026-05-06T07:08:09.123Z"),
+        reason: Some("it was deleted at Kombo".to_owned()),
+        ..expected[0].clone()
+    };
+    let written = replaced.clone();
+    write(&store, move |tx| tx.put_integration(&written)).await;
+    let id = replaced.id.clone();
+    assert_eq!(read(&store, move |tx| tx.integration(&id)).await, Some(replaced.clone()));
+    expected[0] = replaced;
+    assert_eq!(read(&store, |tx| tx.integrations()).await, expected);
+}
+
+/// What is known of endpoints keeps every field, is replaced, and comes in the order of integrations.
+pub async fn endpoints_are_written_and_replaced<S: Store>(store: Arc<S>) {
+    assert!(read(&store, |tx| tx.endpoint(&alpha(), Endpoint::Users)).await.is_none());
+    write(&store, |tx| {
+        for integration in [beta(), alpha()] {
+            for endpoint in Endpoint::ALL {
+                tx.put_endpoint(&EndpointState::new(integration.clone(), endpoint))?;
+            }
+        }
+        Ok(())
+    })
+    .await;
+    let found = read(&store, |tx| tx.endpoints()).await;
+    let integrations: Vec<&str> = found.iter().map(|state| state.integration_id.as_str()).collect();
+    assert_eq!(integrations, [[alpha().as_str(); 4], [beta().as_str(); 4]].concat());
+
+    for status in EndpointStatus::ALL {
+        let state = EndpointState {
+            integration_id: alpha(),
+            endpoint: Endpoint::CourseProgressions,
+            watermark: Some(time("2026-01-02T03:04:05.678Z")),
+            loaded_at: Some(at(2)),
+            last_delta_at: Some(at(3)),
+            last_full_at: Some(at(4)),
+            next_full_at: Some(at(5)),
+            last_blind_full_at: Some(at(6)),
+            status: *status,
+            status_since: Some(at(7)),
+            reason: Some("because".to_owned()),
+            pending_removals: Some(8),
+        };
+        let written = state.clone();
+        write(&store, move |tx| tx.put_endpoint(&written)).await;
+        let found = read(&store, |tx| tx.endpoint(&alpha(), Endpoint::CourseProgressions)).await;
+        assert_eq!(found, Some(state));
+    }
+    let fresh = EndpointState::new(alpha(), Endpoint::CourseProgressions);
+    let written = fresh.clone();
+    write(&store, move |tx| tx.put_endpoint(&written)).await;
+    assert_eq!(read(&store, |tx| tx.endpoint(&alpha(), Endpoint::CourseProgressions)).await, Some(fresh));
+    assert_eq!(read(&store, |tx| tx.endpoints()).await.len(), 8);
+}

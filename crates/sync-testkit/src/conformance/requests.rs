@@ -1,0 +1,261 @@
+use std::sync::{Arc, Barrier, mpsc};
+use std::time::Duration;
+
+use kombo_model::{Endpoint, IntegrationId, Timestamp};
+use sync_core::port::{Scope, Store, StoreError, TryRequest, Tx, TxResult};
+use sync_core::queue::{Claim, lease_next, lease_target};
+use sync_core::types::{LeaseHold, LeaseToken, Request, RequestCause, SyncKind, Target};
+
+use super::sample::{alpha, at, beta, delta, read, request, target, time, write};
+use super::units::{PATIENCE, beside};
+
+fn held(mut request: Request, until: Timestamp) -> Request {
+    request.lease = Some(LeaseHold {
+        token: LeaseToken("token".to_owned()),
+        owner: "worker".to_owned(),
+        expires_at: until,
+        generation: request.generation,
+    });
+    request
+}
+
+fn put(tx: &mut dyn Tx, requests: &[Request]) -> TxResult<()> {
+    requests.iter().try_for_each(|request| tx.put_request(request))
+}
+
+fn targets(requests: &[Request]) -> Vec<Target> {
+    requests.iter().map(|request| request.target.clone()).collect()
+}
+
+/// A request keeps every field, is replaced whole, and is gone when it is deleted. Deleting it again does nothing.
+pub async fn requests_are_written_replaced_and_deleted<S: Store>(store: Arc<S>) {
+    assert!(write(&store, |tx| tx.request(&delta())).await.is_none());
+    for cause in RequestCause::ALL {
+        let whole = Request {
+            target: delta(),
+            cause: *cause,
+            requested_at: time("2026-01-02T03:04:05.678Z"),
+            not_before: at(2),
+            generation: i64::MAX,
+            attempts: i32::MAX,
+            approved_removals: Some(5_000_000_000),
+            lease: Some(LeaseHold {
+                token: LeaseToken("t'1".to_owned()),
+                owner: "host é/1".to_owned(),
+                expires_at: time("2026-01-02T03:04:05.999Z"),
+                generation: 7,
+            }),
+        };
+        let written = whole.clone();
+        write(&store, move |tx| tx.put_request(&written)).await;
+        assert_eq!(write(&store, |tx| tx.request(&delta())).await, Some(whole));
+    }
+    let bare = request(delta(), at(1));
+    let sibling = request(Target { kind: SyncKind::Full, ..delta() }, at(2));
+    let written = [bare.clone(), sibling.clone()];
+    write(&store, move |tx| put(tx, &written)).await;
+    assert_eq!(read(&store, |tx| tx.requests()).await, [bare, sibling.clone()]);
+    write(&store, |tx| {
+        tx.delete_request(&delta())?;
+        tx.delete_request(&delta())
+    })
+    .await;
+    assert_eq!(read(&store, |tx| tx.requests()).await, [sibling]);
+}
+
+/// All requests, due or not, held or not.
+pub async fn requests_come_in_the_order_of_their_time<S: Store>(store: Arc<S>) {
+    let requests = [
+        request(target(alpha(), Endpoint::Users, SyncKind::Full), at(3)),
+        held(request(target(beta(), Endpoint::Users, SyncKind::Delta), at(1)), at(9)),
+        request(target(alpha(), Endpoint::Courses, SyncKind::Delta), at(2)),
+    ];
+    let written = requests.clone();
+    write(&store, move |tx| put(tx, &written)).await;
+    let [third, first, second] = requests;
+    assert_eq!(read(&store, |tx| tx.requests()).await, [first, second, third]);
+}
+
+/// Deltas come before full fetches, older wishes before younger ones, and no more of them than wanted.
+pub async fn due_requests_are_deltas_first_then_by_time<S: Store>(store: Arc<S>) {
+    write(&store, |tx| {
+        let full = |id: IntegrationId, time| request(target(id, Endpoint::Users, SyncKind::Full), at(time));
+        let delta = |id: IntegrationId, time| request(target(id, Endpoint::Courses, SyncKind::Delta), at(time));
+        let (oldest, full_2) = (full(alpha(), 1), full(beta(), 2));
+        let (delta_3, delta_4) = (delta(beta(), 3), delta(alpha(), 4));
+        put(tx, &[full_2.clone(), delta_4.clone(), oldest.clone(), delta_3.clone()])?;
+        let order = targets(&[delta_3, delta_4, oldest, full_2]);
+        for limit in 1..6 {
+            assert_eq!(targets(&tx.due_requests(at(10), limit)?), order[..limit.min(4)]);
+        }
+        Ok(())
+    })
+    .await;
+}
+
+/// A request is due from `not_before` on.
+pub async fn due_requests_have_come_due<S: Store>(store: Arc<S>) {
+    write(&store, |tx| {
+        let mut waiting = request(delta(), at(1));
+        waiting.not_before = time("2026-01-01T00:00:10.500Z");
+        tx.put_request(&waiting)?;
+        assert!(tx.due_requests(time("2026-01-01T00:00:10.499Z"), 9)?.is_empty());
+        assert_eq!(tx.due_requests(time("2026-01-01T00:00:10.500Z"), 9)?, [waiting]);
+        Ok(())
+    })
+    .await;
+}
+
+/// A lease keeps a request from being due until it expires.
+pub async fn due_requests_are_held_by_nobody<S: Store>(store: Arc<S>) {
+    write(&store, |tx| {
+        let leased = held(request(delta(), at(1)), time("2026-01-01T00:00:20.500Z"));
+        let elsewhere = request(target(beta(), Endpoint::Users, SyncKind::Delta), at(2));
+        put(tx, &[leased.clone(), elsewhere.clone()])?;
+        assert_eq!(tx.due_requests(time("2026-01-01T00:00:20.499Z"), 9)?, std::slice::from_ref(&elsewhere));
+        assert_eq!(tx.due_requests(time("2026-01-01T00:00:20.500Z"), 9)?, [leased, elsewhere]);
+        Ok(())
+    })
+    .await;
+}
+
+/// A delta is not leased while the full fetch of the same integration and endpoint is held, nor the other way round.
+pub async fn requests_of_one_endpoint_are_leased_one_at_a_time<S: Store>(store: Arc<S>) {
+    for kind in SyncKind::ALL {
+        let other = if *kind == SyncKind::Delta { SyncKind::Full } else { SyncKind::Delta };
+        write(&store, move |tx| {
+            let leased = held(request(Target { kind: *kind, ..delta() }, at(1)), at(20));
+            let sibling = request(Target { kind: other, ..delta() }, at(2));
+            let elsewhere = request(target(beta(), Endpoint::Users, other), at(4));
+            put(tx, &[leased, sibling.clone(), elsewhere.clone()])?;
+            assert_eq!(tx.due_requests(at(19), 9)?, [sibling.clone(), elsewhere.clone()]);
+            let lease = lease_next(tx, &claim("worker", 1), at(19), |_| true)?;
+            assert_eq!(lease.map(|lease| lease.request.target), Some(elsewhere.target), "{kind} is held");
+            let lease = lease_target(tx, &sibling.target, &claim("worker", 2), at(19))?;
+            assert_eq!(lease, None, "{kind} is held");
+            let lease = lease_target(tx, &sibling.target, &claim("worker", 3), at(20))?;
+            assert!(lease.is_some(), "the lease of {kind} expired");
+            for request in tx.requests()? {
+                tx.delete_request(&request.target)?;
+            }
+            Ok(())
+        })
+        .await;
+    }
+}
+
+fn claim(owner: &str, number: usize) -> Claim {
+    let token = LeaseToken(format!("{owner}/{number}"));
+    Claim { owner: owner.to_owned(), token, ttl: Duration::from_secs(60) }
+}
+
+/// Workers that ask at the same time never lease the same request, nor two requests of one endpoint.
+pub async fn requests_are_leased_once<S: Store>(store: Arc<S>) {
+    const INTEGRATIONS: usize = 12;
+    const WORKERS: usize = 4;
+    write(&store, |tx| {
+        for number in 0..INTEGRATIONS {
+            let id = IntegrationId::from(format!("sandbox:{number}"));
+            for kind in SyncKind::ALL {
+                tx.put_request(&request(target(id.clone(), Endpoint::Users, *kind), at(1)))?;
+            }
+        }
+        Ok(())
+    })
+    .await;
+    let start = Arc::new(Barrier::new(WORKERS));
+    let workers: Vec<_> = (0..WORKERS)
+        .map(|worker| {
+            let (store, start) = (Arc::clone(&store), Arc::clone(&start));
+            beside(async move {
+                start.wait();
+                let mut leased: Vec<Target> = Vec::new();
+                // What another unit has locked is passed over, so finding nothing does not mean that all is done.
+                let mut misses = 0;
+                while misses < 50 {
+                    let claim = claim(&format!("worker {worker}"), leased.len());
+                    let lease = store.transact(Scope::Shared, move |tx| {
+                        lease_next(tx, &claim, at(10), |_| true).map_err(sync_core::SyncError::from)
+                    });
+                    match lease.await.expect("the unit passes") {
+                        Some(lease) => leased.push(lease.request.target),
+                        None => misses += 1,
+                    }
+                }
+                leased
+            })
+        })
+        .collect();
+    let mut leased: Vec<Target> =
+        workers.into_iter().flat_map(|worker| worker.join().expect("the worker passes")).collect();
+    leased.sort();
+    let expected: Vec<Target> = leased.iter().map(|of| Target { kind: SyncKind::Delta, ..of.clone() }).collect();
+    assert_eq!(leased, expected, "deltas come first, and hold back their siblings");
+    leased.dedup();
+    assert_eq!(leased.len(), INTEGRATIONS, "every delta was leased, and none twice");
+}
+
+/// Two units that read a request, think and write it lose nothing, though they share no scope.
+pub async fn a_request_is_locked_until_the_unit_ends<S: Store>(store: Arc<S>) {
+    const UNITS: i64 = 20;
+    write(&store, |tx| tx.put_request(&request(delta(), at(1)))).await;
+    let raise = |store: Arc<S>| {
+        beside(async move {
+            for _ in 0..UNITS {
+                let raised = store.transact(Scope::Shared, |tx| {
+                    let mut request = tx.request(&delta())?.expect("it was stored");
+                    std::thread::yield_now();
+                    request.generation += 1;
+                    tx.put_request(&request)
+                });
+                let raised: Result<(), StoreError> = raised.await;
+                raised.expect("the unit passes");
+            }
+        })
+    };
+    let others = [raise(Arc::clone(&store)), raise(Arc::clone(&store)), raise(Arc::clone(&store))];
+    for other in others {
+        other.join().expect("the writer passes");
+    }
+    let request = write(&store, |tx| tx.request(&delta())).await.expect("it was stored");
+    assert_eq!(request.generation, 1 + 3 * UNITS);
+}
+
+/// A request that another unit has locked is busy; a store that runs units one by one waits instead, and shows what
+/// the other unit left. One that is not there is missing.
+pub async fn a_request_can_be_tried_without_waiting<S: Store>(store: Arc<S>) {
+    write(&store, |tx| tx.put_request(&request(delta(), at(1)))).await;
+    let missing = write(&store, |tx| tx.try_request(&target(beta(), Endpoint::Users, SyncKind::Delta))).await;
+    assert_eq!(missing, TryRequest::Missing);
+    let free = write(&store, |tx| tx.try_request(&delta())).await;
+    assert_eq!(free, TryRequest::Locked(request(delta(), at(1))));
+
+    let (begun, has_begun) = mpsc::channel();
+    let (over, is_over) = mpsc::channel();
+    let locking = Arc::clone(&store);
+    let holder = beside(async move {
+        let unit = locking.transact(Scope::Shared, move |tx| {
+            let mut request = tx.request(&delta())?.expect("it was stored");
+            begun.send(()).expect("the other unit waits");
+            is_over.recv_timeout(PATIENCE).ok();
+            request.generation = 2;
+            tx.put_request(&request)
+        });
+        let done: Result<(), StoreError> = unit.await;
+        done.expect("the unit passes");
+    });
+    let trier = Arc::clone(&store);
+    let trying = beside(async move {
+        has_begun.recv().expect("the other unit begins");
+        let unit = trier.transact(Scope::Shared, |tx| tx.try_request(&delta()));
+        let found: Result<TryRequest, StoreError> = unit.await;
+        over.send(()).ok();
+        found.expect("the unit passes")
+    });
+    match trying.join().expect("the unit passes") {
+        TryRequest::Busy => {}
+        TryRequest::Locked(request) => assert_eq!(request.generation, 2, "it was locked only after the other unit"),
+        TryRequest::Missing => panic!("it was stored"),
+    }
+    holder.join().expect("the unit passes");
+}

@@ -1,0 +1,218 @@
+use std::sync::Arc;
+
+use kombo_model::IntegrationId;
+use sync_core::mirror::{Key, Model, StoredRow, Value};
+use sync_core::port::{Store, Tx, TxResult};
+
+use super::sample::{
+    alpha, at, beta, check_rows, check_same, example_key, full_row, key, null_row, pair, read, row_with, sorted, write,
+};
+
+/// Every column of every model holds what was written.
+pub async fn rows_of_every_model_come_back_as_written<S: Store>(store: Arc<S>) {
+    for model in Model::ALL {
+        let mut deleted = full_row(model, example_key(model, "deleted"));
+        *deleted.row.values_mut().last_mut().unwrap() = Value::Time(at(7));
+        let mut removed = full_row(model, example_key(model, "removed"));
+        removed.removed_at = Some(at(8));
+        removed.synced_at = at(9);
+        check_rows(&store, model, vec![full_row(model, example_key(model, "live")), deleted, removed]).await;
+    }
+}
+
+/// Every column but those of the key and `synced_at` may hold null.
+pub async fn rows_of_null_values_come_back_as_written<S: Store>(store: Arc<S>) {
+    for model in Model::ALL {
+        check_rows(&store, model, vec![null_row(model, example_key(model, "a"))]).await;
+    }
+}
+
+/// Only the stored rows among the keys are returned, and each of them once.
+pub async fn rows_not_stored_are_not_returned<S: Store>(store: Arc<S>) {
+    let found = write(&store, |tx| {
+        tx.put_rows(Model::LmsUsers, &alpha(), &[null_row(Model::LmsUsers, key("a"))])?;
+        tx.rows(Model::LmsUsers, &alpha(), &[key("b"), key("a"), key("A"), key("a ")])
+    })
+    .await;
+    check_same(Model::LmsUsers, &found, &[null_row(Model::LmsUsers, key("a"))]);
+}
+
+/// Nothing of a replaced row stays, and rows that are not among the written ones stay as they are.
+pub async fn rows_are_replaced_whole<S: Store>(store: Arc<S>) {
+    for model in Model::ALL {
+        let (first, second) = (example_key(model, "first"), example_key(model, "second"));
+        let mut before = full_row(model, first.clone());
+        before.removed_at = Some(at(1));
+        let other = full_row(model, second.clone());
+        let mut after = null_row(model, first.clone());
+        after.synced_at = at(50); // older than before: which row is newer is for the core to say
+        let written = vec![before, other.clone()];
+        write(&store, move |tx| tx.put_rows(model, &alpha(), &written)).await;
+        let replacing = after.clone();
+        write(&store, move |tx| tx.put_rows(model, &alpha(), &[replacing])).await;
+        let found = read(&store, move |tx| tx.rows(model, &alpha(), &[first, second])).await;
+        check_same(model, &sorted(found), &sorted(vec![after, other]));
+    }
+}
+
+/// Ids repeat across models and integrations.
+pub async fn rows_with_the_same_id_do_not_meet<S: Store>(store: Arc<S>) {
+    let places = |write: bool| {
+        move |tx: &mut dyn Tx| -> TxResult<()> {
+            for model in Model::ALL {
+                for integration in [alpha(), beta(), IntegrationId::from("sandbox:ALPHA")] {
+                    let mut row = full_row(model, example_key(model, "same"));
+                    row.synced_at = at(i64::try_from(integration.as_str().len()).unwrap());
+                    if integration.as_str().ends_with("ALPHA") {
+                        row.removed_at = Some(at(3));
+                    }
+                    if write {
+                        tx.put_rows(model, &integration, &[row])?;
+                    } else {
+                        let found = tx.rows(model, &integration, &[example_key(model, "same")])?;
+                        check_same(model, &found, &[row]);
+                        assert_eq!(tx.rows_after(model, &integration, None, 10)?.len(), 1, "{model} of {integration}");
+                    }
+                }
+            }
+            Ok(())
+        }
+    };
+    write(&store, places(true)).await;
+    read(&store, places(false)).await;
+}
+
+/// The order of keys is that of [`Key`], whatever the database takes for the order of a language; a page has at most
+/// the wanted number of rows, and the next one begins after its last key.
+pub async fn rows_page_in_the_order_of_keys<S: Store>(store: Arc<S>) {
+    let ids = ["a", "B", "b", "_", "-", "ä", "Z", "zz", "z", "10", "9", "a b", "ab", "ß", "ss", "é", "e\u{301}", "😀"];
+    let rows: Vec<StoredRow> = ids.iter().map(|id| null_row(Model::LmsCourses, key(id))).collect();
+    check_pages(&store, Model::LmsCourses, rows).await;
+}
+
+/// Key pairs are ordered by their first id, then by the second.
+pub async fn rows_page_through_key_pairs<S: Store>(store: Arc<S>) {
+    let keys = [("a", "z"), ("a", "b"), ("ab", "a"), ("B", "b"), ("b", "B"), ("b", "a"), ("a-", "c"), ("a", "😀")];
+    let rows =
+        keys.iter().map(|(first, second)| null_row(Model::LmsJoinRevisionsSkills, pair(first, second))).collect();
+    check_pages(&store, Model::LmsJoinRevisionsSkills, rows).await;
+}
+
+async fn check_pages(store: &impl Store, model: Model, rows: Vec<StoredRow>) {
+    let expected = sorted(rows.clone());
+    let elsewhere = rows.clone();
+    write(store, move |tx| {
+        tx.put_rows(model, &alpha(), &rows)?;
+        tx.put_rows(model, &beta(), &elsewhere)
+    })
+    .await;
+    for limit in [1, 2, 3, expected.len(), expected.len() + 1] {
+        let pages = read(store, move |tx| {
+            let mut pages: Vec<Vec<StoredRow>> = Vec::new();
+            let mut after: Option<Key> = None;
+            loop {
+                let page = tx.rows_after(model, &alpha(), after.as_ref(), limit)?;
+                let Some(last) = page.last() else { return Ok(pages) };
+                after = Some(last.row.key.clone());
+                pages.push(page);
+            }
+        })
+        .await;
+        let full = expected.len() / limit;
+        assert!(pages.iter().take(full).all(|page| page.len() == limit), "a page before the last one is full");
+        check_same(model, &pages.concat(), &expected);
+    }
+}
+
+/// A row with `remote_deleted_at` or `removed_at` is not live.
+pub async fn live_rows_are_neither_deleted_nor_removed<S: Store>(store: Arc<S>) {
+    for model in Model::ALL {
+        let mut rows: Vec<StoredRow> =
+            ["a", "b", "c", "d"].into_iter().map(|id| null_row(model, example_key(model, id))).collect();
+        rows[0].removed_at = Some(at(1));
+        *rows[1].row.values_mut().last_mut().unwrap() = Value::Time(at(1));
+        let live = write(&store, move |tx| {
+            tx.put_rows(model, &alpha(), &rows)?;
+            Ok((tx.live_rows(model, &alpha())?, tx.live_rows(model, &beta())?))
+        })
+        .await;
+        assert_eq!(live, (2, 0), "{model}");
+    }
+}
+
+/// Members are found by their parent's id; deleted ones are among them, removed ones are not.
+pub async fn members_are_rows_of_the_parents_that_are_not_removed<S: Store>(store: Arc<S>) {
+    write(&store, |tx| {
+        let model = Model::LmsCourseRevisions;
+        let of = |id: &str, course: Value| row_with(model, key(id), "course_id", &course);
+        let course = |id: &str| Value::Text(id.to_owned());
+        let mut deleted = of("deleted", course("c1"));
+        *deleted.row.values_mut().last_mut().unwrap() = Value::Time(at(1));
+        let mut removed = of("removed", course("c1"));
+        removed.removed_at = Some(at(1));
+        let (first, second) = (of("first", course("c1")), of("second", course("c2")));
+        let rows = [first.clone(), deleted.clone(), removed, second.clone(), of("other", course("C1"))];
+        tx.put_rows(model, &alpha(), &rows)?;
+        tx.put_rows(model, &alpha(), &[of("of nobody", Value::Null)])?;
+        tx.put_rows(model, &beta(), &[of("elsewhere", course("c1"))])?;
+        let members = tx.members(model, &alpha(), &["c1".to_owned(), "c2".to_owned(), "c3".to_owned()])?;
+        check_same(model, &sorted(members), &sorted(vec![first, deleted, second]));
+
+        let model = Model::LmsJoinRevisionsSkills;
+        let row = |revision: &str, skill: &str| null_row(model, pair(revision, skill));
+        let mut removed = row("r1", "removed");
+        removed.removed_at = Some(at(1));
+        tx.put_rows(model, &alpha(), &[row("r1", "s1"), row("r1", "s2"), row("r2", "s1"), removed])?;
+        let members = tx.members(model, &alpha(), &["r1".to_owned()])?;
+        check_same(model, &sorted(members), &[row("r1", "s1"), row("r1", "s2")]);
+        Ok(())
+    })
+    .await;
+}
+
+/// A statement with an empty list does nothing.
+pub async fn lists_may_be_empty<S: Store>(store: Arc<S>) {
+    write(&store, |tx| {
+        for model in Model::ALL {
+            assert!(tx.rows(model, &alpha(), &[])?.is_empty());
+            tx.put_rows(model, &alpha(), &[])?;
+        }
+        assert!(tx.members(Model::LmsCourseRevisions, &alpha(), &[])?.is_empty());
+        tx.append_changes(&[])?;
+        tx.put_quarantined(&[])?;
+        assert_eq!(tx.clear_quarantined(&alpha(), kombo_model::Endpoint::Users, &[])?, 0);
+        Ok(())
+    })
+    .await;
+}
+
+/// Ten thousand keys, rows, parents and ids pass: no limit of a database on its parameters is met.
+pub async fn lists_may_be_long<S: Store>(store: Arc<S>) {
+    const MANY: usize = 10_000;
+    write(&store, |tx| {
+        let ids: Vec<String> = (0..MANY).map(|number| format!("id-{number:05}")).collect();
+        let rows: Vec<StoredRow> = ids.iter().map(|id| full_row(Model::LmsUsers, key(id))).collect();
+        let keys: Vec<Key> = ids.iter().map(|id| key(id)).collect();
+        tx.put_rows(Model::LmsUsers, &alpha(), &rows)?;
+        assert_eq!(tx.rows(Model::LmsUsers, &alpha(), &keys)?.len(), MANY);
+        tx.put_rows(Model::LmsUsers, &alpha(), &rows)?;
+        assert_eq!(tx.live_rows(Model::LmsUsers, &alpha())?, 10_000);
+
+        let pairs: Vec<StoredRow> =
+            ids.iter().map(|id| null_row(Model::LmsJoinRevisionsSkills, pair(id, "skill"))).collect();
+        let keys: Vec<Key> = ids.iter().map(|id| pair(id, "skill")).collect();
+        tx.put_rows(Model::LmsJoinRevisionsSkills, &alpha(), &pairs)?;
+        assert_eq!(tx.rows(Model::LmsJoinRevisionsSkills, &alpha(), &keys)?.len(), MANY);
+        assert_eq!(tx.members(Model::LmsJoinRevisionsSkills, &alpha(), &ids)?.len(), MANY);
+
+        let run = tx.insert_run(&super::sample::run(super::sample::delta()))?;
+        tx.put_seen(run, 0, &ids)?;
+        assert_eq!(tx.unseen(Model::LmsUsers, &alpha(), run, None, MANY)?.len(), 0);
+        let changes: Vec<_> = ids.iter().map(|id| super::sample::change(alpha(), id, at(1))).collect();
+        tx.append_changes(&changes)?;
+        assert_eq!(tx.changes(None, 0, MANY + 1)?.len(), MANY);
+        assert_eq!(tx.clear_quarantined(&alpha(), kombo_model::Endpoint::Users, &ids)?, 0);
+        Ok(())
+    })
+    .await;
+}

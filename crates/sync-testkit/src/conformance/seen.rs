@@ -1,0 +1,127 @@
+use std::sync::Arc;
+
+use sync_core::mirror::{Model, StoredRow, Value};
+use sync_core::port::{Store, Tx, TxResult};
+use sync_core::types::RunId;
+
+use super::sample::{alpha, at, beta, delta, key, null_row, read, run, write};
+
+const MODEL: Model = Model::LmsUsers;
+
+fn ids(ids: &[&str]) -> Vec<String> {
+    ids.iter().map(|id| (*id).to_owned()).collect()
+}
+
+/// Stores live users with these ids, and starts a run.
+fn begin(tx: &mut dyn Tx, users: &[&str]) -> TxResult<RunId> {
+    let rows: Vec<StoredRow> = users.iter().map(|id| null_row(MODEL, key(id))).collect();
+    tx.put_rows(MODEL, &alpha(), &rows)?;
+    tx.insert_run(&run(delta()))
+}
+
+fn unseen(tx: &mut dyn Tx, run: RunId) -> TxResult<Vec<String>> {
+    tx.unseen(MODEL, &alpha(), run, None, 100)
+}
+
+/// What any batch of the run noted is seen; what another run noted is not.
+pub async fn seen_ids_are_not_unseen<S: Store>(store: Arc<S>) {
+    let first = write(&store, |tx| {
+        let (first, second) = (begin(tx, &["a", "b", "c", "d", "e"])?, tx.insert_run(&run(delta()))?);
+        tx.put_seen(first, 0, &ids(&["a", "c", "no row"]))?;
+        tx.put_seen(first, 1, &ids(&["c", "d"]))?;
+        tx.put_seen(second, 0, &ids(&["b"]))?;
+        assert_eq!(unseen(tx, first)?, ids(&["b", "e"]));
+        assert_eq!(unseen(tx, second)?, ids(&["a", "c", "d", "e"]));
+        assert_eq!((tx.seen_batches(first)?, tx.seen_batches(second)?), (2, 1));
+        Ok(first)
+    })
+    .await;
+    let later = write(&store, move |tx| Ok((unseen(tx, first)?, tx.seen_batches(first)?))).await;
+    assert_eq!(later, (ids(&["b", "e"]), 2), "notes last beyond their unit");
+}
+
+/// Rows that are deleted or removed, and those of other integrations and models, are nobody's concern.
+pub async fn unseen_ids_are_of_live_rows<S: Store>(store: Arc<S>) {
+    write(&store, |tx| {
+        let run = begin(tx, &["live", "seen"])?;
+        let (mut deleted, mut removed) = (null_row(MODEL, key("deleted")), null_row(MODEL, key("removed")));
+        *deleted.row.values_mut().last_mut().unwrap() = Value::Time(at(1));
+        removed.removed_at = Some(at(1));
+        tx.put_rows(MODEL, &alpha(), &[deleted, removed])?;
+        tx.put_rows(MODEL, &beta(), &[null_row(MODEL, key("elsewhere"))])?;
+        tx.put_rows(Model::LmsCourses, &alpha(), &[null_row(Model::LmsCourses, key("course"))])?;
+        tx.put_seen(run, 0, &ids(&["seen"]))?;
+        assert_eq!(unseen(tx, run)?, ids(&["live"]));
+        Ok(())
+    })
+    .await;
+}
+
+/// A page has at most the wanted number of ids, in the order of ids, and the next one begins after its last.
+pub async fn unseen_ids_page_in_order<S: Store>(store: Arc<S>) {
+    write(&store, |tx| {
+        let run = begin(tx, &["b", "B", "a", "ä", "_", "10", "9", "z", "seen"])?;
+        tx.put_seen(run, 0, &ids(&["seen"]))?;
+        let mut found = Vec::new();
+        let mut after: Option<String> = None;
+        loop {
+            let page = tx.unseen(MODEL, &alpha(), run, after.as_deref(), 3)?;
+            assert!(page.len() <= 3);
+            let Some(last) = page.last() else { break };
+            after = Some(last.clone());
+            found.extend(page);
+        }
+        assert_eq!(found, ids(&["10", "9", "B", "_", "a", "b", "z", "ä"]));
+        Ok(())
+    })
+    .await;
+}
+
+/// A batch that is repeated leaves one note, with what it showed the second time.
+pub async fn a_repeated_note_replaces_the_first<S: Store>(store: Arc<S>) {
+    write(&store, |tx| {
+        let run = begin(tx, &["a", "b", "c"])?;
+        tx.put_seen(run, 0, &ids(&["a", "b"]))?;
+        tx.put_seen(run, 0, &ids(&["b", "c", "b"]))?;
+        assert_eq!(unseen(tx, run)?, ids(&["a"]));
+        assert_eq!(tx.seen_batches(run)?, 1);
+        Ok(())
+    })
+    .await;
+}
+
+/// A batch that showed nothing counts: the notes tell that none was lost.
+pub async fn a_note_may_be_empty<S: Store>(store: Arc<S>) {
+    write(&store, |tx| {
+        let run = begin(tx, &["a"])?;
+        assert_eq!(tx.seen_batches(run)?, 0);
+        tx.put_seen(run, 0, &[])?;
+        tx.put_seen(run, 1, &[])?;
+        assert_eq!(tx.seen_batches(run)?, 2);
+        assert_eq!(unseen(tx, run)?, ids(&["a"]));
+        Ok(())
+    })
+    .await;
+}
+
+/// Clearing forgets the notes of one run only; clearing again does nothing.
+pub async fn cleared_notes_are_gone<S: Store>(store: Arc<S>) {
+    let (first, second) = write(&store, |tx| {
+        let (first, second) = (begin(tx, &["a"])?, tx.insert_run(&run(delta()))?);
+        tx.put_seen(first, 0, &ids(&["a"]))?;
+        tx.put_seen(second, 0, &ids(&["a"]))?;
+        tx.clear_seen(first)?;
+        tx.clear_seen(first)?;
+        Ok((first, second))
+    })
+    .await;
+    write(&store, move |tx| {
+        assert_eq!((tx.seen_batches(first)?, tx.seen_batches(second)?), (0, 1));
+        assert_eq!(unseen(tx, first)?, ids(&["a"]));
+        assert!(unseen(tx, second)?.is_empty());
+        Ok(())
+    })
+    .await;
+    let gone = read(&store, |tx| tx.rows_after(MODEL, &beta(), None, 1)).await;
+    assert!(gone.is_empty());
+}

@@ -1,0 +1,32 @@
+use std::fmt;
+
+use sync_core::port::{StoreError, TxResult};
+
+/// What is to go wrong, and how much went well.
+#[derive(Default)]
+pub(super) struct Faults {
+    pub(super) statements: u64,
+    pub(super) refused: Option<String>,
+    failing: Option<(u64, StoreError)>,
+}
+
+impl Faults {
+    pub(super) fn fail(&mut self, n: u64, error: StoreError) {
+        self.failing = Some((self.statements.saturating_add(n), error));
+    }
+
+    /// Counts a statement, and fails if it is the one that is to fail.
+    pub(super) fn statement(&mut self) -> TxResult<()> {
+        self.statements += 1;
+        match self.failing.take_if(|(at, _)| *at <= self.statements) {
+            Some((_, error)) => Err(error),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Faults").field("statements", &self.statements).finish_non_exhaustive()
+    }
+}

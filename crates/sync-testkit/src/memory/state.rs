@@ -1,0 +1,37 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use kombo_model::{Endpoint, IntegrationId};
+use sync_core::mirror::{Key, Model, StoredRow};
+use sync_core::types::{
+    Change, EndpointState, IntegrationRecord, Quarantined, Request, Run, RunId, Target, WebhookRecord,
+};
+
+pub(super) type Table = BTreeMap<Key, StoredRow>;
+pub(super) type Notes = BTreeMap<RunId, BTreeMap<i64, BTreeSet<String>>>;
+
+/// All that is stored. A clone shares what is large until one of the two writes it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct State {
+    pub(super) tables: BTreeMap<(Model, IntegrationId), Arc<Table>>,
+    pub(super) seen: Arc<Notes>,
+    pub(super) changes: Arc<BTreeMap<i64, Change>>,
+    pub(super) last_change: i64,
+    pub(super) integrations: BTreeMap<IntegrationId, IntegrationRecord>,
+    pub(super) endpoints: BTreeMap<(IntegrationId, Endpoint), EndpointState>,
+    pub(super) requests: BTreeMap<Target, Request>,
+    pub(super) runs: Arc<BTreeMap<RunId, Run>>,
+    pub(super) last_run: i64,
+    pub(super) webhooks: Arc<BTreeMap<String, WebhookRecord>>,
+    pub(super) quarantine: Arc<BTreeMap<(IntegrationId, Endpoint, String), Quarantined>>,
+}
+
+impl State {
+    pub(super) fn table(&self, model: Model, integration: &IntegrationId) -> Option<&Table> {
+        self.tables.get(&(model, integration.clone())).map(Arc::as_ref)
+    }
+
+    pub(super) fn table_mut(&mut self, model: Model, integration: &IntegrationId) -> &mut Table {
+        Arc::make_mut(self.tables.entry((model, integration.clone())).or_default())
+    }
+}

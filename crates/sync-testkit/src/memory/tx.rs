@@ -1,0 +1,372 @@
+use std::collections::BTreeSet;
+use std::ops::Bound;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use kombo_model::{Endpoint, IntegrationId, Timestamp};
+use sync_core::mirror::{Key, Model, StoredRow, Value};
+use sync_core::port::{StoreError, TryRequest, Tx, TxResult};
+use sync_core::types::{
+    Change, EndpointState, IntegrationRecord, Quarantined, Request, Run, RunId, SyncKind, Target, WebhookRecord,
+};
+
+use super::faults::Faults;
+use super::state::{State, Table};
+
+/// What a unit may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mode {
+    Read,
+    Write,
+}
+
+/// A unit of work under way, on its own copy of the state.
+pub(super) struct MemoryTx<'a> {
+    state: State,
+    faults: &'a Mutex<Faults>,
+    mode: Mode,
+    /// A statement failed: as in a database, nothing more can be done and nothing is committed.
+    broken: bool,
+}
+
+impl<'a> MemoryTx<'a> {
+    pub(super) fn new(state: State, faults: &'a Mutex<Faults>, mode: Mode) -> Self {
+        Self { state, faults, mode, broken: false }
+    }
+
+    /// Runs `work`; with its value comes the state as it left it.
+    pub(super) fn run<T, E: From<StoreError>>(
+        mut self,
+        work: impl FnOnce(&mut dyn Tx) -> Result<T, E>,
+    ) -> Result<(T, State), E> {
+        let value = work(&mut self)?;
+        if self.broken { Err(failed("a statement of the unit failed").into()) } else { Ok((value, self.state)) }
+    }
+
+    fn reading(&mut self) -> TxResult<()> {
+        if self.broken {
+            return Err(failed("an earlier statement of the unit failed"));
+        }
+        let result = self.faults.lock().unwrap_or_else(PoisonError::into_inner).statement();
+        self.broken = result.is_err();
+        result
+    }
+
+    fn writing(&mut self) -> TxResult<()> {
+        self.reading()?;
+        if self.mode == Mode::Read {
+            self.broken = true;
+            return Err(failed("a unit that reads must not write"));
+        }
+        Ok(())
+    }
+
+    fn accept(&mut self, rows: &[StoredRow]) -> TxResult<()> {
+        let refused = self.faults.lock().unwrap_or_else(PoisonError::into_inner).refused.clone();
+        let Some(needle) = refused else { return Ok(()) };
+        let texts = rows.iter().flat_map(|row| row.row.values()).filter_map(Value::text);
+        if texts.into_iter().any(|text| text.contains(&needle)) {
+            self.broken = true;
+            return Err(StoreError::Refused { message: "the text may not be stored".to_owned() });
+        }
+        Ok(())
+    }
+}
+
+impl Tx for MemoryTx<'_> {
+    fn rows(&mut self, model: Model, integration: &IntegrationId, keys: &[Key]) -> TxResult<Vec<StoredRow>> {
+        self.reading()?;
+        let Some(table) = self.state.table(model, integration) else { return Ok(Vec::new()) };
+        let keys: BTreeSet<&Key> = keys.iter().collect();
+        Ok(keys.into_iter().filter_map(|key| table.get(key).cloned()).collect())
+    }
+
+    fn members(&mut self, model: Model, integration: &IntegrationId, parents: &[String]) -> TxResult<Vec<StoredRow>> {
+        self.reading()?;
+        let parents: BTreeSet<&str> = parents.iter().map(String::as_str).collect();
+        let table = self.state.table(model, integration).into_iter().flat_map(Table::values);
+        Ok(table
+            .filter(|row| row.removed_at.is_none())
+            .filter(|row| parent(model, row).is_some_and(|parent| parents.contains(parent)))
+            .cloned()
+            .collect())
+    }
+
+    fn put_rows(&mut self, model: Model, integration: &IntegrationId, rows: &[StoredRow]) -> TxResult<()> {
+        self.writing()?;
+        self.accept(rows)?;
+        let keys: BTreeSet<&Key> = rows.iter().map(|row| &row.row.key).collect();
+        let absent = rows.iter().flat_map(|row| row.row.values()).any(Value::is_absent);
+        if keys.len() < rows.len() || absent {
+            self.broken = true;
+            return Err(failed("rows to be written have a key twice, or a value that says nothing"));
+        }
+        let table = self.state.table_mut(model, integration);
+        table.extend(rows.iter().map(|row| (row.row.key.clone(), row.clone())));
+        Ok(())
+    }
+
+    fn rows_after(
+        &mut self,
+        model: Model,
+        integration: &IntegrationId,
+        after: Option<&Key>,
+        limit: usize,
+    ) -> TxResult<Vec<StoredRow>> {
+        self.reading()?;
+        let Some(table) = self.state.table(model, integration) else { return Ok(Vec::new()) };
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        Ok(table.range::<Key, _>((from, Bound::Unbounded)).take(limit).map(|(_, row)| row.clone()).collect())
+    }
+
+    fn live_rows(&mut self, model: Model, integration: &IntegrationId) -> TxResult<u64> {
+        self.reading()?;
+        let table = self.state.table(model, integration).into_iter().flat_map(Table::values);
+        Ok(count(table.filter(|row| row.is_live()).count()))
+    }
+
+    fn put_seen(&mut self, run: RunId, batch: i64, ids: &[String]) -> TxResult<()> {
+        self.writing()?;
+        let notes = Arc::make_mut(&mut self.state.seen);
+        notes.entry(run).or_default().insert(batch, ids.iter().cloned().collect());
+        Ok(())
+    }
+
+    fn seen_batches(&mut self, run: RunId) -> TxResult<i64> {
+        self.reading()?;
+        let notes = self.state.seen.get(&run).map_or(0, std::collections::BTreeMap::len);
+        Ok(i64::try_from(notes).unwrap_or(i64::MAX))
+    }
+
+    fn clear_seen(&mut self, run: RunId) -> TxResult<()> {
+        self.writing()?;
+        Arc::make_mut(&mut self.state.seen).remove(&run);
+        Ok(())
+    }
+
+    fn unseen(
+        &mut self,
+        model: Model,
+        integration: &IntegrationId,
+        run: RunId,
+        after: Option<&str>,
+        limit: usize,
+    ) -> TxResult<Vec<String>> {
+        self.reading()?;
+        let seen: BTreeSet<&str> = self
+            .state
+            .seen
+            .get(&run)
+            .into_iter()
+            .flat_map(|notes| notes.values().flatten().map(String::as_str))
+            .collect();
+        let table = self.state.table(model, integration).into_iter().flat_map(Table::values);
+        Ok(table
+            .filter(|row| row.is_live())
+            .map(|row| row.row.key.first())
+            .filter(|id| !seen.contains(id) && after.is_none_or(|after| *id > after))
+            .take(limit)
+            .map(str::to_owned)
+            .collect())
+    }
+
+    fn append_changes(&mut self, changes: &[Change]) -> TxResult<()> {
+        self.writing()?;
+        for change in changes {
+            self.state.last_change += 1;
+            let seq = self.state.last_change;
+            Arc::make_mut(&mut self.state.changes).insert(seq, Change { seq, ..change.clone() });
+        }
+        Ok(())
+    }
+
+    fn changes(&mut self, integration: Option<&IntegrationId>, seq: i64, limit: usize) -> TxResult<Vec<Change>> {
+        self.reading()?;
+        let after = self.state.changes.range((Bound::Excluded(seq), Bound::Unbounded));
+        let of =
+            after.map(|(_, change)| change).filter(|change| integration.is_none_or(|id| change.integration_id == *id));
+        Ok(of.take(limit).cloned().collect())
+    }
+
+    fn last_change(&mut self) -> TxResult<i64> {
+        self.reading()?;
+        Ok(self.state.last_change)
+    }
+
+    fn trim_changes(&mut self, before: Timestamp) -> TxResult<u64> {
+        self.writing()?;
+        let changes = Arc::make_mut(&mut self.state.changes);
+        let held = changes.len();
+        changes.retain(|_, change| change.at >= before);
+        Ok(count(held - changes.len()))
+    }
+
+    fn integration(&mut self, id: &IntegrationId) -> TxResult<Option<IntegrationRecord>> {
+        self.reading()?;
+        Ok(self.state.integrations.get(id).cloned())
+    }
+
+    fn integrations(&mut self) -> TxResult<Vec<IntegrationRecord>> {
+        self.reading()?;
+        Ok(self.state.integrations.values().cloned().collect())
+    }
+
+    fn put_integration(&mut self, integration: &IntegrationRecord) -> TxResult<()> {
+        self.writing()?;
+        self.state.integrations.insert(integration.id.clone(), integration.clone());
+        Ok(())
+    }
+
+    fn endpoint(&mut self, integration: &IntegrationId, endpoint: Endpoint) -> TxResult<Option<EndpointState>> {
+        self.reading()?;
+        Ok(self.state.endpoints.get(&(integration.clone(), endpoint)).cloned())
+    }
+
+    fn endpoints(&mut self) -> TxResult<Vec<EndpointState>> {
+        self.reading()?;
+        Ok(self.state.endpoints.values().cloned().collect())
+    }
+
+    fn put_endpoint(&mut self, state: &EndpointState) -> TxResult<()> {
+        self.writing()?;
+        self.state.endpoints.insert((state.integration_id.clone(), state.endpoint), state.clone());
+        Ok(())
+    }
+
+    fn request(&mut self, target: &Target) -> TxResult<Option<Request>> {
+        self.reading()?;
+        Ok(self.state.requests.get(target).cloned())
+    }
+
+    fn try_request(&mut self, target: &Target) -> TxResult<TryRequest> {
+        // Units run one at a time: nobody else has anything locked.
+        Ok(self.request(target)?.map_or(TryRequest::Missing, TryRequest::Locked))
+    }
+
+    fn requests(&mut self) -> TxResult<Vec<Request>> {
+        self.reading()?;
+        let mut requests: Vec<Request> = self.state.requests.values().cloned().collect();
+        requests.sort_by_key(|request| request.requested_at);
+        Ok(requests)
+    }
+
+    fn due_requests(&mut self, now: Timestamp, limit: usize) -> TxResult<Vec<Request>> {
+        self.reading()?;
+        let requests = self.state.requests.values();
+        let due = requests.filter(|request| request.not_before <= now && !is_held(request, now));
+        let mut due: Vec<Request> = due.cloned().collect();
+        due.sort_by_key(|request| (request.target.kind != SyncKind::Delta, request.requested_at));
+        due.truncate(limit);
+        Ok(due)
+    }
+
+    fn put_request(&mut self, request: &Request) -> TxResult<()> {
+        self.writing()?;
+        self.state.requests.insert(request.target.clone(), request.clone());
+        Ok(())
+    }
+
+    fn delete_request(&mut self, target: &Target) -> TxResult<()> {
+        self.writing()?;
+        self.state.requests.remove(target);
+        Ok(())
+    }
+
+    fn insert_run(&mut self, run: &Run) -> TxResult<RunId> {
+        self.writing()?;
+        self.state.last_run += 1;
+        let id = RunId(self.state.last_run);
+        Arc::make_mut(&mut self.state.runs).insert(id, Run { id, ..run.clone() });
+        Ok(id)
+    }
+
+    fn put_run(&mut self, run: &Run) -> TxResult<()> {
+        self.writing()?;
+        Arc::make_mut(&mut self.state.runs).insert(run.id, run.clone());
+        Ok(())
+    }
+
+    fn run(&mut self, id: RunId) -> TxResult<Option<Run>> {
+        self.reading()?;
+        Ok(self.state.runs.get(&id).cloned())
+    }
+
+    fn latest_run(&mut self, target: &Target) -> TxResult<Option<Run>> {
+        self.reading()?;
+        Ok(self.state.runs.values().rev().find(|run| run.target == *target).cloned())
+    }
+
+    fn recent_runs(&mut self, integration: Option<&IntegrationId>, limit: usize) -> TxResult<Vec<Run>> {
+        self.reading()?;
+        let latest = self.state.runs.values().rev();
+        let of = latest.filter(|run| integration.is_none_or(|id| run.target.integration_id == *id));
+        Ok(of.take(limit).cloned().collect())
+    }
+
+    fn insert_webhook(&mut self, webhook: &WebhookRecord) -> TxResult<bool> {
+        self.writing()?;
+        if self.state.webhooks.contains_key(&webhook.id) {
+            return Ok(false);
+        }
+        Arc::make_mut(&mut self.state.webhooks).insert(webhook.id.clone(), webhook.clone());
+        Ok(true)
+    }
+
+    fn trim_webhooks(&mut self, before: Timestamp) -> TxResult<u64> {
+        self.writing()?;
+        let webhooks = Arc::make_mut(&mut self.state.webhooks);
+        let held = webhooks.len();
+        webhooks.retain(|_, webhook| webhook.received_at >= before);
+        Ok(count(held - webhooks.len()))
+    }
+
+    fn put_quarantined(&mut self, records: &[Quarantined]) -> TxResult<()> {
+        self.writing()?;
+        let quarantine = Arc::make_mut(&mut self.state.quarantine);
+        for record in records {
+            let key = (record.integration_id.clone(), record.endpoint, record.record_id.clone());
+            quarantine.insert(key, record.clone());
+        }
+        Ok(())
+    }
+
+    fn clear_quarantined(&mut self, integration: &IntegrationId, endpoint: Endpoint, ids: &[String]) -> TxResult<u64> {
+        self.writing()?;
+        let quarantine = Arc::make_mut(&mut self.state.quarantine);
+        let cleared =
+            ids.iter().filter(|id| quarantine.remove(&(integration.clone(), endpoint, (*id).clone())).is_some());
+        Ok(count(cleared.count()))
+    }
+
+    fn quarantined(&mut self, integration: Option<&IntegrationId>) -> TxResult<Vec<Quarantined>> {
+        self.reading()?;
+        let all = self.state.quarantine.values();
+        Ok(all.filter(|record| integration.is_none_or(|id| record.integration_id == *id)).cloned().collect())
+    }
+
+    fn quarantine_size(&mut self, integration: &IntegrationId, endpoint: Endpoint) -> TxResult<u64> {
+        self.reading()?;
+        let all = self.state.quarantine.keys();
+        Ok(count(all.filter(|(id, of, _)| id == integration && *of == endpoint).count()))
+    }
+}
+
+fn is_held(request: &Request, now: Timestamp) -> bool {
+    request.lease.as_ref().is_some_and(|held| held.expires_at > now)
+}
+
+/// The id of the record whose member list holds the row.
+fn parent(model: Model, row: &StoredRow) -> Option<&str> {
+    let column = model.parent_column()?;
+    if model.key_columns().first() == Some(&column) {
+        return Some(row.row.key.first());
+    }
+    row.row.get(model, column)?.text()
+}
+
+fn failed(message: &str) -> StoreError {
+    StoreError::Failed { message: message.to_owned(), source: None }
+}
+
+fn count(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}
