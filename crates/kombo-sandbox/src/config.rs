@@ -133,7 +133,8 @@ pub struct SandboxConfig {
     pub webhooks: WebhookConfig,
     /// How many requests the log keeps.
     pub request_log: usize,
-    /// Keeps the pages of plain full listings as bytes, for benchmarks. Any mutation drops them.
+    /// Keeps the pages of plain full listings as bytes once they were asked for, for benchmarks. Any change to the
+    /// integration makes them anew; that deleted rows lose their fields as time passes does not.
     pub prerender: bool,
     /// How long the sandbox waits for the connections to finish on `shutdown`.
     pub shutdown_grace: Duration,

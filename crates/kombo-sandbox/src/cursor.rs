@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::Id;
 
 /// Where the next page begins.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Position {
     /// The last row shown, by sort key and id.
     #[serde(rename = "k", default, skip_serializing_if = "Option::is_none")]

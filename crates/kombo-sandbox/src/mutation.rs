@@ -1,7 +1,9 @@
 //! Everything that can happen to the data.
 
 mod apply;
+mod create;
 mod fields;
+mod purge;
 mod random;
 
 use std::collections::BTreeSet;
@@ -162,7 +164,8 @@ impl Mutation {
 pub struct Applied {
     /// What was done.
     pub mutation: Mutation,
-    /// The models that changed, as a `data-changed` webhook names them. Silent changes name none.
+    /// The models that changed, as a `data-changed` webhook names them. Silent changes and those that are not yet
+    /// visible name none.
     pub models: BTreeSet<Model>,
     /// The `changed_at` it gave.
     pub at: Stamp,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
-use crate::{Id, Stamp};
+use crate::{Id, Model, Stamp};
 
 /// JSON kept as text: small in memory, free to print.
 pub type Json = Box<RawValue>;
@@ -181,4 +181,19 @@ pub struct Tables {
     pub skills: BTreeMap<Id, Skill>,
     /// `lms_course_progressions`
     pub progressions: BTreeMap<Id, Progression>,
+}
+
+impl Tables {
+    /// The ids of all rows of a model, sorted. Assignments of skills have none.
+    pub fn ids(&self, model: Model) -> Vec<Id> {
+        match model {
+            Model::Users => self.users.keys().copied().collect(),
+            Model::Courses => self.courses.keys().copied().collect(),
+            Model::CourseRevisions => self.revisions.keys().copied().collect(),
+            Model::CourseProviders => self.providers.keys().copied().collect(),
+            Model::Skills => self.skills.keys().copied().collect(),
+            Model::CourseProgressions => self.progressions.keys().copied().collect(),
+            Model::RevisionsSkills => Vec::new(),
+        }
+    }
 }

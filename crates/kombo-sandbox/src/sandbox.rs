@@ -6,8 +6,8 @@ use chrono::TimeDelta;
 use tokio::{net::TcpListener, runtime::Handle, sync::watch, task::JoinHandle};
 
 use crate::{
-    Applied, Delivery, Endpoint, Fault, GeneratorConfig, LoggedRequest, Model, Mutation, SandboxClock, SandboxConfig,
-    SandboxError, State, TruthRow, Webhook, WebhookConfig, server, shared::Shared, truth::truth,
+    Applied, Delivery, Endpoint, Fault, GeneratorConfig, Id, LoggedRequest, Model, Mutation, SandboxClock,
+    SandboxConfig, SandboxError, State, TruthRow, Webhook, WebhookConfig, server, shared::Shared, truth::truth,
 };
 
 /// A running sandbox. It stops when it is dropped.
@@ -83,13 +83,20 @@ impl Sandbox {
         removed.map(drop).ok_or_else(|| SandboxError::NoIntegration(id.to_owned()))
     }
 
-    /// Looks at the state.
+    /// The ids of all rows of a model, deleted ones too, sorted. None for the assignments of skills, which have no id.
+    pub fn ids(&self, integration: &str, model: Model) -> Result<Vec<Id>, SandboxError> {
+        self.shared.commit_due();
+        Ok(self.shared.read().integration(integration)?.tables.ids(model))
+    }
+
+    /// Looks at the state. `look` must not call the sandbox again.
     pub fn read<T>(&self, look: impl FnOnce(&State) -> T) -> T {
         self.shared.commit_due();
         look(&self.shared.read())
     }
 
     /// Changes the state by hand: rows, integrations, behaviour, latency, limits. No time moves and no webhook is sent.
+    /// `change` must not call the sandbox again.
     pub fn edit<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         self.shared.commit_due();
         let mut state = self.shared.write();

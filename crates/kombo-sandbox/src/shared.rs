@@ -4,7 +4,7 @@ mod changes;
 mod hooks;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
@@ -15,6 +15,7 @@ use tokio::{runtime::Handle, sync::watch};
 use crate::{
     Behaviour, Delivery, GeneratorConfig, Id, Integration, Latency, Model, Mutation, RateLimit, SandboxClock,
     SandboxConfig, SandboxError, Stamp, WebhookConfig,
+    cursor::Position,
     fault::FaultQueue,
     generate::{ORGANISATIONS, generate},
     rate::RateWindow,
@@ -83,8 +84,8 @@ pub(crate) struct Hooks {
     pub(crate) deliveries: Vec<Delivery>,
 }
 
-/// A rendered page by integration and what was asked.
-pub(crate) type PageCache = BTreeMap<(String, u64, Option<Id>, usize), CachedPage>;
+/// Rendered pages by integration, fingerprint of the filters, position and page size.
+pub(crate) type PageCache = HashMap<(String, u64, Position, usize), CachedPage>;
 
 /// A rendered page with the state of the integration it shows.
 #[derive(Clone, Debug)]

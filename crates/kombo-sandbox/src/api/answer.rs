@@ -94,12 +94,12 @@ fn page(
     filters: u64,
     from: Position,
 ) -> Bytes {
-    // What depends on the time or on the number of the request cannot be kept.
+    // What depends on the number of the request cannot be kept.
     let keeps = shared.prerender
         && query.filters.is_plain()
         && state.behaviour.cursor_expires_after.is_none()
         && asked.cursor_generation == 0;
-    let key = (integration.id.clone(), filters, from.after.map(|(_, id)| id), query.page_size);
+    let key = (integration.id.clone(), filters, from, query.page_size);
     if keeps
         && let Some(kept) = shared.pages().get(&key)
         && kept.version == integration.version

@@ -4,13 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use super::{Mutation, fields::SetField};
-use crate::{
-    Course, Id, Model, Progression, Revision, SandboxError, Stamp, Tables,
-    generate::{self, Dice, GeneratorConfig},
+use super::{
+    Mutation,
+    create::{create, recreate},
+    fields::SetField,
+    purge::purge,
 };
+use crate::{Course, Id, Model, Progression, Revision, SandboxError, Stamp, Tables};
 
-type Changed = BTreeSet<Model>;
+pub(super) type Changed = BTreeSet<Model>;
 
 /// Does `mutation` as of `at` and says which models changed.
 pub(crate) fn apply(tables: &mut Tables, mutation: &Mutation, at: Stamp) -> Result<Changed, SandboxError> {
@@ -39,7 +41,7 @@ pub(crate) fn apply(tables: &mut Tables, mutation: &Mutation, at: Stamp) -> Resu
     }
 }
 
-fn exists(tables: &Tables, model: Model, id: &Id) -> bool {
+pub(super) fn exists(tables: &Tables, model: Model, id: &Id) -> bool {
     match model {
         Model::Users => tables.users.contains_key(id),
         Model::Courses => tables.courses.contains_key(id),
@@ -51,11 +53,11 @@ fn exists(tables: &Tables, model: Model, id: &Id) -> bool {
     }
 }
 
-fn missing(model: Model, id: Id) -> SandboxError {
+pub(super) fn missing(model: Model, id: Id) -> SandboxError {
     SandboxError::NoRecord { model, id }
 }
 
-fn impossible(what: &str, model: Model) -> SandboxError {
+pub(super) fn impossible(what: &str, model: Model) -> SandboxError {
     SandboxError::Impossible { what: format!("{what} {model}") }
 }
 
@@ -63,7 +65,7 @@ fn row<T: SetField>(rows: &mut BTreeMap<Id, T>, id: Id) -> Result<&mut T, Sandbo
     rows.get_mut(&id).ok_or_else(|| missing(T::MODEL, id))
 }
 
-fn set_all<T: SetField>(row: &mut T, set: &Map<String, Value>) -> Result<(), SandboxError> {
+pub(super) fn set_all<T: SetField>(row: &mut T, set: &Map<String, Value>) -> Result<(), SandboxError> {
     set.iter().try_for_each(|(field, value)| row.set_field(field, value))
 }
 
@@ -80,70 +82,14 @@ fn overlay<T: SetField + Clone>(
     Ok(())
 }
 
-fn reference(set: &Map<String, Value>, field: &str) -> Option<Id> {
-    set.get(field).and_then(Value::as_str).and_then(|it| it.parse().ok())
-}
-
-fn create(
-    tables: &mut Tables,
-    model: Model,
-    id: Id,
-    seed: u64,
-    set: &Map<String, Value>,
-    at: Stamp,
-) -> Result<Changed, SandboxError> {
-    let config = GeneratorConfig { deleted_rate: 0.0, until: at, ..GeneratorConfig::default() };
-    let mut dice = Dice::new(&config, seed);
-    match model {
-        Model::Users => {
-            let mut user = generate::new_user(&mut dice, id);
-            user.meta.changed_at = at;
-            set_all(&mut user, set)?;
-            tables.users.insert(id, user);
-        }
-        Model::Courses => {
-            let providers: Vec<Id> = tables.providers.keys().copied().collect();
-            let mut course = generate::new_course(&mut dice, &providers);
-            course.meta.changed_at = at;
-            set_all(&mut course, set)?;
-            check_provider(tables, &course)?;
-            tables.courses.insert(id, course);
-        }
-        Model::CourseRevisions => return create_revision(tables, &mut dice, id, set, at),
-        Model::CourseProviders => {
-            let mut provider = generate::new_provider(&mut dice);
-            set_all(&mut provider, set)?;
-            tables.providers.insert(id, provider);
-        }
-        Model::Skills => {
-            let mut skill = generate::new_skill(&mut dice);
-            skill.meta.changed_at = at;
-            set_all(&mut skill, set)?;
-            tables.skills.insert(id, skill);
-        }
-        Model::CourseProgressions => {
-            let (Some(user), Some(revision)) = (reference(set, "user_id"), reference(set, "course_revision_id")) else {
-                return Err(impossible("add without user_id and course_revision_id a row of", model));
-            };
-            let mut progression = generate::new_progression(&mut dice, user, revision);
-            progression.changed_at = at;
-            set_all(&mut progression, set)?;
-            check_references(tables, &progression)?;
-            tables.progressions.insert(id, progression);
-        }
-        Model::RevisionsSkills => return Err(impossible("add (use assign_skill) to", model)),
-    }
-    Ok(Changed::from([model]))
-}
-
-fn check_provider(tables: &Tables, course: &Course) -> Result<(), SandboxError> {
+pub(super) fn check_provider(tables: &Tables, course: &Course) -> Result<(), SandboxError> {
     match course.provider_id {
         Some(id) if !tables.providers.contains_key(&id) => Err(missing(Model::CourseProviders, id)),
         Some(_) | None => Ok(()),
     }
 }
 
-fn check_references(tables: &Tables, row: &Progression) -> Result<(), SandboxError> {
+pub(super) fn check_references(tables: &Tables, row: &Progression) -> Result<(), SandboxError> {
     if !tables.users.contains_key(&row.user_id) {
         return Err(missing(Model::Users, row.user_id));
     }
@@ -151,75 +97,6 @@ fn check_references(tables: &Tables, row: &Progression) -> Result<(), SandboxErr
         return Err(missing(Model::CourseRevisions, row.course_revision_id));
     }
     Ok(())
-}
-
-fn create_revision(
-    tables: &mut Tables,
-    dice: &mut Dice<'_>,
-    id: Id,
-    set: &Map<String, Value>,
-    at: Stamp,
-) -> Result<Changed, SandboxError> {
-    let model = Model::CourseRevisions;
-    let course_id = reference(set, "course_id").ok_or_else(|| impossible("add without course_id a row of", model))?;
-    let skills: Vec<Id> = tables.skills.keys().copied().collect();
-    let course = tables.courses.get_mut(&course_id).ok_or_else(|| missing(Model::Courses, course_id))?;
-    let mut revision = generate::new_revision(dice, course_id, course.revisions.len(), &skills);
-    revision.meta.changed_at = at;
-    set_all(&mut revision, set)?;
-    course.revisions.retain(|it| *it != id);
-    course.revisions.push(id);
-    course.revisions_changed_at = at;
-    let mut changed = Changed::from([model]);
-    let taught = !revision.skills.is_empty();
-    let taught_before = tables.revisions.insert(id, revision).is_some_and(|it| !it.skills.is_empty());
-    if taught || taught_before {
-        changed.insert(Model::RevisionsSkills);
-    }
-    Ok(changed)
-}
-
-/// A row of the same id and of other content. What hangs on it stays: a course keeps its revisions, a revision its
-/// course unless `set` names another.
-fn recreate(
-    tables: &mut Tables,
-    model: Model,
-    id: Id,
-    seed: u64,
-    set: &Map<String, Value>,
-    at: Stamp,
-) -> Result<Changed, SandboxError> {
-    let mut set = set.clone();
-    match model {
-        Model::Courses => {
-            let kept = tables.courses.get(&id).map(|it| (it.revisions.clone(), it.revisions_changed_at));
-            let changed = create(tables, model, id, seed, &set, at)?;
-            if let (Some((revisions, moved)), Some(course)) = (kept, tables.courses.get_mut(&id)) {
-                course.revisions = revisions;
-                course.revisions_changed_at = moved;
-            }
-            return Ok(changed);
-        }
-        Model::CourseRevisions => {
-            if let Some(old) = tables.revisions.get(&id) {
-                let old_course = old.course_id;
-                if let Some(course) = old_course {
-                    set.entry("course_id").or_insert_with(|| Value::from(course.as_str()));
-                }
-                if old_course != reference(&set, "course_id") {
-                    unlist(tables, old_course, id, at);
-                }
-            }
-        }
-        Model::CourseProgressions => {
-            if let Some(old) = tables.progressions.get(&id) {
-                set.entry("user_id").or_insert_with(|| Value::from(old.user_id.as_str()));
-                set.entry("course_revision_id").or_insert_with(|| Value::from(old.course_revision_id.as_str()));
-            }
-        }
-        Model::Users | Model::CourseProviders | Model::Skills | Model::RevisionsSkills => {}
-    }
-    create(tables, model, id, seed, &set, at)
 }
 
 fn update(
@@ -299,7 +176,7 @@ fn touch_course(tables: &mut Tables, course_id: Option<Id>, at: Stamp) {
     }
 }
 
-fn unlist(tables: &mut Tables, course_id: Option<Id>, revision: Id, at: Stamp) {
+pub(super) fn unlist(tables: &mut Tables, course_id: Option<Id>, revision: Id, at: Stamp) {
     if let Some(course) = course_id.and_then(|it| tables.courses.get_mut(&it)) {
         course.revisions.retain(|it| *it != revision);
         course.revisions_changed_at = course.revisions_changed_at.max(at);
@@ -313,7 +190,7 @@ fn touch_courses(tables: &mut Tables, at: Stamp, which: impl Fn(&Course, &BTreeM
     }
 }
 
-fn touch_courses_with_skill(tables: &mut Tables, skill: Id, at: Stamp) {
+pub(super) fn touch_courses_with_skill(tables: &mut Tables, skill: Id, at: Stamp) {
     touch_courses(tables, at, |course, revisions| {
         course.revisions.iter().any(|it| revisions.get(it).is_some_and(|it| it.skills.contains(&skill)))
     });
@@ -367,68 +244,6 @@ fn anonymise(tables: &mut Tables, model: Model, id: Id) -> Result<(), SandboxErr
         meta(tables, model, id)?.anonymised = true;
     }
     Ok(())
-}
-
-fn purge(tables: &mut Tables, model: Model, id: Id, at: Stamp) -> Result<Changed, SandboxError> {
-    if !exists(tables, model, &id) {
-        return Err(missing(model, id));
-    }
-    let mut changed = Changed::from([model]);
-    match model {
-        Model::Users => {
-            tables.users.remove(&id);
-            purge_progressions(tables, &mut changed, |it| it.user_id == id);
-        }
-        Model::Courses => {
-            let revisions = tables.courses.remove(&id).map(|it| it.revisions).unwrap_or_default();
-            purge_revisions(tables, &mut changed, &revisions);
-        }
-        Model::CourseRevisions => {
-            let course = tables.revisions.get(&id).and_then(|it| it.course_id);
-            unlist(tables, course, id, at);
-            purge_revisions(tables, &mut changed, &[id]);
-        }
-        Model::CourseProviders => {
-            tables.providers.remove(&id);
-            // A course is shown with its provider inside; one without has none to show.
-            for course in tables.courses.values_mut().filter(|it| it.provider_id == Some(id)) {
-                course.provider_id = None;
-                course.meta.changed_at = at;
-                changed.insert(Model::Courses);
-            }
-        }
-        Model::Skills => {
-            touch_courses_with_skill(tables, id, at);
-            tables.skills.remove(&id);
-            for revision in tables.revisions.values_mut().filter(|it| it.skills.contains(&id)) {
-                revision.skills.retain(|it| *it != id);
-                changed.insert(Model::RevisionsSkills);
-            }
-        }
-        Model::CourseProgressions => {
-            tables.progressions.remove(&id);
-        }
-        Model::RevisionsSkills => return Err(impossible("purge (use unassign_skill)", model)),
-    }
-    Ok(changed)
-}
-
-fn purge_revisions(tables: &mut Tables, changed: &mut Changed, ids: &[Id]) {
-    for id in ids {
-        changed.insert(Model::CourseRevisions);
-        if tables.revisions.remove(id).is_some_and(|it| !it.skills.is_empty()) {
-            changed.insert(Model::RevisionsSkills);
-        }
-    }
-    purge_progressions(tables, changed, |it| ids.contains(&it.course_revision_id));
-}
-
-fn purge_progressions(tables: &mut Tables, changed: &mut Changed, which: impl Fn(&Progression) -> bool) {
-    let before = tables.progressions.len();
-    tables.progressions.retain(|_, row| !which(row));
-    if tables.progressions.len() < before {
-        changed.insert(Model::CourseProgressions);
-    }
 }
 
 fn assign(tables: &mut Tables, revision: Id, skill: Id, teaches: bool, at: Stamp) -> Result<Changed, SandboxError> {

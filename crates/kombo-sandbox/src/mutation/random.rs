@@ -8,38 +8,61 @@ use serde_json::{Value, json};
 use super::Mutation;
 use crate::{Id, Model, Stamp, Tables};
 
-/// Every sort of thing that happens, the usual ones more often.
-const KINDS: &[&str] = &[
-    "add",
-    "add",
-    "add",
-    "rename_user",
-    "rename_user",
-    "rename_title",
-    "rename_title",
-    "rename_provider",
-    "rename_skill",
-    "status",
-    "status",
-    "status",
-    "status",
-    "change_course",
-    "revise",
-    "revise",
-    "remove_revision",
-    "move_revision",
-    "assign",
-    "assign",
-    "unassign",
-    "delete",
-    "delete",
-    "delete",
-    "restore",
-    "restore",
-    "purge",
-    "anonymise",
-    "recreate",
-    "silent",
+/// What may happen.
+#[derive(Clone, Copy)]
+enum Event {
+    Add,
+    RenameUser,
+    RenameTitle,
+    RenameProvider,
+    RenameSkill,
+    Status,
+    ChangeCourse,
+    Revise,
+    RemoveRevision,
+    MoveRevision,
+    Assign,
+    Unassign,
+    Delete,
+    Restore,
+    Purge,
+    Anonymise,
+    Recreate,
+    Silent,
+}
+
+/// Every event, the usual ones more often.
+const EVENTS: &[Event] = &[
+    Event::Add,
+    Event::Add,
+    Event::Add,
+    Event::RenameUser,
+    Event::RenameUser,
+    Event::RenameTitle,
+    Event::RenameTitle,
+    Event::RenameProvider,
+    Event::RenameSkill,
+    Event::Status,
+    Event::Status,
+    Event::Status,
+    Event::Status,
+    Event::ChangeCourse,
+    Event::Revise,
+    Event::Revise,
+    Event::RemoveRevision,
+    Event::MoveRevision,
+    Event::Assign,
+    Event::Assign,
+    Event::Unassign,
+    Event::Delete,
+    Event::Delete,
+    Event::Delete,
+    Event::Restore,
+    Event::Restore,
+    Event::Purge,
+    Event::Anonymise,
+    Event::Recreate,
+    Event::Silent,
 ];
 
 const RECORDS: &[Model] = &[
@@ -118,36 +141,36 @@ impl Chooser<'_> {
 
     fn one(&mut self) -> Option<Mutation> {
         let seed = self.rng.random();
-        match self.pick(KINDS)? {
-            "add" => self.add(seed),
-            "rename_user" => self.rename(Model::Users, &["first_name", "last_name", "work_email"]),
-            "rename_title" => self.rename(Model::CourseRevisions, &["title", "description"]),
-            "rename_provider" => self.rename(Model::CourseProviders, &["name"]),
-            "rename_skill" => self.rename(Model::Skills, &["name"]),
-            "change_course" => self.rename(Model::Courses, &["origin_id", "remote_id"]),
-            "status" => self.status(),
-            "revise" => Some(Mutation::revise(self.live(Model::Courses)?, Id::random(&mut self.rng), seed)),
-            "remove_revision" => self.remove_revision(),
-            "move_revision" => self.move_revision(),
-            "assign" => self.assign(),
-            "unassign" => self.unassign(),
-            "delete" => {
+        match self.pick(EVENTS)? {
+            Event::Add => self.add(seed),
+            Event::RenameUser => self.rename(Model::Users, &["first_name", "last_name", "work_email"]),
+            Event::RenameTitle => self.rename(Model::CourseRevisions, &["title", "description"]),
+            Event::RenameProvider => self.rename(Model::CourseProviders, &["name"]),
+            Event::RenameSkill => self.rename(Model::Skills, &["name"]),
+            Event::ChangeCourse => self.rename(Model::Courses, &["origin_id", "remote_id"]),
+            Event::Status => self.status(),
+            Event::Revise => Some(Mutation::revise(self.live(Model::Courses)?, Id::random(&mut self.rng), seed)),
+            Event::RemoveRevision => self.remove_revision(),
+            Event::MoveRevision => self.move_revision(),
+            Event::Assign => self.assign(),
+            Event::Unassign => self.unassign(),
+            Event::Delete => {
                 let model = self.pick(WITH_TOMBSTONE)?;
                 Some(Mutation::delete(model, self.live(model)?))
             }
-            "restore" => {
+            Event::Restore => {
                 let model = self.pick(WITH_TOMBSTONE)?;
                 Some(Mutation::restore(model, self.deleted(model)?))
             }
-            "purge" => {
+            Event::Purge => {
                 let model = self.pick(RECORDS)?;
                 Some(Mutation::purge(model, self.live(model)?))
             }
-            "anonymise" => {
+            Event::Anonymise => {
                 let model = self.pick(WITH_TOMBSTONE)?;
                 Some(Mutation::Anonymise { model, id: self.deleted(model)? })
             }
-            "recreate" => {
+            Event::Recreate => {
                 let model = self.pick(WITH_TOMBSTONE)?;
                 let id = self.deleted(model)?;
                 let set = match model {
@@ -162,7 +185,7 @@ impl Chooser<'_> {
                 };
                 Some(Mutation::Recreate { model, id, seed, set: set.as_object().cloned().unwrap_or_default() })
             }
-            _ => self.silent(),
+            Event::Silent => self.silent(),
         }
     }
 

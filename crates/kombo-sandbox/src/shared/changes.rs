@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 
 use super::{Shared, State, Uncommitted};
 use crate::{
-    Applied, GeneratorConfig, Id, Integration, Model, Mutation, SandboxError, Stamp,
+    Applied, GeneratorConfig, Integration, Model, Mutation, SandboxError, Stamp,
     generate::generate,
     mutation::{apply, choose},
 };
@@ -95,18 +95,7 @@ impl Shared {
 
     /// Turns a model off in the scope configuration: all its rows get a tombstone.
     pub(crate) fn delete_all(self: &Arc<Self>, id: &str, model: Model) -> Result<usize, SandboxError> {
-        let ids: Vec<Id> = {
-            let state = self.read();
-            let tables = &state.integration(id)?.tables;
-            match model {
-                Model::Users => tables.users.keys().copied().collect(),
-                Model::Courses => tables.courses.keys().copied().collect(),
-                Model::CourseRevisions => tables.revisions.keys().copied().collect(),
-                Model::Skills => tables.skills.keys().copied().collect(),
-                Model::CourseProgressions => tables.progressions.keys().copied().collect(),
-                Model::CourseProviders | Model::RevisionsSkills => Vec::new(),
-            }
-        };
+        let ids = self.read().integration(id)?.tables.ids(model);
         for it in &ids {
             self.mutate(id, Mutation::delete(model, *it))?;
         }

@@ -144,3 +144,13 @@ async fn kept_pages_are_the_same_and_go_with_any_change() {
     sandbox.mutate(FIRST_INTEGRATION, Mutation::delete(Model::Users, gone)).unwrap();
     assert_eq!(all(&sandbox, "/lms/users?page_size=10").await.0.len(), 24);
 }
+
+#[tokio::test]
+async fn kept_pages_know_how_many_pages_came_before() {
+    let behaviour = Behaviour { empty_page_every: 2, ..Behaviour::default() };
+    let sandbox = start(SandboxConfig { prerender: true, ..with(behaviour) }).await;
+    for _ in 0..2 {
+        let (rows, pages) = all(&sandbox, "/lms/users?page_size=10").await;
+        assert_eq!((rows.len(), pages), (25, 5));
+    }
+}
