@@ -51,6 +51,8 @@ pub enum Error {
         status: u16,
         /// The host that the redirect leads to.
         host: Option<Box<str>>,
+        /// How many attempts were made.
+        attempts: u32,
     },
     /// No complete answer came.
     Transport {
@@ -90,6 +92,8 @@ pub enum Error {
         status: u16,
         /// The most that the client accepts, in bytes after decompression.
         limit: usize,
+        /// How many attempts were made.
+        attempts: u32,
     },
     /// A page names a cursor that this listing has already used: the listing would never end.
     RepeatedCursor {
@@ -186,14 +190,17 @@ impl Error {
         }
     }
 
-    /// How many attempts were made.
+    /// How many attempts the failed request took: none if nothing was sent, and one for a repeated cursor, since that
+    /// answer was a good one.
     pub fn attempts(&self) -> u32 {
         match self {
             Self::Api { attempts, .. }
             | Self::Foreign { attempts, .. }
+            | Self::Redirect { attempts, .. }
             | Self::Transport { attempts, .. }
-            | Self::Decode { attempts, .. } => *attempts,
-            Self::Redirect { .. } | Self::BodyTooLarge { .. } | Self::RepeatedCursor { .. } => 1,
+            | Self::Decode { attempts, .. }
+            | Self::BodyTooLarge { attempts, .. } => *attempts,
+            Self::RepeatedCursor { .. } => 1,
             Self::InvalidRequest { .. } => 0,
         }
     }
@@ -202,12 +209,11 @@ impl Error {
         match &mut self {
             Self::Api { attempts, .. }
             | Self::Foreign { attempts, .. }
+            | Self::Redirect { attempts, .. }
             | Self::Transport { attempts, .. }
-            | Self::Decode { attempts, .. } => *attempts = made,
-            Self::Redirect { .. }
-            | Self::BodyTooLarge { .. }
-            | Self::RepeatedCursor { .. }
-            | Self::InvalidRequest { .. } => {}
+            | Self::Decode { attempts, .. }
+            | Self::BodyTooLarge { attempts, .. } => *attempts = made,
+            Self::RepeatedCursor { .. } | Self::InvalidRequest { .. } => {}
         }
         self
     }

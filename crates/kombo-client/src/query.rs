@@ -128,7 +128,8 @@ impl<R: Listed> fmt::Debug for ListQuery<R> {
             .field("include_deleted", &self.include_deleted)
             .field("ignore_unsupported_filters", &self.ignore_unsupported_filters)
             .field("ids", &self.ids)
-            .field("remote_ids", &self.remote_ids)
+            // Some tools use mail addresses for ids.
+            .field("remote_ids", &format_args!("{} of them", self.remote_ids.len()))
             .field("filters", &self.filters)
             .finish()
     }

@@ -40,7 +40,9 @@ impl Sender {
             return Err(self.refused(operation, response).await);
         }
         let body = read(&mut response, self.max_body_bytes).await.map_err(|unread| match unread {
-            Unread::TooLarge => Error::BodyTooLarge { operation, status: status.as_u16(), limit: self.max_body_bytes },
+            Unread::TooLarge => {
+                Error::BodyTooLarge { operation, status: status.as_u16(), limit: self.max_body_bytes, attempts: 1 }
+            }
             Unread::Broken(error) => self.transport(operation, TransportFault::Incomplete, Some(error.into())),
         })?;
         let headers = response.headers().clone();
@@ -60,7 +62,7 @@ impl Sender {
         let status = response.status();
         if status.is_redirection() && status != StatusCode::NOT_MODIFIED {
             let host = headers::redirect_host(response.headers(), response.url());
-            return Error::Redirect { operation, status: status.as_u16(), host };
+            return Error::Redirect { operation, status: status.as_u16(), host, attempts: 1 };
         }
         // The status counts even where the body cannot be read.
         let body = read(&mut response, ERROR_BODY_BYTES).await.unwrap_or_default();

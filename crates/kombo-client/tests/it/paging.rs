@@ -144,3 +144,16 @@ async fn nothing_is_sent_before_the_first_page_is_asked_for() {
     assert_eq!(error.attempts(), 0);
     assert!(server.seen().is_empty());
 }
+
+#[tokio::test]
+async fn listings_can_move_to_other_tasks() {
+    let server = Server::start([Reply::ok(page(r#""n""#, "[]")), Reply::ok(page("null", "[]"))]).await;
+    let client = client(&server);
+    let mut pages = client.clone().users(&integration(), UsersQuery::default());
+    let pages = tokio::spawn(async move {
+        pages.next_page().await.unwrap().unwrap();
+        pages
+    });
+    let rest = pages.await.unwrap().into_stream();
+    assert_eq!(tokio::spawn(rest.count()).await.unwrap(), 1);
+}
