@@ -119,7 +119,7 @@ pub fn cause(kind: SyncKind, standing: Standing, announced: bool) -> ChangeCause
 fn created(incoming: &Incoming, reading: Reading) -> Verdict {
     let values = incoming.row.values().iter().map(|value| match value {
         Value::Absent => Value::Null,
-        said => said.clone(),
+        Value::Null | Value::Text(_) | Value::Time(_) | Value::Json(_) => value.clone(),
     });
     let row = Row::new(incoming.model, incoming.row.key.clone(), values.collect());
     let fields = row

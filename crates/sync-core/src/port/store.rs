@@ -125,7 +125,7 @@ pub trait Tx {
     /// Up to `limit` entries after `seq`, in order.
     fn changes(&mut self, integration: Option<&IntegrationId>, seq: i64, limit: usize) -> TxResult<Vec<Change>>;
 
-    /// The `seq` of the last entry; 0 if there never was one.
+    /// The `seq` of the last entry that is there; 0 if there is none.
     fn last_change(&mut self) -> TxResult<i64>;
 
     /// Removes entries from before `before`, and says how many.

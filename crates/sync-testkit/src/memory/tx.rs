@@ -189,7 +189,7 @@ impl Tx for MemoryTx<'_> {
 
     fn last_change(&mut self) -> TxResult<i64> {
         self.reading()?;
-        Ok(self.state.last_change)
+        Ok(self.state.changes.keys().next_back().copied().unwrap_or(0))
     }
 
     fn trim_changes(&mut self, before: Timestamp) -> TxResult<u64> {

@@ -1,0 +1,212 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use diesel::connection::Connection as _;
+use diesel::{ConnectionError, RunQueryDsl as _};
+use diesel_async::AsyncPgConnection;
+use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
+use diesel_async::pooled_connection::deadpool::{Object, Pool};
+use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
+use kombo_model::IntegrationId;
+use rustls::ClientConfig;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use sync_core::port::{Scope, Store, StoreError, Tx};
+use tokio_postgres_rustls::MakeRustlsConnect;
+use url::Url;
+
+use super::{Undone, panicked};
+use crate::error::{ConnectError, MigrateError};
+use crate::migrations::{self, SchemaStatus};
+use crate::statement::Statement;
+use crate::tx::PgTx;
+
+/// A pooled connection that is used from a thread that may block.
+pub(crate) type Conn = AsyncConnectionWrapper<Object<AsyncPgConnection>>;
+
+const POOL_SIZE: usize = 10;
+/// How long to wait for a connection.
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(10);
+/// What every session begins with. A statement that takes this long is stuck.
+const SESSION: &str = "SET search_path TO kombo, public; SET statement_timeout TO '10min'; SET TimeZone TO 'UTC'; \
+                       SET idle_in_transaction_session_timeout TO '5min'; SET client_min_messages TO warning";
+
+/// A mirror in a PostgreSQL database, in the schema `kombo`.
+#[derive(Clone)]
+pub struct PostgresStore {
+    shown: Arc<str>,
+    pool: Pool<AsyncPgConnection>,
+}
+
+impl std::fmt::Debug for PostgresStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PostgresStore").field("url", &self.shown).finish_non_exhaustive()
+    }
+}
+
+impl PostgresStore {
+    /// Connects to the server that `url` names; `shown` is how errors name it, without secrets.
+    ///
+    /// Besides `sslmode=disable|prefer|require`, the URL may say `sslmode=verify-ca|verify-full` (certificates are
+    /// always verified in full) and `sslrootcert=FILE`.
+    pub async fn connect(url: &Url, shown: &str) -> Result<Self, ConnectError> {
+        let failed = |reason: String| ConnectError::Server { url: shown.to_owned(), reason };
+        let (address, root_certificates) = split_tls_options(url);
+        let tls = MakeRustlsConnect::new(tls_config(root_certificates.as_deref()).map_err(failed)?);
+        let mut config = ManagerConfig::default();
+        config.recycling_method = RecyclingMethod::Fast;
+        config.custom_setup = Box::new(move |address| {
+            let (address, tls) = (address.to_owned(), tls.clone());
+            Box::pin(async move { session(&address, tls).await })
+        });
+        let manager = AsyncDieselConnectionManager::<AsyncPgConnection>::new_with_config(address, config);
+        let pool = Pool::builder(manager)
+            .max_size(POOL_SIZE)
+            .wait_timeout(Some(CONNECTION_TIMEOUT))
+            .create_timeout(Some(CONNECTION_TIMEOUT))
+            .runtime(deadpool::Runtime::Tokio1)
+            .build()
+            .map_err(|error| failed(error.to_string()))?;
+        let store = Self { shown: shown.into(), pool };
+        drop(store.connection().await.map_err(|error| failed(chain(&error)))?);
+        Ok(store)
+    }
+
+    /// Makes or upgrades the tables. Safe to call from several processes.
+    pub async fn migrate(&self) -> Result<Vec<String>, MigrateError> {
+        self.on_connection(migrations::pg_migrate).await?.map_err(|error| error.at(&self.shown))
+    }
+
+    /// How the tables stand.
+    pub async fn schema_status(&self) -> Result<SchemaStatus, MigrateError> {
+        self.on_connection(migrations::pg::status).await?.map_err(|error| error.at(&self.shown))
+    }
+
+    async fn connection(&self) -> Result<Object<AsyncPgConnection>, StoreError> {
+        self.pool.get().await.map_err(|error| StoreError::Unavailable {
+            message: format!("cannot connect to {}", self.shown),
+            source: Some(Box::new(error)),
+        })
+    }
+
+    async fn on_connection<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Conn) -> T + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let conn = self.connection().await?;
+        let work = move || work(&mut Conn::from(conn));
+        tokio::task::spawn_blocking(work).await.map_err(|error| panicked(&error))
+    }
+}
+
+impl Store for PostgresStore {
+    async fn transact<T, E, F>(&self, scope: Scope, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: FnOnce(&mut dyn Tx) -> Result<T, E> + Send + 'static,
+    {
+        let run = move |conn: &mut Conn| {
+            conn.transaction(|conn| {
+                if let Scope::Integration(integration) = &scope {
+                    lock_integration(conn, integration)?;
+                }
+                work(&mut PgTx { conn }).map_err(Undone::Work)
+            })
+        };
+        self.on_connection(run).await?.map_err(Undone::into_error)
+    }
+
+    async fn read<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: FnOnce(&mut dyn Tx) -> Result<T, E> + Send + 'static,
+    {
+        let run = move |conn: &mut Conn| {
+            conn.transaction(|conn| {
+                Statement::new("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY").execute(conn)?;
+                work(&mut PgTx { conn }).map_err(Undone::Work)
+            })
+        };
+        self.on_connection(run).await?.map_err(Undone::into_error)
+    }
+}
+
+/// Units of one integration run one after the other, in whatever process.
+fn lock_integration(conn: &mut Conn, integration: &IntegrationId) -> diesel::QueryResult<()> {
+    Statement::new("SELECT pg_advisory_xact_lock(hashtextextended('syncd integration ' || ")
+        .text(integration.as_str())
+        .sql(", 0))")
+        .execute(conn)
+        .map(drop)
+}
+
+async fn session(address: &str, tls: MakeRustlsConnect) -> diesel::ConnectionResult<AsyncPgConnection> {
+    let bad = |error: &dyn std::error::Error| ConnectionError::BadConnection(chain(error));
+    let (client, connection) = tokio_postgres::connect(address, tls).await.map_err(|error| bad(&error))?;
+    let conn = AsyncPgConnection::try_from_client_and_connection(client, connection).await?;
+    let mut conn = conn;
+    diesel_async::SimpleAsyncConnection::batch_execute(&mut conn, SESSION)
+        .await
+        .map_err(ConnectionError::CouldntSetupConfiguration)?;
+    Ok(conn)
+}
+
+/// Takes out of a URL what tokio-postgres does not know, and returns the file of root certificates if it names one.
+fn split_tls_options(url: &Url) -> (String, Option<String>) {
+    let mut root_certificates = None;
+    let mut address = url.clone();
+    let mut options = Vec::new();
+    for (name, value) in url.query_pairs() {
+        match (name.as_ref(), value.as_ref()) {
+            ("sslrootcert", file) => root_certificates = Some(file.to_owned()),
+            ("sslmode", "verify-ca" | "verify-full") => options.push(("sslmode".to_owned(), "require".to_owned())),
+            _ => options.push((name.into_owned(), value.into_owned())),
+        }
+    }
+    address.set_query(None);
+    if !options.is_empty() {
+        address.query_pairs_mut().extend_pairs(options);
+    }
+    (address.to_string(), root_certificates)
+}
+
+fn tls_config(root_certificates: Option<&str>) -> Result<ClientConfig, String> {
+    let mut roots = rustls::RootCertStore::empty();
+    match root_certificates {
+        Some(file) => {
+            let certificates = CertificateDer::pem_file_iter(file)
+                .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+                .map_err(|error| format!("sslrootcert={file} cannot be read: {error}"))?;
+            for certificate in certificates {
+                roots.add(certificate).map_err(|error| format!("sslrootcert={file}: {error}"))?;
+            }
+        }
+        None => {
+            for certificate in rustls_native_certs::load_native_certs().certs {
+                // One that is malformed is no reason to do without the others.
+                drop(roots.add(certificate));
+            }
+        }
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let builder = builder.map_err(|error| format!("TLS cannot be set up: {error}"))?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// What an error says, with what its causes say.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut said = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !said.contains(&more) {
+            said.push_str(": ");
+            said.push_str(&more);
+        }
+        cause = error.source();
+    }
+    said
+}

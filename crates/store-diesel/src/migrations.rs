@@ -1,0 +1,120 @@
+//! The tables are made and upgraded by migrations that are part of the program.
+
+use diesel::connection::SimpleConnection as _;
+use diesel::migration::MigrationSource;
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness as _, embed_migrations};
+
+use crate::both;
+use crate::error::{During as _, MigrateError};
+
+const POSTGRES: EmbeddedMigrations = embed_migrations!("../../migrations/postgres");
+const SQLITE: EmbeddedMigrations = embed_migrations!("../../migrations/sqlite");
+
+/// How the tables of a database stand next to what this version needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SchemaStatus {
+    /// Migrations that are yet to run.
+    pub pending: Vec<String>,
+    /// Migrations that this version does not know: a newer one ran them.
+    pub unknown: Vec<String>,
+}
+
+/// A failure that does not know its database yet.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    TooNew(String),
+    Failed(String),
+}
+
+impl Failure {
+    pub(crate) fn at(self, url: &str) -> MigrateError {
+        match self {
+            Self::TooNew(newest) => MigrateError::TooNew { url: url.to_owned(), newest },
+            Self::Failed(reason) => MigrateError::Failed { url: url.to_owned(), reason },
+        }
+    }
+}
+
+impl From<diesel::result::Error> for Failure {
+    fn from(error: diesel::result::Error) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+fn failed(error: impl std::fmt::Display) -> Failure {
+    Failure::Failed(error.to_string())
+}
+
+both! {
+    use diesel::connection::Connection;
+    use diesel::RunQueryDsl as _;
+    use crate::statement::{Cell, Cells, Statement};
+
+    pub(super) fn run(conn: &mut Conn) -> Result<Vec<String>, Failure> {
+        prepare(conn)?;
+        if let Some(newest) = status(conn)?.unknown.pop() {
+            return Err(Failure::TooNew(newest));
+        }
+        let source = source();
+        let ran = conn.run_pending_migrations(source).map_err(failed)?;
+        Ok(ran.iter().map(ToString::to_string).collect())
+    }
+
+    pub(crate) fn status(conn: &mut Conn) -> Result<SchemaStatus, Failure> {
+        let known: Vec<String> = MigrationSource::<<Conn as Connection>::Backend>::migrations(&source())
+            .map_err(failed)?
+            .iter()
+            .map(|migration| migration.name().version().to_string())
+            .collect();
+        let applied: Vec<String> = if is_fresh(conn)? {
+            Vec::new()
+        } else {
+            conn.applied_migrations().map_err(failed)?.iter().map(ToString::to_string).collect()
+        };
+        let mut unknown: Vec<String> = applied.iter().filter(|version| !known.contains(version)).cloned().collect();
+        unknown.sort();
+        let pending = known.into_iter().filter(|version| !applied.contains(version)).collect();
+        Ok(SchemaStatus { pending, unknown })
+    }
+
+    fn source() -> EmbeddedMigrations {
+        match DIALECT {
+            Dialect::Postgres => POSTGRES,
+            Dialect::Sqlite => SQLITE,
+        }
+    }
+
+    /// Whether no migration ever ran: looking at the list of migrations would make that list.
+    fn is_fresh(conn: &mut Conn) -> Result<bool, Failure> {
+        let question = match DIALECT {
+            Dialect::Postgres => "SELECT count(*) FROM pg_tables WHERE schemaname = 'kombo' AND tablename = '__diesel_schema_migrations'",
+            Dialect::Sqlite => "SELECT count(*) FROM sqlite_master WHERE name = '__diesel_schema_migrations'",
+        };
+        let answer: Vec<Cells> = Statement::new(question).load(conn).during("looking for tables").map_err(failed)?;
+        let count = answer.into_iter().next().and_then(|cells| cells.0.into_iter().next().flatten());
+        Ok(count.and_then(Cell::into_int) == Some(0))
+    }
+
+    /// Makes the schema that the tables live in. Asked for first: a role may own it without being able to make it.
+    fn prepare(conn: &mut Conn) -> Result<(), Failure> {
+        if DIALECT == Dialect::Sqlite {
+            return Ok(());
+        }
+        let question = Statement::new("SELECT nspname::text FROM pg_namespace WHERE nspname = 'kombo'");
+        let found: Vec<Cells> = question.load(conn).during("looking for the schema").map_err(failed)?;
+        if found.is_empty() { conn.batch_execute("CREATE SCHEMA kombo").map_err(failed) } else { Ok(()) }
+    }
+}
+
+/// Migrates. One process does, others wait.
+pub(crate) fn pg_migrate(conn: &mut crate::backend::postgres::Conn) -> Result<Vec<String>, Failure> {
+    conn.batch_execute("SELECT pg_advisory_lock(hashtextextended('syncd migration', 0))")?;
+    let result = pg::run(conn);
+    conn.batch_execute("SELECT pg_advisory_unlock(hashtextextended('syncd migration', 0))")?;
+    result
+}
+
+/// Migrates, in one transaction that nobody else can be in: those of the migrations become parts of it.
+pub(crate) fn sqlite_migrate(conn: &mut diesel::SqliteConnection) -> Result<Vec<String>, Failure> {
+    conn.exclusive_transaction(sqlite::run)
+}

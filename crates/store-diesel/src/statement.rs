@@ -1,0 +1,190 @@
+//! SQL whose text depends on the model, with its binds: for the mirror's tables, which follow from a list of columns.
+
+use diesel::RunQueryDsl;
+use diesel::deserialize::{self, FromSql, QueryableByName};
+use diesel::pg::Pg;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::result::QueryResult;
+use diesel::row::{Field as _, NamedRow};
+use diesel::sql_types::{Array, BigInt, Nullable, Text, Untyped};
+use diesel::sqlite::Sqlite;
+use kombo_model::Timestamp;
+
+use crate::types::{Instant, Moment};
+
+/// A statement under construction. Its text depends on the model only, never on the values, so that the connection's
+/// statement cache stays small and every statement is prepared once.
+#[derive(Debug, Default)]
+pub(crate) struct Statement<'a> {
+    parts: Vec<Part<'a>>,
+}
+
+#[derive(Debug)]
+enum Part<'a> {
+    Sql(std::borrow::Cow<'a, str>),
+    Text(&'a str),
+    MaybeText(Option<&'a str>),
+    Time(Option<Moment>),
+    Int(i64),
+    /// An array in PostgreSQL, a JSON array in SQLite.
+    Texts(Vec<Option<&'a str>>, String),
+    /// An array; PostgreSQL only.
+    Times(Vec<Option<Moment>>),
+}
+
+impl<'a> Statement<'a> {
+    pub(crate) fn new(sql: impl Into<std::borrow::Cow<'a, str>>) -> Self {
+        Self::default().sql(sql)
+    }
+
+    pub(crate) fn sql(mut self, sql: impl Into<std::borrow::Cow<'a, str>>) -> Self {
+        self.parts.push(Part::Sql(sql.into()));
+        self
+    }
+
+    pub(crate) fn text(mut self, text: &'a str) -> Self {
+        self.parts.push(Part::Text(text));
+        self
+    }
+
+    pub(crate) fn maybe_text(mut self, text: Option<&'a str>) -> Self {
+        self.parts.push(Part::MaybeText(text));
+        self
+    }
+
+    pub(crate) fn time(mut self, time: Option<Timestamp>) -> Self {
+        self.parts.push(Part::Time(time.map(Moment)));
+        self
+    }
+
+    pub(crate) fn int(mut self, number: i64) -> Self {
+        self.parts.push(Part::Int(number));
+        self
+    }
+
+    /// An array of texts in PostgreSQL.
+    pub(crate) fn texts(mut self, texts: Vec<Option<&'a str>>) -> Self {
+        self.parts.push(Part::Texts(texts, String::new()));
+        self
+    }
+
+    /// A JSON array, for `json_each` in SQLite.
+    pub(crate) fn json(mut self, json: String) -> Self {
+        self.parts.push(Part::Texts(Vec::new(), json));
+        self
+    }
+
+    pub(crate) fn times(mut self, times: Vec<Option<Timestamp>>) -> Self {
+        self.parts.push(Part::Times(times.into_iter().map(|time| time.map(Moment)).collect()));
+        self
+    }
+}
+
+impl QueryFragment<Pg> for Statement<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        for part in &self.parts {
+            match part {
+                Part::Sql(sql) => out.push_sql(sql),
+                Part::Text(text) => out.push_bind_param::<Text, str>(text)?,
+                Part::MaybeText(text) => out.push_bind_param::<Nullable<Text>, _>(text)?,
+                Part::Time(time) => out.push_bind_param::<Nullable<Instant>, _>(time)?,
+                Part::Int(number) => out.push_bind_param::<BigInt, _>(number)?,
+                Part::Texts(texts, _) => out.push_bind_param::<Array<Nullable<Text>>, _>(texts)?,
+                Part::Times(times) => out.push_bind_param::<Array<Nullable<Instant>>, _>(times)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl QueryFragment<Sqlite> for Statement<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        for part in &self.parts {
+            match part {
+                Part::Sql(sql) => out.push_sql(sql),
+                Part::Text(text) => out.push_bind_param::<Text, str>(text)?,
+                Part::MaybeText(text) => out.push_bind_param::<Nullable<Text>, _>(text)?,
+                Part::Time(time) => out.push_bind_param::<Nullable<Instant>, _>(time)?,
+                Part::Int(number) => out.push_bind_param::<BigInt, _>(number)?,
+                Part::Texts(_, json) => out.push_bind_param::<Text, str>(json)?,
+                Part::Times(_) => {
+                    let error = "SQLite has no arrays of times".into();
+                    return Err(diesel::result::Error::QueryBuilderError(error));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl QueryId for Statement<'_> {
+    type QueryId = ();
+    // Cached by its text: see `Statement`.
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl Query for Statement<'_> {
+    type SqlType = Untyped;
+}
+
+impl<Conn> RunQueryDsl<Conn> for Statement<'_> {}
+
+/// The values of a row as they came: what they mean is known to whoever wrote the statement.
+pub(crate) struct Cells(pub(crate) Vec<Option<Cell>>);
+
+/// One value.
+pub(crate) enum Cell {
+    Text(String),
+    Time(Timestamp),
+    Int(i64),
+}
+
+impl Cell {
+    pub(crate) fn into_text(self) -> Option<String> {
+        if let Self::Text(text) = self { Some(text) } else { None }
+    }
+
+    pub(crate) fn into_int(self) -> Option<i64> {
+        if let Self::Int(number) = self { Some(number) } else { None }
+    }
+}
+
+const PG_TIMESTAMPTZ: u32 = 1184;
+const PG_INT8: u32 = 20;
+
+impl QueryableByName<Pg> for Cells {
+    fn build<'a>(row: &impl NamedRow<'a, Pg>) -> deserialize::Result<Self> {
+        let mut cells = Vec::with_capacity(row.field_count());
+        for index in 0..row.field_count() {
+            let field = diesel::row::Row::get(row, index).ok_or("a column is missing")?;
+            cells.push(match field.value() {
+                None => None,
+                Some(value) => Some(match value.get_oid().get() {
+                    PG_TIMESTAMPTZ => Cell::Time(<Moment as FromSql<Instant, Pg>>::from_sql(value)?.0),
+                    PG_INT8 => Cell::Int(<i64 as FromSql<BigInt, Pg>>::from_sql(value)?),
+                    _ => Cell::Text(<String as FromSql<Text, Pg>>::from_sql(value)?),
+                }),
+            });
+        }
+        Ok(Self(cells))
+    }
+}
+
+impl QueryableByName<Sqlite> for Cells {
+    fn build<'a>(row: &impl NamedRow<'a, Sqlite>) -> deserialize::Result<Self> {
+        let mut cells = Vec::with_capacity(row.field_count());
+        for index in 0..row.field_count() {
+            let field = diesel::row::Row::get(row, index).ok_or("a column is missing")?;
+            cells.push(match field.value() {
+                None => None,
+                Some(value) => Some(match value.value_type() {
+                    Some(diesel::sqlite::SqliteType::Long | diesel::sqlite::SqliteType::Integer) => {
+                        Cell::Int(<i64 as FromSql<BigInt, Sqlite>>::from_sql(value)?)
+                    }
+                    _ => Cell::Text(<String as FromSql<Text, Sqlite>>::from_sql(value)?),
+                }),
+            });
+        }
+        Ok(Self(cells))
+    }
+}

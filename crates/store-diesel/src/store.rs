@@ -1,0 +1,68 @@
+use sync_core::port::{Scope, Store, StoreError, Tx};
+
+use crate::error::{ConnectError, MigrateError};
+use crate::migrations::SchemaStatus;
+use crate::url::StoreUrl;
+use crate::{PostgresStore, SqliteStore};
+
+/// A mirror in whichever database a URL names.
+#[derive(Debug, Clone)]
+pub enum DieselStore {
+    /// In an SQLite file.
+    Sqlite(SqliteStore),
+    /// In a PostgreSQL database.
+    Postgres(PostgresStore),
+}
+
+impl DieselStore {
+    /// Opens the database. Its tables are made by [`DieselStore::migrate`].
+    pub async fn open(url: &StoreUrl) -> Result<Self, ConnectError> {
+        match url {
+            StoreUrl::Sqlite(path) => SqliteStore::open(path).await.map(Self::Sqlite),
+            StoreUrl::Postgres(address) => PostgresStore::connect(address, &url.to_string()).await.map(Self::Postgres),
+        }
+    }
+
+    /// Makes or upgrades the tables, and returns the migrations that ran. Safe to call from several processes, and
+    /// again: it does nothing then. Refuses tables that a newer version made.
+    pub async fn migrate(&self) -> Result<Vec<String>, MigrateError> {
+        match self {
+            Self::Sqlite(store) => store.migrate().await,
+            Self::Postgres(store) => store.migrate().await,
+        }
+    }
+
+    /// How the tables stand. Changes nothing.
+    pub async fn schema_status(&self) -> Result<SchemaStatus, MigrateError> {
+        match self {
+            Self::Sqlite(store) => store.schema_status().await,
+            Self::Postgres(store) => store.schema_status().await,
+        }
+    }
+}
+
+impl Store for DieselStore {
+    async fn transact<T, E, F>(&self, scope: Scope, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: FnOnce(&mut dyn Tx) -> Result<T, E> + Send + 'static,
+    {
+        match self {
+            Self::Sqlite(store) => store.transact(scope, work).await,
+            Self::Postgres(store) => store.transact(scope, work).await,
+        }
+    }
+
+    async fn read<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: FnOnce(&mut dyn Tx) -> Result<T, E> + Send + 'static,
+    {
+        match self {
+            Self::Sqlite(store) => store.read(work).await,
+            Self::Postgres(store) => store.read(work).await,
+        }
+    }
+}

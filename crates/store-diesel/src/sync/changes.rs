@@ -1,0 +1,149 @@
+use diesel::prelude::*;
+use kombo_model::{IntegrationId, Timestamp};
+use sync_core::mirror::Model;
+use sync_core::port::{StoreError, TxResult};
+use sync_core::types::{Change, RunId};
+
+use super::{limited, word};
+use crate::both;
+use crate::error::{During as _, corrupt};
+use crate::schema::sync_changes;
+use crate::statement::Statement;
+use crate::types::{Json, Moment};
+
+const TABLE: &str = "sync_changes";
+
+#[derive(Queryable)]
+struct ChangeRow {
+    seq: i64,
+    integration_id: String,
+    model: String,
+    record_id: String,
+    kind: String,
+    cause: String,
+    fields: Json,
+    run_id: i64,
+    at: Moment,
+}
+
+impl TryFrom<ChangeRow> for Change {
+    type Error = StoreError;
+
+    fn try_from(row: ChangeRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            seq: row.seq,
+            integration_id: IntegrationId::from(row.integration_id),
+            model: Model::from_name(&row.model).ok_or_else(|| corrupt(TABLE, "unknown model"))?,
+            record_id: row.record_id,
+            kind: word(TABLE, &row.kind)?,
+            cause: word(TABLE, &row.cause)?,
+            fields: serde_json::from_str(&row.fields.0).map_err(|error| corrupt(TABLE, &error))?,
+            run_id: RunId(row.run_id),
+            at: row.at.0,
+        })
+    }
+}
+
+both! {
+    pub(crate) fn since(
+        conn: &mut Conn,
+        integration: Option<&IntegrationId>,
+        seq: i64,
+        limit: usize,
+    ) -> TxResult<Vec<Change>> {
+        let changes =
+            sync_changes::table.filter(sync_changes::seq.gt(seq)).order(sync_changes::seq).limit(limited(limit));
+        let rows: Vec<ChangeRow> = match integration {
+            Some(id) => changes.filter(sync_changes::integration_id.eq(id.as_str())).load(conn).during(TABLE)?,
+            None => changes.load(conn).during(TABLE)?,
+        };
+        rows.into_iter().map(TryInto::try_into).collect()
+    }
+
+    pub(crate) fn last(conn: &mut Conn) -> TxResult<i64> {
+        let last: Option<i64> =
+            sync_changes::table.select(diesel::dsl::max(sync_changes::seq)).first(conn).during(TABLE)?;
+        Ok(last.unwrap_or(0))
+    }
+
+    pub(crate) fn trim(conn: &mut Conn, before: Timestamp) -> TxResult<u64> {
+        // Entries are in the order of their time but for clock changes, so the search ends at the first young one.
+        let keep_from: Option<i64> = sync_changes::table
+            .filter(sync_changes::at.ge(Moment(before)))
+            .order(sync_changes::seq)
+            .select(sync_changes::seq)
+            .first(conn)
+            .optional()
+            .during(TABLE)?;
+        let old = sync_changes::table.filter(sync_changes::seq.lt(keep_from.unwrap_or(i64::MAX)));
+        let removed = diesel::delete(old).execute(conn).during(TABLE)?;
+        Ok(u64::try_from(removed).unwrap_or(u64::MAX))
+    }
+}
+
+/// Appends under a lock that is held until the commit became visible: a sequence alone hands out numbers in an order
+/// that is not the order of commits, and a reader would miss what commits late.
+pub(crate) fn pg_append(conn: &mut crate::backend::postgres::Conn, changes: &[Change]) -> TxResult<()> {
+    Statement::new("SELECT pg_advisory_xact_lock(hashtextextended('syncd changes', 0))").execute(conn).during(TABLE)?;
+    for changes in changes.chunks(5_000) {
+        let fields: Vec<String> = changes.iter().map(|change| change.fields.to_string()).collect();
+        let runs: Vec<String> = changes.iter().map(|change| change.run_id.to_string()).collect();
+        let texts = |of: fn(&Change) -> &str| changes.iter().map(|change| Some(of(change))).collect::<Vec<_>>();
+        Statement::new(
+            "INSERT INTO sync_changes (integration_id, model, record_id, kind, cause, fields, run_id, at) \
+             SELECT u.integration_id, u.model, u.record_id, u.kind, u.cause, u.fields::jsonb, u.run_id::bigint, u.at \
+             FROM unnest(",
+        )
+        .texts(texts(|change| change.integration_id.as_str()))
+        .sql(", ")
+        .texts(texts(|change| change.model.as_str()))
+        .sql(", ")
+        .texts(texts(|change| &change.record_id))
+        .sql(", ")
+        .texts(texts(|change| change.kind.as_str()))
+        .sql(", ")
+        .texts(texts(|change| change.cause.as_str()))
+        .sql(", ")
+        .texts(fields.iter().map(|fields| Some(fields.as_str())).collect())
+        .sql(", ")
+        .texts(runs.iter().map(|run| Some(run.as_str())).collect())
+        .sql(", ")
+        .times(changes.iter().map(|change| Some(change.at)).collect())
+        .sql(
+            ") WITH ORDINALITY AS u (integration_id, model, record_id, kind, cause, fields, run_id, at, place) \
+             ORDER BY u.place",
+        )
+        .execute(conn)
+        .during(TABLE)?;
+    }
+    Ok(())
+}
+
+/// Appends: SQLite has one writer at a time, so numbers are in the order of commits.
+pub(crate) fn sqlite_append(conn: &mut diesel::SqliteConnection, changes: &[Change]) -> TxResult<()> {
+    for change in changes {
+        let fields = change.fields.to_string();
+        Statement::new(
+            "INSERT INTO sync_changes (integration_id, model, record_id, kind, cause, run_id, at, fields) VALUES (",
+        )
+        .text(change.integration_id.as_str())
+        .sql(", ")
+        .text(change.model.as_str())
+        .sql(", ")
+        .text(&change.record_id)
+        .sql(", ")
+        .text(change.kind.as_str())
+        .sql(", ")
+        .text(change.cause.as_str())
+        .sql(", ")
+        .int(change.run_id.0)
+        .sql(", ")
+        .time(Some(change.at))
+        .sql(", ")
+        .text(&fields)
+        .sql(")")
+        .execute(conn)
+        .during(TABLE)?;
+    }
+    Ok(())
+}

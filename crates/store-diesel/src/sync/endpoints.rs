@@ -1,0 +1,107 @@
+use diesel::prelude::*;
+use kombo_model::{Endpoint, IntegrationId};
+use sync_core::port::{StoreError, TxResult};
+use sync_core::types::EndpointState;
+
+use super::{moment, time, word};
+use crate::both;
+use crate::error::During as _;
+use crate::schema::sync_watermarks;
+use crate::types::Moment;
+
+const TABLE: &str = "sync_watermarks";
+
+#[derive(Queryable, Insertable, AsChangeset)]
+#[diesel(table_name = sync_watermarks, treat_none_as_null = true, treat_none_as_default_value = false)]
+struct EndpointRow {
+    integration_id: String,
+    endpoint: String,
+    watermark: Option<Moment>,
+    loaded_at: Option<Moment>,
+    last_delta_at: Option<Moment>,
+    last_full_at: Option<Moment>,
+    next_full_at: Option<Moment>,
+    last_blind_full_at: Option<Moment>,
+    status: String,
+    status_since: Option<Moment>,
+    reason: Option<String>,
+    pending_removals: Option<i64>,
+}
+
+impl From<&EndpointState> for EndpointRow {
+    fn from(state: &EndpointState) -> Self {
+        Self {
+            integration_id: state.integration_id.as_str().to_owned(),
+            endpoint: state.endpoint.to_string(),
+            watermark: moment(state.watermark),
+            loaded_at: moment(state.loaded_at),
+            last_delta_at: moment(state.last_delta_at),
+            last_full_at: moment(state.last_full_at),
+            next_full_at: moment(state.next_full_at),
+            last_blind_full_at: moment(state.last_blind_full_at),
+            status: state.status.to_string(),
+            status_since: moment(state.status_since),
+            reason: state.reason.clone(),
+            pending_removals: state.pending_removals,
+        }
+    }
+}
+
+impl TryFrom<EndpointRow> for EndpointState {
+    type Error = StoreError;
+
+    fn try_from(row: EndpointRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            integration_id: IntegrationId::from(row.integration_id),
+            endpoint: word(TABLE, &row.endpoint)?,
+            watermark: time(row.watermark),
+            loaded_at: time(row.loaded_at),
+            last_delta_at: time(row.last_delta_at),
+            last_full_at: time(row.last_full_at),
+            next_full_at: time(row.next_full_at),
+            last_blind_full_at: time(row.last_blind_full_at),
+            status: word(TABLE, &row.status)?,
+            status_since: time(row.status_since),
+            reason: row.reason,
+            pending_removals: row.pending_removals,
+        })
+    }
+}
+
+both! {
+    pub(crate) fn get(
+        conn: &mut Conn,
+        integration: &IntegrationId,
+        endpoint: Endpoint,
+    ) -> TxResult<Option<EndpointState>> {
+        let row: Option<EndpointRow> = sync_watermarks::table
+            .find((integration.as_str(), endpoint.as_str()))
+            .first(conn)
+            .optional()
+            .during(TABLE)?;
+        row.map(TryInto::try_into).transpose()
+    }
+
+    pub(crate) fn all(conn: &mut Conn) -> TxResult<Vec<EndpointState>> {
+        let rows: Vec<EndpointRow> = sync_watermarks::table
+            .order((sync_watermarks::integration_id, sync_watermarks::endpoint))
+            .load(conn)
+            .during(TABLE)?;
+        let states: TxResult<Vec<EndpointState>> = rows.into_iter().map(TryInto::try_into).collect();
+        let mut states = states?;
+        states.sort_by(|a, b| (&a.integration_id, a.endpoint).cmp(&(&b.integration_id, b.endpoint)));
+        Ok(states)
+    }
+
+    pub(crate) fn put(conn: &mut Conn, state: &EndpointState) -> TxResult<()> {
+        let row = EndpointRow::from(state);
+        diesel::insert_into(sync_watermarks::table)
+            .values(&row)
+            .on_conflict((sync_watermarks::integration_id, sync_watermarks::endpoint))
+            .do_update()
+            .set(&row)
+            .execute(conn)
+            .during(TABLE)
+            .map(drop)
+    }
+}

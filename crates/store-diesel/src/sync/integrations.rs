@@ -1,0 +1,77 @@
+use diesel::prelude::*;
+use kombo_model::IntegrationId;
+use sync_core::port::{StoreError, TxResult};
+use sync_core::types::IntegrationRecord;
+
+use super::word;
+use crate::both;
+use crate::error::During as _;
+use crate::schema::sync_integrations;
+use crate::types::Moment;
+
+const TABLE: &str = "sync_integrations";
+
+#[derive(Queryable, Insertable, AsChangeset)]
+#[diesel(table_name = sync_integrations, treat_none_as_null = true, treat_none_as_default_value = false)]
+struct IntegrationRow {
+    id: String,
+    tool: Option<String>,
+    status: String,
+    status_since: Moment,
+    reason: Option<String>,
+    registered_at: Moment,
+}
+
+impl From<&IntegrationRecord> for IntegrationRow {
+    fn from(record: &IntegrationRecord) -> Self {
+        Self {
+            id: record.id.as_str().to_owned(),
+            tool: record.tool.clone(),
+            status: record.status.to_string(),
+            status_since: Moment(record.status_since),
+            reason: record.reason.clone(),
+            registered_at: Moment(record.registered_at),
+        }
+    }
+}
+
+impl TryFrom<IntegrationRow> for IntegrationRecord {
+    type Error = StoreError;
+
+    fn try_from(row: IntegrationRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: IntegrationId::from(row.id),
+            tool: row.tool,
+            status: word(TABLE, &row.status)?,
+            status_since: row.status_since.0,
+            reason: row.reason,
+            registered_at: row.registered_at.0,
+        })
+    }
+}
+
+both! {
+    pub(crate) fn get(conn: &mut Conn, id: &IntegrationId) -> TxResult<Option<IntegrationRecord>> {
+        let row: Option<IntegrationRow> =
+            sync_integrations::table.find(id.as_str()).first(conn).optional().during(TABLE)?;
+        row.map(TryInto::try_into).transpose()
+    }
+
+    pub(crate) fn all(conn: &mut Conn) -> TxResult<Vec<IntegrationRecord>> {
+        let rows: Vec<IntegrationRow> =
+            sync_integrations::table.order(sync_integrations::id).load(conn).during(TABLE)?;
+        rows.into_iter().map(TryInto::try_into).collect()
+    }
+
+    pub(crate) fn put(conn: &mut Conn, record: &IntegrationRecord) -> TxResult<()> {
+        let row = IntegrationRow::from(record);
+        diesel::insert_into(sync_integrations::table)
+            .values(&row)
+            .on_conflict(sync_integrations::id)
+            .do_update()
+            .set(&row)
+            .execute(conn)
+            .during(TABLE)
+            .map(drop)
+    }
+}

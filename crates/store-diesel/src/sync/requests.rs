@@ -1,0 +1,157 @@
+use diesel::prelude::*;
+use kombo_model::{IntegrationId, Timestamp};
+use sync_core::port::{StoreError, TryRequest, TxResult};
+use sync_core::types::{LeaseHold, LeaseToken, Request, Target};
+
+use super::{limited, moment, time, word};
+use crate::both;
+use crate::error::During as _;
+use crate::schema::sync_requests;
+use crate::types::Moment;
+
+const TABLE: &str = "sync_requests";
+
+#[derive(Queryable, Insertable, AsChangeset)]
+#[diesel(table_name = sync_requests, treat_none_as_null = true, treat_none_as_default_value = false)]
+struct RequestRow {
+    integration_id: String,
+    endpoint: String,
+    kind: String,
+    cause: String,
+    requested_at: Moment,
+    not_before: Moment,
+    generation: i64,
+    attempts: i32,
+    approved_removals: Option<i64>,
+    lease_token: Option<String>,
+    lease_owner: Option<String>,
+    lease_expires_at: Option<Moment>,
+    lease_generation: Option<i64>,
+}
+
+impl From<&Request> for RequestRow {
+    fn from(request: &Request) -> Self {
+        let lease = request.lease.as_ref();
+        Self {
+            integration_id: request.target.integration_id.as_str().to_owned(),
+            endpoint: request.target.endpoint.to_string(),
+            kind: request.target.kind.to_string(),
+            cause: request.cause.to_string(),
+            requested_at: Moment(request.requested_at),
+            not_before: Moment(request.not_before),
+            generation: request.generation,
+            attempts: request.attempts,
+            approved_removals: request.approved_removals,
+            lease_token: lease.map(|held| held.token.0.clone()),
+            lease_owner: lease.map(|held| held.owner.clone()),
+            lease_expires_at: moment(lease.map(|held| held.expires_at)),
+            lease_generation: lease.map(|held| held.generation),
+        }
+    }
+}
+
+impl TryFrom<RequestRow> for Request {
+    type Error = StoreError;
+
+    fn try_from(row: RequestRow) -> Result<Self, StoreError> {
+        let lease = match (row.lease_token, row.lease_owner, time(row.lease_expires_at), row.lease_generation) {
+            (Some(token), Some(owner), Some(expires_at), Some(generation)) => {
+                Some(LeaseHold { token: LeaseToken(token), owner, expires_at, generation })
+            }
+            _ => None,
+        };
+        Ok(Self {
+            target: Target {
+                integration_id: IntegrationId::from(row.integration_id),
+                endpoint: word(TABLE, &row.endpoint)?,
+                kind: word(TABLE, &row.kind)?,
+            },
+            cause: word(TABLE, &row.cause)?,
+            requested_at: row.requested_at.0,
+            not_before: row.not_before.0,
+            generation: row.generation,
+            attempts: row.attempts,
+            approved_removals: row.approved_removals,
+            lease,
+        })
+    }
+}
+
+fn request(row: Option<RequestRow>) -> TxResult<Option<Request>> {
+    row.map(TryInto::try_into).transpose()
+}
+
+both! {
+    pub(crate) fn all(conn: &mut Conn) -> TxResult<Vec<Request>> {
+        let order = (
+            sync_requests::requested_at,
+            sync_requests::integration_id,
+            sync_requests::endpoint,
+            sync_requests::kind,
+        );
+        let rows: Vec<RequestRow> = sync_requests::table.order(order).load(conn).during(TABLE)?;
+        rows.into_iter().map(TryInto::try_into).collect()
+    }
+
+    pub(crate) fn due(conn: &mut Conn, now: Timestamp, limit: usize) -> TxResult<Vec<Request>> {
+        let now = Moment(now);
+        let free = sync_requests::lease_expires_at.is_null().or(sync_requests::lease_expires_at.le(now).assume_not_null());
+        let rows: Vec<RequestRow> = sync_requests::table
+            .filter(sync_requests::not_before.le(now))
+            .filter(free.assume_not_null())
+            // "delta" sorts before "full".
+            .order((
+                sync_requests::kind,
+                sync_requests::requested_at,
+                sync_requests::integration_id,
+                sync_requests::endpoint,
+            ))
+            .limit(limited(limit))
+            .load(conn)
+            .during(TABLE)?;
+        rows.into_iter().map(TryInto::try_into).collect()
+    }
+
+    pub(crate) fn put(conn: &mut Conn, request: &Request) -> TxResult<()> {
+        let row = RequestRow::from(request);
+        diesel::insert_into(sync_requests::table)
+            .values(&row)
+            .on_conflict((sync_requests::integration_id, sync_requests::endpoint, sync_requests::kind))
+            .do_update()
+            .set(&row)
+            .execute(conn)
+            .during(TABLE)
+            .map(drop)
+    }
+
+    pub(crate) fn delete(conn: &mut Conn, target: &Target) -> TxResult<()> {
+        let key = (target.integration_id.as_str(), target.endpoint.as_str(), target.kind.as_str());
+        diesel::delete(sync_requests::table.find(key)).execute(conn).during(TABLE).map(drop)
+    }
+}
+
+pub(crate) fn pg_lock(conn: &mut crate::backend::postgres::Conn, target: &Target) -> TxResult<Option<Request>> {
+    let key = (target.integration_id.as_str(), target.endpoint.as_str(), target.kind.as_str());
+    request(sync_requests::table.find(key).for_update().first(conn).optional().during(TABLE)?)
+}
+
+pub(crate) fn pg_try_lock(conn: &mut crate::backend::postgres::Conn, target: &Target) -> TxResult<TryRequest> {
+    let key = (target.integration_id.as_str(), target.endpoint.as_str(), target.kind.as_str());
+    let row = sync_requests::table.find(key).for_update().skip_locked().first(conn).optional().during(TABLE)?;
+    Ok(match request(row)? {
+        Some(request) => TryRequest::Locked(request),
+        None if exists(conn, target)? => TryRequest::Busy,
+        None => TryRequest::Missing,
+    })
+}
+
+fn exists(conn: &mut crate::backend::postgres::Conn, target: &Target) -> TxResult<bool> {
+    let key = (target.integration_id.as_str(), target.endpoint.as_str(), target.kind.as_str());
+    diesel::select(diesel::dsl::exists(sync_requests::table.find(key))).get_result(conn).during(TABLE)
+}
+
+/// SQLite has one writer at a time: whoever writes has everything locked.
+pub(crate) fn sqlite_lock(conn: &mut diesel::SqliteConnection, target: &Target) -> TxResult<Option<Request>> {
+    let key = (target.integration_id.as_str(), target.endpoint.as_str(), target.kind.as_str());
+    request(sync_requests::table.find(key).first(conn).optional().during(TABLE)?)
+}

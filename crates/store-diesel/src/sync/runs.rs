@@ -1,0 +1,180 @@
+use diesel::prelude::*;
+use kombo_model::IntegrationId;
+use sync_core::port::{StoreError, TxResult};
+use sync_core::types::{PageCursor, Run, RunCounts, RunId, Target};
+
+use super::{count, limited, moment, number, time, word};
+use crate::both;
+use crate::error::During as _;
+use crate::schema::sync_runs;
+use crate::types::Moment;
+
+const TABLE: &str = "sync_runs";
+
+#[derive(Queryable)]
+struct RunRow {
+    id: i64,
+    integration_id: String,
+    endpoint: String,
+    kind: String,
+    outcome: String,
+    started_at: Moment,
+    finished_at: Option<Moment>,
+    updated_after: Option<Moment>,
+    fetch_started_at: Option<Moment>,
+    first_load: bool,
+    phase: String,
+    page_cursor: Option<String>,
+    batches: i64,
+    pages: i64,
+    records: i64,
+    created: i64,
+    updated: i64,
+    deleted: i64,
+    restored: i64,
+    unchanged: i64,
+    indirect: i64,
+    stale: i64,
+    quarantined: i64,
+    error: Option<String>,
+}
+
+/// A run without its number.
+#[derive(Insertable, AsChangeset)]
+#[diesel(table_name = sync_runs, treat_none_as_null = true, treat_none_as_default_value = false)]
+struct RunValues<'a> {
+    integration_id: &'a str,
+    endpoint: &'static str,
+    kind: &'static str,
+    outcome: &'static str,
+    started_at: Moment,
+    finished_at: Option<Moment>,
+    updated_after: Option<Moment>,
+    fetch_started_at: Option<Moment>,
+    first_load: bool,
+    phase: &'static str,
+    page_cursor: Option<String>,
+    batches: i64,
+    pages: i64,
+    records: i64,
+    created: i64,
+    updated: i64,
+    deleted: i64,
+    restored: i64,
+    unchanged: i64,
+    indirect: i64,
+    stale: i64,
+    quarantined: i64,
+    error: Option<String>,
+}
+
+impl<'a> From<&'a Run> for RunValues<'a> {
+    fn from(run: &'a Run) -> Self {
+        let counts = &run.counts;
+        Self {
+            integration_id: run.target.integration_id.as_str(),
+            endpoint: run.target.endpoint.as_str(),
+            kind: run.target.kind.as_str(),
+            outcome: run.outcome.as_str(),
+            started_at: Moment(run.started_at),
+            finished_at: moment(run.finished_at),
+            updated_after: moment(run.updated_after),
+            fetch_started_at: moment(run.fetch_started_at),
+            first_load: run.first_load,
+            phase: run.phase.as_str(),
+            page_cursor: run.page_cursor.as_ref().map(|cursor| cursor.0.clone()),
+            batches: run.batches,
+            pages: number(counts.pages),
+            records: number(counts.records),
+            created: number(counts.created),
+            updated: number(counts.updated),
+            deleted: number(counts.deleted),
+            restored: number(counts.restored),
+            unchanged: number(counts.unchanged),
+            indirect: number(counts.indirect),
+            stale: number(counts.stale),
+            quarantined: number(counts.quarantined),
+            error: run.error.clone(),
+        }
+    }
+}
+
+impl TryFrom<RunRow> for Run {
+    type Error = StoreError;
+
+    fn try_from(row: RunRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: RunId(row.id),
+            target: Target {
+                integration_id: IntegrationId::from(row.integration_id),
+                endpoint: word(TABLE, &row.endpoint)?,
+                kind: word(TABLE, &row.kind)?,
+            },
+            outcome: word(TABLE, &row.outcome)?,
+            started_at: row.started_at.0,
+            finished_at: time(row.finished_at),
+            updated_after: time(row.updated_after),
+            fetch_started_at: time(row.fetch_started_at),
+            first_load: row.first_load,
+            phase: word(TABLE, &row.phase)?,
+            page_cursor: row.page_cursor.map(PageCursor),
+            batches: row.batches,
+            counts: RunCounts {
+                pages: count(row.pages),
+                records: count(row.records),
+                created: count(row.created),
+                updated: count(row.updated),
+                deleted: count(row.deleted),
+                restored: count(row.restored),
+                unchanged: count(row.unchanged),
+                indirect: count(row.indirect),
+                stale: count(row.stale),
+                quarantined: count(row.quarantined),
+            },
+            error: row.error,
+        })
+    }
+}
+
+both! {
+    pub(crate) fn insert(conn: &mut Conn, run: &Run) -> TxResult<RunId> {
+        let values = RunValues::from(run);
+        let id: i64 = diesel::insert_into(sync_runs::table)
+            .values(&values)
+            .returning(sync_runs::id)
+            .get_result(conn)
+            .during(TABLE)?;
+        Ok(RunId(id))
+    }
+
+    pub(crate) fn put(conn: &mut Conn, run: &Run) -> TxResult<()> {
+        let values = RunValues::from(run);
+        diesel::update(sync_runs::table.find(run.id.0)).set(&values).execute(conn).during(TABLE).map(drop)
+    }
+
+    pub(crate) fn get(conn: &mut Conn, id: RunId) -> TxResult<Option<Run>> {
+        let row: Option<RunRow> = sync_runs::table.find(id.0).first(conn).optional().during(TABLE)?;
+        row.map(TryInto::try_into).transpose()
+    }
+
+    pub(crate) fn latest(conn: &mut Conn, target: &Target) -> TxResult<Option<Run>> {
+        let row: Option<RunRow> = sync_runs::table
+            .filter(sync_runs::integration_id.eq(target.integration_id.as_str()))
+            .filter(sync_runs::endpoint.eq(target.endpoint.as_str()))
+            .filter(sync_runs::kind.eq(target.kind.as_str()))
+            .order(sync_runs::id.desc())
+            .first(conn)
+            .optional()
+            .during(TABLE)?;
+        row.map(TryInto::try_into).transpose()
+    }
+
+    pub(crate) fn recent(conn: &mut Conn, integration: Option<&IntegrationId>, limit: usize) -> TxResult<Vec<Run>> {
+        let runs = sync_runs::table.order(sync_runs::id.desc()).limit(limited(limit));
+        let rows: Vec<RunRow> = match integration {
+            Some(id) => runs.filter(sync_runs::integration_id.eq(id.as_str())).load(conn).during(TABLE)?,
+            None => runs.load(conn).during(TABLE)?,
+        };
+        rows.into_iter().map(TryInto::try_into).collect()
+    }
+}

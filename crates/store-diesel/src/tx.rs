@@ -1,0 +1,221 @@
+//! The statements of a unit of work, handed to the files that hold them.
+
+use kombo_model::{Endpoint, IntegrationId, Timestamp};
+use sync_core::mirror::{Key, Model, StoredRow};
+use sync_core::port::{TryRequest, Tx, TxResult};
+use sync_core::types::{
+    Change, EndpointState, IntegrationRecord, Quarantined, Request, Run, RunId, Target, WebhookRecord,
+};
+
+use crate::error::During as _;
+use crate::{mirror, sync};
+
+/// A unit of work in PostgreSQL.
+pub(crate) struct PgTx<'a> {
+    pub(crate) conn: &'a mut crate::backend::postgres::Conn,
+}
+
+/// A unit of work in SQLite.
+pub(crate) struct SqliteTx<'a> {
+    pub(crate) conn: &'a mut crate::backend::sqlite::Conn,
+}
+
+macro_rules! tx {
+    ($tx:ident, $backend:ident { $($own:item)* }) => {
+        impl Tx for $tx<'_> {
+            $($own)*
+
+            fn rows(&mut self, model: Model, integration: &IntegrationId, keys: &[Key]) -> TxResult<Vec<StoredRow>> {
+                mirror::$backend::rows(self.conn, model, integration, keys)
+            }
+
+            fn members(
+                &mut self,
+                model: Model,
+                integration: &IntegrationId,
+                parents: &[String],
+            ) -> TxResult<Vec<StoredRow>> {
+                mirror::$backend::members(self.conn, model, integration, parents)
+            }
+
+            fn rows_after(
+                &mut self,
+                model: Model,
+                integration: &IntegrationId,
+                after: Option<&Key>,
+                limit: usize,
+            ) -> TxResult<Vec<StoredRow>> {
+                mirror::$backend::rows_after(self.conn, model, integration, after, limit)
+            }
+
+            fn live_rows(&mut self, model: Model, integration: &IntegrationId) -> TxResult<u64> {
+                mirror::$backend::live_rows(self.conn, model, integration)
+            }
+
+            fn put_seen(&mut self, run: RunId, batch: i64, ids: &[String]) -> TxResult<()> {
+                sync::seen::$backend::put(self.conn, run, batch, ids)
+            }
+
+            fn seen_batches(&mut self, run: RunId) -> TxResult<i64> {
+                sync::seen::$backend::batches(self.conn, run)
+            }
+
+            fn clear_seen(&mut self, run: RunId) -> TxResult<()> {
+                sync::seen::$backend::clear(self.conn, run)
+            }
+
+            fn unseen(
+                &mut self,
+                model: Model,
+                integration: &IntegrationId,
+                run: RunId,
+                after: Option<&str>,
+                limit: usize,
+            ) -> TxResult<Vec<String>> {
+                mirror::$backend::unseen(self.conn, model, integration, run.0, after, limit)
+            }
+
+            fn changes(
+                &mut self,
+                integration: Option<&IntegrationId>,
+                seq: i64,
+                limit: usize,
+            ) -> TxResult<Vec<Change>> {
+                sync::changes::$backend::since(self.conn, integration, seq, limit)
+            }
+
+            fn last_change(&mut self) -> TxResult<i64> {
+                sync::changes::$backend::last(self.conn)
+            }
+
+            fn trim_changes(&mut self, before: Timestamp) -> TxResult<u64> {
+                sync::changes::$backend::trim(self.conn, before)
+            }
+
+            fn integration(&mut self, id: &IntegrationId) -> TxResult<Option<IntegrationRecord>> {
+                sync::integrations::$backend::get(self.conn, id)
+            }
+
+            fn integrations(&mut self) -> TxResult<Vec<IntegrationRecord>> {
+                sync::integrations::$backend::all(self.conn)
+            }
+
+            fn put_integration(&mut self, integration: &IntegrationRecord) -> TxResult<()> {
+                sync::integrations::$backend::put(self.conn, integration)
+            }
+
+            fn endpoint(&mut self, integration: &IntegrationId, endpoint: Endpoint) -> TxResult<Option<EndpointState>> {
+                sync::endpoints::$backend::get(self.conn, integration, endpoint)
+            }
+
+            fn endpoints(&mut self) -> TxResult<Vec<EndpointState>> {
+                sync::endpoints::$backend::all(self.conn)
+            }
+
+            fn put_endpoint(&mut self, state: &EndpointState) -> TxResult<()> {
+                sync::endpoints::$backend::put(self.conn, state)
+            }
+
+            fn requests(&mut self) -> TxResult<Vec<Request>> {
+                sync::requests::$backend::all(self.conn)
+            }
+
+            fn due_requests(&mut self, now: Timestamp, limit: usize) -> TxResult<Vec<Request>> {
+                sync::requests::$backend::due(self.conn, now, limit)
+            }
+
+            fn put_request(&mut self, request: &Request) -> TxResult<()> {
+                sync::requests::$backend::put(self.conn, request)
+            }
+
+            fn delete_request(&mut self, target: &Target) -> TxResult<()> {
+                sync::requests::$backend::delete(self.conn, target)
+            }
+
+            fn insert_run(&mut self, run: &Run) -> TxResult<RunId> {
+                sync::runs::$backend::insert(self.conn, run)
+            }
+
+            fn put_run(&mut self, run: &Run) -> TxResult<()> {
+                sync::runs::$backend::put(self.conn, run)
+            }
+
+            fn run(&mut self, id: RunId) -> TxResult<Option<Run>> {
+                sync::runs::$backend::get(self.conn, id)
+            }
+
+            fn latest_run(&mut self, target: &Target) -> TxResult<Option<Run>> {
+                sync::runs::$backend::latest(self.conn, target)
+            }
+
+            fn recent_runs(&mut self, integration: Option<&IntegrationId>, limit: usize) -> TxResult<Vec<Run>> {
+                sync::runs::$backend::recent(self.conn, integration, limit)
+            }
+
+            fn insert_webhook(&mut self, webhook: &WebhookRecord) -> TxResult<bool> {
+                sync::webhooks::$backend::insert(self.conn, webhook)
+            }
+
+            fn trim_webhooks(&mut self, before: Timestamp) -> TxResult<u64> {
+                sync::webhooks::$backend::trim(self.conn, before)
+            }
+
+            fn put_quarantined(&mut self, records: &[Quarantined]) -> TxResult<()> {
+                sync::quarantine::$backend::put(self.conn, records)
+            }
+
+            fn clear_quarantined(
+                &mut self,
+                integration: &IntegrationId,
+                endpoint: Endpoint,
+                ids: &[String],
+            ) -> TxResult<u64> {
+                sync::quarantine::$backend::clear(self.conn, integration, endpoint, ids)
+            }
+
+            fn quarantined(&mut self, integration: Option<&IntegrationId>) -> TxResult<Vec<Quarantined>> {
+                sync::quarantine::$backend::all(self.conn, integration)
+            }
+
+            fn quarantine_size(&mut self, integration: &IntegrationId, endpoint: Endpoint) -> TxResult<u64> {
+                sync::quarantine::$backend::size(self.conn, integration, endpoint)
+            }
+        }
+    };
+}
+
+tx! { PgTx, pg {
+    fn put_rows(&mut self, model: Model, integration: &IntegrationId, rows: &[StoredRow]) -> TxResult<()> {
+        mirror::pg_put_rows(self.conn, model, integration, rows).during(model.as_str())
+    }
+
+    fn append_changes(&mut self, changes: &[Change]) -> TxResult<()> {
+        sync::changes::pg_append(self.conn, changes)
+    }
+
+    fn request(&mut self, target: &Target) -> TxResult<Option<Request>> {
+        sync::requests::pg_lock(self.conn, target)
+    }
+
+    fn try_request(&mut self, target: &Target) -> TxResult<TryRequest> {
+        sync::requests::pg_try_lock(self.conn, target)
+    }
+} }
+
+tx! { SqliteTx, sqlite {
+    fn put_rows(&mut self, model: Model, integration: &IntegrationId, rows: &[StoredRow]) -> TxResult<()> {
+        mirror::sqlite_put_rows(self.conn, model, integration, rows).during(model.as_str())
+    }
+
+    fn append_changes(&mut self, changes: &[Change]) -> TxResult<()> {
+        sync::changes::sqlite_append(self.conn, changes)
+    }
+
+    fn request(&mut self, target: &Target) -> TxResult<Option<Request>> {
+        sync::requests::sqlite_lock(self.conn, target)
+    }
+
+    fn try_request(&mut self, target: &Target) -> TxResult<TryRequest> {
+        Ok(sync::requests::sqlite_lock(self.conn, target)?.map_or(TryRequest::Missing, TryRequest::Locked))
+    }
+} }

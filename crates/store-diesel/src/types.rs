@@ -1,0 +1,92 @@
+//! SQL types that mean the same on both databases, in the form that is usual there.
+
+use diesel::deserialize::{self, FromSql, FromSqlRow};
+use diesel::expression::AsExpression;
+use diesel::pg::{Pg, PgValue};
+use diesel::serialize::{self, IsNull, Output, ToSql};
+use diesel::sql_types::{BigInt, SqlType, Text};
+use diesel::sqlite::Sqlite;
+use kombo_model::Timestamp;
+use std::io::Write as _;
+
+/// `timestamptz` in PostgreSQL; UTC text of fixed width in SQLite, so that text order is time order.
+#[derive(Debug, Clone, Copy, Default, SqlType, diesel::query_builder::QueryId)]
+#[diesel(postgres_type(oid = 1184, array_oid = 1185))]
+#[diesel(sqlite_type(name = "Text"))]
+pub struct Instant;
+
+/// `jsonb` in PostgreSQL, text in SQLite.
+#[derive(Debug, Clone, Copy, Default, SqlType, diesel::query_builder::QueryId)]
+#[diesel(postgres_type(oid = 3802, array_oid = 3807))]
+#[diesel(sqlite_type(name = "Text"))]
+pub struct Document;
+
+/// A moment on its way to or from a database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, AsExpression, FromSqlRow)]
+#[diesel(sql_type = Instant)]
+pub(crate) struct Moment(pub(crate) Timestamp);
+
+/// JSON on its way to or from a database.
+#[derive(Debug, Clone, PartialEq, Eq, AsExpression, FromSqlRow)]
+#[diesel(sql_type = Document)]
+pub(crate) struct Json(pub(crate) String);
+
+// PostgreSQL counts microseconds from the start of 2000.
+const PG_EPOCH_MILLIS: i64 = 946_684_800_000;
+
+impl ToSql<Instant, Pg> for Moment {
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> serialize::Result {
+        let micros = (self.0.unix_millis() - PG_EPOCH_MILLIS) * 1_000;
+        ToSql::<BigInt, Pg>::to_sql(&micros, &mut out.reborrow())
+    }
+}
+
+impl FromSql<Instant, Pg> for Moment {
+    fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
+        let micros = <i64 as FromSql<BigInt, Pg>>::from_sql(value)?;
+        // Microseconds that somebody wrote by hand are cut off as they are everywhere else.
+        let millis = micros.div_euclid(1_000).saturating_add(PG_EPOCH_MILLIS);
+        Timestamp::from_unix_millis(millis).map(Self).ok_or_else(|| "a time outside of the years 0 to 9999".into())
+    }
+}
+
+impl ToSql<Instant, Sqlite> for Moment {
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Sqlite>) -> serialize::Result {
+        out.set_value(self.0.to_string());
+        Ok(IsNull::No)
+    }
+}
+
+impl FromSql<Instant, Sqlite> for Moment {
+    fn from_sql(value: <Sqlite as diesel::backend::Backend>::RawValue<'_>) -> deserialize::Result<Self> {
+        let text = <String as FromSql<Text, Sqlite>>::from_sql(value)?;
+        Ok(Self(text.parse()?))
+    }
+}
+
+impl ToSql<Document, Pg> for Json {
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> serialize::Result {
+        out.write_all(&[1])?; // the version of jsonb's wire form
+        out.write_all(self.0.as_bytes())?;
+        Ok(IsNull::No)
+    }
+}
+
+impl FromSql<Document, Pg> for Json {
+    fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
+        let text = value.as_bytes().strip_prefix(&[1]).ok_or("not the wire form of jsonb")?;
+        Ok(Self(std::str::from_utf8(text)?.to_owned()))
+    }
+}
+
+impl ToSql<Document, Sqlite> for Json {
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Sqlite>) -> serialize::Result {
+        ToSql::<Text, Sqlite>::to_sql(self.0.as_str(), out)
+    }
+}
+
+impl FromSql<Document, Sqlite> for Json {
+    fn from_sql(value: <Sqlite as diesel::backend::Backend>::RawValue<'_>) -> deserialize::Result<Self> {
+        <String as FromSql<Text, Sqlite>>::from_sql(value).map(Self)
+    }
+}

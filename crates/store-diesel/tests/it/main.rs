@@ -1,0 +1,5 @@
+//! The stores on real databases.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
+
+mod postgres;
+mod sqlite;
