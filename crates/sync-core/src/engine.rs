@@ -63,6 +63,13 @@ impl SyncPolicy {
             backoff: Backoff::default(),
         }
     }
+
+    /// The same policy with changes planned in another way.
+    #[must_use]
+    pub fn with_plan(mut self, plan: PlanPolicy) -> Self {
+        self.plan = plan;
+        self
+    }
 }
 
 /// Leads leased requests to their end.
@@ -81,6 +88,11 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         Self { store, source, clock, observer, policy: Arc::new(policy) }
     }
 
+    /// Where the engine writes.
+    pub fn store(&self) -> &Arc<St> {
+        &self.store
+    }
+
     /// What the engine was told to do.
     pub fn policy(&self) -> &SyncPolicy {
         &self.policy
@@ -95,15 +107,16 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         let (mut run, resumed) = self.begin(lease).await?;
         self.observer.event(Event::Started { run: &run, resumed });
         let result = self.drive(lease, &mut run, stop).await;
-        let run = match result {
-            Ok(()) => run,
+        let (run, failure) = match result {
+            Ok(()) => (run, None),
             Err(error @ SyncError::LeaseLost(_)) => {
                 self.observer.event(Event::LeaseLost { target: &lease.request.target });
                 return Err(error);
             }
-            Err(error) => self.fail(lease, run, &error).await?,
+            Err(error) => (self.fail(lease, run, &error).await?, Some(error)),
         };
-        self.observer.event(Event::Ended { run: &run, took: self.clock.now().since(began) });
+        let took = self.clock.now().since(began);
+        self.observer.event(Event::Ended { run: &run, took, failure: failure.as_ref() });
         Ok(run)
     }
 

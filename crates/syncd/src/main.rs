@@ -1,2 +1,27 @@
 #![doc = include_str!("../README.md")]
-fn main() {}
+
+mod cli;
+mod clock;
+mod command;
+mod config;
+mod kombo;
+mod logging;
+mod output;
+mod owner;
+mod progress;
+mod secret;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    match command::run(cli) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            output::complain(&error);
+            command::Exit::of(&error).into()
+        }
+    }
+}

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use crate::SyncError;
 use crate::types::{Run, RunCounts, Target};
 
 /// Something that happened while the engine worked. For progress, logs and metrics: nothing depends on it.
@@ -26,6 +27,8 @@ pub enum Event<'a> {
         run: &'a Run,
         /// How long the attempt took.
         took: Duration,
+        /// Why it failed, if it did.
+        failure: Option<&'a SyncError>,
     },
     /// A lease was lost: what this worker did since its last commit is thrown away.
     LeaseLost {

@@ -1,0 +1,97 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use kombo_model::{Endpoint, IntegrationId};
+
+/// Keeps a SQL mirror of the LMS data of your customers' integrations in step with Kombo, and tells what changed.
+#[derive(Debug, Parser)]
+#[command(name = "syncd", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options of every command, before or after it.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// Read this configuration file instead of syncd.toml
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Print JSON on standard output
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// How much to log: error, warn, info, debug, trace, or a filter such as `info,kombo_client=debug`
+    #[arg(long, global = true, value_name = "LEVEL")]
+    pub(crate) log: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Fetch now, with progress
+    ///
+    /// Fetches what changed since the last time, or everything where nothing is loaded yet. Stops after the current
+    /// batch on Ctrl-C, and goes on from there the next time.
+    Sync(SyncArgs),
+    /// Show what a webhook naming these models would call, and why
+    Plan {
+        /// Models as Kombo names them, such as `lms_courses`
+        #[arg(required = true, value_name = "MODEL")]
+        models: Vec<String>,
+    },
+    /// Show integrations, watermarks, last runs, pending work and quarantine
+    Status,
+    /// Create or upgrade the tables
+    Migrate,
+    /// Look after the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Show all of it on a built-in sandbox and an SQLite file: no account and no server needed
+    Demo,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Read everything, ask Kombo if the key works, change nothing
+    Check,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SyncArgs {
+    /// Only this integration; may be given more than once
+    #[arg(long = "integration", value_name = "ID", value_parser = integration)]
+    pub(crate) integrations: Vec<IntegrationId>,
+    /// Only this endpoint: users, courses, course-progressions or skills; may be given more than once
+    #[arg(long = "endpoint", value_name = "NAME")]
+    pub(crate) endpoints: Vec<Endpoint>,
+    /// Fetch everything, and remove what is no longer there
+    #[arg(long)]
+    pub(crate) full: bool,
+    /// Let a full fetch remove as many records as the last one, which stopped because of that, would have
+    #[arg(long, requires = "full")]
+    pub(crate) allow_mass_removal: bool,
+    /// Do not create or upgrade tables
+    #[arg(long)]
+    pub(crate) no_migrate: bool,
+}
+
+fn integration(id: &str) -> Result<IntegrationId, String> {
+    if id.trim().is_empty() {
+        Err("an integration id such as sandbox:7C9M5sXAQx2cNMpVHLojrFpL".to_owned())
+    } else {
+        Ok(id.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

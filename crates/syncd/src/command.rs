@@ -1,0 +1,77 @@
+//! One file for each command.
+
+mod check;
+mod demo;
+mod migrate;
+mod plan;
+mod status;
+mod store;
+pub(crate) mod sync;
+
+use std::process::ExitCode;
+
+use indicatif::MultiProgress;
+
+use crate::cli::{Cli, Command, ConfigCommand, Global};
+use crate::config::{Config, ConfigError};
+use crate::logging;
+
+/// How the program ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// It did what was asked.
+    Done,
+    /// It failed.
+    Failed,
+    /// The command line or the configuration is wrong.
+    Usage,
+}
+
+impl Exit {
+    /// What an error ends the program with.
+    pub(crate) fn of(error: &anyhow::Error) -> Self {
+        if error.is::<ConfigError>() { Self::Usage } else { Self::Failed }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        match exit {
+            Exit::Done => Self::SUCCESS,
+            Exit::Failed => Self::from(1),
+            Exit::Usage => Self::from(2),
+        }
+    }
+}
+
+/// What every command may need.
+pub(crate) struct Context {
+    pub(crate) global: Global,
+    pub(crate) bars: MultiProgress,
+}
+
+impl Context {
+    pub(crate) fn config(&self) -> Result<Config, ConfigError> {
+        crate::config::load(self.global.config.as_deref())
+    }
+}
+
+/// Runs a command to its end.
+pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
+    let context = Context { global: cli.global, bars: MultiProgress::new() };
+    // On a terminal the bars say what happens, so that only trouble is worth a line.
+    let quiet = matches!(cli.command, Command::Sync(_)) && crate::output::is_terminal();
+    let default = if quiet || !matches!(cli.command, Command::Sync(_)) { "warn" } else { "info" };
+    logging::init(context.global.log.as_deref(), default, &context.bars)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match cli.command {
+            Command::Sync(args) => sync::run(&context, args).await,
+            Command::Plan { models } => plan::run(&context, &models),
+            Command::Status => status::run(&context).await,
+            Command::Migrate => migrate::run(&context).await,
+            Command::Config(ConfigCommand::Check) => check::run(&context).await,
+            Command::Demo => demo::run(&context).await,
+        }
+    })
+}

@@ -1,0 +1,47 @@
+use kombo_model::ModelName;
+use sync_core::mirror::Model;
+use sync_core::planner::{SyncPlan, plan};
+use sync_core::port::Clock as _;
+
+use super::{Context, Exit};
+use crate::clock::SystemClock;
+use crate::config::ConfigError;
+use crate::output;
+
+/// Prints what a webhook naming these models would call, and why.
+pub(crate) fn run(context: &Context, models: &[String]) -> anyhow::Result<Exit> {
+    if let Some(typo) = models.iter().find(|name| !name.contains('_')) {
+        let known: Vec<_> = Model::ALL.iter().map(|model| model.as_str()).collect();
+        let message = format!("\"{typo}\" is no model name: Kombo's LMS models are {}", known.join(", "));
+        return Err(ConfigError(message).into());
+    }
+    let config = context.config()?;
+    let models: Vec<ModelName> = models.iter().map(|name| ModelName::from(name.as_str())).collect();
+    let plan = plan(&models, &config.plan_policy(), None, SystemClock.now());
+    if context.global.json {
+        output::json(&plan)?;
+    } else {
+        output::line(describe(&plan))?;
+    }
+    Ok(Exit::Done)
+}
+
+fn describe(plan: &SyncPlan) -> String {
+    let names = |models: &[ModelName]| models.iter().map(ModelName::as_str).collect::<Vec<_>>().join(", ");
+    let mut lines = Vec::new();
+    for fetch in &plan.fetches {
+        lines.push(format!(
+            "call   {:<20} {:<6} because of {}",
+            fetch.endpoint.as_str(),
+            fetch.kind,
+            names(&fetch.because)
+        ));
+    }
+    for spared in &plan.spared {
+        lines.push(format!("spare  {:<20} {}", spared.endpoint.as_str(), spared.why));
+    }
+    if !plan.ignored.is_empty() {
+        lines.push(format!("ignore {}: not of the LMS category", names(&plan.ignored)));
+    }
+    lines.join("\n")
+}

@@ -1,0 +1,292 @@
+use kombo_model::{Endpoint, IntegrationId, Timestamp};
+use serde::Serialize;
+use sync_core::port::{Clock as _, Store as _, StoreError};
+use sync_core::types::{
+    EndpointState, EndpointStatus, IntegrationRecord, IntegrationStatus, Quarantined, Request, Run, SyncKind,
+};
+
+use super::store::{Tables, open};
+use super::{Context, Exit};
+use crate::clock::SystemClock;
+use crate::output;
+
+/// How many runs are shown.
+const LAST_RUNS: usize = 10;
+
+/// Prints where everything stands.
+pub(crate) async fn run(context: &Context) -> anyhow::Result<Exit> {
+    let config = context.config()?;
+    let store = open(&config, Tables::Expect).await?;
+    let status = store
+        .read(|tx| {
+            Ok::<_, StoreError>(Known {
+                integrations: tx.integrations()?,
+                endpoints: tx.endpoints()?,
+                requests: tx.requests()?,
+                runs: tx.recent_runs(None, LAST_RUNS)?,
+                quarantined: tx.quarantined(None)?,
+            })
+        })
+        .await?;
+    let now = SystemClock.now();
+    if context.global.json {
+        output::json(&status.report(now))?;
+    } else {
+        status.print(now)?;
+    }
+    Ok(Exit::Done)
+}
+
+struct Known {
+    integrations: Vec<IntegrationRecord>,
+    endpoints: Vec<EndpointState>,
+    requests: Vec<Request>,
+    runs: Vec<Run>,
+    quarantined: Vec<Quarantined>,
+}
+
+#[derive(Serialize)]
+struct StatusReport<'a> {
+    integrations: Vec<IntegrationReport<'a>>,
+    runs: Vec<RunReport<'a>>,
+    queue: Vec<RequestReport<'a>>,
+    quarantine: Vec<QuarantineReport<'a>>,
+}
+
+#[derive(Serialize)]
+struct IntegrationReport<'a> {
+    id: &'a IntegrationId,
+    tool: Option<&'a str>,
+    state: IntegrationStatus,
+    since: Timestamp,
+    reason: Option<&'a str>,
+    endpoints: Vec<EndpointReport<'a>>,
+}
+
+#[derive(Serialize)]
+struct EndpointReport<'a> {
+    endpoint: Endpoint,
+    watermark: Option<Timestamp>,
+    lag_seconds: Option<u64>,
+    last_delta: Option<Timestamp>,
+    last_full: Option<Timestamp>,
+    next_full: Option<Timestamp>,
+    state: EndpointStatus,
+    since: Option<Timestamp>,
+    reason: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct RunReport<'a> {
+    id: i64,
+    integration_id: &'a IntegrationId,
+    endpoint: Endpoint,
+    kind: SyncKind,
+    outcome: sync_core::types::RunOutcome,
+    started_at: Timestamp,
+    finished_at: Option<Timestamp>,
+    #[serde(flatten)]
+    counts: sync_core::types::RunCounts,
+    error: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct RequestReport<'a> {
+    integration_id: &'a IntegrationId,
+    endpoint: Endpoint,
+    kind: SyncKind,
+    cause: sync_core::types::RequestCause,
+    requested_at: Timestamp,
+    not_before: Timestamp,
+    attempts: i32,
+    worked_on_by: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct QuarantineReport<'a> {
+    integration_id: &'a IntegrationId,
+    endpoint: Endpoint,
+    record_id: &'a str,
+    path: &'a str,
+    reason: &'a str,
+    observed_at: Timestamp,
+}
+
+impl Known {
+    fn report(&self, now: Timestamp) -> StatusReport<'_> {
+        StatusReport {
+            integrations: self.integrations.iter().map(|integration| self.integration(integration, now)).collect(),
+            runs: self.runs.iter().map(run_report).collect(),
+            queue: self.requests.iter().map(|request| request_report(request, now)).collect(),
+            quarantine: self.quarantined.iter().map(quarantine_report).collect(),
+        }
+    }
+
+    fn integration<'a>(&'a self, integration: &'a IntegrationRecord, now: Timestamp) -> IntegrationReport<'a> {
+        let own = self.endpoints.iter().filter(|state| state.integration_id == integration.id);
+        IntegrationReport {
+            id: &integration.id,
+            tool: integration.tool.as_deref(),
+            state: integration.status,
+            since: integration.status_since,
+            reason: integration.reason.as_deref(),
+            endpoints: own.map(|state| endpoint_report(state, now)).collect(),
+        }
+    }
+
+    fn print(&self, now: Timestamp) -> anyhow::Result<()> {
+        if self.integrations.is_empty() {
+            output::line("No integration is known yet: run `syncd sync --integration ID`.")?;
+        }
+        let mut table = output::table(&["INTEGRATION", "ENDPOINT", "STATE", "WATERMARK", "LAST FULL", "NEXT FULL"]);
+        for integration in &self.integrations {
+            let mut id = integration.id.to_string();
+            let own: Vec<_> = self.endpoints.iter().filter(|state| state.integration_id == integration.id).collect();
+            if own.is_empty() {
+                table.add_row([id.clone(), "-".to_owned(), "not loaded".to_owned()]);
+            }
+            for state in own {
+                table.add_row([
+                    std::mem::take(&mut id),
+                    state.endpoint.to_string(),
+                    state.status.to_string(),
+                    output::ago(state.watermark, now),
+                    output::ago(state.last_full_at, now),
+                    output::ago(state.next_full_at, now),
+                ]);
+            }
+        }
+        output::print(&table)?;
+        for integration in self.integrations.iter().filter(|known| known.status != IntegrationStatus::Active) {
+            let (id, status) = (&integration.id, integration.status);
+            let since = output::ago(Some(integration.status_since), now);
+            output::line(format!("{id} {status} since {since}: {}", integration.reason.as_deref().unwrap_or("-")))?;
+        }
+        for state in self.endpoints.iter().filter(|state| state.status != EndpointStatus::Ok) {
+            let since = output::ago(state.status_since, now);
+            let (id, endpoint, status) = (&state.integration_id, state.endpoint, state.status);
+            output::line(format!(
+                "{endpoint} of {id} {status} since {since}: {}",
+                state.reason.as_deref().unwrap_or("-")
+            ))?;
+        }
+        self.print_runs(now)?;
+        self.print_queue(now)?;
+        self.print_quarantine()
+    }
+
+    fn print_runs(&self, now: Timestamp) -> anyhow::Result<()> {
+        if self.runs.is_empty() {
+            return Ok(());
+        }
+        output::line("\nLast runs")?;
+        let mut table = output::table(&["RUN", "ENDPOINT", "KIND", "OUTCOME", "STARTED", "RECORDS", "CHANGED"]);
+        for run in &self.runs {
+            let counts = &run.counts;
+            let changed = counts.created + counts.updated + counts.deleted + counts.restored;
+            table.add_row([
+                run.id.to_string(),
+                run.target.endpoint.to_string(),
+                run.target.kind.to_string(),
+                run.outcome.to_string(),
+                output::ago(Some(run.started_at), now),
+                counts.records.to_string(),
+                changed.to_string(),
+            ]);
+        }
+        Ok(output::print(&table)?)
+    }
+
+    fn print_queue(&self, now: Timestamp) -> anyhow::Result<()> {
+        if self.requests.is_empty() {
+            return Ok(output::line("\nNothing is pending.")?);
+        }
+        output::line("\nPending")?;
+        let mut table = output::table(&["INTEGRATION", "ENDPOINT", "KIND", "CAUSE", "ASKED", "DUE", "ATTEMPTS", ""]);
+        for request in &self.requests {
+            let report = request_report(request, now);
+            table.add_row([
+                report.integration_id.to_string(),
+                report.endpoint.to_string(),
+                report.kind.to_string(),
+                report.cause.to_string(),
+                output::ago(Some(report.requested_at), now),
+                if report.not_before <= now { "now".to_owned() } else { output::ago(Some(report.not_before), now) },
+                report.attempts.to_string(),
+                if report.worked_on_by.is_some() { "running".to_owned() } else { String::new() },
+            ]);
+        }
+        Ok(output::print(&table)?)
+    }
+
+    fn print_quarantine(&self) -> anyhow::Result<()> {
+        if self.quarantined.is_empty() {
+            return Ok(());
+        }
+        output::line(format!("\nIn quarantine: {} records", self.quarantined.len()))?;
+        let mut table = output::table(&["INTEGRATION", "ENDPOINT", "RECORD", "PATH", "REASON"]);
+        for record in &self.quarantined {
+            table.add_row([
+                record.integration_id.to_string(),
+                record.endpoint.to_string(),
+                record.record_id.clone(),
+                record.path.clone(),
+                record.reason.clone(),
+            ]);
+        }
+        Ok(output::print(&table)?)
+    }
+}
+
+fn endpoint_report(state: &EndpointState, now: Timestamp) -> EndpointReport<'_> {
+    EndpointReport {
+        endpoint: state.endpoint,
+        watermark: state.watermark,
+        lag_seconds: state.watermark.map(|watermark| now.since(watermark).as_secs()),
+        last_delta: state.last_delta_at,
+        last_full: state.last_full_at,
+        next_full: state.next_full_at,
+        state: state.status,
+        since: state.status_since,
+        reason: state.reason.as_deref(),
+    }
+}
+
+fn run_report(run: &Run) -> RunReport<'_> {
+    RunReport {
+        id: run.id.0,
+        integration_id: &run.target.integration_id,
+        endpoint: run.target.endpoint,
+        kind: run.target.kind,
+        outcome: run.outcome,
+        started_at: run.started_at,
+        finished_at: run.finished_at,
+        counts: run.counts,
+        error: run.error.as_deref(),
+    }
+}
+
+fn request_report(request: &Request, now: Timestamp) -> RequestReport<'_> {
+    let held = request.lease.as_ref().filter(|held| held.expires_at > now);
+    RequestReport {
+        integration_id: &request.target.integration_id,
+        endpoint: request.target.endpoint,
+        kind: request.target.kind,
+        cause: request.cause,
+        requested_at: request.requested_at,
+        not_before: request.not_before,
+        attempts: request.attempts,
+        worked_on_by: held.map(|held| held.owner.as_str()),
+    }
+}
+
+fn quarantine_report(record: &Quarantined) -> QuarantineReport<'_> {
+    QuarantineReport {
+        integration_id: &record.integration_id,
+        endpoint: record.endpoint,
+        record_id: &record.record_id,
+        path: &record.path,
+        reason: &record.reason,
+        observed_at: record.observed_at,
+    }
+}

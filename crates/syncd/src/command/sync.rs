@@ -1,0 +1,336 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use kombo_model::{Endpoint, IntegrationId, Timestamp};
+use serde::Serialize;
+use store_diesel::DieselStore;
+use sync_core::SyncError;
+use sync_core::engine::Engine;
+use sync_core::port::{Clock as _, FailureClass, Scope, Store as _, StoreError};
+use sync_core::queue::{self, Claim};
+use sync_core::types::{
+    IntegrationRecord, IntegrationStatus, LeaseToken, RequestCause, Run, RunOutcome, SyncKind, Target,
+};
+use tokio::sync::Mutex;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::store::{Tables, open};
+use super::{Context, Exit};
+use crate::cli::SyncArgs;
+use crate::clock::SystemClock;
+use crate::config::{Config, ConfigError};
+use crate::kombo::KomboSource;
+use crate::progress::Progress;
+use crate::{output, owner};
+
+/// Between two looks at a request that another process works on.
+const WAIT_FOR_OTHERS: Duration = Duration::from_millis(500);
+
+type SyncEngine = Engine<DieselStore, KomboSource, SystemClock, Arc<Progress>>;
+
+/// Fetches now: asks for the fetches and works on them itself.
+pub(crate) async fn run(context: &Context, args: SyncArgs) -> anyhow::Result<Exit> {
+    let config = context.config()?;
+    let progress = Arc::new(Progress::new(context.bars.clone()));
+    let source = Arc::new(KomboSource::new(client(&config)?, config.kombo_name()));
+    let tables = if args.no_migrate { Tables::Expect } else { Tables::Migrate };
+    let store = Arc::new(open(&config, tables).await?);
+    let targets = request(&store, &config, &args).await?;
+    let engine = Engine::new(Arc::clone(&store), source, SystemClock, Arc::clone(&progress), config.policy());
+
+    let stop = CancellationToken::new();
+    let signals = tokio::spawn(stop_on_signal(stop.clone()));
+    let report = work(engine, targets, config.sync.workers, &progress, &stop).await;
+    signals.abort();
+    let report = report?;
+
+    if context.global.json {
+        output::json(&report)?;
+    } else {
+        print(&report)?;
+    }
+    let failures = failures(&report, &progress);
+    for failure in &failures {
+        tracing::debug!(failure, "failed");
+    }
+    match failures.as_slice() {
+        [] if stop.is_cancelled() => Err(anyhow::anyhow!("stopped; the next `syncd sync` goes on from here")),
+        [] => Ok(Exit::Done),
+        [only] => Err(anyhow::anyhow!("{only}")),
+        [first, rest @ ..] => Err(anyhow::anyhow!("{first}\n{}", rest.join("\n"))),
+    }
+}
+
+/// A client that tells of what it tries again.
+pub(crate) fn client(config: &Config) -> anyhow::Result<kombo_client::Client> {
+    let observed = Arc::new(|event: &kombo_client::ResponseEvent| match &event.outcome {
+        kombo_client::Outcome::Fault(fault) => {
+            tracing::warn!(operation = %event.operation, attempt = event.attempt, fault = ?fault, "no answer from Kombo");
+        }
+        kombo_client::Outcome::Status(status @ (429 | 500..)) => {
+            tracing::warn!(operation = %event.operation, attempt = event.attempt, status, "Kombo asks to wait, or is down");
+        }
+        kombo_client::Outcome::Status(_) => {}
+    });
+    let client = config.client()?.on_response(observed).build();
+    Ok(client.map_err(|error| ConfigError(format!("kombo: {}", output::chain(&error))))?)
+}
+
+/// Registers the integrations and asks for the fetches.
+async fn request(store: &DieselStore, config: &Config, args: &SyncArgs) -> anyhow::Result<Vec<Target>> {
+    let configured = config.integrations.iter().map(|integration| &integration.id);
+    let named: BTreeSet<IntegrationId> = args.integrations.iter().chain(configured).cloned().collect();
+    let wanted: BTreeSet<IntegrationId> = args.integrations.iter().cloned().collect();
+    let endpoints: BTreeSet<Endpoint> =
+        if args.endpoints.is_empty() { &config.sync.endpoints } else { &args.endpoints }.iter().copied().collect();
+    let kind = if args.full { SyncKind::Full } else { SyncKind::Delta };
+    let (approve, now) = (args.allow_mass_removal, SystemClock.now());
+    let targets: Vec<Target> = store
+        .transact(Scope::Shared, move |tx| {
+            for target in queue::release_abandoned(tx, owner::is_gone)? {
+                tracing::info!(integration.id = %target.integration_id, endpoint = %target.endpoint, "taking over from a process that is gone");
+            }
+            for id in named {
+                if tx.integration(&id)?.is_none_or(|known| known.status != IntegrationStatus::Active) {
+                    tx.put_integration(&IntegrationRecord {
+                        id,
+                        tool: None,
+                        status: IntegrationStatus::Active,
+                        status_since: now,
+                        reason: None,
+                        registered_at: now,
+                    })?;
+                }
+            }
+            let all = tx.integrations()?.into_iter().filter(|known| known.status != IntegrationStatus::Deleted);
+            let ids: Vec<IntegrationId> =
+                all.map(|known| known.id).filter(|id| wanted.is_empty() || wanted.contains(id)).collect();
+            let mut targets = Vec::new();
+            for integration_id in ids {
+                for endpoint in &endpoints {
+                    let target = Target { integration_id: integration_id.clone(), endpoint: *endpoint, kind };
+                    let mut request = queue::request(tx, target, RequestCause::Command, now, now)?;
+                    if approve {
+                        let state = queue::state(tx, &integration_id, *endpoint)?;
+                        request.approved_removals = state.pending_removals;
+                        tx.put_request(&request)?;
+                    }
+                    targets.push(request.target);
+                }
+            }
+            Ok::<_, StoreError>(targets)
+        })
+        .await?;
+    if targets.is_empty() {
+        let message = "no integration is known: name one with --integration ID, or in the configuration as\n\n  \
+                       [[integrations]]\n  id = \"sandbox:7C9M5sXAQx2cNMpVHLojrFpL\"";
+        return Err(ConfigError(message.to_owned()).into());
+    }
+    Ok(targets)
+}
+
+/// Works on all targets with some workers at a time.
+async fn work(
+    engine: SyncEngine,
+    targets: Vec<Target>,
+    workers: usize,
+    progress: &Arc<Progress>,
+    stop: &CancellationToken,
+) -> anyhow::Result<SyncReport> {
+    let order: BTreeMap<Target, usize> = targets.iter().cloned().zip(0..).collect();
+    let workers = workers.min(targets.len());
+    let waiting = Arc::new(Mutex::new(targets.into_iter()));
+    let engine = Arc::new(engine);
+    let owner = owner::this_process();
+    let mut tasks = JoinSet::new();
+    for _ in 0..workers {
+        let (engine, waiting, progress) = (Arc::clone(&engine), Arc::clone(&waiting), Arc::clone(progress));
+        let (stop, owner) = (stop.clone(), owner.clone());
+        tasks.spawn(async move {
+            let mut done = Vec::new();
+            while !stop.is_cancelled() {
+                let Some(target) = waiting.lock().await.next() else { break };
+                let began = SystemClock.now();
+                let run = work_on(&engine, &target, &owner, &stop).await?;
+                if progress.failure(&target) == Some(FailureClass::KeyRejected) {
+                    // Whatever else uses the key would be rejected as well.
+                    stop.cancel();
+                }
+                if let Some(run) = run {
+                    done.push((run, SystemClock.now().since(began)));
+                }
+            }
+            Ok::<_, SyncError>(done)
+        });
+    }
+    let mut runs = Vec::new();
+    while let Some(done) = tasks.join_next().await {
+        runs.extend(done??);
+    }
+    runs.sort_by_key(|(run, _)| order.get(&run.target).copied());
+    let mut report = SyncReport { runs: Vec::new() };
+    for (run, took) in runs {
+        let watermark = engine
+            .store()
+            .read({
+                let target = run.target.clone();
+                move |tx| queue::state(tx, &target.integration_id, target.endpoint)
+            })
+            .await?
+            .watermark;
+        report.runs.push(RunReport::new(&run, took, watermark));
+    }
+    Ok(report)
+}
+
+/// Works on one target, or waits for the process that does; `None` if `stop` came first.
+async fn work_on(
+    engine: &SyncEngine,
+    target: &Target,
+    owner: &str,
+    stop: &CancellationToken,
+) -> Result<Option<Run>, SyncError> {
+    let mut said = false;
+    loop {
+        let token = LeaseToken(format!("{:032x}", fastrand::u128(..)));
+        let claim = Claim { owner: owner.to_owned(), token, ttl: engine.policy().lease_ttl };
+        let (wanted, now) = (target.clone(), SystemClock.now());
+        let lease = engine
+            .store()
+            .transact(Scope::Shared, move |tx| {
+                let lease = queue::lease_target(tx, &wanted, &claim, now)?;
+                let held_by_others = lease.is_none() && tx.request(&wanted)?.is_some();
+                let latest = if lease.is_none() && !held_by_others { tx.latest_run(&wanted)? } else { None };
+                Ok::<_, StoreError>((lease, held_by_others, latest))
+            })
+            .await?;
+        match lease {
+            (Some(lease), _, _) => match engine.work(&lease, stop).await {
+                Err(SyncError::LeaseLost(_)) => {}
+                result => return result.map(Some),
+            },
+            (None, true, _) => {
+                if !said {
+                    tracing::warn!(
+                        integration.id = %target.integration_id,
+                        endpoint = %target.endpoint,
+                        "another process works on this, or ended without a word: waiting for it"
+                    );
+                    said = true;
+                }
+                tokio::select! {
+                    () = tokio::time::sleep(WAIT_FOR_OTHERS) => {}
+                    () = stop.cancelled() => return Ok(None),
+                }
+            }
+            // Another process did it.
+            (None, false, latest) => return Ok(latest),
+        }
+    }
+}
+
+/// Asks to stop after the current batch on the first signal, and ends at once on the second.
+async fn stop_on_signal(stop: CancellationToken) {
+    for count in 0.. {
+        if tokio::signal::ctrl_c().await.is_err() {
+            return;
+        }
+        if count > 0 {
+            std::process::exit(130);
+        }
+        tracing::warn!("stopping after the current batch; once more to stop at once");
+        stop.cancel();
+    }
+}
+
+/// What `sync` did.
+#[derive(Debug, Serialize)]
+pub(crate) struct SyncReport {
+    pub(crate) runs: Vec<RunReport>,
+}
+
+/// What one run did.
+#[derive(Debug, Serialize)]
+pub(crate) struct RunReport {
+    integration_id: IntegrationId,
+    endpoint: Endpoint,
+    kind: SyncKind,
+    outcome: RunOutcome,
+    #[serde(flatten)]
+    counts: sync_core::types::RunCounts,
+    duration_ms: u64,
+    watermark: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+impl RunReport {
+    fn new(run: &Run, took: Duration, watermark: Option<Timestamp>) -> Self {
+        Self {
+            integration_id: run.target.integration_id.clone(),
+            endpoint: run.target.endpoint,
+            kind: run.target.kind,
+            outcome: run.outcome,
+            counts: run.counts,
+            duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            watermark,
+            error: run.error.clone(),
+        }
+    }
+}
+
+fn print(report: &SyncReport) -> anyhow::Result<()> {
+    let mut table = output::table(&[
+        "integration",
+        "endpoint",
+        "kind",
+        "outcome",
+        "pages",
+        "records",
+        "created",
+        "updated",
+        "deleted",
+        "restored",
+        "unchanged",
+        "indirect",
+        "stale",
+        "quarantined",
+        "took",
+    ]);
+    for run in &report.runs {
+        let counts = &run.counts;
+        let numbers = [
+            counts.pages,
+            counts.records,
+            counts.created,
+            counts.updated,
+            counts.deleted,
+            counts.restored,
+            counts.unchanged,
+            counts.indirect,
+            counts.stale,
+            counts.quarantined,
+        ];
+        let names =
+            [run.integration_id.to_string(), run.endpoint.to_string(), run.kind.to_string(), run.outcome.to_string()];
+        let took = output::took(Duration::from_millis(run.duration_ms));
+        table.add_row(names.into_iter().chain(numbers.map(|number| number.to_string())).chain([took]));
+    }
+    Ok(output::print(&table)?)
+}
+
+/// What went wrong, a line each; of a rejected key, which concerns them all, one line only.
+fn failures(report: &SyncReport, progress: &Progress) -> Vec<String> {
+    let mut lines = Vec::new();
+    for run in &report.runs {
+        let Some(error) = run.error.as_ref().filter(|_| !run.outcome.is_complete()) else { continue };
+        let target = Target { integration_id: run.integration_id.clone(), endpoint: run.endpoint, kind: run.kind };
+        if progress.failure(&target) == Some(FailureClass::KeyRejected) {
+            return vec![error.clone()];
+        }
+        lines.push(format!("{} of {}: {error}", run.endpoint, run.integration_id));
+    }
+    lines
+}

@@ -1,0 +1,190 @@
+//! The configuration: defaults, then a file, then the environment.
+
+mod duration;
+mod load;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use kombo_client::Region;
+use kombo_model::{Endpoint, IntegrationId};
+use secrecy::SecretString;
+use serde::Deserialize;
+use store_diesel::StoreUrl;
+use sync_core::engine::SyncPolicy;
+use sync_core::planner::{PlanMode, PlanPolicy};
+use sync_core::types::Tombstones;
+
+use crate::secret::{Secret, read_file};
+
+pub(crate) use load::load;
+
+/// What is wrong with the configuration, naming the setting and what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct ConfigError(pub(crate) String);
+
+/// Everything that can be configured. Unknown keys are errors.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    pub(crate) kombo: Kombo,
+    pub(crate) store: Store,
+    pub(crate) sync: Sync,
+    #[serde(default)]
+    pub(crate) integrations: Vec<Integration>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Kombo {
+    api_key: Option<Secret>,
+    api_key_file: Option<PathBuf>,
+    region: RegionName,
+    base_url: Option<String>,
+    page_size: u16,
+    pub(crate) max_requests_per_minute: u32,
+    #[serde(deserialize_with = "duration::read")]
+    pub(crate) timeout: Duration,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum RegionName {
+    Eu,
+    Us,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Store {
+    url: Secret,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Sync {
+    pub(crate) endpoints: Vec<Endpoint>,
+    mode: PlanMode,
+    #[serde(deserialize_with = "duration::read")]
+    full_every: Duration,
+    #[serde(deserialize_with = "duration::read")]
+    overlap: Duration,
+    #[serde(deserialize_with = "duration::read")]
+    blind_full_min_interval: Duration,
+    tombstones: Tombstones,
+    change_values: bool,
+    pub(crate) workers: usize,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Integration {
+    pub(crate) id: IntegrationId,
+}
+
+impl Config {
+    /// The key, from the configuration or its file.
+    pub(crate) fn api_key(&self) -> Result<SecretString, ConfigError> {
+        let missing = "kombo.api_key is not set: put it into syncd.toml, into the file named by kombo.api_key_file, or \
+                       into the environment as SYNCD__KOMBO__API_KEY";
+        match (&self.kombo.api_key, &self.kombo.api_key_file) {
+            (Some(_), Some(_)) => {
+                Err(ConfigError("kombo.api_key and kombo.api_key_file are both set: keep one".to_owned()))
+            }
+            (Some(key), None) if key.is_blank() => Err(ConfigError(missing.to_owned())),
+            (Some(key), None) => Ok(key.reveal()),
+            (None, Some(path)) => match read_file("kombo.api_key_file", path).map_err(ConfigError)?.as_slice() {
+                [key] => Ok(key.reveal()),
+                keys => Err(ConfigError(format!(
+                    "kombo.api_key_file: {} has {} lines, one key is needed",
+                    path.display(),
+                    keys.len()
+                ))),
+            },
+            (None, None) => Err(ConfigError(missing.to_owned())),
+        }
+    }
+
+    /// A builder of clients, set up but for what a command adds.
+    pub(crate) fn client(&self) -> Result<kombo_client::ClientBuilder, ConfigError> {
+        let kombo = &self.kombo;
+        let region = match kombo.region {
+            RegionName::Eu => Region::Eu,
+            RegionName::Us => Region::Us,
+        };
+        let builder = kombo_client::Client::builder(self.api_key()?)
+            .region(region)
+            .page_size(kombo.page_size)
+            .timeout(kombo.timeout)
+            .user_agent(concat!("syncd/", env!("CARGO_PKG_VERSION")));
+        Ok(match &kombo.base_url {
+            Some(url) => builder.base_url(url),
+            None => builder,
+        })
+    }
+
+    /// Which Kombo is talked to, for people.
+    pub(crate) fn kombo_name(&self) -> String {
+        match (&self.kombo.base_url, self.kombo.region) {
+            (Some(url), _) => format!("{url} (kombo.base_url)"),
+            (None, RegionName::Eu) => "Kombo's EU region (kombo.region = \"eu\")".to_owned(),
+            (None, RegionName::Us) => "Kombo's US region (kombo.region = \"us\")".to_owned(),
+        }
+    }
+
+    /// Where the database is.
+    pub(crate) fn store_url(&self) -> Result<StoreUrl, ConfigError> {
+        use secrecy::ExposeSecret as _;
+        let url = self.store.url.reveal();
+        url.expose_secret().parse().map_err(|error| ConfigError(format!("store.url: {error}")))
+    }
+
+    /// What the engine is told.
+    pub(crate) fn policy(&self) -> SyncPolicy {
+        let endpoints: BTreeSet<Endpoint> = self.sync.endpoints.iter().copied().collect();
+        SyncPolicy {
+            overlap: self.sync.overlap,
+            full_every: self.sync.full_every,
+            tombstones: self.sync.tombstones,
+            change_values: self.sync.change_values,
+            ..SyncPolicy::new(endpoints)
+        }
+        .with_plan(self.plan_policy())
+    }
+
+    /// How changes are planned.
+    pub(crate) fn plan_policy(&self) -> PlanPolicy {
+        PlanPolicy {
+            endpoints: self.sync.endpoints.iter().copied().collect(),
+            mode: self.sync.mode,
+            blind_full_min_interval: self.sync.blind_full_min_interval,
+        }
+    }
+
+    /// Checks what types alone cannot say.
+    fn check(&self) -> Result<(), ConfigError> {
+        let wrong = |text: &str| Err(ConfigError(text.to_owned()));
+        if !(1..=250).contains(&self.kombo.page_size) {
+            return wrong("kombo.page_size: Kombo takes 1 to 250");
+        }
+        if self.kombo.timeout.is_zero() {
+            return wrong("kombo.timeout: must be longer than nothing, such as \"30s\"");
+        }
+        if self.sync.endpoints.is_empty() {
+            return wrong("sync.endpoints: name at least one of users, courses, course-progressions and skills");
+        }
+        if self.sync.workers == 0 {
+            return wrong("sync.workers: at least 1");
+        }
+        if self.sync.full_every < Duration::from_secs(60) {
+            return wrong("sync.full_every: at least \"1m\"; \"7d\" is Kombo's advice");
+        }
+        if let Some(blank) = self.integrations.iter().position(|integration| integration.id.as_str().trim().is_empty())
+        {
+            return Err(ConfigError(format!("integrations[{blank}].id: is empty")));
+        }
+        Ok(())
+    }
+}

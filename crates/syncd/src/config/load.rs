@@ -1,0 +1,60 @@
+use std::path::Path;
+
+use ::config::{Environment, File, FileFormat};
+
+use super::{Config, ConfigError};
+
+/// Where the configuration is looked for when no file is named.
+const DEFAULT_FILE: &str = "syncd.toml";
+
+const DEFAULTS: &str = r#"
+[kombo]
+region = "eu"
+page_size = 250
+max_requests_per_minute = 0
+timeout = "30s"
+
+[store]
+url = "sqlite://syncd.db"
+
+[sync]
+endpoints = ["users", "courses", "course-progressions"]
+mode = "planned"
+full_every = "7d"
+overlap = "2m"
+blind_full_min_interval = "1h"
+tombstones = "mirror"
+change_values = false
+workers = 8
+"#;
+
+/// Reads defaults, file and environment, the later over the earlier, and checks what they say together.
+pub(crate) fn load(file: Option<&Path>) -> Result<Config, ConfigError> {
+    read(file, Environment::with_prefix("SYNCD"))
+}
+
+fn read(file: Option<&Path>, environment: Environment) -> Result<Config, ConfigError> {
+    let environment = environment
+        .prefix_separator("__")
+        .separator("__")
+        .list_separator(",")
+        .with_list_parse_key("sync.endpoints")
+        .ignore_empty(true)
+        .try_parsing(true);
+    let mut builder = ::config::Config::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml));
+    let path = file.unwrap_or(Path::new(DEFAULT_FILE));
+    if file.is_some() || path.exists() {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| ConfigError(format!("cannot read the configuration {}: {error}", path.display())))?;
+        builder = builder.add_source(File::from_str(&text, FileFormat::Toml));
+    }
+    let origin =
+        if file.is_some() || path.exists() { path.display().to_string() } else { "the environment".to_owned() };
+    let merged = builder.add_source(environment).build().map_err(|error| ConfigError(format!("{origin}: {error}")))?;
+    let config: Config = serde_path_to_error::deserialize(merged).map_err(|error| {
+        let path = error.path().to_string();
+        ConfigError(format!("{origin}: {path}: {}", error.into_inner()))
+    })?;
+    config.check()?;
+    Ok(config)
+}

@@ -1,0 +1,131 @@
+//! Kombo as the engine's source of records.
+
+use kombo_client::{Client, Error, ErrorKind, ListQuery, Page};
+use kombo_model::{Course, CourseProgression, Endpoint, Skill, User};
+use sync_core::port::{FailureClass, Fetch, FetchSpec, Pages, Record, RecordPage, Rejected, Source, SourceError};
+use sync_core::types::PageCursor;
+
+use crate::output::chain;
+
+/// Adapts the client to the engine's port.
+#[derive(Debug)]
+pub(crate) struct KomboSource {
+    client: Client,
+    /// Which Kombo is talked to, for people.
+    name: String,
+}
+
+impl KomboSource {
+    pub(crate) fn new(client: Client, name: String) -> Self {
+        Self { client, name }
+    }
+}
+
+impl Source for KomboSource {
+    type Pages = KomboPages;
+
+    fn open(&self, spec: FetchSpec) -> KomboPages {
+        let FetchSpec { integration_id, endpoint, fetch } = spec;
+        let list = match endpoint {
+            Endpoint::Users => List::Users(self.client.users(&integration_id, query::<User>(fetch))),
+            Endpoint::Courses => List::Courses(self.client.courses(&integration_id, query::<Course>(fetch))),
+            Endpoint::CourseProgressions => List::CourseProgressions(
+                self.client.course_progressions(&integration_id, query::<CourseProgression>(fetch)),
+            ),
+            Endpoint::Skills => List::Skills(self.client.skills(&integration_id, query::<Skill>(fetch))),
+        };
+        KomboPages { list, name: self.name.clone() }
+    }
+}
+
+fn query<R: kombo_client::Listed>(fetch: Fetch) -> ListQuery<R>
+where
+    R::Id: From<String>,
+    ListQuery<R>: Default,
+{
+    let whole = ListQuery { include_deleted: true, ..ListQuery::default() };
+    match fetch {
+        Fetch::List { updated_after, from } => ListQuery {
+            updated_after,
+            cursor: from.and_then(|cursor| kombo_client::PageCursor::new(cursor.0)),
+            ..whole
+        },
+        Fetch::Ids(ids) => ListQuery { ids: ids.into_iter().map(Into::into).collect(), ..whole },
+    }
+}
+
+/// A list being read.
+pub(crate) struct KomboPages {
+    list: List,
+    name: String,
+}
+
+enum List {
+    Users(kombo_client::Pages<User>),
+    Courses(kombo_client::Pages<Course>),
+    CourseProgressions(kombo_client::Pages<CourseProgression>),
+    Skills(kombo_client::Pages<Skill>),
+}
+
+impl Pages for KomboPages {
+    async fn next_page(&mut self) -> Result<Option<RecordPage>, SourceError> {
+        let page = match &mut self.list {
+            List::Users(pages) => pages.next_page().await.map(|page| page.map(|page| convert(page, Record::User))),
+            List::Courses(pages) => pages.next_page().await.map(|page| page.map(|page| convert(page, Record::Course))),
+            List::CourseProgressions(pages) => {
+                pages.next_page().await.map(|page| page.map(|page| convert(page, Record::CourseProgression)))
+            }
+            List::Skills(pages) => pages.next_page().await.map(|page| page.map(|page| convert(page, Record::Skill))),
+        };
+        page.map_err(|error| source_error(&error, &self.name))
+    }
+}
+
+fn convert<R>(page: Page<R>, record: fn(R) -> Record) -> RecordPage {
+    let rejected = page.rejected.into_iter().map(|rejected| Rejected {
+        id: rejected.id,
+        json: rejected.json.into_string(),
+        path: rejected.path,
+        reason: rejected.reason,
+    });
+    RecordPage {
+        records: page.records.into_iter().map(record).collect(),
+        rejected: rejected.collect(),
+        next: page.next.map(|cursor| PageCursor(cursor.into_string())),
+        requested_at: page.meta.requested_at,
+        elapsed: page.meta.elapsed,
+        server_date: page.meta.server_date,
+    }
+}
+
+/// What the engine is to do about an error of the client, with what a person can do.
+pub(crate) fn source_error(error: &Error, kombo: &str) -> SourceError {
+    let (class, remedy) = match error.kind() {
+        ErrorKind::KeyRejected => {
+            (FailureClass::KeyRejected, format!("check kombo.api_key, and that it belongs to {kombo}"))
+        }
+        ErrorKind::IntegrationNotFound => {
+            (FailureClass::IntegrationNotFound, format!("check the integration's id, and that it belongs to {kombo}"))
+        }
+        ErrorKind::IntegrationUnavailable => {
+            (FailureClass::IntegrationUnavailable, "its owner must connect it again at Kombo".to_owned())
+        }
+        ErrorKind::SetupPending => {
+            (FailureClass::SetupPending, "Kombo's first sync has not ended yet: it can take hours".to_owned())
+        }
+        ErrorKind::ModelUnavailable => (
+            FailureClass::ModelUnavailable,
+            "enable the model in Kombo's scope configuration, or take the endpoint out of sync.endpoints".to_owned(),
+        ),
+        ErrorKind::InputInvalid => (FailureClass::RequestRefused, String::new()),
+        ErrorKind::RateLimited | ErrorKind::Unavailable => (FailureClass::Transient, String::new()),
+        ErrorKind::Transport => {
+            (FailureClass::Transient, format!("check the network, and that {kombo} is the right address"))
+        }
+        ErrorKind::RepeatedCursor => (FailureClass::Unintelligible, String::new()),
+        _ => (FailureClass::Unintelligible, format!("check that {kombo} is the right address")),
+    };
+    let said = chain(error);
+    let message = if remedy.is_empty() { said } else { format!("{said}; {remedy}") };
+    SourceError { class, message, retry_after: error.retry_after() }
+}
