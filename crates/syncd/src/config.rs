@@ -4,6 +4,7 @@ mod duration;
 mod load;
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -32,6 +33,8 @@ pub(crate) struct Config {
     pub(crate) kombo: Kombo,
     pub(crate) store: Store,
     pub(crate) sync: Sync,
+    pub(crate) changes: Changes,
+    pub(crate) server: Server,
     #[serde(default)]
     pub(crate) integrations: Vec<Integration>,
 }
@@ -47,6 +50,16 @@ pub(crate) struct Kombo {
     pub(crate) max_requests_per_minute: u32,
     #[serde(deserialize_with = "duration::read")]
     pub(crate) timeout: Duration,
+    webhook_secret: Option<OneOrMore>,
+    webhook_secret_file: Option<PathBuf>,
+}
+
+/// One secret, or several while they are being exchanged.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum OneOrMore {
+    One(Secret),
+    More(Vec<Secret>),
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -76,6 +89,28 @@ pub(crate) struct Sync {
     tombstones: Tombstones,
     change_values: bool,
     pub(crate) workers: usize,
+    /// A delta without a webhook so often; zero for never.
+    #[serde(deserialize_with = "duration::read")]
+    pub(crate) poll_every: Duration,
+    /// Whether integrations that webhooks announce are registered and loaded.
+    pub(crate) accept_unknown: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Changes {
+    /// How long the change log is kept; zero for ever.
+    #[serde(deserialize_with = "duration::read")]
+    pub(crate) keep_for: Duration,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Server {
+    /// Where webhooks come in.
+    pub(crate) webhooks: SocketAddr,
+    /// Where health, metrics and status are.
+    pub(crate) operations: SocketAddr,
 }
 
 #[derive(Debug, Deserialize)]
@@ -105,6 +140,26 @@ impl Config {
             },
             (None, None) => Err(ConfigError(missing.to_owned())),
         }
+    }
+
+    /// The secrets of webhooks, from the configuration or their file. At least one.
+    pub(crate) fn webhook_secrets(&self) -> Result<Vec<SecretString>, ConfigError> {
+        let missing = "kombo.webhook_secret is not set: put it into syncd.toml, into the file named by \
+                       kombo.webhook_secret_file, or into the environment as SYNCD__KOMBO__WEBHOOK_SECRET";
+        let secrets = match (&self.kombo.webhook_secret, &self.kombo.webhook_secret_file) {
+            (Some(_), Some(_)) => {
+                let both = "kombo.webhook_secret and kombo.webhook_secret_file are both set: keep one";
+                return Err(ConfigError(both.to_owned()));
+            }
+            (Some(OneOrMore::One(secret)), None) => vec![secret.clone()],
+            (Some(OneOrMore::More(secrets)), None) => secrets.clone(),
+            (None, Some(path)) => read_file("kombo.webhook_secret_file", path).map_err(ConfigError)?,
+            (None, None) => Vec::new(),
+        };
+        if secrets.is_empty() || secrets.iter().any(Secret::is_blank) {
+            return Err(ConfigError(missing.to_owned()));
+        }
+        Ok(secrets.iter().map(Secret::reveal).collect())
     }
 
     /// A builder of clients, set up but for what a command adds.

@@ -2,15 +2,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use kombo_client::RetryPolicy;
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
 use serde::Serialize;
 use store_diesel::DieselStore;
 use sync_core::SyncError;
 use sync_core::engine::Engine;
-use sync_core::port::{Clock as _, FailureClass, Scope, Store as _, StoreError};
+use sync_core::port::{Clock as _, FailureClass, Scope, Store as _, StoreError, Tx, TxResult};
 use sync_core::queue::{self, Claim};
 use sync_core::types::{
-    IntegrationRecord, IntegrationStatus, LeaseToken, RequestCause, Run, RunOutcome, SyncKind, Target,
+    IntegrationRecord, IntegrationStatus, LeaseToken, RequestCause, Run, RunCounts, RunOutcome, SyncKind, Target,
 };
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
@@ -21,24 +22,26 @@ use super::{Context, Exit};
 use crate::cli::SyncArgs;
 use crate::clock::SystemClock;
 use crate::config::{Config, ConfigError};
-use crate::kombo::KomboSource;
+use crate::kombo::{KomboSource, source_error};
 use crate::progress::Progress;
 use crate::{output, owner};
 
 /// Between two looks at a request that another process works on.
 const WAIT_FOR_OTHERS: Duration = Duration::from_millis(500);
 
-type SyncEngine = Engine<DieselStore, KomboSource, SystemClock, Arc<Progress>>;
+pub(crate) type SyncEngine = Engine<DieselStore, KomboSource, SystemClock, Arc<Progress>>;
 
 /// Fetches now: asks for the fetches and works on them itself.
 pub(crate) async fn run(context: &Context, args: SyncArgs) -> anyhow::Result<Exit> {
     let config = context.config()?;
-    let progress = Arc::new(Progress::new(context.bars.clone()));
-    let source = Arc::new(KomboSource::new(client(&config)?, config.kombo_name()));
+    let client = client(&config)?;
     let tables = if args.no_migrate { Tables::Expect } else { Tables::Migrate };
     let store = Arc::new(open(&config, tables).await?);
-    let targets = request(&store, &config, &args).await?;
+    reach_kombo(&config).await?;
+    let progress = Arc::new(Progress::new(context.bars.clone()));
+    let source = Arc::new(KomboSource::new(client, config.kombo_name()));
     let engine = Engine::new(Arc::clone(&store), source, SystemClock, Arc::clone(&progress), config.policy());
+    let targets = request(&store, Wanted::new(&config, &args)).await?;
 
     let stop = CancellationToken::new();
     let signals = tokio::spawn(stop_on_signal(stop.clone()));
@@ -51,16 +54,28 @@ pub(crate) async fn run(context: &Context, args: SyncArgs) -> anyhow::Result<Exi
     } else {
         print(&report)?;
     }
-    let failures = failures(&report, &progress);
-    for failure in &failures {
-        tracing::debug!(failure, "failed");
-    }
-    match failures.as_slice() {
+    match failures(&report, &progress).as_slice() {
         [] if stop.is_cancelled() => Err(anyhow::anyhow!("stopped; the next `syncd sync` goes on from here")),
         [] => Ok(Exit::Done),
-        [only] => Err(anyhow::anyhow!("{only}")),
-        [first, rest @ ..] => Err(anyhow::anyhow!("{first}\n{}", rest.join("\n"))),
+        lines => Err(anyhow::anyhow!(lines.join("\n"))),
     }
+}
+
+/// Asks Kombo if the key works, so that a wrong key or address is told at once and not by every fetch. Anything else
+/// that goes wrong may pass, and is left to the fetches.
+async fn reach_kombo(config: &Config) -> anyhow::Result<()> {
+    use kombo_client::{Error, ErrorKind, TransportFault};
+    let client = config.client()?.retry(RetryPolicy::NEVER).build();
+    let client = client.map_err(|error| ConfigError(format!("kombo: {}", output::chain(&error))))?;
+    let Err(error) = client.check_api_key().await else { return Ok(()) };
+    let unreachable = matches!(
+        error,
+        Error::Transport { fault: TransportFault::Dns | TransportFault::Connect | TransportFault::Tls, .. }
+    );
+    if unreachable || error.kind() == ErrorKind::KeyRejected {
+        anyhow::bail!(source_error(&error, &config.kombo_name()).message);
+    }
+    Ok(())
 }
 
 /// A client that tells of what it tries again.
@@ -78,43 +93,59 @@ pub(crate) fn client(config: &Config) -> anyhow::Result<kombo_client::Client> {
     Ok(client.map_err(|error| ConfigError(format!("kombo: {}", output::chain(&error))))?)
 }
 
+/// What is to be fetched.
+pub(crate) struct Wanted {
+    /// Registered if they are not yet.
+    pub(crate) register: BTreeSet<IntegrationId>,
+    /// Only these; all that are registered if empty.
+    pub(crate) integrations: BTreeSet<IntegrationId>,
+    pub(crate) endpoints: BTreeSet<Endpoint>,
+    pub(crate) kind: SyncKind,
+    pub(crate) allow_mass_removal: bool,
+}
+
+impl Wanted {
+    fn new(config: &Config, args: &SyncArgs) -> Self {
+        let configured = config.integrations.iter().map(|integration| &integration.id);
+        let endpoints = if args.endpoints.is_empty() { &config.sync.endpoints } else { &args.endpoints };
+        Self {
+            register: args.integrations.iter().chain(configured).cloned().collect(),
+            integrations: args.integrations.iter().cloned().collect(),
+            endpoints: endpoints.iter().copied().collect(),
+            kind: if args.full { SyncKind::Full } else { SyncKind::Delta },
+            allow_mass_removal: args.allow_mass_removal,
+        }
+    }
+}
+
 /// Registers the integrations and asks for the fetches.
-async fn request(store: &DieselStore, config: &Config, args: &SyncArgs) -> anyhow::Result<Vec<Target>> {
-    let configured = config.integrations.iter().map(|integration| &integration.id);
-    let named: BTreeSet<IntegrationId> = args.integrations.iter().chain(configured).cloned().collect();
-    let wanted: BTreeSet<IntegrationId> = args.integrations.iter().cloned().collect();
-    let endpoints: BTreeSet<Endpoint> =
-        if args.endpoints.is_empty() { &config.sync.endpoints } else { &args.endpoints }.iter().copied().collect();
-    let kind = if args.full { SyncKind::Full } else { SyncKind::Delta };
-    let (approve, now) = (args.allow_mass_removal, SystemClock.now());
+pub(crate) async fn request(store: &DieselStore, wanted: Wanted) -> anyhow::Result<Vec<Target>> {
+    let now = SystemClock.now();
     let targets: Vec<Target> = store
         .transact(Scope::Shared, move |tx| {
             for target in queue::release_abandoned(tx, owner::is_gone)? {
-                tracing::info!(integration.id = %target.integration_id, endpoint = %target.endpoint, "taking over from a process that is gone");
+                tracing::info!(
+                    integration.id = %target.integration_id,
+                    endpoint = %target.endpoint,
+                    "taking over from a process that is gone"
+                );
             }
-            for id in named {
-                if tx.integration(&id)?.is_none_or(|known| known.status != IntegrationStatus::Active) {
-                    tx.put_integration(&IntegrationRecord {
-                        id,
-                        tool: None,
-                        status: IntegrationStatus::Active,
-                        status_since: now,
-                        reason: None,
-                        registered_at: now,
-                    })?;
-                }
+            for id in &wanted.register {
+                register(tx, id, now)?;
             }
-            let all = tx.integrations()?.into_iter().filter(|known| known.status != IntegrationStatus::Deleted);
-            let ids: Vec<IntegrationId> =
-                all.map(|known| known.id).filter(|id| wanted.is_empty() || wanted.contains(id)).collect();
             let mut targets = Vec::new();
-            for integration_id in ids {
-                for endpoint in &endpoints {
-                    let target = Target { integration_id: integration_id.clone(), endpoint: *endpoint, kind };
+            for integration in tx.integrations()? {
+                let is_wanted = wanted.integrations.is_empty() || wanted.integrations.contains(&integration.id);
+                if !is_wanted || integration.status == IntegrationStatus::Deleted {
+                    continue;
+                }
+                for endpoint in &wanted.endpoints {
+                    let (integration_id, kind) = (integration.id.clone(), wanted.kind);
+                    let target = Target { integration_id, endpoint: *endpoint, kind };
                     let mut request = queue::request(tx, target, RequestCause::Command, now, now)?;
-                    if approve {
-                        let state = queue::state(tx, &integration_id, *endpoint)?;
-                        request.approved_removals = state.pending_removals;
+                    if wanted.allow_mass_removal {
+                        // What the stopped sweep would have removed is the most that is allowed.
+                        request.approved_removals = queue::state(tx, &integration.id, *endpoint)?.pending_removals;
                         tx.put_request(&request)?;
                     }
                     targets.push(request.target);
@@ -131,8 +162,28 @@ async fn request(store: &DieselStore, config: &Config, args: &SyncArgs) -> anyho
     Ok(targets)
 }
 
+/// Registers an integration, or sets it going again.
+fn register(tx: &mut dyn Tx, id: &IntegrationId, now: Timestamp) -> TxResult<()> {
+    let known = tx.integration(id)?;
+    if known.as_ref().is_some_and(|known| known.status == IntegrationStatus::Active) {
+        return Ok(());
+    }
+    let fresh = IntegrationRecord {
+        id: id.clone(),
+        tool: None,
+        status: IntegrationStatus::Active,
+        status_since: now,
+        reason: None,
+        registered_at: now,
+    };
+    tx.put_integration(&match known {
+        Some(known) => IntegrationRecord { tool: known.tool, registered_at: known.registered_at, ..fresh },
+        None => fresh,
+    })
+}
+
 /// Works on all targets with some workers at a time.
-async fn work(
+pub(crate) async fn work(
     engine: SyncEngine,
     targets: Vec<Target>,
     workers: usize,
@@ -259,7 +310,7 @@ pub(crate) struct RunReport {
     kind: SyncKind,
     outcome: RunOutcome,
     #[serde(flatten)]
-    counts: sync_core::types::RunCounts,
+    counts: RunCounts,
     duration_ms: u64,
     watermark: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -267,6 +318,11 @@ pub(crate) struct RunReport {
 }
 
 impl RunReport {
+    /// Why it failed or stopped.
+    pub(crate) fn error(&self) -> Option<&str> {
+        self.error.as_deref()
+    }
+
     fn new(run: &Run, took: Duration, watermark: Option<Timestamp>) -> Self {
         Self {
             integration_id: run.target.integration_id.clone(),
@@ -281,42 +337,36 @@ impl RunReport {
     }
 }
 
-fn print(report: &SyncReport) -> anyhow::Result<()> {
-    let mut table = output::table(&[
-        "integration",
-        "endpoint",
-        "kind",
-        "outcome",
-        "pages",
-        "records",
-        "created",
-        "updated",
-        "deleted",
-        "restored",
-        "unchanged",
-        "indirect",
-        "stale",
-        "quarantined",
-        "took",
-    ]);
+/// Prints a table of what was done, without the columns in which nothing is to be told.
+pub(crate) fn print(report: &SyncReport) -> anyhow::Result<()> {
+    type Count = fn(&RunCounts) -> u64;
+    let counts: [(&str, Count); 10] = [
+        ("pages", |counts| counts.pages),
+        ("records", |counts| counts.records),
+        ("created", |counts| counts.created),
+        ("updated", |counts| counts.updated),
+        ("deleted", |counts| counts.deleted),
+        ("restored", |counts| counts.restored),
+        ("unchanged", |counts| counts.unchanged),
+        ("indirect", |counts| counts.indirect),
+        ("stale", |counts| counts.stale),
+        ("quarantined", |counts| counts.quarantined),
+    ];
+    let always = ["pages", "records"];
+    let told: Vec<_> = counts
+        .into_iter()
+        .filter(|(name, count)| always.contains(name) || report.runs.iter().any(|run| count(&run.counts) > 0))
+        .collect();
+    let names = told.iter().map(|(name, _)| *name);
+    let head: Vec<&str> =
+        ["integration", "endpoint", "kind", "outcome"].into_iter().chain(names).chain(["took"]).collect();
+    let mut table = output::table(&head);
     for run in &report.runs {
-        let counts = &run.counts;
-        let numbers = [
-            counts.pages,
-            counts.records,
-            counts.created,
-            counts.updated,
-            counts.deleted,
-            counts.restored,
-            counts.unchanged,
-            counts.indirect,
-            counts.stale,
-            counts.quarantined,
-        ];
-        let names =
+        let target =
             [run.integration_id.to_string(), run.endpoint.to_string(), run.kind.to_string(), run.outcome.to_string()];
+        let numbers = told.iter().map(|(_, count)| count(&run.counts).to_string());
         let took = output::took(Duration::from_millis(run.duration_ms));
-        table.add_row(names.into_iter().chain(numbers.map(|number| number.to_string())).chain([took]));
+        table.add_row(target.into_iter().chain(numbers).chain([took]));
     }
     Ok(output::print(&table)?)
 }
