@@ -68,7 +68,7 @@ impl PostgresStore {
             .build()
             .map_err(|error| failed(error.to_string()))?;
         let store = Self { shown: shown.into(), pool };
-        drop(store.connection().await.map_err(|error| failed(chain(&error)))?);
+        drop(store.pool.get().await.map_err(|error| failed(chain(&error)))?);
         Ok(store)
     }
 
@@ -84,7 +84,7 @@ impl PostgresStore {
 
     async fn connection(&self) -> Result<Object<AsyncPgConnection>, StoreError> {
         self.pool.get().await.map_err(|error| StoreError::Unavailable {
-            message: format!("cannot connect to {}", self.shown),
+            message: format!("no connection to {}", self.shown),
             source: Some(Box::new(error)),
         })
     }

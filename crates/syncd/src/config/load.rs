@@ -26,6 +26,15 @@ blind_full_min_interval = "1h"
 tombstones = "mirror"
 change_values = false
 workers = 8
+poll_every = "0s"
+accept_unknown = true
+
+[changes]
+keep_for = "30d"
+
+[server]
+webhooks = "0.0.0.0:8080"
+operations = "127.0.0.1:9090"
 "#;
 
 /// Reads defaults, file and environment, the later over the earlier, and checks what they say together.
@@ -48,9 +57,14 @@ fn read(file: Option<&Path>, environment: Environment) -> Result<Config, ConfigE
             .map_err(|error| ConfigError(format!("cannot read the configuration {}: {error}", path.display())))?;
         builder = builder.add_source(File::from_str(&text, FileFormat::Toml));
     }
-    let origin =
-        if file.is_some() || path.exists() { path.display().to_string() } else { "the environment".to_owned() };
-    let merged = builder.add_source(environment).build().map_err(|error| ConfigError(format!("{origin}: {error}")))?;
+    let merged = builder.build().map_err(|error| ConfigError(format!("{}: {error}", path.display())))?;
+    let merged = ::config::Config::builder().add_source(merged).add_source(environment).build();
+    let merged = merged.map_err(|error| ConfigError(format!("SYNCD__… in the environment: {error}")))?;
+    let origin = if file.is_some() || path.exists() {
+        format!("{} or SYNCD__… in the environment", path.display())
+    } else {
+        "SYNCD__… in the environment".to_owned()
+    };
     let config: Config = serde_path_to_error::deserialize(merged).map_err(|error| {
         let path = error.path().to_string();
         ConfigError(format!("{origin}: {path}: {}", error.into_inner()))
