@@ -2,8 +2,10 @@
 
 pub mod apply;
 pub mod compare;
+pub mod dispatch;
 pub mod engine;
 mod error;
+pub mod intake;
 pub mod mirror;
 pub mod planner;
 pub mod port;

@@ -7,9 +7,11 @@ use crate::apply::{Applying, apply};
 use crate::compare::Reading;
 use crate::error::SyncError;
 use crate::mirror::{Batch, Model, decompose};
-use crate::port::{Clock, Event, Observer, RecordPage, Scope, Source, Store, StoreError, Tx, TxResult};
+use crate::port::{Clock, Event, Observer, RecordPage, Scope, Source, Store, StoreError, TryRequest, Tx, TxResult};
 use crate::schedule;
-use crate::types::{EndpointStatus, Lease, PageCursor, Quarantined, Run, RunCounts, RunOutcome, RunPhase, SyncKind};
+use crate::types::{
+    EndpointStatus, Lease, PageCursor, Quarantined, Run, RunCounts, RunOutcome, RunPhase, SyncKind, Target,
+};
 use crate::{queue, watermark};
 
 /// What some pages say, ready to be committed.
@@ -21,6 +23,15 @@ pub(super) struct Prepared {
     pub(super) counts: RunCounts,
 }
 
+/// Whether to go on after a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Onward {
+    /// Go on.
+    Go,
+    /// Stop here for now: a delta of the same endpoint waits, and what it brings is news.
+    GiveWay,
+}
+
 /// What comes after some pages.
 #[derive(Clone)]
 enum Next {
@@ -30,7 +41,12 @@ enum Next {
 
 impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
     /// Commits pages with the checkpoint behind them; behind the last page of a delta, with the watermark.
-    pub(super) async fn commit(&self, lease: &Lease, run: &mut Run, pages: Vec<RecordPage>) -> Result<(), SyncError> {
+    pub(super) async fn commit(
+        &self,
+        lease: &Lease,
+        run: &mut Run,
+        pages: Vec<RecordPage>,
+    ) -> Result<Onward, SyncError> {
         if run.fetch_started_at.is_none()
             && let Some(first) = pages.first()
         {
@@ -56,9 +72,9 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         run: &mut Run,
         prepared: Prepared,
         next: Next,
-    ) -> Result<(), SyncError> {
+    ) -> Result<Onward, SyncError> {
         let (lease, policy, now, mut after) = (lease.clone(), self.policy.clone(), self.clock.now(), run.clone());
-        let (after, counts) = self
+        let (after, counts, gives_way) = self
             .store
             .transact(Scope::Integration(run.target.integration_id.clone()), move |tx| {
                 queue::hold(tx, &lease, now, policy.lease_ttl)?;
@@ -70,12 +86,13 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
                     Next::End => end_of_pages(tx, &lease, &mut after, &policy, now)?,
                 }
                 tx.put_run(&after)?;
-                Ok::<_, SyncError>((after, counts))
+                let gives_way = gives_way(tx, &after, now)?;
+                Ok::<_, SyncError>((after, counts, gives_way))
             })
             .await?;
         *run = after;
         self.observer.event(Event::Committed { run, batch: &counts });
-        Ok(())
+        Ok(if gives_way { Onward::GiveWay } else { Onward::Go })
     }
 
     /// Commits pages of which the database refuses a value: record by record into quarantine what it refuses, and
@@ -87,7 +104,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         mut prepared: Prepared,
         next: Next,
         refusal: String,
-    ) -> Result<(), SyncError> {
+    ) -> Result<Onward, SyncError> {
         let now = self.clock.now();
         let mut parts = vec![std::mem::take(&mut prepared.batch)];
         let mut good = Batch::default();
@@ -253,6 +270,16 @@ fn quiet_models(
         }
     }
     Ok(quiet)
+}
+
+/// Whether a full fetch should let a delta of its endpoint go first. Its checkpoint makes that free. A first load has
+/// nothing that a delta could be based on.
+fn gives_way(tx: &mut dyn Tx, run: &Run, now: Timestamp) -> TxResult<bool> {
+    if run.target.kind == SyncKind::Delta || run.first_load || run.phase == RunPhase::Done {
+        return Ok(false);
+    }
+    let delta = Target { kind: SyncKind::Delta, ..run.target.clone() };
+    Ok(matches!(tx.try_request(&delta)?, TryRequest::Locked(delta) if delta.not_before <= now && delta.lease.is_none()))
 }
 
 fn end_of_pages(

@@ -4,6 +4,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::Engine;
+use super::commit::Onward;
 use crate::error::SyncError;
 use crate::port::{Clock, FailureClass, Fetch, FetchSpec, Observer, Pages, RecordPage, Source, SourceError, Store};
 use crate::types::{Lease, Run, RunPhase};
@@ -50,8 +51,14 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
             fetch: Fetch::List { updated_after: run.updated_after, from: run.page_cursor.clone() },
         });
         let (ready, mut waiting) = mpsc::channel(PAGES_AHEAD);
-        let producer = fetch_pages(&mut fetch, ready, stop.child_token());
-        let consumer = self.write_pages(lease, run, &mut waiting, stop);
+        // Whoever stops writing stops the fetching.
+        let halt = stop.child_token();
+        let producer = fetch_pages(&mut fetch, ready, halt.clone());
+        let consumer = async {
+            let result = self.write_pages(lease, run, &mut waiting, stop).await;
+            halt.cancel();
+            result
+        };
         // Both on this task: when one fails the other is dropped, at a point where nothing is half done.
         let ((), ()) = tokio::try_join!(producer, consumer)?;
         Ok(())
@@ -87,9 +94,9 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
                 records += page.records.len();
                 batch.push(page);
             }
-            self.commit(lease, run, batch).await?;
+            let onward = self.commit(lease, run, batch).await?;
             beat.reset();
-            if stop.is_cancelled() {
+            if onward == Onward::GiveWay || stop.is_cancelled() {
                 return Ok(());
             }
         }

@@ -260,6 +260,8 @@ async fn work_on(
         match lease {
             (Some(lease), _, _) => match engine.work(&lease, stop).await {
                 Err(SyncError::LeaseLost(_)) => {}
+                // A full fetch gave way to a delta.
+                Ok(run) if run.outcome == RunOutcome::Interrupted && !stop.is_cancelled() => {}
                 result => return result.map(Some),
             },
             (None, true, _) => {

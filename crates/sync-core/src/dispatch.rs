@@ -1,0 +1,119 @@
+//! Which work is due, and who may do it now. Functions over a unit of work.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use kombo_model::{Endpoint, IntegrationId, Timestamp};
+
+use crate::intake::set_status;
+use crate::port::{Tx, TxResult};
+use crate::queue::{self, Claim};
+use crate::types::{EndpointState, IntegrationStatus, Lease, Request, RequestCause, SyncKind, Target};
+
+/// What is to be fetched without anybody asking.
+#[derive(Debug, Clone)]
+pub struct SchedulePolicy {
+    /// The endpoints that matter.
+    pub endpoints: BTreeSet<Endpoint>,
+    /// A delta without a webhook so often; none for never.
+    pub poll_every: Option<Duration>,
+}
+
+/// Asks for every fetch that is due: the first load of what was never loaded, the full fetch whose time has come, and
+/// the delta of polling. Returns how many were asked for.
+///
+/// Everything it needs to know is stored, so restarts change nothing, several replicas may call it, and a clock that
+/// jumps leads to one fetch at most.
+pub fn schedule(tx: &mut dyn Tx, policy: &SchedulePolicy, now: Timestamp) -> TxResult<usize> {
+    let states: BTreeMap<(IntegrationId, Endpoint), EndpointState> =
+        tx.endpoints()?.into_iter().map(|state| ((state.integration_id.clone(), state.endpoint), state)).collect();
+    let waiting: BTreeSet<Target> = tx.requests()?.into_iter().map(|request| request.target).collect();
+    let mut asked = 0;
+    for integration in tx.integrations()? {
+        if integration.status != IntegrationStatus::Active {
+            continue;
+        }
+        for endpoint in &policy.endpoints {
+            let key = (integration.id.clone(), *endpoint);
+            let Some((kind, cause)) = due(states.get(&key), policy, now) else { continue };
+            let target = Target { integration_id: key.0, endpoint: *endpoint, kind };
+            if !waiting.contains(&target) {
+                queue::request(tx, target, cause, now, now)?;
+                asked += 1;
+            }
+        }
+    }
+    Ok(asked)
+}
+
+fn due(state: Option<&EndpointState>, policy: &SchedulePolicy, now: Timestamp) -> Option<(SyncKind, RequestCause)> {
+    let Some(state) = state.filter(|state| state.loaded_at.is_some()) else {
+        // A first load that a sweep stopped cannot be: it removes nothing.
+        return Some((SyncKind::Full, RequestCause::Load));
+    };
+    if state.next_full_at.is_none_or(|due| due <= now) {
+        return Some((SyncKind::Full, RequestCause::Schedule));
+    }
+    let last = state.last_delta_at.max(state.last_full_at);
+    let poll = policy.poll_every.is_some_and(|every| last.is_none_or(|last| last.saturating_add(every) <= now));
+    poll.then_some((SyncKind::Delta, RequestCause::Poll))
+}
+
+/// Registers integrations that the configuration names. Those that were deleted at Kombo stay so.
+pub fn register(tx: &mut dyn Tx, ids: &BTreeSet<IntegrationId>, now: Timestamp) -> TxResult<()> {
+    for id in ids {
+        if tx.integration(id)?.is_none() {
+            set_status(tx, id, "", IntegrationStatus::Active, None, now)?;
+        }
+    }
+    Ok(())
+}
+
+/// Leases the work that is most due: deltas before full fetches, the oldest wish first, nothing of integrations that
+/// are paused or gone. Full fetches only if `full_fetches` is set, so that some workers are always there for deltas.
+pub fn next(
+    tx: &mut dyn Tx,
+    claim: &Claim,
+    endpoints: &BTreeSet<Endpoint>,
+    full_fetches: FullFetches,
+    now: Timestamp,
+) -> TxResult<Option<Lease>> {
+    let integrations = tx.integrations()?;
+    let active: BTreeSet<&IntegrationId> = integrations
+        .iter()
+        .filter(|integration| integration.status == IntegrationStatus::Active)
+        .map(|integration| &integration.id)
+        .collect();
+    queue::lease_next(tx, claim, now, |request: &Request| {
+        let target = &request.target;
+        active.contains(&target.integration_id)
+            && endpoints.contains(&target.endpoint)
+            && (target.kind == SyncKind::Delta || full_fetches == FullFetches::Allowed)
+    })
+}
+
+/// Whether a worker may begin a full fetch now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FullFetches {
+    /// It may.
+    Allowed,
+    /// Enough workers are busy with them.
+    Enough,
+}
+
+/// Sets going at once what waits because of failures: called when what made everything fail is over.
+pub fn retry_failed(tx: &mut dyn Tx, now: Timestamp) -> TxResult<usize> {
+    let mut set_going = 0;
+    for request in tx.requests()? {
+        if request.attempts > 0
+            && request.not_before > now
+            && let Some(mut request) = tx.request(&request.target)?
+            && request.lease.is_none()
+        {
+            request.not_before = now;
+            tx.put_request(&request)?;
+            set_going += 1;
+        }
+    }
+    Ok(set_going)
+}

@@ -1,0 +1,206 @@
+//! What a webhook leads to. A webhook is a hint, never an input: it is stored with the requests it causes in one unit,
+//! and nothing else of it is used.
+
+use kombo_model::{IntegrationCategory, IntegrationId, IntegrationState, ModelName, Timestamp, Webhook, WebhookEvent};
+
+use crate::planner::{PlanPolicy, plan};
+use crate::port::{Tx, TxResult};
+use crate::queue;
+use crate::types::{
+    EndpointStatus, IntegrationRecord, IntegrationStatus, RequestCause, SyncKind, Target, WebhookRecord,
+};
+
+/// What a deployment does about webhooks.
+#[derive(Debug, Clone)]
+pub struct IntakePolicy {
+    /// How changes are planned.
+    pub plan: PlanPolicy,
+    /// Whether integrations that webhooks announce are registered and loaded.
+    pub accept_unknown: bool,
+}
+
+/// What became of a webhook.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Intake {
+    /// An event with its id is stored already: nothing was done.
+    Repeated,
+    /// It was stored, and these fetches were asked for.
+    Stored(Vec<Target>),
+}
+
+/// Stores a webhook whose signature was verified, with the requests it causes.
+pub fn receive(tx: &mut dyn Tx, webhook: &Webhook, policy: &IntakePolicy, now: Timestamp) -> TxResult<Intake> {
+    let action = Action::of(tx, webhook, policy)?;
+    let record = WebhookRecord {
+        id: webhook.id.to_string(),
+        kind: webhook.event.kind().to_owned(),
+        integration_id: webhook.event.integration_id().cloned(),
+        received_at: now,
+        models: action.models().iter().map(ToString::to_string).collect(),
+        result: action.describe(),
+    };
+    if !tx.insert_webhook(&record)? {
+        return Ok(Intake::Repeated);
+    }
+    action.perform(tx, policy, now).map(Intake::Stored)
+}
+
+/// What is to be done about a webhook.
+enum Action {
+    Record(&'static str),
+    Fetch(IntegrationId, String, Vec<ModelName>),
+    Register(IntegrationId, String),
+    Delete(IntegrationId, String),
+    Pause(IntegrationId, String, String),
+    Resume(IntegrationId, String),
+}
+
+impl Action {
+    fn of(tx: &mut dyn Tx, webhook: &Webhook, policy: &IntakePolicy) -> TxResult<Self> {
+        if webhook.event.category().is_some_and(|category| *category != IntegrationCategory::Lms) {
+            return Ok(Self::Record("ignored: not of the LMS category"));
+        }
+        if let Some(id) = webhook.event.integration_id() {
+            match tx.integration(id)? {
+                Some(known) if known.status == IntegrationStatus::Deleted => {
+                    return Ok(Self::Record("ignored: the integration was deleted"));
+                }
+                None if !policy.accept_unknown => return Ok(Self::Record("ignored: the integration is unknown")),
+                Some(_) | None => {}
+            }
+        }
+        Ok(match &webhook.event {
+            WebhookEvent::DataChanged(data) => {
+                let models = data.changed_models.iter().map(|model| model.name.clone()).collect();
+                Self::Fetch(data.integration_id.clone(), data.integration_tool.clone(), models)
+            }
+            WebhookEvent::IntegrationCreated(data) => Self::Register(data.id.clone(), data.tool.clone()),
+            WebhookEvent::IntegrationDeleted(data) => Self::Delete(data.id.clone(), data.tool.clone()),
+            WebhookEvent::IntegrationStateChanged(data) => {
+                let (id, tool) = (data.integration_id.clone(), data.integration_tool.clone());
+                match &data.state {
+                    IntegrationState::Active => Self::Resume(id, tool),
+                    state => Self::Pause(id, tool, format!("Kombo says that the integration is {state}")),
+                }
+            }
+            WebhookEvent::SyncFinished(_) | WebhookEvent::ConnectionFlowFailed(_) => Self::Record("recorded"),
+            _ => Self::Record("recorded: of a type that this version does not know"),
+        })
+    }
+
+    fn models(&self) -> &[ModelName] {
+        if let Self::Fetch(_, _, models) = self { models } else { &[] }
+    }
+
+    fn describe(&self) -> String {
+        match self {
+            Self::Record(result) => (*result).to_owned(),
+            Self::Fetch(..) => "planned".to_owned(),
+            Self::Register(..) => "registered".to_owned(),
+            Self::Delete(..) => "stopped: the integration was deleted".to_owned(),
+            Self::Pause(_, _, reason) => format!("paused: {reason}"),
+            Self::Resume(..) => "resumed".to_owned(),
+        }
+    }
+
+    fn perform(self, tx: &mut dyn Tx, policy: &IntakePolicy, now: Timestamp) -> TxResult<Vec<Target>> {
+        match self {
+            Self::Record(_) => Ok(Vec::new()),
+            Self::Fetch(id, tool, models) => {
+                // An integration of which data arrives is no longer out of order, whatever was last heard of it.
+                set_status(tx, &id, &tool, IntegrationStatus::Active, None, now)?;
+                fetch_changed(tx, &id, &models, policy, now)
+            }
+            Self::Register(id, tool) | Self::Resume(id, tool) => {
+                set_status(tx, &id, &tool, IntegrationStatus::Active, None, now)?;
+                fetch_all(tx, &id, policy, now)
+            }
+            Self::Pause(id, tool, reason) => {
+                set_status(tx, &id, &tool, IntegrationStatus::Paused, Some(reason), now)?;
+                Ok(Vec::new())
+            }
+            Self::Delete(id, tool) => {
+                let reason = "Kombo says that the integration was deleted".to_owned();
+                set_status(tx, &id, &tool, IntegrationStatus::Deleted, Some(reason), now)?;
+                // Whoever works on one of them loses the lease with the request.
+                for request in tx.requests()?.into_iter().filter(|request| request.target.integration_id == id) {
+                    tx.delete_request(&request.target)?;
+                }
+                Ok(Vec::new())
+            }
+        }
+    }
+}
+
+/// Asks for what a set of changed models needs.
+fn fetch_changed(
+    tx: &mut dyn Tx,
+    id: &IntegrationId,
+    models: &[ModelName],
+    policy: &IntakePolicy,
+    now: Timestamp,
+) -> TxResult<Vec<Target>> {
+    let mut last_blind_full = None;
+    for endpoint in &policy.plan.endpoints {
+        last_blind_full = last_blind_full.max(queue::state(tx, id, *endpoint)?.last_blind_full_at);
+    }
+    let plan = plan(models, &policy.plan, last_blind_full, now);
+    let mut targets = Vec::new();
+    for fetch in plan.fetches {
+        let target = Target { integration_id: id.clone(), endpoint: fetch.endpoint, kind: fetch.kind };
+        let not_before = fetch.not_before.unwrap_or(now);
+        if fetch.kind == SyncKind::Full {
+            let mut state = queue::state(tx, id, fetch.endpoint)?;
+            state.last_blind_full_at = state.last_blind_full_at.max(Some(not_before));
+            // One that waits already is as good.
+            let waits = fetch.not_before.is_some() && tx.request(&target)?.is_some();
+            tx.put_endpoint(&state)?;
+            if waits {
+                continue;
+            }
+        }
+        targets.push(queue::request(tx, target, RequestCause::Webhook, not_before, now)?.target);
+    }
+    Ok(targets)
+}
+
+/// Asks for what changed at every endpoint; for all of it where nothing is loaded.
+fn fetch_all(tx: &mut dyn Tx, id: &IntegrationId, policy: &IntakePolicy, now: Timestamp) -> TxResult<Vec<Target>> {
+    let mut targets = Vec::new();
+    for endpoint in &policy.plan.endpoints {
+        let target = Target { integration_id: id.clone(), endpoint: *endpoint, kind: SyncKind::Delta };
+        targets.push(queue::request(tx, target, RequestCause::Webhook, now, now)?.target);
+        let mut state = queue::state(tx, id, *endpoint)?;
+        if matches!(state.status, EndpointStatus::Failed | EndpointStatus::WaitingForSetup) {
+            let reason = state.reason.take();
+            queue::set_status(&mut state, EndpointStatus::Retrying, reason, now);
+            tx.put_endpoint(&state)?;
+        }
+    }
+    Ok(targets)
+}
+
+/// Registers an integration, or notes how it stands.
+pub fn set_status(
+    tx: &mut dyn Tx,
+    id: &IntegrationId,
+    tool: &str,
+    status: IntegrationStatus,
+    reason: Option<String>,
+    now: Timestamp,
+) -> TxResult<()> {
+    let tool = Some(tool.to_owned()).filter(|tool| !tool.is_empty());
+    let known = tx.integration(id)?;
+    let record = match &known {
+        Some(known) => IntegrationRecord {
+            id: id.clone(),
+            tool: tool.or_else(|| known.tool.clone()),
+            status,
+            status_since: if known.status == status { known.status_since } else { now },
+            reason,
+            registered_at: known.registered_at,
+        },
+        None => IntegrationRecord { id: id.clone(), tool, status, status_since: now, reason, registered_at: now },
+    };
+    if known.as_ref() == Some(&record) { Ok(()) } else { tx.put_integration(&record) }
+}
