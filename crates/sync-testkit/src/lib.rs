@@ -2,8 +2,12 @@
 
 mod clock;
 pub mod conformance;
+mod kombo;
 mod memory;
 pub mod postgres;
+mod script;
 
 pub use clock::ManualClock;
+pub use kombo::{FakeKombo, FakePages, Lms, Nesting, Settings, Truth};
 pub use memory::MemoryStore;
+pub use script::{Answer, FetchKind, ScriptedPages, ScriptedSource};

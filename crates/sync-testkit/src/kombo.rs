@@ -1,0 +1,195 @@
+//! A Kombo in memory: no sockets, and every quirk on demand.
+
+mod edit;
+mod lists;
+mod lms;
+mod pages;
+mod truth;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use kombo_model::{Endpoint, ModelName, Timestamp};
+use sync_core::port::{Clock, FailureClass, FetchSpec, Source};
+
+use crate::ManualClock;
+
+pub use lms::Lms;
+pub use pages::FakePages;
+pub use truth::Truth;
+
+/// How Kombo answers.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// How far `updated_after` looks into nested records.
+    pub nesting: Nesting,
+    /// How many records a page has.
+    pub page_size: usize,
+    /// How many milliseconds Kombo's clock is ahead of ours.
+    pub skew_millis: i64,
+    /// How long an answer takes: our clock moves on by it.
+    pub latency: Duration,
+}
+
+/// The two readings of `updated_after`, on which Kombo's guide and its API reference disagree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Nesting {
+    /// The guide's: any change in a nested record makes the outer one come back.
+    Guide,
+    /// The reference's: a revision that was added, removed or changed makes its course come back, and nothing else.
+    Reference,
+}
+
+/// A [`Source`] that plays Kombo from records in memory. Clones share them.
+///
+/// It answers every integration with the same records, in the order of ids, page by page, as they are when a page is
+/// asked for.
+#[derive(Debug, Clone)]
+pub struct FakeKombo {
+    world: Arc<Mutex<World>>,
+    clock: ManualClock,
+}
+
+type Hook = Box<dyn FnOnce(&mut Lms) + Send>;
+
+struct World {
+    lms: Lms,
+    settings: Settings,
+    asked: Vec<FetchSpec>,
+    pages: u64,
+    faults: BTreeMap<u64, FailureClass>,
+    hooks: BTreeMap<u64, Vec<Hook>>,
+    refused: BTreeMap<Endpoint, FailureClass>,
+    spoiled: BTreeSet<(Endpoint, String)>,
+    cursor_generation: u64,
+}
+
+impl std::fmt::Debug for World {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("World").field("settings", &self.settings).field("pages", &self.pages).finish_non_exhaustive()
+    }
+}
+
+impl FakeKombo {
+    /// A Kombo without records, with pages of three, that shares our clock and answers within ten milliseconds.
+    pub fn new(clock: ManualClock) -> Self {
+        let settings =
+            Settings { nesting: Nesting::Reference, page_size: 3, skew_millis: 0, latency: Duration::from_millis(10) };
+        let world = World {
+            lms: Lms::default(),
+            settings,
+            asked: Vec::new(),
+            pages: 0,
+            faults: BTreeMap::new(),
+            hooks: BTreeMap::new(),
+            refused: BTreeMap::new(),
+            spoiled: BTreeSet::new(),
+            cursor_generation: 0,
+        };
+        Self { world: Arc::new(Mutex::new(world)), clock }
+    }
+
+    /// Changes how Kombo answers.
+    pub fn configure(&self, change: impl FnOnce(&mut Settings)) {
+        change(&mut self.world().settings);
+    }
+
+    /// Changes records now, by Kombo's clock.
+    pub fn edit<T>(&self, change: impl FnOnce(&mut Lms) -> T) -> T {
+        self.edit_late(Duration::ZERO, change)
+    }
+
+    /// Changes records whose `changed_at` lies `late` in the past: rows can become visible some time after it.
+    pub fn edit_late<T>(&self, late: Duration, change: impl FnOnce(&mut Lms) -> T) -> T {
+        let mut world = self.world();
+        let now = world.server_time(self.clock.now()).saturating_sub(late);
+        world.lms.stamp = Some(now);
+        change(&mut world.lms)
+    }
+
+    /// Changes records without moving `changed_at`, and without a word to anybody.
+    pub fn edit_silently<T>(&self, change: impl FnOnce(&mut Lms) -> T) -> T {
+        let mut world = self.world();
+        world.lms.stamp = None;
+        change(&mut world.lms)
+    }
+
+    /// The models that changed since the last call, as the `data-changed` webhook names them.
+    pub fn changed_models(&self) -> Vec<ModelName> {
+        std::mem::take(&mut self.world().lms.changed).into_iter().map(ModelName::from).collect()
+    }
+
+    /// Makes the `n`-th page from now fail, once. The first one is number 1.
+    pub fn fail_page(&self, n: u64, class: FailureClass) {
+        let mut world = self.world();
+        let page = world.pages + n;
+        world.faults.insert(page, class);
+    }
+
+    /// Changes records just before the `n`-th page from now is served.
+    pub fn before_page(&self, n: u64, change: impl FnOnce(&mut Lms) + Send + 'static) {
+        let mut world = self.world();
+        let page = world.pages + n;
+        world.hooks.entry(page).or_default().push(Box::new(change));
+    }
+
+    /// Refuses every page of an endpoint, until [`FakeKombo::allow`].
+    pub fn refuse(&self, endpoint: Endpoint, class: FailureClass) {
+        self.world().refused.insert(endpoint, class);
+    }
+
+    /// Serves the endpoint again.
+    pub fn allow(&self, endpoint: Endpoint) {
+        self.world().refused.remove(&endpoint);
+    }
+
+    /// Forgets all page cursors that were handed out.
+    pub fn expire_cursors(&self) {
+        self.world().cursor_generation += 1;
+    }
+
+    /// Sends this record in a form that cannot be read, until [`FakeKombo::mend`].
+    pub fn spoil(&self, endpoint: Endpoint, id: &str) {
+        self.world().spoiled.insert((endpoint, id.to_owned()));
+    }
+
+    /// Sends this record as it should be again.
+    pub fn mend(&self, endpoint: Endpoint, id: &str) {
+        self.world().spoiled.remove(&(endpoint, id.to_owned()));
+    }
+
+    /// The fetches that began since the last call.
+    pub fn asked(&self) -> Vec<FetchSpec> {
+        std::mem::take(&mut self.world().asked)
+    }
+
+    /// How many pages were asked for so far.
+    pub fn pages(&self) -> u64 {
+        self.world().pages
+    }
+
+    /// What a mirror of these endpoints must hold.
+    pub fn truth(&self, endpoints: &BTreeSet<Endpoint>) -> Truth {
+        Truth::of(&self.world().lms, endpoints)
+    }
+
+    fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl World {
+    fn server_time(&self, ours: Timestamp) -> Timestamp {
+        Timestamp::from_unix_millis(ours.unix_millis().saturating_add(self.settings.skew_millis)).unwrap_or(ours)
+    }
+}
+
+impl Source for FakeKombo {
+    type Pages = FakePages;
+
+    fn open(&self, spec: FetchSpec) -> FakePages {
+        self.world().asked.push(spec.clone());
+        FakePages::new(self.clone(), spec)
+    }
+}

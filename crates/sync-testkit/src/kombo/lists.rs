@@ -1,0 +1,129 @@
+//! What the four endpoints list.
+
+use kombo_model::{
+    Course, CourseCopy, CourseProgression, CourseRevision, CourseRevisionCopy, Endpoint, Extra, Maybe, Skill,
+    SkillAssignment, SkillCopy, Timestamp, UserCopy,
+};
+use sync_core::mirror::Model;
+use sync_core::port::Record;
+
+use super::Nesting;
+use super::lms::{Lms, Part};
+
+impl Lms {
+    /// All records of an endpoint, whole, in the order of ids.
+    pub(super) fn list(&self, endpoint: Endpoint) -> Vec<Record> {
+        match endpoint {
+            Endpoint::Users => self.users.values().cloned().map(Record::User).collect(),
+            Endpoint::Courses => self.courses.values().map(|course| Record::Course(self.course(course))).collect(),
+            Endpoint::CourseProgressions => {
+                let whole = |progression| Record::CourseProgression(self.progression(progression));
+                self.progressions.values().map(whole).collect()
+            }
+            Endpoint::Skills => self.skills.values().cloned().map(Record::Skill).collect(),
+        }
+    }
+
+    /// When a record last changed, as far as `updated_after` goes.
+    pub(super) fn updated_at(&self, endpoint: Endpoint, id: &str, nesting: Nesting) -> Timestamp {
+        let own = self.touched(Part::Row(Model::listed_by(endpoint)), id);
+        match (endpoint, nesting) {
+            (Endpoint::Users | Endpoint::Skills, _) | (Endpoint::CourseProgressions, Nesting::Reference) => own,
+            (Endpoint::Courses, Nesting::Reference) => own.max(self.revisions_changed_at(id)),
+            (Endpoint::Courses, Nesting::Guide) => own.max(self.revisions_changed_at(id)).max(self.rest_changed_at(id)),
+            (Endpoint::CourseProgressions, Nesting::Guide) => own.max(self.copies_changed_at(id)),
+        }
+    }
+
+    fn revisions_changed_at(&self, course: &str) -> Timestamp {
+        let revisions = self.revisions_of(course);
+        let changed =
+            revisions.map(|revision| self.touched(Part::Row(Model::LmsCourseRevisions), revision.id.as_str()));
+        changed.max().unwrap_or(Timestamp::MIN).max(self.touched(Part::Revisions, course))
+    }
+
+    /// When a provider, a skill or a skill assignment of a course last changed.
+    fn rest_changed_at(&self, course: &str) -> Timestamp {
+        let provider = self.courses.get(course).and_then(|course| course.provider_id.as_ref());
+        let mut last = provider
+            .map_or(Timestamp::MIN, |provider| self.touched(Part::Row(Model::LmsCourseProviders), provider.as_str()));
+        for revision in self.revisions_of(course) {
+            last = last.max(self.touched(Part::Skills, revision.id.as_str()));
+            for skill in self.skills_of(revision.id.as_str()) {
+                last = last.max(self.touched(Part::Row(Model::LmsSkills), skill.id.as_str()));
+            }
+        }
+        last
+    }
+
+    /// When the user, the revision or the course of a progression last changed.
+    fn copies_changed_at(&self, progression: &str) -> Timestamp {
+        let Some(progression) = self.progressions.get(progression) else { return Timestamp::MIN };
+        let user = progression.user_id.as_ref().map(|user| (Model::LmsUsers, user.as_str()));
+        let revision = progression.course_revision_id.as_ref().map(kombo_model::CourseRevisionId::as_str);
+        let course = revision.and_then(|revision| self.course_of.get(revision));
+        let copies = [
+            user,
+            revision.map(|revision| (Model::LmsCourseRevisions, revision)),
+            course.map(|course| (Model::LmsCourses, course.as_str())),
+        ];
+        let changed = copies.into_iter().flatten().map(|(model, id)| self.touched(Part::Row(model), id));
+        changed.max().unwrap_or(Timestamp::MIN)
+    }
+
+    fn course(&self, course: &Course) -> Course {
+        let provider = course.provider_id.as_ref().and_then(|provider| self.providers.get(provider.as_str()));
+        let revisions = self.revisions_of(course.id.as_str()).map(|revision| self.revision(revision));
+        Course { provider: provider.cloned().into(), revisions: Maybe::Value(revisions.collect()), ..course.clone() }
+    }
+
+    fn revision(&self, revision: &CourseRevision) -> CourseRevision {
+        let skills = self.skills_of(revision.id.as_str());
+        let assignments = skills.map(|skill| SkillAssignment { skill: skill_copy(skill), extra: Extra::new() });
+        CourseRevision { skill_assignments: Maybe::Value(assignments.collect()), ..revision.clone() }
+    }
+
+    fn progression(&self, progression: &CourseProgression) -> CourseProgression {
+        let user = progression.user_id.as_ref().and_then(|user| self.users.get(user.as_str()));
+        let user = user.map(|user| UserCopy {
+            id: user.id.clone(),
+            remote_id: user.remote_id.clone().into(),
+            first_name: user.first_name.clone().into(),
+            last_name: user.last_name.clone().into(),
+            work_email: user.work_email.clone().into(),
+            extra: Extra::new(),
+        });
+        let revision = progression.course_revision_id.as_ref();
+        let revision = revision.and_then(|revision| self.revisions.get(revision.as_str()));
+        CourseProgression {
+            user: user.map_or(Maybe::Absent, Maybe::Value),
+            course_revision: revision.map_or(Maybe::Absent, |revision| Maybe::Value(self.revision_copy(revision))),
+            ..progression.clone()
+        }
+    }
+
+    fn revision_copy(&self, revision: &CourseRevision) -> CourseRevisionCopy {
+        let course = self.course_of.get(revision.id.as_str()).and_then(|course| self.courses.get(course));
+        let course = course.map(|course| CourseCopy {
+            id: course.id.clone(),
+            remote_id: course.remote_id.clone().into(),
+            extra: Extra::new(),
+        });
+        CourseRevisionCopy {
+            id: revision.id.clone(),
+            remote_id: revision.remote_id.clone().into(),
+            title: revision.title.clone().into(),
+            course: course.map_or(Maybe::Absent, Maybe::Value),
+            extra: Extra::new(),
+        }
+    }
+}
+
+fn skill_copy(skill: &Skill) -> SkillCopy {
+    SkillCopy {
+        id: skill.id.clone(),
+        remote_id: skill.remote_id.clone().into(),
+        name: skill.name.clone().into(),
+        extra: Extra::new(),
+    }
+}

@@ -1,0 +1,86 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use kombo_model::{Endpoint, IntegrationId, Timestamp};
+use sync_core::mirror::{Batch, Incoming, Key, Model, Row, Standing, StoredRow, decompose};
+
+use super::lms::Lms;
+use crate::MemoryStore;
+
+/// What a mirror must hold: the rows of every model, those of deleted records included.
+///
+/// A model whose own endpoint is not mirrored is known from partial copies only: then a row says what the copies carry.
+#[derive(Debug, Clone)]
+pub struct Truth {
+    endpoints: BTreeSet<Endpoint>,
+    rows: BTreeMap<Model, BTreeMap<Key, Row>>,
+}
+
+impl Truth {
+    pub(super) fn of(lms: &Lms, endpoints: &BTreeSet<Endpoint>) -> Self {
+        let mut truth = Self { endpoints: endpoints.clone(), rows: BTreeMap::new() };
+        for endpoint in endpoints {
+            let mut batch = Batch::default();
+            for record in lms.list(*endpoint) {
+                // What cannot be stored is not in any mirror.
+                drop(decompose(record, Timestamp::MIN, &mut batch));
+            }
+            for incoming in batch.rows {
+                truth.add(incoming);
+            }
+        }
+        truth
+    }
+
+    /// The rows of a model by key.
+    pub fn rows(&self, model: Model) -> impl Iterator<Item = &Row> {
+        self.rows.get(&model).into_iter().flat_map(BTreeMap::values)
+    }
+
+    /// Where what is stored differs from the truth, for people; empty if it does not.
+    pub fn differences(&self, store: &MemoryStore, integration: &IntegrationId) -> Vec<String> {
+        let mut found = Vec::new();
+        for model in Model::ALL {
+            let table = store.table(model, integration);
+            let stored: BTreeMap<&Key, &StoredRow> = table.iter().map(|row| (&row.row.key, row)).collect();
+            for row in self.rows(model) {
+                match stored.get(&row.key) {
+                    None => found.push(format!("{model} {}: missing", row.key)),
+                    Some(stored) => self.compare(model, row, stored, &mut found),
+                }
+            }
+            // Whatever no course shows any more is unknown rather than gone.
+            if self.is_listed_whole(model) {
+                let surplus = table.iter().filter(|stored| stored.is_live());
+                let surplus = surplus.filter(|stored| !self.rows(model).any(|row| row.key == stored.row.key));
+                found.extend(surplus.map(|stored| format!("{model} {}: live, but not at Kombo", stored.row.key)));
+            }
+        }
+        found
+    }
+
+    fn add(&mut self, incoming: Incoming) {
+        if (incoming.standing == Standing::Copy) != self.endpoints.contains(&incoming.model.owner()) {
+            self.rows.entry(incoming.model).or_default().insert(incoming.row.key.clone(), incoming.row);
+        }
+    }
+
+    fn compare(&self, model: Model, row: &Row, stored: &StoredRow, found: &mut Vec<String>) {
+        let owned = self.endpoints.contains(&model.owner());
+        if owned && stored.removed_at.is_some() {
+            found.push(format!("{model} {}: removed, but at Kombo", row.key));
+        }
+        if !owned && !stored.is_live() {
+            return;
+        }
+        for ((said, stored), column) in row.values().iter().zip(stored.row.values()).zip(model.columns()) {
+            if !said.is_absent() && said != stored {
+                let (stored, said) = (stored.to_json(), said.to_json());
+                found.push(format!("{model} {} {}: {stored} instead of {said}", row.key, column.name));
+            }
+        }
+    }
+
+    fn is_listed_whole(&self, model: Model) -> bool {
+        self.endpoints.contains(&model.owner()) && model != Model::LmsCourseProviders
+    }
+}
