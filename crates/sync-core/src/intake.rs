@@ -80,11 +80,14 @@ impl Action {
                 let (id, tool) = (data.integration_id.clone(), data.integration_tool.clone());
                 match &data.state {
                     IntegrationState::Active => Self::Resume(id, tool),
-                    state => Self::Pause(id, tool, format!("Kombo says that the integration is {state}")),
+                    IntegrationState::Invalid | IntegrationState::Inactive => {
+                        Self::Pause(id, tool, format!("Kombo says that the integration is {}", data.state))
+                    }
+                    IntegrationState::Other(_) => Self::Record("recorded: a state that this version does not know"),
                 }
             }
             WebhookEvent::SyncFinished(_) | WebhookEvent::ConnectionFlowFailed(_) => Self::Record("recorded"),
-            _ => Self::Record("recorded: of a type that this version does not know"),
+            WebhookEvent::Other { .. } | _ => Self::Record("recorded: of a type that this version does not know"),
         })
     }
 

@@ -31,6 +31,14 @@ pub(crate) struct Global {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Keep the mirror up to date: the daemon
+    ///
+    /// Takes in webhooks, fetches what changed, and fetches everything once in a while, until it is asked to stop.
+    Run {
+        /// Do not create or upgrade tables
+        #[arg(long)]
+        no_migrate: bool,
+    },
     /// Fetch now, with progress
     ///
     /// Fetches what changed since the last time, or everything where nothing is loaded yet. Stops after the current
@@ -44,6 +52,8 @@ pub(crate) enum Command {
     },
     /// Show integrations, watermarks, last runs, pending work and quarantine
     Status,
+    /// Print the change log, one line each
+    Changes(ChangesArgs),
     /// Create or upgrade the tables
     Migrate,
     /// Look after the configuration
@@ -76,6 +86,20 @@ pub(crate) struct SyncArgs {
     /// Do not create or upgrade tables
     #[arg(long)]
     pub(crate) no_migrate: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ChangesArgs {
+    /// Only this integration's changes
+    #[arg(long, value_name = "ID", value_parser = integration)]
+    pub(crate) integration: Option<IntegrationId>,
+    /// Only what comes after the entry with this number; without it everything that is kept or, with --follow, what is
+    /// new from now on
+    #[arg(long, value_name = "SEQ", value_parser = clap::value_parser!(i64).range(0..))]
+    pub(crate) since: Option<i64>,
+    /// Go on with what is added, until Ctrl-C
+    #[arg(long)]
+    pub(crate) follow: bool,
 }
 
 fn integration(id: &str) -> Result<IntegrationId, String> {

@@ -1,11 +1,12 @@
 //! One file for each command.
 
+mod changes;
 mod check;
 mod demo;
 mod migrate;
 mod plan;
 mod status;
-mod store;
+pub(crate) mod store;
 pub(crate) mod sync;
 
 use std::process::ExitCode;
@@ -61,14 +62,19 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
     let context = Context { global: cli.global, bars: MultiProgress::new() };
     // On a terminal the bars say what happens, so that only trouble is worth a line.
     let quiet = matches!(cli.command, Command::Sync(_)) && crate::output::is_terminal();
-    let default = if quiet || !matches!(cli.command, Command::Sync(_)) { "warn" } else { "info" };
+    let default = if quiet || !matches!(cli.command, Command::Sync(_) | Command::Run { .. }) { "warn" } else { "info" };
     logging::init(context.global.log.as_deref(), default, &context.bars)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         match cli.command {
+            Command::Run { no_migrate } => {
+                let tables = if no_migrate { store::Tables::Expect } else { store::Tables::Migrate };
+                crate::daemon::run(&context, tables).await
+            }
             Command::Sync(args) => sync::run(&context, args).await,
             Command::Plan { models } => plan::run(&context, &models),
             Command::Status => status::run(&context).await,
+            Command::Changes(args) => changes::run(&context, args).await,
             Command::Migrate => migrate::run(&context).await,
             Command::Config(ConfigCommand::Check) => check::run(&context).await,
             Command::Demo => demo::run(&context).await,

@@ -1,5 +1,7 @@
 //! Kombo as the engine's source of records.
 
+use std::sync::{PoisonError, RwLock};
+
 use kombo_client::{Client, Error, ErrorKind, ListQuery, Page};
 use kombo_model::{Course, CourseProgression, Endpoint, Skill, User};
 use sync_core::port::{FailureClass, Fetch, FetchSpec, Pages, Record, RecordPage, Rejected, Source, SourceError};
@@ -10,14 +12,29 @@ use crate::output::chain;
 /// Adapts the client to the engine's port.
 #[derive(Debug)]
 pub(crate) struct KomboSource {
-    client: Client,
+    client: RwLock<Client>,
     /// Which Kombo is talked to, for people.
     name: String,
 }
 
 impl KomboSource {
     pub(crate) fn new(client: Client, name: String) -> Self {
-        Self { client, name }
+        Self { client: RwLock::new(client), name }
+    }
+
+    /// Goes on with another client: the key or the address changed.
+    pub(crate) fn replace(&self, client: Client) {
+        *self.client.write().unwrap_or_else(PoisonError::into_inner) = client;
+    }
+
+    /// Asks Kombo if the key works.
+    pub(crate) async fn check_api_key(&self) -> Result<(), Error> {
+        let client = self.client();
+        client.check_api_key().await.map(drop)
+    }
+
+    fn client(&self) -> Client {
+        self.client.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -26,13 +43,14 @@ impl Source for KomboSource {
 
     fn open(&self, spec: FetchSpec) -> KomboPages {
         let FetchSpec { integration_id, endpoint, fetch } = spec;
+        let client = self.client();
         let list = match endpoint {
-            Endpoint::Users => List::Users(self.client.users(&integration_id, query::<User>(fetch))),
-            Endpoint::Courses => List::Courses(self.client.courses(&integration_id, query::<Course>(fetch))),
-            Endpoint::CourseProgressions => List::CourseProgressions(
-                self.client.course_progressions(&integration_id, query::<CourseProgression>(fetch)),
-            ),
-            Endpoint::Skills => List::Skills(self.client.skills(&integration_id, query::<Skill>(fetch))),
+            Endpoint::Users => List::Users(client.users(&integration_id, query::<User>(fetch))),
+            Endpoint::Courses => List::Courses(client.courses(&integration_id, query::<Course>(fetch))),
+            Endpoint::CourseProgressions => {
+                List::CourseProgressions(client.course_progressions(&integration_id, query::<CourseProgression>(fetch)))
+            }
+            Endpoint::Skills => List::Skills(client.skills(&integration_id, query::<Skill>(fetch))),
         };
         KomboPages { list, name: self.name.clone() }
     }

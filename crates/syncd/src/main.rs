@@ -4,6 +4,7 @@ mod cli;
 mod clock;
 mod command;
 mod config;
+mod daemon;
 mod kombo;
 mod logging;
 mod output;

@@ -51,6 +51,16 @@ pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 
+/// The text as one line: what ends lines is no better than what moves a cursor.
+pub(crate) fn one_line(text: &str) -> String {
+    printable(text).replace('\n', "\u{fffd}")
+}
+
+/// Whether somebody closed the pipe that was written to, as `head` does: they have seen enough.
+pub(crate) fn is_closed(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
 /// A table without lines, for a terminal of any width.
 pub(crate) fn table(head: &[&str]) -> Table {
     let mut table = Table::new();

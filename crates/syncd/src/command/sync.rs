@@ -10,6 +10,7 @@ use sync_core::SyncError;
 use sync_core::engine::Engine;
 use sync_core::port::{Clock as _, FailureClass, Scope, Store as _, StoreError, Tx, TxResult};
 use sync_core::queue::{self, Claim};
+use sync_core::retention;
 use sync_core::types::{
     IntegrationRecord, IntegrationStatus, LeaseToken, RequestCause, Run, RunCounts, RunOutcome, SyncKind, Target,
 };
@@ -48,6 +49,7 @@ pub(crate) async fn run(context: &Context, args: SyncArgs) -> anyhow::Result<Exi
     let report = work(engine, targets, config.sync.workers, &progress, &stop).await;
     signals.abort();
     let report = report?;
+    trim(&store, config.changes.keep_for).await;
 
     if context.global.json {
         output::json(&report)?;
@@ -58,6 +60,15 @@ pub(crate) async fn run(context: &Context, args: SyncArgs) -> anyhow::Result<Exi
         [] if stop.is_cancelled() => Err(anyhow::anyhow!("stopped; the next `syncd sync` goes on from here")),
         [] => Ok(Exit::Done),
         lines => Err(anyhow::anyhow!(lines.join("\n"))),
+    }
+}
+
+/// Removes what the configuration does not want kept. What was fetched is stored whatever comes of this.
+async fn trim(store: &DieselStore, keep_for: Duration) {
+    let now = SystemClock.now();
+    match store.transact(Scope::Shared, move |tx| retention::trim(tx, keep_for, now)).await {
+        Ok(trimmed) => tracing::debug!(changes = trimmed.changes, webhooks = trimmed.webhooks, "removed what is old"),
+        Err(error) => tracing::warn!(error = output::chain(&error), "the change log could not be trimmed"),
     }
 }
 

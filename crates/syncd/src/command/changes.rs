@@ -1,0 +1,174 @@
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::time::Duration;
+
+use kombo_model::IntegrationId;
+use store_diesel::DieselStore;
+use sync_core::port::{Store as _, StoreError};
+use sync_core::types::Change;
+use tokio_util::sync::CancellationToken;
+
+use super::store::{Tables, open};
+use super::{Context, Exit};
+use crate::cli::ChangesArgs;
+use crate::output;
+
+/// How many entries are read at a time.
+const PAGE: usize = 1_000;
+/// Between two looks at the end of the log.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// The longest wait for a database that does not answer.
+const RETRY_AT_MOST: Duration = Duration::from_secs(10);
+
+/// Prints the change log, and what is added to it.
+pub(crate) async fn run(context: &Context, args: ChangesArgs) -> anyhow::Result<Exit> {
+    let store = open(&context.config()?, Tables::Expect).await?;
+    let since = match args.since {
+        Some(since) => since,
+        None if args.follow => store.read(|tx| tx.last_change()).await?,
+        None => 0,
+    };
+    let stop = CancellationToken::new();
+    let signals = tokio::spawn(stop_on_signal(stop.clone()));
+    let log = Log { store, integration: args.integration, follow: args.follow, json: context.global.json, stop };
+    let printed = log.print(since).await;
+    signals.abort();
+    match printed {
+        Err(error) if output::is_closed(&error) => Ok(Exit::Done),
+        printed => printed.map(|()| Exit::Done),
+    }
+}
+
+struct Log {
+    store: DieselStore,
+    integration: Option<IntegrationId>,
+    follow: bool,
+    json: bool,
+    stop: CancellationToken,
+}
+
+impl Log {
+    async fn print(&self, mut since: i64) -> anyhow::Result<()> {
+        let mut retry_after = LOOK_EVERY;
+        while !self.stop.is_cancelled() {
+            let wait = match self.after(since).await {
+                Ok(page) => {
+                    retry_after = LOOK_EVERY;
+                    self.print_page(&page)?;
+                    match page.last() {
+                        Some(last) => {
+                            since = last.seq;
+                            continue;
+                        }
+                        None if !self.follow => return Ok(()),
+                        None => LOOK_EVERY,
+                    }
+                }
+                Err(error) if self.follow && error.is_transient() => {
+                    if retry_after == LOOK_EVERY {
+                        let error = output::chain(&error);
+                        tracing::warn!(since, error, "the database does not answer; going on as soon as it does");
+                    }
+                    let wait = retry_after;
+                    retry_after = (retry_after * 2).min(RETRY_AT_MOST);
+                    wait
+                }
+                Err(error) => return Err(error.into()),
+            };
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = self.stop.cancelled() => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn after(&self, since: i64) -> Result<Vec<Change>, StoreError> {
+        let integration = self.integration.clone();
+        self.store.read(move |tx| tx.changes(integration.as_ref(), since, PAGE)).await
+    }
+
+    fn print_page(&self, changes: &[Change]) -> anyhow::Result<()> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let mut text = String::new();
+        for change in changes {
+            if self.json {
+                text.push_str(&serde_json::to_string(change)?);
+                text.push('\n');
+            } else {
+                writeln!(text, "{}", describe(change))?;
+            }
+        }
+        let mut out = io::stdout().lock();
+        out.write_all(text.as_bytes())?;
+        Ok(out.flush()?)
+    }
+}
+
+/// An entry as one line for people: what follows the fields' names is in the JSON.
+fn describe(change: &Change) -> String {
+    let names: Vec<&str> = match &change.fields {
+        serde_json::Value::Object(fields) => fields.keys().map(String::as_str).collect(),
+        fields => fields.as_array().into_iter().flatten().filter_map(serde_json::Value::as_str).collect(),
+    };
+    let line = format!(
+        "{:>6}  {}  {}  {:<24}  {}  {:<8}  {:<6}  {}",
+        change.seq,
+        change.at,
+        change.integration_id,
+        change.model.as_str(),
+        change.record_id,
+        change.kind,
+        change.cause,
+        names.join(","),
+    );
+    output::one_line(line.trim_end())
+}
+
+/// Following ends as it should when somebody ends it.
+async fn stop_on_signal(stop: CancellationToken) {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = tokio::signal::ctrl_c() => {}
+            }
+            stop.cancel();
+            return;
+        }
+    }
+    if tokio::signal::ctrl_c().await.is_ok() {
+        stop.cancel();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sync_core::mirror::Model;
+    use sync_core::types::{ChangeCause, ChangeKind, RunId};
+
+    use super::*;
+
+    #[test]
+    fn an_entry_is_one_line_whatever_it_says() {
+        let mut change = Change {
+            seq: 7,
+            integration_id: IntegrationId::from("sandbox:a"),
+            model: Model::LmsUsers,
+            record_id: "u\n\u{1b}[2J".to_owned(),
+            kind: ChangeKind::Updated,
+            cause: ChangeCause::Direct,
+            fields: serde_json::json!(["first_name", "status"]),
+            run_id: RunId(3),
+            at: "2026-03-01T12:00:00.000Z".parse().unwrap(),
+        };
+        let line = "     7  2026-03-01T12:00:00.000Z  sandbox:a  lms_users                 u\u{fffd}\u{fffd}[2J  updated   direct  first_name,status";
+        assert_eq!(describe(&change), line);
+        change.fields = serde_json::json!({ "first_name": { "old": "a", "new": "b" }, "status": {} });
+        assert_eq!(describe(&change), line);
+    }
+}

@@ -1,0 +1,161 @@
+//! The daemon: webhooks in, deltas out, full fetches on schedule, until it is asked to stop.
+
+mod gate;
+mod lifecycle;
+mod measure;
+mod operations;
+mod pace;
+mod serve;
+mod upkeep;
+mod webhooks;
+mod workers;
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use kombo_client::webhook::WebhookSecrets;
+use kombo_model::IntegrationId;
+use store_diesel::DieselStore;
+use sync_core::engine::Engine;
+use sync_core::port::{Clock as _, Scope, Store as _, StoreError};
+use sync_core::{dispatch, queue};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::clock::SystemClock;
+use crate::command::store::{Tables, open};
+use crate::command::{Context, Exit};
+use crate::config::{Config, ConfigError};
+use crate::kombo::KomboSource;
+use crate::{output, owner};
+
+use gate::KeyGate;
+use lifecycle::Readiness;
+use measure::Meter;
+use pace::Pace;
+
+/// How long the running batches may take to end.
+const GRACE: Duration = Duration::from_secs(25);
+/// Between two tries to reach the database at the start, at most.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// What the parts of the daemon share.
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) store: Arc<DieselStore>,
+    /// Told when there may be work.
+    pub(crate) wake: Notify,
+    pub(crate) gate: Arc<KeyGate>,
+    pub(crate) pace: Arc<Pace>,
+    pub(crate) secrets: RwLock<WebhookSecrets>,
+    pub(crate) source: Arc<KomboSource>,
+    pub(crate) stop: CancellationToken,
+}
+
+type DaemonEngine = Engine<DieselStore, KomboSource, SystemClock, Meter>;
+
+/// Runs until a signal asks to stop.
+pub(crate) async fn run(context: &Context, tables: Tables) -> anyhow::Result<Exit> {
+    let config = context.config()?;
+    let secrets = secrets(&config)?;
+    let metrics = measure::install()?;
+    let gate = Arc::new(KeyGate::default());
+    let pace = Arc::new(Pace::new(config.kombo.max_requests_per_minute));
+    let source = Arc::new(KomboSource::new(client(&config, &pace)?, config.kombo_name()));
+    let webhooks = serve::bind("server.webhooks", config.server.webhooks).await?;
+    let operations = serve::bind("server.operations", config.server.operations).await?;
+    let stop = CancellationToken::new();
+    let tasks = TaskTracker::new();
+    tasks.spawn(lifecycle::stop_on_signal(stop.clone()));
+
+    let readiness = Arc::new(Readiness::new(Arc::clone(&gate)));
+    let routes = operations::routes(Arc::clone(&readiness), metrics);
+    tasks.spawn(serve::serve(operations, routes, stop.clone()));
+
+    let Some(store) = open_store(&config, tables, &stop).await? else { return Ok(Exit::Done) };
+    let configured: BTreeSet<IntegrationId> = config.integrations.iter().map(|known| known.id.clone()).collect();
+    let shared = Arc::new(Shared {
+        config,
+        store: Arc::new(store),
+        wake: Notify::new(),
+        gate,
+        pace,
+        secrets: RwLock::new(secrets),
+        source,
+        stop: stop.clone(),
+    });
+    begin(&shared, configured).await?;
+    readiness.ready(Arc::clone(&shared.store));
+    tasks.spawn(serve::serve(webhooks, webhooks::routes(Arc::clone(&shared)), stop.clone()));
+    upkeep::spawn(&tasks, &shared, context.global.config.clone());
+    workers::spawn(&tasks, &shared);
+    tracing::info!(
+        webhooks = %shared.config.server.webhooks,
+        operations = %shared.config.server.operations,
+        "ready"
+    );
+
+    stop.cancelled().await;
+    tasks.close();
+    if tokio::time::timeout(GRACE, tasks.wait()).await.is_err() {
+        tracing::warn!("some work did not end in time: it goes on from its checkpoint the next time");
+    }
+    tracing::info!("stopped");
+    Ok(Exit::Done)
+}
+
+/// A client that is paced, and whose answers are counted.
+pub(crate) fn client(config: &Config, pace: &Arc<Pace>) -> anyhow::Result<kombo_client::Client> {
+    let learning = Arc::clone(pace);
+    let observed = Arc::new(move |event: &kombo_client::ResponseEvent| {
+        measure::answer(event);
+        learning.learn(event);
+    });
+    let client = config.client()?.on_response(observed).pacer(Arc::clone(pace) as Arc<_>).build();
+    Ok(client.map_err(|error| ConfigError(format!("kombo: {}", output::chain(&error))))?)
+}
+
+/// The secrets that webhooks are verified with.
+pub(crate) fn secrets(config: &Config) -> anyhow::Result<WebhookSecrets> {
+    WebhookSecrets::new(config.webhook_secrets()?).context("kombo.webhook_secret")
+}
+
+/// Opens the store, waiting for a database that is not there yet; `None` if the daemon is asked to stop meanwhile.
+async fn open_store(config: &Config, tables: Tables, stop: &CancellationToken) -> anyhow::Result<Option<DieselStore>> {
+    let mut wait = Duration::from_millis(500);
+    loop {
+        let error = match open(config, tables).await {
+            Ok(store) => return Ok(Some(store)),
+            Err(error) => error,
+        };
+        let passing = error.is::<store_diesel::ConnectError>() || error.is::<StoreError>();
+        let is_server = matches!(config.store_url()?, store_diesel::StoreUrl::Postgres(_));
+        if !passing || !is_server {
+            return Err(error);
+        }
+        tracing::error!(error = output::chain(error.as_ref()), "no database yet: trying again");
+        tokio::select! {
+            () = tokio::time::sleep(wait) => wait = (wait * 2).min(LONGEST_WAIT),
+            () = stop.cancelled() => return Ok(None),
+        }
+    }
+}
+
+/// Registers what the configuration names, and takes over what a dead process of this machine left.
+async fn begin(shared: &Shared, configured: BTreeSet<IntegrationId>) -> anyhow::Result<()> {
+    let now = SystemClock.now();
+    let abandoned = shared
+        .store
+        .transact(Scope::Shared, move |tx| {
+            dispatch::register(tx, &configured, now)?;
+            Ok::<_, StoreError>(queue::release_abandoned(tx, owner::is_gone)?)
+        })
+        .await?;
+    if !abandoned.is_empty() {
+        tracing::info!(requests = abandoned.len(), "taking over from a process that is gone");
+    }
+    Ok(())
+}

@@ -1,0 +1,125 @@
+//! What is measured, for Prometheus. Labels are ids and words of closed sets, never data of customers.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kombo_client::{Outcome, ResponseEvent};
+use metrics::{counter, gauge, histogram};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use store_diesel::DieselStore;
+use sync_core::SyncError;
+use sync_core::port::{Clock as _, Event, FailureClass, Observer, Store as _, StoreError};
+use sync_core::types::{EndpointStatus, RunCounts};
+
+use super::KeyGate;
+use crate::clock::SystemClock;
+
+/// Begins to measure.
+pub(super) fn install() -> anyhow::Result<PrometheusHandle> {
+    Ok(PrometheusBuilder::new().install_recorder()?)
+}
+
+/// Counts an answer of Kombo's, or that there was none.
+pub(super) fn answer(event: &ResponseEvent) {
+    let status = match &event.outcome {
+        Outcome::Status(status) => status.to_string(),
+        Outcome::Fault(_) => "none".to_owned(),
+    };
+    counter!("syncd_kombo_requests_total", "status" => status).increment(1);
+    histogram!("syncd_kombo_request_seconds").record(event.elapsed.as_secs_f64());
+    if let Some(remaining) = event.rate_limit.remaining {
+        gauge!("syncd_kombo_ratelimit_remaining").set(float(u64::from(remaining)));
+    }
+}
+
+/// Counts a webhook.
+pub(super) fn webhook(result: &'static str, took: Duration) {
+    counter!("syncd_webhooks_total", "result" => result).increment(1);
+    histogram!("syncd_webhook_seconds").record(took.as_secs_f64());
+}
+
+/// Counts what the engine does, and closes the gate when Kombo rejects the key.
+pub(super) struct Meter {
+    pub(super) gate: Arc<KeyGate>,
+}
+
+impl Observer for Meter {
+    fn event(&self, event: Event<'_>) {
+        match event {
+            Event::Committed { batch, .. } => count(batch),
+            Event::Ended { run, took, failure } => {
+                let labels = [("kind", run.target.kind.as_str()), ("outcome", run.outcome.as_str())];
+                counter!("syncd_runs_total", &labels).increment(1);
+                histogram!("syncd_run_seconds", "kind" => run.target.kind.as_str()).record(took.as_secs_f64());
+                if failure.map(SyncError::class) == Some(FailureClass::KeyRejected) {
+                    self.gate.close();
+                }
+                tracing::info!(
+                    run.id = run.id.0,
+                    integration.id = %run.target.integration_id,
+                    endpoint = %run.target.endpoint,
+                    sync.kind = %run.target.kind,
+                    outcome = %run.outcome,
+                    pages = run.counts.pages,
+                    records = run.counts.records,
+                    error = run.error,
+                    duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+                    "run ended"
+                );
+            }
+            Event::LeaseLost { target } => {
+                counter!("syncd_leases_lost_total").increment(1);
+                tracing::warn!(integration.id = %target.integration_id, endpoint = %target.endpoint, "lease lost");
+            }
+            _ => {}
+        }
+    }
+}
+
+fn count(batch: &RunCounts) {
+    for (change, number) in [
+        ("created", batch.created),
+        ("updated", batch.updated),
+        ("deleted", batch.deleted),
+        ("restored", batch.restored),
+        ("unchanged", batch.unchanged),
+        ("indirect", batch.indirect),
+        ("stale", batch.stale),
+        ("quarantined", batch.quarantined),
+    ] {
+        counter!("syncd_records_total", "change" => change).increment(number);
+    }
+    counter!("syncd_pages_total").increment(batch.pages);
+}
+
+/// Reads from the store what is a state and no event: the queue, freshness, what is out of order.
+pub(super) async fn state(store: &DieselStore) {
+    let read = store.read(|tx| Ok::<_, StoreError>((tx.requests()?, tx.endpoints()?))).await;
+    let up = if read.is_ok() { 1.0 } else { 0.0 };
+    gauge!("syncd_database_up").set(up);
+    let Ok((requests, endpoints)) = read else { return };
+    let now = SystemClock.now();
+    let oldest =
+        requests.iter().filter(|request| request.lease.is_none()).map(|request| now.since(request.requested_at));
+    gauge!("syncd_queue_depth").set(float(u64::try_from(requests.len()).unwrap_or(u64::MAX)));
+    gauge!("syncd_queue_oldest_seconds").set(oldest.max().unwrap_or_default().as_secs_f64());
+    let mut states: BTreeMap<&'static str, u64> =
+        EndpointStatus::ALL.iter().map(|status| (status.as_str(), 0)).collect();
+    for endpoint in &endpoints {
+        *states.entry(endpoint.status.as_str()).or_default() += 1;
+        if let Some(watermark) = endpoint.watermark {
+            let labels =
+                [("integration", endpoint.integration_id.to_string()), ("endpoint", endpoint.endpoint.to_string())];
+            gauge!("syncd_watermark_age_seconds", &labels).set(now.since(watermark).as_secs_f64());
+        }
+    }
+    for (status, number) in states {
+        gauge!("syncd_endpoints", "state" => status).set(float(number));
+    }
+}
+
+/// Prometheus knows floating point only; counts beyond 2^32 are rounded, which no dashboard shows.
+fn float(number: u64) -> f64 {
+    u32::try_from(number).map_or(f64::from(u32::MAX), f64::from)
+}

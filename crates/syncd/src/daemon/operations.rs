@@ -1,0 +1,40 @@
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use metrics_exporter_prometheus::PrometheusHandle;
+
+use super::lifecycle::Readiness;
+use super::measure;
+
+#[derive(Clone)]
+struct Desk {
+    readiness: Arc<Readiness>,
+    metrics: PrometheusHandle,
+}
+
+/// `/healthz`, `/readyz` and `/metrics`
+pub(super) fn routes(readiness: Arc<Readiness>, metrics: PrometheusHandle) -> Router {
+    Router::new()
+        .route("/healthz", get(|| async { "alive\n" }))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics_page))
+        .with_state(Desk { readiness, metrics })
+}
+
+async fn readyz(State(desk): State<Desk>) -> Response {
+    match desk.readiness.check().await {
+        Ok(()) => "ready\n".into_response(),
+        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),
+    }
+}
+
+async fn metrics_page(State(desk): State<Desk>) -> Response {
+    if let Some(store) = desk.readiness.store() {
+        measure::state(store).await;
+    }
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], desk.metrics.render()).into_response()
+}

@@ -1,0 +1,110 @@
+//! What is to be done now and then.
+
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use sync_core::dispatch::{self, SchedulePolicy};
+use sync_core::port::{Clock as _, Scope, Store as _, StoreError};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::task::TaskTracker;
+
+use super::Shared;
+use crate::clock::SystemClock;
+use crate::output;
+
+/// Between two looks at what is due.
+const SCHEDULE_EVERY: Duration = Duration::from_secs(10);
+/// Between two questions whether a rejected key is accepted again.
+const ASK_ABOUT_KEY_EVERY: Duration = Duration::from_secs(30);
+
+/// Begins all of it.
+pub(super) fn spawn(tasks: &TaskTracker, shared: &Arc<Shared>, file: Option<PathBuf>) {
+    tasks.spawn(schedule(Arc::clone(shared)));
+    tasks.spawn(ask_about_key(Arc::clone(shared)));
+    tasks.spawn(reload(Arc::clone(shared), file));
+}
+
+/// Asks for what is due.
+async fn schedule(shared: Arc<Shared>) {
+    let poll_every = Some(shared.config.sync.poll_every).filter(|every| !every.is_zero());
+    let policy = SchedulePolicy { endpoints: shared.config.plan_policy().endpoints, poll_every };
+    while !shared.stop.is_cancelled() {
+        let (policy, now) = (policy.clone(), SystemClock.now());
+        let unit = move |tx: &mut dyn sync_core::port::Tx| Ok::<_, StoreError>(dispatch::schedule(tx, &policy, now)?);
+        match shared.store.transact(Scope::Shared, unit).await {
+            Ok(0) => {}
+            Ok(requests) => {
+                tracing::info!(requests, "due");
+                shared.wake.notify_waiters();
+            }
+            Err(error) => tracing::warn!(error = output::chain(&error), "what is due could not be looked up"),
+        }
+        pause(&shared, SCHEDULE_EVERY).await;
+    }
+}
+
+/// While the key is rejected, asks whether it is accepted again, and sets everything going when it is.
+async fn ask_about_key(shared: Arc<Shared>) {
+    while !shared.stop.is_cancelled() {
+        pause(&shared, ASK_ABOUT_KEY_EVERY).await;
+        if !shared.gate.is_open() && !shared.stop.is_cancelled() && shared.source.check_api_key().await.is_ok() {
+            accepted(&shared).await;
+        }
+    }
+}
+
+/// Sets going what failed because of the key.
+async fn accepted(shared: &Shared) {
+    if !shared.gate.open() {
+        return;
+    }
+    let now = SystemClock.now();
+    let unit = move |tx: &mut dyn sync_core::port::Tx| Ok::<_, StoreError>(dispatch::retry_failed(tx, now)?);
+    if let Err(error) = shared.store.transact(Scope::Shared, unit).await {
+        tracing::warn!(error = output::chain(&error), "failed work could not be set going: it goes on in its time");
+    }
+    shared.wake.notify_waiters();
+}
+
+/// Reads secrets and integrations again on SIGHUP.
+async fn reload(shared: Arc<Shared>, file: Option<PathBuf>) {
+    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+    loop {
+        tokio::select! {
+            _ = hangup.recv() => {}
+            () = shared.stop.cancelled() => return,
+        }
+        match reload_once(&shared, file.as_deref()).await {
+            Ok(()) => tracing::info!("secrets and integrations were read again"),
+            Err(error) => {
+                tracing::error!(error = output::chain(error.as_ref()), "the configuration is wrong: the old one stays");
+            }
+        }
+    }
+}
+
+async fn reload_once(shared: &Shared, file: Option<&std::path::Path>) -> anyhow::Result<()> {
+    let config = crate::config::load(file)?;
+    let secrets = super::secrets(&config)?;
+    let client = super::client(&config, &shared.pace)?;
+    let configured = config.integrations.iter().map(|known| known.id.clone()).collect();
+    let now = SystemClock.now();
+    shared
+        .store
+        .transact(Scope::Shared, move |tx| Ok::<_, StoreError>(dispatch::register(tx, &configured, now)?))
+        .await?;
+    *shared.secrets.write().unwrap_or_else(PoisonError::into_inner) = secrets;
+    shared.source.replace(client);
+    if shared.source.check_api_key().await.is_ok() {
+        accepted(shared).await;
+    }
+    Ok(())
+}
+
+async fn pause(shared: &Shared, time: Duration) {
+    tokio::select! {
+        () = tokio::time::sleep(time) => {}
+        () = shared.stop.cancelled() => {}
+    }
+}

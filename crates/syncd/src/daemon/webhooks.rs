@@ -1,0 +1,184 @@
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::post;
+use kombo_client::webhook::SIGNATURE_HEADER;
+use kombo_model::{FreeJson, Webhook, WebhookEvent, WebhookEventId};
+use serde::Deserialize;
+use sync_core::intake::{self, Intake, IntakePolicy};
+use sync_core::port::{Clock as _, Scope, Store as _, StoreError};
+use tokio::sync::Semaphore;
+
+use super::{Shared, measure};
+use crate::clock::SystemClock;
+
+/// Kombo's webhooks are a few hundred bytes.
+const MOST_BYTES: usize = 1024 * 1024;
+/// A client that takes longer to send its body is turned away.
+const BODY_WITHIN: Duration = Duration::from_secs(10);
+/// A database that takes longer is as good as none: the sender tries again.
+const STORED_WITHIN: Duration = Duration::from_secs(10);
+/// More webhooks at a time are turned away: the sender tries again.
+const MOST_AT_A_TIME: usize = 256;
+
+struct Door {
+    shared: Arc<Shared>,
+    places: Semaphore,
+    policy: IntakePolicy,
+}
+
+/// `POST /webhooks/kombo`
+pub(super) fn routes(shared: Arc<Shared>) -> Router {
+    let policy = IntakePolicy { plan: shared.config.plan_policy(), accept_unknown: shared.config.sync.accept_unknown };
+    let door = Arc::new(Door { shared, places: Semaphore::new(MOST_AT_A_TIME), policy });
+    Router::new().route("/webhooks/kombo", post(receive)).with_state(door)
+}
+
+async fn receive(State(door): State<Arc<Door>>, request: Request<Body>) -> Response {
+    let began = Instant::now();
+    let answer = door.receive(request).await;
+    measure::webhook(answer.result(), began.elapsed());
+    answer.into_response()
+}
+
+/// What a webhook is answered with.
+#[derive(Debug, Clone, Copy)]
+enum Answer {
+    Stored,
+    Repeated,
+    NotAWebhook,
+    BadSignature,
+    TooSlow,
+    TooLarge,
+    Unreadable,
+    Busy,
+    NoDatabase,
+}
+
+impl Answer {
+    fn result(self) -> &'static str {
+        match self {
+            Self::Stored => "stored",
+            Self::Repeated => "repeated",
+            Self::NotAWebhook => "not_a_webhook",
+            Self::BadSignature => "bad_signature",
+            Self::TooSlow => "too_slow",
+            Self::TooLarge => "too_large",
+            Self::Unreadable => "unreadable",
+            Self::Busy => "busy",
+            Self::NoDatabase => "no_database",
+        }
+    }
+
+    fn into_response(self) -> Response {
+        let (status, text) = match self {
+            Self::Stored => (StatusCode::OK, "stored\n"),
+            Self::Repeated => (StatusCode::OK, "stored before\n"),
+            Self::NotAWebhook => (StatusCode::BAD_REQUEST, "not a webhook of Kombo's\n"),
+            Self::BadSignature => (StatusCode::UNAUTHORIZED, "the signature is missing or wrong\n"),
+            Self::TooSlow => (StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time\n"),
+            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than 1 MiB\n"),
+            Self::Unreadable => (StatusCode::BAD_REQUEST, "the body could not be read\n"),
+            Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy: try again\n"),
+            Self::NoDatabase => (StatusCode::SERVICE_UNAVAILABLE, "cannot store: try again\n"),
+        };
+        let mut response = (status, text).into_response();
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+        }
+        if status != StatusCode::OK {
+            // What is left of the body is not read.
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+}
+
+impl Door {
+    async fn receive(&self, request: Request<Body>) -> Answer {
+        let Ok(_place) = self.places.try_acquire() else { return Answer::Busy };
+        let (head, body) = request.into_parts();
+        let announced = head.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        if announced.is_some_and(|length: usize| length > MOST_BYTES) {
+            return Answer::TooLarge;
+        }
+        // One byte more than allowed tells a body that is too long from one that broke off.
+        let bytes = match tokio::time::timeout(BODY_WITHIN, to_bytes(body, MOST_BYTES)).await {
+            Err(_) => return Answer::TooSlow,
+            Ok(Ok(bytes)) => bytes,
+            Ok(Err(error)) if is_length_limit(&error) => return Answer::TooLarge,
+            Ok(Err(_)) => return Answer::Unreadable,
+        };
+        let signature = head.headers.get(SIGNATURE_HEADER).map(HeaderValue::as_bytes);
+        let verified = self.shared.secrets.read().unwrap_or_else(PoisonError::into_inner).verify(&bytes, signature);
+        if let Err(error) = verified {
+            tracing::warn!(%error, "a webhook was refused");
+            return Answer::BadSignature;
+        }
+        let Some(webhook) = read(&bytes) else { return Answer::NotAWebhook };
+        self.store(webhook).await
+    }
+
+    async fn store(&self, webhook: Webhook) -> Answer {
+        let (policy, now) = (self.policy.clone(), SystemClock.now());
+        let (event, kind) = (webhook.id.to_string(), webhook.event.kind().to_owned());
+        let unit = self
+            .shared
+            .store
+            .transact(Scope::Shared, move |tx| Ok::<_, StoreError>(intake::receive(tx, &webhook, &policy, now)?));
+        match tokio::time::timeout(STORED_WITHIN, unit).await {
+            Ok(Ok(Intake::Stored(targets))) => {
+                tracing::info!(webhook.id = event, webhook.kind = kind, requests = targets.len(), "webhook");
+                if !targets.is_empty() {
+                    self.shared.wake.notify_one();
+                }
+                Answer::Stored
+            }
+            Ok(Ok(Intake::Repeated)) => Answer::Repeated,
+            Ok(Err(error)) => {
+                tracing::error!(webhook.id = event, error = crate::output::chain(&error), "a webhook was not stored");
+                Answer::NoDatabase
+            }
+            Err(_) => {
+                tracing::error!(webhook.id = event, "a webhook was not stored in time");
+                Answer::NoDatabase
+            }
+        }
+    }
+}
+
+/// Reads a webhook. Data of a known type in a shape that this version does not know is kept as of an unknown type.
+fn read(bytes: &[u8]) -> Option<Webhook> {
+    #[derive(Deserialize)]
+    struct Envelope {
+        id: WebhookEventId,
+        #[serde(rename = "type")]
+        kind: String,
+        data: FreeJson,
+    }
+    match serde_json::from_slice(bytes) {
+        Ok(webhook) => Some(webhook),
+        Err(error) => {
+            let envelope: Envelope =
+                serde_json::from_slice(bytes).ok().filter(|it: &Envelope| !it.id.as_str().is_empty())?;
+            tracing::error!(webhook.id = %envelope.id, %error, "a webhook has a shape that this version does not know");
+            Some(Webhook { id: envelope.id, event: WebhookEvent::Other { kind: envelope.kind, data: envelope.data } })
+        }
+    }
+}
+
+fn is_length_limit(error: &axum::Error) -> bool {
+    let mut cause: Option<&dyn std::error::Error> = Some(error);
+    while let Some(error) = cause {
+        if error.to_string().contains("length limit exceeded") {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
