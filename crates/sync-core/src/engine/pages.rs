@@ -18,19 +18,20 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
     /// The next page is on its way while earlier ones are compared and written. What waits is written together: one
     /// page when data trickles, many when writing is slower than fetching.
     pub(super) async fn pages(&self, lease: &Lease, run: &mut Run, stop: &CancellationToken) -> Result<(), SyncError> {
+        let mut restarted = false;
         loop {
-            let resumed_at = run.page_cursor.clone();
             match self.pages_from_checkpoint(lease, run, stop).await {
-                // Kombo does not say how long a page cursor lives: one that it refuses restarts the fetch.
+                // Kombo does not say how long a page cursor lives: one that it refuses restarts the fetch, once.
                 Err(SyncError::Source(error))
-                    if error.class == FailureClass::RequestRefused && resumed_at.is_some() =>
+                    if error.class == FailureClass::RequestRefused && run.page_cursor.is_some() && !restarted =>
                 {
                     tracing::warn!(
                         run.id = run.id.0,
                         integration.id = %run.target.integration_id,
                         endpoint = %run.target.endpoint,
-                        "the page cursor of the checkpoint was refused: fetching again from the first page"
+                        "the page cursor was refused: fetching again from the first page"
                     );
+                    restarted = true;
                     self.restart(lease, run).await?;
                 }
                 result => return result,
@@ -59,16 +60,17 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
             halt.cancel();
             result
         };
-        // Both on this task: when one fails the other is dropped, at a point where nothing is half done.
-        let ((), ()) = tokio::try_join!(producer, consumer)?;
-        Ok(())
+        // Both on this task. A failure to fetch waits behind the pages that came before it, so they are written first
+        // and no commit is dropped under way.
+        let ((), result) = tokio::join!(producer, consumer);
+        result
     }
 
     async fn write_pages(
         &self,
         lease: &Lease,
         run: &mut Run,
-        waiting: &mut mpsc::Receiver<RecordPage>,
+        waiting: &mut mpsc::Receiver<Fetched>,
         stop: &CancellationToken,
     ) -> Result<(), SyncError> {
         let mut beat = tokio::time::interval((self.policy.lease_ttl / 3).max(Duration::from_millis(1)));
@@ -84,17 +86,29 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
                     continue;
                 }
             };
-            // Without a last page the fetch failed or was stopped, which the other half tells.
-            let Some(first) = first else { return Ok(()) };
+            // Without a last page the fetch was stopped.
+            let Some(first) = first.transpose()? else { return Ok(()) };
+            let mut failure = None;
             let mut records = first.records.len();
             let mut batch = vec![first];
             while records < self.policy.batch_records
-                && let Ok(page) = waiting.try_recv()
+                && let Ok(fetched) = waiting.try_recv()
             {
-                records += page.records.len();
-                batch.push(page);
+                match fetched {
+                    Ok(page) => {
+                        records += page.records.len();
+                        batch.push(page);
+                    }
+                    Err(error) => {
+                        failure = Some(error);
+                        break;
+                    }
+                }
             }
             let onward = self.commit(lease, run, batch).await?;
+            if let Some(error) = failure {
+                return Err(error.into());
+            }
             beat.reset();
             if onward == Onward::GiveWay || stop.is_cancelled() {
                 return Ok(());
@@ -104,28 +118,29 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
     }
 }
 
-async fn fetch_pages(
-    pages: &mut impl Pages,
-    ready: mpsc::Sender<RecordPage>,
-    stop: CancellationToken,
-) -> Result<(), SyncError> {
-    loop {
-        let page = tokio::select! {
-            biased;
-            () = stop.cancelled() => return Ok(()),
-            page = pages.next_page() => page?,
-        };
-        let Some(page) = page else {
-            return Err(SourceError {
-                class: FailureClass::Unintelligible,
-                message: "the list ended without a last page".to_owned(),
-                retry_after: None,
+/// A page, or why there is none.
+type Fetched = Result<RecordPage, SourceError>;
+
+async fn fetch_pages(pages: &mut impl Pages, ready: mpsc::Sender<Fetched>, stop: CancellationToken) {
+    let fetch = async {
+        loop {
+            let fetched = pages.next_page().await.and_then(|page| {
+                page.ok_or_else(|| SourceError {
+                    class: FailureClass::Unintelligible,
+                    message: "the list ended without a last page".to_owned(),
+                    retry_after: None,
+                })
+            });
+            let last = fetched.as_ref().map_or(true, |page| page.next.is_none());
+            if ready.send(fetched).await.is_err() || last {
+                return;
             }
-            .into());
-        };
-        let last = page.next.is_none();
-        if ready.send(page).await.is_err() || last {
-            return Ok(());
         }
+    };
+    // Waiting for a place among the pages is given up, too: whoever stopped writing takes none any more.
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => {}
+        () = fetch => {}
     }
 }
