@@ -184,6 +184,7 @@ fn hold_back(
         // Additions and updates are in, so the next delta need not fetch them again.
         state.watermark = Some(crate::watermark::advance(state.watermark, started, policy.overlap));
     }
+    state.loaded_at.get_or_insert(now);
     queue::set_status(&mut state, EndpointStatus::MassRemoval, Some(reason.clone()), now);
     state.pending_removals = i64::try_from(removals).ok();
     // Looked at again within a day: the stop clears by itself when the rows are back.
