@@ -6,7 +6,7 @@ use super::{Engine, SyncPolicy, quarantine};
 use crate::apply::{Applying, apply};
 use crate::compare::Reading;
 use crate::error::SyncError;
-use crate::mirror::{Batch, Model, decompose};
+use crate::mirror::{Batch, Model, clean_text, decompose};
 use crate::port::{Clock, Event, Observer, RecordPage, Scope, Source, Store, StoreError, TryRequest, Tx, TxResult};
 use crate::schedule;
 use crate::types::{
@@ -113,8 +113,9 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
                 good.rows.extend(part.rows);
                 good.members.extend(part.members);
             } else if let Some((left, right)) = halves(&part) {
-                parts.push(left);
+                // The left one is looked at next: later copies have to stay behind earlier ones.
                 parts.push(right);
+                parts.push(left);
             } else if let Some(row) = part.rows.first() {
                 prepared.counts.quarantined += 1;
                 prepared.quarantined.push(Quarantined {
@@ -189,7 +190,7 @@ pub(super) fn prepare(run: &Run, pages: Vec<RecordPage>) -> Prepared {
         prepared.counts.pages += 1;
         for record in page.records {
             prepared.counts.records += 1;
-            let id = record.id().to_owned();
+            let id = clean_text(record.id().to_owned());
             // Kept only where it is needed: the text of a record that turns out to be unstorable.
             let copy = quarantine::suspicious(&record).then(|| record.clone());
             if let Err(fault) = decompose(record, page.requested_at, &mut prepared.batch) {
@@ -202,7 +203,7 @@ pub(super) fn prepare(run: &Run, pages: Vec<RecordPage>) -> Prepared {
         for rejected in page.rejected {
             prepared.counts.records += 1;
             prepared.counts.quarantined += 1;
-            prepared.seen.extend(rejected.id.clone());
+            prepared.seen.extend(rejected.id.clone().map(clean_text));
             prepared.quarantined.push(quarantine::unreadable(run, rejected, page.requested_at));
         }
     }
