@@ -10,6 +10,7 @@ pub mod mirror;
 pub mod planner;
 pub mod port;
 pub mod queue;
+pub mod retention;
 pub mod schedule;
 pub mod types;
 pub mod watermark;
