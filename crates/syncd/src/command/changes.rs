@@ -107,12 +107,11 @@ impl Log {
     }
 }
 
-/// An entry as one line for people: what follows the fields' names is in the JSON.
+/// An entry as one line for people. Old and new values, where they are kept, are in the JSON.
 fn describe(change: &Change) -> String {
-    let names: Vec<&str> = match &change.fields {
-        serde_json::Value::Object(fields) => fields.keys().map(String::as_str).collect(),
-        fields => fields.as_array().into_iter().flatten().filter_map(serde_json::Value::as_str).collect(),
-    };
+    let with_values = change.fields.as_object().into_iter().flatten().map(|(name, _)| name.as_str());
+    let alone = change.fields.as_array().into_iter().flatten().filter_map(serde_json::Value::as_str);
+    let names: Vec<&str> = with_values.chain(alone).collect();
     let line = format!(
         "{:>6}  {}  {}  {:<24}  {}  {:<8}  {:<6}  {}",
         change.seq,
