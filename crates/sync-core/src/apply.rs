@@ -106,6 +106,7 @@ impl Work<'_> {
                 Verdict::Unchanged | Verdict::Stale => {}
                 Verdict::Touched(row) => puts.push(row),
                 Verdict::Changed { row, kind, fields, announced } => {
+                    let announced = announced || self.is_announced(model);
                     let cause = cause(self.applying.reading.kind, incoming.standing, announced);
                     self.change(model, key, kind, cause, &fields);
                     puts.push(row);
@@ -130,6 +131,11 @@ impl Work<'_> {
         matches!((incoming.row.changed_at(), since), (Some(changed), Some(since)) if changed <= since)
     }
 
+    /// Whether a webhook asked for this fetch because of changes to this model, which has no `changed_at` to tell.
+    fn is_announced(&self, model: Model) -> bool {
+        self.applying.reading.announced && model.blind_in_delta(self.applying.run.target.endpoint)
+    }
+
     fn lists(&mut self, tx: &mut dyn Tx, lists: &[&Members]) -> TxResult<()> {
         let Some(model) = lists.first().map(|members| members.model) else { return Ok(()) };
         let integration = &self.applying.run.target.integration_id;
@@ -148,8 +154,8 @@ impl Work<'_> {
             }
         }
         let cause = match self.applying.reading.kind {
-            SyncKind::Delta => ChangeCause::Direct,
-            SyncKind::Full => ChangeCause::Drift,
+            SyncKind::Full if !self.is_announced(model) => ChangeCause::Drift,
+            SyncKind::Delta | SyncKind::Full => ChangeCause::Direct,
         };
         for (observed_at, rows) in gone {
             self.remove(tx, model, &rows, observed_at, cause)?;

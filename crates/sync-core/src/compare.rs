@@ -14,6 +14,8 @@ pub struct Reading {
     pub tombstones: Tombstones,
     /// Up to when earlier fetches showed every change: the endpoint's watermark as the fetch began.
     pub known_until: Option<Timestamp>,
+    /// Whether a webhook said that something changed which only a full fetch is sure to show.
+    pub announced: bool,
 }
 
 /// What a returned row means.

@@ -17,6 +17,8 @@ pub struct SchedulePolicy {
     pub endpoints: BTreeSet<Endpoint>,
     /// A delta without a webhook so often; none for never.
     pub poll_every: Option<Duration>,
+    /// How often an integration that is paused or was not found is tried.
+    pub look_at_paused_every: Duration,
 }
 
 /// Asks for every fetch that is due: the first load of what was never loaded, the full fetch whose time has come, and
@@ -30,15 +32,18 @@ pub fn schedule(tx: &mut dyn Tx, policy: &SchedulePolicy, now: Timestamp) -> TxR
     let waiting: BTreeSet<Target> = tx.requests()?.into_iter().map(|request| request.target).collect();
     let mut asked = 0;
     for integration in tx.integrations()? {
-        if integration.status != IntegrationStatus::Active {
-            continue;
-        }
+        let from = match integration.status {
+            IntegrationStatus::Active => now,
+            // What is out of order is looked at rarely, and found to be in order again by a fetch that succeeds.
+            IntegrationStatus::Paused | IntegrationStatus::NotFound => now.saturating_add(policy.look_at_paused_every),
+            IntegrationStatus::Deleted => continue,
+        };
         for endpoint in &policy.endpoints {
             let key = (integration.id.clone(), *endpoint);
             let Some((kind, cause)) = due(states.get(&key), policy, now) else { continue };
             let target = Target { integration_id: key.0, endpoint: *endpoint, kind };
             if !waiting.contains(&target) {
-                queue::request(tx, target, cause, now, now)?;
+                queue::request(tx, target, cause, from, now)?;
                 asked += 1;
             }
         }
@@ -48,7 +53,6 @@ pub fn schedule(tx: &mut dyn Tx, policy: &SchedulePolicy, now: Timestamp) -> TxR
 
 fn due(state: Option<&EndpointState>, policy: &SchedulePolicy, now: Timestamp) -> Option<(SyncKind, RequestCause)> {
     let Some(state) = state.filter(|state| state.loaded_at.is_some()) else {
-        // A first load that a sweep stopped cannot be: it removes nothing.
         return Some((SyncKind::Full, RequestCause::Load));
     };
     if state.next_full_at.is_none_or(|due| due <= now) {
@@ -70,7 +74,7 @@ pub fn register(tx: &mut dyn Tx, ids: &BTreeSet<IntegrationId>, now: Timestamp) 
 }
 
 /// Leases the work that is most due: deltas before full fetches, the oldest wish first, nothing of integrations that
-/// are paused or gone. Full fetches only if `full_fetches` is set, so that some workers are always there for deltas.
+/// were deleted. Requests of those that are paused are not due for long: see [`crate::intake`]. Full fetches only if `full_fetches` is set, so that some workers are always there for deltas.
 pub fn next(
     tx: &mut dyn Tx,
     claim: &Claim,
@@ -79,14 +83,14 @@ pub fn next(
     now: Timestamp,
 ) -> TxResult<Option<Lease>> {
     let integrations = tx.integrations()?;
-    let active: BTreeSet<&IntegrationId> = integrations
+    let known: BTreeSet<&IntegrationId> = integrations
         .iter()
-        .filter(|integration| integration.status == IntegrationStatus::Active)
+        .filter(|integration| integration.status != IntegrationStatus::Deleted)
         .map(|integration| &integration.id)
         .collect();
     queue::lease_next(tx, claim, now, |request: &Request| {
         let target = &request.target;
-        active.contains(&target.integration_id)
+        known.contains(&target.integration_id)
             && endpoints.contains(&target.endpoint)
             && (target.kind == SyncKind::Delta || full_fetches == FullFetches::Allowed)
     })

@@ -139,7 +139,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         let target = lease.request.target.clone();
         self.store
             .transact(Scope::Integration(target.integration_id.clone()), move |tx| {
-                queue::hold(tx, &lease, now, ttl)?;
+                let request = queue::hold(tx, &lease, now, ttl)?;
                 let state = queue::state(tx, &target.integration_id, target.endpoint)?;
                 if let Some(mut run) = tx.latest_run(&target)?
                     && run.outcome.is_resumable()
@@ -151,9 +151,11 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
                     run.error = None;
                     tx.put_run(&run)?;
                     if current {
+                        queue::go_on(tx, request)?;
                         return Ok((run, true));
                     }
                 }
+                queue::begin(tx, request)?;
                 let mut run = Run {
                     id: RunId(0),
                     outcome: RunOutcome::Running,
@@ -182,6 +184,17 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
     async fn heartbeat(&self, lease: &Lease) -> Result<(), SyncError> {
         let (lease, now, ttl) = (lease.clone(), self.clock.now(), self.policy.lease_ttl);
         self.store.transact(Scope::Shared, move |tx| queue::hold(tx, &lease, now, ttl).map(drop)).await
+    }
+
+    /// Waits for something slow, extending the lease meanwhile.
+    async fn while_holding<T>(&self, lease: &Lease, slow: impl Future<Output = T>) -> Result<T, SyncError> {
+        let mut slow = std::pin::pin!(slow);
+        loop {
+            match tokio::time::timeout(self.policy.lease_ttl / 3, slow.as_mut()).await {
+                Ok(done) => return Ok(done),
+                Err(_) => self.heartbeat(lease).await?,
+            }
+        }
     }
 
     /// Lets go of a run that was asked to stop.

@@ -1,6 +1,8 @@
 //! What a webhook leads to. A webhook is a hint, never an input: it is stored with the requests it causes in one unit,
 //! and nothing else of it is used.
 
+use std::time::Duration;
+
 use kombo_model::{IntegrationCategory, IntegrationId, IntegrationState, ModelName, Timestamp, Webhook, WebhookEvent};
 
 use crate::planner::{PlanPolicy, plan};
@@ -17,6 +19,8 @@ pub struct IntakePolicy {
     pub plan: PlanPolicy,
     /// Whether integrations that webhooks announce are registered and loaded.
     pub accept_unknown: bool,
+    /// How often a paused integration is tried, should the webhook that ends the pause be lost.
+    pub look_at_paused_every: Duration,
 }
 
 /// What became of a webhook.
@@ -120,6 +124,14 @@ impl Action {
             }
             Self::Pause(id, tool, reason) => {
                 set_status(tx, &id, &tool, IntegrationStatus::Paused, Some(reason), now)?;
+                // Not for ever: the webhook that ends the pause may be lost.
+                let next_look = now.saturating_add(policy.look_at_paused_every);
+                for request in tx.requests()?.into_iter().filter(|request| request.target.integration_id == id) {
+                    if let Some(mut request) = tx.request(&request.target)? {
+                        request.not_before = request.not_before.max(next_look);
+                        tx.put_request(&request)?;
+                    }
+                }
                 Ok(Vec::new())
             }
             Self::Delete(id, tool) => {
@@ -153,14 +165,13 @@ fn fetch_changed(
         let target = Target { integration_id: id.clone(), endpoint: fetch.endpoint, kind: fetch.kind };
         let not_before = fetch.not_before.unwrap_or(now);
         if fetch.kind == SyncKind::Full {
-            let mut state = queue::state(tx, id, fetch.endpoint)?;
-            state.last_blind_full_at = state.last_blind_full_at.max(Some(not_before));
-            // One that waits already is as good.
-            let waits = fetch.not_before.is_some() && tx.request(&target)?.is_some();
-            tx.put_endpoint(&state)?;
-            if waits {
+            // One that waits for its time already is as good, and must not be put off by every further webhook.
+            if fetch.not_before.is_some() && tx.request(&target)?.is_some_and(|waiting| waiting.lease.is_none()) {
                 continue;
             }
+            let mut state = queue::state(tx, id, fetch.endpoint)?;
+            state.last_blind_full_at = Some(not_before);
+            tx.put_endpoint(&state)?;
         }
         targets.push(queue::request(tx, target, RequestCause::Webhook, not_before, now)?.target);
     }

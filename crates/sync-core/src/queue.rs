@@ -83,15 +83,20 @@ pub fn lease_next(
     now: Timestamp,
     allowed: impl Fn(&Request) -> bool,
 ) -> TxResult<Option<Lease>> {
-    const LOOK_AT: usize = 256;
-    for request in tx.due_requests(now, LOOK_AT)? {
-        if allowed(&request)
-            && let Some(lease) = lease_target(tx, &request.target, claim, now)?
-        {
-            return Ok(Some(lease));
+    let (mut look_at, mut looked) = (256, 0);
+    loop {
+        let due = tx.due_requests(now, look_at)?;
+        for request in due.iter().skip(looked).filter(|request| allowed(request)) {
+            if let Some(lease) = lease_target(tx, &request.target, claim, now)? {
+                return Ok(Some(lease));
+            }
         }
+        if due.len() < look_at {
+            return Ok(None);
+        }
+        // Many that are due and not allowed must not hide the others.
+        (look_at, looked) = (look_at * 8, due.len());
     }
-    Ok(None)
 }
 
 fn take(tx: &mut dyn Tx, mut request: Request, claim: &Claim, now: Timestamp) -> TxResult<Lease> {
@@ -114,6 +119,24 @@ pub fn hold(tx: &mut dyn Tx, lease: &Lease, now: Timestamp, ttl: Duration) -> Re
     held.expires_at = held.expires_at.max(now.saturating_add(ttl));
     tx.put_request(&request)?;
     Ok(request)
+}
+
+/// The generation of a request as a fetch for it begins.
+const BEGUN: i64 = 1;
+
+/// Notes that a fetch for a leased request begins at its first page: it sees all that was wished so far.
+pub(crate) fn begin(tx: &mut dyn Tx, mut request: Request) -> TxResult<()> {
+    request.generation = BEGUN;
+    go_on(tx, request)
+}
+
+/// Notes that a fetch for a leased request goes on where an earlier attempt ended: what was wished since it began may
+/// lie on pages that are behind it.
+pub(crate) fn go_on(tx: &mut dyn Tx, mut request: Request) -> TxResult<()> {
+    if let Some(held) = request.lease.as_mut() {
+        held.generation = BEGUN;
+    }
+    tx.put_request(&request)
 }
 
 /// Ends the lease of work that came to its end: the request is gone, unless it was asked for again meanwhile.

@@ -205,7 +205,8 @@ pub struct Request {
     pub requested_at: Timestamp,
     /// Not to be worked on before.
     pub not_before: Timestamp,
-    /// How often it was asked for. A run that began at another generation did not see the latest wish.
+    /// How often it was asked for since a fetch for it last began at its first page, and once more: what was wished
+    /// after that may lie on pages that the fetch had behind it.
     pub generation: i64,
     /// How often in a row it failed.
     pub attempts: i32,
@@ -224,7 +225,7 @@ pub struct LeaseHold {
     pub owner: String,
     /// When another worker may take over.
     pub expires_at: Timestamp,
-    /// The request's generation when it was leased.
+    /// The request's generation when its fetch began, be that before this lease.
     pub generation: i64,
 }
 

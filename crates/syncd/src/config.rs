@@ -1,6 +1,7 @@
 //! The configuration: defaults, then a file, then the environment.
 
 mod duration;
+mod list;
 mod load;
 
 use std::collections::BTreeSet;
@@ -20,6 +21,9 @@ use sync_core::types::Tombstones;
 use crate::secret::{Secret, read_file};
 
 pub(crate) use load::load;
+
+/// Where the mirror is if nobody says.
+const DEFAULT_STORE: &str = "sqlite://syncd.db";
 
 /// What is wrong with the configuration, naming the setting and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -72,12 +76,14 @@ enum RegionName {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Store {
-    url: Secret,
+    url: Option<Secret>,
+    url_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Sync {
+    #[serde(deserialize_with = "list::read")]
     pub(crate) endpoints: Vec<Endpoint>,
     mode: PlanMode,
     #[serde(deserialize_with = "duration::read")]
@@ -192,7 +198,17 @@ impl Config {
     /// Where the database is.
     pub(crate) fn store_url(&self) -> Result<StoreUrl, ConfigError> {
         use secrecy::ExposeSecret as _;
-        let url = self.store.url.reveal();
+        let url = match (&self.store.url, &self.store.url_file) {
+            (Some(_), Some(_)) => {
+                return Err(ConfigError("store.url and store.url_file are both set: keep one".to_owned()));
+            }
+            (Some(url), None) => url.reveal(),
+            (None, Some(path)) => match read_file("store.url_file", path).map_err(ConfigError)?.as_slice() {
+                [url] => url.reveal(),
+                _ => return Err(ConfigError(format!("store.url_file: {} has more than one line", path.display()))),
+            },
+            (None, None) => SecretString::from(DEFAULT_STORE),
+        };
         url.expose_secret().parse().map_err(|error| ConfigError(format!("store.url: {error}")))
     }
 

@@ -42,6 +42,9 @@ const GRACE: Duration = Duration::from_secs(25);
 /// Between two tries to reach the database at the start, at most.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
+/// How often what is paused is tried, should Kombo's word that it works again be lost.
+const LOOK_AT_PAUSED_EVERY: Duration = Duration::from_secs(3_600);
+
 /// What the parts of the daemon share.
 pub(crate) struct Shared {
     pub(crate) config: Config,

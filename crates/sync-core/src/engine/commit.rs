@@ -10,7 +10,8 @@ use crate::mirror::{Batch, Model, clean_text, decompose};
 use crate::port::{Clock, Event, Observer, RecordPage, Scope, Source, Store, StoreError, TryRequest, Tx, TxResult};
 use crate::schedule;
 use crate::types::{
-    EndpointStatus, Lease, PageCursor, Quarantined, Run, RunCounts, RunOutcome, RunPhase, SyncKind, Target,
+    EndpointStatus, IntegrationRecord, IntegrationStatus, Lease, PageCursor, Quarantined, RequestCause, Run, RunCounts,
+    RunOutcome, RunPhase, SyncKind, Target,
 };
 use crate::{queue, watermark};
 
@@ -37,6 +38,8 @@ pub(super) enum Onward {
 enum Next {
     Page(PageCursor),
     End,
+    /// They belong to no list.
+    Stay,
 }
 
 impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
@@ -57,7 +60,26 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
             Some(cursor) => Next::Page(cursor),
             None => Next::End,
         };
-        let prepared = prepare(run, pages);
+        self.commit_or_go_around(lease, run, prepare(run, pages), next).await
+    }
+
+    /// Commits what a look-up by id returned: no checkpoint moves.
+    pub(super) async fn commit_looked_up(
+        &self,
+        lease: &Lease,
+        run: &mut Run,
+        prepared: Prepared,
+    ) -> Result<(), SyncError> {
+        self.commit_or_go_around(lease, run, prepared, Next::Stay).await.map(drop)
+    }
+
+    async fn commit_or_go_around(
+        &self,
+        lease: &Lease,
+        run: &mut Run,
+        prepared: Prepared,
+        next: Next,
+    ) -> Result<Onward, SyncError> {
         match self.commit_prepared(lease, run, prepared.clone(), next.clone()).await {
             Err(SyncError::Store(StoreError::Refused { message })) => {
                 self.commit_around(lease, run, prepared, next, message).await
@@ -78,12 +100,18 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
             .store
             .transact(Scope::Integration(run.target.integration_id.clone()), move |tx| {
                 queue::hold(tx, &lease, now, policy.lease_ttl)?;
-                let counts = apply_prepared(tx, &after, prepared, &policy, now)?;
+                let counts = apply_prepared(tx, &lease, &after, prepared, &policy, now)?;
                 after.counts.add(&counts);
-                after.batches += 1;
                 match next {
-                    Next::Page(cursor) => after.page_cursor = Some(cursor),
-                    Next::End => end_of_pages(tx, &lease, &mut after, &policy, now)?,
+                    Next::Stay => {}
+                    Next::Page(cursor) => {
+                        after.batches += 1;
+                        after.page_cursor = Some(cursor);
+                    }
+                    Next::End => {
+                        after.batches += 1;
+                        end_of_pages(tx, &lease, &mut after, &policy, now)?;
+                    }
                 }
                 tx.put_run(&after)?;
                 let gives_way = gives_way(tx, &after, now)?;
@@ -106,12 +134,14 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         refusal: String,
     ) -> Result<Onward, SyncError> {
         let now = self.clock.now();
-        let mut parts = vec![std::mem::take(&mut prepared.batch)];
-        let mut good = Batch::default();
+        let batch = std::mem::take(&mut prepared.batch);
+        // Member lists hold nothing that could be refused.
+        let mut parts = vec![Batch { rows: batch.rows, members: Vec::new() }];
+        let mut good = Batch { rows: Vec::new(), members: batch.members };
         while let Some(part) = parts.pop() {
-            if self.is_accepted(run, part.clone()).await? {
+            self.heartbeat(lease).await?;
+            if self.is_accepted(lease, run, part.clone()).await? {
                 good.rows.extend(part.rows);
-                good.members.extend(part.members);
             } else if let Some((left, right)) = halves(&part) {
                 // The left one is looked at next: later copies have to stay behind earlier ones.
                 parts.push(right);
@@ -135,7 +165,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
     }
 
     /// Whether the database takes a batch: tried in a unit that is then undone.
-    async fn is_accepted(&self, run: &Run, batch: Batch) -> Result<bool, SyncError> {
+    async fn is_accepted(&self, lease: &Lease, run: &Run, batch: Batch) -> Result<bool, SyncError> {
         enum Trial {
             Passed,
             Refused,
@@ -147,10 +177,11 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
             }
         }
         let (run, policy, now) = (run.clone(), self.policy.clone(), self.clock.now());
+        let asked_by = lease.request.cause;
         let trial = self
             .store
             .transact(Scope::Integration(run.target.integration_id.clone()), move |tx| {
-                let applying = applying(tx, &run, &policy, now)?;
+                let applying = applying(tx, &run, asked_by, &policy, now)?;
                 apply(tx, batch, &applying)?;
                 Err::<(), Trial>(Trial::Passed)
             })
@@ -172,7 +203,8 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         *run = self
             .store
             .transact(Scope::Integration(run.target.integration_id.clone()), move |tx| {
-                queue::hold(tx, &lease, now, ttl)?;
+                let request = queue::hold(tx, &lease, now, ttl)?;
+                queue::begin(tx, request)?;
                 tx.clear_seen(again.id)?;
                 tx.put_run(&again)?;
                 Ok::<_, SyncError>(again)
@@ -213,6 +245,7 @@ pub(super) fn prepare(run: &Run, pages: Vec<RecordPage>) -> Prepared {
 /// Applies pages, notes what they showed, and keeps the quarantine: within a unit that holds lease and scope.
 pub(super) fn apply_prepared(
     tx: &mut dyn Tx,
+    lease: &Lease,
     run: &Run,
     prepared: Prepared,
     policy: &SyncPolicy,
@@ -220,7 +253,7 @@ pub(super) fn apply_prepared(
 ) -> Result<RunCounts, SyncError> {
     let (integration, endpoint) = (&run.target.integration_id, run.target.endpoint);
     let mut counts = prepared.counts;
-    let applying = applying(tx, run, policy, now)?;
+    let applying = applying(tx, run, lease.request.cause, policy, now)?;
     counts.add(&apply(tx, prepared.batch, &applying)?);
     if run.target.kind == SyncKind::Full && run.phase == RunPhase::Pages {
         tx.put_seen(run.id, run.batches, &prepared.seen)?;
@@ -237,6 +270,7 @@ pub(super) fn apply_prepared(
 pub(super) fn applying<'a>(
     tx: &mut dyn Tx,
     run: &'a Run,
+    asked_by: RequestCause,
     policy: &SyncPolicy,
     now: Timestamp,
 ) -> TxResult<Applying<'a>> {
@@ -247,7 +281,12 @@ pub(super) fn applying<'a>(
     };
     Ok(Applying {
         run,
-        reading: Reading { kind: run.target.kind, tombstones: policy.tombstones, known_until },
+        reading: Reading {
+            kind: run.target.kind,
+            tombstones: policy.tombstones,
+            known_until,
+            announced: asked_by == RequestCause::Webhook,
+        },
         quiet: quiet_models(tx, run, integration, endpoint)?,
         change_values: policy.change_values,
         now,
@@ -328,10 +367,43 @@ pub(super) fn complete(
         queue::set_status(&mut state, EndpointStatus::Ok, None, now);
     }
     tx.put_endpoint(&state)?;
+    back_in_order(tx, integration, now)?;
+    if run.target.kind == SyncKind::Full {
+        clear_old_quarantine(tx, run)?;
+    }
     run.phase = RunPhase::Done;
     run.finished_at = Some(now);
     run.outcome = if run.counts.quarantined > 0 { RunOutcome::CompletedWithQuarantine } else { RunOutcome::Completed };
     queue::finish(tx, lease, now)
+}
+
+/// An integration whose data can be fetched is neither paused nor missing, whatever was last heard of it.
+fn back_in_order(tx: &mut dyn Tx, id: &IntegrationId, now: Timestamp) -> TxResult<()> {
+    let Some(known) = tx.integration(id)? else { return Ok(()) };
+    match known.status {
+        IntegrationStatus::Active | IntegrationStatus::Deleted => Ok(()),
+        IntegrationStatus::Paused | IntegrationStatus::NotFound => tx.put_integration(&IntegrationRecord {
+            status: IntegrationStatus::Active,
+            status_since: now,
+            reason: None,
+            ..known
+        }),
+    }
+}
+
+/// A full fetch shows everything: what it did not put into quarantine anew is in order, or gone.
+fn clear_old_quarantine(tx: &mut dyn Tx, run: &Run) -> TxResult<()> {
+    let (integration, endpoint) = (&run.target.integration_id, run.target.endpoint);
+    if tx.quarantine_size(integration, endpoint)? == 0 {
+        return Ok(());
+    }
+    let old: Vec<String> = tx
+        .quarantined(Some(integration))?
+        .into_iter()
+        .filter(|record| record.endpoint == endpoint && record.run_id != run.id)
+        .map(|record| record.record_id)
+        .collect();
+    tx.clear_quarantined(integration, endpoint, &old).map(drop)
 }
 
 fn halves(batch: &Batch) -> Option<(Batch, Batch)> {

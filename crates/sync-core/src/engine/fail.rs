@@ -109,6 +109,9 @@ fn note_failure(tx: &mut dyn Tx, run: &Run, class: FailureClass, now: Timestamp)
         | FailureClass::Unintelligible => EndpointStatus::Failed,
     };
     let mut state = queue::state(tx, id, endpoint)?;
+    if state.status == EndpointStatus::MassRemoval {
+        return Ok(()); // a person is to look at that, and the run tells of this failure
+    }
     queue::set_status(&mut state, status, run.error.clone(), now);
     tx.put_endpoint(&state)
 }

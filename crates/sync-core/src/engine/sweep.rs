@@ -2,7 +2,7 @@ use kombo_model::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::Engine;
-use super::commit::{apply_prepared, applying, complete, prepare};
+use super::commit::{applying, complete, prepare};
 use crate::apply;
 use crate::error::SyncError;
 use crate::mirror::Model;
@@ -45,7 +45,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
                 if is_suspicious(findings.count, live) && findings.count > approved {
                     hold_back(tx, &lease, &mut after, findings.count, live, &policy, now)?;
                 } else {
-                    let applying = applying(tx, &after, &policy, now)?;
+                    let applying = applying(tx, &after, request.cause, &policy, now)?;
                     for (looked_up_at, ids) in &findings.gone {
                         counts.add(&apply::sweep(tx, model, ids, *looked_up_at, &applying)?);
                     }
@@ -86,10 +86,12 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
             let unseen = self.unseen(lease, run, after.take()).await?;
             let Some(last) = unseen.last() else { return Ok(Some(findings)) };
             after = Some(last.clone());
-            if stop.is_cancelled() {
-                return Ok(None);
+            for ids in unseen.chunks(self.policy.ids_per_lookup.max(1)) {
+                if stop.is_cancelled() {
+                    return Ok(None);
+                }
+                self.look_up(lease, run, ids.to_vec(), &mut findings).await?;
             }
-            self.look_up(lease, run, unseen, &mut findings).await?;
         }
     }
 
@@ -99,7 +101,8 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
             .transact(Scope::Shared, move |tx| {
                 queue::hold(tx, &lease, now, policy.lease_ttl)?;
                 let model = Model::listed_by(run.target.endpoint);
-                let limit = policy.ids_per_lookup;
+                // A page of ids costs a look at all notes, so it is larger than a look-up.
+                let limit = policy.ids_per_lookup.saturating_mul(50);
                 Ok(tx.unseen(model, &run.target.integration_id, run.id, after.as_deref(), limit)?)
             })
             .await
@@ -120,7 +123,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         let mut looked_up_at: Option<Timestamp> = None;
         let mut missing: std::collections::BTreeSet<String> = ids.into_iter().collect();
         let mut nameless = false;
-        while let Some(page) = pages.next_page().await? {
+        while let Some(page) = self.while_holding(lease, pages.next_page()).await?? {
             let last = page.next.is_none();
             looked_up_at.get_or_insert(page.requested_at);
             nameless |= page.rejected.iter().any(|rejected| rejected.id.is_none());
@@ -129,18 +132,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
                 missing.remove(id);
             }
             if !prepared.seen.is_empty() || !prepared.quarantined.is_empty() {
-                let (lease, policy, now, mut after) =
-                    (lease.clone(), self.policy.clone(), self.clock.now(), run.clone());
-                *run = self
-                    .store
-                    .transact(Scope::Integration(run.target.integration_id.clone()), move |tx| {
-                        queue::hold(tx, &lease, now, policy.lease_ttl)?;
-                        let counts = apply_prepared(tx, &after, prepared, &policy, now)?;
-                        after.counts.add(&counts);
-                        tx.put_run(&after)?;
-                        Ok::<_, SyncError>(after)
-                    })
-                    .await?;
+                self.commit_looked_up(lease, run, prepared).await?;
             }
             if last {
                 break;

@@ -14,6 +14,7 @@ use sync_core::retention;
 use sync_core::types::{
     IntegrationRecord, IntegrationStatus, LeaseToken, RequestCause, Run, RunCounts, RunOutcome, SyncKind, Target,
 };
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -271,8 +272,11 @@ async fn work_on(
         match lease {
             (Some(lease), _, _) => match engine.work(&lease, stop).await {
                 Err(SyncError::LeaseLost(_)) => {}
-                // A full fetch gave way to a delta.
-                Ok(run) if run.outcome == RunOutcome::Interrupted && !stop.is_cancelled() => {}
+                // A full fetch gave way to a delta: that one first.
+                Ok(run) if run.outcome == RunOutcome::Interrupted && !stop.is_cancelled() => {
+                    let delta = Target { kind: SyncKind::Delta, ..target.clone() };
+                    Box::pin(work_on(engine, &delta, owner, stop)).await?;
+                }
                 result => return result.map(Some),
             },
             (None, true, _) => {
@@ -297,9 +301,14 @@ async fn work_on(
 
 /// Asks to stop after the current batch on the first signal, and ends at once on the second.
 async fn stop_on_signal(stop: CancellationToken) {
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return;
+    };
     for count in 0.. {
-        if tokio::signal::ctrl_c().await.is_err() {
-            return;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
         }
         if count > 0 {
             std::process::exit(130);

@@ -15,7 +15,6 @@ max_requests_per_minute = 0
 timeout = "30s"
 
 [store]
-url = "sqlite://syncd.db"
 
 [sync]
 endpoints = ["users", "courses", "course-progressions"]
@@ -43,13 +42,7 @@ pub(crate) fn load(file: Option<&Path>) -> Result<Config, ConfigError> {
 }
 
 fn read(file: Option<&Path>, environment: Environment) -> Result<Config, ConfigError> {
-    let environment = environment
-        .prefix_separator("__")
-        .separator("__")
-        .list_separator(",")
-        .with_list_parse_key("sync.endpoints")
-        .ignore_empty(true)
-        .try_parsing(true);
+    let environment = environment.prefix_separator("__").separator("__").ignore_empty(true);
     let mut builder = ::config::Config::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml));
     let path = file.unwrap_or(Path::new(DEFAULT_FILE));
     if file.is_some() || path.exists() {

@@ -28,7 +28,11 @@ pub(super) fn spawn(tasks: &TaskTracker, shared: &Arc<Shared>, file: Option<Path
 /// Asks for what is due.
 async fn schedule(shared: Arc<Shared>) {
     let poll_every = Some(shared.config.sync.poll_every).filter(|every| !every.is_zero());
-    let policy = SchedulePolicy { endpoints: shared.config.plan_policy().endpoints, poll_every };
+    let policy = SchedulePolicy {
+        endpoints: shared.config.plan_policy().endpoints,
+        poll_every,
+        look_at_paused_every: super::LOOK_AT_PAUSED_EVERY,
+    };
     while !shared.stop.is_cancelled() {
         let (policy, now) = (policy.clone(), SystemClock.now());
         let unit = move |tx: &mut dyn sync_core::port::Tx| Ok::<_, StoreError>(dispatch::schedule(tx, &policy, now)?);

@@ -34,7 +34,11 @@ struct Door {
 
 /// `POST /webhooks/kombo`
 pub(super) fn routes(shared: Arc<Shared>) -> Router {
-    let policy = IntakePolicy { plan: shared.config.plan_policy(), accept_unknown: shared.config.sync.accept_unknown };
+    let policy = IntakePolicy {
+        plan: shared.config.plan_policy(),
+        accept_unknown: shared.config.sync.accept_unknown,
+        look_at_paused_every: super::LOOK_AT_PAUSED_EVERY,
+    };
     let door = Arc::new(Door { shared, places: Semaphore::new(MOST_AT_A_TIME), policy });
     Router::new().route("/webhooks/kombo", post(receive)).with_state(door)
 }

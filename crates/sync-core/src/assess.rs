@@ -1,0 +1,277 @@
+//! What returned records would change: reads what is stored and compares, and writes nothing.
+//!
+//! [`crate::apply`] writes what is found here and [`crate::verify`] reports it, so both follow the same rules.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kombo_model::{IntegrationId, Timestamp};
+
+use crate::compare::{ChangedField, Reading, Verdict, cause, compare, remove};
+use crate::mirror::{Batch, Incoming, Key, Members, Model, Standing, StoredRow, Value};
+use crate::port::{Tx, TxResult};
+use crate::types::{ChangeCause, ChangeKind, RunCounts, SyncKind};
+
+/// What some records would change.
+#[derive(Debug, Default)]
+pub struct Assessment {
+    /// Row by row what differs, in the order of the change log.
+    pub findings: Vec<Finding>,
+    /// What the records are, and what would become of rows.
+    pub counts: RunCounts,
+    /// The ids of the listed records whose stored row is live.
+    pub shown_live: Vec<String>,
+    /// The rows to write.
+    rows: BTreeMap<Model, BTreeMap<Key, StoredRow>>,
+}
+
+/// A row that differs from what is stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finding {
+    /// The row's table.
+    pub model: Model,
+    /// The row's key.
+    pub key: Key,
+    /// Whether nothing is stored.
+    pub is_new: bool,
+    /// What happened to the record; nothing that belongs into the change log if only `changed_at` differs.
+    pub kind: Option<ChangeKind>,
+    /// How it became known.
+    pub cause: ChangeCause,
+    /// The columns whose values differ.
+    pub fields: Vec<ChangedField>,
+}
+
+/// What would change if `batch` were applied.
+pub fn assess(
+    tx: &mut dyn Tx,
+    batch: Batch,
+    integration: &IntegrationId,
+    reading: Reading,
+) -> TxResult<Assessment> {
+    let mut work = Work { integration, reading, found: Assessment::default() };
+    let mut tables: BTreeMap<Model, BTreeMap<Key, Incoming>> = BTreeMap::new();
+    for incoming in batch.rows {
+        work.sort_in(&mut tables, incoming);
+    }
+    for (model, rows) in &tables {
+        work.rows(tx, *model, rows)?;
+    }
+    // Lists are looked at after the rows, so that a member that moved to another list is not taken for gone.
+    let mut lists: BTreeMap<(Model, String), Members> = BTreeMap::new();
+    for members in batch.members {
+        lists.insert((members.model, members.parent.clone()), members);
+    }
+    for model in [Model::LmsCourseRevisions, Model::LmsJoinRevisionsSkills] {
+        let of_model: Vec<_> = lists.values().filter(|members| members.model == model).collect();
+        work.lists(tx, &of_model)?;
+    }
+    Ok(work.found)
+}
+
+/// What would change if rows that a full fetch did not show and a look-up by id did not find were removed, with the
+/// members of their lists.
+pub fn assess_removal(
+    tx: &mut dyn Tx,
+    model: Model,
+    ids: &[String],
+    looked_up_at: Timestamp,
+    integration: &IntegrationId,
+    reading: Reading,
+) -> TxResult<Assessment> {
+    let mut work = Work { integration, reading, found: Assessment::default() };
+    let keys: Vec<Key> = ids.iter().cloned().map(Key::Id).collect();
+    let stored = tx.rows(model, integration, &keys)?;
+    work.remove(tx, model, &stored, looked_up_at, ChangeCause::Sweep)?;
+    Ok(work.found)
+}
+
+impl Assessment {
+    /// The rows to write, table by table.
+    pub(crate) fn into_rows(self) -> impl Iterator<Item = (Model, Vec<StoredRow>)> {
+        self.rows.into_iter().map(|(model, rows)| (model, rows.into_values().collect()))
+    }
+}
+
+struct Work<'a> {
+    integration: &'a IntegrationId,
+    reading: Reading,
+    found: Assessment,
+}
+
+impl Work<'_> {
+    /// Leaves one row of each key: the newest, or for partial copies all that they say together.
+    fn sort_in(&mut self, tables: &mut BTreeMap<Model, BTreeMap<Key, Incoming>>, incoming: Incoming) {
+        let table = tables.entry(incoming.model).or_default();
+        let Some(held) = table.get_mut(&incoming.row.key) else {
+            table.insert(incoming.row.key.clone(), incoming);
+            return;
+        };
+        if incoming.standing == Standing::Listed {
+            self.found.counts.unchanged += 1; // the same record twice
+        }
+        if incoming.standing == Standing::Copy && held.standing == Standing::Copy {
+            for (held, said) in held.row.values_mut().iter_mut().zip(incoming.row.values()) {
+                if !said.is_absent() {
+                    *held = said.clone();
+                }
+            }
+            held.observed_at = held.observed_at.max(incoming.observed_at);
+        } else if rank(&incoming) >= rank(held) {
+            *held = incoming;
+        }
+    }
+
+    fn rows(&mut self, tx: &mut dyn Tx, model: Model, rows: &BTreeMap<Key, Incoming>) -> TxResult<()> {
+        let keys: Vec<Key> = rows.keys().cloned().collect();
+        let stored = tx.rows(model, self.integration, &keys)?;
+        let stored: BTreeMap<&Key, &StoredRow> = stored.iter().map(|stored| (&stored.row.key, stored)).collect();
+        for (key, incoming) in rows {
+            let stored = stored.get(key).copied();
+            let verdict = compare(incoming, stored, self.reading);
+            if incoming.standing == Standing::Listed {
+                self.count_listed(incoming, &verdict);
+                if stored.is_some_and(StoredRow::is_live) {
+                    self.found.shown_live.push(key.first().to_owned());
+                }
+            }
+            let (row, kind, fields, announced) = match verdict {
+                Verdict::Unchanged | Verdict::Stale => continue,
+                Verdict::Touched(row) => (row, None, Vec::new(), true),
+                Verdict::Changed { row, kind, fields, announced } => (row, Some(kind), fields, announced),
+            };
+            let cause = cause(self.reading.kind, incoming.standing, announced);
+            self.found(model, row, stored.is_none(), kind, cause, fields);
+        }
+        Ok(())
+    }
+
+    fn count_listed(&mut self, incoming: &Incoming, verdict: &Verdict) {
+        let counts = &mut self.found.counts;
+        match verdict {
+            Verdict::Stale => counts.stale += 1,
+            Verdict::Unchanged if came_back_for_another(incoming, self.reading) => counts.indirect += 1,
+            Verdict::Unchanged | Verdict::Touched(_) => counts.unchanged += 1,
+            Verdict::Changed { .. } => {}
+        }
+    }
+
+    fn lists(&mut self, tx: &mut dyn Tx, lists: &[&Members]) -> TxResult<()> {
+        let Some(model) = lists.first().map(|members| members.model) else { return Ok(()) };
+        let parents: Vec<String> = lists.iter().map(|members| members.parent.clone()).collect();
+        let by_parent: BTreeMap<&str, (BTreeSet<&Key>, Timestamp)> = lists
+            .iter()
+            .map(|members| (members.parent.as_str(), (members.keys.iter().collect(), members.observed_at)))
+            .collect();
+        let listed_at = |member: &StoredRow| {
+            let (keys, observed_at) = by_parent.get(parent_of(model, member)?)?;
+            (!keys.contains(&member.row.key)).then_some(*observed_at)
+        };
+        let mut gone: BTreeMap<Timestamp, Vec<StoredRow>> = BTreeMap::new();
+        for member in self.members(tx, model, &parents, |member| listed_at(member).is_some())? {
+            if let Some(observed_at) = listed_at(&member) {
+                gone.entry(observed_at).or_default().push(member);
+            }
+        }
+        let cause = match self.reading.kind {
+            SyncKind::Delta => ChangeCause::Direct,
+            SyncKind::Full => ChangeCause::Drift,
+        };
+        for (observed_at, rows) in gone {
+            self.remove(tx, model, &rows, observed_at, cause)?;
+        }
+        Ok(())
+    }
+
+    /// Marks rows as removed, and with them the members of their lists.
+    fn remove(
+        &mut self,
+        tx: &mut dyn Tx,
+        model: Model,
+        rows: &[StoredRow],
+        observed_at: Timestamp,
+        cause: ChangeCause,
+    ) -> TxResult<()> {
+        let mut parents = Vec::new();
+        for row in rows.iter().filter_map(|stored| remove(stored, observed_at)) {
+            parents.push(row.row.key.first().to_owned());
+            let field = ChangedField { name: "removed_at", old: Value::Null, new: row.removed_at.into() };
+            self.found(model, row, false, Some(ChangeKind::Deleted), cause, vec![field]);
+        }
+        if let (Some(member), false) = (members_of(model), parents.is_empty()) {
+            let members = self.members(tx, member, &parents, |_| true)?;
+            self.remove(tx, member, &members, observed_at, cause)?;
+        }
+        Ok(())
+    }
+
+    /// The members of `parents` as they would be once what is found so far is written, if they are `wanted`.
+    fn members(
+        &self,
+        tx: &mut dyn Tx,
+        model: Model,
+        parents: &[String],
+        wanted: impl Fn(&StoredRow) -> bool,
+    ) -> TxResult<Vec<StoredRow>> {
+        let mut members = tx.members(model, self.integration, parents)?;
+        let Some(found) = self.found.rows.get(&model) else {
+            members.retain(wanted);
+            return Ok(members);
+        };
+        members.retain(|member| !found.contains_key(&member.row.key) && wanted(member));
+        let parents: BTreeSet<&str> = parents.iter().map(String::as_str).collect();
+        let is_member = |row: &&StoredRow| {
+            row.removed_at.is_none() && parent_of(model, row).is_some_and(|parent| parents.contains(parent))
+        };
+        members.extend(found.values().filter(is_member).filter(|row| wanted(row)).cloned());
+        Ok(members)
+    }
+
+    fn found(
+        &mut self,
+        model: Model,
+        row: StoredRow,
+        is_new: bool,
+        kind: Option<ChangeKind>,
+        cause: ChangeCause,
+        fields: Vec<ChangedField>,
+    ) {
+        if let Some(kind) = kind {
+            self.found.counts.count(kind);
+        }
+        let key = row.row.key.clone();
+        self.found.findings.push(Finding { model, key: key.clone(), is_new, kind, cause, fields });
+        self.found.rows.entry(model).or_default().insert(key, row);
+    }
+}
+
+/// Whether a delta returned a record that did not change since the watermark: something nested in it did.
+fn came_back_for_another(incoming: &Incoming, reading: Reading) -> bool {
+    let since = match reading.kind {
+        SyncKind::Delta => reading.known_until,
+        SyncKind::Full => None,
+    };
+    matches!((incoming.row.changed_at(), since), (Some(changed), Some(since)) if changed <= since)
+}
+
+fn rank(incoming: &Incoming) -> (bool, Option<Timestamp>, Timestamp) {
+    (incoming.standing != Standing::Copy, incoming.row.changed_at(), incoming.observed_at)
+}
+
+fn members_of(model: Model) -> Option<Model> {
+    match model {
+        Model::LmsCourses => Some(Model::LmsCourseRevisions),
+        Model::LmsCourseRevisions => Some(Model::LmsJoinRevisionsSkills),
+        Model::LmsUsers
+        | Model::LmsCourseProviders
+        | Model::LmsSkills
+        | Model::LmsJoinRevisionsSkills
+        | Model::LmsCourseProgressions => None,
+    }
+}
+
+fn parent_of(model: Model, stored: &StoredRow) -> Option<&str> {
+    if model == Model::LmsJoinRevisionsSkills {
+        return Some(stored.row.key.first());
+    }
+    stored.row.get(model, model.parent_column()?)?.text()
+}
