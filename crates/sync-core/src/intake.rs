@@ -165,13 +165,14 @@ fn fetch_changed(
         let target = Target { integration_id: id.clone(), endpoint: fetch.endpoint, kind: fetch.kind };
         let not_before = fetch.not_before.unwrap_or(now);
         if fetch.kind == SyncKind::Full {
-            // One that waits for its time already is as good, and must not be put off by every further webhook.
-            if fetch.not_before.is_some() && tx.request(&target)?.is_some_and(|waiting| waiting.lease.is_none()) {
-                continue;
+            // One that waits for its time already must not be put off by every further webhook. It is asked for again
+            // all the same: it may be half done, and what changed now may lie on pages that it has behind it.
+            let waits = tx.request(&target)?.is_some_and(|waiting| waiting.lease.is_none());
+            if fetch.not_before.is_none() || !waits {
+                let mut state = queue::state(tx, id, fetch.endpoint)?;
+                state.last_blind_full_at = Some(not_before);
+                tx.put_endpoint(&state)?;
             }
-            let mut state = queue::state(tx, id, fetch.endpoint)?;
-            state.last_blind_full_at = Some(not_before);
-            tx.put_endpoint(&state)?;
         }
         targets.push(queue::request(tx, target, RequestCause::Webhook, not_before, now)?.target);
     }
