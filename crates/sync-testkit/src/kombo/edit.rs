@@ -1,5 +1,7 @@
 //! What happens to records at Kombo. Whatever names a record that is not there does nothing.
 
+use std::time::Duration;
+
 use kombo_model::{
     ActiveStatus, Course, CourseProgression, CourseRevision, Maybe, ProgressionStatus, ProviderCopy, Skill, Timestamp,
     User,
@@ -262,16 +264,20 @@ impl Lms {
             }
             return;
         };
+        // A record's own time never moves back, however late its change becomes visible.
+        let after = self.touched(Part::Row(model), id).saturating_add(Duration::from_millis(1));
+        let stamp = stamp.max(after);
         if let Some(stamps) = self.stamps(model, id) {
             *stamps.changed_at = Some(stamp);
         }
-        self.date(Part::Row(model), id);
+        self.touched.insert((Part::Row(model), id.to_owned()), stamp);
         self.tell(model);
     }
 
     fn date(&mut self, part: Part, id: &str) {
         if let Some(stamp) = self.stamp {
-            self.touched.insert((part, id.to_owned()), stamp);
+            let before = self.touched(part, id);
+            self.touched.insert((part, id.to_owned()), stamp.max(before));
         }
     }
 

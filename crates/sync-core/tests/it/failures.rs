@@ -1,0 +1,235 @@
+use kombo_model::{Endpoint, Timestamp};
+use sync_core::mirror::Model;
+use sync_core::port::{Clock, FailureClass, Record, RecordPage, StoreError};
+use sync_core::types::{EndpointStatus, IntegrationRecord, IntegrationStatus, RunOutcome, SyncKind};
+
+use crate::bench::{Bench, USUAL, id, target};
+
+const CLASSES: [(FailureClass, EndpointStatus, IntegrationStatus, u64); 8] = [
+    (FailureClass::Transient, EndpointStatus::Retrying, IntegrationStatus::Active, 10),
+    (FailureClass::KeyRejected, EndpointStatus::Failed, IntegrationStatus::Active, 3_600),
+    (FailureClass::IntegrationNotFound, EndpointStatus::Failed, IntegrationStatus::NotFound, 3_600),
+    (FailureClass::IntegrationUnavailable, EndpointStatus::Failed, IntegrationStatus::Paused, 3_600),
+    (FailureClass::SetupPending, EndpointStatus::WaitingForSetup, IntegrationStatus::Active, 900),
+    (FailureClass::ModelUnavailable, EndpointStatus::ModelUnavailable, IntegrationStatus::Active, 3_600),
+    (FailureClass::RequestRefused, EndpointStatus::Failed, IntegrationStatus::Active, 3_600),
+    (FailureClass::Unintelligible, EndpointStatus::Failed, IntegrationStatus::Active, 3_600),
+];
+
+#[tokio::test]
+async fn a_failure_leaves_watermark_and_data_and_says_why() {
+    for (class, status, integration_status, wait) in CLASSES {
+        let bench = Bench::new(&USUAL);
+        let registered_at = bench.clock.now();
+        let record = IntegrationRecord {
+            id: id(),
+            tool: None,
+            status: IntegrationStatus::Active,
+            status_since: registered_at,
+            reason: None,
+            registered_at,
+        };
+        bench.store.edit(|tx| tx.put_integration(&record)).unwrap();
+        bench.furnish();
+        bench.load().await;
+        bench.pass(3_600);
+        bench.kombo.edit(|lms| lms.rename_user("u1", "Grace"));
+        let (watermark, rows) = (bench.watermark(Endpoint::Users), bench.store.table(Model::LmsUsers, &id()));
+        bench.kombo.refuse(Endpoint::Users, class);
+
+        let run = bench.delta(Endpoint::Users).await;
+        assert_eq!(run.outcome, RunOutcome::Failed, "{class:?}");
+        assert!(run.error.is_some_and(|error| error.contains("users")));
+        assert_eq!(bench.watermark(Endpoint::Users), watermark);
+        assert!(rows == bench.store.table(Model::LmsUsers, &id()));
+        let state = bench.state(Endpoint::Users);
+        assert_eq!((state.status, state.reason.is_some()), (status, true), "{class:?}");
+        let integration = bench.store.look(|tx| tx.integration(&id())).unwrap().unwrap();
+        assert_eq!(integration.status, integration_status, "{class:?}");
+        let request = bench.store.look(|tx| tx.request(&target(Endpoint::Users, SyncKind::Delta))).unwrap().unwrap();
+        let waits = request.not_before.since(bench.clock.now()).as_secs();
+        assert!((wait..wait + wait / 4 + 1).contains(&waits), "{class:?} waits {waits} s");
+        assert_eq!((request.attempts, request.lease), (1, None));
+
+        bench.kombo.allow(Endpoint::Users);
+        bench.pass(5_000);
+        let run = bench.attempt(Endpoint::Users, SyncKind::Delta).await.unwrap();
+        assert_eq!(run.outcome, RunOutcome::Completed, "{class:?}");
+        assert_eq!(bench.state(Endpoint::Users).status, EndpointStatus::Ok);
+        bench.assert_mirrors();
+    }
+}
+
+#[tokio::test]
+async fn passing_failures_wait_longer_and_longer() {
+    let bench = Bench::new(&USUAL);
+    bench.furnish();
+    bench.kombo.refuse(Endpoint::Users, FailureClass::Transient);
+    bench.ask(Endpoint::Users, SyncKind::Full);
+    let mut waits = Vec::new();
+    for _ in 0..10 {
+        bench.attempt(Endpoint::Users, SyncKind::Full).await.unwrap();
+        let request = bench.store.look(|tx| tx.request(&target(Endpoint::Users, SyncKind::Full))).unwrap().unwrap();
+        waits.push(request.not_before.since(bench.clock.now()));
+        bench.clock.set(request.not_before);
+    }
+    assert!(waits.windows(2).all(|two| two[0] <= two[1]), "{waits:?}");
+    assert!(waits[0].as_secs() < 13 && waits[9].as_secs() >= 900 && waits[9].as_secs() <= 1_125, "{waits:?}");
+}
+
+#[tokio::test]
+async fn what_was_fetched_before_a_failure_is_kept() {
+    let bench = Bench::new(&USUAL);
+    bench.furnish();
+    bench.kombo.fail_page(3, FailureClass::Transient);
+    let run = bench.full(Endpoint::Users).await;
+    assert_eq!((run.outcome, run.batches, run.counts.created), (RunOutcome::Failed, 2, 6));
+    assert_eq!(bench.store.table(Model::LmsUsers, &id()).len(), 6);
+    bench.kombo.asked();
+    bench.pass(60);
+    let again = bench.attempt(Endpoint::Users, SyncKind::Full).await.unwrap();
+    assert_eq!((again.id, again.counts.pages, again.counts.created), (run.id, 3, 8));
+}
+
+#[tokio::test]
+async fn a_page_cursor_that_is_refused_restarts_the_fetch() {
+    for kind in [SyncKind::Full, SyncKind::Delta] {
+        let bench = Bench::new(&USUAL);
+        bench.furnish();
+        bench.load().await;
+        bench.pass(3_600);
+        bench.kombo.edit(|lms| (0..8).for_each(|user| lms.rename_user(&format!("u{user}"), "Grace")));
+        bench.kombo.fail_page(3, FailureClass::Transient);
+        let run = bench.fetch(Endpoint::Users, kind).await;
+        assert!(run.page_cursor.is_some());
+        bench.kombo.expire_cursors();
+        bench.pass(60);
+        let began = bench.clock.now();
+        let again = bench.attempt(Endpoint::Users, kind).await.unwrap();
+        assert_eq!((again.outcome, again.id), (RunOutcome::Completed, run.id), "{kind}");
+        assert!(again.fetch_started_at.unwrap().saturating_add(std::time::Duration::from_secs(1)) >= began);
+    }
+}
+
+/// The cursor of an attempt of its own may die, too, when writing is slower than cursors live.
+#[tokio::test]
+async fn a_page_cursor_that_dies_under_way_restarts_the_fetch_once() {
+    let bench = Bench::new(&USUAL);
+    bench.furnish();
+    bench.kombo.fail_page(2, FailureClass::RequestRefused);
+    let run = bench.full(Endpoint::Users).await;
+    assert_eq!(run.outcome, RunOutcome::Completed);
+    bench.kombo.fail_page(2, FailureClass::RequestRefused);
+    bench.kombo.fail_page(4, FailureClass::RequestRefused);
+    let run = bench.full(Endpoint::Users).await;
+    assert_eq!(run.outcome, RunOutcome::Failed, "no more than one restart in an attempt");
+}
+
+#[tokio::test]
+async fn an_unreadable_record_is_put_aside_and_taken_back() {
+    let bench = Bench::new(&[Endpoint::Users]);
+    bench.furnish();
+    bench.load().await;
+    bench.pass(3_600);
+    bench.kombo.edit(|lms| (0..8).for_each(|user| lms.rename_user(&format!("u{user}"), "Grace")));
+    bench.kombo.spoil(Endpoint::Users, "u4");
+    let run = bench.delta(Endpoint::Users).await;
+    assert_eq!(run.outcome, RunOutcome::CompletedWithQuarantine);
+    assert_eq!((run.counts.records, run.counts.quarantined, run.counts.updated), (8, 1, 7));
+    let quarantined = bench.store.look(|tx| tx.quarantined(None)).unwrap();
+    assert_eq!(quarantined.len(), 1);
+    let of = (quarantined[0].record_id.as_str(), quarantined[0].path.as_str());
+    assert_eq!(of, ("u4", "changed_at"));
+    assert!(quarantined[0].json.contains("never"), "the record as it came");
+    assert_eq!(bench.text(Model::LmsUsers, "u4", "first_name").as_deref(), Some("Ada"));
+
+    // A full fetch that cannot read it does not take it for gone.
+    let run = bench.full(Endpoint::Users).await;
+    assert_eq!((run.outcome, run.counts.deleted), (RunOutcome::CompletedWithQuarantine, 0));
+    assert!(bench.row(Model::LmsUsers, "u4").is_live());
+
+    bench.kombo.mend(Endpoint::Users, "u4");
+    bench.full(Endpoint::Users).await;
+    assert!(bench.store.look(|tx| tx.quarantined(None)).unwrap().is_empty());
+    bench.assert_mirrors();
+}
+
+#[tokio::test]
+async fn a_record_that_the_database_refuses_is_put_aside() {
+    let bench = Bench::new(&[Endpoint::Users]);
+    bench.furnish();
+    bench.store.refuse_text("forbidden");
+    bench.kombo.edit(|lms| lms.rename_user("u4", "forbidden"));
+    let run = bench.full(Endpoint::Users).await;
+    assert_eq!((run.outcome, run.counts.quarantined), (RunOutcome::CompletedWithQuarantine, 1));
+    assert_eq!(bench.store.table(Model::LmsUsers, &id()).len(), 7);
+    let quarantined = bench.store.look(|tx| tx.quarantined(None)).unwrap();
+    assert!(quarantined[0].record_id == "u4" && quarantined[0].json.contains("forbidden"));
+
+    bench.pass(3_600);
+    bench.kombo.edit(|lms| lms.rename_user("u4", "allowed"));
+    let run = bench.delta(Endpoint::Users).await;
+    assert_eq!(run.outcome, RunOutcome::Completed);
+    assert!(bench.store.look(|tx| tx.quarantined(None)).unwrap().is_empty());
+    bench.assert_mirrors();
+}
+
+/// What is refused makes the batch be taken apart; what is left of it means what it meant.
+#[tokio::test]
+async fn later_copies_win_in_a_batch_that_is_taken_apart() {
+    let source = sync_testkit::ScriptedSource::new();
+    let bench = Bench::new(&[Endpoint::CourseProgressions]);
+    bench.store.refuse_text("forbidden");
+    let progression = |id: &str, name: &str, status: &str| {
+        let json = format!(
+            r#"{{"id":"{id}","remote_id":"r","user_id":"u","course_revision_id":"r","status":"{status}",
+                "changed_at":"2026-01-01T00:00:00.000Z","user":{{"id":"u","first_name":"{name}"}}}}"#
+        );
+        Record::read(Endpoint::CourseProgressions, &json).unwrap()
+    };
+    let page = |seconds: i64, records: Vec<Record>, next: Option<&str>| {
+        Ok(RecordPage {
+            records,
+            rejected: Vec::new(),
+            next: next.map(|cursor| sync_core::types::PageCursor(cursor.to_owned())),
+            requested_at: Timestamp::from_unix_millis(bench.clock.now().unix_millis() + seconds * 1_000).unwrap(),
+            elapsed: std::time::Duration::ZERO,
+            server_date: None,
+        })
+    };
+    let pages = [
+        page(0, vec![progression("a", "first", "ENROLLED"), progression("b", "second", "forbidden")], Some("x")),
+        page(1, vec![progression("c", "third", "ENROLLED"), progression("d", "last", "ENROLLED")], None),
+    ];
+    source.script(&id(), Endpoint::CourseProgressions, sync_testkit::FetchKind::Full, pages);
+    bench.ask(Endpoint::CourseProgressions, SyncKind::Full);
+    let lease = bench.lease(Endpoint::CourseProgressions, SyncKind::Full).unwrap();
+    let mut policy = bench.policy.clone();
+    policy.batch_records = 1_000; // both pages in one batch
+    let engine = sync_core::engine::Engine::new(
+        std::sync::Arc::new(bench.store.clone()),
+        std::sync::Arc::new(source),
+        bench.clock.clone(),
+        sync_core::port::Silent,
+        policy,
+    );
+    let run = engine.work(&lease, &tokio_util::sync::CancellationToken::new()).await.unwrap();
+    assert_eq!((run.outcome, run.counts.quarantined), (RunOutcome::CompletedWithQuarantine, 1));
+    assert_eq!(bench.text(Model::LmsUsers, "u", "first_name").as_deref(), Some("last"));
+    let rows = bench.store.table(Model::LmsCourseProgressions, &id());
+    assert_eq!(rows.iter().map(|row| row.row.key.to_string()).collect::<Vec<_>>(), ["a", "c", "d"]);
+}
+
+#[tokio::test]
+async fn an_id_with_nul_is_one_record_under_one_name() {
+    let bench = Bench::new(&[Endpoint::Users]);
+    bench.kombo.edit(|lms| (0..9).for_each(|user| lms.add_user(&format!("u\0{user}"))));
+    bench.pass(3_600);
+    for _ in 0..2 {
+        let run = bench.full(Endpoint::Users).await;
+        assert_eq!((run.outcome, run.counts.deleted), (RunOutcome::Completed, 0));
+        assert!(bench.store.table(Model::LmsUsers, &id()).iter().all(|row| row.is_live()));
+    }
+    assert_eq!(bench.log(), [""; 0]);
+    assert!(bench.store.look::<_, StoreError>(|tx| tx.quarantined(None)).unwrap().is_empty());
+}

@@ -1,0 +1,22 @@
+//! Tests of the core: its plain functions, and its engine over a store and a Kombo in memory.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test that panics says why it failed"
+)]
+
+mod apply;
+mod bench;
+mod compare;
+mod crash;
+mod engine;
+mod failures;
+mod history;
+mod planner;
+mod queue;
+mod records;
+mod schedule;
+mod sweep;
+mod watermark;

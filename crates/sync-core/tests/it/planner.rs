@@ -1,0 +1,168 @@
+use std::fmt::Write;
+use std::time::Duration;
+
+use kombo_model::{Endpoint, ModelName, Timestamp};
+use proptest::prelude::*;
+use sync_core::mirror::Model;
+use sync_core::planner::{PlanMode, PlanPolicy, SyncPlan, plan};
+use sync_core::types::SyncKind;
+
+const NOW: &str = "2026-01-01T12:00:00.000Z";
+
+fn now() -> Timestamp {
+    NOW.parse().unwrap()
+}
+
+fn policy(endpoints: &[Endpoint], mode: PlanMode) -> PlanPolicy {
+    PlanPolicy {
+        endpoints: endpoints.iter().copied().collect(),
+        mode,
+        blind_full_min_interval: Duration::from_secs(3_600),
+    }
+}
+
+fn names(names: &str) -> Vec<ModelName> {
+    names.split_whitespace().map(ModelName::from).collect()
+}
+
+/// A plan as people read it.
+fn text(plan: &SyncPlan) -> String {
+    let list = |names: &[ModelName]| names.iter().map(ModelName::as_str).collect::<Vec<_>>().join(" ");
+    let mut text = String::new();
+    for fetch in &plan.fetches {
+        let from = fetch.not_before.map(|from| format!(", not before {from}")).unwrap_or_default();
+        writeln!(text, "  {} of {}{from}: {}", fetch.kind, fetch.endpoint, list(&fetch.because)).unwrap();
+    }
+    for spared in &plan.spared {
+        writeln!(text, "  {} spared: {}", spared.endpoint, spared.why).unwrap();
+    }
+    if !plan.ignored.is_empty() {
+        writeln!(text, "  ignored: {}", list(&plan.ignored)).unwrap();
+    }
+    text
+}
+
+fn plans(endpoints: &[Endpoint], mode: PlanMode, changed: &[&str]) -> String {
+    let policy = policy(endpoints, mode);
+    let plan_of = |changed: &&str| format!("[{changed}]\n{}", text(&plan(&names(changed), &policy, None, now())));
+    changed.iter().map(plan_of).collect()
+}
+
+const CHANGES: [&str; 9] = [
+    "",
+    "lms_users",
+    "lms_courses lms_course_revisions",
+    "lms_course_progressions",
+    "lms_course_progressions lms_courses",
+    "lms_skills",
+    "lms_course_providers lms_join_revisions_skills lms_courses",
+    "lms_badges",
+    "hris_employees ats_jobs lms_users lms_users",
+];
+
+#[test]
+fn the_three_usual_endpoints() {
+    let endpoints = [Endpoint::Users, Endpoint::Courses, Endpoint::CourseProgressions];
+    insta::assert_snapshot!(plans(&endpoints, PlanMode::Planned, &CHANGES));
+}
+
+#[test]
+fn all_endpoints() {
+    insta::assert_snapshot!(plans(&Endpoint::ALL, PlanMode::Planned, &CHANGES));
+}
+
+#[test]
+fn progressions_only() {
+    insta::assert_snapshot!(plans(&[Endpoint::CourseProgressions], PlanMode::Planned, &CHANGES));
+}
+
+#[test]
+fn users_and_progressions() {
+    insta::assert_snapshot!(plans(&[Endpoint::Users, Endpoint::CourseProgressions], PlanMode::Planned, &CHANGES));
+}
+
+#[test]
+fn simple_mode_calls_everything() {
+    let endpoints = [Endpoint::Users, Endpoint::Courses, Endpoint::CourseProgressions];
+    insta::assert_snapshot!(plans(&endpoints, PlanMode::Simple, &CHANGES));
+}
+
+#[test]
+fn a_full_fetch_for_what_deltas_do_not_show_waits_for_its_time() {
+    let policy = policy(&Endpoint::ALL, PlanMode::Planned);
+    let mut all = String::new();
+    for last in [None, Some("2026-01-01T11:00:00.000Z"), Some("2026-01-01T11:00:00.001Z"), Some(NOW)] {
+        for changed in ["lms_course_providers", "lms_courses lms_join_revisions_skills"] {
+            let plan = plan(&names(changed), &policy, last.map(|last| last.parse().unwrap()), now());
+            write!(all, "[{changed}] after a full fetch at {last:?}\n{}", text(&plan)).unwrap();
+        }
+    }
+    insta::assert_snapshot!(all);
+}
+
+#[test]
+fn the_json_of_a_plan_is_what_the_command_line_promises() {
+    let policy = policy(&[Endpoint::Users, Endpoint::CourseProgressions], PlanMode::Planned);
+    let plan = plan(&names("lms_users hris_teams"), &policy, None, now());
+    let json = serde_json::to_value(&plan).unwrap();
+    assert_eq!(
+        json,
+        serde_json::json!({
+            "fetches": [{ "endpoint": "users", "kind": "delta", "because": ["lms_users"] }],
+            "spared": [{ "endpoint": "course-progressions", "why": "lms_users comes from users" }],
+            "ignored": ["hris_teams"],
+        })
+    );
+    assert_eq!(serde_json::from_value::<SyncPlan>(json).unwrap(), plan);
+}
+
+fn endpoints() -> impl Strategy<Value = Vec<Endpoint>> {
+    proptest::sample::subsequence(Endpoint::ALL.to_vec(), 0..=4)
+}
+
+fn models() -> impl Strategy<Value = Vec<ModelName>> {
+    let known = Model::ALL.map(|model| model.as_str().to_owned());
+    let others = ["lms_badges", "hris_employees", ""].map(str::to_owned);
+    proptest::sample::subsequence([known.to_vec(), others.to_vec()].concat(), 0..=10)
+        .prop_shuffle()
+        .prop_map(|names| names.into_iter().map(ModelName::from).collect())
+}
+
+proptest! {
+    #[test]
+    fn nothing_that_can_be_fetched_is_missed(enabled in endpoints(), changed in models(), simple: bool) {
+        let mode = if simple { PlanMode::Simple } else { PlanMode::Planned };
+        let plan = plan(&changed, &policy(&enabled, mode), None, now());
+        let fetched = |endpoint: &Endpoint| plan.fetches.iter().any(|fetch| fetch.endpoint == *endpoint);
+        // Every enabled endpoint is called or spared.
+        for endpoint in &enabled {
+            let spared = plan.spared.iter().any(|spared| spared.endpoint == *endpoint);
+            prop_assert!(fetched(endpoint) != spared);
+        }
+        prop_assert!(plan.fetches.iter().all(|fetch| enabled.contains(&fetch.endpoint) && !fetch.because.is_empty()));
+        for name in &changed {
+            prop_assert!(name.is_lms() != plan.ignored.contains(name));
+            if let Some(model) = Model::from_name(name.as_str()) {
+                let owner = enabled.contains(&model.owner());
+                if owner {
+                    prop_assert!(fetched(&model.owner()));
+                } else {
+                    for endpoint in model.embedded_by().iter().filter(|endpoint| enabled.contains(endpoint)) {
+                        prop_assert!(fetched(endpoint));
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_order_of_names_changes_nothing_but_their_order(enabled in endpoints(), changed in models()) {
+        let policy = policy(&enabled, PlanMode::Planned);
+        let mut reversed = changed.clone();
+        reversed.reverse();
+        let calls = |changed: &[ModelName]| -> Vec<(Endpoint, SyncKind)> {
+            plan(changed, &policy, None, now()).fetches.iter().map(|fetch| (fetch.endpoint, fetch.kind)).collect()
+        };
+        prop_assert_eq!(calls(&changed), calls(&reversed));
+    }
+}

@@ -1,0 +1,189 @@
+use kombo_model::Endpoint;
+use sync_core::mirror::Model;
+use sync_core::port::{Fetch, StoreError};
+use sync_core::types::{EndpointStatus, RunOutcome, SyncKind};
+
+use crate::bench::{Bench, USUAL, id, target};
+
+async fn loaded(users: usize) -> Bench {
+    let bench = Bench::new(&USUAL);
+    bench.kombo.edit(|lms| (0..users).for_each(|user| lms.add_user(&format!("u{user:03}"))));
+    bench.pass(3_600);
+    bench.load().await;
+    bench.pass(3_600);
+    bench
+}
+
+fn purge(bench: &Bench, users: std::ops::Range<usize>) {
+    bench.kombo.edit(|lms| users.for_each(|user| lms.purge(Model::LmsUsers, &format!("u{user:03}"))));
+}
+
+fn live(bench: &Bench) -> u64 {
+    bench.store.look::<_, StoreError>(|tx| tx.live_rows(Model::LmsUsers, &id())).unwrap()
+}
+
+#[tokio::test]
+async fn records_that_are_gone_without_a_trace_are_removed() {
+    let bench = loaded(50).await;
+    purge(&bench, 0..5);
+    let run = bench.full(Endpoint::Users).await;
+    assert_eq!((run.outcome, run.counts.deleted), (RunOutcome::Completed, 5));
+    assert_eq!(live(&bench), 45);
+    assert_eq!(bench.log()[0], "lms_users u000 deleted sweep [removed_at]");
+    bench.assert_mirrors();
+    // What is removed is not looked up again, and comes back if Kombo shows it again.
+    let run = bench.full(Endpoint::Users).await;
+    assert_eq!(run.counts.deleted, 0);
+    bench.kombo.edit(|lms| lms.add_user("u000"));
+    let run = bench.full(Endpoint::Users).await;
+    assert_eq!(run.counts.restored, 1);
+    bench.assert_mirrors();
+}
+
+/// Records that come into being or move while the pages are read may be on no page: they are looked up by id.
+#[tokio::test]
+async fn records_that_no_page_showed_are_looked_up_before_they_are_taken_for_gone() {
+    let bench = loaded(50).await;
+    // After three pages of three, two records before the place go: two later ones are skipped by the offset.
+    bench.kombo.before_page(4, |lms| {
+        lms.purge(Model::LmsUsers, "u000");
+        lms.purge(Model::LmsUsers, "u001");
+    });
+    bench.kombo.asked();
+    let run = bench.full(Endpoint::Users).await;
+    let looked_up: Vec<_> = bench
+        .kombo
+        .asked()
+        .into_iter()
+        .filter_map(|spec| match spec.fetch {
+            Fetch::Ids(ids) => Some(ids),
+            Fetch::List { .. } => None,
+        })
+        .collect();
+    assert_eq!(looked_up, [["u009", "u010"]]);
+    assert_eq!(run.counts.deleted, 0, "both are there");
+    // The two that went had been seen: the next full fetch misses them.
+    let run = bench.full(Endpoint::Users).await;
+    assert_eq!(run.counts.deleted, 2);
+    bench.assert_mirrors();
+}
+
+#[tokio::test]
+async fn a_course_that_is_gone_takes_its_revisions_and_assignments_along() {
+    let bench = Bench::new(&USUAL);
+    bench.furnish();
+    bench.load().await;
+    bench.pass(3_600);
+    bench.kombo.edit(|lms| lms.purge(Model::LmsCourses, "c0"));
+    bench.full(Endpoint::Courses).await;
+    let mut log = bench.log();
+    log.sort();
+    insta::assert_snapshot!(log.join("\n"), @r"
+    lms_course_revisions r0 deleted sweep [removed_at]
+    lms_course_revisions r0b deleted sweep [removed_at]
+    lms_courses c0 deleted sweep [removed_at]
+    lms_join_revisions_skills r0/s1 deleted sweep [removed_at]
+    lms_join_revisions_skills r0/s2 deleted sweep [removed_at]
+    ");
+    bench.assert_mirrors();
+}
+
+#[tokio::test]
+async fn a_mass_removal_stops_and_asks() {
+    let bench = loaded(100).await;
+    purge(&bench, 0..20);
+    let watermark = bench.watermark(Endpoint::Users);
+    let run = bench.full(Endpoint::Users).await;
+    assert_eq!((run.outcome, run.counts.deleted), (RunOutcome::Stopped, 0));
+    assert!(run.error.unwrap().contains("--allow-mass-removal"));
+    assert_eq!((live(&bench), bench.log()), (100, Vec::<String>::new()));
+    let state = bench.state(Endpoint::Users);
+    assert_eq!((state.status, state.pending_removals), (EndpointStatus::MassRemoval, Some(20)));
+    assert!(bench.watermark(Endpoint::Users) > watermark, "what came is in");
+    assert!(bench.store.look(|tx| tx.requests()).unwrap().is_empty());
+
+    // A delta goes on, and does not settle the matter.
+    bench.kombo.edit(|lms| lms.rename_user("u050", "Grace"));
+    let run = bench.delta(Endpoint::Users).await;
+    assert_eq!((run.outcome, run.counts.updated), (RunOutcome::Completed, 1));
+    assert_eq!(bench.state(Endpoint::Users).status, EndpointStatus::MassRemoval);
+}
+
+#[tokio::test]
+async fn an_approval_is_a_ceiling() {
+    let bench = loaded(100).await;
+    purge(&bench, 0..20);
+    bench.full(Endpoint::Users).await;
+    let approve = |removals: i64| {
+        bench.ask(Endpoint::Users, SyncKind::Full);
+        bench
+            .store
+            .edit(|tx| {
+                let mut request = tx.request(&target(Endpoint::Users, SyncKind::Full))?.unwrap();
+                request.approved_removals = Some(removals);
+                tx.put_request(&request)
+            })
+            .unwrap();
+    };
+    // Meanwhile there is one more than was approved.
+    purge(&bench, 20..21);
+    approve(20);
+    let run = bench.attempt(Endpoint::Users, SyncKind::Full).await.unwrap();
+    assert_eq!((run.outcome, live(&bench)), (RunOutcome::Stopped, 100));
+    assert_eq!(bench.state(Endpoint::Users).pending_removals, Some(21));
+    approve(21);
+    let run = bench.attempt(Endpoint::Users, SyncKind::Full).await.unwrap();
+    assert_eq!((run.outcome, run.counts.deleted, live(&bench)), (RunOutcome::Completed, 21, 79));
+    let state = bench.state(Endpoint::Users);
+    assert_eq!((state.status, state.pending_removals), (EndpointStatus::Ok, None));
+    bench.assert_mirrors();
+}
+
+#[tokio::test]
+async fn a_stop_clears_by_itself_when_the_records_are_back() {
+    let bench = loaded(30).await;
+    purge(&bench, 0..30);
+    assert_eq!(bench.full(Endpoint::Users).await.outcome, RunOutcome::Stopped);
+    bench.kombo.edit(|lms| (0..30).for_each(|user| lms.add_user(&format!("u{user:03}"))));
+    bench.pass(86_400);
+    assert_eq!(bench.full(Endpoint::Users).await.outcome, RunOutcome::Completed);
+    assert_eq!(bench.state(Endpoint::Users).status, EndpointStatus::Ok);
+    bench.assert_mirrors();
+}
+
+#[tokio::test]
+async fn small_tables_are_guarded() {
+    for (users, gone, outcome) in [
+        (1, 1, RunOutcome::Stopped),
+        (2, 1, RunOutcome::Completed),
+        (4, 3, RunOutcome::Stopped),
+        (8, 4, RunOutcome::Completed),
+    ] {
+        let bench = loaded(users).await;
+        purge(&bench, 0..gone);
+        assert_eq!(bench.full(Endpoint::Users).await.outcome, outcome, "{gone} of {users}");
+    }
+}
+
+#[tokio::test]
+async fn lost_notes_make_the_fetch_begin_again() {
+    let bench = loaded(20).await;
+    bench.ask(Endpoint::Users, SyncKind::Full);
+    // Die when all pages are in.
+    let lease = bench.lease(Endpoint::Users, SyncKind::Full).unwrap();
+    {
+        let (engine, stop) = (bench.engine(), tokio_util::sync::CancellationToken::new());
+        let mut work = std::pin::pin!(engine.work(&lease, &stop));
+        let in_sweep = || {
+            let run = bench.store.look(|tx| tx.latest_run(&target(Endpoint::Users, SyncKind::Full))).unwrap();
+            run.is_some_and(|run| run.phase == sync_core::types::RunPhase::Sweep)
+        };
+        while !in_sweep() {
+            assert!(crate::engine::futures_poll(work.as_mut()).await.is_none());
+        }
+    }
+    bench.store.lose_seen();
+    bench.pass(60);
+    let run = bench.attempt(Endpoint::Users, SyncKind::Full).await.unwrap();
+    assert_eq!((run.outcome, run.counts.deleted, live(&bench)), (RunOutcome::Completed, 0, 20));
+}
