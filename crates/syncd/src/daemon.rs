@@ -117,7 +117,8 @@ pub(crate) fn client(config: &Config, pace: &Arc<Pace>) -> anyhow::Result<kombo_
         measure::answer(event);
         learning.learn(event);
     });
-    let client = config.client()?.on_response(observed).pacer(Arc::clone(pace) as Arc<_>).build();
+    let pacer: Arc<dyn kombo_client::Pacer> = pace.clone();
+    let client = config.client()?.on_response(observed).pacer(pacer).build();
     Ok(client.map_err(|error| ConfigError(format!("kombo: {}", output::chain(&error))))?)
 }
 
@@ -154,7 +155,7 @@ async fn begin(shared: &Shared, configured: BTreeSet<IntegrationId>) -> anyhow::
         .store
         .transact(Scope::Shared, move |tx| {
             dispatch::register(tx, &configured, now)?;
-            Ok::<_, StoreError>(queue::release_abandoned(tx, owner::is_gone)?)
+            queue::release_abandoned(tx, owner::is_gone)
         })
         .await?;
     if !abandoned.is_empty() {

@@ -141,7 +141,9 @@ pub(crate) fn source_error(error: &Error, kombo: &str) -> SourceError {
             (FailureClass::Transient, format!("check the network, and that {kombo} is the right address"))
         }
         ErrorKind::RepeatedCursor => (FailureClass::Unintelligible, String::new()),
-        _ => (FailureClass::Unintelligible, format!("check that {kombo} is the right address")),
+        ErrorKind::Decode | ErrorKind::Unexpected | _ => {
+            (FailureClass::Unintelligible, format!("check that {kombo} is the right address"))
+        }
     };
     let said = chain(error);
     let message = if remedy.is_empty() { said } else { format!("{said}; {remedy}") };

@@ -8,7 +8,7 @@ use kombo_model::{Endpoint, IntegrationId};
 use kombo_sandbox::{FIRST_INTEGRATION, GeneratorConfig, Model, Mutation, Sandbox, SandboxConfig};
 use store_diesel::{DieselStore, StoreUrl};
 use sync_core::engine::{Engine, SyncPolicy};
-use sync_core::port::{Clock, Store as _, StoreError};
+use sync_core::port::{Clock as _, Store as _};
 use sync_core::types::SyncKind;
 use tokio_util::sync::CancellationToken;
 
@@ -112,7 +112,7 @@ impl Demo<'_> {
         let progression = under_way.context("the sandbox has no course under way")?;
         let revision = live(Model::CourseRevisions)?.find(|row| text(row, "status") == "ACTIVE");
         let revision = revision.context("the sandbox has no active revision")?;
-        let user = live(Model::Users)?.last().context("the sandbox has no user")?;
+        let user = live(Model::Users)?.next_back().context("the sandbox has no user")?;
 
         let id = |row| -> anyhow::Result<kombo_sandbox::Id> { Ok(text(row, "id").parse()?) };
         let set = [("status", "COMPLETED".to_owned()), ("completed_at", SystemClock.now().to_string())];
@@ -129,7 +129,7 @@ impl Demo<'_> {
     }
 
     async fn last_change(&self) -> anyhow::Result<i64> {
-        Ok(self.store.read(|tx| Ok::<_, StoreError>(tx.last_change()?)).await?)
+        Ok(self.store.read(|tx| tx.last_change()).await?)
     }
 
     async fn print_changes(&self, since: i64) -> anyhow::Result<()> {

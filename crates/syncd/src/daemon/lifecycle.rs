@@ -2,7 +2,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use store_diesel::DieselStore;
-use sync_core::port::{Store as _, StoreError};
+use sync_core::port::Store as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -35,7 +35,7 @@ impl Readiness {
     /// `Err` says why not.
     pub(super) async fn check(&self) -> Result<(), &'static str> {
         let Some(store) = self.store.get() else { return Err("starting: the database is not migrated yet") };
-        let look = store.read(|tx| Ok::<_, StoreError>(tx.last_change()?));
+        let look = store.read(|tx| tx.last_change());
         if !matches!(tokio::time::timeout(ANSWER_WITHIN, look).await, Ok(Ok(_))) {
             return Err("the database does not answer");
         }

@@ -29,7 +29,7 @@ pub(super) fn answer(event: &ResponseEvent) {
     counter!("syncd_kombo_requests_total", "status" => status).increment(1);
     histogram!("syncd_kombo_request_seconds").record(event.elapsed.as_secs_f64());
     if let Some(remaining) = event.rate_limit.remaining {
-        gauge!("syncd_kombo_ratelimit_remaining").set(float(u64::from(remaining)));
+        gauge!("syncd_kombo_ratelimit_remaining").set(float(remaining));
     }
 }
 
@@ -72,7 +72,7 @@ impl Observer for Meter {
                 counter!("syncd_leases_lost_total").increment(1);
                 tracing::warn!(integration.id = %target.integration_id, endpoint = %target.endpoint, "lease lost");
             }
-            _ => {}
+            Event::Started { .. } | _ => {}
         }
     }
 }

@@ -47,10 +47,10 @@ impl Pace {
         let now = Instant::now();
         let told = &event.rate_limit;
         let mut budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
-        budget.limit = told.limit.map(u64::from).or(budget.limit);
+        budget.limit = told.limit.or(budget.limit);
         let reset = told.reset.or(event.retry_after).unwrap_or(Duration::from_secs(1));
         let refused = matches!(event.outcome, Outcome::Status(429));
-        match told.remaining.map(u64::from) {
+        match told.remaining {
             _ if refused => budget.exhausted_until = Some(now + reset),
             Some(0) => budget.exhausted_until = Some(now + reset),
             Some(left) if left.saturating_mul(RESERVE_FOR_DELTAS) <= budget.limit.unwrap_or(0) => {

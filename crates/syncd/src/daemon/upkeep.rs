@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use sync_core::dispatch::{self, SchedulePolicy};
-use sync_core::port::{Clock as _, Scope, Store as _, StoreError};
+use sync_core::port::{Clock as _, Scope, Store as _};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::task::TaskTracker;
 
@@ -35,7 +35,7 @@ async fn schedule(shared: Arc<Shared>) {
     };
     while !shared.stop.is_cancelled() {
         let (policy, now) = (policy.clone(), SystemClock.now());
-        let unit = move |tx: &mut dyn sync_core::port::Tx| Ok::<_, StoreError>(dispatch::schedule(tx, &policy, now)?);
+        let unit = move |tx: &mut dyn sync_core::port::Tx| dispatch::schedule(tx, &policy, now);
         match shared.store.transact(Scope::Shared, unit).await {
             Ok(0) => {}
             Ok(requests) => {
@@ -64,7 +64,7 @@ async fn accepted(shared: &Shared) {
         return;
     }
     let now = SystemClock.now();
-    let unit = move |tx: &mut dyn sync_core::port::Tx| Ok::<_, StoreError>(dispatch::retry_failed(tx, now)?);
+    let unit = move |tx: &mut dyn sync_core::port::Tx| dispatch::retry_failed(tx, now);
     if let Err(error) = shared.store.transact(Scope::Shared, unit).await {
         tracing::warn!(error = output::chain(&error), "failed work could not be set going: it goes on in its time");
     }
@@ -94,10 +94,7 @@ async fn reload_once(shared: &Shared, file: Option<&std::path::Path>) -> anyhow:
     let client = super::client(&config, &shared.pace)?;
     let configured = config.integrations.iter().map(|known| known.id.clone()).collect();
     let now = SystemClock.now();
-    shared
-        .store
-        .transact(Scope::Shared, move |tx| Ok::<_, StoreError>(dispatch::register(tx, &configured, now)?))
-        .await?;
+    shared.store.transact(Scope::Shared, move |tx| dispatch::register(tx, &configured, now)).await?;
     *shared.secrets.write().unwrap_or_else(PoisonError::into_inner) = secrets;
     shared.source.replace(client);
     if shared.source.check_api_key().await.is_ok() {

@@ -11,7 +11,7 @@ use kombo_client::webhook::SIGNATURE_HEADER;
 use kombo_model::{FreeJson, Webhook, WebhookEvent, WebhookEventId};
 use serde::Deserialize;
 use sync_core::intake::{self, Intake, IntakePolicy};
-use sync_core::port::{Clock as _, Scope, Store as _, StoreError};
+use sync_core::port::{Clock as _, Scope, Store as _};
 use tokio::sync::Semaphore;
 
 use super::{Shared, measure};
@@ -131,10 +131,7 @@ impl Door {
     async fn store(&self, webhook: Webhook) -> Answer {
         let (policy, now) = (self.policy.clone(), SystemClock.now());
         let (event, kind) = (webhook.id.to_string(), webhook.event.kind().to_owned());
-        let unit = self
-            .shared
-            .store
-            .transact(Scope::Shared, move |tx| Ok::<_, StoreError>(intake::receive(tx, &webhook, &policy, now)?));
+        let unit = self.shared.store.transact(Scope::Shared, move |tx| intake::receive(tx, &webhook, &policy, now));
         match tokio::time::timeout(STORED_WITHIN, unit).await {
             Ok(Ok(Intake::Stored(targets))) => {
                 tracing::info!(webhook.id = event, webhook.kind = kind, requests = targets.len(), "webhook");
