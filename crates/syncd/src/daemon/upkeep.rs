@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use sync_core::dispatch::{self, SchedulePolicy};
 use sync_core::port::{Clock as _, Scope, Store as _};
+use sync_core::retention;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::task::TaskTracker;
 
@@ -15,12 +16,15 @@ use crate::output;
 
 /// Between two looks at what is due.
 const SCHEDULE_EVERY: Duration = Duration::from_secs(10);
+/// Between two looks for what is too old.
+const TRIM_EVERY: Duration = Duration::from_secs(3_600);
 /// Between two questions whether a rejected key is accepted again.
 const ASK_ABOUT_KEY_EVERY: Duration = Duration::from_secs(30);
 
 /// Begins all of it.
 pub(super) fn spawn(tasks: &TaskTracker, shared: &Arc<Shared>, file: Option<PathBuf>) {
     tasks.spawn(schedule(Arc::clone(shared)));
+    tasks.spawn(trim(Arc::clone(shared)));
     tasks.spawn(ask_about_key(Arc::clone(shared)));
     tasks.spawn(reload(Arc::clone(shared), file));
 }
@@ -40,11 +44,27 @@ async fn schedule(shared: Arc<Shared>) {
             Ok(0) => {}
             Ok(requests) => {
                 tracing::info!(requests, "due");
-                shared.wake.notify_waiters();
+                shared.wake.notify_one();
             }
             Err(error) => tracing::warn!(error = output::chain(&error), "what is due could not be looked up"),
         }
         pause(&shared, SCHEDULE_EVERY).await;
+    }
+}
+
+/// Removes what is older than it is to be kept.
+async fn trim(shared: Arc<Shared>) {
+    let keep_for = shared.config.changes.keep_for;
+    while !shared.stop.is_cancelled() {
+        let now = SystemClock.now();
+        match shared.store.transact(Scope::Shared, move |tx| retention::trim(tx, keep_for, now)).await {
+            Ok(trimmed) if trimmed == retention::Trimmed::default() => {}
+            Ok(trimmed) => {
+                tracing::info!(changes = trimmed.changes, webhooks = trimmed.webhooks, "old entries were removed");
+            }
+            Err(error) => tracing::warn!(error = output::chain(&error), "old entries were not removed"),
+        }
+        pause(&shared, TRIM_EVERY).await;
     }
 }
 
@@ -68,7 +88,7 @@ async fn accepted(shared: &Shared) {
     if let Err(error) = shared.store.transact(Scope::Shared, unit).await {
         tracing::warn!(error = output::chain(&error), "failed work could not be set going: it goes on in its time");
     }
-    shared.wake.notify_waiters();
+    shared.wake.notify_one();
 }
 
 /// Reads secrets and integrations again on SIGHUP.
