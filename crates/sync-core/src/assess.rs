@@ -4,10 +4,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kombo_model::{IntegrationId, Timestamp};
+use kombo_model::{Endpoint, IntegrationId, Timestamp};
 
 use crate::compare::{ChangedField, Reading, Verdict, cause, compare, remove};
-use crate::mirror::{Batch, Incoming, Key, Members, Model, Standing, StoredRow, Value};
+use crate::mirror::{Batch, Incoming, Key, Members, Model, Row, Standing, StoredRow, Value};
 use crate::port::{Tx, TxResult};
 use crate::types::{ChangeCause, ChangeKind, RunCounts, SyncKind};
 
@@ -41,14 +41,20 @@ pub struct Finding {
     pub fields: Vec<ChangedField>,
 }
 
+/// Whose records they are, and how to read them.
+#[derive(Debug, Clone, Copy)]
+pub struct Assessing<'a> {
+    /// Whose.
+    pub integration: &'a IntegrationId,
+    /// The list that showed them.
+    pub endpoint: Endpoint,
+    /// How to read them.
+    pub reading: Reading,
+}
+
 /// What would change if `batch` were applied.
-pub fn assess(
-    tx: &mut dyn Tx,
-    batch: Batch,
-    integration: &IntegrationId,
-    reading: Reading,
-) -> TxResult<Assessment> {
-    let mut work = Work { integration, reading, found: Assessment::default() };
+pub fn assess(tx: &mut dyn Tx, batch: Batch, assessing: Assessing<'_>) -> TxResult<Assessment> {
+    let mut work = Work { assessing, found: Assessment::default() };
     let mut tables: BTreeMap<Model, BTreeMap<Key, Incoming>> = BTreeMap::new();
     for incoming in batch.rows {
         work.sort_in(&mut tables, incoming);
@@ -68,19 +74,18 @@ pub fn assess(
     Ok(work.found)
 }
 
-/// What would change if rows that a full fetch did not show and a look-up by id did not find were removed, with the
-/// members of their lists.
+/// What would change if rows of the listed model that a full fetch did not show and a look-up by id did not find were
+/// removed, with the members of their lists.
 pub fn assess_removal(
     tx: &mut dyn Tx,
-    model: Model,
     ids: &[String],
     looked_up_at: Timestamp,
-    integration: &IntegrationId,
-    reading: Reading,
+    assessing: Assessing<'_>,
 ) -> TxResult<Assessment> {
-    let mut work = Work { integration, reading, found: Assessment::default() };
+    let mut work = Work { assessing, found: Assessment::default() };
+    let model = Model::listed_by(assessing.endpoint);
     let keys: Vec<Key> = ids.iter().cloned().map(Key::Id).collect();
-    let stored = tx.rows(model, integration, &keys)?;
+    let stored = tx.rows(model, assessing.integration, &keys)?;
     work.remove(tx, model, &stored, looked_up_at, ChangeCause::Sweep)?;
     Ok(work.found)
 }
@@ -93,8 +98,7 @@ impl Assessment {
 }
 
 struct Work<'a> {
-    integration: &'a IntegrationId,
-    reading: Reading,
+    assessing: Assessing<'a>,
     found: Assessment,
 }
 
@@ -123,11 +127,11 @@ impl Work<'_> {
 
     fn rows(&mut self, tx: &mut dyn Tx, model: Model, rows: &BTreeMap<Key, Incoming>) -> TxResult<()> {
         let keys: Vec<Key> = rows.keys().cloned().collect();
-        let stored = tx.rows(model, self.integration, &keys)?;
+        let stored = tx.rows(model, self.assessing.integration, &keys)?;
         let stored: BTreeMap<&Key, &StoredRow> = stored.iter().map(|stored| (&stored.row.key, stored)).collect();
         for (key, incoming) in rows {
             let stored = stored.get(key).copied();
-            let verdict = compare(incoming, stored, self.reading);
+            let verdict = compare(incoming, stored, self.assessing.reading);
             if incoming.standing == Standing::Listed {
                 self.count_listed(incoming, &verdict);
                 if stored.is_some_and(StoredRow::is_live) {
@@ -136,10 +140,14 @@ impl Work<'_> {
             }
             let (row, kind, fields, announced) = match verdict {
                 Verdict::Unchanged | Verdict::Stale => continue,
-                Verdict::Touched(row) => (row, None, Vec::new(), true),
+                Verdict::Touched(row) => {
+                    let field = moved(stored.map(|stored| &stored.row), &row.row);
+                    (row, None, vec![field], true)
+                }
                 Verdict::Changed { row, kind, fields, announced } => (row, Some(kind), fields, announced),
             };
-            let cause = cause(self.reading.kind, incoming.standing, announced);
+            let announced = announced || self.is_announced(model);
+            let cause = cause(self.assessing.reading.kind, incoming.standing, announced);
             self.found(model, row, stored.is_none(), kind, cause, fields);
         }
         Ok(())
@@ -149,10 +157,15 @@ impl Work<'_> {
         let counts = &mut self.found.counts;
         match verdict {
             Verdict::Stale => counts.stale += 1,
-            Verdict::Unchanged if came_back_for_another(incoming, self.reading) => counts.indirect += 1,
+            Verdict::Unchanged if came_back_for_another(incoming, self.assessing.reading) => counts.indirect += 1,
             Verdict::Unchanged | Verdict::Touched(_) => counts.unchanged += 1,
             Verdict::Changed { .. } => {}
         }
+    }
+
+    /// Whether a webhook asked for this fetch because of changes to this model, which has no `changed_at` to tell.
+    fn is_announced(&self, model: Model) -> bool {
+        self.assessing.reading.announced && model.blind_in_delta(self.assessing.endpoint)
     }
 
     fn lists(&mut self, tx: &mut dyn Tx, lists: &[&Members]) -> TxResult<()> {
@@ -172,9 +185,9 @@ impl Work<'_> {
                 gone.entry(observed_at).or_default().push(member);
             }
         }
-        let cause = match self.reading.kind {
-            SyncKind::Delta => ChangeCause::Direct,
-            SyncKind::Full => ChangeCause::Drift,
+        let cause = match self.assessing.reading.kind {
+            SyncKind::Full if !self.is_announced(model) => ChangeCause::Drift,
+            SyncKind::Delta | SyncKind::Full => ChangeCause::Direct,
         };
         for (observed_at, rows) in gone {
             self.remove(tx, model, &rows, observed_at, cause)?;
@@ -212,7 +225,7 @@ impl Work<'_> {
         parents: &[String],
         wanted: impl Fn(&StoredRow) -> bool,
     ) -> TxResult<Vec<StoredRow>> {
-        let mut members = tx.members(model, self.integration, parents)?;
+        let mut members = tx.members(model, self.assessing.integration, parents)?;
         let Some(found) = self.found.rows.get(&model) else {
             members.retain(wanted);
             return Ok(members);
@@ -242,6 +255,12 @@ impl Work<'_> {
         self.found.findings.push(Finding { model, key: key.clone(), is_new, kind, cause, fields });
         self.found.rows.entry(model).or_default().insert(key, row);
     }
+}
+
+/// What differs where only `changed_at` does.
+fn moved(stored: Option<&Row>, row: &Row) -> ChangedField {
+    let old = stored.and_then(Row::changed_at);
+    ChangedField { name: "changed_at", old: old.into(), new: row.changed_at().into() }
 }
 
 /// Whether a delta returned a record that did not change since the watermark: something nested in it did.

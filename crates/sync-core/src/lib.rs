@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod apply;
+pub mod assess;
 pub mod compare;
 pub mod dispatch;
 pub mod engine;

@@ -47,7 +47,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
                 } else {
                     let applying = applying(tx, &after, request.cause, &policy, now)?;
                     for (looked_up_at, ids) in &findings.gone {
-                        counts.add(&apply::sweep(tx, model, ids, *looked_up_at, &applying)?);
+                        counts.add(&apply::sweep(tx, ids, *looked_up_at, &applying)?);
                     }
                     after.counts.add(&counts);
                     complete(tx, &lease, &mut after, &policy, now)?;
