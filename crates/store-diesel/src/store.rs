@@ -32,6 +32,15 @@ impl DieselStore {
         }
     }
 
+    /// Calls `wake` whenever a request that nobody holds was made or let go of, by whatever process, until the
+    /// connection ends. SQLite tells nothing: there the future never ends.
+    pub async fn listen(&self, wake: impl Fn()) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(_) => std::future::pending().await,
+            Self::Postgres(store) => store.listen(wake).await,
+        }
+    }
+
     /// How the tables stand. Changes nothing.
     pub async fn schema_status(&self) -> Result<SchemaStatus, MigrateError> {
         match self {

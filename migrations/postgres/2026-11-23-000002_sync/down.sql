@@ -4,5 +4,6 @@ DROP TABLE kombo.sync_quarantine;
 DROP TABLE kombo.sync_webhook_events;
 DROP TABLE kombo.sync_runs;
 DROP TABLE kombo.sync_requests;
+DROP FUNCTION kombo.sync_requests_notify();
 DROP TABLE kombo.sync_watermarks;
 DROP TABLE kombo.sync_integrations;

@@ -119,3 +119,14 @@ CREATE UNLOGGED TABLE kombo.sync_seen (
     ids text[] NOT NULL,
     PRIMARY KEY (run_id, batch)
 );
+
+-- Tells idle workers of work: a request that nobody holds was made, or let go of. Notifications of one transaction
+-- that say the same arrive as one.
+CREATE FUNCTION kombo.sync_requests_notify() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_notify('syncd_requests', '');
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER sync_requests_notify AFTER INSERT OR UPDATE ON kombo.sync_requests
+    FOR EACH ROW WHEN (NEW.lease_token IS NULL) EXECUTE FUNCTION kombo.sync_requests_notify();

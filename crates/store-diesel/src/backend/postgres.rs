@@ -12,6 +12,7 @@ use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use sync_core::port::{Scope, Store, StoreError, Tx};
+use tokio_postgres::AsyncMessage;
 use tokio_postgres_rustls::MakeRustlsConnect;
 use url::Url;
 
@@ -35,6 +36,8 @@ const SESSION: &str = "SET search_path TO kombo, public; SET statement_timeout T
 #[derive(Clone)]
 pub struct PostgresStore {
     shown: Arc<str>,
+    address: Arc<str>,
+    tls: MakeRustlsConnect,
     pool: Pool<AsyncPgConnection>,
 }
 
@@ -53,13 +56,14 @@ impl PostgresStore {
         let failed = |reason: String| ConnectError::Server { url: shown.to_owned(), reason };
         let (address, root_certificates) = split_tls_options(url);
         let tls = MakeRustlsConnect::new(tls_config(root_certificates.as_deref()).map_err(failed)?);
+        let for_listening = tls.clone();
         let mut config = ManagerConfig::default();
         config.recycling_method = RecyclingMethod::Fast;
         config.custom_setup = Box::new(move |address| {
             let (address, tls) = (address.to_owned(), tls.clone());
             Box::pin(async move { session(&address, tls).await })
         });
-        let manager = AsyncDieselConnectionManager::<AsyncPgConnection>::new_with_config(address, config);
+        let manager = AsyncDieselConnectionManager::<AsyncPgConnection>::new_with_config(&*address, config);
         let pool = Pool::builder(manager)
             .max_size(POOL_SIZE)
             .wait_timeout(Some(CONNECTION_TIMEOUT))
@@ -67,7 +71,7 @@ impl PostgresStore {
             .runtime(deadpool::Runtime::Tokio1)
             .build()
             .map_err(|error| failed(error.to_string()))?;
-        let store = Self { shown: shown.into(), pool };
+        let store = Self { shown: shown.into(), address: address.into(), tls: for_listening, pool };
         drop(store.pool.get().await.map_err(|error| failed(chain(&error)))?);
         Ok(store)
     }
@@ -80,6 +84,30 @@ impl PostgresStore {
     /// How the tables stand.
     pub async fn schema_status(&self) -> Result<SchemaStatus, MigrateError> {
         self.on_connection(migrations::pg::status).await?.map_err(|error| error.at(&self.shown))
+    }
+
+    /// Calls `wake` whenever a request that nobody holds was made or let go of, by whatever process. Ends when the
+    /// connection does: what happened while there is none is not told later.
+    pub async fn listen(&self, wake: impl Fn()) -> Result<(), StoreError> {
+        let lost = |error: tokio_postgres::Error| StoreError::Unavailable {
+            message: format!("listening to {}", self.shown),
+            source: Some(Box::new(error)),
+        };
+        let (client, mut connection) = tokio_postgres::connect(&self.address, self.tls.clone()).await.map_err(lost)?;
+        let begin = async {
+            client.batch_execute("LISTEN syncd_requests").await?;
+            wake(); // for what happened before
+            Ok(())
+        };
+        let hear = async {
+            while let Some(message) = std::future::poll_fn(|context| connection.poll_message(context)).await {
+                if let AsyncMessage::Notification(_) = message? {
+                    wake();
+                }
+            }
+            Ok(())
+        };
+        tokio::try_join!(begin, hear).map_err(lost).map(drop)
     }
 
     async fn connection(&self) -> Result<Object<AsyncPgConnection>, StoreError> {

@@ -16,6 +16,8 @@ use crate::output;
 
 /// Between two looks at what is due.
 const SCHEDULE_EVERY: Duration = Duration::from_secs(10);
+/// After the database no longer tells of work.
+const LISTEN_AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// Between two looks for what is too old.
 const TRIM_EVERY: Duration = Duration::from_secs(3_600);
 /// Between two questions whether a rejected key is accepted again.
@@ -24,6 +26,7 @@ const ASK_ABOUT_KEY_EVERY: Duration = Duration::from_secs(30);
 /// Begins all of it.
 pub(super) fn spawn(tasks: &TaskTracker, shared: &Arc<Shared>, file: Option<PathBuf>) {
     tasks.spawn(schedule(Arc::clone(shared)));
+    tasks.spawn(listen(Arc::clone(shared)));
     tasks.spawn(trim(Arc::clone(shared)));
     tasks.spawn(ask_about_key(Arc::clone(shared)));
     tasks.spawn(reload(Arc::clone(shared), file));
@@ -49,6 +52,21 @@ async fn schedule(shared: Arc<Shared>) {
             Err(error) => tracing::warn!(error = output::chain(&error), "what is due could not be looked up"),
         }
         pause(&shared, SCHEDULE_EVERY).await;
+    }
+}
+
+/// Wakes a worker when another process asks for work. Workers look by themselves too, only later.
+async fn listen(shared: Arc<Shared>) {
+    while !shared.stop.is_cancelled() {
+        tokio::select! {
+            result = shared.store.listen(|| shared.wake.notify_one()) => {
+                if let Err(error) = result {
+                    tracing::warn!(error = output::chain(&error), "the database tells of no work: looking now and then");
+                }
+                pause(&shared, LISTEN_AGAIN_AFTER).await;
+            }
+            () = shared.stop.cancelled() => return,
+        }
     }
 }
 
