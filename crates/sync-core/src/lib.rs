@@ -7,6 +7,7 @@ pub mod dispatch;
 pub mod engine;
 mod error;
 pub mod intake;
+mod lookup;
 pub mod mirror;
 pub mod planner;
 pub mod port;
@@ -14,6 +15,7 @@ pub mod queue;
 pub mod retention;
 pub mod schedule;
 pub mod types;
+pub mod verify;
 pub mod watermark;
 
 pub use error::SyncError;

@@ -5,6 +5,7 @@ use super::Engine;
 use super::commit::{applying, complete, prepare};
 use crate::apply;
 use crate::error::SyncError;
+use crate::lookup::LookUp;
 use crate::mirror::Model;
 use crate::port::{Clock, Event, Fetch, FetchSpec, Observer, Pages, Scope, Source, Store};
 use crate::queue;
@@ -120,17 +121,11 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
             endpoint: run.target.endpoint,
             fetch: Fetch::Ids(ids.clone()),
         });
-        let mut looked_up_at: Option<Timestamp> = None;
-        let mut missing: std::collections::BTreeSet<String> = ids.into_iter().collect();
-        let mut nameless = false;
+        let mut look_up = LookUp::new(ids);
         while let Some(page) = self.while_holding(lease, pages.next_page()).await?? {
             let last = page.next.is_none();
-            looked_up_at.get_or_insert(page.requested_at);
-            nameless |= page.rejected.iter().any(|rejected| rejected.id.is_none());
+            look_up.note(&page);
             let prepared = prepare(run, vec![page]);
-            for id in &prepared.seen {
-                missing.remove(id);
-            }
             if !prepared.seen.is_empty() || !prepared.quarantined.is_empty() {
                 self.commit_looked_up(lease, run, prepared).await?;
             }
@@ -138,10 +133,9 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
                 break;
             }
         }
-        // A record without a readable id may be any of them, so none of them is known to be gone.
-        if let (Some(looked_up_at), false, false) = (looked_up_at, nameless, missing.is_empty()) {
-            findings.count += u64::try_from(missing.len()).unwrap_or(u64::MAX);
-            findings.gone.push((looked_up_at, missing.into_iter().collect()));
+        if let Some((looked_up_at, gone)) = look_up.gone() {
+            findings.count += u64::try_from(gone.len()).unwrap_or(u64::MAX);
+            findings.gone.push((looked_up_at, gone));
         }
         Ok(())
     }

@@ -1,0 +1,218 @@
+//! Compares Kombo with the store, and writes nothing.
+//!
+//! What differs is what a full fetch would change, found by the same functions: [`crate::assess`].
+
+mod difference;
+mod sketch;
+
+use std::collections::BTreeSet;
+
+use kombo_model::{Endpoint, IntegrationId};
+
+use crate::assess::{Assessing, Finding, assess, assess_removal};
+use crate::compare::Reading;
+use crate::error::SyncError;
+use crate::lookup::LookUp;
+use crate::mirror::{Batch, Key, Model, Standing, StoredRow, clean_text, decompose};
+use crate::port::{FailureClass, Fetch, FetchSpec, Pages, RecordPage, Source, SourceError, Store};
+use crate::types::{RunId, SyncKind, Tombstones};
+
+use difference::Told;
+pub use difference::{Difference, What};
+use sketch::Sketch;
+
+/// How many ids of stored rows are read at a time.
+const STORED_IDS: usize = 10_000;
+/// No run has this number, so that no note of what a run showed keeps a row from being read.
+const NO_RUN: RunId = RunId(0);
+
+/// What is to be verified.
+#[derive(Debug, Clone)]
+pub struct VerifyPolicy {
+    /// The endpoints to compare. Partial copies of what one of them lists in full are not looked at.
+    pub endpoints: BTreeSet<Endpoint>,
+    /// What becomes of the values of deleted records.
+    pub tombstones: Tombstones,
+    /// How many ids one look-up names.
+    pub ids_per_lookup: usize,
+}
+
+/// Compares one integration at Kombo with the store.
+///
+/// Memory does not grow with the number of records: differences are told as they are found. A difference is told once,
+/// however many records show it, unless there are about a million of them. What changes while this reads may show as a
+/// difference.
+#[derive(Debug)]
+pub struct Verifier<'a, St, So> {
+    store: &'a St,
+    source: &'a So,
+    policy: VerifyPolicy,
+    integration: IntegrationId,
+    told: Told,
+}
+
+impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
+    /// A verifier of one integration.
+    pub fn new(store: &'a St, source: &'a So, policy: VerifyPolicy, integration: IntegrationId) -> Self {
+        Self { store, source, policy, integration, told: Told::default() }
+    }
+
+    /// Compares what one endpoint shows, calls `tell` with every difference, and returns how many records the endpoint
+    /// listed. An error of `tell` ends it.
+    pub async fn endpoint<E: From<SyncError>>(
+        &mut self,
+        endpoint: Endpoint,
+        mut tell: impl FnMut(Difference) -> Result<(), E>,
+    ) -> Result<u64, E> {
+        let (mut compared, mut shown) = (0, Sketch::new());
+        let mut pages = self.open(endpoint, Fetch::List { updated_after: None, from: None });
+        let mut next = listed(pages.next_page().await.map_err(SyncError::from)?)?;
+        loop {
+            let page = next;
+            let last = page.next.is_none();
+            let following = async { if last { Ok(None) } else { pages.next_page().await.map_err(SyncError::from) } };
+            let (seen, following) = tokio::try_join!(self.compare(endpoint, page), following)?;
+            compared += seen.records;
+            for id in &seen.live {
+                shown.add(id);
+            }
+            self.tell(seen.findings, &mut tell)?;
+            if last {
+                break;
+            }
+            next = listed(following)?;
+        }
+        self.unseen(endpoint, &shown, &mut tell).await?;
+        Ok(compared)
+    }
+
+    fn open(&self, endpoint: Endpoint, fetch: Fetch) -> So::Pages {
+        self.source.open(FetchSpec { integration_id: self.integration.clone(), endpoint, fetch })
+    }
+
+    fn tell<E>(&mut self, findings: Vec<Finding>, tell: &mut impl FnMut(Difference) -> Result<(), E>) -> Result<(), E> {
+        for difference in findings.into_iter().flat_map(|finding| difference::of(&self.integration, finding)) {
+            if self.told.is_news(&difference) {
+                tell(difference)?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn compare(&self, endpoint: Endpoint, page: RecordPage) -> Result<Seen, SyncError> {
+        let (mut batch, mut records) = (Batch::default(), 0);
+        // They are shown all the same, and so are not gone.
+        let mut in_quarantine: Vec<Key> =
+            page.rejected.into_iter().filter_map(|rejected| rejected.id).map(|id| Key::Id(clean_text(id))).collect();
+        for record in page.records {
+            let id = clean_text(record.id().to_owned());
+            match decompose(record, page.requested_at, &mut batch) {
+                Ok(()) => records += 1,
+                Err(_) => in_quarantine.push(Key::Id(id)),
+            }
+        }
+        // What its own list shows in full is compared there: copies say no more, and say it many times.
+        let endpoints = &self.policy.endpoints;
+        batch.rows.retain(|row| row.standing != Standing::Copy || !endpoints.contains(&row.model.owner()));
+        let (integration, reading) = (self.integration.clone(), self.reading());
+        self.store
+            .read(move |tx| {
+                let found = assess(tx, batch, Assessing { integration: &integration, endpoint, reading })?;
+                let mut live = found.shown_live;
+                let stored = tx.rows(Model::listed_by(endpoint), &integration, &in_quarantine)?;
+                live.extend(stored.into_iter().filter(StoredRow::is_live).map(|row| row.row.key.first().to_owned()));
+                Ok::<_, SyncError>(Seen { findings: found.findings, live, records })
+            })
+            .await
+    }
+
+    /// As a full fetch reads.
+    fn reading(&self) -> Reading {
+        Reading { kind: SyncKind::Full, tombstones: self.policy.tombstones, known_until: None, announced: false }
+    }
+
+    /// Looks up the live rows that the list may not have shown.
+    async fn unseen<E: From<SyncError>>(
+        &mut self,
+        endpoint: Endpoint,
+        shown: &Sketch,
+        tell: &mut impl FnMut(Difference) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let (mut stored, mut after) = (Sketch::new(), None);
+        while let Some(ids) = self.live_ids(endpoint, &mut after).await? {
+            for id in &ids {
+                stored.add(id);
+            }
+        }
+        if stored.agrees(shown) {
+            return Ok(());
+        }
+        let (mut suspects, mut after) = (Vec::new(), None);
+        while let Some(mut ids) = self.live_ids(endpoint, &mut after).await? {
+            ids.retain(|id| !stored.agrees_on(shown, id));
+            suspects.append(&mut ids);
+            let whole = suspects.len() - suspects.len() % self.policy.ids_per_lookup.max(1);
+            for ids in suspects.drain(..whole).collect::<Vec<_>>().chunks(self.policy.ids_per_lookup.max(1)) {
+                self.look_up(endpoint, ids, tell).await?;
+            }
+        }
+        if suspects.is_empty() { Ok(()) } else { self.look_up(endpoint, &suspects, tell).await }
+    }
+
+    /// Ids of live rows after `after`, which moves on; `None` after the last ones.
+    async fn live_ids(&self, endpoint: Endpoint, after: &mut Option<String>) -> Result<Option<Vec<String>>, SyncError> {
+        let (integration, from) = (self.integration.clone(), after.take());
+        let model = Model::listed_by(endpoint);
+        let read = self.store.read(move |tx| tx.unseen(model, &integration, NO_RUN, from.as_deref(), STORED_IDS));
+        let ids = read.await.map_err(|error: crate::port::StoreError| SyncError::from(error))?;
+        *after = ids.last().cloned();
+        Ok(Some(ids).filter(|ids| !ids.is_empty()))
+    }
+
+    async fn look_up<E: From<SyncError>>(
+        &mut self,
+        endpoint: Endpoint,
+        ids: &[String],
+        tell: &mut impl FnMut(Difference) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut look_up = LookUp::new(ids.iter().cloned());
+        let mut pages = self.open(endpoint, Fetch::Ids(ids.to_vec()));
+        while let Some(page) = pages.next_page().await.map_err(SyncError::from)? {
+            let last = page.next.is_none();
+            look_up.note(&page);
+            let seen = self.compare(endpoint, page).await?;
+            self.tell(seen.findings, tell)?;
+            if last {
+                break;
+            }
+        }
+        let Some((looked_up_at, gone)) = look_up.gone() else { return Ok(()) };
+        let (integration, reading) = (self.integration.clone(), self.reading());
+        let findings = self
+            .store
+            .read(move |tx| {
+                let assessing = Assessing { integration: &integration, endpoint, reading };
+                Ok::<_, SyncError>(assess_removal(tx, &gone, looked_up_at, assessing)?.findings)
+            })
+            .await?;
+        self.tell(findings, tell)
+    }
+}
+
+/// What a page came to.
+struct Seen {
+    findings: Vec<Finding>,
+    /// The ids of what it listed, as far as the stored rows are live.
+    live: Vec<String>,
+    records: u64,
+}
+
+fn listed(page: Option<RecordPage>) -> Result<RecordPage, SyncError> {
+    page.ok_or_else(|| {
+        SyncError::Source(SourceError {
+            class: FailureClass::Unintelligible,
+            message: "the list ended without a last page".to_owned(),
+            retry_after: None,
+        })
+    })
+}
