@@ -21,6 +21,7 @@
 
 mod changes;
 mod json;
+mod pacing;
 mod quarantine;
 mod registry;
 mod requests;
@@ -34,6 +35,7 @@ mod webhooks;
 
 pub use changes::*;
 pub use json::*;
+pub use pacing::*;
 pub use quarantine::*;
 pub use registry::*;
 pub use requests::*;
@@ -93,6 +95,7 @@ macro_rules! conformance_suite {
             runs_are_written_whole
             the_latest_run_is_of_its_target
             recent_runs_come_latest_first
+            the_pace_is_what_was_said_last
             a_webhook_is_stored_once
             trimmed_webhooks_leave_the_rest
             quarantined_records_are_kept_and_replaced

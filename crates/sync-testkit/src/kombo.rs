@@ -127,6 +127,11 @@ impl FakeKombo {
         world.faults.insert(page, class);
     }
 
+    /// Takes back failures that were asked for and did not happen yet.
+    pub fn fail_no_more(&self) {
+        self.world().faults.clear();
+    }
+
     /// Changes records just before the `n`-th page from now is served.
     pub fn before_page(&self, n: u64, change: impl FnOnce(&mut Lms) + Send + 'static) {
         let mut world = self.world();

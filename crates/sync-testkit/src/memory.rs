@@ -38,6 +38,11 @@ impl MemoryStore {
         self.faults().fail(n, error);
     }
 
+    /// Takes back failures that were asked for and did not happen yet.
+    pub fn fail_no_more(&self) {
+        self.faults().fail_no_more();
+    }
+
     /// Makes the store refuse rows with a text that contains `needle`, as databases refuse some values.
     pub fn refuse_text(&self, needle: &str) {
         self.faults().refused = Some(needle.to_owned());

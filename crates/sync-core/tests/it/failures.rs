@@ -228,7 +228,7 @@ async fn an_id_with_nul_is_one_record_under_one_name() {
     for _ in 0..2 {
         let run = bench.full(Endpoint::Users).await;
         assert_eq!((run.outcome, run.counts.deleted), (RunOutcome::Completed, 0));
-        assert!(bench.store.table(Model::LmsUsers, &id()).iter().all(|row| row.is_live()));
+        assert!(bench.store.table(Model::LmsUsers, &id()).iter().all(sync_core::mirror::StoredRow::is_live));
     }
     assert_eq!(bench.log(), [""; 0]);
     assert!(bench.store.look::<_, StoreError>(|tx| tx.quarantined(None)).unwrap().is_empty());

@@ -1,1 +1,187 @@
+use std::time::Duration;
 
+use kombo_model::{Endpoint, Timestamp};
+use sync_core::SyncError;
+use sync_core::queue::{self, Claim};
+use sync_core::types::{Lease, LeaseToken, Request, RequestCause, RunOutcome, SyncKind};
+use tokio_util::sync::CancellationToken;
+
+use crate::bench::{Bench, target};
+
+const TTL: Duration = Duration::from_secs(30);
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_unix_millis(1_767_225_600_000 + seconds * 1_000).unwrap()
+}
+
+fn claim(token: &str) -> Claim {
+    Claim { owner: format!("worker of {token}"), token: LeaseToken(token.to_owned()), ttl: TTL }
+}
+
+/// A bench whose users are loaded.
+async fn loaded() -> Bench {
+    let bench = Bench::new(&[Endpoint::Users]);
+    bench.furnish();
+    bench.load().await;
+    bench.clock.set(at(0));
+    bench
+}
+
+impl Bench {
+    fn wish(&self, kind: SyncKind, cause: RequestCause, not_before: i64, now: i64) -> Request {
+        let target = target(Endpoint::Users, kind);
+        self.store.edit(|tx| queue::request(tx, target, cause, at(not_before), at(now))).unwrap()
+    }
+
+    fn take(&self, kind: SyncKind, token: &str, now: i64) -> Option<Lease> {
+        let target = target(Endpoint::Users, kind);
+        self.store.edit(|tx| queue::lease_target(tx, &target, &claim(token), at(now))).unwrap()
+    }
+
+    fn waiting(&self, kind: SyncKind) -> Option<Request> {
+        self.store.look(|tx| tx.request(&target(Endpoint::Users, kind))).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn wishes_that_wait_lead_to_one_fetch() {
+    let bench = loaded().await;
+    bench.wish(SyncKind::Delta, RequestCause::Webhook, 0, 0);
+    let request = bench.wish(SyncKind::Delta, RequestCause::Poll, 5, 5);
+    assert_eq!((request.requested_at, request.not_before, request.cause), (at(0), at(0), RequestCause::Webhook));
+    bench.pass(10);
+    assert_eq!(bench.drain().await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_wish_during_a_fetch_leads_to_one_more_after_it() {
+    let bench = loaded().await;
+    bench.ask(Endpoint::Users, SyncKind::Delta);
+    let lease = bench.lease(Endpoint::Users, SyncKind::Delta).unwrap();
+    // The fetch has to be under way: a wish before its first page is part of it.
+    let (engine, stop) = (bench.engine(), CancellationToken::new());
+    let mut work = std::pin::pin!(engine.work(&lease, &stop));
+    let begun = bench.kombo.pages();
+    while bench.kombo.pages() == begun {
+        assert!(crate::engine::futures_poll(work.as_mut()).await.is_none());
+    }
+    bench.ask(Endpoint::Users, SyncKind::Delta);
+    bench.ask(Endpoint::Users, SyncKind::Delta);
+    assert!(work.await.unwrap().outcome.is_complete());
+    let request = bench.waiting(SyncKind::Delta).expect("one more is due");
+    assert_eq!((request.lease, request.attempts), (None, 0));
+    assert_eq!(bench.drain().await.len(), 1);
+}
+
+/// What is wished while a half-done fetch waits may lie on pages that it has behind it.
+#[tokio::test]
+async fn a_wish_between_two_attempts_leads_to_one_more_fetch() {
+    let bench = loaded().await;
+    bench.pass(7_200);
+    bench.kombo.edit(|lms| (0..8).for_each(|user| lms.rename_user(&format!("u{user}"), "Grace")));
+    bench.kombo.fail_page(2, sync_core::port::FailureClass::Transient);
+    assert_eq!(bench.delta(Endpoint::Users).await.outcome, RunOutcome::Failed);
+    bench.kombo.edit(|lms| lms.rename_user("u0", "Hedy"));
+    bench.ask(Endpoint::Users, SyncKind::Delta);
+    bench.pass(60);
+    let runs = bench.drain().await;
+    assert_eq!(runs.len(), 2);
+    bench.assert_mirrors();
+}
+
+#[tokio::test]
+async fn a_person_is_not_kept_waiting() {
+    let bench = loaded().await;
+    bench.kombo.refuse(Endpoint::Users, sync_core::port::FailureClass::KeyRejected);
+    bench.delta(Endpoint::Users).await;
+    assert!(bench.waiting(SyncKind::Delta).unwrap().not_before > at(3_000));
+    let request = bench.wish(SyncKind::Delta, RequestCause::Command, 2, 2);
+    assert_eq!((request.not_before, request.attempts), (at(2), 0));
+}
+
+#[tokio::test]
+async fn one_endpoint_is_worked_on_by_one_lease() {
+    let bench = loaded().await;
+    bench.wish(SyncKind::Delta, RequestCause::Webhook, 0, 0);
+    bench.wish(SyncKind::Full, RequestCause::Schedule, 0, 0);
+    let full = bench.take(SyncKind::Full, "a", 0).unwrap();
+    assert_eq!(bench.take(SyncKind::Full, "b", 1), None);
+    assert_eq!(bench.take(SyncKind::Delta, "b", 1), None, "its sibling is held");
+    let next = |now| bench.store.edit(|tx| queue::lease_next(tx, &claim("c"), at(now), |_| true)).unwrap();
+    assert_eq!(next(29), None);
+    let delta = next(30).expect("the lease expired");
+    assert_eq!(delta.request.target.kind, SyncKind::Delta);
+    // The full fetch is not held any more, but nobody else took it: it may go on.
+    assert!(bench.store.edit(|tx| queue::hold(tx, &full, at(31), TTL)).is_ok());
+}
+
+#[tokio::test]
+async fn a_lease_is_lost_with_its_token() {
+    let bench = loaded().await;
+    bench.wish(SyncKind::Delta, RequestCause::Webhook, 0, 0);
+    let first = bench.take(SyncKind::Delta, "a", 0).unwrap();
+    let second = bench.take(SyncKind::Delta, "b", 30).unwrap();
+    let lost = |result: Result<(), SyncError>| assert!(matches!(result, Err(SyncError::LeaseLost(_))), "{result:?}");
+    lost(bench.store.edit(|tx| queue::hold(tx, &first, at(31), TTL).map(drop)));
+    lost(bench.store.edit(|tx| queue::finish(tx, &first, at(31))));
+    lost(bench.store.edit(|tx| queue::release(tx, &first, at(31), true, at(31)).map(drop)));
+    assert_eq!(bench.waiting(SyncKind::Delta), Some(second.request.clone()));
+    bench.store.edit(|tx| queue::finish(tx, &second, at(31))).unwrap();
+    assert_eq!(bench.waiting(SyncKind::Delta), None);
+    lost(bench.store.edit(|tx| queue::hold(tx, &second, at(32), TTL).map(drop)));
+}
+
+#[tokio::test]
+async fn a_lease_is_extended_and_never_shortened() {
+    let bench = loaded().await;
+    bench.wish(SyncKind::Delta, RequestCause::Webhook, 0, 0);
+    let lease = bench.take(SyncKind::Delta, "a", 0).unwrap();
+    let until = |now, ttl| {
+        let held = bench.store.edit(|tx| queue::hold(tx, &lease, at(now), ttl)).unwrap();
+        held.lease.unwrap().expires_at
+    };
+    assert_eq!(until(10, TTL), at(40));
+    assert_eq!(until(20, Duration::ZERO), at(40));
+    assert_eq!(until(5, TTL), at(40), "the clock was set back");
+}
+
+#[tokio::test]
+async fn the_leases_of_the_dead_are_released() {
+    let bench = loaded().await;
+    bench.wish(SyncKind::Delta, RequestCause::Webhook, 0, 0);
+    let lease = bench.take(SyncKind::Delta, "a", 0).unwrap();
+    let released = bench.store.edit(|tx| queue::release_abandoned(tx, |owner| owner == "somebody else")).unwrap();
+    assert!(released.is_empty());
+    let released = bench.store.edit(|tx| queue::release_abandoned(tx, |owner| owner == "worker of a")).unwrap();
+    assert_eq!(released, std::slice::from_ref(&lease.request.target));
+    let again = bench.take(SyncKind::Delta, "b", 1).expect("nobody holds it");
+    assert_eq!(again.request.attempts, 0, "a death is no failure");
+}
+
+#[tokio::test]
+async fn released_work_waits_for_its_time() {
+    let bench = loaded().await;
+    bench.wish(SyncKind::Delta, RequestCause::Webhook, 0, 0);
+    let lease = bench.take(SyncKind::Delta, "a", 0).unwrap();
+    bench.store.edit(|tx| queue::release(tx, &lease, at(60), true, at(1))).unwrap();
+    let next = |now| bench.store.edit(|tx| queue::lease_next(tx, &claim("b"), at(now), |_| true)).unwrap();
+    assert_eq!(next(59), None);
+    assert_eq!(next(60).unwrap().request.attempts, 1);
+}
+
+#[tokio::test]
+async fn work_that_is_not_allowed_is_passed_over() {
+    let bench = loaded().await;
+    for number in 0..300 {
+        let other = sync_core::types::Target {
+            integration_id: kombo_model::IntegrationId::from(format!("sandbox:{number}")),
+            endpoint: Endpoint::Users,
+            kind: SyncKind::Full,
+        };
+        bench.store.edit(|tx| queue::request(tx, other, RequestCause::Load, at(0), at(0))).unwrap();
+    }
+    bench.wish(SyncKind::Full, RequestCause::Schedule, 0, 1);
+    let ours = target(Endpoint::Users, SyncKind::Full);
+    let lease = bench.store.edit(|tx| queue::lease_next(tx, &claim("a"), at(1), |request| request.target == ours));
+    assert_eq!(lease.unwrap().map(|lease| lease.request.target), Some(ours.clone()));
+}

@@ -15,6 +15,10 @@ impl Faults {
         self.failing = Some((self.statements.saturating_add(n), error));
     }
 
+    pub(super) fn fail_no_more(&mut self) {
+        self.failing = None;
+    }
+
     /// Counts a statement, and fails if it is the one that is to fail.
     pub(super) fn statement(&mut self) -> TxResult<()> {
         self.statements += 1;

@@ -302,6 +302,17 @@ impl Tx for MemoryTx<'_> {
         Ok(of.take(limit).cloned().collect())
     }
 
+    fn paced_until(&mut self) -> TxResult<Option<Timestamp>> {
+        self.reading()?;
+        Ok(self.state.paced_until)
+    }
+
+    fn put_paced_until(&mut self, next: Timestamp) -> TxResult<()> {
+        self.writing()?;
+        self.state.paced_until = Some(next);
+        Ok(())
+    }
+
     fn insert_webhook(&mut self, webhook: &WebhookRecord) -> TxResult<bool> {
         self.writing()?;
         if self.state.webhooks.contains_key(&webhook.id) {
