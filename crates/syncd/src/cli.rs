@@ -54,6 +54,12 @@ pub(crate) enum Command {
     Status,
     /// Print the change log, one line each
     Changes(ChangesArgs),
+    /// Compare Kombo with the store, and write nothing; exit 3 if they differ
+    ///
+    /// Lists what a full fetch would change: records that are missing, columns that differ, records that Kombo does not
+    /// know (extra), and records that are stored as removed and are not. What changes at Kombo or is fetched while this
+    /// runs may show as a difference.
+    Verify(VerifyArgs),
     /// Create or upgrade the tables
     Migrate,
     /// Look after the configuration
@@ -100,6 +106,19 @@ pub(crate) struct ChangesArgs {
     /// Go on with what is added, until Ctrl-C
     #[arg(long)]
     pub(crate) follow: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// Only this integration; may be given more than once
+    #[arg(long = "integration", value_name = "ID", value_parser = integration)]
+    pub(crate) integrations: Vec<IntegrationId>,
+    /// Only this endpoint: users, courses, course-progressions or skills; may be given more than once
+    #[arg(long = "endpoint", value_name = "NAME")]
+    pub(crate) endpoints: Vec<Endpoint>,
+    /// Print the values that differ: they are personal data
+    #[arg(long)]
+    pub(crate) values: bool,
 }
 
 fn integration(id: &str) -> Result<IntegrationId, String> {

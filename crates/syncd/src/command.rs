@@ -8,6 +8,7 @@ mod plan;
 mod status;
 pub(crate) mod store;
 pub(crate) mod sync;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -26,6 +27,8 @@ pub(crate) enum Exit {
     Failed,
     /// The command line or the configuration is wrong.
     Usage,
+    /// Kombo and the store differ.
+    Differences,
 }
 
 impl Exit {
@@ -41,6 +44,7 @@ impl From<Exit> for ExitCode {
             Exit::Done => Self::SUCCESS,
             Exit::Failed => Self::from(1),
             Exit::Usage => Self::from(2),
+            Exit::Differences => Self::from(3),
         }
     }
 }
@@ -75,6 +79,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
             Command::Plan { models } => plan::run(&context, &models),
             Command::Status => status::run(&context).await,
             Command::Changes(args) => changes::run(&context, args).await,
+            Command::Verify(args) => verify::run(&context, args).await,
             Command::Migrate => migrate::run(&context).await,
             Command::Config(ConfigCommand::Check) => check::run(&context).await,
             Command::Demo => demo::run(&context).await,

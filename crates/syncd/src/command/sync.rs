@@ -75,7 +75,7 @@ async fn trim(store: &DieselStore, keep_for: Duration) {
 
 /// Asks Kombo if the key works, so that a wrong key or address is told at once and not by every fetch. Anything else
 /// that goes wrong may pass, and is left to the fetches.
-async fn reach_kombo(config: &Config) -> anyhow::Result<()> {
+pub(crate) async fn reach_kombo(config: &Config) -> anyhow::Result<()> {
     use kombo_client::{Error, ErrorKind, TransportFault};
     let client = config.client()?.retry(RetryPolicy::NEVER).build();
     let client = client.map_err(|error| ConfigError(format!("kombo: {}", output::chain(&error))))?;

@@ -1,0 +1,173 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+
+use kombo_model::IntegrationId;
+use serde::Serialize;
+use store_diesel::DieselStore;
+use sync_core::SyncError;
+use sync_core::mirror::Model;
+use sync_core::port::{FailureClass, Store as _};
+use sync_core::types::IntegrationStatus;
+use sync_core::verify::{Difference, Verifier, VerifyPolicy, What};
+
+use super::store::{Tables, open};
+use super::sync::{client, reach_kombo};
+use super::{Context, Exit};
+use crate::cli::VerifyArgs;
+use crate::config::{Config, ConfigError};
+use crate::kombo::KomboSource;
+use crate::output;
+
+/// Compares Kombo with the store, and prints differences as they are found.
+pub(crate) async fn run(context: &Context, args: VerifyArgs) -> anyhow::Result<Exit> {
+    let config = context.config()?;
+    let source = KomboSource::new(client(&config)?, config.kombo_name());
+    let store = open(&config, Tables::Expect).await?;
+    let integrations = integrations(&store, &args).await?;
+    reach_kombo(&config).await?;
+    let policy = policy(&config, &args);
+    let mut report = Report { json: context.global.json, values: args.values, told: BTreeMap::new(), compared: 0 };
+    match compare(&store, &source, &policy, integrations, &mut report).await {
+        Ok(failures) if failures.is_empty() => Ok(if report.told.is_empty() { Exit::Done } else { Exit::Differences }),
+        Ok(failures) => Err(anyhow::anyhow!(failures.join("\n"))),
+        Err(error) if output::is_closed(&error) => Ok(Exit::Differences),
+        Err(error) => Err(error),
+    }
+}
+
+fn policy(config: &Config, args: &VerifyArgs) -> VerifyPolicy {
+    let endpoints = if args.endpoints.is_empty() { &config.sync.endpoints } else { &args.endpoints };
+    let policy = config.policy();
+    VerifyPolicy {
+        endpoints: endpoints.iter().copied().collect(),
+        tombstones: policy.tombstones,
+        ids_per_lookup: policy.ids_per_lookup,
+    }
+}
+
+async fn integrations(store: &DieselStore, args: &VerifyArgs) -> anyhow::Result<Vec<IntegrationId>> {
+    let known = store.read(|tx| tx.integrations()).await?;
+    let wanted: BTreeSet<&IntegrationId> = args.integrations.iter().collect();
+    if let Some(unknown) = wanted.iter().find(|id| known.iter().all(|known| known.id != ***id)) {
+        let message = format!("{unknown} is not in this store: run `syncd sync --integration {unknown}` first");
+        return Err(ConfigError(message).into());
+    }
+    let is_wanted = |id: &IntegrationId| wanted.is_empty() || wanted.contains(id);
+    let live = known.into_iter().filter(|known| known.status != IntegrationStatus::Deleted);
+    Ok(live.map(|known| known.id).filter(is_wanted).collect())
+}
+
+/// Compares them all, and returns what could not be compared and why.
+async fn compare(
+    store: &DieselStore,
+    source: &KomboSource,
+    policy: &VerifyPolicy,
+    integrations: Vec<IntegrationId>,
+    report: &mut Report,
+) -> anyhow::Result<Vec<String>> {
+    let mut failures = Vec::new();
+    report.begin()?;
+    for integration in integrations {
+        let mut verifier = Verifier::new(store, source, policy.clone(), integration.clone());
+        for endpoint in &policy.endpoints {
+            let tell = |difference| report.tell(&difference).map_err(Stopped::Telling);
+            match verifier.endpoint(*endpoint, tell).await {
+                Ok(compared) => report.compared += compared,
+                Err(Stopped::Fetching(SyncError::Source(error))) if error.class != FailureClass::KeyRejected => {
+                    failures.push(format!("{endpoint} of {integration} could not be compared: {error}"));
+                }
+                Err(Stopped::Fetching(error)) => return Err(error.into()),
+                Err(Stopped::Telling(error)) => return Err(error),
+            }
+        }
+    }
+    report.end()?;
+    Ok(failures)
+}
+
+/// Why a comparison ended early.
+enum Stopped {
+    Fetching(SyncError),
+    Telling(anyhow::Error),
+}
+
+impl From<SyncError> for Stopped {
+    fn from(error: SyncError) -> Self {
+        Self::Fetching(error)
+    }
+}
+
+/// Prints differences as they come: nothing is kept but how many there are of each sort.
+struct Report {
+    json: bool,
+    values: bool,
+    told: BTreeMap<(Model, Option<&'static str>, What), u64>,
+    compared: u64,
+}
+
+#[derive(Serialize)]
+struct DifferenceReport<'a> {
+    integration_id: &'a IntegrationId,
+    model: Model,
+    record_id: &'a str,
+    field: Option<&'a str>,
+    what: What,
+    #[serde(flatten)]
+    values: Option<Values>,
+}
+
+#[derive(Serialize)]
+struct Values {
+    kombo: serde_json::Value,
+    store: serde_json::Value,
+}
+
+impl Report {
+    fn begin(&self) -> anyhow::Result<()> {
+        if self.json { print(r#"{"differences":["#) } else { Ok(()) }
+    }
+
+    fn tell(&mut self, difference: &Difference) -> anyhow::Result<()> {
+        let Difference { integration_id, model, record_id, field, what, kombo, store } = difference;
+        let is_first = self.told.is_empty();
+        *self.told.entry((*model, *field, *what)).or_default() += 1;
+        if self.json {
+            let values = self.values.then(|| Values { kombo: kombo.to_json(), store: store.to_json() });
+            let (integration_id, model, field, what) = (integration_id, *model, *field, *what);
+            let text =
+                serde_json::to_string(&DifferenceReport { integration_id, model, record_id, field, what, values })?;
+            return print(&if is_first { text } else { format!(",{text}") });
+        }
+        let mut line = format!("{:<7}  {integration_id}  {:<25}  {record_id}", what.as_str(), model.as_str());
+        if let Some(field) = field {
+            write!(line, "  {field}")?;
+            if self.values {
+                write!(line, "  kombo {}  store {}", kombo.to_json(), store.to_json())?;
+            }
+        }
+        print(&format!("{}\n", output::one_line(&line)))
+    }
+
+    fn end(&self) -> anyhow::Result<()> {
+        if self.json {
+            return print(&format!("],\"compared\":{}}}\n", self.compared));
+        }
+        let records = self.compared;
+        if self.told.is_empty() {
+            return print(&format!("Kombo and the store agree: {records} records compared.\n"));
+        }
+        let mut table = output::table(&["model", "field", "what", "differences"]);
+        for ((model, field, what), count) in &self.told {
+            table.add_row([model.as_str(), field.unwrap_or("-"), what.as_str(), &count.to_string()]);
+        }
+        let differences: u64 = self.told.values().sum();
+        print(&format!("\n{}\n\n{differences} differences, {records} records compared.\n", table.trim_fmt()))
+    }
+}
+
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    Ok(out.flush()?)
+}
