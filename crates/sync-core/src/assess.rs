@@ -205,8 +205,10 @@ impl Work<'_> {
         cause: ChangeCause,
     ) -> TxResult<()> {
         let mut parents = Vec::new();
-        for row in rows.iter().filter_map(|stored| remove(stored, observed_at)) {
-            parents.push(row.row.key.first().to_owned());
+        for stored in rows.iter().filter(|stored| stored.synced_at <= observed_at) {
+            // A row with a tombstone is gone as it is, but its list may not be.
+            parents.push(stored.row.key.first().to_owned());
+            let Some(row) = remove(stored, observed_at) else { continue };
             let field = ChangedField { name: "removed_at", old: Value::Null, new: row.removed_at.into() };
             self.found(model, row, false, Some(ChangeKind::Deleted), cause, vec![field]);
         }
