@@ -3,6 +3,7 @@
 mod duration;
 mod list;
 mod load;
+mod word;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -48,6 +49,7 @@ pub(crate) struct Config {
 pub(crate) struct Kombo {
     api_key: Option<Secret>,
     api_key_file: Option<PathBuf>,
+    #[serde(deserialize_with = "word::read")]
     region: RegionName,
     base_url: Option<String>,
     page_size: u16,
@@ -85,6 +87,7 @@ pub(crate) struct Store {
 pub(crate) struct Sync {
     #[serde(deserialize_with = "list::read")]
     pub(crate) endpoints: Vec<Endpoint>,
+    #[serde(deserialize_with = "word::read")]
     mode: PlanMode,
     #[serde(deserialize_with = "duration::read")]
     full_every: Duration,
@@ -92,6 +95,7 @@ pub(crate) struct Sync {
     overlap: Duration,
     #[serde(deserialize_with = "duration::read")]
     blind_full_min_interval: Duration,
+    #[serde(deserialize_with = "word::read")]
     tombstones: Tombstones,
     change_values: bool,
     pub(crate) workers: usize,

@@ -48,6 +48,7 @@ fn read(file: Option<&Path>, environment: Environment) -> Result<Config, ConfigE
     if file.is_some() || path.exists() {
         let text = std::fs::read_to_string(path)
             .map_err(|error| ConfigError(format!("cannot read the configuration {}: {error}", path.display())))?;
+        check_syntax(&text).map_err(|error| ConfigError(format!("{}, {error}", path.display())))?;
         builder = builder.add_source(File::from_str(&text, FileFormat::Toml));
     }
     let merged = builder.build().map_err(|error| ConfigError(format!("{}: {error}", path.display())))?;
@@ -64,4 +65,12 @@ fn read(file: Option<&Path>, environment: Environment) -> Result<Config, ConfigE
     })?;
     config.check()?;
     Ok(config)
+}
+
+/// Says what is wrong with the text, and where, without showing it: the line may hold a secret.
+fn check_syntax(text: &str) -> Result<(), String> {
+    let Err(error) = toml::from_str::<toml::Table>(text) else { return Ok(()) };
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    Err(format!("line {line}: {}", error.message().replace('\n', "; ")))
 }
