@@ -74,6 +74,10 @@ tables! {
         quarantined -> BigInt,
         error -> Nullable<Text>,
     }
+    sync_pacing (id) {
+        id -> SmallInt,
+        next_at -> Instant,
+    }
     sync_webhook_events (id) {
         id -> Text,
         kind -> Text,

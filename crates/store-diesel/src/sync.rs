@@ -3,6 +3,7 @@
 pub(crate) mod changes;
 pub(crate) mod endpoints;
 pub(crate) mod integrations;
+pub(crate) mod pacing;
 pub(crate) mod quarantine;
 pub(crate) mod requests;
 pub(crate) mod runs;

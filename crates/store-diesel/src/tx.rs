@@ -152,6 +152,10 @@ macro_rules! tx {
                 sync::runs::$backend::recent(self.conn, integration, limit)
             }
 
+            fn put_paced_until(&mut self, next: Timestamp) -> TxResult<()> {
+                sync::pacing::$backend::put(self.conn, next)
+            }
+
             fn insert_webhook(&mut self, webhook: &WebhookRecord) -> TxResult<bool> {
                 sync::webhooks::$backend::insert(self.conn, webhook)
             }
@@ -197,6 +201,10 @@ tx! { PgTx, pg {
         sync::requests::pg_lock(self.conn, target)
     }
 
+    fn paced_until(&mut self) -> TxResult<Option<Timestamp>> {
+        sync::pacing::pg_lock(self.conn)
+    }
+
     fn try_request(&mut self, target: &Target) -> TxResult<TryRequest> {
         sync::requests::pg_try_lock(self.conn, target)
     }
@@ -213,6 +221,10 @@ tx! { SqliteTx, sqlite {
 
     fn request(&mut self, target: &Target) -> TxResult<Option<Request>> {
         sync::requests::sqlite_lock(self.conn, target)
+    }
+
+    fn paced_until(&mut self) -> TxResult<Option<Timestamp>> {
+        sync::pacing::sqlite_lock(self.conn)
     }
 
     fn try_request(&mut self, target: &Target) -> TxResult<TryRequest> {

@@ -9,6 +9,7 @@ mod error;
 pub mod intake;
 mod lookup;
 pub mod mirror;
+pub mod pacing;
 pub mod planner;
 pub mod port;
 pub mod queue;

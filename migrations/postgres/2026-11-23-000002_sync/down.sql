@@ -1,3 +1,4 @@
+DROP TABLE kombo.sync_pacing;
 DROP TABLE kombo.sync_seen;
 DROP TABLE kombo.sync_changes;
 DROP TABLE kombo.sync_quarantine;

@@ -120,6 +120,12 @@ CREATE UNLOGGED TABLE kombo.sync_seen (
     PRIMARY KEY (run_id, batch)
 );
 
+-- From when on requests to Kombo may be sent: one row, from which every replica takes its places.
+CREATE TABLE kombo.sync_pacing (
+    id smallint PRIMARY KEY NOT NULL CHECK (id = 1),
+    next_at timestamptz NOT NULL
+);
+
 -- Tells idle workers of work: a request that nobody holds was made, or let go of. Notifications of one transaction
 -- that say the same arrive as one.
 CREATE FUNCTION kombo.sync_requests_notify() RETURNS trigger LANGUAGE plpgsql AS $$

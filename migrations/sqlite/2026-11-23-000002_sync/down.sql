@@ -1,3 +1,4 @@
+DROP TABLE sync_pacing;
 DROP TABLE sync_seen;
 DROP TABLE sync_changes;
 DROP TABLE sync_quarantine;

@@ -119,3 +119,9 @@ CREATE TABLE sync_seen (
     ids TEXT NOT NULL,
     PRIMARY KEY (run_id, batch)
 ) STRICT;
+
+-- From when on requests to Kombo may be sent: one row, from which every replica takes its places.
+CREATE TABLE sync_pacing (
+    id INTEGER PRIMARY KEY NOT NULL CHECK (id = 1),
+    next_at TEXT NOT NULL
+) STRICT;

@@ -183,6 +183,12 @@ pub trait Tx {
     /// The latest `limit` runs, the latest first.
     fn recent_runs(&mut self, integration: Option<&IntegrationId>, limit: usize) -> TxResult<Vec<Run>>;
 
+    /// From when on requests to the source may be sent, if that was ever said. Locked until the unit ends.
+    fn paced_until(&mut self) -> TxResult<Option<Timestamp>>;
+
+    /// Says from when on requests to the source may be sent.
+    fn put_paced_until(&mut self, next: Timestamp) -> TxResult<()>;
+
     /// Stores a webhook; `false` if one with its id is stored already.
     fn insert_webhook(&mut self, webhook: &WebhookRecord) -> TxResult<bool>;
 
