@@ -1,6 +1,6 @@
 use kombo_model::Endpoint;
 use sync_core::mirror::Model;
-use sync_core::port::{Fetch, StoreError};
+use sync_core::port::{Clock, Fetch, StoreError};
 use sync_core::types::{EndpointStatus, RunOutcome, SyncKind};
 
 use crate::bench::{Bench, USUAL, id, target};
@@ -186,4 +186,19 @@ async fn lost_notes_make_the_fetch_begin_again() {
     bench.pass(60);
     let run = bench.attempt(Endpoint::Users, SyncKind::Full).await.unwrap();
     assert_eq!((run.outcome, run.counts.deleted, live(&bench)), (RunOutcome::Completed, 0, 20));
+}
+
+/// Rows that are known from copies only can be missing from a first load.
+#[tokio::test]
+async fn a_first_load_that_is_stopped_is_a_load() {
+    let mut bench = Bench::new(&[Endpoint::CourseProgressions]);
+    bench.furnish();
+    bench.load().await;
+    bench.policy.plan.endpoints.insert(Endpoint::Users);
+    bench.kombo.edit(|lms| (0..8).for_each(|user| lms.purge(Model::LmsUsers, &format!("u{user}"))));
+    let run = bench.full(Endpoint::Users).await;
+    assert_eq!((run.outcome, live(&bench)), (RunOutcome::Stopped, 8));
+    let state = bench.state(Endpoint::Users);
+    assert!(state.loaded_at.is_some() && state.watermark.is_some());
+    assert!(state.next_full_at > Some(bench.clock.now()), "the schedule does not ask again at once");
 }
