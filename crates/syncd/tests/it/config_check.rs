@@ -1,0 +1,51 @@
+//! `config check`: says what works and what does not, and leaves everything as it was.
+
+use kombo_sandbox::{FIRST_INTEGRATION, Fault, FaultKind, SandboxConfig};
+
+use crate::database::{Backend, Database};
+use crate::mirror::snapshot;
+use crate::world::World;
+
+on_both_databases!(checking_changes_nothing, what_does_not_work_is_told);
+
+fn checking_changes_nothing(backend: Backend) {
+    let world = World::new(backend, SandboxConfig::default());
+    let check = world.syncd(&["config", "check", "--json"]).expect_code(0).json();
+    assert_eq!(check["ok"], true);
+    assert_eq!(check["checks"].as_array().unwrap().len(), 3, "{check}");
+    match &world.database {
+        Database::Sqlite(path) => assert!(!path.exists(), "no file was made"),
+        Database::Postgres(database) => {
+            let made = "SELECT count(*) FROM pg_namespace WHERE nspname = 'kombo'";
+            assert_eq!(database.execute(made).unwrap(), "0", "no schema was made");
+        }
+    }
+
+    world.sync();
+    let everything = |world: &World| {
+        let state =
+            world.read(|tx| Ok((tx.endpoints()?, tx.requests()?, tx.integrations()?, tx.recent_runs(None, 99)?)));
+        (snapshot(world), state)
+    };
+    let before = everything(&world);
+    world.sandbox.clear_requests();
+    world.syncd(&["config", "check"]).expect_code(0);
+    assert!(everything(&world) == before, "nothing is written");
+    assert!(world.sandbox.requests().iter().all(|request| !request.path.contains("/lms/")), "no record is fetched");
+}
+
+fn what_does_not_work_is_told(backend: Backend) {
+    let world = World::new(backend, SandboxConfig::default());
+    world.sandbox.remove_integration(FIRST_INTEGRATION).unwrap();
+    let check = world.syncd(&["config", "check"]).expect_code(1);
+    assert!(check.stdout.contains(&format!("FAILED  integration {FIRST_INTEGRATION}")), "{}", check.stdout);
+    assert!(check.stdout.contains("ok      store"), "{}", check.stdout);
+
+    world.sandbox.inject(Fault::always(FaultKind::error(401, "PLATFORM.AUTHENTICATION_INVALID")));
+    let check = world.syncd(&["config", "check", "--json"]).expect_code(1);
+    let checks = check.json()["checks"].clone();
+    let key = checks.as_array().unwrap().iter().find(|check| check["check"] == "kombo.api_key").unwrap().clone();
+    assert_eq!(key["ok"], false);
+    assert!(key["message"].as_str().unwrap().contains("kombo.api_key"), "{key}");
+    assert_eq!(check.complaint().lines().count(), 1, "{}", check.stderr);
+}

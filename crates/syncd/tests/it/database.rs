@@ -1,0 +1,73 @@
+//! The databases that mirrors are kept in.
+
+use std::path::{Path, PathBuf};
+
+use diesel::connection::SimpleConnection as _;
+use diesel::{Connection as _, SqliteConnection};
+use sync_testkit::postgres::{TestDatabase, test_database};
+
+use crate::program::wait_until;
+
+/// Which database a test runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backend {
+    /// A file.
+    Sqlite,
+    /// A server.
+    Postgres,
+}
+
+/// A database of a test's own, empty at first.
+#[derive(Debug)]
+pub enum Database {
+    /// Where the file will be.
+    Sqlite(PathBuf),
+    /// A database that is there.
+    Postgres(TestDatabase),
+}
+
+impl Database {
+    /// An empty database; a file goes into `folder`.
+    pub fn new(backend: Backend, folder: &Path) -> Self {
+        match backend {
+            Backend::Sqlite => Self::Sqlite(folder.join("mirror.db")),
+            Backend::Postgres => Self::Postgres(test_database().expect("PostgreSQL can be had")),
+        }
+    }
+
+    /// What the configuration calls it.
+    pub fn url(&self) -> String {
+        match self {
+            Self::Sqlite(path) => format!("sqlite://{}", path.display()),
+            Self::Postgres(database) => database.url().to_owned(),
+        }
+    }
+
+    /// Runs statements.
+    pub fn execute(&self, sql: &str) {
+        match self {
+            Self::Sqlite(path) => {
+                let mut connection = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
+                connection.batch_execute(sql).unwrap();
+            }
+            Self::Postgres(database) => {
+                database.execute(&format!("SET search_path TO kombo, public; {sql}")).unwrap();
+            }
+        }
+    }
+
+    /// How often PostgreSQL inserted, updated and deleted rows of the mirror's tables; none on SQLite, which does not
+    /// count.
+    pub fn rows_written(&self) -> Option<String> {
+        let Self::Postgres(database) = self else { return None };
+        // A session counts at the latest when it ends.
+        wait_until("every other session has ended", || {
+            let others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> \
+                          pg_backend_pid() AND backend_type = 'client backend'";
+            database.execute(others).unwrap() == "0"
+        });
+        let written = "SELECT relname, n_tup_ins, n_tup_upd, n_tup_del FROM pg_stat_user_tables WHERE schemaname = \
+                       'kombo' AND relname LIKE 'lms\\_%' ORDER BY relname";
+        Some(database.execute(written).unwrap())
+    }
+}

@@ -1,0 +1,108 @@
+//! Whatever goes wrong on the way: passing faults are lived through, others leave what was committed.
+
+use chrono::TimeDelta;
+use kombo_sandbox::{Endpoint, Fault, FaultKind, GeneratorConfig, RateLimit, SandboxConfig};
+use sync_core::mirror::Model;
+
+use crate::database::Backend;
+use crate::mirror::{Skills, assert_faithful, rows, snapshot};
+use crate::world::{LISTS, World};
+
+on_both_databases!(
+    passing_faults_are_lived_through,
+    a_rate_limit_is_waited_out,
+    a_failed_run_keeps_what_it_committed,
+    a_failed_delta_keeps_the_watermark,
+);
+
+fn world(backend: Backend) -> World {
+    let generator = GeneratorConfig { users: 1_500, courses: 300, progressions: 2_000, ..GeneratorConfig::default() };
+    let mut world = World::new(backend, SandboxConfig { generator, ..SandboxConfig::default() });
+    world.set("kombo.timeout", "1s");
+    world
+}
+
+fn passing_faults_are_lived_through(backend: Backend) {
+    let world = world(backend);
+    let tool_is_busy = FaultKind::Error {
+        status: 429,
+        code: Some("REMOTE.RATE_LIMIT_EXCEEDED".to_owned()),
+        retry_after: Some("1".to_owned()),
+    };
+    let faults = [
+        (Endpoint::Users, tool_is_busy, 1),
+        (Endpoint::Users, FaultKind::error_without_code(500), 2),
+        (Endpoint::Users, FaultKind::DropConnection, 1),
+        (Endpoint::CourseProgressions, FaultKind::bad_gateway_html(), 2),
+        (Endpoint::CourseProgressions, FaultKind::TruncatedBody, 1),
+        (Endpoint::CourseProgressions, FaultKind::SlowBody { chunk: 1_000, pause_ms: 100 }, 1),
+        (Endpoint::Courses, FaultKind::HangingBody { pause_ms: 3_000 }, 1),
+        (Endpoint::Courses, FaultKind::CutJson, 1),
+    ];
+    let struck: u32 = faults.iter().map(|(_, _, times)| times).sum();
+    for (number, (endpoint, fault, times)) in (1..).zip(faults) {
+        world.sandbox.inject(Fault::once(fault).at(endpoint).after(number % 2 + 1).times(times));
+    }
+    world.sync();
+    assert_eq!(world.sandbox.faults(), [], "all of them struck");
+    let lists: usize = LISTS.into_iter().map(|endpoint| world.requests(endpoint).len()).sum();
+    assert_eq!(lists, 6 + 2 + 8 + usize::try_from(struck).unwrap(), "each fault costs one more request");
+    assert_faithful(&world, Skills::FromCourses);
+}
+
+fn a_rate_limit_is_waited_out(backend: Backend) {
+    let world = world(backend);
+    // The window ends in a few seconds.
+    let now = world.sandbox.clock().now().micros().div_euclid(1_000_000);
+    world.sandbox.advance(TimeDelta::seconds(57 - now.rem_euclid(60)));
+    world.sandbox.edit(|state| state.rate_limit = RateLimit { per_minute: 10, retry_after: false });
+    world.sync();
+    let refused = world.sandbox.requests().iter().filter(|request| request.status == Some(429)).count();
+    assert!((1..=6).contains(&refused), "{refused} requests were refused");
+    assert_faithful(&world, Skills::FromCourses);
+}
+
+fn a_failed_run_keeps_what_it_committed(backend: Backend) {
+    let world = world(backend);
+    // JSON that is not Kombo's is asked for once more, then it is a failure.
+    world.sandbox.inject(Fault::once(FaultKind::ForeignJson).at(Endpoint::Users).after(3).times(2));
+    let failed = world.syncd(&["sync", "--json"]).expect_code(1);
+    let report = failed.json();
+    let outcomes: Vec<_> = report["runs"].as_array().unwrap().iter().map(|run| run["outcome"].clone()).collect();
+    assert_eq!(outcomes, ["failed", "completed", "completed"]);
+    assert!(failed.complaint().contains("users of sandbox:"), "{}", failed.stderr);
+    assert_eq!(world.requests(Endpoint::Users).len(), 5, "three pages, and the fourth twice");
+
+    let run = report["runs"][0].clone();
+    let committed = run["records"].as_u64().unwrap();
+    assert_eq!(run["watermark"], serde_json::Value::Null);
+    assert!(committed <= 750 && committed % 250 == 0, "{committed}");
+    let users = rows(&world, &world.integrations()[0], Model::LmsUsers);
+    let whole = users.iter().filter(|row| row.row.changed_at().is_some()).count();
+    assert_eq!(u64::try_from(whole).unwrap(), committed, "rows of committed pages, and no others");
+
+    world.sandbox.clear_requests();
+    world.sync();
+    let users = world.requests(Endpoint::Users);
+    assert_eq!(users.len(), 6 - usize::try_from(committed / 250).unwrap(), "the checkpoint holds");
+    assert_faithful(&world, Skills::FromCourses);
+}
+
+fn a_failed_delta_keeps_the_watermark(backend: Backend) {
+    let world = world(backend);
+    world.sync();
+    for seed in 0..50 {
+        world.sandbox.mutate_random(&world.sandbox.integrations()[0], seed).unwrap();
+    }
+    let watermarks = || world.read(|tx| tx.endpoints()).into_iter().map(|state| state.watermark).collect::<Vec<_>>();
+    let (before, rows) = (watermarks(), snapshot(&world));
+    for endpoint in LISTS {
+        world.sandbox.inject(Fault::always(FaultKind::error(400, "PLATFORM.INPUT_INVALID")).at(endpoint));
+    }
+    world.syncd(&["sync"]).expect_code(1);
+    assert_eq!(watermarks(), before);
+    assert!(snapshot(&world) == rows, "no row was touched");
+    world.sandbox.clear_faults();
+    world.syncd(&["sync", "--full"]).expect_code(0);
+    assert_faithful(&world, Skills::FromCourses);
+}

@@ -1,0 +1,125 @@
+//! Processes that do not come to their end: what was committed counts, and the next one goes on from there.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use kombo_model::Endpoint as Listed;
+use kombo_sandbox::{Endpoint, GeneratorConfig, Latency, LoggedRequest, SandboxConfig};
+use sync_core::types::{Run, RunOutcome, SyncKind, Target};
+
+use crate::database::Backend;
+use crate::mirror::{Skills, assert_faithful};
+use crate::program::{Running, wait_until};
+use crate::world::World;
+
+on_both_databases!(
+    a_killed_fetch_is_resumed_at_once,
+    ctrl_c_stops_after_the_batch,
+    a_second_process_waits_for_the_first
+);
+
+const RECORDS: usize = 50_000;
+const PAGES: usize = RECORDS / 250;
+/// As many pages may wait to be written, or be on their way, when a process ends.
+const AHEAD: usize = 40;
+
+fn large(backend: Backend, progressions: usize, latency: u64) -> World {
+    let generator = GeneratorConfig { users: 200, courses: 50, progressions, ..GeneratorConfig::default() };
+    let latency = Latency { fixed_ms: latency, jitter_ms: 0 };
+    World::new(backend, SandboxConfig { generator, latency, ..SandboxConfig::default() })
+}
+
+fn progressions(world: &World) -> Vec<LoggedRequest> {
+    world.requests(Endpoint::CourseProgressions)
+}
+
+fn cursors(requests: &[LoggedRequest]) -> Vec<Option<String>> {
+    requests.iter().map(|request| request.param("cursor").map(str::to_owned)).collect()
+}
+
+fn latest_run(world: &World) -> Run {
+    let integration_id = world.integrations().remove(0);
+    let target = Target { integration_id, endpoint: Listed::CourseProgressions, kind: SyncKind::Full };
+    world.read(move |tx| tx.latest_run(&target)).expect("a run began")
+}
+
+fn is_midway(world: &World, process: &mut Running, pages: u64) {
+    wait_until("the fetch is midway", || {
+        assert!(process.is_running(), "it must not end before");
+        world.sandbox.request_count(Endpoint::CourseProgressions) >= pages
+    });
+}
+
+/// Fails unless `second` goes on from the checkpoint that `first` left, and asks for no page that was committed.
+fn assert_goes_on(first: &[Option<String>], second: &[Option<String>], checkpoint: &Run, pages: usize) {
+    let page = checkpoint.page_cursor.as_ref().expect("some pages were committed").0.clone();
+    assert_eq!(second[0].as_ref(), Some(&page), "the first page asked for is that of the checkpoint");
+    let committed = usize::try_from(checkpoint.counts.pages).unwrap();
+    assert!(first.len() - committed <= AHEAD, "{} of {} pages were committed", committed, first.len());
+    assert!(first[..committed].iter().all(|cursor| !second.contains(cursor)), "no committed page is asked for again");
+    assert_eq!(committed + second.len(), pages, "each page is committed once");
+    let mut times: HashMap<&Option<String>, usize> = HashMap::new();
+    for cursor in first.iter().chain(second) {
+        *times.entry(cursor).or_default() += 1;
+    }
+    assert!(times.values().all(|times| *times <= 2), "no page is asked for more than twice");
+}
+
+fn a_killed_fetch_is_resumed_at_once(backend: Backend) {
+    let world = large(backend, RECORDS, 10);
+    let mut process = world.spawn(&["sync"]);
+    is_midway(&world, &mut process, 80);
+    assert_eq!(process.kill().code, None);
+    let first = cursors(&progressions(&world));
+    assert!(first.len() < PAGES, "it was killed midway");
+    let checkpoint = latest_run(&world);
+    assert_eq!(checkpoint.outcome, RunOutcome::Running, "it had no time to say goodbye");
+
+    world.sandbox.clear_requests();
+    world.sandbox.edit(|state| state.latency = Latency::default());
+    let second = world.spawn(&["sync", "--json"]);
+    let began = std::time::Instant::now();
+    wait_until("it goes on", || world.sandbox.request_count(Endpoint::CourseProgressions) > 0);
+    assert!(began.elapsed() < Duration::from_secs(5), "no lease is waited for");
+    let report = second.wait().expect_code(0).json();
+    let run = report["runs"].as_array().unwrap().iter().find(|run| run["endpoint"] == "course-progressions").unwrap();
+    assert_eq!(run["records"], RECORDS);
+    assert_eq!(run["pages"], PAGES);
+
+    assert_goes_on(&first, &cursors(&progressions(&world)), &checkpoint, PAGES);
+    assert_faithful(&world, Skills::FromCourses);
+}
+
+fn ctrl_c_stops_after_the_batch(backend: Backend) {
+    let world = large(backend, 10_000, 20);
+    let mut process = world.spawn(&["sync"]);
+    is_midway(&world, &mut process, 15);
+    process.signal("INT");
+    let stopped = process.wait().expect_code(1);
+    assert!(stopped.complaint().contains("goes on from here"), "{}", stopped.stderr);
+    let first = cursors(&progressions(&world));
+    assert!(first.len() < 40, "it stopped midway");
+    let checkpoint = latest_run(&world);
+    assert_eq!(checkpoint.outcome, RunOutcome::Interrupted);
+    let requests = world.read(|tx| tx.requests());
+    assert!(requests.iter().all(|request| request.lease.is_none()), "it holds nothing any more");
+
+    world.sandbox.clear_requests();
+    world.sync();
+    assert_goes_on(&first, &cursors(&progressions(&world)), &checkpoint, 40);
+    assert_faithful(&world, Skills::FromCourses);
+}
+
+fn a_second_process_waits_for_the_first(backend: Backend) {
+    let world = large(backend, 5_000, 20);
+    let mut first = world.spawn(&["sync", "--json"]);
+    is_midway(&world, &mut first, 5);
+    let second = world.spawn(&["sync", "--json"]);
+    first.wait().expect_code(0);
+    let second = second.wait().expect_code(0);
+    assert!(second.stderr.contains("another process works on this"), "{}", second.stderr);
+    // What was asked for while the first worked is answered by one more fetch at most.
+    let whole = progressions(&world).iter().filter(|request| request.param("cursor").is_none()).count();
+    assert!((1..=2).contains(&whole), "{whole}");
+    assert_faithful(&world, Skills::FromCourses);
+}

@@ -1,0 +1,123 @@
+//! The mirror, row by row and column by column, next to what the sandbox knows.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kombo_model::IntegrationId;
+use kombo_sandbox::{Stamp, TruthRow};
+use serde_json::Value;
+use sync_core::mirror::{ColumnKind, Key, Model, StoredRow};
+
+use crate::world::World;
+
+/// More than a table of these tests has rows.
+const PLENTY: usize = 1_000_000;
+
+/// A table: values by column by key.
+pub type Table = BTreeMap<String, BTreeMap<&'static str, Value>>;
+
+/// Where the mirror learns of skills.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Skills {
+    /// From the assignments in courses, which show two fields of those that are assigned.
+    FromCourses,
+    /// From their own endpoint as well, which shows all of them in full.
+    FromTheirEndpoint,
+}
+
+/// The rows of a table.
+pub fn rows(world: &World, integration: &IntegrationId, model: Model) -> Vec<StoredRow> {
+    let integration = integration.clone();
+    world.read(move |tx| tx.rows_after(model, &integration, None, PLENTY))
+}
+
+/// All rows of all tables, with the time of their last write.
+pub fn snapshot(world: &World) -> BTreeMap<(IntegrationId, Model, Key), StoredRow> {
+    let mut all = BTreeMap::new();
+    for integration in world.integrations() {
+        for model in Model::ALL {
+            for row in rows(world, &integration, model) {
+                all.insert((integration.clone(), model, row.row.key.clone()), row);
+            }
+        }
+    }
+    all
+}
+
+/// What a table must hold.
+pub fn expected(world: &World, integration: &IntegrationId, model: Model, skills: Skills) -> Table {
+    let truth = truth(world, integration, model);
+    let mut table: Table = truth.iter().map(|row| (key(model, row), columns(model, row))).collect();
+    if model == Model::LmsSkills && skills == Skills::FromCourses {
+        let assignments = self::truth(world, integration, Model::LmsJoinRevisionsSkills);
+        let assigned: BTreeSet<&str> = assignments.iter().filter_map(|row| row["skill_id"].as_str()).collect();
+        table.retain(|id, _| assigned.contains(id.as_str()));
+        for row in table.values_mut() {
+            for (column, value) in row.iter_mut().filter(|(column, _)| !["remote_id", "name"].contains(*column)) {
+                assert!(!column.is_empty());
+                *value = Value::Null;
+            }
+        }
+    }
+    table
+}
+
+fn truth(world: &World, integration: &IntegrationId, model: Model) -> Vec<TruthRow> {
+    let model = kombo_sandbox::Model::by_name(model.as_str()).unwrap();
+    world.sandbox.truth(integration.as_str(), model).unwrap()
+}
+
+fn key(model: Model, row: &TruthRow) -> String {
+    let parts: Vec<&str> = model.key_columns().iter().map(|column| row[*column].as_str().unwrap()).collect();
+    parts.join("/")
+}
+
+/// The mirror's columns of a row, with times cut to milliseconds.
+fn columns(model: Model, row: &TruthRow) -> BTreeMap<&'static str, Value> {
+    let columns = model.columns().iter().map(|column| {
+        let value = row.get(column.name).cloned().unwrap_or(Value::Null);
+        match (column.kind, value.as_str()) {
+            (ColumnKind::Time, Some(time)) => {
+                let cut = Stamp::parse_request(time).unwrap().to_millis_precision();
+                (column.name, Value::from(cut.to_string()))
+            }
+            _ => (column.name, value),
+        }
+    });
+    columns.collect()
+}
+
+/// Fails unless the mirror of every integration is what the sandbox knows. Beside that it may hold rows that are marked
+/// as gone, and providers and skills that nothing shows any more.
+#[track_caller]
+pub fn assert_faithful(world: &World, skills: Skills) {
+    let differences: Vec<String> =
+        world.integrations().iter().flat_map(|integration| differences(world, integration, skills)).collect();
+    let shown = differences.iter().take(20).cloned().collect::<Vec<_>>().join("\n");
+    assert!(differences.is_empty(), "{} differences:\n{shown}", differences.len());
+}
+
+fn differences(world: &World, integration: &IntegrationId, skills: Skills) -> Vec<String> {
+    let mut found = Vec::new();
+    for model in Model::ALL {
+        let mut missing = expected(world, integration, model, skills);
+        for stored in rows(world, integration, model) {
+            let at = format!("{integration} {model} {}", stored.row.key);
+            match missing.remove(&stored.row.key.to_string()) {
+                None if !stored.is_live() => {}
+                None if matches!(model, Model::LmsCourseProviders | Model::LmsSkills) => {}
+                None => found.push(format!("{at}: is not at Kombo")),
+                Some(_) if stored.removed_at.is_some() => found.push(format!("{at}: is marked as removed")),
+                Some(truth) => {
+                    for (column, value) in model.columns().iter().zip(stored.row.values()) {
+                        let (stored, truth) = (value.to_json(), &truth[column.name]);
+                        if stored != *truth {
+                            found.push(format!("{at}: {} is {stored}, must be {truth}", column.name));
+                        }
+                    }
+                }
+            }
+        }
+        found.extend(missing.into_keys().map(|key| format!("{integration} {model} {key}: is missing")));
+    }
+    found
+}

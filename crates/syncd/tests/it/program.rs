@@ -1,0 +1,123 @@
+//! A process of the program, and what became of it.
+
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// Longer than any process of these tests takes.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Waits until something is so, and fails if it never is.
+pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < PATIENCE, "waited too long until {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// A process that runs. It is killed if nobody waits for its end.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    began: Instant,
+    stdout: PathBuf,
+    stderr: PathBuf,
+    secrets: Vec<String>,
+}
+
+impl Running {
+    /// Starts `command`. What it prints goes to files, so that it never waits for a reader; none of the secrets may
+    /// be in it.
+    pub fn start(mut command: Command, output: PathBuf, secrets: Vec<String>) -> Self {
+        let (stdout, stderr) = (output.with_extension("out"), output.with_extension("err"));
+        command.stdin(Stdio::null());
+        command.stdout(File::create(&stdout).unwrap()).stderr(File::create(&stderr).unwrap());
+        let began = Instant::now();
+        Self { child: command.spawn().expect("syncd can be started"), began, stdout, stderr, secrets }
+    }
+
+    /// Whether it still runs.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Ends it as `kill -9` does, with no word of goodbye.
+    pub fn kill(mut self) -> Finished {
+        self.child.kill().unwrap();
+        self.wait()
+    }
+
+    /// Sends a signal by its name.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("sh").args(["-c", &format!("kill -{name} {}", self.child.id())]).status().unwrap();
+        assert!(status.success());
+    }
+
+    /// Waits for its end.
+    pub fn wait(mut self) -> Finished {
+        let mut status: Option<ExitStatus> = None;
+        wait_until("the process ends", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        let finished = Finished {
+            code: status.and_then(|status| status.code()),
+            stdout: fs::read_to_string(&self.stdout).unwrap(),
+            stderr: fs::read_to_string(&self.stderr).unwrap(),
+            took: self.began.elapsed(),
+        };
+        for output in [&finished.stdout, &finished.stderr] {
+            assert!(!output.contains("panicked at"), "{output}");
+            for secret in &self.secrets {
+                assert!(!output.contains(secret.as_str()), "the output holds a secret: {output}");
+            }
+        }
+        finished
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A process that ended.
+#[derive(Debug)]
+pub struct Finished {
+    /// The exit code; none if a signal ended it.
+    pub code: Option<i32>,
+    /// All that it printed on standard output.
+    pub stdout: String,
+    /// All that it printed on standard error.
+    pub stderr: String,
+    /// From its start to its end.
+    pub took: Duration,
+}
+
+impl Finished {
+    /// Fails unless the exit code is this one.
+    #[track_caller]
+    pub fn expect_code(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    /// The one JSON document on standard output.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        assert_eq!(self.stdout.lines().count(), 1, "one line: {}", self.stdout);
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}", self.stdout))
+    }
+
+    /// What standard error says beside the log, whose lines are JSON.
+    pub fn complaint(&self) -> String {
+        let lines: Vec<&str> = self.stderr.lines().filter(|line| !line.starts_with('{')).collect();
+        lines.join("\n")
+    }
+}

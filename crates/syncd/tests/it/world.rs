@@ -1,0 +1,158 @@
+//! All that a test needs: a sandbox, a database and a folder with a configuration in it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use kombo_model::IntegrationId;
+use kombo_sandbox::{Endpoint, LoggedRequest, Sandbox, SandboxConfig};
+use store_diesel::DieselStore;
+use sync_core::port::{Store as _, StoreError, Tx, TxResult};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+use crate::database::{Backend, Database};
+use crate::program::{Finished, Running};
+
+/// The key that the sandbox expects.
+pub const API_KEY: &str = "key-that-must-not-be-shown";
+
+/// The endpoints that list records.
+pub const LISTS: [Endpoint; 3] = [Endpoint::Users, Endpoint::Courses, Endpoint::CourseProgressions];
+
+/// All that a test needs.
+#[derive(Debug)]
+pub struct World {
+    /// Plays Kombo.
+    pub sandbox: Sandbox,
+    /// Where the mirror is.
+    pub database: Database,
+    settings: BTreeMap<String, String>,
+    integrations: Vec<String>,
+    runs: AtomicUsize,
+    folder: TempDir,
+    runtime: Runtime,
+}
+
+impl World {
+    /// A sandbox, an empty database, and a configuration that names both and all integrations.
+    pub fn new(backend: Backend, config: SandboxConfig) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let config = SandboxConfig { api_key: API_KEY.to_owned(), ..config };
+        let sandbox = runtime.block_on(Sandbox::start(config)).unwrap();
+        let folder = TempDir::new().unwrap();
+        let database = Database::new(backend, folder.path());
+        let integrations = sandbox.integrations();
+        let mut world = Self {
+            sandbox,
+            database,
+            settings: BTreeMap::new(),
+            integrations,
+            runs: AtomicUsize::new(0),
+            folder,
+            runtime,
+        };
+        world.set("kombo.api_key", API_KEY);
+        world.set("kombo.base_url", &world.sandbox.base_url());
+        world.set("store.url", &world.database.url());
+        world
+    }
+
+    /// Sets a text in the configuration.
+    pub fn set(&mut self, key: &str, text: &str) {
+        self.set_toml(key, &format!("{text:?}"));
+    }
+
+    /// Sets a TOML value in the configuration.
+    pub fn set_toml(&mut self, key: &str, value: &str) {
+        self.settings.insert(key.to_owned(), value.to_owned());
+    }
+
+    /// Takes a setting out of the configuration.
+    pub fn unset(&mut self, key: &str) {
+        self.settings.remove(key);
+    }
+
+    /// Takes the integrations out of the configuration.
+    pub fn name_no_integrations(&mut self) {
+        self.integrations.clear();
+    }
+
+    /// The configuration as text.
+    pub fn configuration(&self) -> String {
+        let mut lines: Vec<String> = self.settings.iter().map(|(key, value)| format!("{key} = {value}")).collect();
+        lines.extend(self.integrations.iter().map(|id| format!("[[integrations]]\nid = \"{id}\"")));
+        lines.join("\n")
+    }
+
+    /// Where the process runs and where its configuration lies.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Writes a file into the folder.
+    pub fn write(&self, name: &str, content: &str) -> PathBuf {
+        let path = self.folder().join(name);
+        fs::write(&path, content).unwrap();
+        path
+    }
+
+    /// The program with these arguments, in the folder, with nothing in its environment.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        self.write("syncd.toml", &self.configuration());
+        self.command_as_it_is(arguments)
+    }
+
+    /// The same, with whatever configuration lies in the folder.
+    pub fn command_as_it_is(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_syncd"));
+        command.args(arguments).current_dir(self.folder()).env_clear();
+        command
+    }
+
+    /// Starts a command.
+    pub fn start(&self, command: Command) -> Running {
+        let number = self.runs.fetch_add(1, Ordering::Relaxed);
+        let mut secrets = vec![API_KEY.to_owned()];
+        secrets.extend(["database-password".to_owned()]);
+        Running::start(command, self.folder().join(format!("output-{number}")), secrets)
+    }
+
+    /// Starts the program with these arguments.
+    pub fn spawn(&self, arguments: &[&str]) -> Running {
+        self.start(self.command(arguments))
+    }
+
+    /// Runs the program with these arguments to its end.
+    pub fn syncd(&self, arguments: &[&str]) -> Finished {
+        self.spawn(arguments).wait()
+    }
+
+    /// Runs `sync`, which must succeed.
+    #[track_caller]
+    pub fn sync(&self) -> Finished {
+        self.syncd(&["sync", "--json"]).expect_code(0)
+    }
+
+    /// Looks into the database.
+    pub fn read<T: Send + 'static>(&self, look: impl FnOnce(&mut dyn Tx) -> TxResult<T> + Send + 'static) -> T {
+        self.runtime
+            .block_on(async {
+                let store = DieselStore::open(&self.database.url().parse().unwrap()).await.unwrap();
+                store.read(move |tx| look(tx).map_err(Into::<StoreError>::into)).await
+            })
+            .unwrap()
+    }
+
+    /// The integrations, as the mirror names them.
+    pub fn integrations(&self) -> Vec<IntegrationId> {
+        self.sandbox.integrations().iter().map(|id| IntegrationId::from(id.as_str())).collect()
+    }
+
+    /// The requests to an endpoint that the sandbox logged.
+    pub fn requests(&self, endpoint: Endpoint) -> Vec<LoggedRequest> {
+        self.sandbox.requests().into_iter().filter(|request| request.endpoint == endpoint).collect()
+    }
+}
