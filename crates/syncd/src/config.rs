@@ -95,6 +95,9 @@ pub(crate) struct Sync {
     overlap: Duration,
     #[serde(deserialize_with = "duration::read")]
     blind_full_min_interval: Duration,
+    /// How long the work of a process that fell silent waits before another takes it over.
+    #[serde(deserialize_with = "duration::read")]
+    lease: Duration,
     #[serde(deserialize_with = "word::read")]
     tombstones: Tombstones,
     change_values: bool,
@@ -224,6 +227,7 @@ impl Config {
             full_every: self.sync.full_every,
             tombstones: self.sync.tombstones,
             change_values: self.sync.change_values,
+            lease_ttl: self.sync.lease,
             ..SyncPolicy::new(endpoints)
         }
         .with_plan(self.plan_policy())
@@ -252,6 +256,9 @@ impl Config {
         }
         if self.sync.workers == 0 {
             return wrong("sync.workers: at least 1");
+        }
+        if self.sync.lease < Duration::from_secs(1) {
+            return wrong("sync.lease: at least \"1s\"; \"30s\" suits every database that is not in trouble");
         }
         if self.sync.full_every < Duration::from_secs(60) {
             return wrong("sync.full_every: at least \"1m\"; \"7d\" is Kombo's advice");

@@ -22,6 +22,7 @@ mode = "planned"
 full_every = "7d"
 overlap = "2m"
 blind_full_min_interval = "1h"
+lease = "30s"
 tombstones = "mirror"
 change_values = false
 workers = 8
