@@ -90,6 +90,7 @@ pub(crate) async fn run(context: &Context, tables: Tables) -> anyhow::Result<Exi
         source,
         stop: stop.clone(),
     });
+    shared.pace.share(&shared.store);
     begin(&shared, configured).await?;
     readiness.ready(Arc::clone(&shared.store));
     tasks.spawn(serve::serve(webhooks, webhooks::routes(Arc::clone(&shared)), stop.clone()));

@@ -1,84 +1,231 @@
 //! The budget of requests to Kombo: learnt from its answers or configured, and spent on deltas first.
+//!
+//! A configured pace is a row of places in the database, so that all replicas together keep it. What Kombo tells of its
+//! own limit needs no sharing: every answer tells what is left for all who use the key.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use kombo_client::{Outcome, Pacer, ResponseEvent};
+use kombo_client::{Outcome, Pacer, RateLimit, ResponseEvent};
+use store_diesel::DieselStore;
+use sync_core::pacing;
+use sync_core::port::{Clock as _, Scope, Store as _};
 use sync_core::types::SyncKind;
+use tokio::sync::Notify;
 use tokio::time::Instant;
+
+use crate::clock::SystemClock;
+use crate::output;
 
 tokio::task_local! {
     /// What the current task fetches: deltas may spend what full fetches must leave.
     pub(super) static FETCHING: SyncKind;
 }
 
-/// Of the budget that Kombo tells of, so much is left to deltas.
-const RESERVE_FOR_DELTAS: u64 = 10;
+/// Full fetches leave this part of the limit to deltas: a fiftieth.
+const RESERVED_PART: u64 = 50;
+/// Whole seconds are told until the budget is renewed: it may be almost one more.
+const RESET_SLACK: Duration = Duration::from_millis(250);
+/// A request that is not answered by then was given up.
+const GIVEN_UP_AFTER: Duration = Duration::from_secs(120);
+/// A look in between, should an answer never come.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// For how long places are taken at a time: fewer would cost a transaction for each, more would be lost in a pause.
+const PLACES_FOR: Duration = Duration::from_millis(250);
 
 /// Lets requests through no faster than the budget allows.
 #[derive(Debug)]
 pub(crate) struct Pace {
-    configured: u32,
+    /// Requests a minute; zero to go by what Kombo tells.
+    per_minute: u32,
     budget: Mutex<Budget>,
+    /// Told when an answer came or a delta went.
+    changed: Notify,
+    deltas_waiting: AtomicUsize,
+    places: tokio::sync::Mutex<VecDeque<Instant>>,
+    store: OnceLock<Arc<DieselStore>>,
 }
 
+/// What is known of Kombo's own limit.
 #[derive(Debug, Default)]
 struct Budget {
-    /// When the next request may go, if the pace is known.
-    next: Option<Instant>,
-    /// Requests a minute, as Kombo tells.
-    limit: Option<u64>,
-    /// Nothing is left until then.
-    exhausted_until: Option<Instant>,
-    /// Little is left until then: for deltas.
-    scarce_until: Option<Instant>,
+    knowledge: Knowledge,
+    /// Requests that were let through and not answered yet.
+    in_flight: u64,
+    /// When the last one was let through.
+    asked_at: Option<Instant>,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+enum Knowledge {
+    /// Nothing: one request goes ahead to find out.
+    #[default]
+    None,
+    /// Kombo tells of no limit.
+    Unlimited,
+    /// So many requests are left until then.
+    Left { left: u64, limit: u64, renewed_at: Instant },
+}
+
+/// Why a request has to wait.
+#[derive(Debug, PartialEq, Eq)]
+enum Wait {
+    /// For an answer that tells of the budget, or for deltas to go first.
+    Turn,
+    /// For the budget to be renewed.
+    Until(Instant),
+}
+
+impl Budget {
+    /// Takes note of an answer.
+    fn learn(&mut self, told: &RateLimit, refused: bool, retry_after: Option<Duration>, now: Instant) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        let renewed_at = now + told.reset.or(retry_after).unwrap_or(Duration::from_secs(1)) + RESET_SLACK;
+        let limit = told.limit.unwrap_or(0);
+        if refused {
+            self.knowledge = Knowledge::Left { left: 0, limit, renewed_at };
+        } else if let Some(left) = told.remaining {
+            self.knowledge = Knowledge::Left { left, limit, renewed_at };
+        } else if let Knowledge::None = self.knowledge {
+            self.knowledge = Knowledge::Unlimited;
+        }
+    }
+
+    /// An attempt without an answer.
+    fn forget_one(&mut self) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+    }
+
+    /// Lets a request through, or says what it has to wait for.
+    fn take(&mut self, kind: SyncKind, now: Instant) -> Result<(), Wait> {
+        if let Knowledge::Left { renewed_at, .. } = self.knowledge
+            && renewed_at <= now
+        {
+            // Requests that were given up are never answered: they are forgotten with the old budget.
+            *self = Self::default();
+        }
+        if let Knowledge::None = self.knowledge
+            && self.asked_at.is_some_and(|asked| asked + GIVEN_UP_AFTER <= now)
+        {
+            *self = Self::default();
+        }
+        match self.knowledge {
+            Knowledge::None if self.in_flight > 0 => return Err(Wait::Turn),
+            Knowledge::None | Knowledge::Unlimited => {}
+            Knowledge::Left { left, limit, renewed_at } => {
+                // Answers tell what was left when they were given; what is under way may not be in it yet.
+                let left = left.saturating_sub(self.in_flight);
+                let reserved = match kind {
+                    SyncKind::Delta => 0,
+                    SyncKind::Full => limit / RESERVED_PART,
+                };
+                if left <= reserved {
+                    return Err(if self.in_flight > 0 { Wait::Turn } else { Wait::Until(renewed_at) });
+                }
+            }
+        }
+        self.in_flight += 1;
+        self.asked_at = Some(now);
+        Ok(())
+    }
 }
 
 impl Pace {
-    /// `configured` requests a minute; zero to go by what Kombo tells.
-    pub(super) fn new(configured: u32) -> Self {
-        Self { configured, budget: Mutex::default() }
+    /// `per_minute` requests a minute; zero to go by what Kombo tells.
+    pub(super) fn new(per_minute: u32) -> Self {
+        Self {
+            per_minute,
+            budget: Mutex::default(),
+            changed: Notify::new(),
+            deltas_waiting: AtomicUsize::new(0),
+            places: tokio::sync::Mutex::default(),
+            store: OnceLock::new(),
+        }
+    }
+
+    /// Keeps a configured pace together with every replica on this store.
+    pub(super) fn share(&self, store: &Arc<DieselStore>) {
+        // Set once, at the end of the start.
+        self.store.get_or_init(|| Arc::clone(store));
     }
 
     /// Takes note of what Kombo says of the budget.
     pub(super) fn learn(&self, event: &ResponseEvent) {
-        let now = Instant::now();
-        let told = &event.rate_limit;
         let mut budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
-        budget.limit = told.limit.or(budget.limit);
-        let reset = told.reset.or(event.retry_after).unwrap_or(Duration::from_secs(1));
-        let refused = matches!(event.outcome, Outcome::Status(429));
-        match told.remaining {
-            _ if refused => budget.exhausted_until = Some(now + reset),
-            Some(0) => budget.exhausted_until = Some(now + reset),
-            Some(left) if left.saturating_mul(RESERVE_FOR_DELTAS) <= budget.limit.unwrap_or(0) => {
-                budget.scarce_until = Some(now + reset);
+        match event.outcome {
+            Outcome::Status(status) => {
+                budget.learn(&event.rate_limit, status == 429, event.retry_after, Instant::now());
             }
-            Some(_) => {
-                budget.exhausted_until = None;
-                budget.scarce_until = None;
-            }
-            None => {}
+            Outcome::Fault(_) => budget.forget_one(),
         }
+        drop(budget);
+        self.changed.notify_waiters();
     }
 
-    /// Takes the next place in the row, or says how long to wait before asking again.
-    fn take(&self, kind: SyncKind, now: Instant) -> Result<(), Instant> {
-        let mut budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
-        let scarce = budget.scarce_until.filter(|_| kind == SyncKind::Full);
-        if let Some(until) = budget.exhausted_until.max(scarce).filter(|until| *until > now) {
-            return Err(until);
+    fn take(&self, kind: SyncKind) -> Result<(), Wait> {
+        if kind == SyncKind::Full && self.deltas_waiting.load(Ordering::SeqCst) > 0 {
+            return Err(Wait::Turn);
         }
-        if self.configured > 0 {
-            let between = Duration::from_secs(60) / self.configured;
-            if let Some(next) = budget.next.filter(|next| *next > now) {
-                return Err(next);
-            }
-            budget.next = Some(now.max(budget.next.unwrap_or(now)) + between);
+        self.budget.lock().unwrap_or_else(PoisonError::into_inner).take(kind, Instant::now())
+    }
+
+    /// Waits for a place in the row that all replicas share.
+    async fn place(&self) {
+        if self.per_minute == 0 {
+            return;
         }
-        Ok(())
+        let mut places = self.places.lock().await;
+        if places.is_empty() {
+            *places = self.reserve().await;
+        }
+        let place = places.pop_front().unwrap_or_else(Instant::now);
+        drop(places);
+        tokio::time::sleep_until(place).await;
+    }
+
+    /// Takes some places.
+    async fn reserve(&self) -> VecDeque<Instant> {
+        let interval = Duration::from_secs(60) / self.per_minute.max(1);
+        let count = u32::try_from(PLACES_FOR.as_millis() / interval.as_millis().max(1)).unwrap_or(1).max(1);
+        let (now, here) = (SystemClock.now(), Instant::now());
+        let reserved = match self.store.get() {
+            Some(store) => store
+                .transact(Scope::Shared, move |tx| pacing::reserve(tx, count, interval, now))
+                .await
+                .map_err(|error| {
+                    tracing::warn!(error = output::chain(&error), "no place could be taken: pacing alone");
+                }),
+            None => Err(()),
+        };
+        // Without the database the pace is kept alone: slower is safe, faster is not.
+        let first = reserved.map_or(here + interval * count, |first| here + first.since(now));
+        (0..count).map(|place| first + interval * place).collect()
+    }
+}
+
+/// Counts a delta that waits, as long as it does.
+struct Waiting<'a>(Option<&'a Pace>);
+
+impl<'a> Waiting<'a> {
+    fn new(pace: &'a Pace, kind: SyncKind) -> Self {
+        let counted = (kind == SyncKind::Delta).then_some(pace);
+        if let Some(pace) = counted {
+            pace.deltas_waiting.fetch_add(1, Ordering::SeqCst);
+        }
+        Self(counted)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if let Some(pace) = self.0 {
+            pace.deltas_waiting.fetch_sub(1, Ordering::SeqCst);
+            pace.changed.notify_waiters();
+        }
     }
 }
 
@@ -86,9 +233,78 @@ impl Pacer for Pace {
     fn acquire(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(async move {
             let kind = FETCHING.try_with(|kind| *kind).unwrap_or(SyncKind::Delta);
-            while let Err(until) = self.take(kind, Instant::now()) {
-                tokio::time::sleep_until(until).await;
+            let waiting = Waiting::new(self, kind);
+            loop {
+                // Enabled before the look, so that nothing told in between is missed.
+                let mut changed = std::pin::pin!(self.changed.notified());
+                changed.as_mut().enable();
+                let wait = match self.take(kind) {
+                    Ok(()) => break,
+                    Err(Wait::Turn) => Instant::now() + LOOK_AGAIN,
+                    Err(Wait::Until(renewed)) => renewed,
+                };
+                tokio::select! {
+                    () = changed => {}
+                    () = tokio::time::sleep_until(wait) => {}
+                }
             }
+            self.place().await;
+            drop(waiting);
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(limit: u64, remaining: u64, reset: u64) -> RateLimit {
+        RateLimit { limit: Some(limit), remaining: Some(remaining), reset: Some(Duration::from_secs(reset)) }
+    }
+
+    #[test]
+    fn one_request_finds_out_what_is_left() {
+        let (mut budget, now) = (Budget::default(), Instant::now());
+        assert_eq!(budget.take(SyncKind::Full, now), Ok(()));
+        assert_eq!(budget.take(SyncKind::Delta, now), Err(Wait::Turn));
+        budget.learn(&told(300, 299, 60), false, None, now);
+        assert_eq!(budget.take(SyncKind::Delta, now), Ok(()));
+        assert_eq!(budget.take(SyncKind::Full, now), Ok(()));
+    }
+
+    #[test]
+    fn no_more_is_sent_than_is_left_and_deltas_have_the_last_of_it() {
+        let (mut budget, now) = (Budget::default(), Instant::now());
+        assert_eq!(budget.take(SyncKind::Full, now), Ok(()));
+        budget.learn(&told(100, 4, 10), false, None, now);
+        assert_eq!(budget.take(SyncKind::Full, now), Ok(()));
+        assert_eq!(budget.take(SyncKind::Full, now), Ok(()));
+        assert_eq!(budget.take(SyncKind::Full, now), Err(Wait::Turn), "the last fiftieth is for deltas");
+        assert_eq!(budget.take(SyncKind::Delta, now), Ok(()));
+        assert_eq!(budget.take(SyncKind::Delta, now), Ok(()));
+        assert_eq!(budget.take(SyncKind::Delta, now), Err(Wait::Turn));
+        for _ in 0..4 {
+            budget.learn(&told(100, 0, 10), false, None, now);
+        }
+        let renewed = now + Duration::from_secs(10) + RESET_SLACK;
+        assert_eq!(budget.take(SyncKind::Delta, now), Err(Wait::Until(renewed)));
+        assert_eq!(budget.take(SyncKind::Delta, renewed), Ok(()), "one goes ahead");
+        assert_eq!(budget.take(SyncKind::Delta, renewed), Err(Wait::Turn));
+    }
+
+    #[test]
+    fn without_headers_there_is_no_limit_until_kombo_refuses() {
+        let (mut budget, now) = (Budget::default(), Instant::now());
+        assert_eq!(budget.take(SyncKind::Full, now), Ok(()));
+        let nothing = RateLimit::default();
+        budget.learn(&nothing, false, None, now);
+        for _ in 0..10 {
+            assert_eq!(budget.take(SyncKind::Full, now), Ok(()));
+        }
+        for _ in 0..10 {
+            budget.learn(&nothing, true, Some(Duration::from_secs(3)), now);
+        }
+        let renewed = now + Duration::from_secs(3) + RESET_SLACK;
+        assert_eq!(budget.take(SyncKind::Delta, now), Err(Wait::Until(renewed)));
     }
 }
