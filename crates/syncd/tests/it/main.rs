@@ -44,4 +44,5 @@ mod migrate;
 mod output;
 mod second_sync;
 mod skew;
+mod verify;
 mod wrong;

@@ -1,0 +1,262 @@
+//! `syncd verify`: what it lists is what a full fetch mends, and nothing else.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kombo_sandbox::{GeneratorConfig, SandboxConfig};
+use serde_json::Value;
+use sync_core::mirror::{Model, StoredRow};
+
+use crate::database::Backend;
+use crate::mirror::{Skills, assert_faithful, rows, snapshot};
+use crate::world::World;
+
+on_both_databases!(hand_edits_are_listed_and_mended, nothing_is_written_and_memory_of_deletions_is_no_difference);
+
+fn world(backend: Backend) -> World {
+    let generator = GeneratorConfig { users: 300, courses: 60, progressions: 600, ..GeneratorConfig::default() };
+    let mut world = World::new(backend, SandboxConfig { generator, ..SandboxConfig::default() });
+    // One after the other, so that what only a copy shows is not logged before its own list shows it.
+    world.set_toml("sync.workers", "1");
+    world
+}
+
+/// A difference or an entry of the change log, as one line.
+fn line(of: &Value, names: &[&str]) -> String {
+    let words = names.iter().map(|name| of[*name].as_str().unwrap_or("-"));
+    words.collect::<Vec<_>>().join(" ")
+}
+
+fn verify(world: &World, more: &[&str], code: i32) -> Vec<String> {
+    let finished = world.syncd(&[&["verify", "--json"], more].concat()).expect_code(code);
+    let report = finished.json();
+    assert!(report["compared"].as_u64().unwrap() > 0);
+    let differences = report["differences"].as_array().unwrap();
+    let mut lines: Vec<String> =
+        differences.iter().map(|it| line(it, &["model", "record_id", "field", "what"])).collect();
+    lines.sort();
+    lines
+}
+
+/// Lines of expectations about rows by their names.
+fn expectation(ids: &BTreeMap<&str, String>, lines: &[&str]) -> Vec<String> {
+    let fill = |line: &&str| {
+        let words = line.split(' ').map(|word| {
+            let parts: Vec<&str> = word.split('/').map(|part| ids.get(part).map_or(part, String::as_str)).collect();
+            parts.join("/")
+        });
+        words.collect::<Vec<_>>().join(" ")
+    };
+    let mut lines: Vec<String> = lines.iter().map(fill).collect();
+    lines.sort();
+    lines
+}
+
+/// Rows of one integration that hands reach into.
+fn victims(world: &World) -> BTreeMap<&'static str, String> {
+    let integration = &world.integrations()[0];
+    let live = |model| rows(world, integration, model).into_iter().filter(StoredRow::is_live).collect::<Vec<_>>();
+    let text = |model, row: &StoredRow, name| row.row.get(model, name).unwrap().text().unwrap_or_default().to_owned();
+    let key = |row: &StoredRow| row.row.key.to_string();
+    let (users, courses, revisions) = (live(Model::LmsUsers), live(Model::LmsCourses), live(Model::LmsCourseRevisions));
+    let (joins, progressions) = (live(Model::LmsJoinRevisionsSkills), live(Model::LmsCourseProgressions));
+    let mut ids = BTreeMap::new();
+    for (name, user) in ["RENAMED", "TOUCHED", "BURIED", "LOST"].into_iter().zip(&users) {
+        ids.insert(name, key(user));
+    }
+    ids.insert("DROPPED", key(&progressions[0]));
+    ids.insert("UNLINKED", key(&progressions[1]));
+    // One of several revisions of a course, so that its list still has others.
+    ids.insert("MOVED", key(&revisions[0]));
+    let home = text(Model::LmsCourseRevisions, &revisions[0], "course_id");
+    let elsewhere = courses.iter().find(|course| key(course) != home).unwrap();
+    ids.insert("ELSEWHERE", key(elsewhere));
+    let assigned: Vec<&str> = joins.iter().map(|join| join.row.key.first()).collect();
+    let bare = revisions.iter().skip(1).find(|revision| !assigned.contains(&key(revision).as_str())).unwrap();
+    ids.insert("TORN", key(bare));
+    ids.insert("LONELY", key(&courses[0]));
+    let skill_of = |join: &StoredRow| join.row.key.second().to_owned();
+    ids.insert("ASSIGNMENT", joins[0].row.key.first().to_owned());
+    ids.insert("ASSIGNED", skill_of(&joins[0]));
+    let other = joins.iter().map(skill_of).find(|skill| *skill != skill_of(&joins[0])).unwrap();
+    ids.insert("SKILL", other);
+    let third = joins.iter().map(skill_of).find(|skill| ids.values().all(|id| id != skill)).unwrap();
+    ids.insert("UNSKILLED", third);
+    let mut provided = courses.iter().map(|course| text(Model::LmsCourses, course, "provider_id"));
+    let provider = provided.by_ref().find(|id| !id.is_empty()).unwrap();
+    ids.insert("RIVAL", provided.find(|id| !id.is_empty() && *id != provider).unwrap());
+    ids.insert("PROVIDER", provider);
+    ids
+}
+
+/// Statements that both databases understand, with the names of rows to be filled in.
+const EDITS: [&str; 18] = [
+    "UPDATE lms_users SET first_name = 'by hand', work_email = NULL WHERE id = 'RENAMED'",
+    "UPDATE lms_users SET changed_at = '2001-01-01T00:00:00.000Z' WHERE id = 'TOUCHED'",
+    "UPDATE lms_users SET remote_deleted_at = '2001-01-01T00:00:00.000Z' WHERE id = 'BURIED'",
+    "DELETE FROM lms_users WHERE id = 'LOST'",
+    "UPDATE lms_course_progressions SET removed_at = '2001-01-01T00:00:00.000Z' WHERE id = 'DROPPED'",
+    "UPDATE lms_course_progressions SET user_id = 'nobody' WHERE id = 'UNLINKED'",
+    "UPDATE lms_course_revisions SET course_id = 'ELSEWHERE' WHERE id = 'MOVED'",
+    "DELETE FROM lms_course_revisions WHERE id = 'TORN'",
+    "DELETE FROM lms_join_revisions_skills WHERE course_revision_id = 'ASSIGNMENT' AND skill_id = 'ASSIGNED'",
+    "UPDATE lms_skills SET name = 'by hand' WHERE id = 'SKILL'",
+    "DELETE FROM lms_skills WHERE id = 'UNSKILLED'",
+    "UPDATE lms_course_providers SET name = 'by hand' WHERE id = 'PROVIDER'",
+    "DELETE FROM lms_course_providers WHERE id = 'RIVAL'",
+    "INSERT INTO lms_users (integration_id, id, synced_at) VALUES ('OURS', 'made-up-user', '2001-01-01T00:00:00.000Z')",
+    "INSERT INTO lms_courses (integration_id, id, synced_at) VALUES ('OURS', 'made-up-course', '2001-01-01T00:00:00.000Z')",
+    "INSERT INTO lms_course_revisions (integration_id, id, course_id, synced_at) VALUES \
+     ('OURS', 'made-up-revision', 'made-up-course', '2001-01-01T00:00:00.000Z'), \
+     ('OURS', 'made-up-member', 'LONELY', '2001-01-01T00:00:00.000Z')",
+    "INSERT INTO lms_join_revisions_skills (integration_id, course_revision_id, skill_id, synced_at) VALUES \
+     ('OURS', 'made-up-revision', 'SKILL', '2001-01-01T00:00:00.000Z'), \
+     ('OURS', 'ASSIGNMENT', 'made-up-skill', '2001-01-01T00:00:00.000Z')",
+    "INSERT INTO lms_course_progressions (integration_id, id, synced_at) VALUES \
+     ('OURS', 'made-up-progression', '2001-01-01T00:00:00.000Z')",
+];
+
+/// What `verify` lists of them.
+const DIFFERENCES: [&str; 22] = [
+    "lms_users RENAMED first_name differs",
+    "lms_users RENAMED work_email differs",
+    "lms_users TOUCHED changed_at differs",
+    "lms_users BURIED remote_deleted_at differs",
+    "lms_users LOST - missing",
+    "lms_course_progressions DROPPED - removed",
+    "lms_course_progressions UNLINKED user_id differs",
+    "lms_course_revisions MOVED course_id differs",
+    "lms_course_revisions TORN - missing",
+    "lms_join_revisions_skills ASSIGNMENT/ASSIGNED - missing",
+    "lms_skills SKILL name differs",
+    "lms_skills UNSKILLED - missing",
+    "lms_course_providers PROVIDER name differs",
+    "lms_course_providers RIVAL - missing",
+    "lms_users made-up-user - extra",
+    "lms_courses made-up-course - extra",
+    "lms_course_revisions made-up-revision - extra",
+    "lms_join_revisions_skills made-up-revision/SKILL - extra",
+    "lms_course_revisions made-up-member - extra",
+    "lms_join_revisions_skills ASSIGNMENT/made-up-skill - extra",
+    "lms_course_progressions made-up-progression - extra",
+    "lms_course_progressions OTHER status differs",
+];
+
+/// What a full fetch logs as it mends them: that `changed_at` alone moved is no news.
+const LOGGED: [&str; 20] = [
+    "lms_users RENAMED updated drift first_name,work_email",
+    "lms_users BURIED restored drift remote_deleted_at",
+    "lms_users LOST created drift",
+    "lms_course_progressions DROPPED restored drift removed_at",
+    "lms_course_progressions UNLINKED updated drift user_id",
+    "lms_course_progressions OTHER updated drift status",
+    "lms_course_revisions MOVED updated drift course_id",
+    "lms_course_revisions TORN created drift",
+    "lms_join_revisions_skills ASSIGNMENT/ASSIGNED created drift",
+    "lms_skills SKILL updated drift name",
+    "lms_skills UNSKILLED created drift",
+    "lms_course_providers PROVIDER updated drift name",
+    "lms_course_providers RIVAL created drift",
+    "lms_users made-up-user deleted sweep removed_at",
+    "lms_courses made-up-course deleted sweep removed_at",
+    "lms_course_revisions made-up-revision deleted sweep removed_at",
+    "lms_join_revisions_skills made-up-revision/SKILL deleted sweep removed_at",
+    "lms_course_revisions made-up-member deleted drift removed_at",
+    "lms_join_revisions_skills ASSIGNMENT/made-up-skill deleted drift removed_at",
+    "lms_course_progressions made-up-progression deleted sweep removed_at",
+];
+
+fn hand_edits_are_listed_and_mended(backend: Backend) {
+    let world = world(backend);
+    world.sync();
+    assert_eq!(verify(&world, &[], 0), [""; 0]);
+    let before = snapshot(&world);
+
+    let mut ids = victims(&world);
+    ids.insert("OURS", world.integrations()[0].to_string());
+    for edit in EDITS {
+        let names = ids.iter().map(|(name, id)| (format!("'{name}'"), format!("'{id}'")));
+        world.database.execute(&names.fold(edit.to_owned(), |sql, (name, id)| sql.replace(&name, &id)));
+    }
+    // A change at Kombo that no changed_at tells of is a difference as well.
+    let other = rows(&world, &world.integrations()[0], Model::LmsCourseProgressions)
+        .into_iter()
+        .find(|row| row.is_live() && ids.values().all(|id| *id != row.row.key.to_string()))
+        .unwrap();
+    ids.insert("OTHER", other.row.key.to_string());
+    world
+        .database
+        .execute(&format!("UPDATE lms_course_progressions SET status = 'BY_HAND' WHERE id = '{}'", other.row.key));
+
+    let differences = expectation(&ids, &DIFFERENCES);
+    assert_eq!(verify(&world, &[], 3), differences);
+    assert_eq!(verify(&world, &["--endpoint", "users"], 3), {
+        let of_users = differences.iter().filter(|line| line.starts_with("lms_users "));
+        of_users.cloned().collect::<Vec<_>>()
+    });
+    let text = world.syncd(&["verify"]).expect_code(3).stdout;
+    assert!(text.contains("22 differences, "), "{text}");
+    assert!(!text.contains("by hand"), "values only on demand: {text}");
+    assert!(world.syncd(&["verify", "--values"]).expect_code(3).stdout.contains("\"by hand\""));
+    let listed = world.syncd(&["verify", "--json", "--values"]).expect_code(3).json();
+    let listed = listed["differences"].as_array().unwrap();
+    let renamed = listed.iter().find(|it| it["field"] == "first_name").unwrap();
+    assert_eq!(renamed["store"], "by hand");
+    assert!(renamed["kombo"].as_str().is_some_and(|name| name != "by hand"));
+
+    let last = world.read(|tx| tx.last_change());
+    world.syncd(&["sync", "--full"]).expect_code(0);
+    let mut log = world.syncd(&["changes", "--json", "--since", &last.to_string()]).expect_code(0);
+    let logged = std::mem::take(&mut log.stdout);
+    let mut logged: Vec<String> = logged
+        .lines()
+        .map(|entry| {
+            let entry: Value = serde_json::from_str(entry).unwrap();
+            let fields = entry["fields"].as_array().unwrap().iter().filter_map(Value::as_str).collect::<Vec<_>>();
+            // Which columns a new row fills is not the point here.
+            let fields = if entry["kind"] == "created" { String::new() } else { fields.join(",") };
+            format!("{} {fields}", line(&entry, &["model", "record_id", "kind", "cause"])).trim_end().to_owned()
+        })
+        .collect();
+    logged.sort();
+    assert_eq!(logged, expectation(&ids, &LOGGED));
+
+    assert_eq!(verify(&world, &[], 0), [""; 0]);
+    assert_faithful(&world, Skills::FromCourses);
+    let mut after = snapshot(&world);
+    after.retain(|(_, _, key), _| !key.to_string().contains("made-up-"));
+    assert!(after.keys().eq(before.keys()), "every row is back, and none is new");
+}
+
+fn nothing_is_written_and_memory_of_deletions_is_no_difference(backend: Backend) {
+    let world = world(backend);
+    world.sync();
+    let integration = world.sandbox.integrations()[0].clone();
+    for seed in 0..300 {
+        world.sandbox.mutate_random(&integration, seed).unwrap();
+    }
+    let (rows, log) = (snapshot(&world), world.read(|tx| tx.last_change()));
+    let differences = verify(&world, &[], 3);
+    assert!(differences.len() > 50, "{}", differences.len());
+    assert!(snapshot(&world) == rows && world.read(|tx| tx.last_change()) == log, "nothing was written");
+
+    // So many are gone that the first one stops and asks.
+    world.syncd(&["sync", "--full"]).expect_code(1);
+    world.syncd(&["sync", "--full", "--allow-mass-removal"]).expect_code(0);
+    let told: BTreeSet<(String, String)> = world
+        .read(move |tx| tx.changes(None, log, 100_000))
+        .into_iter()
+        .map(|change| (change.model.to_string(), change.record_id))
+        .collect();
+    let listed: BTreeSet<(String, String)> = differences
+        .iter()
+        .filter(|line| !line.contains(" changed_at "))
+        .map(|line| line.split(' ').take(2).map(str::to_owned).collect::<Vec<_>>())
+        .map(|words| (words[0].clone(), words[1].clone()))
+        .collect();
+    assert_eq!(listed, told, "what was listed is what changed");
+
+    world.sandbox.clear_requests();
+    assert_eq!(verify(&world, &[], 0), [""; 0]);
+    let look_ups = world.sandbox.requests().into_iter().filter(|request| request.param("ids").is_some()).count();
+    assert_eq!(look_ups, 0, "tombstones and removed rows are not looked up");
+}
