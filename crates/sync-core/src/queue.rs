@@ -63,6 +63,17 @@ pub fn request(
 
 /// Leases the request for `target`; `None` if there is none, or if somebody works on its endpoint.
 pub fn lease_target(tx: &mut dyn Tx, target: &Target, claim: &Claim, now: Timestamp) -> TxResult<Option<Lease>> {
+    lease_if(tx, target, claim, now, |_| true)
+}
+
+/// Leases the request for `target` if, once it is locked, `wanted` still says so.
+fn lease_if(
+    tx: &mut dyn Tx,
+    target: &Target,
+    claim: &Claim,
+    now: Timestamp,
+    wanted: impl Fn(&Request) -> bool,
+) -> TxResult<Option<Lease>> {
     // One endpoint is worked on by one lease: the sibling is locked too, so that nobody leases it meanwhile. Neither
     // lock is waited for, so two workers cannot wait for each other.
     let (TryRequest::Locked(request), sibling) = (tx.try_request(target)?, tx.try_request(&sibling(target))?) else {
@@ -73,7 +84,11 @@ pub fn lease_target(tx: &mut dyn Tx, target: &Target, claim: &Claim, now: Timest
         TryRequest::Busy => false,
         TryRequest::Locked(sibling) => !is_held(&sibling, now),
     };
-    if is_held(&request, now) || !sibling_is_free { Ok(None) } else { take(tx, request, claim, now).map(Some) }
+    if is_held(&request, now) || !sibling_is_free || !wanted(&request) {
+        Ok(None)
+    } else {
+        take(tx, request, claim, now).map(Some)
+    }
 }
 
 /// Leases the request that is most due among those that `allowed` lets pass.
@@ -87,7 +102,8 @@ pub fn lease_next(
     loop {
         let due = tx.due_requests(now, look_at)?;
         for request in due.iter().skip(looked).filter(|request| allowed(request)) {
-            if let Some(lease) = lease_target(tx, &request.target, claim, now)? {
+            // Looked at again under the lock: it may just have been released to wait.
+            if let Some(lease) = lease_if(tx, &request.target, claim, now, |locked| locked.not_before <= now)? {
                 return Ok(Some(lease));
             }
         }

@@ -4,7 +4,6 @@ mod gate;
 mod lifecycle;
 mod measure;
 mod operations;
-mod pace;
 mod serve;
 mod upkeep;
 mod webhooks;
@@ -30,12 +29,12 @@ use crate::command::store::{Tables, open};
 use crate::command::{Context, Exit};
 use crate::config::{Config, ConfigError};
 use crate::kombo::KomboSource;
+use crate::pace::Pace;
 use crate::{output, owner};
 
 use gate::KeyGate;
 use lifecycle::Readiness;
 use measure::Meter;
-use pace::Pace;
 
 /// How long the running batches may take to end.
 const GRACE: Duration = Duration::from_secs(25);

@@ -9,6 +9,7 @@ mod kombo;
 mod logging;
 mod output;
 mod owner;
+mod pace;
 mod progress;
 mod secret;
 

@@ -373,7 +373,9 @@ pub(super) fn complete(
     }
     run.phase = RunPhase::Done;
     run.finished_at = Some(now);
-    run.outcome = if run.counts.quarantined > 0 { RunOutcome::CompletedWithQuarantine } else { RunOutcome::Completed };
+    // A record that was put aside may have come in order since, on a later page or in another attempt.
+    let some_are_left = run.counts.quarantined > 0 && tx.quarantine_size(integration, endpoint)? > 0;
+    run.outcome = if some_are_left { RunOutcome::CompletedWithQuarantine } else { RunOutcome::Completed };
     queue::finish(tx, lease, now)
 }
 

@@ -25,6 +25,7 @@ use crate::cli::SyncArgs;
 use crate::clock::SystemClock;
 use crate::config::{Config, ConfigError};
 use crate::kombo::{KomboSource, source_error};
+use crate::pace::Pace;
 use crate::progress::Progress;
 use crate::{output, owner};
 
@@ -36,9 +37,11 @@ pub(crate) type SyncEngine = Engine<DieselStore, KomboSource, SystemClock, Arc<P
 /// Fetches now: asks for the fetches and works on them itself.
 pub(crate) async fn run(context: &Context, args: SyncArgs) -> anyhow::Result<Exit> {
     let config = context.config()?;
-    let client = client(&config)?;
+    let pace = Arc::new(Pace::new(config.kombo.max_requests_per_minute));
+    let client = client(&config, &pace)?;
     let tables = if args.no_migrate { Tables::Expect } else { Tables::Migrate };
     let store = Arc::new(open(&config, tables).await?);
+    pace.share(&store);
     reach_kombo(&config).await?;
     let progress = Arc::new(Progress::new(context.bars.clone()));
     let source = Arc::new(KomboSource::new(client, config.kombo_name()));
@@ -91,8 +94,20 @@ pub(crate) async fn reach_kombo(config: &Config) -> anyhow::Result<()> {
 }
 
 /// A client that tells of what it tries again.
-pub(crate) fn client(config: &Config) -> anyhow::Result<kombo_client::Client> {
-    let observed = Arc::new(|event: &kombo_client::ResponseEvent| match &event.outcome {
+pub(crate) fn client(config: &Config, pace: &Arc<Pace>) -> anyhow::Result<kombo_client::Client> {
+    let learning = Arc::clone(pace);
+    let observed = Arc::new(move |event: &kombo_client::ResponseEvent| {
+        learning.learn(event);
+        tell(event);
+    });
+    let pacer: Arc<dyn kombo_client::Pacer> = pace.clone();
+    let client = config.client()?.on_response(observed).pacer(pacer).build();
+    Ok(client.map_err(|error| ConfigError(format!("kombo: {}", output::chain(&error))))?)
+}
+
+/// Tells of what is tried again.
+fn tell(event: &kombo_client::ResponseEvent) {
+    match &event.outcome {
         kombo_client::Outcome::Fault(fault) => {
             tracing::warn!(operation = %event.operation, attempt = event.attempt, fault = ?fault, "no answer from Kombo");
         }
@@ -100,9 +115,7 @@ pub(crate) fn client(config: &Config) -> anyhow::Result<kombo_client::Client> {
             tracing::warn!(operation = %event.operation, attempt = event.attempt, status, "Kombo asks to wait, or is down");
         }
         kombo_client::Outcome::Status(_) => {}
-    });
-    let client = config.client()?.on_response(observed).build();
-    Ok(client.map_err(|error| ConfigError(format!("kombo: {}", output::chain(&error))))?)
+    }
 }
 
 /// What is to be fetched.

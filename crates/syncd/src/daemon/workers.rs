@@ -11,9 +11,10 @@ use sync_core::types::{Lease, LeaseToken, SyncKind};
 use tokio_util::task::TaskTracker;
 
 use super::measure::Meter;
-use super::pace::FETCHING;
+
 use super::{DaemonEngine, Shared};
 use crate::clock::SystemClock;
+use crate::pace::FETCHING;
 use crate::{output, owner};
 
 /// How long an idle worker sleeps unless it is told of work.

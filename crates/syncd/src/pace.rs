@@ -23,7 +23,7 @@ use crate::output;
 
 tokio::task_local! {
     /// What the current task fetches: deltas may spend what full fetches must leave.
-    pub(super) static FETCHING: SyncKind;
+    pub(crate) static FETCHING: SyncKind;
 }
 
 /// Full fetches leave this part of the limit to deltas: a fiftieth.
@@ -136,7 +136,7 @@ impl Budget {
 
 impl Pace {
     /// `per_minute` requests a minute; zero to go by what Kombo tells.
-    pub(super) fn new(per_minute: u32) -> Self {
+    pub(crate) fn new(per_minute: u32) -> Self {
         Self {
             per_minute,
             budget: Mutex::default(),
@@ -148,13 +148,13 @@ impl Pace {
     }
 
     /// Keeps a configured pace together with every replica on this store.
-    pub(super) fn share(&self, store: &Arc<DieselStore>) {
+    pub(crate) fn share(&self, store: &Arc<DieselStore>) {
         // Set once, at the end of the start.
         self.store.get_or_init(|| Arc::clone(store));
     }
 
     /// Takes note of what Kombo says of the budget.
-    pub(super) fn learn(&self, event: &ResponseEvent) {
+    pub(crate) fn learn(&self, event: &ResponseEvent) {
         let mut budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
         match event.outcome {
             Outcome::Status(status) => {
