@@ -22,7 +22,10 @@ use crate::output;
 /// Compares Kombo with the store, and prints differences as they are found.
 pub(crate) async fn run(context: &Context, args: VerifyArgs) -> anyhow::Result<Exit> {
     let config = context.config()?;
-    let source = KomboSource::new(client(&config)?, config.kombo_name());
+    let source = KomboSource::new(
+        client(&config, &std::sync::Arc::new(crate::pace::Pace::new(config.kombo.max_requests_per_minute)))?,
+        config.kombo_name(),
+    );
     let store = open(&config, Tables::Expect).await?;
     let integrations = integrations(&store, &args).await?;
     reach_kombo(&config).await?;
