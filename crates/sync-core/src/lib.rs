@@ -12,6 +12,7 @@ pub mod mirror;
 pub mod pacing;
 pub mod planner;
 pub mod port;
+pub mod quarantine;
 pub mod queue;
 pub mod retention;
 pub mod schedule;
