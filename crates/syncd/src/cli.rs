@@ -60,6 +60,9 @@ pub(crate) enum Command {
     /// know (extra), and records that are stored as removed and are not. What changes at Kombo or is fetched while this
     /// runs may show as a difference.
     Verify(VerifyArgs),
+    /// Look after records that could not be read or stored
+    #[command(subcommand)]
+    Quarantine(QuarantineCommand),
     /// Create or upgrade the tables
     Migrate,
     /// Look after the configuration
@@ -106,6 +109,21 @@ pub(crate) struct ChangesArgs {
     /// Go on with what is added, until Ctrl-C
     #[arg(long)]
     pub(crate) follow: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum QuarantineCommand {
+    /// Show what is in quarantine, and why
+    List,
+    /// Try what is in quarantine again, after an upgrade of this program; exit 1 if some of it stays there
+    Retry(RetryArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RetryArgs {
+    /// Only this integration; may be given more than once
+    #[arg(long = "integration", value_name = "ID", value_parser = integration)]
+    pub(crate) integrations: Vec<IntegrationId>,
 }
 
 #[derive(Debug, Args)]

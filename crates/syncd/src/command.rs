@@ -5,6 +5,7 @@ mod check;
 mod demo;
 mod migrate;
 mod plan;
+mod quarantine;
 mod status;
 pub(crate) mod store;
 pub(crate) mod sync;
@@ -14,7 +15,7 @@ use std::process::ExitCode;
 
 use indicatif::MultiProgress;
 
-use crate::cli::{Cli, Command, ConfigCommand, Global};
+use crate::cli::{Cli, Command, ConfigCommand, Global, QuarantineCommand};
 use crate::config::{Config, ConfigError};
 use crate::logging;
 
@@ -80,6 +81,8 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
             Command::Status => status::run(&context).await,
             Command::Changes(args) => changes::run(&context, args).await,
             Command::Verify(args) => verify::run(&context, args).await,
+            Command::Quarantine(QuarantineCommand::List) => quarantine::list(&context).await,
+            Command::Quarantine(QuarantineCommand::Retry(args)) => quarantine::try_again(&context, args).await,
             Command::Migrate => migrate::run(&context).await,
             Command::Config(ConfigCommand::Check) => check::run(&context).await,
             Command::Demo => demo::run(&context).await,
