@@ -35,12 +35,15 @@ fn place() -> Option<String> {
     Some(format!("{}-{namespace}", boot.trim().get(..13)?))
 }
 
-/// When a process started, in ticks since the boot: process numbers are used again.
+/// When a process that runs started, in ticks since the boot: process numbers are used again.
 fn start_of(pid: u32) -> Option<String> {
     let stat = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat")).ok()?;
     // The name, in parentheses, may hold anything; the start is field 22, the 20th behind it.
     let (_, fields) = stat.rsplit_once(')')?;
-    fields.split_whitespace().nth(19).map(str::to_owned)
+    let mut fields = fields.split_whitespace();
+    // One that ended stays listed until its parent asks for its exit code, which some never do.
+    let runs = !matches!(fields.next()?, "Z" | "X");
+    fields.nth(18).filter(|_| runs).map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -56,6 +59,12 @@ mod tests {
         if let Some(place) = place() {
             let mut child = std::process::Command::new("true").spawn().unwrap();
             let pid = child.id();
+            let start = start_of(pid).unwrap_or_default();
+            let owner = format!("host/{place}/{pid}/{start}");
+            // It ends although nobody has asked for its exit code yet.
+            while !start.is_empty() && !is_gone(&owner) {
+                std::thread::yield_now();
+            }
             child.wait().unwrap();
             assert!(is_gone(&format!("host/{place}/{pid}/12345")));
             assert!(is_gone(&format!("host/{place}/{}/other", std::process::id())));
