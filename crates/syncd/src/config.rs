@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use kombo_client::Region;
+use kombo_client::{BuildError, Region};
 use kombo_model::{Endpoint, IntegrationId};
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -19,6 +19,7 @@ use sync_core::engine::SyncPolicy;
 use sync_core::planner::{PlanMode, PlanPolicy};
 use sync_core::types::Tombstones;
 
+use crate::output::chain;
 use crate::secret::{Secret, read_file};
 
 pub(crate) use load::load;
@@ -30,6 +31,21 @@ const DEFAULT_STORE: &str = "sqlite://syncd.db";
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct ConfigError(pub(crate) String);
+
+impl ConfigError {
+    /// What is wrong with a setting that no client can be built from.
+    pub(crate) fn of_client(error: &BuildError) -> Self {
+        Self(match error {
+            BuildError::BaseUrl(reason) => {
+                format!("kombo.base_url: {reason}; an address such as \"http://127.0.0.1:9000/v1\" is needed")
+            }
+            BuildError::ApiKey => {
+                "kombo.api_key: has characters that no key has, such as a space or a line break".to_owned()
+            }
+            error => format!("kombo: {}", chain(error)),
+        })
+    }
+}
 
 /// Everything that can be configured. Unknown keys are errors.
 #[derive(Debug, Deserialize)]

@@ -20,6 +20,7 @@ use store_diesel::DieselStore;
 use sync_core::engine::Engine;
 use sync_core::port::{Clock as _, Scope, Store as _, StoreError};
 use sync_core::{dispatch, queue};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -72,6 +73,8 @@ pub(crate) async fn run(context: &Context, tables: Tables) -> anyhow::Result<Exi
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
     tasks.spawn(lifecycle::stop_on_signal(stop.clone()));
+    // Heard from here on: what nobody hears ends the process.
+    let hangup = signal(SignalKind::hangup())?;
 
     let readiness = Arc::new(Readiness::new(Arc::clone(&gate)));
     let routes = operations::routes(Arc::clone(&readiness), metrics);
@@ -93,7 +96,7 @@ pub(crate) async fn run(context: &Context, tables: Tables) -> anyhow::Result<Exi
     begin(&shared, configured).await?;
     readiness.ready(Arc::clone(&shared.store));
     tasks.spawn(serve::serve(webhooks, webhooks::routes(Arc::clone(&shared)), stop.clone()));
-    upkeep::spawn(&tasks, &shared, context.global.config.clone());
+    upkeep::spawn(&tasks, &shared, context.global.config.clone(), hangup);
     workers::spawn(&tasks, &shared);
     tracing::info!(
         webhooks = %shared.config.server.webhooks,
@@ -119,7 +122,7 @@ pub(crate) fn client(config: &Config, pace: &Arc<Pace>) -> anyhow::Result<kombo_
     });
     let pacer: Arc<dyn kombo_client::Pacer> = pace.clone();
     let client = config.client()?.on_response(observed).pacer(pacer).build();
-    Ok(client.map_err(|error| ConfigError(format!("kombo: {}", output::chain(&error))))?)
+    Ok(client.map_err(|error| ConfigError::of_client(&error))?)
 }
 
 /// The secrets that webhooks are verified with.
@@ -148,13 +151,15 @@ async fn open_store(config: &Config, tables: Tables, stop: &CancellationToken) -
     }
 }
 
-/// Registers what the configuration names, and takes over what a dead process of this machine left.
+/// Registers what the configuration names, takes over what a dead process of this machine left, and tries again what
+/// failed: whoever starts the daemon may have mended it.
 async fn begin(shared: &Shared, configured: BTreeSet<IntegrationId>) -> anyhow::Result<()> {
     let now = SystemClock.now();
     let abandoned = shared
         .store
         .transact(Scope::Shared, move |tx| {
             dispatch::register(tx, &configured, now)?;
+            dispatch::retry_failed(tx, now)?;
             queue::release_abandoned(tx, owner::is_gone)
         })
         .await?;

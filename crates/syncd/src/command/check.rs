@@ -14,7 +14,7 @@ pub(crate) async fn run(context: &Context) -> anyhow::Result<Exit> {
     let config = context.config()?;
     let url = config.store_url()?;
     let client = config.client()?.retry(RetryPolicy::NEVER).build();
-    let client = client.map_err(|error| ConfigError(format!("kombo: {}", output::chain(&error))))?;
+    let client = client.map_err(|error| ConfigError::of_client(&error))?;
 
     let mut checks = Vec::new();
     checks.push(("store".to_owned(), check_store(&url).await));

@@ -81,7 +81,7 @@ async fn trim(store: &DieselStore, keep_for: Duration) {
 pub(crate) async fn reach_kombo(config: &Config) -> anyhow::Result<()> {
     use kombo_client::{Error, ErrorKind, TransportFault};
     let client = config.client()?.retry(RetryPolicy::NEVER).build();
-    let client = client.map_err(|error| ConfigError(format!("kombo: {}", output::chain(&error))))?;
+    let client = client.map_err(|error| ConfigError::of_client(&error))?;
     let Err(error) = client.check_api_key().await else { return Ok(()) };
     let unreachable = matches!(
         error,
@@ -102,7 +102,7 @@ pub(crate) fn client(config: &Config, pace: &Arc<Pace>) -> anyhow::Result<kombo_
     });
     let pacer: Arc<dyn kombo_client::Pacer> = pace.clone();
     let client = config.client()?.on_response(observed).pacer(pacer).build();
-    Ok(client.map_err(|error| ConfigError(format!("kombo: {}", output::chain(&error))))?)
+    Ok(client.map_err(|error| ConfigError::of_client(&error))?)
 }
 
 /// Tells of what is tried again.
