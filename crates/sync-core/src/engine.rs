@@ -103,16 +103,21 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
     /// Whatever happens, what was committed stays and the next attempt goes on from there. The run that is returned
     /// tells how it stands; an error means that not even that could be stored.
     pub async fn work(&self, lease: &Lease, stop: &CancellationToken) -> Result<Run, SyncError> {
+        let result = self.lead(lease, stop).await;
+        if let Err(SyncError::LeaseLost(_)) = &result {
+            self.observer.event(Event::LeaseLost { target: &lease.request.target });
+        }
+        result
+    }
+
+    async fn lead(&self, lease: &Lease, stop: &CancellationToken) -> Result<Run, SyncError> {
         let began = self.clock.now();
         let (mut run, resumed) = self.begin(lease).await?;
         self.observer.event(Event::Started { run: &run, resumed });
         let result = self.drive(lease, &mut run, stop).await;
         let (run, failure) = match result {
             Ok(()) => (run, None),
-            Err(error @ SyncError::LeaseLost(_)) => {
-                self.observer.event(Event::LeaseLost { target: &lease.request.target });
-                return Err(error);
-            }
+            Err(error @ SyncError::LeaseLost(_)) => return Err(error),
             Err(error) => (self.fail(lease, run, &error).await?, Some(error)),
         };
         let took = self.clock.now().since(began);
