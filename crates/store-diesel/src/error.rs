@@ -63,13 +63,14 @@ const REFUSALS: [&str; 8] = [
 ];
 
 /// What databases say while they start, stop or are busy.
-const PASSING: [&str; 8] = [
+const PASSING: [&str; 9] = [
     "terminating connection",
     "the database system is",
     "database is locked",
     "database table is locked",
     "connection closed",
     "canceling statement due to",
+    "deadlock detected",
     "too many clients",
     "remaining connection slots",
 ];
