@@ -11,7 +11,7 @@ use kombo_client::webhook::SIGNATURE_HEADER;
 use kombo_model::{FreeJson, Webhook, WebhookEvent, WebhookEventId};
 use serde::Deserialize;
 use sync_core::intake::{self, Intake, IntakePolicy};
-use sync_core::port::{Clock as _, Scope, Store as _};
+use sync_core::port::{Clock as _, Scope, Store as _, StoreError, Tx};
 use tokio::sync::Semaphore;
 
 use super::{Shared, measure};
@@ -23,6 +23,9 @@ const MOST_BYTES: usize = 1024 * 1024;
 const BODY_WITHIN: Duration = Duration::from_secs(10);
 /// A database that takes longer is as good as none: the sender tries again.
 const STORED_WITHIN: Duration = Duration::from_secs(10);
+/// How often a webhook is tried to be stored, and how long to wait in between.
+const MOST_TRIES: u32 = 3;
+const TRY_AGAIN_AFTER: Duration = Duration::from_millis(100);
 /// More webhooks at a time are turned away: the sender tries again.
 const MOST_AT_A_TIME: usize = 256;
 
@@ -129,10 +132,8 @@ impl Door {
     }
 
     async fn store(&self, webhook: Webhook) -> Answer {
-        let (policy, now) = (self.policy.clone(), SystemClock.now());
         let (event, kind) = (webhook.id.to_string(), webhook.event.kind().to_owned());
-        let unit = self.shared.store.transact(Scope::Shared, move |tx| intake::receive(tx, &webhook, &policy, now));
-        match tokio::time::timeout(STORED_WITHIN, unit).await {
+        match tokio::time::timeout(STORED_WITHIN, self.take_in(webhook)).await {
             Ok(Ok(Intake::Stored(targets))) => {
                 tracing::info!(webhook.id = event, webhook.kind = kind, requests = targets.len(), "webhook");
                 if !targets.is_empty() {
@@ -141,6 +142,10 @@ impl Door {
                 Answer::Stored
             }
             Ok(Ok(Intake::Repeated)) => Answer::Repeated,
+            Ok(Err(error @ StoreError::Refused { .. })) => {
+                tracing::error!(webhook.id = event, error = crate::output::chain(&error), "a webhook cannot be stored");
+                Answer::NotAWebhook
+            }
             Ok(Err(error)) => {
                 tracing::error!(webhook.id = event, error = crate::output::chain(&error), "a webhook was not stored");
                 Answer::NoDatabase
@@ -149,6 +154,25 @@ impl Door {
                 tracing::error!(webhook.id = event, "a webhook was not stored in time");
                 Answer::NoDatabase
             }
+        }
+    }
+
+    /// Stores a webhook with what it causes, and tries again where the database says that this may help: nobody knows
+    /// whether the sender would.
+    async fn take_in(&self, webhook: Webhook) -> Result<Intake, StoreError> {
+        let now = SystemClock.now();
+        // What is known of an integration is read, changed and written back: by one unit at a time.
+        let scope = webhook.event.integration_id().cloned().map_or(Scope::Shared, Scope::Integration);
+        let webhook = Arc::new(webhook);
+        let mut tries = 1;
+        loop {
+            let (webhook, policy) = (Arc::clone(&webhook), self.policy.clone());
+            let unit = move |tx: &mut dyn Tx| intake::receive(tx, &webhook, &policy, now);
+            match self.shared.store.transact(scope.clone(), unit).await {
+                Err(error) if error.is_transient() && tries < MOST_TRIES => tries += 1,
+                result => return result,
+            }
+            tokio::time::sleep(TRY_AGAIN_AFTER).await;
         }
     }
 }
