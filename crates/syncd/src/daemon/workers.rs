@@ -5,8 +5,8 @@ use std::time::Duration;
 use sync_core::SyncError;
 use sync_core::dispatch::{self, FullFetches};
 use sync_core::engine::Engine;
-use sync_core::port::{Clock as _, Scope, Store as _, StoreError};
-use sync_core::queue::Claim;
+use sync_core::port::{Clock as _, Scope, Store as _, StoreError, Tx};
+use sync_core::queue::{self, Claim};
 use sync_core::types::{Lease, LeaseToken, SyncKind};
 use tokio_util::task::TaskTracker;
 
@@ -107,11 +107,35 @@ impl Crew {
         }
         match result {
             Ok(_) | Err(SyncError::LeaseLost(_)) => {}
-            // The lease expires by itself, and the work goes on from its checkpoint.
+            // Whatever else happens, the lease expires by itself, and the work goes on from its checkpoint.
             Err(error) => {
                 tracing::error!(target = %lease.request.target, error = output::chain(&error), "work broke off");
-                tokio::time::sleep(LOOK_AGAIN).await;
+                match &error {
+                    SyncError::Store(error) if error.is_transient() => self.let_go(&lease).await,
+                    _ => self.pause().await,
+                }
             }
+        }
+    }
+
+    /// Ends the lease of work that broke off with the database, as soon as that answers: nobody need wait for the
+    /// lease to expire.
+    async fn let_go(&self, lease: &Lease) {
+        while !self.shared.stop.is_cancelled() {
+            self.pause().await;
+            let (lease, now) = (lease.clone(), SystemClock.now());
+            let unit = move |tx: &mut dyn Tx| queue::release(tx, &lease, now, false, now).map(drop);
+            match self.shared.store.transact(Scope::Shared, unit).await {
+                Err(SyncError::Store(error)) if error.is_transient() => {}
+                Ok(()) | Err(_) => return,
+            }
+        }
+    }
+
+    async fn pause(&self) {
+        tokio::select! {
+            () = tokio::time::sleep(LOOK_AGAIN) => {}
+            () = self.shared.stop.cancelled() => {}
         }
     }
 }
