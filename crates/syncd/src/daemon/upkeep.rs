@@ -7,7 +7,7 @@ use std::time::Duration;
 use sync_core::dispatch::{self, SchedulePolicy};
 use sync_core::port::{Clock as _, Scope, Store as _};
 use sync_core::retention;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::Signal;
 use tokio_util::task::TaskTracker;
 
 use super::Shared;
@@ -24,12 +24,12 @@ const TRIM_EVERY: Duration = Duration::from_secs(3_600);
 const ASK_ABOUT_KEY_EVERY: Duration = Duration::from_secs(30);
 
 /// Begins all of it.
-pub(super) fn spawn(tasks: &TaskTracker, shared: &Arc<Shared>, file: Option<PathBuf>) {
+pub(super) fn spawn(tasks: &TaskTracker, shared: &Arc<Shared>, file: Option<PathBuf>, hangup: Signal) {
     tasks.spawn(schedule(Arc::clone(shared)));
     tasks.spawn(listen(Arc::clone(shared)));
     tasks.spawn(trim(Arc::clone(shared)));
     tasks.spawn(ask_about_key(Arc::clone(shared)));
-    tasks.spawn(reload(Arc::clone(shared), file));
+    tasks.spawn(reload(Arc::clone(shared), file, hangup));
 }
 
 /// Asks for what is due.
@@ -110,8 +110,7 @@ async fn accepted(shared: &Shared) {
 }
 
 /// Reads secrets and integrations again on SIGHUP.
-async fn reload(shared: Arc<Shared>, file: Option<PathBuf>) {
-    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+async fn reload(shared: Arc<Shared>, file: Option<PathBuf>, mut hangup: Signal) {
     loop {
         tokio::select! {
             _ = hangup.recv() => {}
