@@ -35,6 +35,7 @@ mod mirror;
 mod program;
 mod world;
 
+mod changes;
 mod config_check;
 mod faults;
 mod first_sync;
@@ -42,6 +43,7 @@ mod help;
 mod interrupted;
 mod migrate;
 mod output;
+mod quarantine;
 mod second_sync;
 mod skew;
 mod verify;

@@ -81,10 +81,10 @@ fn victims(world: &World) -> BTreeMap<&'static str, String> {
     ids.insert("SKILL", other);
     let third = joins.iter().map(skill_of).find(|skill| ids.values().all(|id| id != skill)).unwrap();
     ids.insert("UNSKILLED", third);
-    let mut provided = courses.iter().map(|course| text(Model::LmsCourses, course, "provider_id"));
-    let provider = provided.by_ref().find(|id| !id.is_empty()).unwrap();
-    ids.insert("RIVAL", provided.find(|id| !id.is_empty() && *id != provider).unwrap());
-    ids.insert("PROVIDER", provider);
+    let mut providers = courses.iter().map(|course| text(Model::LmsCourses, course, "provider_id"));
+    let first = providers.by_ref().find(|id| !id.is_empty()).unwrap();
+    ids.insert("RIVAL", providers.find(|id| !id.is_empty() && *id != first).unwrap());
+    ids.insert("PROVIDER", first);
     ids
 }
 
