@@ -1,0 +1,248 @@
+//! What is shipped beside the program, and what the operations manual says of it, is true of the real binary.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use sync_core::types::{EndpointStatus, IntegrationStatus, RunOutcome};
+
+const SECTIONS: [&str; 5] = ["kombo", "store", "sync", "changes", "server"];
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+fn shipped(name: &str) -> String {
+    fs::read_to_string(repository().join("crates/syncd/dist").join(name)).unwrap()
+}
+
+fn manual() -> String {
+    fs::read_to_string(repository().join("docs/operations.md")).unwrap()
+}
+
+/// Runs the program with nothing configured but what is given.
+fn syncd(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_syncd"));
+    command.args(arguments).current_dir(folder.path()).env_clear().envs(environment.iter().copied());
+    command.output().unwrap()
+}
+
+#[track_caller]
+fn accepted(output: &Output) {
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Every setting that the program knows, such as `kombo.api_key`: it names them when it is given another.
+fn settings() -> BTreeSet<String> {
+    let mut settings = BTreeSet::new();
+    for section in SECTIONS {
+        let variable = format!("SYNCD__{}__NO_SETTING", section.to_uppercase());
+        let refused = syncd(&["plan", "lms_users"], &[(&variable, "1")]);
+        assert_eq!(refused.status.code(), Some(2));
+        settings.extend(named_in(&refused).into_iter().map(|name| format!("{section}.{name}")));
+    }
+    let sections = named_in(&syncd(&["plan", "lms_users"], &[("SYNCD__NO_SECTION", "1")]));
+    let expected: Vec<&str> = SECTIONS.into_iter().chain(["integrations"]).collect();
+    assert_eq!(sections, expected, "SECTIONS names them all");
+    settings
+}
+
+/// The words that an error expects in the place of an unknown one.
+fn named_in(refused: &Output) -> Vec<String> {
+    let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+    let expected = text.split_once("expected").unwrap_or_else(|| panic!("expected names: {text}")).1;
+    let expected = expected.split(" for key").next().unwrap();
+    expected.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+fn variable(setting: &str) -> String {
+    format!("SYNCD__{}", setting.replace('.', "__").to_uppercase())
+}
+
+/// A line `key = value` of the sample.
+struct Line {
+    setting: String,
+    value: String,
+    is_commented_out: bool,
+}
+
+fn lines(sample: &str) -> Vec<Line> {
+    let mut section = String::new();
+    let mut lines = Vec::new();
+    for line in sample.lines() {
+        if let Some(name) = line.strip_prefix('[') {
+            section = name.trim_end_matches(']').to_owned();
+        }
+        let text = line.trim_start_matches("# ");
+        let Some((key, value)) = text.split_once(" = ") else { continue };
+        let is_key = key.chars().all(|c| c.is_ascii_lowercase() || c == '_') && key != "id";
+        if is_key {
+            let setting = format!("{section}.{key}");
+            lines.push(Line { setting, value: value.to_owned(), is_commented_out: line.starts_with('#') });
+        }
+    }
+    lines
+}
+
+#[test]
+fn the_sample_configuration_is_accepted_as_it_is_and_with_every_line_in_force() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("syncd.toml");
+    let sample = shipped("syncd.toml");
+    let check = |text: &str| {
+        fs::write(&file, text).unwrap();
+        accepted(&syncd(&["--config", file.to_str().unwrap(), "plan", "lms_courses"], &[]));
+    };
+    let in_force = |commented_out: &str, text: &str| {
+        assert!(sample.contains(commented_out), "{commented_out}");
+        check(&sample.replace(commented_out, text));
+    };
+    check(&sample);
+    for line in lines(&sample).iter().filter(|line| line.is_commented_out) {
+        let text = format!("{} = {}", line.setting.split_once('.').unwrap().1, line.value);
+        in_force(&format!("# {text}\n"), &format!("{text}\n"));
+    }
+    in_force("# [[integrations]]\n# id", "[[integrations]]\nid");
+}
+
+#[test]
+fn the_sample_configuration_has_every_setting_once_with_its_default() {
+    let found = lines(&shipped("syncd.toml"));
+    let names: BTreeSet<String> = found.iter().map(|line| line.setting.clone()).collect();
+    assert_eq!(names, settings());
+    assert_eq!(names.len(), found.len(), "each once");
+
+    let mut in_force: BTreeSet<String> = BTreeSet::new();
+    for line in found.iter().filter(|line| !line.is_commented_out) {
+        in_force.insert(format!("{} = {}", line.setting, line.value));
+    }
+    assert_eq!(in_force, defaults());
+}
+
+/// The defaults, as the program's source has them: it does not print them.
+fn defaults() -> BTreeSet<String> {
+    let source = include_str!("../../src/config/load.rs");
+    let text = source.split_once("const DEFAULTS: &str = r#\"").unwrap().1.split("\"#").next().unwrap();
+    let mut defaults: BTreeSet<String> =
+        lines(text).into_iter().map(|line| format!("{} = {}", line.setting, line.value)).collect();
+    let store = include_str!("../../src/config.rs").split_once("const DEFAULT_STORE: &str = ").unwrap().1;
+    defaults.insert(format!("store.url = {}", store.split(';').next().unwrap()));
+    defaults
+}
+
+#[test]
+fn the_unit_names_what_there_is() {
+    let unit = shipped("syncd.service");
+    let values = |key: &str| -> Vec<String> {
+        let lines = unit.lines().map(|line| line.trim_start_matches('#'));
+        lines.filter_map(|line| line.strip_prefix(key)?.strip_prefix('=').map(str::to_owned)).collect()
+    };
+    let start = values("ExecStart").pop().unwrap();
+    let mut words = start.split(' ');
+    assert!(words.next().unwrap().ends_with("/syncd"));
+    accepted(&syncd(&words.chain(["--help"]).collect::<Vec<_>>(), &[]));
+
+    let settings = settings();
+    let credentials: Vec<String> =
+        values("LoadCredential").iter().map(|line| line.split(':').next().unwrap().to_owned()).collect();
+    let mut used = Vec::new();
+    for line in values("Environment") {
+        let (name, value) = line.split_once('=').unwrap();
+        assert!(settings.iter().any(|setting| variable(setting) == name), "{name}");
+        used.push(value.strip_prefix("%d/").unwrap().to_owned());
+    }
+    assert_eq!(used, credentials);
+
+    let grace = include_str!("../../src/daemon.rs").split_once("const GRACE: Duration = Duration::from_secs(").unwrap();
+    let grace: u32 = grace.1.split(')').next().unwrap().parse().unwrap();
+    let timeout: u32 = values("TimeoutStopSec")[0].parse().unwrap();
+    assert!(timeout > grace, "{timeout} s leave time for {grace} s");
+    assert_eq!(values("StateDirectory"), ["syncd"]);
+    assert_eq!(values("WorkingDirectory"), ["/var/lib/syncd"]);
+}
+
+#[test]
+fn the_container_is_made_of_what_there_is() {
+    let file = shipped("Containerfile");
+    let rows = |key: &str| -> Vec<String> {
+        file.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix(' ').map(str::to_owned)).collect()
+    };
+    let copied: BTreeSet<String> = rows("COPY")
+        .iter()
+        .filter(|row| !row.starts_with("--from"))
+        .flat_map(|row| row.split(' ').rev().skip(1).map(str::to_owned).collect::<Vec<_>>())
+        .collect();
+    for path in &copied {
+        assert!(repository().join(path).exists(), "{path}");
+    }
+    let workspace = fs::read_to_string(repository().join("Cargo.toml")).unwrap();
+    let members = workspace.lines().find_map(|line| line.strip_prefix("members = ")).unwrap();
+    for member in members.split('"').skip(1).step_by(2) {
+        assert!(copied.contains(member.trim_end_matches("/*")), "{member} belongs to the workspace");
+    }
+    assert!(copied.contains("migrations"), "they are part of the program");
+
+    let words = |row: &str| -> Vec<String> { serde_json::from_str(row).unwrap() };
+    let entry = words(&rows("ENTRYPOINT")[0]);
+    assert!(file.contains(&format!("COPY --from=build /src/target/release/syncd {}\n", entry[0])));
+    let arguments = [&entry[1..], &words(&rows("CMD")[0]), &["--help".to_owned()]].concat();
+    accepted(&syncd(&arguments.iter().map(String::as_str).collect::<Vec<_>>(), &[]));
+
+    let operations = rows("ENV")[0].split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned())).unwrap();
+    assert_eq!(operations.0, variable("server.operations"));
+    accepted(&syncd(&["plan", "lms_users"], &[(&operations.0, &operations.1)]));
+    let port = |address: &str| address.trim_matches('"').rsplit(':').next().unwrap().to_owned();
+    let defaults = defaults();
+    let webhooks = defaults.iter().find(|line| line.starts_with("server.webhooks = ")).unwrap();
+    assert_eq!(rows("EXPOSE"), [format!("{} {}", port(webhooks), port(&operations.1))]);
+    assert!(file.contains(&format!("/dev/tcp/127.0.0.1/{} ", port(&operations.1))));
+    assert!(include_str!("../../src/daemon/operations.rs").contains("\"/healthz\"") && file.contains("GET /healthz "));
+}
+
+#[test]
+fn the_manual_has_every_setting_with_its_default() {
+    let manual = manual();
+    let (defaults, settings) = (defaults(), settings());
+    for setting in &settings {
+        let row = manual.lines().find(|line| line.starts_with(&format!("| `{setting}` |")));
+        let row = row.unwrap_or_else(|| panic!("{setting} is missing"));
+        assert!(row.contains(&format!("| `{}` |", variable(setting))), "{row}");
+        let default = defaults.iter().find_map(|line| line.strip_prefix(&format!("{setting} = ")));
+        let told = row.split(" | ").nth(2).unwrap();
+        assert_eq!(told.trim_matches('`'), default.unwrap_or("–"), "{row}");
+    }
+    let variables: BTreeSet<String> = settings.iter().map(|setting| variable(setting)).collect();
+    for name in manual.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|w| w.starts_with("SYNCD__")) {
+        assert!(name == "SYNCD__" || variables.contains(name), "{name} is no setting");
+    }
+}
+
+#[test]
+fn the_manual_has_every_metric_and_no_other() {
+    let names = |text: &str| -> BTreeSet<String> {
+        let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        words.filter(|word| word.starts_with("syncd_")).map(str::to_owned).collect()
+    };
+    let measured: BTreeSet<String> =
+        names(include_str!("../../src/daemon/measure.rs")).into_iter().filter(|name| !name.ends_with('_')).collect();
+    let manual = manual();
+    let told: BTreeSet<String> =
+        manual.lines().filter(|line| line.starts_with("| `syncd_")).flat_map(|line| names(line)).collect();
+    assert_eq!(told, measured);
+    let alerts = manual.split_once("```yaml").unwrap().1.split("```").next().unwrap();
+    assert!(names(alerts).is_subset(&measured), "{:?}", names(alerts).difference(&measured));
+}
+
+#[test]
+fn the_manual_has_every_state() {
+    let manual = manual();
+    let endpoints = EndpointStatus::ALL.iter().map(|status| status.as_str());
+    let integrations = IntegrationStatus::ALL.iter().map(|status| status.as_str());
+    let runs = RunOutcome::ALL.iter().map(|outcome| outcome.as_str());
+    for word in endpoints.chain(integrations).chain(runs) {
+        assert!(manual.lines().any(|line| line.starts_with(&format!("| `{word}` |"))), "{word} is missing");
+    }
+}
