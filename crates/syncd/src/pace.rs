@@ -86,7 +86,9 @@ impl Budget {
         self.in_flight = self.in_flight.saturating_sub(1);
         let renewed_at = now + told.reset.or(retry_after).unwrap_or(Duration::from_secs(1)) + RESET_SLACK;
         let limit = told.limit.unwrap_or(0);
-        if refused {
+        // With requests left it was another limit that was hit, such as that of one connected tool: no reason for the
+        // others to wait.
+        if refused && told.remaining.unwrap_or(0) == 0 {
             self.knowledge = Knowledge::Left { left: 0, limit, renewed_at };
         } else if let Some(left) = told.remaining {
             self.knowledge = Knowledge::Left { left, limit, renewed_at };
@@ -290,6 +292,14 @@ mod tests {
         assert_eq!(budget.take(SyncKind::Delta, now), Err(Wait::Until(renewed)));
         assert_eq!(budget.take(SyncKind::Delta, renewed), Ok(()), "one goes ahead");
         assert_eq!(budget.take(SyncKind::Delta, renewed), Err(Wait::Turn));
+    }
+
+    #[test]
+    fn the_limit_of_one_tool_stops_nobody_else() {
+        let (mut budget, now) = (Budget::default(), Instant::now());
+        assert_eq!(budget.take(SyncKind::Full, now), Ok(()));
+        budget.learn(&told(300, 299, 60), true, Some(Duration::from_secs(1)), now);
+        assert_eq!(budget.take(SyncKind::Full, now), Ok(()));
     }
 
     #[test]
