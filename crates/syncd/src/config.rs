@@ -42,6 +42,7 @@ impl ConfigError {
             BuildError::ApiKey => {
                 "kombo.api_key: has characters that no key has, such as a space or a line break".to_owned()
             }
+            #[allow(clippy::wildcard_enum_match_arm, reason = "the errors of another crate, which may become more")]
             error => format!("kombo: {}", chain(error)),
         })
     }
