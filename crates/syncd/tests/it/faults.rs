@@ -1,5 +1,7 @@
 //! Whatever goes wrong on the way: passing faults are lived through, others leave what was committed.
 
+use std::time::Duration;
+
 use chrono::TimeDelta;
 use kombo_sandbox::{Endpoint, Fault, FaultKind, GeneratorConfig, RateLimit, SandboxConfig};
 use sync_core::mirror::Model;
@@ -18,7 +20,7 @@ on_both_databases!(
 fn world(backend: Backend) -> World {
     let generator = GeneratorConfig { users: 1_500, courses: 300, progressions: 2_000, ..GeneratorConfig::default() };
     let mut world = World::new(backend, SandboxConfig { generator, ..SandboxConfig::default() });
-    world.set("kombo.timeout", "1s");
+    world.set("kombo.timeout", "2s");
     world
 }
 
@@ -33,32 +35,42 @@ fn passing_faults_are_lived_through(backend: Backend) {
         (Endpoint::Users, tool_is_busy, 1),
         (Endpoint::Users, FaultKind::error_without_code(500), 2),
         (Endpoint::Users, FaultKind::DropConnection, 1),
-        (Endpoint::CourseProgressions, FaultKind::bad_gateway_html(), 2),
+        (Endpoint::CourseProgressions, FaultKind::bad_gateway_html(), 1),
         (Endpoint::CourseProgressions, FaultKind::TruncatedBody, 1),
-        (Endpoint::CourseProgressions, FaultKind::SlowBody { chunk: 1_000, pause_ms: 100 }, 1),
-        (Endpoint::Courses, FaultKind::HangingBody { pause_ms: 3_000 }, 1),
+        (Endpoint::CourseProgressions, FaultKind::SlowBody { chunk: 1_000, pause_ms: 200 }, 1),
+        (Endpoint::Courses, FaultKind::HangingBody { pause_ms: 10_000 }, 1),
         (Endpoint::Courses, FaultKind::CutJson, 1),
     ];
     let struck: u32 = faults.iter().map(|(_, _, times)| times).sum();
     for (number, (endpoint, fault, times)) in (1..).zip(faults) {
         world.sandbox.inject(Fault::once(fault).at(endpoint).after(number % 2 + 1).times(times));
     }
-    world.sync();
+    set_second(&world, 0);
+    let finished = world.sync();
+    assert!(finished.took < Duration::from_secs(40), "a busy tool is no reason to wait for the end of the minute");
     assert_eq!(world.sandbox.faults(), [], "all of them struck");
     let lists: usize = LISTS.into_iter().map(|endpoint| world.requests(endpoint).len()).sum();
-    assert_eq!(lists, 6 + 2 + 8 + usize::try_from(struck).unwrap(), "each fault costs one more request");
+    let needed = 6 + 2 + 8 + usize::try_from(struck).unwrap();
+    // A busy machine may run into the time-out once more.
+    assert!((needed..needed + 3).contains(&lists), "each fault costs one more request: {lists}, not {needed}");
     assert_faithful(&world, Skills::FromCourses);
+}
+
+/// Moves the sandbox's clock to this second of a minute: its rate limit begins anew with each.
+fn set_second(world: &World, second: i64) {
+    let now = world.sandbox.clock().now().micros().div_euclid(1_000_000);
+    world.sandbox.advance(TimeDelta::seconds(second - now.rem_euclid(60)));
 }
 
 fn a_rate_limit_is_waited_out(backend: Backend) {
     let world = world(backend);
+    world.syncd(&["migrate"]).expect_code(0);
     // The window ends in a few seconds.
-    let now = world.sandbox.clock().now().micros().div_euclid(1_000_000);
-    world.sandbox.advance(TimeDelta::seconds(57 - now.rem_euclid(60)));
+    set_second(&world, 57);
     world.sandbox.edit(|state| state.rate_limit = RateLimit { per_minute: 10, retry_after: false });
     world.sync();
     let refused = world.sandbox.requests().iter().filter(|request| request.status == Some(429)).count();
-    assert!((1..=6).contains(&refused), "{refused} requests were refused");
+    assert!(refused <= 3, "{refused} requests were refused");
     assert_faithful(&world, Skills::FromCourses);
 }
 
@@ -76,7 +88,7 @@ fn a_failed_run_keeps_what_it_committed(backend: Backend) {
     let run = report["runs"][0].clone();
     let committed = run["records"].as_u64().unwrap();
     assert_eq!(run["watermark"], serde_json::Value::Null);
-    assert!(committed <= 750 && committed % 250 == 0, "{committed}");
+    assert!(committed <= 750 && committed.is_multiple_of(250), "{committed}");
     let users = rows(&world, &world.integrations()[0], Model::LmsUsers);
     let whole = users.iter().filter(|row| row.row.changed_at().is_some()).count();
     assert_eq!(u64::try_from(whole).unwrap(), committed, "rows of committed pages, and no others");

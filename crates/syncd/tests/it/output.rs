@@ -2,13 +2,18 @@
 
 use std::collections::BTreeSet;
 
-use kombo_sandbox::{Endpoint, FIRST_INTEGRATION, Fault, FaultKind, SandboxConfig};
+use kombo_sandbox::{Endpoint, FIRST_INTEGRATION, Fault, FaultKind, Model, SandboxConfig};
 use serde_json::{Value, json};
 
 use crate::database::Backend;
 use crate::world::World;
 
-on_both_databases!(sync_reports_its_runs, status_tells_where_everything_stands, changes_are_one_document_each);
+on_both_databases!(
+    sync_reports_its_runs,
+    status_tells_where_everything_stands,
+    changes_are_one_document_each,
+    the_log_keeps_names_and_secrets_to_itself,
+);
 
 fn keys(value: &Value) -> BTreeSet<&str> {
     value.as_object().unwrap_or_else(|| panic!("an object: {value}")).keys().map(String::as_str).collect()
@@ -114,6 +119,25 @@ fn changes_are_one_document_each(backend: Backend) {
     let since = seqs[seqs.len() - 3].to_string();
     let rest = world.syncd(&["changes", "--json", "--since", &since]).expect_code(0).stdout;
     assert_eq!(rest.lines().count(), 2);
+}
+
+fn the_log_keeps_names_and_secrets_to_itself(backend: Backend) {
+    let mut world = World::new(backend, SandboxConfig::default());
+    if backend == Backend::Postgres {
+        // A server that trusts everybody takes any password, and the program must not show it.
+        let url = world.database.url().replacen("postgres@", "postgres:database-password@", 1);
+        world.set("store.url", &url);
+    }
+    let broken = FaultKind::MalformedRecord { index: 0, field: "changed_at".to_owned(), value: json!("yesterday") };
+    world.sandbox.inject(Fault::once(broken).at(Endpoint::Users));
+    let log = world.syncd(&["sync", "--log", "trace"]).expect_code(0).stderr;
+    assert!(log.contains("TRACE"), "everything is logged");
+    let users = world.sandbox.truth(FIRST_INTEGRATION, Model::Users).unwrap();
+    let courses = world.sandbox.truth(FIRST_INTEGRATION, Model::CourseRevisions).unwrap();
+    let mails = users.iter().filter_map(|user| user["work_email"].as_str());
+    for text in mails.chain(courses.iter().filter_map(|course| course["description"].as_str())) {
+        assert!(!log.contains(text), "{text} is logged");
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A process of the program, and what became of it.
 
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -32,12 +32,17 @@ pub struct Running {
 impl Running {
     /// Starts `command`. What it prints goes to files, so that it never waits for a reader; none of the secrets may
     /// be in it.
-    pub fn start(mut command: Command, output: PathBuf, secrets: Vec<String>) -> Self {
+    pub fn start(mut command: Command, output: &Path, secrets: Vec<String>) -> Self {
         let (stdout, stderr) = (output.with_extension("out"), output.with_extension("err"));
         command.stdin(Stdio::null());
         command.stdout(File::create(&stdout).unwrap()).stderr(File::create(&stderr).unwrap());
         let began = Instant::now();
         Self { child: command.spawn().expect("syncd can be started"), began, stdout, stderr, secrets }
+    }
+
+    /// Its number.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Whether it still runs.
@@ -53,7 +58,7 @@ impl Running {
 
     /// Sends a signal by its name.
     pub fn signal(&self, name: &str) {
-        let status = Command::new("sh").args(["-c", &format!("kill -{name} {}", self.child.id())]).status().unwrap();
+        let status = Command::new("sh").args(["-c", &format!("kill -{name} {}", self.id())]).status().unwrap();
         assert!(status.success());
     }
 

@@ -38,7 +38,7 @@ fn lose_nothing(backend: Backend, skew: TimeDelta, nested: NestedReading) {
     assert_faithful(&world, Skills::FromCourses);
     let mut chance = Chance { world: &world, rng: Rng::with_seed(4), nested };
     // The clocks matter to the core alone, and PostgreSQL takes longer to connect to.
-    let rounds = if backend == Backend::Sqlite { 100 } else { 40 };
+    let rounds = if backend == Backend::Sqlite { 100 } else { 25 };
     let mut done = 0_usize;
     for round in 1..=rounds {
         // Some rounds have nothing to tell.

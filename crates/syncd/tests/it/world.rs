@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use kombo_model::IntegrationId;
 use kombo_sandbox::{Endpoint, LoggedRequest, Sandbox, SandboxConfig};
 use store_diesel::DieselStore;
-use sync_core::port::{Store as _, StoreError, Tx, TxResult};
+use sync_core::port::{Store as _, Tx, TxResult};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -18,6 +18,9 @@ use crate::program::{Finished, Running};
 
 /// The key that the sandbox expects.
 pub const API_KEY: &str = "key-that-must-not-be-shown";
+
+/// The password in the database URLs of these tests.
+pub const DATABASE_PASSWORD: &str = "database-password";
 
 /// The endpoints that list records.
 pub const LISTS: [Endpoint; 3] = [Endpoint::Users, Endpoint::Courses, Endpoint::CourseProgressions];
@@ -115,9 +118,8 @@ impl World {
     /// Starts a command.
     pub fn start(&self, command: Command) -> Running {
         let number = self.runs.fetch_add(1, Ordering::Relaxed);
-        let mut secrets = vec![API_KEY.to_owned()];
-        secrets.extend(["database-password".to_owned()]);
-        Running::start(command, self.folder().join(format!("output-{number}")), secrets)
+        let secrets = vec![API_KEY.to_owned(), DATABASE_PASSWORD.to_owned()];
+        Running::start(command, &self.folder().join(format!("output-{number}")), secrets)
     }
 
     /// Starts the program with these arguments.
@@ -141,7 +143,7 @@ impl World {
         self.runtime
             .block_on(async {
                 let store = DieselStore::open(&self.database.url().parse().unwrap()).await.unwrap();
-                store.read(move |tx| look(tx).map_err(Into::<StoreError>::into)).await
+                store.read(look).await
             })
             .unwrap()
     }

@@ -128,12 +128,12 @@ fn an_address_where_something_else_answers() {
 #[test]
 fn base_urls_that_are_none() {
     for (url, words) in [
-        ("api.kombo.dev/v1", &["kombo"][..]),
-        ("ftp://api.kombo.dev/v1", &["kombo", "http"]),
-        ("http://", &["kombo"]),
-        ("", &["kombo"]),
-        ("http://user:database-password@127.0.0.1:1/v1", &["kombo"]),
-        ("http://127.0.0.1:1/v1?key=database-password", &["kombo"]),
+        ("api.kombo.dev/v1", &["kombo.base_url"][..]),
+        ("ftp://api.kombo.dev/v1", &["kombo.base_url", "http"]),
+        ("http://", &["kombo.base_url"]),
+        ("", &["kombo.base_url"]),
+        ("http://user:database-password@127.0.0.1:1/v1", &["kombo.base_url"]),
+        ("http://127.0.0.1:1/v1?key=database-password", &["kombo.base_url"]),
     ] {
         let mut world = world();
         world.set("kombo.base_url", url);
@@ -247,9 +247,9 @@ fn secrets_in_files() {
     world.set("kombo.api_key", "  ");
     assert_says(world.syncd(&["sync"]), 2, &["kombo.api_key"]);
     world.set("kombo.api_key", "key-that-must-not-be-shown with a space");
-    assert_says(world.syncd(&["sync"]), 2, &["kombo", "key"]);
+    assert_says(world.syncd(&["sync"]), 2, &["kombo.api_key"]);
     world.set("kombo.api_key", "key-that-must-not-be-shown\u{fc}");
-    assert_says(world.syncd(&["sync"]), 2, &["kombo", "key"]);
+    assert_says(world.syncd(&["sync"]), 2, &["kombo.api_key"]);
 }
 
 #[test]
