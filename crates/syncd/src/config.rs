@@ -34,6 +34,7 @@ pub(crate) struct ConfigError(pub(crate) String);
 
 impl ConfigError {
     /// What is wrong with a setting that no client can be built from.
+    #[allow(clippy::wildcard_enum_match_arm, reason = "the errors of another crate, which may become more")]
     pub(crate) fn of_client(error: &BuildError) -> Self {
         Self(match error {
             BuildError::BaseUrl(reason) => {
@@ -42,7 +43,6 @@ impl ConfigError {
             BuildError::ApiKey => {
                 "kombo.api_key: has characters that no key has, such as a space or a line break".to_owned()
             }
-            #[allow(clippy::wildcard_enum_match_arm, reason = "the errors of another crate, which may become more")]
             error => format!("kombo: {}", chain(error)),
         })
     }
