@@ -74,7 +74,7 @@ fn lines(sample: &str) -> Vec<Line> {
     let mut lines = Vec::new();
     for line in sample.lines() {
         if let Some(name) = line.strip_prefix('[') {
-            section = name.trim_end_matches(']').to_owned();
+            name.trim_end_matches(']').clone_into(&mut section);
         }
         let text = line.trim_start_matches("# ");
         let Some((key, value)) = text.split_once(" = ") else { continue };
@@ -229,8 +229,7 @@ fn the_manual_has_every_metric_and_no_other() {
     let measured: BTreeSet<String> =
         names(include_str!("../../src/daemon/measure.rs")).into_iter().filter(|name| !name.ends_with('_')).collect();
     let manual = manual();
-    let told: BTreeSet<String> =
-        manual.lines().filter(|line| line.starts_with("| `syncd_")).flat_map(|line| names(line)).collect();
+    let told: BTreeSet<String> = manual.lines().filter(|line| line.starts_with("| `syncd_")).flat_map(&names).collect();
     assert_eq!(told, measured);
     let alerts = manual.split_once("```yaml").unwrap().1.split("```").next().unwrap();
     assert!(names(alerts).is_subset(&measured), "{:?}", names(alerts).difference(&measured));
