@@ -19,4 +19,5 @@ mod queue;
 mod records;
 mod schedule;
 mod sweep;
+mod verify;
 mod watermark;
