@@ -149,8 +149,12 @@ async fn check(endpoints: &[Endpoint], tombstones: Tombstones, hands: &[ByHand],
     bench.load().await;
     bench.pass(3_600);
     assert_eq!(listed(&bench).await, []);
-    kombo.iter().for_each(|edit| apply_at_kombo(&bench, edit));
-    hands.iter().for_each(|edit| apply_by_hand(&bench, edit));
+    for edit in kombo {
+        apply_at_kombo(&bench, edit);
+    }
+    for edit in hands {
+        apply_by_hand(&bench, edit);
+    }
     bench.pass(3_600);
 
     let before = cells(&bench);

@@ -247,13 +247,18 @@ fn nothing_is_written_and_memory_of_deletions_is_no_difference(backend: Backend)
         .into_iter()
         .map(|change| (change.model.to_string(), change.record_id))
         .collect();
+    // That a tombstone is no longer shown, or that only `changed_at` moved, is no news.
+    let is_buried = |model: &str, id: &str| {
+        rows.iter().any(|((_, of, key), row)| of.as_str() == model && key.to_string() == id && !row.is_live())
+    };
     let listed: BTreeSet<(String, String)> = differences
         .iter()
-        .filter(|line| !line.contains(" changed_at "))
-        .map(|line| line.split(' ').take(2).map(str::to_owned).collect::<Vec<_>>())
-        .map(|words| (words[0].clone(), words[1].clone()))
+        .map(|line| line.split(' ').collect::<Vec<_>>())
+        .filter(|words| words[2] != "changed_at" && !(words[3] == "extra" && is_buried(words[0], words[1])))
+        .map(|words| (words[0].to_owned(), words[1].to_owned()))
         .collect();
-    assert_eq!(listed, told, "what was listed is what changed");
+    let odd: Vec<_> = listed.symmetric_difference(&told).collect();
+    assert_eq!(odd, [&(String::new(), String::new()); 0], "what was listed is what changed");
 
     world.sandbox.clear_requests();
     assert_eq!(verify(&world, &[], 0), [""; 0]);
