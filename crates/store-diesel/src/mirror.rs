@@ -196,7 +196,7 @@ both! {
         after: Option<&str>,
         limit: usize,
     ) -> TxResult<Vec<String>> {
-        let head = format!("SELECT t.id FROM {model} AS t WHERE {LIVE} AND t.integration_id = ");
+        let head = format!("SELECT t.id FROM {model} AS t WHERE t.removed_at IS NULL AND t.integration_id = ");
         let mut statement = Statement::new(head).text(integration.as_str());
         if let Some(after) = after {
             statement = statement.sql(" AND t.id > ").text(after);

@@ -18,8 +18,8 @@ pub struct Assessment {
     pub findings: Vec<Finding>,
     /// What the records are, and what would become of rows.
     pub counts: RunCounts,
-    /// The ids of the listed records whose stored row is live.
-    pub shown_live: Vec<String>,
+    /// The ids of the listed records whose stored row is not removed.
+    pub shown: Vec<String>,
     /// The rows to write.
     rows: BTreeMap<Model, BTreeMap<Key, StoredRow>>,
 }
@@ -134,8 +134,8 @@ impl Work<'_> {
             let verdict = compare(incoming, stored, self.assessing.reading);
             if incoming.standing == Standing::Listed {
                 self.count_listed(incoming, &verdict);
-                if stored.is_some_and(StoredRow::is_live) {
-                    self.found.shown_live.push(key.first().to_owned());
+                if stored.is_some_and(|stored| stored.removed_at.is_none()) {
+                    self.found.shown.push(key.first().to_owned());
                 }
             }
             let (row, kind, fields, announced) = match verdict {
@@ -206,11 +206,12 @@ impl Work<'_> {
     ) -> TxResult<()> {
         let mut parents = Vec::new();
         for stored in rows.iter().filter(|stored| stored.synced_at <= observed_at) {
-            // A row with a tombstone is gone as it is, but its list may not be.
             parents.push(stored.row.key.first().to_owned());
             let Some(row) = remove(stored, observed_at) else { continue };
             let field = ChangedField { name: "removed_at", old: Value::Null, new: row.removed_at.into() };
-            self.found(model, row, false, Some(ChangeKind::Deleted), cause, vec![field]);
+            // Of a record with a tombstone it is known already that it is gone.
+            let kind = if stored.is_live() { ChangeKind::Deleted } else { ChangeKind::Updated };
+            self.found(model, row, false, Some(kind), cause, vec![field]);
         }
         if let (Some(member), false) = (members_of(model), parents.is_empty()) {
             let members = self.members(tx, member, &parents, |_| true)?;

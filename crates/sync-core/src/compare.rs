@@ -99,10 +99,10 @@ pub fn compare(incoming: &Incoming, stored: Option<&StoredRow>, reading: Reading
     Verdict::Changed { row: written, kind, fields, announced: newer }
 }
 
-/// A live row that a whole list no longer shows, as it is to be written; `None` if it is gone already or was written
-/// from a later response than the list.
+/// A row that a whole list no longer shows, as it is to be written; `None` if that is known already or the row was
+/// written from a later response than the list.
 pub fn remove(stored: &StoredRow, observed_at: Timestamp) -> Option<StoredRow> {
-    (stored.is_live() && stored.synced_at <= observed_at).then(|| StoredRow {
+    (stored.removed_at.is_none() && stored.synced_at <= observed_at).then(|| StoredRow {
         row: stored.row.clone(),
         removed_at: Some(observed_at),
         synced_at: observed_at,

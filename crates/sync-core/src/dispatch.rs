@@ -47,6 +47,15 @@ pub fn schedule(tx: &mut dyn Tx, policy: &SchedulePolicy, now: Timestamp) -> TxR
                 asked += 1;
             }
         }
+        let first = policy.endpoints.first().filter(|_| integration.status != IntegrationStatus::Active);
+        if let Some(endpoint) = first
+            && !waiting.iter().any(|target| target.integration_id == integration.id)
+        {
+            // Even if nothing is due: how else would it be found to be in order again?
+            let target = Target { integration_id: integration.id.clone(), endpoint: *endpoint, kind: SyncKind::Delta };
+            queue::request(tx, target, RequestCause::Poll, from, now)?;
+            asked += 1;
+        }
     }
     Ok(asked)
 }

@@ -13,7 +13,7 @@ use crate::assess::{Assessing, Finding, assess, assess_removal};
 use crate::compare::Reading;
 use crate::error::SyncError;
 use crate::lookup::LookUp;
-use crate::mirror::{Batch, Key, Model, Standing, StoredRow, clean_text, decompose};
+use crate::mirror::{Batch, Key, Model, Standing, clean_text, decompose};
 use crate::port::{FailureClass, Fetch, FetchSpec, Pages, RecordPage, Source, SourceError, Store};
 use crate::types::{RunId, SyncKind, Tombstones};
 
@@ -118,9 +118,11 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
         self.store
             .read(move |tx| {
                 let found = assess(tx, batch, Assessing { integration: &integration, endpoint, reading })?;
-                let mut live = found.shown_live;
+                let mut live = found.shown;
                 let stored = tx.rows(Model::listed_by(endpoint), &integration, &in_quarantine)?;
-                live.extend(stored.into_iter().filter(StoredRow::is_live).map(|row| row.row.key.first().to_owned()));
+                live.extend(
+                    stored.into_iter().filter(|row| row.removed_at.is_none()).map(|row| row.row.key.first().to_owned()),
+                );
                 Ok::<_, SyncError>(Seen { findings: found.findings, live, records })
             })
             .await

@@ -6,7 +6,7 @@ use super::commit::{applying, complete, prepare};
 use crate::apply;
 use crate::error::SyncError;
 use crate::lookup::LookUp;
-use crate::mirror::Model;
+use crate::mirror::{Key, Model};
 use crate::port::{Clock, Event, Fetch, FetchSpec, Observer, Pages, Scope, Source, Store};
 use crate::queue;
 use crate::types::{EndpointStatus, Lease, Run, RunOutcome, RunPhase};
@@ -19,7 +19,7 @@ struct Findings {
 }
 
 impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
-    /// Looks up by id the live rows that no page of a full fetch showed, takes over those that Kombo still has, and
+    /// Looks up by id the rows that no page of a full fetch showed, takes over those that Kombo still has, and
     /// marks the others as removed, unless they are suspiciously many.
     pub(super) async fn sweep(&self, lease: &Lease, run: &mut Run, stop: &CancellationToken) -> Result<(), SyncError> {
         if !self.notes_are_whole(lease, run).await? {
@@ -109,6 +109,15 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
             .await
     }
 
+    /// How many of the rows are live: of the others it is known that they are gone.
+    async fn live_among(&self, run: &Run, ids: &[String]) -> Result<u64, SyncError> {
+        let integration = run.target.integration_id.clone();
+        let model = Model::listed_by(run.target.endpoint);
+        let keys: Vec<Key> = ids.iter().cloned().map(Key::Id).collect();
+        let rows = self.store.read(move |tx| Ok::<_, SyncError>(tx.rows(model, &integration, &keys)?)).await?;
+        Ok(u64::try_from(rows.iter().filter(|row| row.is_live()).count()).unwrap_or(u64::MAX))
+    }
+
     async fn look_up(
         &self,
         lease: &Lease,
@@ -134,7 +143,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
             }
         }
         if let Some((looked_up_at, gone)) = look_up.gone() {
-            findings.count += u64::try_from(gone.len()).unwrap_or(u64::MAX);
+            findings.count += self.live_among(run, &gone).await?;
             findings.gone.push((looked_up_at, gone));
         }
         Ok(())

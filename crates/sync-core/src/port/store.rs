@@ -108,7 +108,8 @@ pub trait Tx {
     /// Forgets the notes of this run.
     fn clear_seen(&mut self, run: RunId) -> TxResult<()>;
 
-    /// Up to `limit` ids of live rows that no note of this run holds, after `after`, in the order of ids.
+    /// Up to `limit` ids of rows without `removed_at` that no note of this run holds, after `after`, in the order of
+    /// ids.
     fn unseen(
         &mut self,
         model: Model,

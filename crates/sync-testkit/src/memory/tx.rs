@@ -161,7 +161,7 @@ impl Tx for MemoryTx<'_> {
             .collect();
         let table = self.state.table(model, integration).into_iter().flat_map(Table::values);
         Ok(table
-            .filter(|row| row.is_live())
+            .filter(|row| row.removed_at.is_none())
             .map(|row| row.row.key.first())
             .filter(|id| !seen.contains(id) && after.is_none_or(|after| *id > after))
             .take(limit)

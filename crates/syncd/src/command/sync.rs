@@ -156,7 +156,7 @@ pub(crate) async fn request(store: &DieselStore, wanted: Wanted) -> anyhow::Resu
                 );
             }
             for id in &wanted.register {
-                register(tx, id, now)?;
+                register(tx, id, &wanted, now)?;
             }
             let mut targets = Vec::new();
             for integration in tx.integrations()? {
@@ -187,11 +187,14 @@ pub(crate) async fn request(store: &DieselStore, wanted: Wanted) -> anyhow::Resu
     Ok(targets)
 }
 
-/// Registers an integration, or sets it going again.
-fn register(tx: &mut dyn Tx, id: &IntegrationId, now: Timestamp) -> TxResult<()> {
+/// Registers an integration, or sets it going again. One that was deleted at Kombo stays so, unless it is asked for by
+/// name.
+fn register(tx: &mut dyn Tx, id: &IntegrationId, wanted: &Wanted, now: Timestamp) -> TxResult<()> {
     let known = tx.integration(id)?;
-    if known.as_ref().is_some_and(|known| known.status == IntegrationStatus::Active) {
-        return Ok(());
+    match known.as_ref().map(|known| known.status) {
+        Some(IntegrationStatus::Active) => return Ok(()),
+        Some(IntegrationStatus::Deleted) if !wanted.integrations.contains(id) => return Ok(()),
+        Some(IntegrationStatus::Paused | IntegrationStatus::NotFound | IntegrationStatus::Deleted) | None => {}
     }
     let fresh = IntegrationRecord {
         id: id.clone(),

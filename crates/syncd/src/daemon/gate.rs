@@ -16,6 +16,7 @@ impl KeyGate {
 
     /// Kombo rejected the key.
     pub(crate) fn close(&self) {
+        super::measure::key_accepted(false);
         if !self.rejected.swap(true, Ordering::SeqCst) {
             tracing::error!(
                 "Kombo rejects the key: nothing is fetched until it is accepted again; check kombo.api_key"
@@ -26,6 +27,7 @@ impl KeyGate {
 
     /// Kombo accepts the key again; whether it did not before.
     pub(crate) fn open(&self) -> bool {
+        super::measure::key_accepted(true);
         let was_closed = self.rejected.swap(false, Ordering::SeqCst);
         if was_closed {
             tracing::info!("Kombo accepts the key again");

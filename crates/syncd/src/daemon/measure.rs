@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kombo_client::{Outcome, ResponseEvent};
+use kombo_model::IntegrationId;
 use metrics::{counter, gauge, histogram};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use store_diesel::DieselStore;
 use sync_core::SyncError;
 use sync_core::port::{Clock as _, Event, FailureClass, Observer, Store as _, StoreError};
-use sync_core::types::{EndpointStatus, RunCounts};
+use sync_core::types::{EndpointStatus, IntegrationStatus, RunCounts};
 
 use super::KeyGate;
 use crate::clock::SystemClock;
@@ -31,6 +32,11 @@ pub(super) fn answer(event: &ResponseEvent) {
     if let Some(remaining) = event.rate_limit.remaining {
         gauge!("syncd_kombo_ratelimit_remaining").set(float(remaining));
     }
+}
+
+/// Tells whether Kombo accepts the key.
+pub(super) fn key_accepted(accepted: bool) {
+    gauge!("syncd_kombo_key_accepted").set(if accepted { 1.0 } else { 0.0 });
 }
 
 /// Counts a webhook.
@@ -95,18 +101,30 @@ fn count(batch: &RunCounts) {
 
 /// Reads from the store what is a state and no event: the queue, freshness, what is out of order.
 pub(super) async fn state(store: &DieselStore) {
-    let read = store.read(|tx| Ok::<_, StoreError>((tx.requests()?, tx.endpoints()?))).await;
+    let read = store.read(|tx| {
+        Ok::<_, StoreError>((tx.integrations()?, tx.requests()?, tx.endpoints()?, tx.quarantined(None)?.len()))
+    });
+    let read = read.await;
     let up = if read.is_ok() { 1.0 } else { 0.0 };
     gauge!("syncd_database_up").set(up);
-    let Ok((requests, endpoints)) = read else { return };
+    let Ok((integrations, requests, endpoints, quarantined)) = read else { return };
     let now = SystemClock.now();
-    let oldest =
-        requests.iter().filter(|request| request.lease.is_none()).map(|request| now.since(request.requested_at));
+    // What waits on purpose, for a failure to pass or its time to come, is not late.
+    let due = requests.iter().filter(|request| request.lease.is_none() && request.not_before <= now);
+    let oldest = due.map(|request| now.since(request.requested_at.max(request.not_before)));
+    gauge!("syncd_quarantined_records").set(float(u64::try_from(quarantined).unwrap_or(u64::MAX)));
+    for status in IntegrationStatus::ALL {
+        let number = integrations.iter().filter(|integration| integration.status == *status).count();
+        gauge!("syncd_integrations", "state" => status.as_str()).set(float(u64::try_from(number).unwrap_or(u64::MAX)));
+    }
+    let deleted = |id: &IntegrationId| {
+        integrations.iter().any(|known| known.id == *id && known.status == IntegrationStatus::Deleted)
+    };
     gauge!("syncd_queue_depth").set(float(u64::try_from(requests.len()).unwrap_or(u64::MAX)));
     gauge!("syncd_queue_oldest_seconds").set(oldest.max().unwrap_or_default().as_secs_f64());
     let mut states: BTreeMap<&'static str, u64> =
         EndpointStatus::ALL.iter().map(|status| (status.as_str(), 0)).collect();
-    for endpoint in &endpoints {
+    for endpoint in endpoints.iter().filter(|endpoint| !deleted(&endpoint.integration_id)) {
         *states.entry(endpoint.status.as_str()).or_default() += 1;
         if let Some(watermark) = endpoint.watermark {
             let labels =

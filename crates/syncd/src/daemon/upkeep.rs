@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use kombo_client::ErrorKind;
 use sync_core::dispatch::{self, SchedulePolicy};
 use sync_core::port::{Clock as _, Scope, Store as _};
 use sync_core::retention;
@@ -86,8 +87,13 @@ async fn trim(shared: Arc<Shared>) {
     }
 }
 
-/// While the key is rejected, asks whether it is accepted again, and sets everything going when it is.
+/// Asks at the start whether the key is accepted and, while it is not, whether it is again: then sets everything going.
 async fn ask_about_key(shared: Arc<Shared>) {
+    match shared.source.check_api_key().await {
+        Ok(()) => accepted(&shared).await,
+        Err(error) if error.kind() == ErrorKind::KeyRejected => shared.gate.close(),
+        Err(_) => {} // the fetches tell
+    }
     while !shared.stop.is_cancelled() {
         pause(&shared, ASK_ABOUT_KEY_EVERY).await;
         if !shared.gate.is_open() && !shared.stop.is_cancelled() && shared.source.check_api_key().await.is_ok() {

@@ -112,7 +112,7 @@ impl Crew {
                 tracing::error!(target = %lease.request.target, error = output::chain(&error), "work broke off");
                 match &error {
                     SyncError::Store(error) if error.is_transient() => self.let_go(&lease).await,
-                    _ => self.pause().await,
+                    SyncError::LeaseLost(_) | SyncError::Source(_) | SyncError::Store(_) | _ => self.pause().await,
                 }
             }
         }
