@@ -254,11 +254,11 @@ fn nothing_is_written_and_memory_of_deletions_is_no_difference(backend: Backend)
     let listed: BTreeSet<(String, String)> = differences
         .iter()
         .map(|line| line.split(' ').collect::<Vec<_>>())
-        .filter(|words| words[2] != "changed_at" && !(words[3] == "extra" && is_buried(words[0], words[1])))
+        .filter(|words| words[2] != "changed_at" && (words[3] != "extra" || !is_buried(words[0], words[1])))
         .map(|words| (words[0].to_owned(), words[1].to_owned()))
         .collect();
     let odd: Vec<_> = listed.symmetric_difference(&told).collect();
-    assert_eq!(odd, [&(String::new(), String::new()); 0], "what was listed is what changed");
+    assert!(odd.is_empty(), "what was listed is what changed: {odd:?}");
 
     world.sandbox.clear_requests();
     assert_eq!(verify(&world, &[], 0), [""; 0]);
