@@ -73,7 +73,7 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
             let following = async { if last { Ok(None) } else { pages.next_page().await.map_err(SyncError::from) } };
             let (seen, following) = tokio::try_join!(self.compare(endpoint, page), following)?;
             compared += seen.records;
-            for id in &seen.live {
+            for id in &seen.held {
                 shown.add(id);
             }
             self.tell(seen.findings, &mut tell)?;
@@ -118,12 +118,12 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
         self.store
             .read(move |tx| {
                 let found = assess(tx, batch, Assessing { integration: &integration, endpoint, reading })?;
-                let mut live = found.shown;
+                let mut held = found.shown;
                 let stored = tx.rows(Model::listed_by(endpoint), &integration, &in_quarantine)?;
-                live.extend(
+                held.extend(
                     stored.into_iter().filter(|row| row.removed_at.is_none()).map(|row| row.row.key.first().to_owned()),
                 );
-                Ok::<_, SyncError>(Seen { findings: found.findings, live, records })
+                Ok::<_, SyncError>(Seen { findings: found.findings, held, records })
             })
             .await
     }
@@ -133,7 +133,7 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
         Reading { kind: SyncKind::Full, tombstones: self.policy.tombstones, known_until: None, announced: false }
     }
 
-    /// Looks up the live rows that the list may not have shown.
+    /// Looks up the rows that the list may not have shown.
     async fn unseen<E: From<SyncError>>(
         &mut self,
         endpoint: Endpoint,
@@ -141,7 +141,7 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
         tell: &mut impl FnMut(Difference) -> Result<(), E>,
     ) -> Result<(), E> {
         let (mut stored, mut after) = (Sketch::new(), None);
-        while let Some(ids) = self.live_ids(endpoint, &mut after).await? {
+        while let Some(ids) = self.held_ids(endpoint, &mut after).await? {
             for id in &ids {
                 stored.add(id);
             }
@@ -150,7 +150,7 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
             return Ok(());
         }
         let (mut suspects, mut after) = (Vec::new(), None);
-        while let Some(mut ids) = self.live_ids(endpoint, &mut after).await? {
+        while let Some(mut ids) = self.held_ids(endpoint, &mut after).await? {
             ids.retain(|id| !stored.agrees_on(shown, id));
             suspects.append(&mut ids);
             let whole = suspects.len() - suspects.len() % self.policy.ids_per_lookup.max(1);
@@ -161,8 +161,8 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
         if suspects.is_empty() { Ok(()) } else { self.look_up(endpoint, &suspects, tell).await }
     }
 
-    /// Ids of live rows after `after`, which moves on; `None` after the last ones.
-    async fn live_ids(&self, endpoint: Endpoint, after: &mut Option<String>) -> Result<Option<Vec<String>>, SyncError> {
+    /// Ids of rows that are not removed after `after`, which moves on; `None` after the last ones.
+    async fn held_ids(&self, endpoint: Endpoint, after: &mut Option<String>) -> Result<Option<Vec<String>>, SyncError> {
         let (integration, from) = (self.integration.clone(), after.take());
         let model = Model::listed_by(endpoint);
         let read = self.store.read(move |tx| tx.unseen(model, &integration, NO_RUN, from.as_deref(), STORED_IDS));
@@ -204,8 +204,8 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
 /// What a page came to.
 struct Seen {
     findings: Vec<Finding>,
-    /// The ids of what it listed, as far as the stored rows are live.
-    live: Vec<String>,
+    /// The ids of what it listed, as far as rows are stored that are not removed.
+    held: Vec<String>,
     records: u64,
 }
 

@@ -35,7 +35,7 @@ pub enum What {
     Missing,
     /// A column holds another value.
     Differs,
-    /// A record is stored as live that Kombo does not show, not even when asked for it by id.
+    /// A record is stored, and not as removed, that Kombo does not show, not even when asked for it by id.
     Extra,
     /// A record is stored as removed that Kombo shows.
     Removed,
