@@ -179,7 +179,7 @@ fn fetch_changed(
     Ok(targets)
 }
 
-/// Asks for what changed at every endpoint; for all of it where nothing is loaded.
+/// Asks for what changed at every endpoint, for all of it where nothing is loaded, and sets going what waits.
 fn fetch_all(tx: &mut dyn Tx, id: &IntegrationId, policy: &IntakePolicy, now: Timestamp) -> TxResult<Vec<Target>> {
     let mut targets = Vec::new();
     for endpoint in &policy.plan.endpoints {
@@ -192,6 +192,7 @@ fn fetch_all(tx: &mut dyn Tx, id: &IntegrationId, policy: &IntakePolicy, now: Ti
             tx.put_endpoint(&state)?;
         }
     }
+    queue::set_going(tx, id, now)?;
     Ok(targets)
 }
 

@@ -203,6 +203,21 @@ pub fn release_abandoned(tx: &mut dyn Tx, is_gone: impl Fn(&str) -> bool) -> TxR
     Ok(released)
 }
 
+/// Sets going at once what waits for an integration: called when it is in order again.
+pub(crate) fn set_going(tx: &mut dyn Tx, integration: &IntegrationId, now: Timestamp) -> TxResult<()> {
+    for request in tx.requests()? {
+        if request.target.integration_id == *integration
+            && request.not_before > now
+            // One that is locked is being worked on or asked for, so it is going.
+            && let TryRequest::Locked(mut request) = tx.try_request(&request.target)?
+        {
+            request.not_before = now;
+            tx.put_request(&request)?;
+        }
+    }
+    Ok(())
+}
+
 /// What is known of an endpoint.
 pub fn state(tx: &mut dyn Tx, integration: &IntegrationId, endpoint: Endpoint) -> TxResult<EndpointState> {
     Ok(tx.endpoint(integration, endpoint)?.unwrap_or_else(|| EndpointState::new(integration.clone(), endpoint)))

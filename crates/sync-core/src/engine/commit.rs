@@ -384,12 +384,15 @@ fn back_in_order(tx: &mut dyn Tx, id: &IntegrationId, now: Timestamp) -> TxResul
     let Some(known) = tx.integration(id)? else { return Ok(()) };
     match known.status {
         IntegrationStatus::Active | IntegrationStatus::Deleted => Ok(()),
-        IntegrationStatus::Paused | IntegrationStatus::NotFound => tx.put_integration(&IntegrationRecord {
-            status: IntegrationStatus::Active,
-            status_since: now,
-            reason: None,
-            ..known
-        }),
+        IntegrationStatus::Paused | IntegrationStatus::NotFound => {
+            tx.put_integration(&IntegrationRecord {
+                status: IntegrationStatus::Active,
+                status_since: now,
+                reason: None,
+                ..known
+            })?;
+            queue::set_going(tx, id, now)
+        }
     }
 }
 
