@@ -28,9 +28,10 @@ pub(crate) type Conn = AsyncConnectionWrapper<Object<AsyncPgConnection>>;
 const POOL_SIZE: usize = 10;
 /// How long to wait for a connection.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(10);
-/// What every session begins with. A statement that takes this long is stuck.
+/// What every session begins with. A statement that takes this long is stuck. A process that says nothing for seconds in
+/// the midst of a unit is frozen or cut off: the locks that it holds must not keep others from taking over its work.
 const SESSION: &str = "SET search_path TO kombo, public; SET statement_timeout TO '10min'; SET TimeZone TO 'UTC'; \
-                       SET idle_in_transaction_session_timeout TO '5min'; SET client_min_messages TO warning";
+                       SET idle_in_transaction_session_timeout TO '10s'; SET client_min_messages TO warning";
 
 /// A mirror in a PostgreSQL database, in the schema `kombo`.
 #[derive(Clone)]
