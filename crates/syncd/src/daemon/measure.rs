@@ -11,7 +11,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use store_diesel::DieselStore;
 use sync_core::SyncError;
 use sync_core::port::{Clock as _, Event, FailureClass, Observer, Store as _, StoreError};
-use sync_core::types::{EndpointStatus, IntegrationStatus, RunCounts};
+use sync_core::types::{EndpointStatus, IntegrationStatus, RunCounts, Target};
 
 use super::KeyGate;
 use crate::clock::SystemClock;
@@ -74,13 +74,16 @@ impl Observer for Meter {
                     "run ended"
                 );
             }
-            Event::LeaseLost { target } => {
-                counter!("syncd_leases_lost_total").increment(1);
-                tracing::warn!(integration.id = %target.integration_id, endpoint = %target.endpoint, "lease lost");
-            }
+            Event::LeaseLost { target } => lease_lost(target),
             Event::Started { .. } | _ => {}
         }
     }
+}
+
+/// Counts a lease that another worker took over, or that went with its integration.
+pub(super) fn lease_lost(target: &Target) {
+    counter!("syncd_leases_lost_total").increment(1);
+    tracing::warn!(integration.id = %target.integration_id, endpoint = %target.endpoint, "lease lost");
 }
 
 fn count(batch: &RunCounts) {

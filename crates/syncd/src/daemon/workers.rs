@@ -10,8 +10,7 @@ use sync_core::queue::{self, Claim};
 use sync_core::types::{Lease, LeaseToken, SyncKind};
 use tokio_util::task::TaskTracker;
 
-use super::measure::Meter;
-
+use super::measure::{self, Meter};
 use super::{DaemonEngine, Shared};
 use crate::clock::SystemClock;
 use crate::pace::FETCHING;
@@ -120,13 +119,14 @@ impl Crew {
 
     /// Ends the lease of work that broke off with the database, as soon as that answers: nobody need wait for the
     /// lease to expire.
-    async fn let_go(&self, lease: &Lease) {
+    async fn let_go(&self, held: &Lease) {
         while !self.shared.stop.is_cancelled() {
             self.pause().await;
-            let (lease, now) = (lease.clone(), SystemClock.now());
+            let (lease, now) = (held.clone(), SystemClock.now());
             let unit = move |tx: &mut dyn Tx| queue::release(tx, &lease, now, false, now).map(drop);
             match self.shared.store.transact(Scope::Shared, unit).await {
                 Err(SyncError::Store(error)) if error.is_transient() => {}
+                Err(SyncError::LeaseLost(_)) => return measure::lease_lost(&held.request.target),
                 Ok(()) | Err(_) => return,
             }
         }
