@@ -21,3 +21,4 @@ mod schedule;
 mod sweep;
 mod verify;
 mod watermark;
+mod week;

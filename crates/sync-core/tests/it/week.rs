@@ -1,0 +1,97 @@
+//! Weeks of the schedule for a thousand integrations, on a clock that jumps from one due time to the next.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use kombo_model::{Endpoint, IntegrationId, Timestamp};
+use sync_core::dispatch::{self, SchedulePolicy};
+use sync_core::port::{StoreError, Tx};
+use sync_core::queue::{self, Claim};
+use sync_core::schedule::next_full;
+use sync_core::types::{LeaseToken, RequestCause, SyncKind, Target};
+use sync_testkit::MemoryStore;
+
+const INTEGRATIONS: usize = 1_000;
+const MINUTE: i64 = 60_000;
+const WEEK: Duration = Duration::from_secs(7 * 86_400);
+
+/// Does what the engine does when a full fetch is complete, as far as the schedule is concerned.
+fn fetch(tx: &mut dyn Tx, target: &Target, now: Timestamp) {
+    let claim = Claim { owner: "test".to_owned(), token: LeaseToken("token".to_owned()), ttl: WEEK };
+    let lease = queue::lease_target(tx, target, &claim, now).unwrap().expect("nobody else works");
+    let mut state = queue::state(tx, &target.integration_id, target.endpoint).unwrap();
+    state.loaded_at.get_or_insert(now);
+    state.last_full_at = Some(now);
+    state.next_full_at = Some(next_full(&target.integration_id, target.endpoint, WEEK, now));
+    tx.put_endpoint(&state).unwrap();
+    queue::finish(tx, &lease, now).unwrap();
+}
+
+#[test]
+fn every_full_fetch_comes_once_a_week_and_never_many_at_once() {
+    let store = MemoryStore::new();
+    let policy = SchedulePolicy {
+        endpoints: BTreeSet::from([Endpoint::Courses]),
+        poll_every: None,
+        look_at_paused_every: Duration::from_secs(3_600),
+    };
+    let start: Timestamp = "2026-01-01T00:00:00.000Z".parse().unwrap();
+    let ids: BTreeSet<IntegrationId> =
+        (0..INTEGRATIONS).map(|number| IntegrationId::from(format!("tool:{number:020}"))).collect();
+    store.edit::<_, StoreError>(|tx| dispatch::register(tx, &ids, start)).unwrap();
+
+    // What is due, minute by minute, for two weeks after the first load.
+    let mut now = start;
+    let end = start.saturating_add(WEEK * 2);
+    let mut per_minute: BTreeMap<i64, usize> = BTreeMap::new();
+    let mut fetched: BTreeMap<Target, Vec<Timestamp>> = BTreeMap::new();
+    while now <= end {
+        let next = store.edit::<_, StoreError>(|tx| {
+            dispatch::schedule(tx, &policy, now)?;
+            for request in tx.requests()? {
+                let first = !fetched.contains_key(&request.target);
+                assert_eq!(request.cause, if first { RequestCause::Load } else { RequestCause::Schedule });
+                assert_eq!(request.target.kind, SyncKind::Full);
+                fetch(tx, &request.target, now);
+                fetched.entry(request.target).or_default().push(now);
+                if now > start {
+                    *per_minute.entry(now.unix_millis() / MINUTE).or_default() += 1;
+                }
+            }
+            assert_eq!(dispatch::schedule(tx, &policy, now)?, 0, "what was done is not due");
+            Ok(tx.endpoints()?.into_iter().filter_map(|state| state.next_full_at).min())
+        });
+        // The daemon looks every few seconds; a look at the first whole minute after the due time is enough here.
+        let due = next.unwrap().unwrap().unix_millis();
+        now = Timestamp::from_unix_millis((due + MINUTE - 1) / MINUTE * MINUTE).unwrap();
+    }
+
+    assert_eq!(fetched.len(), INTEGRATIONS);
+    for (target, times) in &fetched {
+        for week in 0..2_u32 {
+            let (from, to) = (start.saturating_add(WEEK * week), start.saturating_add(WEEK * (week + 1)));
+            let within = times.iter().filter(|time| **time > from && **time <= to).count();
+            assert_eq!(within, 1, "{target} in week {week}: {times:?}");
+        }
+    }
+    // 2,000 fetches over 20,160 minutes: one in ten minutes.
+    let most = per_minute.values().max().unwrap();
+    assert!(*most <= 4, "{most} full fetches fall into the same minute");
+}
+
+#[test]
+fn the_endpoints_of_an_integration_have_places_of_their_own() {
+    let start: Timestamp = "2026-01-01T00:00:00.000Z".parse().unwrap();
+    let mut per_minute: BTreeMap<i64, usize> = BTreeMap::new();
+    for number in 0..INTEGRATIONS {
+        let id = IntegrationId::from(format!("tool:{number:020}"));
+        let due = Endpoint::ALL.map(|endpoint| next_full(&id, endpoint, WEEK, start).unix_millis() / MINUTE);
+        assert_eq!(due.iter().collect::<BTreeSet<_>>().len(), due.len(), "{id} fetches two lists in the same minute");
+        for minute in due {
+            *per_minute.entry(minute).or_default() += 1;
+        }
+    }
+    // 4,000 fetches over 10,080 minutes: two in five minutes.
+    let most = per_minute.values().max().unwrap();
+    assert!(*most <= 6, "{most} full fetches fall into the same minute");
+}
