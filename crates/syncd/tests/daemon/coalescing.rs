@@ -1,0 +1,121 @@
+//! Many webhooks, few fetches; and changes under a fetch.
+
+use std::collections::BTreeMap;
+
+use kombo_sandbox::{
+    Endpoint, FIRST_INTEGRATION, GeneratorConfig, Latency, Model, Mutation, SandboxConfig, WebhookMode,
+};
+
+use crate::database::Backend;
+use crate::deployment::{Daemon, Look, Place, data_changed, world_for};
+use crate::program::wait_until;
+use crate::world::World;
+
+on_both_databases!(many_webhooks_lead_to_few_fetches, a_change_behind_the_fetch_is_not_missed);
+
+fn delta_runs(world: &World, endpoint: &str) -> usize {
+    let sql = format!("SELECT outcome AS value FROM sync_runs WHERE kind = 'delta' AND endpoint = '{endpoint}'");
+    world.database.query(&sql).len()
+}
+
+/// Fails if more than one worker is on an endpoint.
+fn assert_one_at_a_time(look: &Look) {
+    let mut at_work: BTreeMap<_, usize> = BTreeMap::new();
+    for request in look.requests().into_iter().filter(|request| request.lease.is_some()) {
+        *at_work.entry((request.target.integration_id, request.target.endpoint)).or_default() += 1;
+    }
+    assert!(at_work.values().all(|workers| *workers == 1), "{at_work:?}");
+}
+
+fn many_webhooks_lead_to_few_fetches(backend: Backend) {
+    let place = Place::new();
+    let world = world_for(backend, SandboxConfig { integrations: 2, ..SandboxConfig::default() }, place);
+    let daemon = Daemon::start(&world, place);
+    let look = Look::new(&world);
+    look.wait_until_loaded(&world);
+    assert_eq!(delta_runs(&world, "users"), 0);
+
+    // One runs, and what comes meanwhile is one more.
+    world.sandbox.edit(|state| state.latency = Latency { fixed_ms: 800, jitter_ms: 0 });
+    assert_eq!(daemon.webhook(&data_changed("first", FIRST_INTEGRATION, &["lms_users"])).status, 200);
+    wait_until("its fetch has begun", || delta_runs(&world, "users") == 1);
+    for number in 0..50 {
+        assert_eq!(daemon.webhook(&data_changed(&format!("m{number}"), FIRST_INTEGRATION, &["lms_users"])).status, 200);
+        let requests = look.requests();
+        assert!(requests.len() <= 1, "{requests:?}");
+        assert_one_at_a_time(&look);
+    }
+    let meanwhile = delta_runs(&world, "users");
+    look.wait_until_settled(&world);
+    // Where the machine is slow, the first fetch may have ended before the last webhook came.
+    assert_eq!(delta_runs(&world, "users"), meanwhile + 1);
+    assert!(meanwhile <= 3, "{meanwhile}");
+
+    // A storm from two sides over three endpoints: one at a time on each, and all of it ends.
+    world.sandbox.edit(|state| state.latency = Latency { fixed_ms: 20, jitter_ms: 20 });
+    let integrations = world.sandbox.integrations();
+    std::thread::scope(|scope| {
+        let senders: Vec<_> = integrations
+            .iter()
+            .map(|integration| {
+                let daemon = &daemon;
+                scope.spawn(move || {
+                    for number in 0..60 {
+                        let models =
+                            [["lms_users", "lms_courses"], ["lms_skills", "lms_course_progressions"]][number % 2];
+                        let body = data_changed(&format!("s{number} {integration}"), integration, &models);
+                        assert_eq!(daemon.webhook(&body).status, 200);
+                    }
+                })
+            })
+            .collect();
+        while senders.iter().any(|sender| !sender.is_finished()) {
+            assert_one_at_a_time(&look);
+        }
+    });
+    // A full fetch for what a delta may not show is put off for an hour after the one before: it stays in the queue.
+    wait_until("only what is put off is left", || {
+        look.requests().iter().all(|request| request.target.endpoint.as_str() == "courses" && request.lease.is_none())
+            && look.requests().len() <= 2
+    });
+    eprintln!(
+        "{backend:?}: 120 webhooks about two integrations led to {} deltas of users",
+        delta_runs(&world, "users") - 2
+    );
+    daemon.stop();
+}
+
+fn a_change_behind_the_fetch_is_not_missed(backend: Backend) {
+    let place = Place::new();
+    let generator = GeneratorConfig { users: 100, courses: 5, progressions: 10, ..GeneratorConfig::default() };
+    let latency = Latency { fixed_ms: 60, jitter_ms: 0 };
+    let mut world = world_for(backend, SandboxConfig { generator, latency, ..SandboxConfig::default() }, place);
+    world.set_toml("kombo.page_size", "10");
+    let users = world.sandbox.ids(FIRST_INTEGRATION, Model::Users).unwrap();
+    let change = |user: usize, name: &str| {
+        let mutation = Mutation::update(Model::Users, users[user], "first_name", name);
+        world.sandbox.mutate(FIRST_INTEGRATION, mutation).unwrap();
+    };
+    let is_midway = || wait_until("the fetch is midway", || world.sandbox.request_count(Endpoint::Users) >= 4);
+
+    // Under the first load: the first page was read, then its first user changes.
+    let daemon = Daemon::start(&world, place);
+    is_midway();
+    change(0, "Changed under the load");
+    let look = Look::new(&world);
+    look.wait_until_loaded(&world);
+    look.assert_faithful_in_the_end(&world);
+
+    // Under a delta of ten pages.
+    world.sandbox.configure_webhooks(|hooks| hooks.data_changed = WebhookMode::Manual);
+    for user in 0..users.len() {
+        change(user, "Changed for the delta");
+    }
+    world.sandbox.clear_requests();
+    assert!(world.sandbox.send_data_changed(FIRST_INTEGRATION).unwrap());
+    is_midway();
+    change(0, "Changed under the delta");
+    assert!(world.sandbox.send_data_changed(FIRST_INTEGRATION).unwrap());
+    look.assert_faithful_in_the_end(&world);
+    daemon.stop();
+}

@@ -1,0 +1,129 @@
+//! The databases that mirrors are kept in: also such as can be killed.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use diesel::{Connection as _, QueryableByName, RunQueryDsl as _, SqliteConnection, sql_query, sql_types::Text};
+use sync_testkit::postgres::{PrivatePostgres, TestDatabase, programs_folder, test_database};
+
+/// Which database a test runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backend {
+    /// A file.
+    Sqlite,
+    /// A server that other tests use as well.
+    Postgres,
+    /// A server of the test's own, which it may kill.
+    OwnPostgres,
+}
+
+/// A database of a test's own, empty at first.
+#[derive(Debug)]
+pub enum Database {
+    /// Where the file will be.
+    Sqlite(PathBuf),
+    /// A database that is there.
+    Postgres(TestDatabase),
+    /// A database on a server that may be killed.
+    OwnPostgres {
+        /// The server.
+        server: Mutex<PrivatePostgres>,
+        /// The database on it.
+        url: String,
+    },
+}
+
+#[derive(QueryableByName)]
+struct Line {
+    #[diesel(sql_type = Text)]
+    value: String,
+}
+
+impl Database {
+    /// An empty database; a file goes into `folder`.
+    pub fn new(backend: Backend, folder: &Path) -> Self {
+        match backend {
+            Backend::Sqlite => Self::Sqlite(folder.join("mirror.db")),
+            Backend::Postgres => Self::Postgres(test_database().expect("PostgreSQL can be had")),
+            Backend::OwnPostgres => {
+                let server = PrivatePostgres::start().expect("PostgreSQL can be had");
+                let url = server.create_database("own").unwrap();
+                Self::OwnPostgres { server: Mutex::new(server), url }
+            }
+        }
+    }
+
+    /// What the configuration calls it.
+    pub fn url(&self) -> String {
+        match self {
+            Self::Sqlite(path) => format!("sqlite://{}", path.display()),
+            Self::Postgres(database) => database.url().to_owned(),
+            Self::OwnPostgres { url, .. } => url.clone(),
+        }
+    }
+
+    /// The server, to be killed.
+    pub fn server(&self) -> MutexGuard<'_, PrivatePostgres> {
+        let Self::OwnPostgres { server, .. } = self else { panic!("no server of its own") };
+        server.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What `SELECT … AS value` gives: texts, one a row.
+    pub fn query(&self, sql: &str) -> Vec<String> {
+        if let Self::Sqlite(path) = self {
+            let mut connection = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
+            sql_query("PRAGMA busy_timeout = 10000").execute(&mut connection).unwrap();
+            let lines: Vec<Line> = sql_query(sql).load(&mut connection).unwrap();
+            return lines.into_iter().map(|line| line.value).collect();
+        }
+        let sql = format!("SET search_path TO kombo, public; {sql}");
+        let output = psql(&self.url()).args(["-c", &sql]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+    }
+
+    /// Opens a session that stays open.
+    pub fn session(&self) -> Session {
+        let mut child = psql(&self.url()).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let input = child.stdin.take().unwrap();
+        let mut session = Session { child, input: Some(input) };
+        session.run("SET search_path TO kombo, public");
+        session
+    }
+}
+
+fn psql(url: &str) -> Command {
+    let mut command = Command::new(programs_folder().unwrap().join("psql"));
+    command.args(["-XqAt", "-v", "ON_ERROR_STOP=1", "-d", url]).env("LC_ALL", "C");
+    command
+}
+
+/// A session with PostgreSQL, which holds its locks until it ends.
+#[derive(Debug)]
+pub struct Session {
+    child: Child,
+    input: Option<ChildStdin>,
+}
+
+impl Session {
+    /// Has a statement run, and does not wait for its end.
+    pub fn run(&mut self, sql: &str) {
+        writeln!(self.input.as_mut().unwrap(), "{sql};").unwrap();
+    }
+
+    /// Waits until everything has run.
+    pub fn end(mut self) {
+        drop(self.input.take());
+        assert!(self.child.wait().unwrap().success());
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        drop(self.input.take());
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,167 @@
+//! The six types of webhooks and what each does.
+
+use kombo_model::Timestamp;
+use kombo_sandbox::{
+    Endpoint, FIRST_INTEGRATION, GeneratorConfig, IntegrationStatus, Latency, Model, Mutation, Refusal, SandboxConfig,
+    Webhook, WebhookMode,
+};
+
+use crate::database::Backend;
+use crate::deployment::{Daemon, Look, Place, status, status_of, world_for};
+use crate::program::wait_until;
+use crate::world::LISTS;
+
+on_both_databases!(each_type_does_its_part, a_deleted_integration_is_left_alone, the_end_of_a_fetch_is_not_undone);
+
+fn each_type_does_its_part(backend: Backend) {
+    let place = Place::new();
+    let mut world = world_for(backend, SandboxConfig::default(), place);
+    world.name_no_integrations();
+    world.sandbox.configure_webhooks(|hooks| hooks.data_changed = WebhookMode::Manual);
+    let daemon = Daemon::start(&world, place);
+    let look = Look::new(&world);
+    let tell = |webhook: Webhook| {
+        world.sandbox.send_webhook(FIRST_INTEGRATION, &webhook).unwrap();
+    };
+    assert_eq!(status(&world)["integrations"].as_array().unwrap().len(), 0);
+
+    // integration-created registers it and loads everything.
+    tell(Webhook::IntegrationCreated);
+    look.wait_until_loaded(&world);
+    look.assert_faithful_in_the_end(&world);
+    assert_eq!(status_of(&status(&world), FIRST_INTEGRATION)["tool"], "sandbox");
+
+    // data-changed fetches what its models ask for, and nothing else.
+    world.sandbox.clear_requests();
+    let user = world.sandbox.ids(FIRST_INTEGRATION, Model::Users).unwrap()[0];
+    world.sandbox.mutate(FIRST_INTEGRATION, Mutation::update(Model::Users, user, "last_name", "Planned")).unwrap();
+    assert!(world.sandbox.send_data_changed(FIRST_INTEGRATION).unwrap());
+    look.assert_faithful_in_the_end(&world);
+    assert!(world.sandbox.request_count(Endpoint::Users) > 0);
+    assert_eq!(world.sandbox.request_count(Endpoint::Courses), 0);
+    assert_eq!(world.sandbox.request_count(Endpoint::CourseProgressions), 0);
+
+    // sync-finished and connection-flow-failed are kept, and nothing is asked for.
+    world.sandbox.clear_requests();
+    tell(Webhook::SyncFinished { sync_state: "SUCCEEDED".to_owned() });
+    tell(Webhook::ConnectionFlowFailed);
+    wait_until("both are stored", || {
+        let sql = "SELECT kind AS value FROM sync_webhook_events WHERE kind IN ('sync-finished', 'connection-flow-failed') AND result = 'recorded'";
+        world.database.query(sql).len() == 2
+    });
+    look.wait_until_settled(&world);
+    assert!(LISTS.iter().all(|list| world.sandbox.request_count(*list) == 0));
+
+    // integration-state-changed pauses with a state that does not work, and resumes with one that does.
+    let turn = |state: IntegrationStatus| {
+        world.sandbox.edit(|known| {
+            let integration = known.integration_mut(FIRST_INTEGRATION).unwrap();
+            integration.status = state;
+            integration.refusal = (state != IntegrationStatus::Active).then(Refusal::authentication_invalid);
+        });
+        tell(Webhook::IntegrationStateChanged);
+    };
+    turn(IntegrationStatus::Invalid);
+    wait_until("it is paused", || status_of(&status(&world), FIRST_INTEGRATION)["state"] == "paused");
+    let paused = status(&world);
+    assert!(status_of(&paused, FIRST_INTEGRATION)["reason"].as_str().unwrap().contains("INVALID"), "{paused}");
+    world.sandbox.mutate(FIRST_INTEGRATION, Mutation::update(Model::Users, user, "last_name", "Resumed")).unwrap();
+    turn(IntegrationStatus::Active);
+    wait_until("it is active", || status_of(&status(&world), FIRST_INTEGRATION)["state"] == "active");
+    look.assert_faithful_in_the_end(&world);
+
+    // integration-deleted stops everything for good.
+    world.sandbox.configure_webhooks(|hooks| hooks.duplicates = 1);
+    tell(Webhook::IntegrationDeleted);
+    wait_until("it is deleted", || status_of(&status(&world), FIRST_INTEGRATION)["state"] == "deleted");
+    assert_eq!(look.requests(), []);
+    world.sandbox.clear_requests();
+    tell(Webhook::IntegrationStateChanged);
+    tell(Webhook::DataChanged { changed_models: [Model::Users].into() });
+    look.wait_until_settled(&world);
+    assert_eq!(status_of(&status(&world), FIRST_INTEGRATION)["state"], "deleted");
+    assert!(LISTS.iter().all(|list| world.sandbox.request_count(*list) == 0));
+    assert!(world.sandbox.deliveries().iter().all(|delivery| delivery.status == Some(200)));
+    daemon.stop();
+}
+
+fn a_deleted_integration_is_left_alone(backend: Backend) {
+    let place = Place::new();
+    let generator = GeneratorConfig { users: 400, courses: 400, ..GeneratorConfig::default() };
+    let latency = Latency { fixed_ms: 60, jitter_ms: 0 };
+    let mut world = world_for(backend, SandboxConfig { generator, latency, ..SandboxConfig::default() }, place);
+    world.set_toml("kombo.page_size", "10");
+    let daemon = Daemon::start(&world, place);
+    let look = Look::new(&world);
+    wait_until("the first load is midway", || world.sandbox.request_count(Endpoint::Users) >= 5);
+    world.sandbox.send_webhook(FIRST_INTEGRATION, &Webhook::IntegrationDeleted).unwrap();
+    wait_until("it is deleted", || status_of(&status(&world), FIRST_INTEGRATION)["state"] == "deleted");
+    // Those at work on it notice with their next commit.
+    wait_until("three leases are lost", || daemon.metric("syncd_leases_lost_total", "") == Some(3.0));
+    world.sandbox.clear_requests();
+    assert_eq!(look.requests(), []);
+    // The schedule looks at all integrations when the daemon starts, and asks for nothing here.
+    daemon.stop();
+    let daemon = Daemon::start(&world, place);
+    world
+        .sandbox
+        .send_webhook(FIRST_INTEGRATION, &Webhook::DataChanged { changed_models: [Model::Users].into() })
+        .unwrap();
+    look.wait_until_settled(&world);
+    assert!(LISTS.iter().all(|list| world.sandbox.request_count(*list) == 0));
+    assert_eq!(status_of(&status(&world), FIRST_INTEGRATION)["state"], "deleted");
+    daemon.stop();
+}
+
+/// A webhook that arrives while a fetch of its integration commits writes what the fetch wrote, not what was before.
+fn the_end_of_a_fetch_is_not_undone(backend: Backend) {
+    if backend == Backend::Sqlite {
+        return; // one unit writes at a time
+    }
+    let place = Place::new();
+    let world = world_for(backend, SandboxConfig::default(), place);
+    let daemon = Daemon::start(&world, place);
+    let look = Look::new(&world);
+    look.wait_until_loaded(&world);
+
+    // A session that does what the end of a fetch does: it holds the integration, and moves the watermark.
+    let watermark = "2030-01-01T00:00:00.000Z";
+    let mut end_of_fetch = world.database.session();
+    end_of_fetch.run("BEGIN");
+    end_of_fetch.run(&format!(
+        "SELECT pg_advisory_xact_lock(hashtextextended('syncd integration ' || '{FIRST_INTEGRATION}', 0))"
+    ));
+    end_of_fetch.run(&format!("UPDATE sync_watermarks SET watermark = '{watermark}' WHERE endpoint = 'courses'"));
+    wait_until("the session holds the row", || {
+        world
+            .database
+            .query(
+                "SELECT pid || '' AS value FROM pg_stat_activity WHERE datname = current_database() AND \
+                              state = 'idle in transaction' AND query LIKE 'UPDATE sync_watermarks%'",
+            )
+            .len()
+            == 1
+    });
+    // Skills may not show in a delta: that a full fetch was asked for is noted with the endpoint.
+    world
+        .sandbox
+        .send_webhook(FIRST_INTEGRATION, &Webhook::DataChanged { changed_models: [Model::Skills].into() })
+        .unwrap();
+    wait_until("the webhook waits", || {
+        world
+            .database
+            .query(
+                "SELECT pid || '' AS value FROM pg_stat_activity WHERE datname = current_database() AND \
+                              wait_event_type = 'Lock'",
+            )
+            .len()
+            == 1
+    });
+    end_of_fetch.run("COMMIT");
+    end_of_fetch.end();
+    look.wait_until_settled(&world);
+    let state = look.read(|tx| tx.endpoints()).into_iter().find(|state| state.endpoint.as_str() == "courses").unwrap();
+    assert!(state.last_blind_full_at.is_some());
+    assert_eq!(state.watermark, Some(watermark.parse::<Timestamp>().unwrap()), "it never moves back");
+    daemon.stop();
+}

@@ -1,0 +1,165 @@
+//! What goes wrong at Kombo: how it shows, and how it ends without a restart.
+
+use kombo_sandbox::{Endpoint, Fault, FaultKind, Model, Mutation, Refusal, SandboxConfig, Webhook};
+
+use crate::database::Backend;
+use crate::deployment::{Daemon, Look, Place, endpoint_of, status, status_of, world_for};
+use crate::program::wait_until;
+use crate::world::{API_KEY, World};
+
+on_both_databases!(
+    a_rejected_key_stops_everything_until_it_is_accepted,
+    a_restart_mends_a_rejected_key,
+    each_failure_shows_and_passes
+);
+
+fn rename_a_user(world: &World, integration: &str, name: &str) {
+    let user = world.sandbox.ids(integration, Model::Users).unwrap()[0];
+    world.sandbox.mutate(integration, Mutation::update(Model::Users, user, "first_name", name)).unwrap();
+}
+
+fn accept(world: &World, key: &str) {
+    world.sandbox.edit(|state| state.api_key = key.to_owned());
+}
+
+fn a_rejected_key_stops_everything_until_it_is_accepted(backend: Backend) {
+    let place = Place::new();
+    let world = world_for(backend, SandboxConfig { integrations: 3, ..SandboxConfig::default() }, place);
+    let daemon = Daemon::start(&world, place);
+    let look = Look::new(&world);
+    look.wait_until_loaded(&world);
+    let integrations = world.sandbox.integrations();
+
+    accept(&world, "another key");
+    rename_a_user(&world, &integrations[0], "Unseen");
+    wait_until("it is not ready", || !daemon.is_ready());
+    let why = daemon.readyz().unwrap();
+    assert!(why.text.contains("Kombo rejects the key"), "{why:?}");
+    let shown = status(&world);
+    assert_eq!(endpoint_of(&shown, &integrations[0], "users")["state"], "failed");
+    assert!(
+        endpoint_of(&shown, &integrations[0], "users")["reason"].as_str().unwrap().contains("kombo.api_key"),
+        "{shown}"
+    );
+    // Webhooks are still taken, and nothing is asked of Kombo.
+    world.sandbox.clear_requests();
+    for integration in &integrations {
+        rename_a_user(&world, integration, "Unseen as well");
+    }
+    wait_until("the webhooks are answered", || world.sandbox.deliveries().len() == 4);
+    assert!(world.sandbox.deliveries().iter().all(|delivery| delivery.status == Some(200)));
+    assert_eq!(world.sandbox.request_count(Endpoint::Users), 0);
+
+    // SIGHUP asks at once whether the key is accepted again.
+    accept(&world, API_KEY);
+    daemon.process.signal("HUP");
+    wait_until("it is ready", || daemon.is_ready());
+    look.assert_faithful_in_the_end(&world);
+    assert_eq!(endpoint_of(&status(&world), &integrations[0], "users")["state"], "ok");
+    daemon.stop();
+}
+
+fn a_restart_mends_a_rejected_key(backend: Backend) {
+    let place = Place::new();
+    let world = world_for(backend, SandboxConfig::default(), place);
+    accept(&world, "another key");
+    let daemon = Daemon::launch(&world, place);
+    wait_until("it says why it is not ready", || {
+        daemon.readyz().is_some_and(|answer| answer.text.contains("Kombo rejects the key"))
+    });
+    daemon.stop();
+    accept(&world, API_KEY);
+    let daemon = Daemon::start(&world, place);
+    let look = Look::new(&world);
+    look.wait_until_loaded(&world);
+    look.assert_faithful_in_the_end(&world);
+    daemon.stop();
+}
+
+fn each_failure_shows_and_passes(backend: Backend) {
+    let place = Place::new();
+    let mut world = world_for(backend, SandboxConfig { integrations: 5, ..SandboxConfig::default() }, place);
+    world.set("sync.blind_full_min_interval", "0s");
+    let integrations = world.sandbox.integrations();
+    let [pending, inactive, missing, partial, failing] = integrations.as_slice() else { panic!("five of them") };
+    let refuse = |integration: &str, refusal: Option<Refusal>| {
+        world.sandbox.edit(|state| state.integration_mut(integration).unwrap().refusal = refusal);
+    };
+    refuse(pending, Some(Refusal::setup_sync_pending()));
+    let daemon = Daemon::start(&world, place);
+    let look = Look::new(&world);
+    wait_until("four are loaded", || {
+        let loaded = look.read(|tx| tx.endpoints()).iter().filter(|state| state.loaded_at.is_some()).count();
+        loaded == 12
+    });
+
+    // All of it goes wrong.
+    refuse(inactive, Some(Refusal::inactive()));
+    let absent = world.sandbox.edit(|state| state.integrations.remove(missing)).unwrap();
+    world.sandbox.edit(|state| {
+        let known = state.integration_mut(partial).unwrap();
+        known.endpoint_refusals.insert(Endpoint::Courses, Refusal::model_not_available());
+    });
+    // With so long a wait the client gives up at once.
+    let unavailable = FaultKind::Error { status: 503, code: None, retry_after: Some("3000".to_owned()) };
+    world.sandbox.inject(Fault::always(unavailable).of(failing));
+    let models: Vec<&str> = Model::ALL.iter().map(|model| model.as_str()).collect();
+    let tell = |integration: &str, id: &str| {
+        assert_eq!(daemon.webhook(&crate::deployment::data_changed(id, integration, &models)).status, 200);
+    };
+    for integration in [inactive, missing, partial, failing] {
+        tell(integration, &format!("wrong {integration}"));
+    }
+    let states = [
+        (pending, "active", "waiting_for_setup", "waiting_for_setup"),
+        (inactive, "paused", "failed", "failed"),
+        (missing, "not_found", "failed", "failed"),
+        (partial, "active", "ok", "model_unavailable"),
+        (failing, "active", "retrying", "retrying"),
+    ];
+    let mut shown = serde_json::Value::Null;
+    wait_until("every failure shows", || {
+        shown = status(&world);
+        states.iter().all(|(integration, state, users, courses)| {
+            status_of(&shown, integration)["state"] == *state
+                && endpoint_of(&shown, integration, "users")["state"] == *users
+                && endpoint_of(&shown, integration, "courses")["state"] == *courses
+        })
+    });
+    // It says why and until when, and nothing is asked for over and over.
+    for (integration, ..) in states {
+        assert!(endpoint_of(&shown, integration, "courses")["reason"].is_string(), "{integration}: {shown}");
+    }
+    let waiting = look.requests();
+    assert!(waiting.iter().all(|request| request.lease.is_none() && request.attempts == 1), "{waiting:?}");
+    assert!(daemon.is_ready(), "the trouble of some is not the daemon's");
+    // The other endpoints of the one that lacks a model go on.
+    rename_a_user(&world, partial, "Goes on");
+    wait_until("the user is renamed", || {
+        let sql =
+            format!("SELECT id AS value FROM lms_users WHERE integration_id = '{partial}' AND first_name = 'Goes on'");
+        world.database.query(&sql).len() == 1
+    });
+
+    // All of it is in order again, and a word of Kombo's ends every wait.
+    refuse(pending, None);
+    refuse(inactive, None);
+    world.sandbox.edit(|state| {
+        state.integrations.insert(missing.clone(), absent);
+        state.integration_mut(partial).unwrap().endpoint_refusals.clear();
+    });
+    world.sandbox.clear_faults();
+    for integration in [pending, missing, partial, failing] {
+        tell(integration, &format!("right {integration}"));
+    }
+    world.sandbox.send_webhook(inactive, &Webhook::IntegrationStateChanged).unwrap();
+    look.assert_faithful_in_the_end(&world);
+    let shown = status(&world);
+    for (integration, ..) in states {
+        assert_eq!(status_of(&shown, integration)["state"], "active", "{shown}");
+        for endpoint in ["users", "courses", "course-progressions"] {
+            assert_eq!(endpoint_of(&shown, integration, endpoint)["state"], "ok", "{integration} {endpoint}: {shown}");
+        }
+    }
+    daemon.stop();
+}

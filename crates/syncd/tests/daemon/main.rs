@@ -1,0 +1,57 @@
+//! The daemon as a process: the real binary between a sandbox and real databases, with signals, crashes and outages.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    unreachable_pub,
+    reason = "a test that cannot go on fails"
+)]
+
+/// Makes of each function two tests: one with a mirror in SQLite, one with a mirror in PostgreSQL.
+macro_rules! on_both_databases {
+    ($($name:ident),* $(,)?) => {
+        mod on_sqlite {
+            $(
+                #[test]
+                fn $name() {
+                    super::$name(crate::database::Backend::Sqlite);
+                }
+            )*
+        }
+
+        mod on_postgres {
+            $(
+                #[test]
+                fn $name() {
+                    super::$name(crate::database::Backend::Postgres);
+                }
+            )*
+        }
+    };
+}
+
+#[allow(dead_code, reason = "shared with the tests of the other commands")]
+#[path = "../it/mirror.rs"]
+mod mirror;
+#[allow(dead_code, reason = "shared with the tests of the other commands")]
+#[path = "../it/program.rs"]
+mod program;
+#[allow(dead_code, reason = "shared with the tests of the other commands")]
+#[path = "../it/world.rs"]
+mod world;
+
+mod database;
+mod deployment;
+mod http;
+mod sender;
+
+mod answers;
+mod coalescing;
+mod events;
+mod failures;
+mod latency;
+mod operations;
+mod outage;
+mod replicas;
+mod signals;
+mod storm;

@@ -1,0 +1,135 @@
+//! Several daemons on one database, of which one dies and one sleeps past its lease.
+
+use std::time::Instant;
+
+use kombo_sandbox::{FIRST_INTEGRATION, GeneratorConfig, Latency, Model, Mutation, SandboxConfig, WebhookMode};
+
+use crate::database::Backend;
+use crate::deployment::{Daemon, Look, Place, world_for};
+use crate::program::wait_until;
+
+const INTEGRATIONS: usize = 6;
+const USERS: usize = 200;
+
+/// How many requests a daemon works on.
+fn at_work(look: &Look, daemon: &Daemon) -> usize {
+    let part = format!("/{}/", daemon.process.id());
+    let held = look.requests().into_iter().filter_map(|request| request.lease);
+    held.filter(|lease| lease.owner.contains(&part)).count()
+}
+
+#[test]
+fn one_dies_and_one_sleeps() {
+    let places = [Place::new(), Place::new(), Place::new()];
+    // Changes to deleted records are stored and not logged.
+    let generator =
+        GeneratorConfig { users: USERS, courses: 5, progressions: 10, deleted_rate: 0.0, ..GeneratorConfig::default() };
+    let latency = Latency { fixed_ms: 60, jitter_ms: 20 };
+    let config = SandboxConfig { integrations: INTEGRATIONS, generator, ..SandboxConfig::default() };
+    let mut world = world_for(Backend::Postgres, config, places[0]);
+    world.set("sync.lease", "2s");
+    world.set_toml("kombo.page_size", "5");
+    world.set_toml("sync.workers", "3");
+    world.sandbox.configure_webhooks(|hooks| hooks.data_changed = WebhookMode::Manual);
+    let survivor = Daemon::start(&world, places[0]);
+    let look = Look::new(&world);
+    look.wait_until_loaded(&world);
+    let dies = Daemon::start(&world, places[1]);
+    let sleeps = Daemon::start(&world, places[2]);
+    world.sandbox.edit(|state| state.latency = latency);
+
+    // Every user changes twice: each change is to be logged once.
+    let change_all = |name: &str| {
+        for integration in world.sandbox.integrations() {
+            for user in world.sandbox.ids(&integration, Model::Users).unwrap() {
+                world.sandbox.mutate(&integration, Mutation::update(Model::Users, user, "first_name", name)).unwrap();
+            }
+            assert!(world.sandbox.send_data_changed(&integration).unwrap());
+        }
+    };
+    let logged = |rounds: usize| {
+        let sql = "SELECT count(*) || '' AS value FROM sync_changes WHERE model = 'lms_users' GROUP BY integration_id, \
+                   record_id";
+        let counts = world.database.query(sql);
+        assert_eq!(counts.len(), INTEGRATIONS * USERS);
+        assert!(counts.iter().all(|count| *count == rounds.to_string()), "{counts:?}");
+    };
+
+    change_all("Changed once");
+    wait_until("both are at work", || at_work(&look, &dies) > 0 && at_work(&look, &sleeps) > 0);
+    dies.kill();
+    sleeps.process.signal("STOP");
+    let held = at_work(&look, &sleeps);
+    assert!(held > 0, "it sleeps with a lease");
+    let began = Instant::now();
+    look.assert_faithful_in_the_end(&world);
+    eprintln!(
+        "two of three daemons were gone, their leases of 2 s expired: everything done after {:?}",
+        began.elapsed()
+    );
+    logged(1);
+
+    // It wakes up with pages in its hands that are old by now.
+    change_all("Changed twice");
+    look.wait_until_settled(&world);
+    sleeps.process.signal("CONT");
+    wait_until("it notices that its leases are lost", || {
+        sleeps.metric("syncd_leases_lost_total", "").is_some_and(|lost| lost >= 1.0)
+    });
+    look.assert_faithful_in_the_end(&world);
+    logged(2);
+    eprintln!("{held} leases were held asleep, {:?} are counted as lost", sleeps.metric("syncd_leases_lost_total", ""));
+
+    // It is one of the crew again.
+    change_all("Changed for the third time");
+    wait_until("it is at work", || at_work(&look, &sleeps) > 0);
+    look.assert_faithful_in_the_end(&world);
+    logged(3);
+    survivor.stop();
+    sleeps.stop();
+}
+
+/// A daemon that is frozen in the midst of a transaction holds locks, which the database takes from it.
+#[test]
+fn one_freezes_in_the_midst_of_a_transaction() {
+    let places = [Place::new(), Place::new()];
+    let generator = GeneratorConfig { users: USERS, courses: 5, progressions: 10, ..GeneratorConfig::default() };
+    let mut world = world_for(Backend::Postgres, SandboxConfig { generator, ..SandboxConfig::default() }, places[0]);
+    world.set("sync.lease", "1s");
+    world.set_toml("kombo.page_size", "5");
+    let freezes = Daemon::start(&world, places[1]);
+    let look = Look::new(&world);
+    look.wait_until_loaded(&world);
+    // Whoever commits something of an integration holds it, and the request that he works on.
+    let commits = || {
+        let sql = "SELECT pid || '' AS value FROM pg_locks WHERE locktype = 'advisory' AND granted AND database = \
+                   (SELECT oid FROM pg_database WHERE datname = current_database())";
+        world.database.query(sql).len() == 1
+    };
+    // It is stopped now and then until that happens while it writes.
+    let users = world.sandbox.ids(FIRST_INTEGRATION, Model::Users).unwrap();
+    world.sandbox.configure_webhooks(|hooks| {
+        hooks.targets = vec![places[1].url()];
+        hooks.data_changed = WebhookMode::Auto { debounce_ms: 0 };
+    });
+    let mut number = 0;
+    wait_until("it is frozen in a transaction", || {
+        freezes.process.signal("CONT");
+        for user in &users[..20] {
+            number += 1;
+            let change = Mutation::update(Model::Users, *user, "first_name", format!("Changed by {number}"));
+            world.sandbox.mutate(FIRST_INTEGRATION, change).unwrap();
+        }
+        wait_until("it is at work", || at_work(&look, &freezes) > 0);
+        freezes.process.signal("STOP");
+        commits() && at_work(&look, &freezes) > 0
+    });
+    let survivor = Daemon::start(&world, places[0]);
+    let began = Instant::now();
+    wait_until("its work is taken over", || look.requests().is_empty());
+    eprintln!("work of a daemon frozen in a transaction was taken over after {:?}", began.elapsed());
+    freezes.process.signal("CONT");
+    look.assert_faithful_in_the_end(&world);
+    survivor.stop();
+    freezes.stop();
+}

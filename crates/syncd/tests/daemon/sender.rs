@@ -1,0 +1,68 @@
+//! A sender of webhooks that repeats what was not taken.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::deployment::{Place, SECRET, post_webhook};
+
+/// How many are under way at a time.
+const AT_A_TIME: usize = 8;
+/// Before one that was not taken is sent again.
+const AGAIN_AFTER: Duration = Duration::from_millis(50);
+/// Longer than any outage of these tests.
+const PATIENCE: Duration = Duration::from_secs(80);
+
+/// Sends webhooks until each has been answered with 200.
+#[derive(Debug, Default)]
+pub struct Sender {
+    taken: AtomicUsize,
+    answers: Mutex<BTreeMap<Option<u16>, usize>>,
+    given_up: AtomicBool,
+}
+
+impl Sender {
+    /// How many were answered with 200 so far.
+    pub fn taken(&self) -> usize {
+        self.taken.load(Ordering::SeqCst)
+    }
+
+    /// How often there was which answer; none where there was no answer at all.
+    pub fn answers(&self) -> BTreeMap<Option<u16>, usize> {
+        self.answers.lock().unwrap().clone()
+    }
+
+    /// Sends all of these, in about this order, to the places in turn.
+    pub fn send(&self, places: &[Place], bodies: &[String]) {
+        let next = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..AT_A_TIME {
+                scope.spawn(|| {
+                    loop {
+                        let number = next.fetch_add(1, Ordering::SeqCst);
+                        let Some(body) = bodies.get(number) else { return };
+                        self.send_one(places[number % places.len()], body);
+                    }
+                });
+            }
+        });
+        assert!(!self.given_up.load(Ordering::SeqCst), "every webhook is taken in the end: {:?}", self.answers());
+    }
+
+    fn send_one(&self, place: Place, body: &str) {
+        let began = Instant::now();
+        while !self.given_up.load(Ordering::SeqCst) {
+            let status = post_webhook(place, SECRET, body).ok().map(|answer| answer.status);
+            *self.answers.lock().unwrap().entry(status).or_default() += 1;
+            if status == Some(200) {
+                self.taken.fetch_add(1, Ordering::SeqCst);
+                return;
+            }
+            std::thread::sleep(AGAIN_AFTER);
+            if began.elapsed() > PATIENCE {
+                self.given_up.store(true, Ordering::SeqCst);
+            }
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Signals: to stop, to stop at once, to read the configuration again.
+
+use std::io::Write as _;
+
+use kombo_sandbox::{Endpoint, FIRST_INTEGRATION, GeneratorConfig, Latency, SandboxConfig};
+use sync_core::types::{RunOutcome, SyncKind, Target};
+
+use crate::database::Backend;
+use crate::deployment::{Daemon, Look, Place, SECRET, data_changed, post_webhook, status, status_of, world_for};
+use crate::http::{connect, read_answer};
+use crate::program::wait_until;
+
+on_both_databases!(what_is_under_way_goes_on_after_a_stop, the_configuration_is_read_again);
+
+fn what_is_under_way_goes_on_after_a_stop(backend: Backend) {
+    let place = Place::new();
+    let generator = GeneratorConfig { users: 300, courses: 5, progressions: 10, ..GeneratorConfig::default() };
+    let latency = Latency { fixed_ms: 50, jitter_ms: 0 };
+    let mut world = world_for(backend, SandboxConfig { generator, latency, ..SandboxConfig::default() }, place);
+    world.set_toml("kombo.page_size", "10");
+    let daemon = Daemon::start(&world, place);
+    wait_until("the first load is midway", || world.sandbox.request_count(Endpoint::Users) >= 10);
+    daemon.process.signal("TERM");
+    let stopped = daemon.process.wait().expect_code(0);
+    eprintln!("{backend:?}: ended after {:?} of life, with SIGTERM under a fetch", stopped.took);
+    let look = Look::new(&world);
+    let target = Target {
+        integration_id: FIRST_INTEGRATION.into(),
+        endpoint: kombo_model::Endpoint::Users,
+        kind: SyncKind::Full,
+    };
+    let run = look.read(move |tx| tx.latest_run(&target)).unwrap();
+    assert_eq!(run.outcome, RunOutcome::Interrupted);
+    let cursor = run.page_cursor.expect("some pages are in").0;
+    assert!(look.requests().iter().all(|request| request.lease.is_none()), "nothing is held any more");
+
+    world.sandbox.clear_requests();
+    let daemon = Daemon::start(&world, place);
+    look.wait_until_loaded(&world);
+    look.assert_faithful_in_the_end(&world);
+    let first = world.requests(Endpoint::Users).remove(0);
+    assert_eq!(first.param("cursor"), Some(cursor.as_str()), "it goes on where it ended");
+    daemon.stop();
+}
+
+/// The first signal waits for a client that is slow to tell; the second waits for nothing.
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let place = Place::new();
+    let world = world_for(Backend::Sqlite, SandboxConfig::default(), place);
+    let mut daemon = Daemon::start(&world, place);
+    let mut slow = connect(place.webhooks).unwrap();
+    slow.write_all(
+        b"POST /webhooks/kombo HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 100\r\n\r\n",
+    )
+    .unwrap();
+    // It asks for the body, so the request is being served.
+    let mut word = [0; 12];
+    std::io::Read::read_exact(&mut slow, &mut word).unwrap();
+    assert_eq!(&word, b"HTTP/1.1 100");
+    daemon.process.signal("TERM");
+    wait_until("it takes no more connections", || connect(place.operations).is_err());
+    assert!(daemon.process.is_running(), "it waits for the one that it serves");
+    daemon.process.signal("TERM");
+    daemon.process.wait().expect_code(130);
+    assert_eq!(read_answer(&mut slow).unwrap_or(None).map(|answer| answer.status), None);
+}
+
+fn the_configuration_is_read_again(backend: Backend) {
+    let place = Place::new();
+    let mut world = world_for(backend, SandboxConfig::default(), place);
+    world.set_toml("sync.accept_unknown", "false");
+    let daemon = Daemon::start(&world, place);
+    let look = Look::new(&world);
+    look.wait_until_loaded(&world);
+    let new_secret = "another-secret-for-webhooks";
+    let try_with =
+        |secret: &str, id: &str| post_webhook(place, secret, &data_changed(id, FIRST_INTEGRATION, &[])).unwrap().status;
+    assert_eq!((try_with(SECRET, "a"), try_with(new_secret, "b")), (200, 401));
+    let another = "sandbox:another";
+    world.sandbox.add_integration(another, &GeneratorConfig::default()).unwrap();
+    assert_eq!(daemon.webhook(&data_changed("unknown", another, &["lms_users"])).status, 200);
+    assert!(status_of(&status(&world), another).is_null(), "unknown ones are not accepted");
+
+    // What cannot be read changes nothing.
+    world.write("syncd.toml", "[kombo]\nwebhook_secert = 1");
+    daemon.process.signal("HUP");
+    world.set("kombo.webhook_secret", new_secret);
+    assert_eq!(try_with(SECRET, "c"), 200);
+    let configuration = format!("{}\n[[integrations]]\nid = \"{another}\"\n", world.configuration());
+    world.write("syncd.toml", &configuration);
+    daemon.process.signal("HUP");
+    wait_until("the new secret counts", || try_with(new_secret, "d") == 200);
+    assert_eq!(try_with(SECRET, "e"), 401, "the old one does not any more");
+    look.wait_until_loaded(&world);
+    look.assert_faithful_in_the_end(&world);
+    daemon.stop();
+}

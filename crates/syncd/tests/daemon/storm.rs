@@ -1,0 +1,64 @@
+//! Very many webhooks, and a daemon that is killed among them.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use kombo_sandbox::{GeneratorConfig, SandboxConfig, WebhookMode};
+
+use crate::database::Backend;
+use crate::deployment::{Daemon, Look, Place, change, world_for};
+use crate::program::wait_until;
+use crate::sender::Sender;
+
+on_both_databases!(no_webhook_is_lost_with_the_daemon);
+
+const INTEGRATIONS: usize = 50;
+const WEBHOOKS: usize = 2_000;
+
+fn no_webhook_is_lost_with_the_daemon(backend: Backend) {
+    let place = Place::new();
+    let generator = GeneratorConfig {
+        users: 8,
+        courses: 4,
+        providers: 2,
+        skills: 4,
+        progressions: 12,
+        ..GeneratorConfig::default()
+    };
+    let world =
+        world_for(backend, SandboxConfig { integrations: INTEGRATIONS, generator, ..SandboxConfig::default() }, place);
+    world.sandbox.configure_webhooks(|hooks| hooks.data_changed = WebhookMode::Off);
+    let daemon = Daemon::start(&world, place);
+    let look = Look::new(&world);
+    look.wait_until_loaded(&world);
+
+    // Each webhook tells of a change that has happened.
+    let integrations = world.sandbox.integrations();
+    let bodies: Vec<String> = integrations
+        .iter()
+        .cycle()
+        .enumerate()
+        .take(WEBHOOKS)
+        .map(|(number, integration)| change(&world, integration, number))
+        .collect();
+
+    let (sender, began) = (Sender::default(), Instant::now());
+    std::thread::scope(|scope| {
+        scope.spawn(|| sender.send(&[place], &bodies));
+        wait_until("half of them are taken", || sender.taken() >= WEBHOOKS / 2);
+        daemon.kill();
+        let taken = sender.taken();
+        let stored = world.database.query("SELECT id AS value FROM sync_webhook_events").len();
+        // Those on their way when it died may be stored, with an answer that nobody got.
+        assert!(stored >= taken, "{stored} of {taken} that were answered are stored");
+        let daemon = Daemon::start(&world, place);
+        wait_until("all of them are taken", || sender.taken() == WEBHOOKS);
+        eprintln!("{backend:?}: {WEBHOOKS} webhooks taken within {:?}, {:?}", began.elapsed(), sender.answers());
+        let stored: BTreeSet<String> =
+            world.database.query("SELECT id AS value FROM sync_webhook_events").into_iter().collect();
+        assert_eq!(stored.len(), WEBHOOKS);
+        look.assert_faithful_in_the_end(&world);
+        eprintln!("{backend:?}: everything done after {:?}", began.elapsed());
+        daemon.stop();
+    });
+}
