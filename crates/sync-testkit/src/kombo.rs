@@ -139,6 +139,19 @@ impl FakeKombo {
         world.hooks.entry(page).or_default().push(Box::new(change));
     }
 
+    /// Makes the changes that [`FakeKombo::before_page`] put off to pages which nobody asked for.
+    pub fn catch_up(&self) {
+        let mut world = self.world();
+        for hook in std::mem::take(&mut world.hooks).into_values().flatten() {
+            hook(&mut world.lms);
+        }
+    }
+
+    /// Kombo's clock.
+    pub fn now(&self) -> Timestamp {
+        self.world().server_time(self.clock.now())
+    }
+
     /// Refuses every page of an endpoint, until [`FakeKombo::allow`].
     pub fn refuse(&self, endpoint: Endpoint, class: FailureClass) {
         self.world().refused.insert(endpoint, class);

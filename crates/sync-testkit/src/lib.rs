@@ -2,6 +2,7 @@
 
 mod clock;
 pub mod conformance;
+pub mod history;
 mod kombo;
 mod memory;
 pub mod postgres;

@@ -12,6 +12,7 @@ use sync_core::mirror::{Model, StoredRow, Value};
 use sync_core::port::{Clock, Scope, Silent, Store, StoreError};
 use sync_core::queue::{self, Claim};
 use sync_core::types::{EndpointState, Lease, LeaseToken, RequestCause, Run, SyncKind, Target};
+use sync_testkit::history::Daemon;
 use sync_testkit::{FakeKombo, ManualClock, MemoryStore};
 use tokio_util::sync::CancellationToken;
 
@@ -55,6 +56,12 @@ impl Bench {
     pub(crate) fn engine(&self) -> Engine<MemoryStore, FakeKombo, ManualClock, Silent> {
         let (store, kombo) = (Arc::new(self.store.clone()), Arc::new(self.kombo.clone()));
         Engine::new(store, kombo, self.clock.clone(), Silent, self.policy.clone())
+    }
+
+    /// Somebody who hears of changes and works on what is due.
+    pub(crate) fn daemon(&self) -> Daemon<MemoryStore> {
+        let store = Arc::new(self.store.clone());
+        Daemon::new(store, self.kombo.clone(), self.clock.clone(), self.policy.clone(), id())
     }
 
     pub(crate) fn pass(&self, seconds: u64) {

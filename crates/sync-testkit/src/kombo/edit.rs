@@ -17,6 +17,11 @@ struct Stamps<'a> {
 }
 
 impl Lms {
+    /// Dates the changes that follow.
+    pub fn date_from_now_on(&mut self, stamp: Timestamp) {
+        self.stamp = Some(stamp);
+    }
+
     /// A new user called Ada.
     pub fn add_user(&mut self, id: &str) {
         self.users.insert(id.to_owned(), blank_user(id));
@@ -231,7 +236,11 @@ impl Lms {
             }
             Model::LmsSkills => {
                 self.skills.remove(id);
-                self.taught.retain(|(_, skill)| skill != id);
+                let taught_by: Vec<String> =
+                    self.taught.iter().filter(|(_, skill)| skill == id).map(|(revision, _)| revision.clone()).collect();
+                for revision in taught_by {
+                    self.unassign(&revision, id);
+                }
             }
             Model::LmsCourseProgressions => drop(self.progressions.remove(id)),
             Model::LmsCourseProviders => {

@@ -5,6 +5,7 @@ use sync_core::mirror::{Batch, Incoming, Key, Model, Row, Standing, StoredRow, d
 
 use super::lms::Lms;
 use crate::MemoryStore;
+use crate::history::Tables;
 
 /// What a mirror must hold: the rows of every model, those of deleted records included.
 ///
@@ -38,22 +39,35 @@ impl Truth {
 
     /// Where what is stored differs from the truth, for people; empty if it does not.
     pub fn differences(&self, store: &MemoryStore, integration: &IntegrationId) -> Vec<String> {
+        let tables = Model::ALL.into_iter().map(|model| (model, store.table(model, integration))).collect();
+        let mut found = self.lacking(&tables);
+        found.extend(self.surplus(&tables));
+        found
+    }
+
+    /// Which rows are missing from tables, or hold other values.
+    pub fn lacking(&self, tables: &Tables) -> Vec<String> {
         let mut found = Vec::new();
-        for model in Model::ALL {
-            let table = store.table(model, integration);
+        for (model, table) in tables {
             let stored: BTreeMap<&Key, &StoredRow> = table.iter().map(|row| (&row.row.key, row)).collect();
-            for row in self.rows(model) {
+            for row in self.rows(*model) {
                 match stored.get(&row.key) {
                     None => found.push(format!("{model} {}: missing", row.key)),
-                    Some(stored) => self.compare(model, row, stored, &mut found),
+                    Some(stored) => self.compare(*model, row, stored, &mut found),
                 }
             }
-            // Whatever no course shows any more is unknown rather than gone.
-            if self.is_listed_whole(model) {
-                let surplus = table.iter().filter(|stored| stored.is_live());
-                let surplus = surplus.filter(|stored| !self.rows(model).any(|row| row.key == stored.row.key));
-                found.extend(surplus.map(|stored| format!("{model} {}: live, but not at Kombo", stored.row.key)));
-            }
+        }
+        found
+    }
+
+    /// Which rows of tables are live although Kombo does not have them.
+    pub fn surplus(&self, tables: &Tables) -> Vec<String> {
+        let mut found = Vec::new();
+        // Whatever no course shows any more is unknown rather than gone.
+        for (model, table) in tables.iter().filter(|(model, _)| self.is_listed_whole(**model)) {
+            let surplus = table.iter().filter(|stored| stored.is_live());
+            let surplus = surplus.filter(|stored| !self.rows(*model).any(|row| row.key == stored.row.key));
+            found.extend(surplus.map(|stored| format!("{model} {}: live, but not at Kombo", stored.row.key)));
         }
         found
     }

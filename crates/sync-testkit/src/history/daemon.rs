@@ -1,0 +1,164 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use kombo_model::{
+    ChangedModel, DataChanged, Endpoint, Extra, IntegrationCategory, IntegrationId, ModelName, Timestamp, Webhook,
+    WebhookEvent,
+};
+use sync_core::SyncError;
+use sync_core::engine::{Engine, SyncPolicy};
+use sync_core::intake::{self, IntakePolicy};
+use sync_core::mirror::{Model, StoredRow};
+use sync_core::port::{Clock, Scope, Silent, Store, StoreError, Tx};
+use sync_core::queue::{self, Claim};
+use sync_core::types::{Change, Lease, LeaseToken, Request, RequestCause, RunId, SyncKind, Target};
+use tokio_util::sync::CancellationToken;
+
+use crate::{FakeKombo, ManualClock};
+
+/// The tables of a mirror, each in the order of keys.
+pub type Tables = BTreeMap<Model, Vec<StoredRow>>;
+
+/// What the daemon does for one integration, one thing after the other: hears of changes, asks for fetches, and works
+/// on what is due.
+#[derive(Debug)]
+pub struct Daemon<St> {
+    store: Arc<St>,
+    kombo: FakeKombo,
+    clock: ManualClock,
+    policy: SyncPolicy,
+    id: IntegrationId,
+    number: AtomicU64,
+}
+
+impl<St: Store> Daemon<St> {
+    /// A daemon that keeps the mirror of `id` in `store`.
+    pub fn new(store: Arc<St>, kombo: FakeKombo, clock: ManualClock, policy: SyncPolicy, id: IntegrationId) -> Self {
+        Self { store, kombo, clock, policy, id, number: AtomicU64::new(0) }
+    }
+
+    /// Receives the webhook that names what changed at Kombo since the last one, if anything did.
+    pub async fn hear(&self) {
+        let changed = self.kombo.changed_models();
+        if changed.is_empty() {
+            return;
+        }
+        let webhook = self.webhook(changed);
+        let policy = IntakePolicy {
+            plan: self.policy.plan.clone(),
+            accept_unknown: true,
+            look_at_paused_every: Duration::from_secs(3_600),
+        };
+        let now = self.clock.now();
+        self.unit(move |tx| intake::receive(tx, &webhook, &policy, now)).await;
+    }
+
+    fn webhook(&self, changed: Vec<ModelName>) -> Webhook {
+        let models = changed.into_iter().map(|name| ChangedModel { name, extra: Extra::new() });
+        let event = WebhookEvent::DataChanged(DataChanged {
+            integration_id: self.id.clone(),
+            integration_tool: "sandbox".to_owned(),
+            integration_category: IntegrationCategory::Lms,
+            changed_models: models.collect(),
+            extra: Extra::new(),
+        });
+        Webhook { id: self.unique("event").as_str().into(), event }
+    }
+
+    /// Asks for a fetch. A person who asks has approved whatever it may remove.
+    pub async fn ask(&self, endpoint: Endpoint, kind: SyncKind, cause: RequestCause) {
+        let (target, now) = (Target { integration_id: self.id.clone(), endpoint, kind }, self.clock.now());
+        self.unit(move |tx| {
+            let mut request = queue::request(tx, target.clone(), cause, now, now)?;
+            request.approved_removals = (cause == RequestCause::Command).then_some(i64::MAX);
+            tx.put_request(&request)
+        })
+        .await;
+    }
+
+    /// Works on what is due until nothing is, or until `stop`. Failures of Kombo are put off by the engine itself;
+    /// what could not even be put off is returned.
+    pub async fn work(&self, stop: &CancellationToken) -> Vec<SyncError> {
+        let (store, kombo) = (Arc::clone(&self.store), Arc::new(self.kombo.clone()));
+        let engine = Engine::new(store, kombo, self.clock.clone(), Silent, self.policy.clone());
+        let mut broken = Vec::new();
+        // As many turns as nobody needs: a lease that is never let go of must not hold up a test for ever.
+        for _ in 0..1_000 {
+            if stop.is_cancelled() {
+                return broken;
+            }
+            let Some(lease) = self.lease().await else { return broken };
+            broken.extend(engine.work(&lease, stop).await.err());
+        }
+        panic!("work that never ends: {:#?}", self.requests().await);
+    }
+
+    async fn lease(&self) -> Option<Lease> {
+        let (id, now) = (self.id.clone(), self.clock.now());
+        let token = LeaseToken(self.unique("lease"));
+        let claim = Claim { owner: "history".to_owned(), token, ttl: self.policy.lease_ttl };
+        self.unit(move |tx| queue::lease_next(tx, &claim, now, |request| request.target.integration_id == id)).await
+    }
+
+    /// The requests of the integration.
+    pub async fn requests(&self) -> Vec<Request> {
+        let mut requests = self.look(|tx| tx.requests()).await;
+        requests.retain(|request| request.target.integration_id == self.id);
+        requests
+    }
+
+    /// Up to when a delta of the endpoint need not look back.
+    pub async fn watermark(&self, endpoint: Endpoint) -> Option<Timestamp> {
+        let id = self.id.clone();
+        self.look(move |tx| queue::state(tx, &id, endpoint)).await.watermark
+    }
+
+    /// All rows of the integration.
+    pub async fn tables(&self) -> Tables {
+        let id = self.id.clone();
+        self.look(move |tx| {
+            let rows = |model| Ok((model, tx.rows_after(model, &id, None, usize::MAX)?));
+            Model::ALL.into_iter().map(rows).collect()
+        })
+        .await
+    }
+
+    /// The change log of the integration after `seq`.
+    pub async fn log(&self, seq: i64) -> Vec<Change> {
+        let id = self.id.clone();
+        self.look(move |tx| tx.changes(Some(&id), seq, usize::MAX)).await
+    }
+
+    /// The outcome and error of the latest runs, for whoever has to find out what went wrong.
+    pub async fn runs(&self) -> Vec<(RunId, Target, String)> {
+        let id = self.id.clone();
+        let runs = self.look(move |tx| tx.recent_runs(Some(&id), 10)).await;
+        runs.into_iter().map(|run| (run.id, run.target, format!("{} {:?}", run.outcome, run.error))).collect()
+    }
+
+    fn unique(&self, what: &str) -> String {
+        format!("{} {what} {}", self.id, self.number.fetch_add(1, Ordering::SeqCst))
+    }
+
+    async fn look<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut dyn Tx) -> Result<T, StoreError> + Send + 'static,
+    ) -> T {
+        self.store.read(work).await.expect("the store can be read")
+    }
+
+    /// Runs a unit; one that met a passing failure is tried again, as its caller would.
+    async fn unit<T: Send + 'static>(
+        &self,
+        work: impl Fn(&mut dyn Tx) -> Result<T, StoreError> + Clone + Send + 'static,
+    ) -> T {
+        loop {
+            match self.store.transact(Scope::Integration(self.id.clone()), work.clone()).await {
+                Err(error) if error.is_transient() => {}
+                done => return done.expect("the unit passes"),
+            }
+        }
+    }
+}

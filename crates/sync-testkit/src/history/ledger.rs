@@ -1,0 +1,135 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value as Json;
+use sync_core::mirror::{Model, StoredRow};
+use sync_core::types::{Change, ChangeKind};
+
+use super::daemon::Tables;
+
+/// The columns of a row that have a value, `removed_at` included, as the change log writes them. Two columns are no
+/// matter of the log: `changed_at` and `synced_at`.
+pub(super) type Fields = BTreeMap<String, Json>;
+/// The rows of a table, by what the log calls them.
+pub(super) type Table = BTreeMap<String, Fields>;
+
+/// A mirror that is built from nothing but the change log.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Ledger(BTreeMap<Model, Table>);
+
+impl Ledger {
+    /// What the tables hold: the snapshot that a log is replayed from, or has to lead to.
+    pub(super) fn of(tables: &Tables) -> Self {
+        let mut ledger = Self::default();
+        for (model, rows) in tables {
+            for stored in rows {
+                ledger.table(*model).insert(stored.row.key.to_string(), fields(*model, stored));
+            }
+        }
+        ledger
+    }
+
+    /// Takes over an entry of the log, which has to go on from where the entries before it ended.
+    pub(super) fn replay(&mut self, change: &Change) -> Result<(), String> {
+        let (model, record) = (change.model, &change.record_id);
+        let wrong = |what: String| format!("entry {}, {model} {record} {}: {what}", change.seq, change.kind);
+        let before = self.table(model).get(record).cloned();
+        let mut after = before.clone().unwrap_or_default();
+        let entry = change.fields.as_object().ok_or_else(|| wrong("no values".to_owned()))?;
+        for (name, value) in entry {
+            let (Some(old), Some(new)) = (value.get("old"), value.get("new")) else {
+                return Err(wrong(format!("{name} without a value")));
+            };
+            let known = after.get(name).unwrap_or(&Json::Null);
+            if known != old {
+                return Err(wrong(format!("{name} was {known}, not {old}")));
+            }
+            if old == new {
+                return Err(wrong(format!("{name} did not change")));
+            }
+            after.insert(name.clone(), new.clone());
+        }
+        after.retain(|_, value| !value.is_null());
+        let kind = kind(before.as_ref(), Some(&after));
+        if kind != Some(change.kind) {
+            return Err(wrong(format!("it is {kind:?}")));
+        }
+        self.table(model).insert(record.clone(), after);
+        Ok(())
+    }
+
+    /// The rows of a table.
+    pub(super) fn rows(&self, model: Model) -> impl Iterator<Item = (&String, &Fields)> {
+        self.0.get(&model).into_iter().flatten()
+    }
+
+    /// Which rows are not as `other` has them, for people.
+    pub(super) fn differences(&self, other: &Self) -> Vec<String> {
+        let mut found = Vec::new();
+        for model in Model::ALL {
+            let (mine, others): (BTreeMap<_, _>, BTreeMap<_, _>) =
+                (self.rows(model).collect(), other.rows(model).collect());
+            let keys: BTreeSet<_> = mine.keys().chain(others.keys()).collect();
+            let unlike = keys.into_iter().filter(|key| mine.get(*key) != others.get(*key));
+            found.extend(unlike.map(|key| format!("{model} {key}: {:?} is {:?}", mine.get(key), others.get(key))));
+        }
+        found
+    }
+
+    fn table(&mut self, model: Model) -> &mut Table {
+        self.0.entry(model).or_default()
+    }
+}
+
+/// The change from one state of a table to another, one line for each record: what happened to it, and which column
+/// went from which value to which. When a row was removed is left out, since that follows from when pages were asked for.
+pub(super) fn net(model: Model, before: &Table, after: &Table) -> Vec<String> {
+    let mut records: Vec<&String> = before.keys().chain(after.keys()).collect();
+    records.sort();
+    records.dedup();
+    let line = |record: &String| {
+        let (old, new) = (before.get(record), after.get(record));
+        let kind = kind(old, new).map_or_else(|| "vanished".to_owned(), |kind| kind.to_string());
+        let fields = changed(old.unwrap_or(&Fields::new()), new.unwrap_or(&Fields::new()));
+        // A row without a value may come into being: its key is all there is of a row of the join table.
+        let same = fields.is_empty() && old.is_some() == new.is_some();
+        (!same).then(|| format!("{model} {record} {kind}: {}", fields.join(", ")))
+    };
+    records.into_iter().filter_map(line).collect()
+}
+
+fn changed(old: &Fields, new: &Fields) -> Vec<String> {
+    let mut names: Vec<&String> = old.keys().chain(new.keys()).collect();
+    names.sort();
+    names.dedup();
+    let value = |fields: &Fields, name: &str| shown(name, fields.get(name).unwrap_or(&Json::Null));
+    let one = |name: &String| {
+        let (old, new) = (value(old, name), value(new, name));
+        (old != new).then(|| format!("{name} {old} to {new}"))
+    };
+    names.into_iter().filter_map(one).collect()
+}
+
+/// A value for people, without the time of a removal.
+pub(super) fn shown(name: &str, value: &Json) -> String {
+    if name == "removed_at" && !value.is_null() { "some time".to_owned() } else { value.to_string() }
+}
+
+/// What the log has to call a change; `None` if there is no row afterwards.
+fn kind(before: Option<&Fields>, after: Option<&Fields>) -> Option<ChangeKind> {
+    let live = |fields: &Fields| !fields.contains_key("removed_at") && !fields.contains_key("remote_deleted_at");
+    Some(match (before.map(live), live(after?)) {
+        (None, true) => ChangeKind::Created,
+        (None | Some(true), false) => ChangeKind::Deleted,
+        (Some(false), true) => ChangeKind::Restored,
+        (Some(true), true) | (Some(false), false) => ChangeKind::Updated,
+    })
+}
+
+fn fields(model: Model, stored: &StoredRow) -> Fields {
+    let columns = model.columns().iter().zip(stored.row.values());
+    let values = columns.filter(|(column, _)| column.name != "changed_at");
+    let mut fields: Fields = values.map(|(column, value)| (column.name.to_owned(), value.to_json())).collect();
+    fields.insert("removed_at".to_owned(), stored.removed_at.map_or(Json::Null, |at| Json::String(at.to_string())));
+    fields.retain(|_, value| !value.is_null());
+    fields
+}
