@@ -3,6 +3,7 @@
 
 mod ci;
 mod contract;
+mod histories;
 mod install_postgres;
 mod process;
 mod test;
@@ -18,6 +19,8 @@ usage: cargo xtask COMMAND
 
   test [-- ARGUMENT]...   all tests, with a private PostgreSQL (or the server that DATABASE_TEST_URL names);
                           arguments go to the test runner, and leave out the documentation's tests
+  histories --cases N     random histories on SQLite and PostgreSQL: the same end and the same log under both readings of
+                          updated_after; SYNC_HISTORY_STEPS says how long they are, SYNC_HISTORY_SEED repeats one
   ci                      every other check: format, lints, documentation, layering, dependencies, spelling, ...
   contract PATH           holds the sandbox's answers against Kombo's OpenAPI document
 ";
@@ -40,6 +43,7 @@ fn run() -> Result<bool> {
     match arguments.as_slice() {
         ["test"] => in_root().and_then(|()| test::run(&[])),
         ["test", "--", for_the_runner @ ..] => in_root().and_then(|()| test::run(for_the_runner)),
+        ["histories", "--cases", cases] => in_root().and_then(|()| histories::run(cases)),
         ["ci"] => in_root().map(|()| ci::run()),
         ["contract", path] => {
             let path = std::path::absolute(path)?;

@@ -6,7 +6,7 @@ use sync_testkit::postgres::{PostgresError, PrivatePostgres};
 use crate::install_postgres::install_postgres;
 use crate::process::{cargo, in_ci, is_there, succeeds};
 
-const URL_VARIABLE: &str = "DATABASE_TEST_URL";
+pub(crate) const URL_VARIABLE: &str = "DATABASE_TEST_URL";
 
 /// Runs all tests; arguments choose among them, which leaves out those of the documentation.
 pub(crate) fn run(arguments: &[&str]) -> Result<bool> {
@@ -25,7 +25,7 @@ pub(crate) fn run(arguments: &[&str]) -> Result<bool> {
     Ok(passed && documented)
 }
 
-fn private_postgres() -> Result<PrivatePostgres> {
+pub(crate) fn private_postgres() -> Result<PrivatePostgres> {
     match PrivatePostgres::start() {
         Err(missing @ PostgresError::NotInstalled) => {
             install_postgres(missing)?;
