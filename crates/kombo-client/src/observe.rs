@@ -44,4 +44,28 @@ pub enum Outcome {
 pub trait Pacer: Send + Sync {
     /// Resolves when the attempt may be sent.
     fn acquire(&self) -> BoxFuture<'_, ()>;
+
+    /// An attempt that was let through was dropped before it ended, so that no [`ResponseEvent`] tells of its end.
+    fn given_up(&self) {}
+}
+
+/// An attempt that was let through and has not ended.
+pub(crate) struct UnderWay<'a>(Option<&'a dyn Pacer>);
+
+impl<'a> UnderWay<'a> {
+    pub(crate) fn new(pacer: Option<&'a dyn Pacer>) -> Self {
+        Self(pacer)
+    }
+
+    pub(crate) fn ended(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        if let Some(pacer) = self.0 {
+            pacer.given_up();
+        }
+    }
 }

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::decode::Undecodable;
-use crate::observe::{OnResponse, Outcome, Pacer, ResponseEvent};
+use crate::observe::{OnResponse, Outcome, Pacer, ResponseEvent, UnderWay};
 use crate::request::Request;
 use crate::retry::{Failed, RetryClass, RetryDecision};
 use crate::{Error, Operation, RateLimit, ResponseMeta, RetryPolicy, TransportFault, headers};
@@ -70,7 +70,9 @@ impl Sender {
             }
             attempts = attempts.saturating_add(1);
             let began = Instant::now();
+            let under_way = UnderWay::new(self.pacer.as_deref());
             let attempt = self.attempt(request, began).await;
+            under_way.ended();
             self.observe(request.operation, attempts, &attempt);
             let error = match attempt.result {
                 Ok(received) => match decode(&received.body) {

@@ -97,7 +97,7 @@ impl Budget {
         }
     }
 
-    /// An attempt without an answer.
+    /// An attempt that ended without an answer, or was given up.
     fn forget_one(&mut self) {
         self.in_flight = self.in_flight.saturating_sub(1);
     }
@@ -250,9 +250,27 @@ impl Pacer for Pace {
                     () = tokio::time::sleep_until(wait) => {}
                 }
             }
+            let mut let_through = LetThrough(Some(self));
             self.place().await;
+            let_through.0 = None;
             drop(waiting);
         })
+    }
+
+    fn given_up(&self) {
+        self.budget.lock().unwrap_or_else(PoisonError::into_inner).forget_one();
+        self.changed.notify_waiters();
+    }
+}
+
+/// A request that was let through and is not sent yet: given up if it never is.
+struct LetThrough<'a>(Option<&'a Pace>);
+
+impl Drop for LetThrough<'_> {
+    fn drop(&mut self) {
+        if let Some(pace) = self.0 {
+            pace.given_up();
+        }
     }
 }
 
@@ -292,6 +310,15 @@ mod tests {
         assert_eq!(budget.take(SyncKind::Delta, now), Err(Wait::Until(renewed)));
         assert_eq!(budget.take(SyncKind::Delta, renewed), Ok(()), "one goes ahead");
         assert_eq!(budget.take(SyncKind::Delta, renewed), Err(Wait::Turn));
+    }
+
+    #[tokio::test]
+    async fn one_that_is_given_up_keeps_nobody_waiting() {
+        let pace = Pace::new(0);
+        pace.acquire().await;
+        assert_eq!(pace.take(SyncKind::Delta), Err(Wait::Turn), "the first one goes ahead");
+        pace.given_up();
+        assert_eq!(pace.take(SyncKind::Delta), Ok(()));
     }
 
     #[test]

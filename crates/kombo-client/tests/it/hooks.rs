@@ -10,13 +10,20 @@ use crate::server::{Reply, Server};
 use crate::{builder, error_body, integration, page};
 
 #[derive(Default)]
-struct Counting(AtomicU32);
+struct Counting {
+    let_through: AtomicU32,
+    given_up: AtomicU32,
+}
 
 impl Pacer for Counting {
     fn acquire(&self) -> BoxFuture<'_, ()> {
         Box::pin(async {
-            self.0.fetch_add(1, Ordering::Relaxed);
+            self.let_through.fetch_add(1, Ordering::Relaxed);
         })
+    }
+
+    fn given_up(&self) {
+        self.given_up.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -40,7 +47,8 @@ async fn every_attempt_is_paced_and_told() {
         .unwrap();
     client.users(&integration(), UsersQuery::default()).next_page().await.unwrap().unwrap();
 
-    assert_eq!(pacer.0.load(Ordering::Relaxed), 4);
+    assert_eq!(pacer.let_through.load(Ordering::Relaxed), 4);
+    assert_eq!(pacer.given_up.load(Ordering::Relaxed), 0);
     let events = events.lock().unwrap();
     let outcomes: Vec<_> = events.iter().map(|event| (event.attempt, event.outcome)).collect();
     assert_eq!(
@@ -58,4 +66,17 @@ async fn every_attempt_is_paced_and_told() {
     assert_eq!(events[1].rate_limit.limit, Some(300));
     assert_eq!(events[1].retry_after, Some(Duration::ZERO));
     assert_eq!(events[3].code, None);
+}
+
+#[tokio::test]
+async fn an_attempt_that_is_dropped_is_given_up() {
+    let server = Server::start([Reply::Hang]).await;
+    let pacer = Arc::new(Counting::default());
+    let client = builder(&server).pacer(pacer.clone()).build().unwrap();
+    let mut users = client.users(&integration(), UsersQuery::default());
+    let dropped = tokio::time::timeout(Duration::from_millis(50), users.next_page()).await;
+    assert!(dropped.is_err());
+    drop(users);
+    assert_eq!(pacer.let_through.load(Ordering::Relaxed), 1);
+    assert_eq!(pacer.given_up.load(Ordering::Relaxed), 1);
 }
