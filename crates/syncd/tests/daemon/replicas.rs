@@ -9,7 +9,7 @@ use crate::deployment::{Daemon, Look, Place, world_for};
 use crate::program::wait_until;
 
 const INTEGRATIONS: usize = 6;
-const USERS: usize = 200;
+const USERS: usize = 60;
 
 /// How many requests a daemon works on.
 fn at_work(look: &Look, daemon: &Daemon) -> usize {
@@ -24,16 +24,18 @@ fn one_dies_and_one_sleeps() {
     // Changes to deleted records are stored and not logged.
     let generator =
         GeneratorConfig { users: USERS, courses: 5, progressions: 10, deleted_rate: 0.0, ..GeneratorConfig::default() };
-    let latency = Latency { fixed_ms: 60, jitter_ms: 20 };
+    let latency = Latency { fixed_ms: 40, jitter_ms: 20 };
     let config = SandboxConfig { integrations: INTEGRATIONS, generator, ..SandboxConfig::default() };
     let mut world = world_for(Backend::Postgres, config, places[0]);
     world.set("sync.lease", "2s");
     world.set_toml("kombo.page_size", "5");
-    world.set_toml("sync.workers", "3");
+    // Fewer workers than work, so that all have some.
+    world.set_toml("sync.workers", "1");
     world.sandbox.configure_webhooks(|hooks| hooks.data_changed = WebhookMode::Manual);
     let survivor = Daemon::start(&world, places[0]);
     let look = Look::new(&world);
     look.wait_until_loaded(&world);
+    world.set_toml("sync.workers", "2");
     let dies = Daemon::start(&world, places[1]);
     let sleeps = Daemon::start(&world, places[2]);
     world.sandbox.edit(|state| state.latency = latency);
@@ -94,38 +96,31 @@ fn one_dies_and_one_sleeps() {
 fn one_freezes_in_the_midst_of_a_transaction() {
     let places = [Place::new(), Place::new()];
     let generator = GeneratorConfig { users: USERS, courses: 5, progressions: 10, ..GeneratorConfig::default() };
-    let mut world = world_for(Backend::Postgres, SandboxConfig { generator, ..SandboxConfig::default() }, places[0]);
+    let mut world = world_for(Backend::Postgres, SandboxConfig { generator, ..SandboxConfig::default() }, places[1]);
     world.set("sync.lease", "1s");
-    world.set_toml("kombo.page_size", "5");
     let freezes = Daemon::start(&world, places[1]);
     let look = Look::new(&world);
     look.wait_until_loaded(&world);
-    // Whoever commits something of an integration holds it, and the request that he works on.
-    let commits = || {
-        let sql = "SELECT pid || '' AS value FROM pg_locks WHERE locktype = 'advisory' AND granted AND database = \
-                   (SELECT oid FROM pg_database WHERE datname = current_database())";
-        world.database.query(sql).len() == 1
+    let count = |what: &str| {
+        let sql =
+            format!("SELECT pid || '' AS value FROM pg_stat_activity WHERE datname = current_database() AND {what}");
+        world.database.query(&sql).len()
     };
-    // It is stopped now and then until that happens while it writes.
-    let users = world.sandbox.ids(FIRST_INTEGRATION, Model::Users).unwrap();
-    world.sandbox.configure_webhooks(|hooks| {
-        hooks.targets = vec![places[1].url()];
-        hooks.data_changed = WebhookMode::Auto { debounce_ms: 0 };
-    });
-    let mut number = 0;
-    wait_until("it is frozen in a transaction", || {
-        freezes.process.signal("CONT");
-        for user in &users[..20] {
-            number += 1;
-            let change = Mutation::update(Model::Users, *user, "first_name", format!("Changed by {number}"));
-            world.sandbox.mutate(FIRST_INTEGRATION, change).unwrap();
-        }
-        wait_until("it is at work", || at_work(&look, &freezes) > 0);
-        freezes.process.signal("STOP");
-        commits() && at_work(&look, &freezes) > 0
-    });
-    let survivor = Daemon::start(&world, places[0]);
+    // It is stopped while it waits for a lock in the midst of a commit, and gets the lock when it sleeps.
+    let mut other = world.database.session();
+    other.run("BEGIN");
+    other.run("LOCK TABLE sync_changes");
+    wait_until("the table is locked", || count("query LIKE 'LOCK TABLE%' AND state = 'idle in transaction'") == 1);
+    let user = world.sandbox.ids(FIRST_INTEGRATION, Model::Users).unwrap()[0];
+    world.sandbox.mutate(FIRST_INTEGRATION, Mutation::update(Model::Users, user, "first_name", "Frozen")).unwrap();
+    wait_until("it waits for the lock", || count("wait_event_type = 'Lock'") == 1);
+    freezes.process.signal("STOP");
+    other.run("COMMIT");
+    other.end();
+    wait_until("it has the lock", || count("state = 'idle in transaction'") == 1);
+    assert_eq!(at_work(&look, &freezes), 1);
     let began = Instant::now();
+    let survivor = Daemon::start(&world, places[0]);
     wait_until("its work is taken over", || look.requests().is_empty());
     eprintln!("work of a daemon frozen in a transaction was taken over after {:?}", began.elapsed());
     freezes.process.signal("CONT");
