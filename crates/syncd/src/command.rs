@@ -12,12 +12,16 @@ pub(crate) mod sync;
 mod verify;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use indicatif::MultiProgress;
 
 use crate::cli::{Cli, Command, ConfigCommand, Global, QuarantineCommand};
 use crate::config::{Config, ConfigError};
 use crate::logging;
+
+/// How long what may block is waited for at the end.
+const STUCK_AFTER: Duration = Duration::from_secs(1);
 
 /// How the program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +74,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
     let default = if quiet || !matches!(cli.command, Command::Sync(_) | Command::Run { .. }) { "warn" } else { "info" };
     logging::init(context.global.log.as_deref(), default, &context.bars)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
+    let result = runtime.block_on(async {
         match cli.command {
             Command::Run { no_migrate } => {
                 let tables = if no_migrate { store::Tables::Expect } else { store::Tables::Migrate };
@@ -87,5 +91,8 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
             Command::Config(ConfigCommand::Check) => check::run(&context).await,
             Command::Demo => demo::run(&context).await,
         }
-    })
+    });
+    // A statement that the database does not answer must not hold the end back.
+    runtime.shutdown_timeout(STUCK_AFTER);
+    result
 }
