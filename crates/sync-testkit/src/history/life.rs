@@ -49,8 +49,8 @@ pub(super) struct Life<'a, St> {
     sights: Vec<Sight>,
 }
 
-/// How long a sync may take, by Kombo's clock.
-const SYNC: Duration = Duration::from_secs(600);
+/// How long a sync may take. So soon after it Kombo changes again: what overlaps and wrong clocks are about.
+const SYNC: Duration = Duration::from_secs(10);
 /// How long a rest takes: longer than full fetches wait for each other, and than what failed.
 const REST: Duration = Duration::from_secs(100_000);
 
