@@ -42,7 +42,11 @@ pub fn schedule(tx: &mut dyn Tx, policy: &SchedulePolicy, now: Timestamp) -> TxR
             let key = (integration.id.clone(), *endpoint);
             let Some((kind, cause)) = due(states.get(&key), policy, now) else { continue };
             let target = Target { integration_id: key.0, endpoint: *endpoint, kind };
-            if !waiting.contains(&target) {
+            // Looked at again under a lock: another replica may have asked for it meanwhile, or even be done with it.
+            if !waiting.contains(&target)
+                && tx.request(&target)?.is_none()
+                && due(tx.endpoint(&integration.id, *endpoint)?.as_ref(), policy, now).is_some()
+            {
                 queue::request(tx, target, cause, from, now)?;
                 asked += 1;
             }

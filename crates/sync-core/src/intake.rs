@@ -115,6 +115,9 @@ impl Action {
             Self::Record(_) => Ok(Vec::new()),
             Self::Fetch(id, tool, models) => {
                 // An integration of which data arrives is no longer out of order, whatever was last heard of it.
+                if tx.integration(&id)?.is_some_and(|known| known.status != IntegrationStatus::Active) {
+                    queue::set_going(tx, &id, now)?;
+                }
                 set_status(tx, &id, &tool, IntegrationStatus::Active, None, now)?;
                 fetch_changed(tx, &id, &models, policy, now)
             }
@@ -167,8 +170,8 @@ fn fetch_changed(
         if fetch.kind == SyncKind::Full {
             // One that waits for its time already must not be put off by every further webhook. It is asked for again
             // all the same: it may be half done, and what changed now may lie on pages that it has behind it.
-            let waits = tx.request(&target)?.is_some_and(|waiting| waiting.lease.is_none());
-            if fetch.not_before.is_none() || !waits {
+            let is_asked_for = tx.request(&target)?.is_some();
+            if fetch.not_before.is_none() || !is_asked_for {
                 let mut state = queue::state(tx, id, fetch.endpoint)?;
                 state.last_blind_full_at = Some(not_before);
                 tx.put_endpoint(&state)?;

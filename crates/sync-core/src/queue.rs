@@ -191,6 +191,9 @@ pub fn release(
 pub fn release_abandoned(tx: &mut dyn Tx, is_gone: impl Fn(&str) -> bool) -> TxResult<Vec<Target>> {
     let mut released = Vec::new();
     for request in tx.requests()? {
+        if !request.lease.as_ref().is_some_and(|held| is_gone(&held.owner)) {
+            continue; // not locked: whoever works on it would have to be waited for
+        }
         // Looked at again under a lock: it may have been extended or taken over since.
         if let Some(mut request) = tx.request(&request.target)?
             && request.lease.as_ref().is_some_and(|held| is_gone(&held.owner))

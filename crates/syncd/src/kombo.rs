@@ -135,12 +135,12 @@ pub(crate) fn source_error(error: &Error, kombo: &str) -> SourceError {
             FailureClass::ModelUnavailable,
             "enable the model in Kombo's scope configuration, or take the endpoint out of sync.endpoints".to_owned(),
         ),
-        ErrorKind::InputInvalid => (FailureClass::RequestRefused, String::new()),
+        // Both begin anew from the first page.
+        ErrorKind::InputInvalid | ErrorKind::RepeatedCursor => (FailureClass::RequestRefused, String::new()),
         ErrorKind::RateLimited | ErrorKind::Unavailable => (FailureClass::Transient, String::new()),
         ErrorKind::Transport => {
             (FailureClass::Transient, format!("check the network, and that {kombo} is the right address"))
         }
-        ErrorKind::RepeatedCursor => (FailureClass::Unintelligible, String::new()),
         ErrorKind::Decode | ErrorKind::Unexpected | _ => {
             (FailureClass::Unintelligible, format!("check that {kombo} is the right address"))
         }

@@ -116,10 +116,10 @@ fn open(path: &Path) -> Result<SqliteConnection, ConnectError> {
         return Err(unopened(path, &format!("there is no folder {}", folder.display())));
     }
     let mut conn = SqliteConnection::establish(name).map_err(|error| unopened(path, &error))?;
-    // WAL: readers and the writer do not wait for each other. NORMAL is durable against crashes of the process, and
-    // after a power cut loses at most the last commits, never consistency; they are fetched again then.
+    // WAL: readers and the writer do not wait for each other. FULL: a webhook that was answered and a number of the
+    // change log that was read survive a power cut too.
     let pragmas = format!(
-        "PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;
+        "PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
          PRAGMA cache_size = -16384; PRAGMA wal_autocheckpoint = 16000; PRAGMA journal_size_limit = 67108864;"
     );
     conn.batch_execute(&pragmas).map_err(|error| unopened(path, &statement_failed("opening", error)))?;

@@ -75,7 +75,10 @@ both! {
             .first(conn)
             .optional()
             .during(TABLE)?;
-        let old = sync_changes::table.filter(sync_changes::seq.lt(keep_from.unwrap_or(i64::MAX)));
+        // Asked for the time as well: an entry may have come since the search.
+        let old = sync_changes::table
+            .filter(sync_changes::seq.lt(keep_from.unwrap_or(i64::MAX)))
+            .filter(sync_changes::at.lt(Moment(before)));
         let removed = diesel::delete(old).execute(conn).during(TABLE)?;
         Ok(u64::try_from(removed).unwrap_or(u64::MAX))
     }

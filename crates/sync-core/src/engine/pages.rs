@@ -19,11 +19,14 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
     /// page when data trickles, many when writing is slower than fetching.
     pub(super) async fn pages(&self, lease: &Lease, run: &mut Run, stop: &CancellationToken) -> Result<(), SyncError> {
         let mut restarted = false;
+        let committed_before = run.batches;
         loop {
             match self.pages_from_checkpoint(lease, run, stop).await {
-                // Kombo does not say how long a page cursor lives: one that it refuses restarts the fetch, once.
+                // Kombo does not say how long a page cursor lives, nor how it refuses one: that restarts the fetch, once.
                 Err(SyncError::Source(error))
-                    if error.class == FailureClass::RequestRefused && run.page_cursor.is_some() && !restarted =>
+                    if run.page_cursor.is_some()
+                        && !restarted
+                        && tells_of_cursor(error.class, run.batches > committed_before, lease.request.attempts) =>
                 {
                     tracing::warn!(
                         run.id = run.id.0,
@@ -120,6 +123,22 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
 
 /// A page, or why there is none.
 type Fetched = Result<RecordPage, SourceError>;
+
+/// Whether a failure may come from a page cursor that Kombo no longer knows. A refused request may at any time; what
+/// else Kombo might say of one may if the attempt began with the cursor and got nowhere, of passing failures only if
+/// several attempts did.
+fn tells_of_cursor(class: FailureClass, got_somewhere: bool, attempts: i32) -> bool {
+    const PATIENCE: i32 = 3;
+    match class {
+        FailureClass::RequestRefused => true,
+        FailureClass::Unintelligible | FailureClass::IntegrationNotFound => !got_somewhere,
+        FailureClass::Transient => !got_somewhere && attempts >= PATIENCE,
+        FailureClass::KeyRejected
+        | FailureClass::IntegrationUnavailable
+        | FailureClass::SetupPending
+        | FailureClass::ModelUnavailable => false,
+    }
+}
 
 async fn fetch_pages(pages: &mut impl Pages, ready: mpsc::Sender<Fetched>, stop: CancellationToken) {
     let fetch = async {

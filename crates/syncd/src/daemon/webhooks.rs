@@ -8,7 +8,10 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use kombo_client::webhook::SIGNATURE_HEADER;
-use kombo_model::{FreeJson, Webhook, WebhookEvent, WebhookEventId};
+use kombo_model::{
+    ChangedModel, DataChanged, Extra, FreeJson, IntegrationCategory, IntegrationId, ModelName, Webhook, WebhookEvent,
+    WebhookEventId,
+};
 use serde::Deserialize;
 use sync_core::intake::{self, Intake, IntakePolicy};
 use sync_core::port::{Clock as _, Scope, Store as _, StoreError, Tx};
@@ -177,7 +180,8 @@ impl Door {
     }
 }
 
-/// Reads a webhook. Data of a known type in a shape that this version does not know is kept as of an unknown type.
+/// Reads a webhook. Of data in a shape that this version does not know, what can be read is used: a change of an
+/// integration that is named leads to fetches, whatever else is missing.
 fn read(bytes: &[u8]) -> Option<Webhook> {
     #[derive(Deserialize)]
     struct Envelope {
@@ -186,15 +190,35 @@ fn read(bytes: &[u8]) -> Option<Webhook> {
         kind: String,
         data: FreeJson,
     }
-    match serde_json::from_slice(bytes) {
-        Ok(webhook) => Some(webhook),
-        Err(error) => {
-            let envelope: Envelope =
-                serde_json::from_slice(bytes).ok().filter(|it: &Envelope| !it.id.as_str().is_empty())?;
-            tracing::error!(webhook.id = %envelope.id, %error, "a webhook has a shape that this version does not know");
-            Some(Webhook { id: envelope.id, event: WebhookEvent::Other { kind: envelope.kind, data: envelope.data } })
-        }
+    #[derive(Deserialize)]
+    struct Named {
+        integration_id: IntegrationId,
+        #[serde(default)]
+        integration_category: Option<IntegrationCategory>,
     }
+    let error = match serde_json::from_slice(bytes) {
+        Ok(webhook) => return Some(webhook),
+        Err(error) => error,
+    };
+    let Envelope { id, kind, data } = serde_json::from_slice(bytes).ok()?;
+    if id.as_str().is_empty() {
+        return None;
+    }
+    // Not what the error says: it may quote the data.
+    tracing::error!(webhook.id = %id, webhook.kind = kind, fault = ?error.classify(), "a webhook has an unknown shape");
+    let named = data.read::<Named>().ok().filter(|_| kind == "data-changed");
+    let event = match named {
+        Some(Named { integration_id, integration_category }) => WebhookEvent::DataChanged(DataChanged {
+            integration_id,
+            integration_tool: String::new(),
+            integration_category: integration_category.unwrap_or(IntegrationCategory::Lms),
+            // A model that nobody knows calls everything.
+            changed_models: vec![ChangedModel { name: ModelName::from("lms_unreadable"), extra: Extra::default() }],
+            extra: Extra::default(),
+        }),
+        None => WebhookEvent::Other { kind, data },
+    };
+    Some(Webhook { id, event })
 }
 
 fn is_length_limit(error: &axum::Error) -> bool {
