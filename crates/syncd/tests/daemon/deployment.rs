@@ -63,7 +63,7 @@ pub fn world_for(backend: Backend, config: SandboxConfig, place: Place) -> World
     let mut world = World::new(backend, config);
     world.set("kombo.webhook_secret", SECRET);
     world.sandbox.configure_webhooks(|hooks| {
-        hooks.secret = SECRET.to_owned();
+        SECRET.clone_into(&mut hooks.secret);
         hooks.targets = vec![place.url()];
         hooks.data_changed = WebhookMode::Auto { debounce_ms: 0 };
     });

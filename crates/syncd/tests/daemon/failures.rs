@@ -19,7 +19,7 @@ fn rename_a_user(world: &World, integration: &str, name: &str) {
 }
 
 fn accept(world: &World, key: &str) {
-    world.sandbox.edit(|state| state.api_key = key.to_owned());
+    world.sandbox.edit(|state| key.clone_into(&mut state.api_key));
 }
 
 fn a_rejected_key_stops_everything_until_it_is_accepted(backend: Backend) {

@@ -55,9 +55,9 @@ fn a_second_signal_ends_it_at_once() {
     )
     .unwrap();
     // It asks for the body, so the request is being served.
-    let mut word = [0; 12];
-    std::io::Read::read_exact(&mut slow, &mut word).unwrap();
-    assert_eq!(&word, b"HTTP/1.1 100");
+    let mut answer = [0; 12];
+    std::io::Read::read_exact(&mut slow, &mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 100");
     daemon.process.signal("TERM");
     wait_until("it takes no more connections", || connect(place.operations).is_err());
     assert!(daemon.process.is_running(), "it waits for the one that it serves");
