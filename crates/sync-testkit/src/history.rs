@@ -24,7 +24,7 @@
 //! - in *calm* histories, where every sync sees everything, also the entries themselves, column by column: model, record,
 //!   column, old value, new value. No column but `removed_at` may change twice in one sync.
 //!
-//! A sync sees the same of a model unless the model may stay unseen by deltas ([`Model::blind_in_delta`]) and a full
+//! A sync sees the same of a model unless the model may stay unseen by deltas ([`blind_in_delta`](sync_core::mirror::Model::blind_in_delta)) and a full
 //! fetch still waits, or the sync was disturbed: by edits between its pages, failures, or a stop. Half of the histories
 //! have such syncs, and times of rest at which everything that was asked for is done; the readings may differ in between,
 //! and a value that came and went in between may be in one log alone. So these histories are compared in what Kombo has

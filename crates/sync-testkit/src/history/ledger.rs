@@ -81,7 +81,8 @@ impl Ledger {
 }
 
 /// The change from one state of a table to another, one line for each record: what happened to it, and which column
-/// went from which value to which. When a row was removed is left out, since that follows from when pages were asked for.
+/// went from which value to which. When a row was removed is left out, since that follows from when pages were asked
+/// for.
 pub(super) fn net(model: Model, before: &Table, after: &Table) -> Vec<String> {
     let mut records: Vec<&String> = before.keys().chain(after.keys()).collect();
     records.sort();
