@@ -19,8 +19,9 @@ usage: cargo xtask COMMAND
 
   test [-- ARGUMENT]...   all tests, with a private PostgreSQL (or the server that DATABASE_TEST_URL names);
                           arguments go to the test runner, and leave out the documentation's tests
-  histories --cases N     random histories on SQLite and PostgreSQL: the same end and the same log under both readings of
-                          updated_after; SYNC_HISTORY_STEPS says how long they are, SYNC_HISTORY_SEED repeats one
+  histories --cases N     random histories on SQLite and PostgreSQL: the same end and the same log under both
+                          readings of updated_after; SYNC_HISTORY_STEPS says how long they are, SYNC_HISTORY_SEED
+                          repeats one
   ci                      every other check: format, lints, documentation, layering, dependencies, spelling, ...
   contract PATH           holds the sandbox's answers against Kombo's OpenAPI document
 ";

@@ -16,19 +16,22 @@
 //!
 //! - the rows of the mirror with all their values. Left aside are `synced_at`, and when a row was removed: both follow
 //!   from when pages were asked for, and the readings need different numbers of pages.
-//! - the *net* changes that the log tells of since the last such sync: for each record what happened to it, and for each
-//!   column the value that it had before and the one that it has after. Entries are netted because a sync may tell of a
-//!   record in several: a copy shows some columns, and the record itself the rest; a revision is missing in one course,
-//!   and appears in another on a later page. Whether it does follows from which pages come first. Causes and numbers of
-//!   runs are aside for the same reason.
-//! - in *calm* histories, where every sync sees everything, also the entries themselves, column by column: model, record,
-//!   column, old value, new value. No column but `removed_at` may change twice in one sync.
+//! - the *net* changes that the log tells of since the last such sync: for each record what happened to it, and for
+//!   each column the value that it had before and the one that it has after. Entries are netted because a sync may tell
+//!   of a record in several: a copy shows some columns, and the record itself the rest; a revision is missing in one
+//!   course, and appears in another on a later page. Whether it does follows from which pages come first. Causes and
+//!   numbers of runs are aside for the same reason.
+//! - in *calm* histories, where every sync sees everything, also the entries themselves, column by column: model,
+//!   record, column, old value, new value. No column but `removed_at` may change twice in one sync.
 //!
-//! A sync sees the same of a model unless the model may stay unseen by deltas ([`blind_in_delta`](sync_core::mirror::Model::blind_in_delta)) and a full
+//! A sync sees the same of a model unless the model may stay unseen by deltas ([`Model::blind_in_delta`]) and a full
 //! fetch still waits, or the sync was disturbed: by edits between its pages, failures, or a stop. Half of the histories
-//! have such syncs, and times of rest at which everything that was asked for is done; the readings may differ in between,
-//! and a value that came and went in between may be in one log alone. So these histories are compared in what Kombo has
-//! at both ends of the time between two rests. Of records that Kombo no longer has, one life may never have heard.
+//! have such syncs, and times of rest at which everything that was asked for is done; the readings may differ in
+//! between, and a value that came and went in between may be in one log alone. So these histories are compared in what
+//! Kombo has at both ends of the time between two rests. Of records that Kombo no longer has, one life may never have
+//! heard.
+//!
+//! [`Model::blind_in_delta`]: sync_core::mirror::Model::blind_in_delta
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
