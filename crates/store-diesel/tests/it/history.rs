@@ -10,7 +10,7 @@ use sync_core::port::Store;
 use sync_testkit::history::{Asked, check_all};
 
 /// A person asks for more: see `cargo xtask histories`.
-const USUAL: u64 = 8;
+const USUAL: u64 = 6;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn readings_agree_on_sqlite() {
