@@ -125,6 +125,22 @@ async fn a_page_cursor_that_dies_under_way_restarts_the_fetch_once() {
     assert_eq!(run.outcome, RunOutcome::Failed, "no more than one restart in an attempt");
 }
 
+/// How Kombo refuses a cursor is unknown: an attempt that begins with one and gets nowhere begins anew.
+#[tokio::test]
+async fn a_page_cursor_that_is_refused_in_other_words_restarts_the_fetch() {
+    for class in [FailureClass::Unintelligible, FailureClass::IntegrationNotFound] {
+        let bench = Bench::new(&USUAL);
+        bench.furnish();
+        bench.kombo.fail_page(3, FailureClass::Transient);
+        let run = bench.full(Endpoint::Users).await;
+        assert!(run.outcome == RunOutcome::Failed && run.page_cursor.is_some());
+        bench.pass(60);
+        bench.kombo.fail_page(1, class);
+        let again = bench.attempt(Endpoint::Users, SyncKind::Full).await.unwrap();
+        assert_eq!((again.outcome, again.id), (RunOutcome::Completed, run.id), "{class:?}");
+    }
+}
+
 #[tokio::test]
 async fn an_unreadable_record_is_put_aside_and_taken_back() {
     let bench = Bench::new(&[Endpoint::Users]);

@@ -14,6 +14,7 @@ mod crash;
 mod engine;
 mod failures;
 mod history;
+mod intake;
 mod planner;
 mod queue;
 mod records;
