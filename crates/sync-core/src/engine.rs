@@ -93,6 +93,14 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         &self.store
     }
 
+    pub(crate) fn clock(&self) -> &C {
+        &self.clock
+    }
+
+    pub(crate) fn observer(&self) -> &O {
+        &self.observer
+    }
+
     /// What the engine was told to do.
     pub fn policy(&self) -> &SyncPolicy {
         &self.policy

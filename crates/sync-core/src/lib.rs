@@ -3,6 +3,7 @@
 pub mod apply;
 pub mod assess;
 pub mod compare;
+pub mod crew;
 pub mod dispatch;
 pub mod engine;
 mod error;

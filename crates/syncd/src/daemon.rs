@@ -17,7 +17,6 @@ use anyhow::Context as _;
 use kombo_client::webhook::WebhookSecrets;
 use kombo_model::IntegrationId;
 use store_diesel::DieselStore;
-use sync_core::engine::Engine;
 use sync_core::port::{Clock as _, Scope, Store as _, StoreError};
 use sync_core::{dispatch, queue};
 use tokio::signal::unix::{SignalKind, signal};
@@ -35,7 +34,6 @@ use crate::{output, owner};
 
 use gate::KeyGate;
 use lifecycle::Readiness;
-use measure::Meter;
 
 /// How long the running batches may take to end.
 const GRACE: Duration = Duration::from_secs(25);
@@ -50,15 +48,13 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) store: Arc<DieselStore>,
     /// Told when there may be work.
-    pub(crate) wake: Notify,
+    pub(crate) wake: Arc<Notify>,
     pub(crate) gate: Arc<KeyGate>,
     pub(crate) pace: Arc<Pace>,
     pub(crate) secrets: RwLock<WebhookSecrets>,
     pub(crate) source: Arc<KomboSource>,
     pub(crate) stop: CancellationToken,
 }
-
-type DaemonEngine = Engine<DieselStore, KomboSource, SystemClock, Meter>;
 
 /// Runs until a signal asks to stop.
 pub(crate) async fn run(context: &Context, tables: Tables) -> anyhow::Result<Exit> {
@@ -85,7 +81,7 @@ pub(crate) async fn run(context: &Context, tables: Tables) -> anyhow::Result<Exi
     let shared = Arc::new(Shared {
         config,
         store: Arc::new(store),
-        wake: Notify::new(),
+        wake: Arc::default(),
         gate,
         pace,
         secrets: RwLock::new(secrets),

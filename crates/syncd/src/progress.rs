@@ -116,7 +116,7 @@ impl Observer for Progress {
             Event::LeaseLost { target } => {
                 tracing::warn!(integration.id = %target.integration_id, endpoint = %target.endpoint, "lease lost");
             }
-            _ => {}
+            Event::NotLeased { .. } | Event::BrokeOff { .. } | _ => {}
         }
     }
 }

@@ -1,9 +1,10 @@
 use std::time::Duration;
 
+use super::StoreError;
 use crate::SyncError;
 use crate::types::{Run, RunCounts, Target};
 
-/// Something that happened while the engine worked. For progress, logs and metrics: nothing depends on it.
+/// Something that happened while the engine, or a crew, worked. For progress, logs and metrics: nothing depends on it.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Event<'a> {
@@ -34,6 +35,18 @@ pub enum Event<'a> {
     LeaseLost {
         /// What it worked on.
         target: &'a Target,
+    },
+    /// A worker could not look for work.
+    NotLeased {
+        /// Why.
+        error: &'a StoreError,
+    },
+    /// Work ended with an error that could not even be stored.
+    BrokeOff {
+        /// What was worked on.
+        target: &'a Target,
+        /// Why it ended.
+        error: &'a SyncError,
     },
 }
 

@@ -11,6 +11,7 @@ mod apply;
 mod bench;
 mod compare;
 mod crash;
+mod crew;
 mod engine;
 mod failures;
 mod history;

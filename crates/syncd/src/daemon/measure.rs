@@ -11,10 +11,11 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use store_diesel::DieselStore;
 use sync_core::SyncError;
 use sync_core::port::{Clock as _, Event, FailureClass, Observer, Store as _, StoreError};
-use sync_core::types::{EndpointStatus, IntegrationStatus, RunCounts, Target};
+use sync_core::types::{EndpointStatus, IntegrationStatus, RunCounts};
 
 use super::KeyGate;
 use crate::clock::SystemClock;
+use crate::output;
 
 /// Begins to measure.
 pub(super) fn install() -> anyhow::Result<PrometheusHandle> {
@@ -74,16 +75,17 @@ impl Observer for Meter {
                     "run ended"
                 );
             }
-            Event::LeaseLost { target } => lease_lost(target),
+            Event::LeaseLost { target } => {
+                counter!("syncd_leases_lost_total").increment(1);
+                tracing::warn!(integration.id = %target.integration_id, endpoint = %target.endpoint, "lease lost");
+            }
+            Event::NotLeased { error } => tracing::warn!(error = output::chain(error), "no work could be taken"),
+            Event::BrokeOff { target, error } => {
+                tracing::error!(target = %target, error = output::chain(error), "work broke off");
+            }
             Event::Started { .. } | _ => {}
         }
     }
-}
-
-/// Counts a lease that another worker took over, or that went with its integration.
-pub(super) fn lease_lost(target: &Target) {
-    counter!("syncd_leases_lost_total").increment(1);
-    tracing::warn!(integration.id = %target.integration_id, endpoint = %target.endpoint, "lease lost");
 }
 
 fn count(batch: &RunCounts) {
