@@ -1,4 +1,7 @@
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::Extra;
+use crate::redacted::redacted_debug;
 
 /// The body of a list response: `{"status":"success","data":{"next":…,"results":[…]}}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,4 +28,34 @@ pub struct ObjectEnvelope<T> {
     pub status: String,
     /// The object.
     pub data: T,
+}
+
+/// The body of a response to a write: `{"status":"success","data":{…},"warnings":[…]}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WriteEnvelope<T> {
+    /// `success`
+    pub status: String,
+    /// What was written.
+    pub data: T,
+    /// What Kombo remarks on the write; none where the key is missing or null.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub warnings: Vec<Warning>,
+}
+
+/// A remark of Kombo's on a write that succeeded: meant for whoever looks into it, so log it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Warning {
+    /// The remark. It may quote what was sent.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub message: String,
+    /// Keys that this version does not know.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+redacted_debug! { Warning {} }
+
+/// A write that succeeded must not look like one that failed, for want of a remark.
+fn null_as_default<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }

@@ -50,6 +50,10 @@ open_enum! {
         RemoteRateLimitExceeded = "REMOTE.RATE_LIMIT_EXCEEDED",
         /// The connected tool is down.
         RemoteServiceUnavailable = "REMOTE.SERVICE_UNAVAILABLE",
+        /// The connected tool refuses what it was to write.
+        RemoteInputInvalid = "REMOTE.INPUT_INVALID",
+        /// The connected tool answered with an error that Kombo does not understand.
+        RemoteUnknownHttpError = "REMOTE.UNKNOWN_HTTP_ERROR",
         /// The first sync has not ended yet.
         IntegrationSetupSyncPending = "INTEGRATION.SETUP_SYNC_PENDING",
         /// The person who connects the tool has not finished.
@@ -66,5 +70,11 @@ open_enum! {
         IntegrationModelNotAvailable = "INTEGRATION.MODEL_NOT_AVAILABLE",
         /// The model is off in the scope configuration.
         IntegrationModelDisabled = "INTEGRATION.MODEL_DISABLED",
+        /// The connected tool does not offer the action.
+        IntegrationActionNotAvailable = "INTEGRATION.ACTION_NOT_AVAILABLE",
+        /// The action is off in the scope configuration.
+        IntegrationActionDisabled = "INTEGRATION.ACTION_DISABLED",
+        /// The connected tool can create courses, and cannot change them.
+        LmsCourseUpdateNotSupported = "LMS.COURSE_UPDATE_NOT_SUPPORTED",
     }
 }

@@ -68,6 +68,8 @@ ids! {
     SkillId;
     /// A user's progress in a revision. Unique among the progressions of one integration, not among other models.
     CourseProgressionId;
+    /// A task that Kombo works on in the background. Unique within an integration.
+    TaskId;
     /// A webhook event. Kombo sends the same id again when it repeats a delivery.
     WebhookEventId;
 }

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod action;
 mod endpoint;
 mod envelope;
 mod error_body;
@@ -14,15 +15,22 @@ mod redacted;
 mod timestamp;
 mod webhook;
 
+pub use action::{
+    CompleteCourseProgression, CourseContent, CourseLanguage, CourseOutcome, CourseTask, ExternalCourse, ForceSync,
+    ForcedSync, InvalidCourseLanguage, InvalidScore, NewCourseProgression, OutcomeStatus, Score, StartedTask, SyncType,
+    TaskStatus, UpsertCourse, UpsertCourses, UpsertedCourse,
+};
 pub use endpoint::{Endpoint, UnknownEndpoint};
-pub use envelope::{ListData, ListEnvelope, ObjectEnvelope};
+pub use envelope::{ListData, ListEnvelope, ObjectEnvelope, Warning, WriteEnvelope};
 pub use error_body::{ApiError, ErrorBody, ErrorCode};
 pub use free_json::FreeJson;
 pub use ids::{
-    CourseId, CourseProgressionId, CourseProviderId, CourseRevisionId, IntegrationId, SkillId, UserId, WebhookEventId,
+    CourseId, CourseProgressionId, CourseProviderId, CourseRevisionId, IntegrationId, SkillId, TaskId, UserId,
+    WebhookEventId,
 };
 pub use integration::{
-    ApiKeyInfo, EndUser, Integration, IntegrationCategory, IntegrationState, ReadModel, SetupStatus, Tool,
+    ApiKeyInfo, CoverageStatus, CoveredField, EndUser, Integration, IntegrationCategory, IntegrationState, ReadModel,
+    ScopeConfig, ScopeSetting, SetupStatus, Tool, WriteAction,
 };
 pub use maybe::Maybe;
 pub use model_name::ModelName;

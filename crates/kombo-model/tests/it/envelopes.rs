@@ -1,6 +1,6 @@
 use kombo_model::{
-    ApiKeyInfo, Endpoint, ErrorBody, ErrorCode, Integration, IntegrationCategory, IntegrationState, ListEnvelope,
-    ModelName, ObjectEnvelope, SetupStatus, UnknownEndpoint, User,
+    ApiKeyInfo, CoverageStatus, Endpoint, ErrorBody, ErrorCode, Integration, IntegrationCategory, IntegrationState,
+    ListEnvelope, ModelName, ObjectEnvelope, ScopeSetting, SetupStatus, UnknownEndpoint, User,
 };
 use serde_json::json;
 
@@ -40,7 +40,14 @@ fn an_integration() {
     assert_eq!(integration.status, IntegrationState::Active);
     assert_eq!(integration.setup_status, Some(SetupStatus::Completed));
     assert_eq!(integration.read_models[0].is_available, Some(true));
-    assert_eq!(integration.extra["beta"], json!(false));
+    assert_eq!(integration.read_models[0].coverage_status, Some(CoverageStatus::Supported));
+    assert_eq!(integration.read_models[0].fields[0].is_available, Some(false));
+    assert_eq!(integration.scope_config.unwrap().name.as_deref(), Some("Anonymous Scopes"));
+    assert_eq!(integration.write_actions[0].scope_config_setting, Some(ScopeSetting::Optional));
+    assert_eq!((integration.beta, integration.extra.len()), (Some(false), 0));
+    // As much as an older Kombo says.
+    serde_json::from_str::<Integration>(r#"{"id":"a:b","tool":{"id":"a"},"category":"LMS","status":"ACTIVE"}"#)
+        .unwrap();
     round_trip::<ObjectEnvelope<Integration>>(&with(INTEGRATION, "/data", "status", json!("PAUSED")));
     round_trip::<ObjectEnvelope<Integration>>(&with(INTEGRATION, "/data/tool", "added_later", json!(1)));
 }

@@ -1,6 +1,7 @@
 //! What Kombo says, read and written again.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that panics has failed")]
 
+mod actions;
 mod copies;
 mod envelopes;
 mod free_json;

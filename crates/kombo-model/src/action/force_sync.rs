@@ -1,0 +1,49 @@
+use serde::{Deserialize, Serialize};
+
+use crate::Extra;
+use crate::open_enum::open_enum;
+use crate::redacted::redacted_debug;
+
+/// The body of `POST /force-sync`.
+///
+/// ```
+/// use kombo_model::{ForceSync, SyncType};
+///
+/// let body = serde_json::to_string(&ForceSync { sync_type: Some(SyncType::Delta) })?;
+/// assert_eq!(body, r#"{"type":"DELTA"}"#);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForceSync {
+    /// How much to read; everything if `None`.
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    pub sync_type: Option<SyncType>,
+}
+
+open_enum! {
+    /// How much Kombo reads from the connected tool.
+    pub enum SyncType {
+        /// Everything.
+        Full = "FULL",
+        /// What has changed.
+        Delta = "DELTA",
+    }
+}
+
+/// The sync that `POST /force-sync` started or found.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct ForcedSync {
+    /// Kombo's id of it: that of the `sync-finished` webhook that tells of its end.
+    pub sync_id: String,
+    /// Whether it was waiting already, so that nothing was started.
+    #[serde(default)]
+    pub already_queued: Option<bool>,
+    /// How much it reads.
+    #[serde(default, rename = "type")]
+    pub sync_type: Option<SyncType>,
+    /// Keys that this version does not know.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+redacted_debug! { ForcedSync { sync_id, already_queued, sync_type } }
