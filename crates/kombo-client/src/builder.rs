@@ -62,6 +62,7 @@ pub struct ClientBuilder {
     base_url: String,
     page_size: u16,
     timeout: Duration,
+    write_timeout: Duration,
     user_agent: String,
     retry: RetryPolicy,
     max_body_bytes: usize,
@@ -77,6 +78,7 @@ impl ClientBuilder {
             base_url: Region::default().base_url().to_owned(),
             page_size: PageSize::MAX.get(),
             timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(120),
             user_agent: concat!("kombo-client/", env!("CARGO_PKG_VERSION")).to_owned(),
             retry: RetryPolicy::default(),
             max_body_bytes: 64 * 1024 * 1024,
@@ -111,6 +113,16 @@ impl ClientBuilder {
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    /// The time that one attempt to write to the connected tool may take; two minutes unless set. Tools can be slow,
+    /// and a write that is given up may be carried out all the same: see [`Error::outcome_unknown`].
+    ///
+    /// [`Error::outcome_unknown`]: crate::Error::outcome_unknown
+    #[must_use]
+    pub fn write_timeout(mut self, timeout: Duration) -> Self {
+        self.write_timeout = timeout;
         self
     }
 
@@ -162,7 +174,7 @@ impl ClientBuilder {
     pub fn build(self) -> Result<Client, BuildError> {
         let base_url = base_url::parse(&self.base_url).map_err(BuildError::BaseUrl)?;
         let page_size = PageSize::new(self.page_size).ok_or(BuildError::PageSize(self.page_size))?;
-        if self.timeout.is_zero() {
+        if self.timeout.is_zero() || self.write_timeout.is_zero() {
             return Err(BuildError::Timeout);
         }
         let user_agent = HeaderValue::from_str(&self.user_agent).map_err(|_| BuildError::UserAgent)?;
@@ -190,6 +202,7 @@ impl ClientBuilder {
             base_url,
             api_key: self.api_key,
             timeout: self.timeout,
+            write_timeout: self.write_timeout,
             retry: self.retry,
             max_body_bytes: self.max_body_bytes,
             clock: self.clock,
@@ -218,6 +231,7 @@ impl fmt::Debug for ClientBuilder {
             .field("base_url", &base_url::parse(&self.base_url).as_ref().map(reqwest::Url::as_str))
             .field("page_size", &self.page_size)
             .field("timeout", &self.timeout)
+            .field("write_timeout", &self.write_timeout)
             .field("user_agent", &self.user_agent)
             .field("retry", &self.retry)
             .field("max_body_bytes", &self.max_body_bytes)

@@ -1,8 +1,11 @@
+mod write;
+
 use std::fmt;
 use std::sync::Arc;
 
 use kombo_model::{ApiKeyInfo, Course, CourseProgression, Integration, IntegrationId, Skill, User};
 use secrecy::SecretString;
+use serde::de::DeserializeOwned;
 
 use crate::pages::Pages;
 use crate::query::{CoursesQuery, ListQuery, Listed, ProgressionsQuery, SkillsQuery, UsersQuery};
@@ -13,7 +16,9 @@ use crate::{Answer, ClientBuilder, Error, PageSize, decode};
 /// A client of Kombo's API for one key. Clones are cheap and share the connections.
 ///
 /// Every request is tried again for as long as its [`RetryPolicy`](crate::RetryPolicy) allows where the failure is a
-/// passing one: callers need no retry loop of their own.
+/// passing one: callers need no retry loop of their own. A write to the connected tool is tried again only if it
+/// certainly was not carried out, as Kombo has no way to tell a repeated write from a second one; where that is not
+/// certain, the error says so: [`Error::outcome_unknown`].
 #[derive(Clone)]
 pub struct Client {
     pub(crate) inner: Arc<Inner>,
@@ -64,8 +69,7 @@ impl Client {
     /// # Errors
     /// Of the kind [`KeyRejected`](crate::ErrorKind::KeyRejected) if it does not.
     pub async fn check_api_key(&self) -> Result<Answer<ApiKeyInfo>, Error> {
-        let (data, meta) = self.inner.sender.send(&Request::check_api_key(), decode::object).await?;
-        Ok(Answer { data, meta })
+        self.read(Request::check_api_key()).await
     }
 
     /// Reads the state of an integration: `GET /integrations/{id}`.
@@ -74,7 +78,11 @@ impl Client {
     /// Of the kind [`IntegrationNotFound`](crate::ErrorKind::IntegrationNotFound) if Kombo does not know it, which it
     /// also says of an integration in the other region.
     pub async fn integration(&self, id: &IntegrationId) -> Result<Answer<Integration>, Error> {
-        let (data, meta) = self.inner.sender.send(&Request::integration(id)?, decode::object).await?;
+        self.read(Request::integration(id)?).await
+    }
+
+    async fn read<T: DeserializeOwned>(&self, request: Request) -> Result<Answer<T>, Error> {
+        let (data, meta) = self.inner.sender.send(&request, decode::object).await?;
         Ok(Answer { data, meta })
     }
 }

@@ -2,7 +2,7 @@
 
 mod reason;
 
-use kombo_model::FreeJson;
+use kombo_model::{FreeJson, Warning, WriteEnvelope};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -55,6 +55,13 @@ struct RawList<'a> {
 /// Reads the body of one object.
 pub(crate) fn object<T: DeserializeOwned>(body: &str) -> Result<T, Undecodable> {
     envelope(body)
+}
+
+/// Reads the body of a write.
+pub(crate) fn written<T: DeserializeOwned>(body: &str) -> Result<(T, Vec<Warning>), Undecodable> {
+    // Remarks that cannot be read are given up: the write has succeeded.
+    let warnings = serde_json::from_str::<WriteEnvelope<IgnoredAny>>(body).map(|it| it.warnings).unwrap_or_default();
+    Ok((envelope(body)?, warnings))
 }
 
 /// Reads the body of a list. Records are read one by one, so that one that cannot be read does not fail the others.

@@ -22,7 +22,7 @@ pub mod webhook;
 pub use builder::{BuildError, ClientBuilder, Region};
 pub use client::Client;
 pub use error::{Error, ErrorKind, TransportFault};
-pub use meta::{Answer, RateLimit, ResponseMeta};
+pub use meta::{Answer, RateLimit, ResponseMeta, Written};
 pub use observe::{Outcome, Pacer, ResponseEvent};
 pub use operation::Operation;
 pub use page::{Page, RejectedRecord};

@@ -1,12 +1,23 @@
 use std::time::Duration;
 
-use kombo_model::Timestamp;
+use kombo_model::{Timestamp, Warning};
 
 /// One object of Kombo's, with what the response said beside it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer<T> {
     /// The object.
     pub data: T,
+    /// What else the response said.
+    pub meta: ResponseMeta,
+}
+
+/// What was written, with what the response said beside it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Written<T> {
+    /// What was written, as it is now.
+    pub data: T,
+    /// What Kombo remarks on it: worth a line in a log, not a failure.
+    pub warnings: Vec<Warning>,
     /// What else the response said.
     pub meta: ResponseMeta,
 }

@@ -1,4 +1,6 @@
-//! Requests as values: from a query to a path and its parameters, without IO.
+//! Requests as values: from a query or a body to what is sent, without IO.
+
+mod write;
 
 use kombo_model::{IntegrationId, Timestamp};
 use reqwest::Url;
@@ -16,24 +18,23 @@ pub(crate) struct Request {
     path: Vec<String>,
     /// The parameters in the order of Kombo's documentation, not yet percent-encoded.
     pub(crate) parameters: Vec<(&'static str, String)>,
+    /// JSON, where the operation wants some.
+    pub(crate) body: Option<String>,
 }
 
 impl Request {
     /// `GET /check-api-key`
     pub(crate) fn check_api_key() -> Self {
         let operation = Operation::CheckApiKey;
-        Self { operation, integration: None, path: segments(operation.path()), parameters: Vec::new() }
+        Self { operation, integration: None, path: segments(operation.path()), parameters: Vec::new(), body: None }
     }
 
     /// `GET /integrations/{id}`
     pub(crate) fn integration(id: &IntegrationId) -> Result<Self, Error> {
         let operation = Operation::Integration;
-        // Dots alone would walk up the path instead of naming an integration.
-        if id.as_str().trim().is_empty() || matches!(id.as_str(), "." | "..") {
-            return Err(Error::InvalidRequest { operation, reason: "the integration id is blank or made of dots" });
-        }
-        let path = vec!["integrations".to_owned(), id.as_str().to_owned()];
-        Ok(Self { operation, integration: None, path, parameters: Vec::new() })
+        let path = filled(operation, id.as_str())
+            .ok_or(Error::InvalidRequest { operation, reason: "the integration id is blank or made of dots" })?;
+        Ok(Self { operation, integration: None, path, parameters: Vec::new(), body: None })
     }
 
     /// One page of a read endpoint: `cursor` stands for that of the query, the filters are the same for every page.
@@ -45,10 +46,7 @@ impl Request {
     ) -> Result<Self, Error> {
         let operation = Operation::List(R::ENDPOINT);
         let invalid = |reason| Error::InvalidRequest { operation, reason };
-        let id = integration.as_str();
-        if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(invalid("the integration id is empty or not made of visible ASCII characters"));
-        }
+        check_header(integration).map_err(invalid)?;
         let mut parameters = Vec::new();
         if let Some(cursor) = cursor {
             parameters.push(("cursor", cursor.as_str().to_owned()));
@@ -64,7 +62,8 @@ impl Request {
         comma_list(&mut parameters, "ids", &query.ids).map_err(invalid)?;
         comma_list(&mut parameters, "remote_ids", &query.remote_ids).map_err(invalid)?;
         query.filters.append(&mut parameters).map_err(invalid)?;
-        Ok(Self { operation, integration: Some(integration.clone()), path: segments(operation.path()), parameters })
+        let path = segments(operation.path());
+        Ok(Self { operation, integration: Some(integration.clone()), path, parameters, body: None })
     }
 
     /// The address of the request below `base`, whose path ends without a slash.
@@ -83,6 +82,24 @@ impl Request {
 
 fn segments(path: &str) -> Vec<String> {
     path.split('/').map(str::to_owned).collect()
+}
+
+/// The operation's path with `id` in its place; `None` if the id cannot stand in a path.
+fn filled(operation: Operation, id: &str) -> Option<Vec<String>> {
+    // Dots alone would walk up the path instead of naming something.
+    if id.trim().is_empty() || matches!(id, "." | "..") {
+        return None;
+    }
+    let named = |segment: &str| if segment == "{id}" { id } else { segment }.to_owned();
+    Some(operation.path().split('/').map(named).collect())
+}
+
+fn check_header(integration: &IntegrationId) -> Result<(), &'static str> {
+    let id = integration.as_str();
+    if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err("the integration id is empty or not made of visible ASCII characters");
+    }
+    Ok(())
 }
 
 /// Kombo refuses an offset such as `+00:00`; a timestamp always prints as UTC with `Z`.

@@ -27,6 +27,7 @@ pub(crate) struct Sender {
     /// Only to be cut out of error texts: the header holds it already.
     pub(crate) api_key: SecretString,
     pub(crate) timeout: Duration,
+    pub(crate) write_timeout: Duration,
     pub(crate) retry: RetryPolicy,
     pub(crate) max_body_bytes: usize,
     pub(crate) clock: Clock,

@@ -1,7 +1,9 @@
 use std::error::Error as StdError;
+use std::time::Duration;
 
 use kombo_model::ApiError;
-use reqwest::{Response, StatusCode};
+use reqwest::header::CONTENT_TYPE;
+use reqwest::{Method, Response, StatusCode};
 use secrecy::ExposeSecret;
 use tokio::time::Instant;
 
@@ -16,16 +18,25 @@ impl Sender {
     /// Makes one attempt, from connecting to the last byte of the body.
     pub(super) async fn attempt(&self, request: &Request, began: Instant) -> Attempt {
         let requested_at = (self.clock)();
-        let result = match tokio::time::timeout_at(began + self.timeout, self.exchange(request)).await {
-            Ok(result) => result,
-            Err(_) => Err(self.transport(request.operation, TransportFault::Timeout, None).into()),
-        };
+        let result =
+            match tokio::time::timeout_at(began + self.timeout_of(request.operation), self.exchange(request)).await {
+                Ok(result) => result,
+                Err(_) => Err(self.transport(request.operation, TransportFault::Timeout, None).into()),
+            };
         Attempt { requested_at, elapsed: began.elapsed(), result }
     }
 
     async fn exchange(&self, request: &Request) -> Result<Received, Failure> {
         let operation = request.operation;
-        let mut http = self.http.get(request.url(&self.base_url));
+        let method = match operation.method() {
+            "POST" => Method::POST,
+            "DELETE" => Method::DELETE,
+            _ => Method::GET,
+        };
+        let mut http = self.http.request(method, request.url(&self.base_url));
+        if let Some(body) = &request.body {
+            http = http.header(CONTENT_TYPE, "application/json").body(body.clone());
+        }
         if let Some(integration) = &request.integration {
             http = http.header("x-integration-id", integration.as_str());
         }
@@ -92,10 +103,14 @@ impl Sender {
             operation,
             host: self.host.as_str().into(),
             fault,
-            timeout: self.timeout,
+            timeout: self.timeout_of(operation),
             attempts: 1,
             source,
         }
+    }
+
+    fn timeout_of(&self, operation: Operation) -> Duration {
+        if operation.writes_to_tool() { self.write_timeout } else { self.timeout }
     }
 
     /// The error of a request that got no response.

@@ -11,6 +11,7 @@ mod retrying;
 mod secrets;
 mod server;
 mod transport;
+mod writes;
 
 use std::time::Duration;
 

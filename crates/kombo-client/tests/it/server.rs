@@ -52,10 +52,14 @@ impl Reply {
 /// A request as it came.
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {
+    /// The method.
+    pub(crate) method: String,
     /// Path and query.
     pub(crate) target: String,
     /// The lines of the head after the first.
     headers: Vec<(String, String)>,
+    /// As many bytes as the head announced.
+    pub(crate) body: String,
 }
 
 impl Seen {
@@ -83,7 +87,7 @@ impl Server {
             let mut hanging = Vec::new();
             loop {
                 let (mut stream, _) = listener.accept().await.unwrap();
-                let Some(request) = read_head(&mut stream).await else { continue };
+                let Some(request) = read_request(&mut stream).await else { continue };
                 record.lock().unwrap().push(request);
                 match replies.pop_front() {
                     Some(Reply::Bytes(bytes)) => {
@@ -122,19 +126,25 @@ impl Drop for Server {
     }
 }
 
-async fn read_head(stream: &mut TcpStream) -> Option<Seen> {
+async fn read_request(stream: &mut TcpStream) -> Option<Seen> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.ok()?);
     }
     let head = String::from_utf8(head).unwrap();
     let mut lines = head.lines();
-    let target = lines.next()?.split(' ').nth(1)?.to_owned();
-    let headers = lines
+    let (method, target) = lines.next()?.split_once(' ')?;
+    let target = target.split(' ').next()?.to_owned();
+    let headers: Vec<_> = lines
         .filter_map(|line| line.split_once(": "))
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
-    Some(Seen { target, headers })
+    let mut seen = Seen { method: method.to_owned(), target, headers, body: String::new() };
+    let length: usize = seen.header("content-length").map_or(0, |length| length.parse().unwrap());
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await.ok()?;
+    seen.body = String::from_utf8(body).unwrap();
+    Some(seen)
 }
 
 async fn dribble(mut stream: TcpStream, head: Vec<u8>) {
