@@ -2,10 +2,12 @@
 
 mod answer;
 mod reply;
+mod write;
 
 use std::{sync::Arc, time::Duration};
 
 use axum::{body::Body, extract::Query};
+use bytes::Bytes;
 use hyper::{HeaderMap, Request, Response, Uri, header};
 use rand::RngExt;
 
@@ -22,28 +24,40 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Asked {
     pub(crate) endpoint: Endpoint,
+    /// The id in the path.
+    pub(crate) id: Option<String>,
     pub(crate) path: String,
     pub(crate) query: Vec<(String, String)>,
+    pub(crate) body: Bytes,
+    pub(crate) content_type: Option<String>,
     pub(crate) integration: Option<String>,
     pub(crate) key: Option<String>,
     pub(crate) number: u64,
     pub(crate) cursor_generation: u64,
 }
 
-fn endpoint(method: &str, path: &str) -> Endpoint {
-    if method != "GET" {
-        return Endpoint::Unknown;
-    }
-    match path {
-        "/v1/check-api-key" => Endpoint::CheckApiKey,
-        "/v1/lms/users" => Endpoint::Users,
-        "/v1/lms/courses" => Endpoint::Courses,
-        "/v1/lms/course-progressions" => Endpoint::CourseProgressions,
-        "/v1/lms/skills" => Endpoint::Skills,
-        _ if path.strip_prefix("/v1/integrations/").is_some_and(|it| !it.is_empty() && !it.contains('/')) => {
-            Endpoint::Integration
-        }
-        _ => Endpoint::Unknown,
+/// What is asked for, with the id in its path.
+fn route(method: &str, path: &str) -> (Endpoint, Option<String>) {
+    let segments: Vec<&str> = path.strip_prefix("/v1/").unwrap_or_default().split('/').collect();
+    let (endpoint, id) = match (method, segments.as_slice()) {
+        ("GET", ["check-api-key"]) => (Endpoint::CheckApiKey, None),
+        ("GET", ["lms", "users"]) => (Endpoint::Users, None),
+        ("GET", ["lms", "courses"]) => (Endpoint::Courses, None),
+        ("GET", ["lms", "course-progressions"]) => (Endpoint::CourseProgressions, None),
+        ("GET", ["lms", "skills"]) => (Endpoint::Skills, None),
+        ("GET", ["integrations", id]) => (Endpoint::Integration, Some(*id)),
+        ("DELETE", ["integrations", id]) => (Endpoint::DeleteIntegration, Some(*id)),
+        ("POST", ["force-sync"]) => (Endpoint::ForceSync, None),
+        ("POST", ["lms", "course-progressions"]) => (Endpoint::CreateCourseProgression, None),
+        ("POST", ["lms", "course-progressions", id, "complete"]) => (Endpoint::CompleteCourseProgression, Some(*id)),
+        ("POST", ["lms", "courses", "bulk"]) => (Endpoint::UpsertCourses, None),
+        ("GET", ["lms", "courses", "bulk", id]) => (Endpoint::CourseTask, Some(*id)),
+        ("POST", ["lms", "courses", id, "deactivate"]) => (Endpoint::DeactivateCourse, Some(*id)),
+        _ => (Endpoint::Unknown, None),
+    };
+    match id {
+        Some("") => (Endpoint::Unknown, None),
+        id => (endpoint, id.map(|it| it.replace("%3A", ":").replace("%3a", ":"))),
     }
 }
 
@@ -56,13 +70,17 @@ fn pairs(uri: &Uri) -> Vec<(String, String)> {
 }
 
 /// Answers one request; the error side closes the connection without an answer.
-pub(crate) async fn handle(shared: Arc<Shared>, request: Request<()>) -> Result<Response<Body>, Dropped> {
+pub(crate) async fn handle(shared: Arc<Shared>, request: Request<Bytes>) -> Result<Response<Body>, Dropped> {
     shared.commit_due();
-    let (parts, ()) = request.into_parts();
+    let (parts, body) = request.into_parts();
     let path = parts.uri.path().to_owned();
+    let (endpoint, id) = route(parts.method.as_str(), &path);
     let mut asked = Asked {
-        endpoint: endpoint(parts.method.as_str(), &path),
+        endpoint,
+        id,
         query: pairs(&parts.uri),
+        body,
+        content_type: text(&parts.headers, header::CONTENT_TYPE.as_str()),
         integration: text(&parts.headers, "x-integration-id"),
         key: text(&parts.headers, header::AUTHORIZATION.as_str())
             .and_then(|it| it.strip_prefix("Bearer ").map(str::to_owned)),
@@ -93,6 +111,7 @@ pub(crate) async fn handle(shared: Arc<Shared>, request: Request<()>) -> Result<
         method: parts.method.to_string(),
         path: asked.path,
         query: asked.query,
+        body: String::from_utf8_lossy(&asked.body).into_owned(),
         integration: asked.integration,
         status,
     });

@@ -42,7 +42,7 @@ pub enum CursorKind {
     Offset,
 }
 
-/// How the sandbox reads and answers list requests, where the contract leaves it open.
+/// How the sandbox answers, where the contract leaves it open.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Behaviour {
@@ -62,6 +62,10 @@ pub struct Behaviour {
     pub cursor_expires_after: Option<u64>,
     /// Milliseconds for which a mutation stays invisible although its `changed_at` is already set.
     pub commit_lag_ms: u64,
+    /// Milliseconds for which the task of an upsert of courses is pending.
+    pub task_takes_ms: u64,
+    /// Milliseconds for which a forced sync is queued; then `sync-finished` is sent.
+    pub sync_takes_ms: u64,
     /// After how many days a deleted row's fields are null; `None` for never, 14 unless told.
     pub anonymise_after_days: Option<u32>,
     /// Anonymisation also takes `remote_id` and the references, which the contract does not allow to be null.
@@ -81,6 +85,8 @@ impl Default for Behaviour {
             trailing_empty_page: false,
             cursor_expires_after: None,
             commit_lag_ms: 0,
+            task_takes_ms: 200,
+            sync_takes_ms: 200,
             anonymise_after_days: Some(14),
             anonymise_hard: false,
             omit_nested: Vec::new(),

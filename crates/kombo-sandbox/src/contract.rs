@@ -3,6 +3,7 @@
 mod cases;
 mod document;
 mod http;
+mod writes;
 
 use std::{
     io::{self, Write},
@@ -21,7 +22,7 @@ pub(crate) async fn check(contract: &Path) -> Result<bool, Box<dyn std::error::E
     for fault in &checked.faults {
         writeln!(out, "{fault}")?;
     }
-    writeln!(out, "{} responses and webhooks checked, {} faults", checked.count, checked.faults.len())?;
+    writeln!(out, "{} requests, responses and webhooks checked, {} faults", checked.count, checked.faults.len())?;
     writeln!(out, "not checked: rows anonymised beyond the contract (anonymise_hard), by design outside of it")?;
     Ok(checked.faults.is_empty())
 }

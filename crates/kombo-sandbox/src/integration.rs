@@ -116,6 +116,16 @@ impl Refusal {
         Self::new(403, "INTEGRATION.MODEL_DISABLED", "The model is turned off in the scope configuration.")
     }
 
+    /// 403 `INTEGRATION.ACTION_DISABLED`
+    pub fn action_disabled() -> Self {
+        Self::new(403, "INTEGRATION.ACTION_DISABLED", "The action is turned off in the scope configuration.")
+    }
+
+    /// 400 `INTEGRATION.ACTION_NOT_AVAILABLE`
+    pub fn action_not_available() -> Self {
+        Self::new(400, "INTEGRATION.ACTION_NOT_AVAILABLE", "The action is not available for this tool.")
+    }
+
     /// 400 `INTEGRATION.MODEL_NOT_AVAILABLE`
     pub fn model_not_available() -> Self {
         Self::new(400, "INTEGRATION.MODEL_NOT_AVAILABLE", "The model is not available for this tool.")
@@ -139,10 +149,12 @@ pub struct Integration {
     pub created_at: Stamp,
     /// When its data was deleted by Kombo.
     pub data_expired_at: Option<Stamp>,
-    /// Refuses all reads.
+    /// Refuses all reads and writes.
     pub refusal: Option<Refusal>,
-    /// Refuses the reads of one endpoint.
+    /// Refuses the requests to one endpoint.
     pub endpoint_refusals: BTreeMap<Endpoint, Refusal>,
+    /// Whether the connected tool can change courses that it has.
+    pub updates_courses: bool,
     /// Query parameters whose field the connected tool does not supply, such as `work_emails`.
     pub unsupported_filters: BTreeSet<String>,
     /// The rows.
@@ -168,6 +180,7 @@ impl Integration {
             data_expired_at: None,
             refusal: None,
             endpoint_refusals: BTreeMap::new(),
+            updates_courses: true,
             unsupported_filters: BTreeSet::new(),
             tables,
             version: 0,
@@ -177,6 +190,11 @@ impl Integration {
     /// The part of the id before the colon.
     pub fn tool(&self) -> &str {
         self.id.split_once(':').map_or(self.id.as_str(), |(tool, _)| tool)
+    }
+
+    /// What it says instead of an answer, if anything.
+    pub(crate) fn refuses(&self, endpoint: Endpoint) -> Option<&Refusal> {
+        self.refusal.as_ref().or_else(|| self.endpoint_refusals.get(&endpoint))
     }
 
     /// How many rows of each model there are, deleted ones included.

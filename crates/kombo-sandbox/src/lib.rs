@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
+mod action;
 mod api;
+mod body;
 mod clock;
 mod config;
 mod control;

@@ -77,7 +77,16 @@ impl<'a> Listing<'a> {
                 |row| row.meta.changed_at,
                 |id, row| SkillView::new(scene, id, row),
             ),
-            Endpoint::CheckApiKey | Endpoint::Integration | Endpoint::Unknown => Page { rows: Vec::new(), next: None },
+            Endpoint::CheckApiKey
+            | Endpoint::Integration
+            | Endpoint::DeleteIntegration
+            | Endpoint::ForceSync
+            | Endpoint::CreateCourseProgression
+            | Endpoint::CompleteCourseProgression
+            | Endpoint::UpsertCourses
+            | Endpoint::CourseTask
+            | Endpoint::DeactivateCourse
+            | Endpoint::Unknown => Page { rows: Vec::new(), next: None },
         }
     }
 

@@ -68,6 +68,20 @@ named! {
         CheckApiKey = "check-api-key",
         /// `GET /v1/integrations/{id}`
         Integration = "integration",
+        /// `DELETE /v1/integrations/{id}`
+        DeleteIntegration = "delete-integration",
+        /// `POST /v1/force-sync`
+        ForceSync = "force-sync",
+        /// `POST /v1/lms/course-progressions`
+        CreateCourseProgression = "create-course-progression",
+        /// `POST /v1/lms/course-progressions/{id}/complete`
+        CompleteCourseProgression = "complete-course-progression",
+        /// `POST /v1/lms/courses/bulk`
+        UpsertCourses = "upsert-courses",
+        /// `GET /v1/lms/courses/bulk/{task_id}`
+        CourseTask = "course-task",
+        /// `POST /v1/lms/courses/{id}/deactivate`
+        DeactivateCourse = "deactivate-course",
         /// Any other path or method.
         Unknown = "unknown",
     }

@@ -21,6 +21,9 @@ pub struct LoggedRequest {
     pub path: String,
     /// The decoded query.
     pub query: Vec<(String, String)>,
+    /// The body, as text.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub body: String,
     /// The integration it named.
     pub integration: Option<String>,
     /// The status it got; `None` where the connection was dropped.

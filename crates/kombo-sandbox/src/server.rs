@@ -71,10 +71,10 @@ async fn route(shared: Arc<Shared>, control: Router, request: Request<Incoming>)
     }
     let (parts, body) = request.into_parts();
     // Read to its end, so that the connection can be used again.
-    if body.collect().await.is_err() {
+    let Ok(body) = body.collect().await else {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::BAD_REQUEST;
         return Ok(response);
-    }
-    api::handle(shared, Request::from_parts(parts, ())).await
+    };
+    api::handle(shared, Request::from_parts(parts, body.to_bytes())).await
 }

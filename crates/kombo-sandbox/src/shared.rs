@@ -2,6 +2,7 @@
 
 mod changes;
 mod hooks;
+mod writes;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -15,6 +16,7 @@ use tokio::{runtime::Handle, sync::watch};
 use crate::{
     Behaviour, Delivery, GeneratorConfig, Id, Integration, Latency, Model, Mutation, RateLimit, SandboxClock,
     SandboxConfig, SandboxError, Stamp, WebhookConfig,
+    action::{QueuedSync, Task},
     cursor::Position,
     fault::FaultQueue,
     generate::{ORGANISATIONS, generate},
@@ -40,6 +42,10 @@ pub struct State {
     pub api_key: String,
     /// Mutations that are done but, under a commit lag, not yet seen.
     pub(crate) uncommitted: Vec<Uncommitted>,
+    /// Upserts of courses by the ids of their tasks.
+    pub(crate) tasks: BTreeMap<String, Task>,
+    /// Forced syncs that are queued, by integration.
+    pub(crate) syncs: BTreeMap<String, QueuedSync>,
 }
 
 impl State {
@@ -132,6 +138,8 @@ impl Shared {
                 rate_limit: config.rate_limit,
                 api_key: config.api_key,
                 uncommitted: Vec::new(),
+                tasks: BTreeMap::new(),
+                syncs: BTreeMap::new(),
             }),
             hooks: Mutex::new(Hooks {
                 config: config.webhooks,

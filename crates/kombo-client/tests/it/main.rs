@@ -8,6 +8,7 @@ mod objects;
 mod paging;
 mod records;
 mod retrying;
+mod sandbox;
 mod secrets;
 mod server;
 mod transport;

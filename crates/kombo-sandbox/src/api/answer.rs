@@ -1,9 +1,11 @@
 //! The right answer to a request.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use serde_json::json;
 
-use super::{Asked, Reply, error_reply};
+use super::{Asked, Reply, error_reply, write};
 use crate::{
     Endpoint, Integration, Refusal,
     cursor::{Cursor, Position},
@@ -20,16 +22,16 @@ fn refuse(refusal: &Refusal) -> Reply {
     error_reply(refusal.status, refusal.code.as_deref(), &refusal.message)
 }
 
-fn invalid(message: &str) -> Reply {
+pub(super) fn invalid(message: &str) -> Reply {
     error_reply(400, Some("PLATFORM.INPUT_INVALID"), message)
 }
 
-fn no_integration(id: &str) -> Reply {
+pub(super) fn no_integration(id: &str) -> Reply {
     error_reply(404, Some("PLATFORM.INTEGRATION_NOT_FOUND"), &format!("There is no integration {id:?}."))
 }
 
 /// The answer without any fault.
-pub(super) fn answer(shared: &Shared, asked: &Asked, verdict: RateVerdict) -> Reply {
+pub(super) fn answer(shared: &Arc<Shared>, asked: &Asked, verdict: RateVerdict) -> Reply {
     let state = shared.read();
     if asked.key.as_deref() != Some(state.api_key.as_str()) {
         return error_reply(401, Some("PLATFORM.AUTHENTICATION_INVALID"), "The API key is missing or wrong.");
@@ -45,8 +47,18 @@ pub(super) fn answer(shared: &Shared, asked: &Asked, verdict: RateVerdict) -> Re
             Reply::success(&json!({ "environment_id": ENVIRONMENT_ID, "customer_id": ENVIRONMENT_ID }))
         }
         Endpoint::Integration => {
-            let id = asked.path.rsplit('/').next().unwrap_or_default().replace("%3A", ":").replace("%3a", ":");
-            state.integrations.get(&id).map_or_else(|| no_integration(&id), |it| Reply::success(&it.render()))
+            let id = asked.id.as_deref().unwrap_or_default();
+            state.integrations.get(id).map_or_else(|| no_integration(id), |it| Reply::success(&it.render()))
+        }
+        Endpoint::DeleteIntegration
+        | Endpoint::ForceSync
+        | Endpoint::CreateCourseProgression
+        | Endpoint::CompleteCourseProgression
+        | Endpoint::UpsertCourses
+        | Endpoint::CourseTask
+        | Endpoint::DeactivateCourse => {
+            drop(state);
+            write::answer(shared, asked).unwrap_or_else(|refusal| refusal)
         }
         Endpoint::Users | Endpoint::Courses | Endpoint::CourseProgressions | Endpoint::Skills => {
             list(shared, &state, asked).unwrap_or_else(|refusal| refusal)
@@ -54,13 +66,19 @@ pub(super) fn answer(shared: &Shared, asked: &Asked, verdict: RateVerdict) -> Re
     }
 }
 
-fn list(shared: &Shared, state: &State, asked: &Asked) -> Result<Reply, Reply> {
+/// The integration that the request names, if it answers.
+pub(super) fn integration<'a>(state: &'a State, asked: &Asked) -> Result<&'a Integration, Reply> {
     let id = asked.integration.as_deref().ok_or_else(|| invalid("headers.x-integration-id: required"))?;
     let integration = state.integrations.get(id).ok_or_else(|| no_integration(id))?;
-    let refusal = integration.refusal.as_ref().or_else(|| integration.endpoint_refusals.get(&asked.endpoint));
-    if let Some(refusal) = refusal {
-        return Err(refuse(refusal));
+    match integration.refuses(asked.endpoint) {
+        Some(refusal) => Err(refuse(refusal)),
+        None => Ok(integration),
     }
+}
+
+fn list(shared: &Shared, state: &State, asked: &Asked) -> Result<Reply, Reply> {
+    let integration = integration(state, asked)?;
+    let id = integration.id.as_str();
     let query = query::parse(asked.endpoint, &asked.query).map_err(|it| invalid(&it))?;
     let filters = query.filters.fingerprint(asked.endpoint, id);
     let from = position(state, asked, &query, filters)?;

@@ -24,6 +24,12 @@ impl Reply {
     pub(crate) fn success(data: &Value) -> Self {
         Self::json(200, &json!({ "status": "success", "data": data }))
     }
+
+    /// The answer to a write.
+    pub(crate) fn written(data: &Value, warnings: &[&str]) -> Self {
+        let warnings: Vec<Value> = warnings.iter().map(|it| json!({ "message": it })).collect();
+        Self::json(200, &json!({ "status": "success", "data": data, "warnings": warnings }))
+    }
 }
 
 /// Kombo's error envelope.

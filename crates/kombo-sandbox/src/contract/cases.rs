@@ -12,10 +12,11 @@ use serde_json::Value;
 
 use super::{
     document::Document,
-    http::{Get, get},
+    http::{Ask, ask},
+    writes,
 };
 
-type Outcome = Result<(), Box<dyn std::error::Error>>;
+pub(super) type Outcome = Result<(), Box<dyn std::error::Error>>;
 
 const LISTS: &[(&str, &str)] = &[
     ("/lms/users", "GetLmsUsersPositiveResponse"),
@@ -25,17 +26,17 @@ const LISTS: &[(&str, &str)] = &[
 ];
 
 /// Where the document describes errors.
-const ERROR: &str = "#/components/responses/ErrorResponseGeneral/content/application~1json/schema";
+pub(super) const ERROR: &str = "#/components/responses/ErrorResponseGeneral/content/application~1json/schema";
 
 /// What was compared and what did not fit.
 #[derive(Debug)]
 pub(super) struct Checked {
-    document: Document,
+    pub(super) document: Document,
     pub(super) count: usize,
     pub(super) faults: Vec<String>,
 }
 
-fn schema(name: &str) -> String {
+pub(super) fn schema(name: &str) -> String {
     format!("#/components/schemas/{name}")
 }
 
@@ -44,21 +45,27 @@ impl Checked {
         Self { document, count: 0, faults: Vec::new() }
     }
 
-    fn compare(&mut self, what: &str, validator: &Validator, body: &Value) {
+    pub(super) fn compare(&mut self, what: &str, validator: &Validator, body: &Value) {
         self.count += 1;
         for error in validator.iter_errors(body) {
             self.faults.push(format!("{what}: at {}: {error}", error.instance_path()));
         }
     }
 
-    fn expect(&mut self, what: &str, status: u16, expected: u16) {
+    pub(super) fn expect(&mut self, what: &str, status: u16, expected: u16) {
         if status != expected {
             self.faults.push(format!("{what}: status {status} instead of {expected}"));
         }
     }
 
-    async fn ask(&mut self, sandbox: &Sandbox, asked: Get<'_>, expected: u16, validator: &Validator) -> Outcome {
-        let (status, body) = get(sandbox, asked).await?;
+    pub(super) async fn ask(
+        &mut self,
+        sandbox: &Sandbox,
+        asked: Ask<'_>,
+        expected: u16,
+        validator: &Validator,
+    ) -> Outcome {
+        let (status, body) = ask(sandbox, asked).await?;
         self.expect(asked.path, status, expected);
         self.compare(asked.path, validator, &body);
         Ok(())
@@ -69,7 +76,7 @@ impl Checked {
         let mut next: Option<String> = None;
         loop {
             let page = next.as_ref().map_or_else(|| path.to_owned(), |it| format!("{path}&cursor={it}"));
-            let (status, body) = get(sandbox, Get::new(&page)).await?;
+            let (status, body) = ask(sandbox, Ask::get(&page)).await?;
             self.expect(&page, status, 200);
             self.compare(&page, validator, &body);
             next = body.pointer("/data/next").and_then(Value::as_str).map(str::to_owned);
@@ -93,6 +100,7 @@ pub(super) async fn run(checked: &mut Checked) -> Outcome {
     changed(checked, &sandbox).await?;
     parameters(checked, &sandbox).await?;
     general(checked, &sandbox).await?;
+    writes::run(checked, &sandbox).await?;
     errors(checked, &sandbox).await?;
     webhooks(checked, &sandbox)?;
     sandbox.shutdown().await;
@@ -166,7 +174,7 @@ async fn parameters(checked: &mut Checked, sandbox: &Sandbox) -> Outcome {
             let asked = format!("{path}?{parameter}={}", sample(parameter));
             let known = documented.contains(parameter);
             let (expected, validator) = if known { (200, &success) } else { (400, &error) };
-            checked.ask(sandbox, Get::new(&asked), expected, validator).await?;
+            checked.ask(sandbox, Ask::get(&asked), expected, validator).await?;
         }
     }
     Ok(())
@@ -175,7 +183,7 @@ async fn parameters(checked: &mut Checked, sandbox: &Sandbox) -> Outcome {
 /// The endpoints that are not of one integration's data.
 async fn general(checked: &mut Checked, sandbox: &Sandbox) -> Outcome {
     let key = checked.document.validator(&schema("GetCheckApiKeyPositiveResponse"))?;
-    checked.ask(sandbox, Get::new("/check-api-key"), 200, &key).await?;
+    checked.ask(sandbox, Ask::get("/check-api-key"), 200, &key).await?;
     let about = checked.document.validator(&schema("GetIntegrationsIntegrationIdPositiveResponse"))?;
     let path = format!("/integrations/{FIRST_INTEGRATION}");
     for (status, setup) in [
@@ -192,7 +200,7 @@ async fn general(checked: &mut Checked, sandbox: &Sandbox) -> Outcome {
             integration.end_user.origin_id = expired.then(|| "customer-7".to_owned());
             Ok::<_, kombo_sandbox::SandboxError>(())
         })?;
-        checked.ask(sandbox, Get::new(&path), 200, &about).await?;
+        checked.ask(sandbox, Ask::get(&path), 200, &about).await?;
     }
     Ok(())
 }
@@ -200,16 +208,16 @@ async fn general(checked: &mut Checked, sandbox: &Sandbox) -> Outcome {
 /// One of each error.
 async fn errors(checked: &mut Checked, sandbox: &Sandbox) -> Outcome {
     let error = checked.document.validator(ERROR)?;
-    let users = Get::new("/lms/users");
+    let users = Ask::get("/lms/users");
     let table = [
-        (Get { key: "wrong", ..users }, 401),
-        (Get { integration: None, ..users }, 400),
-        (Get { integration: Some("sandbox:none"), ..users }, 404),
-        (Get::new("/lms/users?page_size=0"), 400),
-        (Get::new("/lms/users?updated_after=2024-01-01T00:00:00%2B00:00"), 400),
-        (Get::new("/lms/users?cursor=nonsense"), 400),
-        (Get::new("/integrations/sandbox:none"), 404),
-        (Get::new("/nothing"), 404),
+        (Ask { key: "wrong", ..users }, 401),
+        (Ask { integration: None, ..users }, 400),
+        (Ask { integration: Some("sandbox:none"), ..users }, 404),
+        (Ask::get("/lms/users?page_size=0"), 400),
+        (Ask::get("/lms/users?updated_after=2024-01-01T00:00:00%2B00:00"), 400),
+        (Ask::get("/lms/users?cursor=nonsense"), 400),
+        (Ask::get("/integrations/sandbox:none"), 404),
+        (Ask::get("/nothing"), 404),
     ];
     for (asked, expected) in table {
         checked.ask(sandbox, asked, expected, &error).await?;

@@ -93,6 +93,10 @@ fn mend_schema(schema: &mut Map<String, Value>) {
     {
         listed.push(Value::Null);
     }
+    // Times in requests have a pattern, which allows bare dates, as the document's own example has; its format does not.
+    if schema.contains_key("pattern") && schema.get("format").is_some_and(|it| it == "date-time") {
+        schema.remove("format");
+    }
     // An integration field's value is declared to be null, and is any JSON by its description and its own examples.
     let names = schema.get_mut("properties").and_then(Value::as_object_mut);
     if let Some(properties) = names {

@@ -1,39 +1,52 @@
 //! Asking the sandbox over its socket.
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper::{Request, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use kombo_sandbox::{FIRST_INTEGRATION, Sandbox};
 use serde_json::Value;
 use tokio::net::TcpStream;
 
-/// A GET as it is sent.
+/// A request as it is sent.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Get<'a> {
+pub(super) struct Ask<'a> {
+    pub(super) method: &'a str,
     pub(super) path: &'a str,
     pub(super) key: &'a str,
     pub(super) integration: Option<&'a str>,
+    pub(super) body: Option<&'a Value>,
 }
 
-impl<'a> Get<'a> {
-    /// With the right key, of the first integration.
-    pub(super) const fn new(path: &'a str) -> Self {
-        Self { path, key: "sandbox-key", integration: Some(FIRST_INTEGRATION) }
+impl<'a> Ask<'a> {
+    /// A GET with the right key, of the first integration.
+    pub(super) const fn get(path: &'a str) -> Self {
+        Self { method: "GET", path, key: "sandbox-key", integration: Some(FIRST_INTEGRATION), body: None }
+    }
+
+    /// The same with another method and a body.
+    pub(super) const fn with_body(method: &'a str, path: &'a str, body: &'a Value) -> Self {
+        Self { method, body: Some(body), ..Self::get(path) }
     }
 }
 
 /// The status and the body of the answer.
-pub(super) async fn get(sandbox: &Sandbox, get: Get<'_>) -> Result<(u16, Value), Box<dyn std::error::Error>> {
+pub(super) async fn ask(sandbox: &Sandbox, ask: Ask<'_>) -> Result<(u16, Value), Box<dyn std::error::Error>> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(TcpStream::connect(sandbox.address()).await?)).await?;
     let connection = tokio::spawn(connection);
-    let mut request = Request::get(format!("/v1{}", get.path))
+    let mut request = Request::builder()
+        .method(ask.method)
+        .uri(format!("/v1{}", ask.path))
         .header("Host", "sandbox")
-        .header("Authorization", format!("Bearer {}", get.key));
-    if let Some(integration) = get.integration {
+        .header("Authorization", format!("Bearer {}", ask.key));
+    if let Some(integration) = ask.integration {
         request = request.header("X-Integration-Id", integration);
     }
-    let response = sender.send_request(request.body(Empty::<Bytes>::new())?).await?;
+    let body = ask.body.map_or_else(Bytes::new, |it| Bytes::from(it.to_string()));
+    if ask.body.is_some() {
+        request = request.header("Content-Type", "application/json");
+    }
+    let response = sender.send_request(request.body(Full::new(body))?).await?;
     let status = response.status().as_u16();
     let body = response.into_body().collect().await?.to_bytes();
     connection.abort();

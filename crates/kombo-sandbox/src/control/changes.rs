@@ -69,6 +69,7 @@ pub(super) struct Describe {
     #[serde(default)]
     endpoint_refusals: Option<BTreeMap<Endpoint, Refusal>>,
     #[serde(default)]
+    updates_courses: Option<bool>,
     unsupported_filters: Option<BTreeSet<String>>,
 }
 
@@ -95,6 +96,7 @@ pub(super) async fn integrations(
     if let Some(refusals) = asked.endpoint_refusals {
         integration.endpoint_refusals = refusals;
     }
+    integration.updates_courses = asked.updates_courses.unwrap_or(integration.updates_courses);
     if let Some(filters) = asked.unsupported_filters {
         integration.unsupported_filters = filters;
     }

@@ -25,7 +25,7 @@ pub(super) async fn state(State(shared): State<Arc<Shared>>) -> Json<Value> {
             let about = json!({
                 "status": it.status, "setup_status": it.setup_status, "qa_status": it.qa_status,
                 "refusal": it.refusal, "endpoint_refusals": it.endpoint_refusals,
-                "unsupported_filters": it.unsupported_filters, "version": it.version, "counts": it.counts(),
+                "updates_courses": it.updates_courses, "unsupported_filters": it.unsupported_filters, "version": it.version, "counts": it.counts(),
             });
             (id.clone(), about)
         })

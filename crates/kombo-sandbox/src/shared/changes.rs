@@ -38,12 +38,7 @@ impl Shared {
         let integration = id.to_owned();
         state.uncommitted.push(Uncommitted { visible_at, at, integration, mutation: mutation.clone() });
         drop(state);
-        // Whoever reads commits what is due; this is for the webhook that tells of it.
-        let shared = Arc::clone(self);
-        self.runtime.spawn(async move {
-            tokio::time::sleep(Duration::from_millis(lag)).await;
-            shared.commit_due();
-        });
+        self.commit_later(lag);
         Ok(Applied { mutation, models: BTreeSet::new(), at, visible_at })
     }
 
@@ -57,9 +52,20 @@ impl Shared {
         chosen.map(|it| self.mutate(id, it)).transpose()
     }
 
-    /// Makes visible what is due under the commit lag.
+    /// Whoever reads commits what is due; this is for the webhook that tells of it.
+    pub(super) fn commit_later(self: &Arc<Self>, millis: u64) {
+        let shared = Arc::clone(self);
+        self.runtime.spawn(async move {
+            tokio::time::sleep(Duration::from_millis(millis)).await;
+            shared.commit_due();
+        });
+    }
+
+    /// Makes visible what is due: under the commit lag, of tasks and of forced syncs.
     pub(crate) fn commit_due(self: &Arc<Self>) {
         let now = self.clock.now();
+        self.end_syncs(now);
+        self.end_tasks(now);
         if self.read().uncommitted.iter().all(|it| it.visible_at > now) {
             return;
         }

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
+use serde_json::{Map, Value};
+
 use super::Shared;
 use crate::{
     Delivery, Model, SandboxError, Webhook, WebhookMode,
@@ -63,11 +65,25 @@ impl Shared {
 
     /// Sends a webhook in the background and gives its body.
     pub(crate) fn send(self: &Arc<Self>, integration: &str, webhook: &Webhook) -> Result<String, SandboxError> {
+        self.send_with(integration, webhook, |_| {})
+    }
+
+    /// The same, with a change to the webhook's `data`.
+    pub(super) fn send_with(
+        self: &Arc<Self>,
+        integration: &str,
+        webhook: &Webhook,
+        change: impl FnOnce(&mut Map<String, Value>),
+    ) -> Result<String, SandboxError> {
         let at = self.clock.now();
         let state = self.read();
         let about = state.integration(integration)?;
         let mut hooks = self.hooks();
-        let body = payload(webhook, about, at, &mut hooks.rng).to_string();
+        let mut body = payload(webhook, about, at, &mut hooks.rng);
+        if let Some(data) = body.get_mut("data").and_then(Value::as_object_mut) {
+            change(data);
+        }
+        let body = body.to_string();
         drop(state);
         let mut delivery = Delivery {
             at,

@@ -18,3 +18,4 @@ mod states;
 mod strictness;
 mod truth;
 mod webhooks;
+mod writes;
