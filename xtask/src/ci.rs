@@ -1,4 +1,5 @@
 mod dependencies;
+mod examples;
 mod layering;
 mod links;
 mod machine_paths;
@@ -9,7 +10,7 @@ mod spelling;
 
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use report::{Outcome, Report};
 
@@ -26,18 +27,23 @@ const CHECKS: &[(&str, Check)] = &[
     ("advisories", dependencies::advisories),
     ("unused dependencies", dependencies::unused),
     ("lints", rust::lints),
+    ("examples", examples::check),
     ("documentation", rust::documentation),
 ];
 
-/// Runs every check, the quick ones first, goes on after a failure, and says whether all is well.
-pub(crate) fn run() -> bool {
+/// Runs every check or those that are named, the quick ones first, goes on after a failure, and says whether all is well.
+pub(crate) fn run(names: &[&str]) -> Result<bool> {
+    if let Some(unknown) = names.iter().find(|name| !CHECKS.iter().any(|(known, _)| known == *name)) {
+        let known: Vec<_> = CHECKS.iter().map(|(known, _)| *known).collect();
+        bail!("there is no check \"{unknown}\": use {}", known.join("; "));
+    }
     let mut report = Report::default();
-    for (name, check) in CHECKS {
+    for (name, check) in CHECKS.iter().filter(|(name, _)| names.is_empty() || names.contains(name)) {
         println!("\n== {name}");
         let start = Instant::now();
         let outcome = check().unwrap_or_else(|error| Outcome::Failed(format!("{error:#}")));
         report.add(name, outcome, start.elapsed());
     }
     print!("\n{report}");
-    report.is_good()
+    Ok(report.is_good())
 }

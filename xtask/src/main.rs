@@ -22,7 +22,8 @@ usage: cargo xtask COMMAND
   histories --cases N     random histories on SQLite and PostgreSQL: the same end and the same log under both
                           readings of updated_after; SYNC_HISTORY_STEPS says how long they are, SYNC_HISTORY_SEED
                           repeats one
-  ci                      every other check: format, lints, documentation, layering, dependencies, spelling, ...
+  ci [CHECK]...           every other check, or those that are named: format, lints, documentation, examples,
+                          layering, unused dependencies, spelling, ...
   contract PATH           holds the sandbox's answers against Kombo's OpenAPI document
 ";
 
@@ -45,7 +46,7 @@ fn run() -> Result<bool> {
         ["test"] => in_root().and_then(|()| test::run(&[])),
         ["test", "--", for_the_runner @ ..] => in_root().and_then(|()| test::run(for_the_runner)),
         ["histories", "--cases", cases] => in_root().and_then(|()| histories::run(cases)),
-        ["ci"] => in_root().map(|()| ci::run()),
+        ["ci", checks @ ..] => in_root().and_then(|()| ci::run(checks)),
         ["contract", path] => {
             let path = std::path::absolute(path)?;
             in_root().and_then(|()| contract::run(&path))
