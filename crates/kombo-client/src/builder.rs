@@ -57,6 +57,22 @@ pub enum BuildError {
 }
 
 /// Settings of a [`Client`]; see [`Client::builder`].
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::time::Duration;
+///
+/// use kombo_client::{Client, Region, ResponseEvent, RetryPolicy};
+///
+/// let client = Client::builder("an-api-key")
+///     .region(Region::Us)
+///     .timeout(Duration::from_secs(20))
+///     .retry(RetryPolicy { budget: Duration::from_secs(60), ..RetryPolicy::default() })
+///     .on_response(Arc::new(|event: &ResponseEvent| println!("{}: {:?}", event.operation, event.outcome)))
+///     .build();
+/// # // A machine without certificates cannot speak TLS.
+/// # drop(client);
+/// ```
 pub struct ClientBuilder {
     api_key: SecretString,
     base_url: String,

@@ -19,6 +19,23 @@ use crate::{Answer, ClientBuilder, Error, PageSize, decode};
 /// passing one: callers need no retry loop of their own. A write to the connected tool is tried again only if it
 /// certainly was not carried out, as Kombo has no way to tell a repeated write from a second one; where that is not
 /// certain, the error says so: [`Error::outcome_unknown`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let sandbox = kombo_sandbox::Sandbox::start(kombo_sandbox::SandboxConfig::default()).await?;
+/// # let client = kombo_client::Client::builder("sandbox-key").base_url(sandbox.base_url()).build()?;
+/// # let integration = kombo_model::IntegrationId::from(kombo_sandbox::FIRST_INTEGRATION);
+/// use kombo_client::ErrorKind;
+///
+/// let about = client.integration(&integration).await?;
+/// println!("{} is {}, as of {:?}", about.data.tool.id, about.data.status, about.meta.server_date);
+///
+/// let error = client.integration(&"sandbox:elsewhere".into()).await.unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::IntegrationNotFound);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Client {
     pub(crate) inner: Arc<Inner>,
@@ -65,6 +82,18 @@ impl Client {
     }
 
     /// Asks whether the key works: `GET /check-api-key`.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let sandbox = kombo_sandbox::Sandbox::start(kombo_sandbox::SandboxConfig::default()).await?;
+    /// # let client = kombo_client::Client::builder("sandbox-key").base_url(sandbox.base_url()).build()?;
+    /// # let integration = kombo_model::IntegrationId::from(kombo_sandbox::FIRST_INTEGRATION);
+    /// let environment = client.check_api_key().await?.data.environment_id;
+    /// # assert!(!environment.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// Of the kind [`KeyRejected`](crate::ErrorKind::KeyRejected) if it does not.

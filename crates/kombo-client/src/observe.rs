@@ -41,6 +41,31 @@ pub enum Outcome {
 /// A gate that each attempt passes before it is sent, so that a process can pace all requests with one key.
 ///
 /// The wait counts neither towards the time-out of an attempt nor towards the budget of the retries.
+///
+/// ```
+/// use std::future::Future;
+/// use std::pin::Pin;
+/// use std::time::Duration;
+///
+/// use kombo_client::Pacer;
+/// use tokio::sync::Mutex;
+/// use tokio::time::{Interval, interval};
+///
+/// /// Five requests a second.
+/// struct FiveASecond(Mutex<Interval>);
+///
+/// impl Pacer for FiveASecond {
+///     fn acquire(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+///         Box::pin(async { drop(self.0.lock().await.tick().await) })
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let pacer = FiveASecond(Mutex::new(interval(Duration::from_millis(200))));
+/// # pacer.acquire().await;
+/// # }
+/// ```
 pub trait Pacer: Send + Sync {
     /// Resolves when the attempt may be sent.
     fn acquire(&self) -> BoxFuture<'_, ()>;

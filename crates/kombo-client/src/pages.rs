@@ -13,6 +13,25 @@ use crate::{Client, Error, Page, decode};
 ///
 /// The query's filters are sent with every page. What Kombo does to a listing while records change is not documented:
 /// a record may be seen twice, or be missed if it moves between pages.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let sandbox = kombo_sandbox::Sandbox::start(kombo_sandbox::SandboxConfig::default()).await?;
+/// # let client = kombo_client::Client::builder("sandbox-key").base_url(sandbox.base_url()).build()?;
+/// # let integration = kombo_model::IntegrationId::from(kombo_sandbox::FIRST_INTEGRATION);
+/// use kombo_client::CoursesQuery;
+///
+/// let mut pages = client.courses(&integration, CoursesQuery::default());
+/// while let Some(page) = pages.next_page().await? {
+///     for rejected in &page.rejected {
+///         eprintln!("course {:?} could not be read, at {}: {}", rejected.id, rejected.path, rejected.reason);
+///     }
+///     println!("{} courses, {:?} requests left", page.records.len(), page.meta.rate_limit.remaining);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 pub struct Pages<R: Listed> {
     client: Client,
     integration: IntegrationId,

@@ -66,6 +66,18 @@ pub type SkillsQuery = ListQuery<Skill>;
 /// The items of the comma lists (`ids` and the like) must not be blank or hold a comma, as Kombo has no way to write
 /// that: the listing then fails with [`Error::InvalidRequest`](crate::Error::InvalidRequest). How many fit into one
 /// request is not documented; what does not fit is refused by a server or proxy with the status 414.
+///
+/// ```
+/// use kombo_client::{ProgressionFilters, ProgressionsQuery};
+///
+/// let query = ProgressionsQuery {
+///     updated_after: Some("2026-01-01T00:00:00Z".parse()?),
+///     include_deleted: true,
+///     filters: ProgressionFilters { user_ids: vec!["7xPdr68N8kG9EzLwjsN9xyz".into()], ..Default::default() },
+///     ..Default::default()
+/// };
+/// # Ok::<(), kombo_model::ParseTimestampError>(())
+/// ```
 pub struct ListQuery<R: Listed> {
     /// Where to begin: the [`next`](crate::Page::next) of the last page that was dealt with. The filters must be those
     /// of the listing that it came from.
@@ -158,7 +170,26 @@ pub struct ProgressionFilters {
     pub course_ids: Vec<CourseId>,
 }
 
-/// Kombo's opaque token for a page. Not to be looked into, only to be sent back.
+/// Kombo's opaque token for a page. Not to be looked into, only to be sent back: a listing goes on where it was left,
+/// in this process or the next one.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let sandbox = kombo_sandbox::Sandbox::start(kombo_sandbox::SandboxConfig::default()).await?;
+/// # let client = kombo_client::Client::builder("sandbox-key").base_url(sandbox.base_url()).build()?;
+/// # let integration = kombo_model::IntegrationId::from(kombo_sandbox::FIRST_INTEGRATION);
+/// use kombo_client::{PageCursor, UsersQuery};
+///
+/// let first = client.users(&integration, UsersQuery::default()).next_page().await?.unwrap();
+/// let stored: Option<String> = first.next.map(PageCursor::into_string);
+///
+/// let cursor = stored.and_then(PageCursor::new);
+/// # assert!(cursor.is_none(), "the sandbox has one page of users");
+/// let mut rest = client.users(&integration, UsersQuery { cursor, ..UsersQuery::default() });
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PageCursor(String);
 

@@ -4,6 +4,15 @@ use std::time::Duration;
 ///
 /// The pauses grow twofold from `initial` to `max_delay`, each shortened by up to a half at random. An answer that says
 /// how long to wait is obeyed; where that does not fit into the budget, the request fails at once.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use kombo_client::{Client, RetryPolicy};
+///
+/// let patient = RetryPolicy { budget: Duration::from_secs(600), ..RetryPolicy::default() };
+/// let builder = Client::builder("an-api-key").retry(patient); // or RetryPolicy::NEVER
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryPolicy {
     /// The total time of a request's attempts and the pauses between them. No attempt begins after it, so a request

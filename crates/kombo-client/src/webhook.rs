@@ -28,6 +28,21 @@ pub fn sign(secret: &SecretString, body: &[u8]) -> String {
 }
 
 /// The secrets that a webhook may be signed with: one, or several while the secret is being changed.
+///
+/// ```
+/// use kombo_client::SecretString;
+/// use kombo_client::webhook::{SignatureError, WebhookSecrets, sign};
+///
+/// let secret = SecretString::from("the-secret");
+/// let secrets = WebhookSecrets::new([secret.clone(), "the-next-one".into()])?;
+///
+/// let body = br#"{"id":"1","type":"sync-finished","data":{}}"#;
+/// let header = sign(&secret, body);
+/// assert_eq!(secrets.verify(body, Some(header.as_bytes())), Ok(()));
+/// assert_eq!(secrets.verify(b"{}", Some(header.as_bytes())), Err(SignatureError::Mismatch));
+/// assert_eq!(secrets.verify(body, None), Err(SignatureError::Missing));
+/// # Ok::<(), kombo_client::webhook::BlankSecret>(())
+/// ```
 #[derive(Clone)]
 pub struct WebhookSecrets(Vec<SecretString>);
 

@@ -4,6 +4,14 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 /// The four read endpoints of Kombo's LMS API.
+///
+/// ```
+/// use kombo_model::Endpoint;
+///
+/// let endpoint: Endpoint = "course-progressions".parse()?;
+/// assert_eq!(endpoint.path(), "lms/course-progressions");
+/// # Ok::<(), kombo_model::UnknownEndpoint>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Endpoint {

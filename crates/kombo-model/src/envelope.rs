@@ -4,6 +4,15 @@ use crate::Extra;
 use crate::redacted::redacted_debug;
 
 /// The body of a list response: `{"status":"success","data":{"next":…,"results":[…]}}`.
+///
+/// ```
+/// use kombo_model::{ListEnvelope, Skill};
+///
+/// let page: ListEnvelope<Skill> =
+///     serde_json::from_str(r#"{"status": "success", "data": {"next": null, "results": [{"id": "s"}]}}"#)?;
+/// assert_eq!(page.data.results.len(), 1);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListEnvelope<T> {
     /// `success`

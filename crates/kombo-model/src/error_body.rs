@@ -3,6 +3,19 @@ use serde::{Deserialize, Serialize};
 use crate::open_enum::open_enum;
 
 /// The body of an error response: `{"status":"error","error":{…}}`.
+///
+/// ```
+/// use kombo_model::{ErrorBody, ErrorCode};
+///
+/// let body: ErrorBody =
+///     serde_json::from_str(r#"{"status": "error", "error": {"code": "NEW.CODE", "message": "Something new."}}"#)?;
+/// match body.error.code {
+///     Some(ErrorCode::PlatformRateLimitExceeded) => println!("wait"),
+///     Some(ErrorCode::Other(code)) => assert_eq!(code, "NEW.CODE"),
+///     _ => println!("{}", body.error.message),
+/// }
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorBody {
     /// `error`

@@ -8,6 +8,19 @@ use serde_json::value::RawValue;
 ///
 /// The text is checked to be JSON and is never turned into a tree here, so it may be large and deep. Equality is of the
 /// text: `{"a":1}` and `{ "a": 1 }` are not equal. `Debug` shows the size only, as the text is a customer's data.
+///
+/// ```
+/// use std::collections::BTreeMap;
+///
+/// use kombo_model::User;
+///
+/// let user: User = serde_json::from_str(r#"{"id": "u", "custom_fields": {"size": "XL"}}"#)?;
+/// let fields = user.custom_fields.expect("it has some");
+/// assert_eq!(fields.as_str(), r#"{"size": "XL"}"#);
+/// let by_name: BTreeMap<String, String> = fields.read()?;
+/// assert_eq!(by_name["size"], "XL");
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct FreeJson(Box<RawValue>);

@@ -5,6 +5,16 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// Kombo nests copies of records inside others and leaves keys out of them. An absent key says nothing about the
 /// record, a null says that the record has no value there. Fields of this type carry
 /// `#[serde(default, skip_serializing_if = "Maybe::is_absent")]`.
+///
+/// ```
+/// use kombo_model::{Maybe, UserCopy};
+///
+/// let copy: UserCopy = serde_json::from_str(r#"{"id": "u", "first_name": "Ada", "last_name": null}"#)?;
+/// assert_eq!(copy.first_name.value().map(String::as_str), Some("Ada"));
+/// assert_eq!(copy.last_name, Maybe::Null);
+/// assert_eq!(copy.work_email.said(), None);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum Maybe<T> {
     /// The key is not there: nothing is said.

@@ -3,6 +3,15 @@ use crate::open_enum::open_enum;
 open_enum! {
     /// The name of a model, as the `data-changed` webhook gives it. Those of other categories (`hris_…`, `ats_…`) and
     /// those that Kombo adds later are [`ModelName::Other`].
+    ///
+    /// ```
+    /// use kombo_model::ModelName;
+    ///
+    /// assert_eq!(ModelName::from("lms_users"), ModelName::LmsUsers);
+    /// let later = ModelName::from("lms_quizzes");
+    /// assert!(later.is_lms());
+    /// assert_eq!(later.as_str(), "lms_quizzes");
+    /// ```
     pub enum ModelName {
         /// People who learn.
         LmsUsers = "lms_users",

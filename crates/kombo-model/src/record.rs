@@ -30,6 +30,17 @@ open_enum! {
 
 /// One entry of `integration_fields`: a field of the connected tool that was mapped by a customer. Read them with
 /// [`FreeJson::read`].
+///
+/// ```
+/// use kombo_model::{IntegrationField, User};
+///
+/// let user: User = serde_json::from_str(
+///     r#"{"id": "u", "integration_fields": [{"id": "f", "key": "shoeSize", "type": "CUSTOM", "value": 41.5}]}"#,
+/// )?;
+/// let fields: Vec<IntegrationField> = user.integration_fields.expect("it has some").read()?;
+/// assert_eq!(fields[0].value.as_ref().map(|value| value.as_str()), Some("41.5"));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IntegrationField {
     /// Kombo's id of the field.

@@ -10,6 +10,18 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 /// Finer digits are cut off when reading, so that a value is equal to itself after any trip through JSON or a database,
 /// whether that keeps microseconds or this text. The text has a fixed width for the years 0 to 9999,
 /// the only ones accepted, so text order is time order.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use kombo_model::Timestamp;
+///
+/// let at: Timestamp = "2022-08-07T16:01:29.196789+02:00".parse()?;
+/// assert_eq!(at.to_string(), "2022-08-07T14:01:29.196Z");
+/// let earlier = at.saturating_sub(Duration::from_secs(120));
+/// assert_eq!(at.since(earlier), Duration::from_secs(120));
+/// # Ok::<(), kombo_model::ParseTimestampError>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 

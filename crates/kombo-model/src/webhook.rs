@@ -12,6 +12,21 @@ use crate::{
 /// The body of a webhook: `{"id":…,"type":…,"data":{…}}`.
 ///
 /// Verify the signature over the bytes as received before reading them as this type.
+///
+/// ```
+/// use kombo_model::{ModelName, Webhook, WebhookEvent};
+///
+/// let webhook: Webhook = serde_json::from_str(
+///     r#"{"id": "1", "type": "data-changed", "data": {
+///         "integration_id": "sandbox:7C9M", "integration_tool": "sandbox", "integration_category": "LMS",
+///         "changed_models": [{"name": "lms_courses"}]}}"#,
+/// )?;
+/// match webhook.event {
+///     WebhookEvent::DataChanged(data) => assert_eq!(data.changed_models[0].name, ModelName::LmsCourses),
+///     other => println!("{} is of no interest", other.kind()),
+/// }
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Webhook {
     /// The same for every delivery of one event.

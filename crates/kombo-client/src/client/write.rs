@@ -15,6 +15,20 @@ impl Client {
     ///
     /// May be repeated: a sync that waits is found, and nothing is started.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let sandbox = kombo_sandbox::Sandbox::start(kombo_sandbox::SandboxConfig::default()).await?;
+    /// # let client = kombo_client::Client::builder("sandbox-key").base_url(sandbox.base_url()).build()?;
+    /// # let integration = kombo_model::IntegrationId::from(kombo_sandbox::FIRST_INTEGRATION);
+    /// use kombo_model::ForceSync;
+    ///
+    /// let sync = client.force_sync(&integration, &ForceSync::default()).await?.data;
+    /// println!("sync {} {}", sync.sync_id, if sync.already_queued == Some(true) { "waits" } else { "was started" });
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// What [`Error`] lists.
     pub async fn force_sync(
@@ -42,6 +56,27 @@ impl Client {
     /// read endpoint does from then on.
     ///
     /// Not idempotent: tried again only if it certainly was not carried out.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let sandbox = kombo_sandbox::Sandbox::start(kombo_sandbox::SandboxConfig::default()).await?;
+    /// # let client = kombo_client::Client::builder("sandbox-key").base_url(sandbox.base_url()).build()?;
+    /// # let integration = kombo_model::IntegrationId::from(kombo_sandbox::FIRST_INTEGRATION);
+    /// # let users = client.users(&integration, Default::default()).next_page().await?.unwrap().records;
+    /// # let courses = client.courses(&integration, Default::default()).next_page().await?.unwrap().records;
+    /// # let revision = courses.iter().find_map(|course| course.revisions.value()?.first()).unwrap();
+    /// use kombo_model::{NewCourseProgression, ProgressionStatus};
+    ///
+    /// let wanted = NewCourseProgression { user_id: users[0].id.clone(), course_revision_id: revision.id.clone() };
+    /// match client.create_course_progression(&integration, &wanted).await {
+    ///     Ok(enrolled) => assert_eq!(enrolled.data.status, Some(ProgressionStatus::Enrolled)),
+    ///     Err(error) if error.outcome_unknown() => { /* look whether the user is enrolled */ }
+    ///     Err(error) => return Err(error.into()),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// What [`Error`] lists; after one whose [`outcome_unknown`](Error::outcome_unknown) is true, list the user's
@@ -75,8 +110,27 @@ impl Client {
     /// `POST /lms/courses/bulk`. Kombo does it in the background: ask [`course_task`](Self::course_task) what became of
     /// each course.
     ///
-    /// Tried again only if no task certainly was started. Sending the same courses once more yourself changes them to
+    /// Tried again only if it is certain that no task was started. Sending the same courses once more yourself changes them to
     /// what they are, when the first task has ended.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let sandbox = kombo_sandbox::Sandbox::start(kombo_sandbox::SandboxConfig::default()).await?;
+    /// # let client = kombo_client::Client::builder("sandbox-key").base_url(sandbox.base_url()).build()?;
+    /// # let integration = kombo_model::IntegrationId::from(kombo_sandbox::FIRST_INTEGRATION);
+    /// use kombo_model::{ExternalCourse, UpsertCourse, UpsertCourses};
+    ///
+    /// let course = ExternalCourse::new("Welding", "https://courses.example.com/welding").into();
+    /// let items = vec![UpsertCourse { origin_id: "course-1".to_owned(), course }];
+    /// let started = client.upsert_courses(&integration, &UpsertCourses { items }).await?;
+    /// let task = client.course_task(&integration, &started.data.task_id).await?.data;
+    /// for outcome in task.outcomes.unwrap_or_default() {
+    ///     println!("{}: {}", outcome.origin_id, outcome.status);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As for [`create_course_progression`](Self::create_course_progression).

@@ -5,6 +5,20 @@ use crate::operation::Repeatable;
 use crate::retry::RetryClass;
 
 /// What an [`Error`] means for the caller.
+///
+/// ```
+/// use kombo_client::{Error, ErrorKind};
+///
+/// fn remedy(error: &Error) -> &'static str {
+///     match error.kind() {
+///         ErrorKind::KeyRejected => "stop, and tell a person",
+///         ErrorKind::IntegrationNotFound | ErrorKind::IntegrationUnavailable => "leave this integration alone",
+///         ErrorKind::SetupPending => "wait for a webhook",
+///         _ if error.is_retryable() => "try again later",
+///         _ => "look into it",
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
