@@ -22,6 +22,19 @@ use crate::types::{Lease, Run, RunCounts, RunId, RunOutcome, RunPhase, SyncKind,
 pub use fail::Backoff;
 
 /// What a deployment wants, as far as the engine is concerned.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use kombo_model::Endpoint;
+/// use sync_core::engine::SyncPolicy;
+///
+/// let policy = SyncPolicy {
+///     full_every: Duration::from_secs(86_400),
+///     change_values: true,
+///     ..SyncPolicy::new([Endpoint::Users, Endpoint::CourseProgressions].into())
+/// };
+/// ```
 #[derive(Debug, Clone)]
 pub struct SyncPolicy {
     /// Which endpoints matter and how changes are planned.
@@ -73,6 +86,45 @@ impl SyncPolicy {
 }
 
 /// Leads leased requests to their end.
+///
+/// It is made of ports; here those of `sync-testkit` stand in. The example `embed_engine` is a whole program.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use std::time::Duration;
+/// # use kombo_model::{Endpoint, IntegrationId};
+/// # use sync_core::SyncError;
+/// # use sync_core::port::{Clock, Silent};
+/// # use sync_core::queue::{self, Claim};
+/// # use sync_core::types::{LeaseToken, RequestCause, SyncKind, Target};
+/// # use sync_testkit::{FakeKombo, ManualClock, MemoryStore};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), SyncError> {
+/// # let (clock, store) = (ManualClock::default(), MemoryStore::new());
+/// # let kombo = FakeKombo::new(clock.clone());
+/// # kombo.edit(|lms| lms.add_user("u"));
+/// # clock.advance(Duration::from_secs(3_600));
+/// # let target = Target {
+/// #     integration_id: IntegrationId::from("sandbox:a"),
+/// #     endpoint: Endpoint::Users,
+/// #     kind: SyncKind::Full,
+/// # };
+/// # let claim = Claim { owner: "test".to_owned(), token: LeaseToken("1".to_owned()), ttl: Duration::from_secs(30) };
+/// # let lease = store.edit(|tx| {
+/// #     queue::request(tx, target.clone(), RequestCause::Load, clock.now(), clock.now())?;
+/// #     queue::lease_target(tx, &target, &claim, clock.now()).map_err(SyncError::from)
+/// # })?.expect("nobody else works here");
+/// use sync_core::engine::{Engine, SyncPolicy};
+/// use tokio_util::sync::CancellationToken;
+///
+/// let policy = SyncPolicy::new([Endpoint::Users].into());
+/// let engine = Engine::new(Arc::new(store), Arc::new(kombo), clock, Silent, policy);
+/// let run = engine.work(&lease, &CancellationToken::new()).await?;
+/// assert!(run.outcome.is_complete());
+/// assert_eq!(run.counts.created, 1);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Engine<St, So, C, O> {
     store: Arc<St>,

@@ -33,6 +33,35 @@ pub enum Intake {
 }
 
 /// Stores a webhook whose signature was verified, with the requests it causes.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use kombo_model::{Endpoint, Webhook};
+/// # use sync_testkit::MemoryStore;
+/// use sync_core::engine::SyncPolicy;
+/// use sync_core::intake::{Intake, IntakePolicy, receive};
+///
+/// # let store = MemoryStore::new();
+/// # let now = "2026-01-01T00:00:00Z".parse()?;
+/// let webhook: Webhook = serde_json::from_str(
+///     r#"{"id": "1", "type": "data-changed", "data": {
+///         "integration_id": "sandbox:a", "integration_tool": "sandbox", "integration_category": "LMS",
+///         "changed_models": [{"name": "lms_users"}]}}"#,
+/// )?;
+/// let policy = IntakePolicy {
+///     plan: SyncPolicy::new([Endpoint::Users, Endpoint::Courses].into()).plan,
+///     accept_unknown: true,
+///     look_at_paused_every: Duration::from_secs(3_600),
+/// };
+/// let received = store.edit(|tx| receive(tx, &webhook, &policy, now))?;
+/// let Intake::Stored(targets) = received else { panic!("it is new") };
+/// // Nothing is loaded yet, so what changed means all there is.
+/// assert_eq!(targets[0].to_string(), "full users of sandbox:a");
+///
+/// // Kombo delivers it once more.
+/// assert_eq!(store.edit(|tx| receive(tx, &webhook, &policy, now))?, Intake::Repeated);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn receive(tx: &mut dyn Tx, webhook: &Webhook, policy: &IntakePolicy, now: Timestamp) -> TxResult<Intake> {
     let action = Action::of(tx, webhook, policy)?;
     let record = WebhookRecord {

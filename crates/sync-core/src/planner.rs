@@ -70,6 +70,25 @@ pub struct Spared {
 /// A model is fetched from the enabled endpoint that owns it; if there is none, from the enabled ones that embed it.
 /// An unknown `lms_…` model calls everything enabled, since new models must not be missed. Models that a delta may not
 /// show ask for a full fetch, at the earliest `blind_full_min_interval` after `last_blind_full`.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use kombo_model::{Endpoint, ModelName};
+/// use sync_core::planner::{PlanMode, PlanPolicy, plan};
+///
+/// let policy = PlanPolicy {
+///     endpoints: [Endpoint::CourseProgressions].into(),
+///     mode: PlanMode::Planned,
+///     blind_full_min_interval: Duration::from_secs(3_600),
+/// };
+/// let changed = [ModelName::LmsCourses, ModelName::LmsCourseProgressions];
+/// let plan = plan(&changed, &policy, None, "2026-01-01T00:00:00Z".parse()?);
+/// // Progressions carry what of courses matters here: one call.
+/// assert_eq!(plan.fetches.len(), 1);
+/// assert_eq!(plan.fetches[0].because, changed);
+/// # Ok::<(), kombo_model::ParseTimestampError>(())
+/// ```
 pub fn plan(
     changed: &[ModelName],
     policy: &PlanPolicy,

@@ -42,6 +42,37 @@ pub struct VerifyPolicy {
 /// Memory does not grow with the number of records: differences are told as they are found. A difference is told once,
 /// however many records show it, unless there are about a million of them. What changes while this reads may show as a
 /// difference.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use kombo_model::{Endpoint, IntegrationId};
+/// # use sync_core::SyncError;
+/// # use sync_testkit::{FakeKombo, ManualClock, MemoryStore};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), SyncError> {
+/// # let (clock, store) = (ManualClock::default(), MemoryStore::new());
+/// # let kombo = FakeKombo::new(clock.clone());
+/// # kombo.edit(|lms| lms.add_user("u"));
+/// # clock.advance(Duration::from_secs(3_600));
+/// # let integration = IntegrationId::from("sandbox:a");
+/// use sync_core::types::Tombstones;
+/// use sync_core::verify::{Verifier, VerifyPolicy};
+///
+/// let policy =
+///     VerifyPolicy { endpoints: [Endpoint::Users].into(), tombstones: Tombstones::Mirror, ids_per_lookup: 100 };
+/// let mut verifier = Verifier::new(&store, &kombo, policy, integration);
+/// let mut differences = Vec::new();
+/// let compared = verifier
+///     .endpoint(Endpoint::Users, |difference| {
+///         differences.push(difference);
+///         Ok::<_, SyncError>(())
+///     })
+///     .await?;
+/// // Kombo has a user, and nothing was ever fetched.
+/// assert_eq!((compared, differences.len()), (1, 1));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Verifier<'a, St, So> {
     store: &'a St,
