@@ -6,6 +6,7 @@ mod contract;
 mod histories;
 mod install_postgres;
 mod process;
+mod public_api;
 mod test;
 
 use std::env;
@@ -24,6 +25,7 @@ usage: cargo xtask COMMAND
                           repeats one
   ci [CHECK]...           every other check, or those that are named: format, lints, documentation, examples,
                           layering, unused dependencies, spelling, ...
+  api                     notes anew what the library crates promise, in their public-api.txt
   contract PATH           holds the sandbox's answers against Kombo's OpenAPI document
 ";
 
@@ -47,6 +49,7 @@ fn run() -> Result<bool> {
         ["test", "--", for_the_runner @ ..] => in_root().and_then(|()| test::run(for_the_runner)),
         ["histories", "--cases", cases] => in_root().and_then(|()| histories::run(cases)),
         ["ci", checks @ ..] => in_root().and_then(|()| ci::run(checks)),
+        ["api"] => in_root().and_then(|()| public_api::write()),
         ["contract", path] => {
             let path = std::path::absolute(path)?;
             in_root().and_then(|()| contract::run(&path))

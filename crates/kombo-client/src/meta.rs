@@ -4,6 +4,7 @@ use kombo_model::{Timestamp, Warning};
 
 /// One object of Kombo's, with what the response said beside it.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Answer<T> {
     /// The object.
     pub data: T,
@@ -13,6 +14,7 @@ pub struct Answer<T> {
 
 /// What was written, with what the response said beside it.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Written<T> {
     /// What was written, as it is now.
     pub data: T,
@@ -24,6 +26,7 @@ pub struct Written<T> {
 
 /// What a response says beside its data.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ResponseMeta {
     /// Our wall clock just before the request of the successful attempt was sent.
     pub requested_at: Timestamp,

@@ -4,6 +4,7 @@ use crate::{PageCursor, ResponseMeta};
 
 /// One page of a list.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Page<R> {
     /// The records, in Kombo's order. May be empty without being the last page.
     pub records: Vec<R>,
@@ -17,6 +18,7 @@ pub struct Page<R> {
 
 /// A record that could not be read. It fails itself only, not its page.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RejectedRecord {
     /// Where it stood on the page, from 0, the readable records counted.
     pub index: usize,
