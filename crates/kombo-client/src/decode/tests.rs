@@ -117,3 +117,14 @@ proptest! {
         list::<User>(&body).ok();
     }
 }
+
+#[test]
+fn remarks_on_a_write_that_cannot_be_read_do_not_fail_it() {
+    for (warnings, read) in [(r#"[{"message":"a"},{}]"#, 2), ("[]", 0), ("null", 0), (r#""oops""#, 0), ("[7]", 0)] {
+        let body = format!(r#"{{"status":"success","data":5,"warnings":{warnings}}}"#);
+        let (data, warnings) = written::<u8>(&body).unwrap();
+        assert_eq!((data, warnings.len()), (5, read), "{body}");
+    }
+    assert!(written::<u8>(r#"{"status":"error","data":5,"warnings":[]}"#).is_err());
+    assert!(written::<u8>(r#"{"status":"success","warnings":[]}"#).is_err());
+}

@@ -126,7 +126,8 @@ impl Drop for Server {
     }
 }
 
-async fn read_request(stream: &mut TcpStream) -> Option<Seen> {
+/// A request, read to its end; none if the peer has closed the connection.
+pub(crate) async fn read_request(stream: &mut TcpStream) -> Option<Seen> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.ok()?);

@@ -1,5 +1,6 @@
 //! What changes something: what is sent, what comes back, and when it is sent again.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use kombo_client::{Error, ErrorKind, Operation, TransportFault, Written};
@@ -7,9 +8,10 @@ use kombo_model::{
     CompleteCourseProgression, CourseProgression, ErrorCode, ExternalCourse, ForceSync, NewCourseProgression,
     ProgressionStatus, Score, SyncType, TaskStatus, UpsertCourse, UpsertCourses,
 };
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 
-use crate::server::{Reply, Server};
+use crate::server::{Reply, Server, read_request};
 use crate::{builder, client, error_body, integration};
 
 fn written(data: &str) -> Reply {
@@ -132,6 +134,36 @@ async fn a_write_that_may_have_been_carried_out_is_sent_once() {
         assert!(error.outcome_unknown() && !error.is_retryable(), "{name}: {error}");
         assert_eq!((error.attempts(), server.seen().len()), (1, 1), "{name}");
     }
+}
+
+#[tokio::test]
+async fn a_write_on_a_connection_that_was_used_before_is_sent_once() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let record = Arc::clone(&seen);
+    // Keeps connections open, and closes them in the place of an answer to a write.
+    tokio::spawn(async move {
+        let mut number = 0;
+        while let Ok((mut stream, _)) = listener.accept().await {
+            number += 1;
+            while let Some(request) = read_request(&mut stream).await {
+                record.lock().unwrap().push(format!("{number}: {}", request.method));
+                if request.method == "POST" {
+                    break;
+                }
+                let body = r#"{"status":"success","data":{"environment_id":"e"}}"#;
+                let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        }
+    });
+    let nobody = Server::start([]).await;
+    let client = builder(&nobody).base_url(format!("http://{address}/v1")).build().unwrap();
+    client.check_api_key().await.unwrap();
+    let error = client.create_course_progression(&integration(), &enrolment()).await.unwrap_err();
+    assert!(error.outcome_unknown(), "{error}");
+    assert_eq!(*seen.lock().unwrap(), ["1: GET", "1: POST"]);
 }
 
 #[tokio::test]
