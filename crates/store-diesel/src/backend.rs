@@ -36,6 +36,6 @@ impl<E: From<StoreError>> Undone<E> {
 }
 
 /// A unit of work panicked: a bug, of which the unit's transaction was undone.
-pub(crate) fn panicked(error: &tokio::task::JoinError) -> StoreError {
-    StoreError::Failed { message: format!("a unit of work did not end: {error}"), source: None }
+pub(crate) fn panicked(said: &dyn std::fmt::Display) -> StoreError {
+    StoreError::Failed { message: format!("a unit of work did not end: {said}"), source: None }
 }

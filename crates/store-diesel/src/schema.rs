@@ -76,7 +76,10 @@ tables! {
     }
     sync_pacing (id) {
         id -> SmallInt,
-        next_at -> Instant,
+        next_at -> Nullable<Instant>,
+        budget_limit -> Nullable<BigInt>,
+        budget_left -> Nullable<BigInt>,
+        budget_until -> Nullable<Instant>,
     }
     sync_webhook_events (id) {
         id -> Text,

@@ -2,6 +2,7 @@
 
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
 use sync_core::mirror::{Key, Model, StoredRow};
+use sync_core::pacing::Pacing;
 use sync_core::port::{TryRequest, Tx, TxResult};
 use sync_core::types::{
     Change, EndpointState, IntegrationRecord, Quarantined, Request, Run, RunId, Target, WebhookRecord,
@@ -128,6 +129,10 @@ macro_rules! tx {
                 sync::requests::$backend::put(self.conn, request)
             }
 
+            fn insert_request(&mut self, request: &Request) -> TxResult<bool> {
+                sync::requests::$backend::insert(self.conn, request)
+            }
+
             fn delete_request(&mut self, target: &Target) -> TxResult<()> {
                 sync::requests::$backend::delete(self.conn, target)
             }
@@ -152,8 +157,12 @@ macro_rules! tx {
                 sync::runs::$backend::recent(self.conn, integration, limit)
             }
 
-            fn put_paced_until(&mut self, next: Timestamp) -> TxResult<()> {
-                sync::pacing::$backend::put(self.conn, next)
+            fn trim_runs(&mut self, before: Timestamp) -> TxResult<u64> {
+                sync::runs::$backend::trim(self.conn, before)
+            }
+
+            fn put_pacing(&mut self, pacing: &Pacing) -> TxResult<()> {
+                sync::pacing::$backend::put(self.conn, pacing)
             }
 
             fn insert_webhook(&mut self, webhook: &WebhookRecord) -> TxResult<bool> {
@@ -181,6 +190,10 @@ macro_rules! tx {
                 sync::quarantine::$backend::all(self.conn, integration)
             }
 
+            fn quarantine_total(&mut self) -> TxResult<u64> {
+                sync::quarantine::$backend::total(self.conn)
+            }
+
             fn quarantine_size(&mut self, integration: &IntegrationId, endpoint: Endpoint) -> TxResult<u64> {
                 sync::quarantine::$backend::size(self.conn, integration, endpoint)
             }
@@ -201,7 +214,7 @@ tx! { PgTx, pg {
         sync::requests::pg_lock(self.conn, target)
     }
 
-    fn paced_until(&mut self) -> TxResult<Option<Timestamp>> {
+    fn pacing(&mut self) -> TxResult<Pacing> {
         sync::pacing::pg_lock(self.conn)
     }
 
@@ -223,7 +236,7 @@ tx! { SqliteTx, sqlite {
         sync::requests::sqlite_lock(self.conn, target)
     }
 
-    fn paced_until(&mut self) -> TxResult<Option<Timestamp>> {
+    fn pacing(&mut self) -> TxResult<Pacing> {
         sync::pacing::sqlite_lock(self.conn)
     }
 

@@ -1,16 +1,239 @@
-//! Places in the row of requests to the source, shared by all replicas. A function over a unit of work.
+//! When requests to the source may be sent: what is configured and what the source tells of its own limit, shared by
+//! all replicas. Functions over a unit of work.
 
 use std::time::Duration;
 
 use kombo_model::Timestamp;
 
 use crate::port::{Tx, TxResult};
+use crate::types::SyncKind;
 
-/// Takes `count` places, `interval` apart, behind those that others took. Returns the time of the first.
+/// Full fetches leave this part of the source's limit to deltas: a fiftieth.
+const RESERVED_PART: u64 = 50;
+/// The part of the limit that a process takes at a time: fewer would cost more units, more would lie idle with one
+/// process while another needs it.
+const TAKEN_PART: u64 = 20;
+/// How long a request that finds out what is left may take before another one tries.
+const ASKED_FOR: Duration = Duration::from_secs(5);
+/// The source tells whole seconds: what differs by less is the same renewal.
+const SAME_RENEWAL: Duration = Duration::from_secs(2);
+
+/// When requests to the source may be sent.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pacing {
+    /// From when on the next place of a configured pace is free.
+    pub next_at: Option<Timestamp>,
+    /// What is left of the source's own limit.
+    pub budget: Budget,
+}
+
+/// What is known of the source's own limit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Budget {
+    /// Nothing.
+    #[default]
+    Unknown,
+    /// Somebody is finding out, until then.
+    Asked(Timestamp),
+    /// So many requests are left that nobody has taken.
+    Left {
+        /// Out of so many.
+        limit: u64,
+        /// How many.
+        left: u64,
+        /// Until then.
+        renewed_at: Timestamp,
+    },
+}
+
+/// What the source said of its limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// Nothing, though it was asked: it has none, or there was no answer.
+    Nothing,
+    /// How much is left.
+    Left {
+        /// Out of so many; 0 if it did not say.
+        limit: u64,
+        /// How many.
+        left: u64,
+        /// How many requests the teller has taken and the source has not counted yet.
+        uncounted: u64,
+        /// Until then, by our clock.
+        renewed_at: Timestamp,
+    },
+}
+
+/// How many requests may be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Allotment {
+    /// So many, until then.
+    Requests(u64, Timestamp),
+    /// One, whose answer tells what is left.
+    Probe,
+    /// None before somebody has found out what is left, which takes as long as an answer takes.
+    Turn,
+    /// None before then.
+    Wait(Timestamp),
+}
+
+/// Takes `count` places of a configured pace, `interval` apart, behind those that others took. Returns the time of the
+/// first.
 ///
 /// Places that nobody took in time are gone: a pause does not allow a burst.
 pub fn reserve(tx: &mut dyn Tx, count: u32, interval: Duration, now: Timestamp) -> TxResult<Timestamp> {
-    let first = tx.paced_until()?.map_or(now, |next| next.max(now));
-    tx.put_paced_until(first.saturating_add(interval.saturating_mul(count)))?;
+    let mut pacing = tx.pacing()?;
+    let first = pacing.next_at.map_or(now, |next| next.max(now));
+    pacing.next_at = Some(first.saturating_add(interval.saturating_mul(count)));
+    tx.put_pacing(&pacing)?;
     Ok(first)
+}
+
+/// Takes some of what is left of the source's limit, after taking note of what the source `told`.
+pub fn allot(tx: &mut dyn Tx, kind: SyncKind, told: Option<Told>, now: Timestamp) -> TxResult<Allotment> {
+    let mut pacing = tx.pacing()?;
+    let before = pacing.budget;
+    told.into_iter().for_each(|told| pacing.budget.learn(told));
+    let allotment = pacing.budget.allot(kind, now);
+    if pacing.budget != before {
+        tx.put_pacing(&pacing)?;
+    }
+    Ok(allotment)
+}
+
+/// Takes note of what the source told.
+pub fn learn(tx: &mut dyn Tx, told: Told) -> TxResult<()> {
+    let mut pacing = tx.pacing()?;
+    pacing.budget.learn(told);
+    tx.put_pacing(&pacing)
+}
+
+impl Budget {
+    /// Takes note of what the source told.
+    pub fn learn(&mut self, told: Told) {
+        let Told::Left { limit, left, uncounted, renewed_at } = told else {
+            if let Self::Asked(_) = self {
+                *self = Self::Unknown;
+            }
+            return;
+        };
+        let new = Self::Left { limit, left: left.saturating_sub(uncounted), renewed_at };
+        *self = match *self {
+            Self::Left { renewed_at: known, .. } if renewed_at.saturating_add(SAME_RENEWAL) < known => return,
+            // What is taken and not sent yet is in no answer, so an answer can only tell that others took more.
+            Self::Left { limit: known_limit, left: known_left, renewed_at: known }
+                if renewed_at <= known.saturating_add(SAME_RENEWAL) =>
+            {
+                Self::Left {
+                    limit: limit.max(known_limit),
+                    left: left.min(known_left),
+                    renewed_at: renewed_at.max(known),
+                }
+            }
+            Self::Left { .. } | Self::Asked(_) | Self::Unknown => new,
+        };
+    }
+
+    /// Takes some of what is left.
+    pub fn allot(&mut self, kind: SyncKind, now: Timestamp) -> Allotment {
+        match self {
+            Self::Asked(until) if *until > now => Allotment::Turn,
+            Self::Left { limit, left, renewed_at } if *renewed_at > now => {
+                let reserved = match kind {
+                    SyncKind::Delta => 0,
+                    SyncKind::Full => *limit / RESERVED_PART,
+                };
+                match left.saturating_sub(reserved) {
+                    0 => Allotment::Wait(*renewed_at),
+                    available => {
+                        let taken = (*limit / TAKEN_PART).clamp(1, available);
+                        *left -= taken;
+                        Allotment::Requests(taken, *renewed_at)
+                    }
+                }
+            }
+            Self::Unknown | Self::Asked(_) | Self::Left { .. } => {
+                *self = Self::Asked(now.saturating_add(ASKED_FOR));
+                Allotment::Probe
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_unix_millis(1_767_225_600_000 + seconds * 1_000).unwrap_or(Timestamp::MAX)
+    }
+
+    fn told(left: u64, renewed_at: i64) -> Told {
+        Told::Left { limit: 300, left, uncounted: 0, renewed_at: at(renewed_at) }
+    }
+
+    #[test]
+    fn one_request_finds_out_what_is_left() {
+        let mut budget = Budget::default();
+        assert_eq!(budget.allot(SyncKind::Full, at(0)), Allotment::Probe);
+        assert_eq!(budget.allot(SyncKind::Delta, at(0)), Allotment::Turn);
+        assert_eq!(budget.allot(SyncKind::Delta, at(5)), Allotment::Probe, "the first one may have died");
+        budget.learn(told(299, 60));
+        assert_eq!(budget.allot(SyncKind::Delta, at(5)), Allotment::Requests(15, at(60)));
+    }
+
+    #[test]
+    fn no_more_is_taken_than_is_left_and_deltas_have_the_last_of_it() {
+        let mut budget = Budget::default();
+        budget.learn(told(25, 60));
+        assert_eq!(budget.allot(SyncKind::Full, at(1)), Allotment::Requests(15, at(60)));
+        assert_eq!(budget.allot(SyncKind::Full, at(1)), Allotment::Requests(4, at(60)));
+        assert_eq!(budget.allot(SyncKind::Full, at(1)), Allotment::Wait(at(60)));
+        assert_eq!(budget.allot(SyncKind::Delta, at(1)), Allotment::Requests(6, at(60)));
+        assert_eq!(budget.allot(SyncKind::Delta, at(1)), Allotment::Wait(at(60)));
+        assert_eq!(budget.allot(SyncKind::Delta, at(60)), Allotment::Probe, "it is renewed");
+    }
+
+    #[test]
+    fn what_others_took_is_noticed() {
+        let mut budget = Budget::default();
+        budget.learn(told(299, 60));
+        assert_eq!(budget.allot(SyncKind::Delta, at(1)), Allotment::Requests(15, at(60)));
+        budget.learn(told(298, 61));
+        assert_eq!(budget, Budget::Left { limit: 300, left: 284, renewed_at: at(61) }, "14 are taken and not sent");
+        budget.learn(told(100, 60));
+        assert_eq!(budget, Budget::Left { limit: 300, left: 100, renewed_at: at(61) });
+    }
+
+    #[test]
+    fn an_answer_of_before_the_renewal_says_nothing() {
+        let mut budget = Budget::default();
+        budget.learn(told(299, 120));
+        budget.learn(told(0, 60));
+        assert_eq!(budget, Budget::Left { limit: 300, left: 299, renewed_at: at(120) });
+    }
+
+    #[test]
+    fn a_renewal_counts_what_is_under_way() {
+        let mut budget = Budget::default();
+        budget.learn(told(10, 60));
+        budget.learn(Told::Left { limit: 300, left: 299, uncounted: 14, renewed_at: at(120) });
+        assert_eq!(budget, Budget::Left { limit: 300, left: 285, renewed_at: at(120) });
+    }
+
+    #[test]
+    fn a_refusal_stops_everybody() {
+        let mut budget = Budget::default();
+        budget.learn(told(200, 60));
+        budget.learn(Told::Left { limit: 0, left: 0, uncounted: 0, renewed_at: at(60) });
+        assert_eq!(budget.allot(SyncKind::Delta, at(2)), Allotment::Wait(at(60)));
+    }
+
+    #[test]
+    fn where_nothing_is_told_the_next_one_asks() {
+        let mut budget = Budget::default();
+        assert_eq!(budget.allot(SyncKind::Delta, at(0)), Allotment::Probe);
+        budget.learn(Told::Nothing);
+        assert_eq!(budget.allot(SyncKind::Delta, at(0)), Allotment::Probe);
+    }
 }

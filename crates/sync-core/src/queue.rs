@@ -24,7 +24,8 @@ pub struct Claim {
 /// Asks for a fetch. Any number of wishes for a target while its request waits lead to one fetch; one that arrives
 /// while the fetch runs leads to one more after it.
 ///
-/// A delta of an endpoint that was never loaded becomes a full fetch.
+/// A delta of an endpoint that was never loaded becomes a full fetch. What waits because of a failure goes on waiting,
+/// unless a person asks, or a webhook tells of data where Kombo had none yet.
 pub fn request(
     tx: &mut dyn Tx,
     mut target: Target,
@@ -32,31 +33,42 @@ pub fn request(
     not_before: Timestamp,
     now: Timestamp,
 ) -> TxResult<Request> {
-    if target.kind == SyncKind::Delta && state(tx, &target.integration_id, target.endpoint)?.loaded_at.is_none() {
+    let state = state(tx, &target.integration_id, target.endpoint)?;
+    if target.kind == SyncKind::Delta && state.loaded_at.is_none() {
         target.kind = SyncKind::Full;
     }
-    let request = match tx.request(&target)? {
-        Some(mut request) => {
-            request.generation += 1;
-            request.not_before = request.not_before.min(not_before.max(now));
-            if cause == RequestCause::Command {
-                // A person asks, so that what made earlier attempts wait may be over.
-                request.not_before = not_before;
-                request.attempts = 0;
-            }
-            request
-        }
-        None => Request {
-            target,
-            cause,
-            requested_at: now,
-            not_before,
-            generation: 1,
-            attempts: 0,
-            approved_removals: None,
-            lease: None,
-        },
+    let new = Request {
+        target,
+        cause,
+        requested_at: now,
+        not_before,
+        generation: 1,
+        attempts: 0,
+        approved_removals: None,
+        lease: None,
     };
+    let mut request = loop {
+        if let Some(request) = tx.request(&new.target)? {
+            break request;
+        }
+        // Another unit may make it at the same time, and another be done with it before it can be locked here.
+        if tx.insert_request(&new)? {
+            return Ok(new);
+        }
+    };
+    request.generation += 1;
+    let over = match cause {
+        RequestCause::Command => true,
+        RequestCause::Webhook => state.status == EndpointStatus::WaitingForSetup,
+        RequestCause::Load | RequestCause::Schedule | RequestCause::Poll => false,
+    };
+    if over {
+        // What made earlier attempts wait may be over.
+        request.not_before = not_before;
+        request.attempts = 0;
+    } else if request.attempts == 0 {
+        request.not_before = request.not_before.min(not_before.max(now));
+    }
     tx.put_request(&request)?;
     Ok(request)
 }
@@ -155,20 +167,22 @@ pub(crate) fn go_on(tx: &mut dyn Tx, mut request: Request) -> TxResult<()> {
     tx.put_request(&request)
 }
 
-/// Ends the lease of work that came to its end: the request is gone, unless it was asked for again meanwhile.
-pub fn finish(tx: &mut dyn Tx, lease: &Lease, now: Timestamp) -> Result<(), SyncError> {
+/// Ends the lease of work that came to its end: the request is gone, unless it was asked for again meanwhile. Whether
+/// it was.
+pub fn finish(tx: &mut dyn Tx, lease: &Lease, now: Timestamp) -> Result<bool, SyncError> {
     let mut request = hold(tx, lease, now, Duration::ZERO)?;
     let taken = request.lease.take().map_or(request.generation, |held| held.generation);
-    if request.generation == taken {
-        tx.delete_request(&request.target)?;
-    } else {
+    let again = request.generation != taken;
+    if again {
         request.requested_at = now;
         request.not_before = now;
         request.attempts = 0;
         request.approved_removals = None;
         tx.put_request(&request)?;
+    } else {
+        tx.delete_request(&request.target)?;
     }
-    Ok(())
+    Ok(again)
 }
 
 /// Ends the lease of work that is to go on at `not_before`.

@@ -1,4 +1,4 @@
-//! How long the change log and webhooks are kept. A function over a unit of work.
+//! How long the change log, runs and webhooks are kept. A function over a unit of work.
 
 use std::time::Duration;
 
@@ -14,18 +14,21 @@ pub const WEBHOOKS_AT_LEAST: Duration = Duration::from_secs(7 * 86_400);
 pub struct Trimmed {
     /// Entries of the change log.
     pub changes: u64,
+    /// Runs.
+    pub runs: u64,
     /// Webhooks.
     pub webhooks: u64,
 }
 
-/// Removes entries of the change log that are older than `keep_for`, and webhooks that are older than that and than
-/// [`WEBHOOKS_AT_LEAST`]. Zero keeps everything for ever.
+/// Removes entries of the change log and runs that are older than `keep_for`, and webhooks that are older than that and
+/// than [`WEBHOOKS_AT_LEAST`]. The latest run of each target stays. Zero keeps everything for ever.
 pub fn trim(tx: &mut dyn Tx, keep_for: Duration, now: Timestamp) -> TxResult<Trimmed> {
     if keep_for.is_zero() {
         return Ok(Trimmed::default());
     }
     Ok(Trimmed {
         changes: tx.trim_changes(now.saturating_sub(keep_for))?,
+        runs: tx.trim_runs(now.saturating_sub(keep_for))?,
         webhooks: tx.trim_webhooks(now.saturating_sub(keep_for.max(WEBHOOKS_AT_LEAST)))?,
     })
 }

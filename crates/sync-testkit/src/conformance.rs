@@ -83,6 +83,7 @@ macro_rules! conformance_suite {
             integrations_are_registered_and_replaced
             endpoints_are_written_and_replaced
             requests_are_written_replaced_and_deleted
+            a_request_is_inserted_once
             requests_come_in_the_order_of_their_time
             due_requests_are_deltas_first_then_by_time
             due_requests_have_come_due
@@ -95,12 +96,14 @@ macro_rules! conformance_suite {
             runs_are_written_whole
             the_latest_run_is_of_its_target
             recent_runs_come_latest_first
+            trimmed_runs_leave_the_rest
             the_pace_is_what_was_said_last
             a_webhook_is_stored_once
             trimmed_webhooks_leave_the_rest
             quarantined_records_are_kept_and_replaced
             quarantined_records_are_cleared_by_id
             a_unit_that_fails_leaves_nothing
+            a_unit_that_fails_takes_no_other_with_it
             a_unit_sees_what_it_wrote
             a_dropped_unit_is_whole
             units_of_an_integration_run_one_after_the_other

@@ -16,6 +16,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use kombo_client::webhook::WebhookSecrets;
 use kombo_model::IntegrationId;
+use metrics_exporter_prometheus::PrometheusHandle;
 use store_diesel::DieselStore;
 use sync_core::port::{Clock as _, Scope, Store as _, StoreError};
 use sync_core::{dispatch, queue};
@@ -49,6 +50,9 @@ pub(crate) struct Shared {
     pub(crate) store: Arc<DieselStore>,
     /// Told when there may be work.
     pub(crate) wake: Arc<Notify>,
+    /// Told when something may be due.
+    pub(crate) look: Notify,
+    pub(crate) metrics: PrometheusHandle,
     pub(crate) gate: Arc<KeyGate>,
     pub(crate) pace: Arc<Pace>,
     pub(crate) secrets: RwLock<WebhookSecrets>,
@@ -73,7 +77,7 @@ pub(crate) async fn run(context: &Context, tables: Tables) -> anyhow::Result<Exi
     let hangup = signal(SignalKind::hangup())?;
 
     let readiness = Arc::new(Readiness::new(Arc::clone(&gate)));
-    let routes = operations::routes(Arc::clone(&readiness), metrics);
+    let routes = operations::routes(Arc::clone(&readiness), metrics.clone());
     tasks.spawn(serve::serve(operations, routes, stop.clone()));
 
     let Some(store) = open_store(&config, tables, &stop).await? else { return Ok(Exit::Done) };
@@ -82,6 +86,8 @@ pub(crate) async fn run(context: &Context, tables: Tables) -> anyhow::Result<Exi
         config,
         store: Arc::new(store),
         wake: Arc::default(),
+        look: Notify::new(),
+        metrics,
         gate,
         pace,
         secrets: RwLock::new(secrets),

@@ -1,18 +1,20 @@
-//! The budget of requests to Kombo: learnt from its answers or configured, and spent on deltas first.
+//! The pace of requests to Kombo: learnt from its answers or configured, and spent on deltas first.
 //!
-//! A configured pace is a row of places in the database, so that all replicas together keep it. What Kombo tells of its
-//! own limit needs no sharing: every answer tells what is left for all who use the key.
+//! Both are kept in one row of the database ([`pacing`]), so that all replicas together keep them: of what Kombo says
+//! is left, each takes a part at a time; when nothing is known, at the start and after each renewal, one request of one
+//! replica goes ahead to find out.
 
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use kombo_client::{Outcome, Pacer, RateLimit, ResponseEvent};
+use kombo_model::Timestamp;
 use store_diesel::DieselStore;
-use sync_core::pacing;
+use sync_core::pacing::{self, Allotment, Budget, Told};
 use sync_core::port::{Clock as _, Scope, Store as _};
 use sync_core::types::SyncKind;
 use tokio::sync::Notify;
@@ -26,14 +28,10 @@ tokio::task_local! {
     pub(crate) static FETCHING: SyncKind;
 }
 
-/// Full fetches leave this part of the limit to deltas: a fiftieth.
-const RESERVED_PART: u64 = 50;
 /// Whole seconds are told until the budget is renewed: it may be almost one more.
 const RESET_SLACK: Duration = Duration::from_millis(250);
-/// A request that is not answered by then was given up.
-const GIVEN_UP_AFTER: Duration = Duration::from_secs(120);
-/// A look in between, should an answer never come.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// Between two looks whether another replica has found out what is left.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
 /// For how long places are taken at a time: fewer would cost a transaction for each, more would be lost in a pause.
 const PLACES_FOR: Duration = Duration::from_millis(250);
 
@@ -41,98 +39,117 @@ const PLACES_FOR: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub(crate) struct Pace {
     /// Requests a minute; zero to go by what Kombo tells.
-    per_minute: u32,
-    budget: Mutex<Budget>,
+    per_minute: AtomicU32,
+    purse: Mutex<Purse>,
     /// Told when an answer came or a delta went.
     changed: Notify,
     deltas_waiting: AtomicUsize,
+    /// Held while more is asked for, so that one asks for all.
+    asking: tokio::sync::Mutex<()>,
     places: tokio::sync::Mutex<VecDeque<Instant>>,
     store: OnceLock<Arc<DieselStore>>,
 }
 
-/// What is known of Kombo's own limit.
+/// What this process may spend of Kombo's own limit.
 #[derive(Debug, Default)]
-struct Budget {
-    knowledge: Knowledge,
+struct Purse {
+    /// Kombo tells of no limit.
+    unlimited: bool,
+    /// Kombo has told of a limit.
+    limited: bool,
+    /// So many requests may be sent until then.
+    allotted: Option<(u64, Timestamp)>,
     /// Requests that were let through and not answered yet.
     in_flight: u64,
-    /// When the last one was let through.
-    asked_at: Option<Instant>,
-}
-
-#[derive(Debug, Default, Clone, Copy)]
-enum Knowledge {
-    /// Nothing: one request goes ahead to find out.
-    #[default]
-    None,
-    /// Kombo tells of no limit.
-    Unlimited,
-    /// So many requests are left until then.
-    Left { left: u64, limit: u64, renewed_at: Instant },
+    /// What Kombo said last, until it is passed on.
+    told: Option<Told>,
+    /// Others wait for the answer to a request of this process.
+    probing: bool,
+    /// What is known while there is no database to share it through.
+    alone: Budget,
 }
 
 /// Why a request has to wait.
 #[derive(Debug, PartialEq, Eq)]
 enum Wait {
-    /// For an answer that tells of the budget, or for deltas to go first.
+    /// For deltas to go first, or for an answer that tells what is left.
     Turn,
     /// For the budget to be renewed.
-    Until(Instant),
+    Until(Timestamp),
 }
 
-impl Budget {
-    /// Takes note of an answer.
-    fn learn(&mut self, told: &RateLimit, refused: bool, retry_after: Option<Duration>, now: Instant) {
+impl Purse {
+    /// Lets a request through if something is left.
+    fn spend(&mut self, now: Timestamp) -> bool {
+        let left = match &mut self.allotted {
+            _ if self.unlimited => true,
+            Some((left, until)) if *until > now && *left > 0 => {
+                *left -= 1;
+                true
+            }
+            Some(_) | None => false,
+        };
+        self.in_flight += u64::from(left);
+        left
+    }
+
+    /// Takes what was allotted; lets the request through that finds out what is left.
+    fn receive(&mut self, allotment: Allotment) -> Result<bool, Wait> {
+        match allotment {
+            Allotment::Requests(count, until) => self.allotted = Some((count, until)),
+            Allotment::Probe => {
+                self.in_flight += 1;
+                self.probing = true;
+                return Ok(true);
+            }
+            Allotment::Turn => return Err(Wait::Turn),
+            Allotment::Wait(until) => return Err(Wait::Until(until)),
+        }
+        Ok(false)
+    }
+
+    /// Takes note of an answer. Whether others wait for it.
+    fn learn(&mut self, status: u16, said: &RateLimit, retry_after: Option<Duration>, now: Timestamp) -> bool {
         self.in_flight = self.in_flight.saturating_sub(1);
-        let renewed_at = now + told.reset.or(retry_after).unwrap_or(Duration::from_secs(1)) + RESET_SLACK;
-        let limit = told.limit.unwrap_or(0);
         // With requests left it was another limit that was hit, such as that of one connected tool: no reason for the
         // others to wait.
-        if refused && told.remaining.unwrap_or(0) == 0 {
-            self.knowledge = Knowledge::Left { left: 0, limit, renewed_at };
-        } else if let Some(left) = told.remaining {
-            self.knowledge = Knowledge::Left { left, limit, renewed_at };
-        } else if let Knowledge::None = self.knowledge {
-            self.knowledge = Knowledge::Unlimited;
-        }
-    }
-
-    /// An attempt that ended without an answer, or was given up.
-    fn forget_one(&mut self) {
-        self.in_flight = self.in_flight.saturating_sub(1);
-    }
-
-    /// Lets a request through, or says what it has to wait for.
-    fn take(&mut self, kind: SyncKind, now: Instant) -> Result<(), Wait> {
-        if let Knowledge::Left { renewed_at, .. } = self.knowledge
-            && renewed_at <= now
-        {
-            // Requests that were given up are never answered: they are forgotten with the old budget.
-            *self = Self::default();
-        }
-        if let Knowledge::None = self.knowledge
-            && self.asked_at.is_some_and(|asked| asked + GIVEN_UP_AFTER <= now)
-        {
-            *self = Self::default();
-        }
-        match self.knowledge {
-            Knowledge::None if self.in_flight > 0 => return Err(Wait::Turn),
-            Knowledge::None | Knowledge::Unlimited => {}
-            Knowledge::Left { left, limit, renewed_at } => {
-                // Answers tell what was left when they were given; what is under way may not be in it yet.
-                let left = left.saturating_sub(self.in_flight);
-                let reserved = match kind {
-                    SyncKind::Delta => 0,
-                    SyncKind::Full => limit / RESERVED_PART,
-                };
-                if left <= reserved {
-                    return Err(if self.in_flight > 0 { Wait::Turn } else { Wait::Until(renewed_at) });
-                }
+        let refused = status == 429 && said.remaining.unwrap_or(0) == 0;
+        if let Some(left) = if refused { Some(0) } else { said.remaining } {
+            let waiting = self.allotted.filter(|(_, until)| *until > now).map_or(0, |(left, _)| left);
+            let renewal = said.reset.or(retry_after).unwrap_or(Duration::from_secs(1)) + RESET_SLACK;
+            self.told = Some(Told::Left {
+                limit: said.limit.unwrap_or(0),
+                left,
+                uncounted: self.in_flight + waiting,
+                renewed_at: now.saturating_add(renewal),
+            });
+            (self.unlimited, self.limited) = (false, true);
+            if left == 0 {
+                // Whatever was allotted: others use the key too.
+                self.allotted = None;
+            }
+        } else {
+            // Something between Kombo and us may have answered: only an answer that is Kombo's tells of no limit.
+            self.unlimited = !self.limited && (200..300).contains(&status);
+            if self.probing {
+                self.told = Some(Told::Nothing);
             }
         }
-        self.in_flight += 1;
-        self.asked_at = Some(now);
-        Ok(())
+        std::mem::take(&mut self.probing)
+    }
+
+    /// There was no answer. Whether others wait for it.
+    fn miss(&mut self) -> bool {
+        self.forget_one();
+        if self.probing {
+            self.told = Some(Told::Nothing);
+        }
+        std::mem::take(&mut self.probing)
+    }
+
+    /// An attempt was given up.
+    fn forget_one(&mut self) {
+        self.in_flight = self.in_flight.saturating_sub(1);
     }
 }
 
@@ -140,49 +157,108 @@ impl Pace {
     /// `per_minute` requests a minute; zero to go by what Kombo tells.
     pub(crate) fn new(per_minute: u32) -> Self {
         Self {
-            per_minute,
-            budget: Mutex::default(),
+            per_minute: AtomicU32::new(per_minute),
+            purse: Mutex::default(),
             changed: Notify::new(),
             deltas_waiting: AtomicUsize::new(0),
+            asking: tokio::sync::Mutex::default(),
             places: tokio::sync::Mutex::default(),
             store: OnceLock::new(),
         }
     }
 
-    /// Keeps a configured pace together with every replica on this store.
+    /// Keeps the pace together with every replica on this store.
     pub(crate) fn share(&self, store: &Arc<DieselStore>) {
         // Set once, at the end of the start.
         self.store.get_or_init(|| Arc::clone(store));
     }
 
+    /// Changes the configured pace.
+    pub(crate) fn set_per_minute(&self, per_minute: u32) {
+        self.per_minute.store(per_minute, Ordering::SeqCst);
+    }
+
     /// Takes note of what Kombo says of the budget.
-    pub(crate) fn learn(&self, event: &ResponseEvent) {
-        let mut budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
-        match event.outcome {
+    pub(crate) fn learn(self: &Arc<Self>, event: &ResponseEvent) {
+        let waited_for = match event.outcome {
             Outcome::Status(status) => {
-                budget.learn(&event.rate_limit, status == 429, event.retry_after, Instant::now());
+                self.purse().learn(status, &event.rate_limit, event.retry_after, SystemClock.now())
             }
-            Outcome::Fault(_) => budget.forget_one(),
+            Outcome::Fault(_) => self.purse().miss(),
+        };
+        if waited_for {
+            let pace = Arc::clone(self);
+            tokio::spawn(async move { pace.tell().await });
+        } else {
+            self.changed.notify_waiters();
         }
-        drop(budget);
+    }
+
+    fn purse(&self) -> MutexGuard<'_, Purse> {
+        self.purse.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Passes on what Kombo said.
+    async fn tell(&self) {
+        let told = self.purse().told.take();
+        if let Some(told) = told {
+            let shared = match self.store.get() {
+                Some(store) => store.transact(Scope::Shared, move |tx| pacing::learn(tx, told)).await,
+                None => Ok(self.purse().alone.learn(told)),
+            };
+            if let Err(error) = shared {
+                tracing::debug!(error = output::chain(&error), "what is left could not be told to others");
+            }
+        }
         self.changed.notify_waiters();
     }
 
-    fn take(&self, kind: SyncKind) -> Result<(), Wait> {
-        if kind == SyncKind::Full && self.deltas_waiting.load(Ordering::SeqCst) > 0 {
-            return Err(Wait::Turn);
+    /// Lets a request through, or says what it has to wait for.
+    async fn take(&self, kind: SyncKind) -> Result<(), Wait> {
+        loop {
+            if kind == SyncKind::Full && self.deltas_waiting.load(Ordering::SeqCst) > 0 {
+                return Err(Wait::Turn);
+            }
+            if self.purse().spend(SystemClock.now()) {
+                return Ok(());
+            }
+            let asking = self.asking.lock().await;
+            // Whoever asked before may have got enough for all.
+            if self.purse().spend(SystemClock.now()) {
+                return Ok(());
+            }
+            let allotment = self.allot(kind).await;
+            let through = self.purse().receive(allotment)?;
+            drop(asking);
+            if through {
+                return Ok(());
+            }
         }
-        self.budget.lock().unwrap_or_else(PoisonError::into_inner).take(kind, Instant::now())
+    }
+
+    /// Asks for a part of what is left.
+    async fn allot(&self, kind: SyncKind) -> Allotment {
+        let (told, now) = (self.purse().told.take(), SystemClock.now());
+        if let Some(store) = self.store.get() {
+            match store.transact(Scope::Shared, move |tx| pacing::allot(tx, kind, told, now)).await {
+                Ok(allotment) => return allotment,
+                Err(error) => tracing::warn!(error = output::chain(&error), "nothing could be allotted: pacing alone"),
+            }
+        }
+        let mut purse = self.purse();
+        told.into_iter().for_each(|told| purse.alone.learn(told));
+        purse.alone.allot(kind, now)
     }
 
     /// Waits for a place in the row that all replicas share.
     async fn place(&self) {
-        if self.per_minute == 0 {
+        let per_minute = self.per_minute.load(Ordering::SeqCst);
+        if per_minute == 0 {
             return;
         }
         let mut places = self.places.lock().await;
         if places.is_empty() {
-            *places = self.reserve().await;
+            *places = self.reserve(per_minute).await;
         }
         let place = places.pop_front().unwrap_or_else(Instant::now);
         drop(places);
@@ -190,8 +266,8 @@ impl Pace {
     }
 
     /// Takes some places.
-    async fn reserve(&self) -> VecDeque<Instant> {
-        let interval = Duration::from_secs(60) / self.per_minute.max(1);
+    async fn reserve(&self, per_minute: u32) -> VecDeque<Instant> {
+        let interval = Duration::from_secs(60) / per_minute.max(1);
         let count = u32::try_from(PLACES_FOR.as_millis() / interval.as_millis().max(1)).unwrap_or(1).max(1);
         let (now, here) = (SystemClock.now(), Instant::now());
         let reserved = match self.store.get() {
@@ -240,14 +316,14 @@ impl Pacer for Pace {
                 // Enabled before the look, so that nothing told in between is missed.
                 let mut changed = std::pin::pin!(self.changed.notified());
                 changed.as_mut().enable();
-                let wait = match self.take(kind) {
+                let wait = match self.take(kind).await {
                     Ok(()) => break,
-                    Err(Wait::Turn) => Instant::now() + LOOK_AGAIN,
-                    Err(Wait::Until(renewed)) => renewed,
+                    Err(Wait::Turn) => LOOK_AGAIN,
+                    Err(Wait::Until(renewed_at)) => renewed_at.since(SystemClock.now()),
                 };
                 tokio::select! {
                     () = changed => {}
-                    () = tokio::time::sleep_until(wait) => {}
+                    () = tokio::time::sleep(wait) => {}
                 }
             }
             let mut let_through = LetThrough(Some(self));
@@ -258,7 +334,7 @@ impl Pacer for Pace {
     }
 
     fn given_up(&self) {
-        self.budget.lock().unwrap_or_else(PoisonError::into_inner).forget_one();
+        self.purse().forget_one();
         self.changed.notify_waiters();
     }
 }
@@ -278,70 +354,68 @@ impl Drop for LetThrough<'_> {
 mod tests {
     use super::*;
 
-    fn told(limit: u64, remaining: u64, reset: u64) -> RateLimit {
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_unix_millis(1_767_225_600_000 + seconds * 1_000).unwrap_or(Timestamp::MAX)
+    }
+
+    fn said(limit: u64, remaining: u64, reset: u64) -> RateLimit {
         RateLimit { limit: Some(limit), remaining: Some(remaining), reset: Some(Duration::from_secs(reset)) }
     }
 
     #[test]
-    fn one_request_finds_out_what_is_left() {
-        let (mut budget, now) = (Budget::default(), Instant::now());
-        assert_eq!(budget.take(SyncKind::Full, now), Ok(()));
-        assert_eq!(budget.take(SyncKind::Delta, now), Err(Wait::Turn));
-        budget.learn(&told(300, 299, 60), false, None, now);
-        assert_eq!(budget.take(SyncKind::Delta, now), Ok(()));
-        assert_eq!(budget.take(SyncKind::Full, now), Ok(()));
+    fn what_is_allotted_is_spent_until_its_time() {
+        let mut purse = Purse::default();
+        assert!(!purse.spend(at(0)));
+        assert_eq!(purse.receive(Allotment::Requests(2, at(60))), Ok(false));
+        assert!(purse.spend(at(0)) && !purse.spend(at(60)) && purse.spend(at(1)) && !purse.spend(at(1)));
+        assert_eq!(purse.in_flight, 2);
+        assert_eq!(purse.receive(Allotment::Turn), Err(Wait::Turn));
+        assert_eq!(purse.receive(Allotment::Wait(at(60))), Err(Wait::Until(at(60))));
     }
 
     #[test]
-    fn no_more_is_sent_than_is_left_and_deltas_have_the_last_of_it() {
-        let (mut budget, now) = (Budget::default(), Instant::now());
-        assert_eq!(budget.take(SyncKind::Full, now), Ok(()));
-        budget.learn(&told(100, 4, 10), false, None, now);
-        assert_eq!(budget.take(SyncKind::Full, now), Ok(()));
-        assert_eq!(budget.take(SyncKind::Full, now), Ok(()));
-        assert_eq!(budget.take(SyncKind::Full, now), Err(Wait::Turn), "the last fiftieth is for deltas");
-        assert_eq!(budget.take(SyncKind::Delta, now), Ok(()));
-        assert_eq!(budget.take(SyncKind::Delta, now), Ok(()));
-        assert_eq!(budget.take(SyncKind::Delta, now), Err(Wait::Turn));
-        for _ in 0..4 {
-            budget.learn(&told(100, 0, 10), false, None, now);
-        }
-        let renewed = now + Duration::from_secs(10) + RESET_SLACK;
-        assert_eq!(budget.take(SyncKind::Delta, now), Err(Wait::Until(renewed)));
-        assert_eq!(budget.take(SyncKind::Delta, renewed), Ok(()), "one goes ahead");
-        assert_eq!(budget.take(SyncKind::Delta, renewed), Err(Wait::Turn));
+    fn an_answer_is_passed_on_with_what_it_does_not_count() {
+        let mut purse = Purse::default();
+        assert_eq!(purse.receive(Allotment::Probe), Ok(true));
+        assert!(purse.learn(200, &said(300, 299, 60), None, at(0)), "others wait for it");
+        let renewed_at = at(60).saturating_add(RESET_SLACK);
+        assert_eq!(purse.told, Some(Told::Left { limit: 300, left: 299, uncounted: 0, renewed_at }));
+        assert_eq!(purse.receive(Allotment::Requests(15, at(60))), Ok(false));
+        assert!(purse.spend(at(0)) && purse.spend(at(0)));
+        assert!(!purse.learn(200, &said(300, 298, 60), None, at(0)));
+        assert_eq!(purse.told, Some(Told::Left { limit: 300, left: 298, uncounted: 14, renewed_at }));
     }
 
-    #[tokio::test]
-    async fn one_that_is_given_up_keeps_nobody_waiting() {
-        let pace = Pace::new(0);
-        pace.acquire().await;
-        assert_eq!(pace.take(SyncKind::Delta), Err(Wait::Turn), "the first one goes ahead");
-        pace.given_up();
-        assert_eq!(pace.take(SyncKind::Delta), Ok(()));
+    #[test]
+    fn a_probe_without_an_answer_leaves_its_place() {
+        let mut purse = Purse::default();
+        assert_eq!(purse.receive(Allotment::Probe), Ok(true));
+        assert!(purse.miss());
+        assert_eq!((purse.told, purse.in_flight), (Some(Told::Nothing), 0));
     }
 
     #[test]
     fn the_limit_of_one_tool_stops_nobody_else() {
-        let (mut budget, now) = (Budget::default(), Instant::now());
-        assert_eq!(budget.take(SyncKind::Full, now), Ok(()));
-        budget.learn(&told(300, 299, 60), true, Some(Duration::from_secs(1)), now);
-        assert_eq!(budget.take(SyncKind::Full, now), Ok(()));
+        let mut purse = Purse::default();
+        purse.receive(Allotment::Requests(15, at(60))).unwrap_or_default();
+        purse.learn(429, &said(300, 299, 60), Some(Duration::from_secs(1)), at(0));
+        assert!(purse.spend(at(0)));
+        purse.learn(429, &said(300, 0, 60), None, at(0));
+        assert!(!purse.spend(at(0)));
     }
 
     #[test]
     fn without_headers_there_is_no_limit_until_kombo_refuses() {
-        let (mut budget, now) = (Budget::default(), Instant::now());
-        assert_eq!(budget.take(SyncKind::Full, now), Ok(()));
-        let nothing = RateLimit::default();
-        budget.learn(&nothing, false, None, now);
-        for _ in 0..10 {
-            assert_eq!(budget.take(SyncKind::Full, now), Ok(()));
-        }
-        for _ in 0..10 {
-            budget.learn(&nothing, true, Some(Duration::from_secs(3)), now);
-        }
-        let renewed = now + Duration::from_secs(3) + RESET_SLACK;
-        assert_eq!(budget.take(SyncKind::Delta, now), Err(Wait::Until(renewed)));
+        let (mut purse, nothing) = (Purse::default(), RateLimit::default());
+        purse.learn(502, &nothing, None, at(0));
+        assert!(!purse.spend(at(0)), "that may have been said by something in between");
+        purse.learn(200, &nothing, None, at(0));
+        assert!(purse.spend(at(0)));
+        purse.learn(429, &nothing, Some(Duration::from_secs(3)), at(0));
+        assert!(!purse.spend(at(0)));
+        let renewed_at = at(3).saturating_add(RESET_SLACK);
+        assert_eq!(purse.told, Some(Told::Left { limit: 0, left: 0, uncounted: 0, renewed_at }));
+        purse.learn(200, &nothing, None, at(9));
+        assert!(!purse.spend(at(9)), "there is one");
     }
 }

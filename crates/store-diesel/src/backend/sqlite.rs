@@ -10,6 +10,10 @@ use crate::error::{ConnectError, MigrateError, statement_failed};
 use crate::migrations::{self, SchemaStatus};
 use crate::tx::SqliteTx;
 
+mod writer;
+
+use writer::Writer;
+
 pub(crate) type Conn = SqliteConnection;
 
 /// How long a statement waits for another process that writes, in milliseconds.
@@ -21,7 +25,7 @@ const IDLE_READERS: usize = 4;
 #[derive(Clone)]
 pub struct SqliteStore {
     path: PathBuf,
-    writer: Arc<Mutex<SqliteConnection>>,
+    writer: Writer,
     readers: Arc<Mutex<Vec<SqliteConnection>>>,
 }
 
@@ -38,29 +42,22 @@ impl SqliteStore {
         let opening = path.clone();
         let writer = tokio::task::spawn_blocking(move || open(&opening)).await;
         let writer = writer.map_err(|error| unopened(&path, &error)).and_then(|opened| opened)?;
-        Ok(Self { path, writer: Arc::new(Mutex::new(writer)), readers: Arc::default() })
+        let writer = Writer::start(writer, path.clone()).map_err(|error| unopened(&path, &error))?;
+        Ok(Self { path, writer, readers: Arc::default() })
     }
 
     /// Makes or upgrades the tables. Safe to call from several processes.
     pub async fn migrate(&self) -> Result<Vec<String>, MigrateError> {
-        self.on_writer(migrations::sqlite_migrate).await?.map_err(|error| error.at(&self.url()))
+        self.writer.alone(migrations::sqlite_migrate).await?.map_err(|error| error.at(&self.url()))
     }
 
     /// How the tables stand.
     pub async fn schema_status(&self) -> Result<SchemaStatus, MigrateError> {
-        self.on_writer(migrations::sqlite::status).await?.map_err(|error| error.at(&self.url()))
+        self.writer.alone(migrations::sqlite::status).await?.map_err(|error| error.at(&self.url()))
     }
 
     fn url(&self) -> String {
         format!("sqlite://{}", self.path.display())
-    }
-
-    async fn on_writer<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&mut SqliteConnection) -> T + Send + 'static,
-    ) -> Result<T, StoreError> {
-        let writer = Arc::clone(&self.writer);
-        tokio::task::spawn_blocking(move || work(&mut lock(&writer))).await.map_err(|error| panicked(&error))
     }
 
     fn reader(&self) -> Result<SqliteConnection, StoreError> {
@@ -78,11 +75,7 @@ impl Store for SqliteStore {
         E: From<StoreError> + Send + 'static,
         F: FnOnce(&mut dyn Tx) -> Result<T, E> + Send + 'static,
     {
-        // Immediate: a transaction that begins by reading could not wait for another writer later.
-        let run = move |conn: &mut SqliteConnection| {
-            conn.immediate_transaction(|conn| work(&mut SqliteTx { conn }).map_err(Undone::Work))
-        };
-        self.on_writer(run).await?.map_err(Undone::into_error)
+        self.writer.transact(work).await
     }
 
     async fn read<T, E, F>(&self, work: F) -> Result<T, E>

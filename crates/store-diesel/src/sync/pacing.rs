@@ -1,7 +1,8 @@
 use diesel::prelude::*;
-use kombo_model::Timestamp;
+use sync_core::pacing::{Budget, Pacing};
 use sync_core::port::TxResult;
 
+use super::{count, moment, number, time};
 use crate::both;
 use crate::error::During as _;
 use crate::schema::sync_pacing;
@@ -11,26 +12,53 @@ const TABLE: &str = "sync_pacing";
 /// The one row.
 const ROW: i16 = 1;
 
-both! {
-    pub(crate) fn put(conn: &mut Conn, next: Timestamp) -> TxResult<()> {
-        diesel::insert_into(sync_pacing::table)
-            .values((sync_pacing::id.eq(ROW), sync_pacing::next_at.eq(Moment(next))))
-            .on_conflict(sync_pacing::id)
-            .do_update()
-            .set(sync_pacing::next_at.eq(Moment(next)))
-            .execute(conn)
-            .during(TABLE)
-            .map(drop)
+#[derive(Default, Queryable, Selectable, AsChangeset)]
+#[diesel(table_name = sync_pacing, treat_none_as_null = true)]
+struct PacingRow {
+    next_at: Option<Moment>,
+    budget_limit: Option<i64>,
+    budget_left: Option<i64>,
+    budget_until: Option<Moment>,
+}
+
+impl From<&Pacing> for PacingRow {
+    fn from(pacing: &Pacing) -> Self {
+        let (limit, left, until) = match pacing.budget {
+            Budget::Unknown => (None, None, None),
+            Budget::Asked(until) => (None, None, Some(until)),
+            Budget::Left { limit, left, renewed_at } => (Some(number(limit)), Some(number(left)), Some(renewed_at)),
+        };
+        Self { next_at: moment(pacing.next_at), budget_limit: limit, budget_left: left, budget_until: moment(until) }
     }
 }
 
-pub(crate) fn pg_lock(conn: &mut crate::backend::postgres::Conn) -> TxResult<Option<Timestamp>> {
-    let next = sync_pacing::table.find(ROW).select(sync_pacing::next_at).for_update().first::<Moment>(conn);
-    Ok(next.optional().during(TABLE)?.map(|next| next.0))
+impl From<PacingRow> for Pacing {
+    fn from(row: PacingRow) -> Self {
+        let budget = match (row.budget_limit, row.budget_left, time(row.budget_until)) {
+            (Some(limit), Some(left), Some(renewed_at)) => {
+                Budget::Left { limit: count(limit), left: count(left), renewed_at }
+            }
+            (_, _, Some(until)) => Budget::Asked(until),
+            (_, _, None) => Budget::Unknown,
+        };
+        Self { next_at: time(row.next_at), budget }
+    }
+}
+
+both! {
+    pub(crate) fn put(conn: &mut Conn, pacing: &Pacing) -> TxResult<()> {
+        let row = PacingRow::from(pacing);
+        diesel::update(sync_pacing::table.find(ROW)).set(&row).execute(conn).during(TABLE).map(drop)
+    }
+}
+
+pub(crate) fn pg_lock(conn: &mut crate::backend::postgres::Conn) -> TxResult<Pacing> {
+    let row = sync_pacing::table.find(ROW).select(PacingRow::as_select()).for_update().first(conn);
+    Ok(row.optional().during(TABLE)?.unwrap_or_default().into())
 }
 
 /// SQLite has one writer at a time: whoever writes has everything locked.
-pub(crate) fn sqlite_lock(conn: &mut diesel::SqliteConnection) -> TxResult<Option<Timestamp>> {
-    let next = sync_pacing::table.find(ROW).select(sync_pacing::next_at).first::<Moment>(conn);
-    Ok(next.optional().during(TABLE)?.map(|next| next.0))
+pub(crate) fn sqlite_lock(conn: &mut diesel::SqliteConnection) -> TxResult<Pacing> {
+    let row = sync_pacing::table.find(ROW).select(PacingRow::as_select()).first(conn);
+    Ok(row.optional().during(TABLE)?.unwrap_or_default().into())
 }

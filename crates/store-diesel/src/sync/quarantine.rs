@@ -110,6 +110,11 @@ both! {
         rows.into_iter().map(TryInto::try_into).collect()
     }
 
+    pub(crate) fn total(conn: &mut Conn) -> TxResult<u64> {
+        let total: i64 = sync_quarantine::table.count().get_result(conn).during(TABLE)?;
+        Ok(count(total))
+    }
+
     pub(crate) fn size(conn: &mut Conn, integration: &IntegrationId, endpoint: Endpoint) -> TxResult<u64> {
         let size: i64 = sync_quarantine::table
             .filter(sync_quarantine::integration_id.eq(integration.as_str()))

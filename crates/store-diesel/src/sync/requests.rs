@@ -124,6 +124,16 @@ both! {
             .map(drop)
     }
 
+    pub(crate) fn insert(conn: &mut Conn, request: &Request) -> TxResult<bool> {
+        let inserted = diesel::insert_into(sync_requests::table)
+            .values(&RequestRow::from(request))
+            .on_conflict((sync_requests::integration_id, sync_requests::endpoint, sync_requests::kind))
+            .do_nothing()
+            .execute(conn)
+            .during(TABLE)?;
+        Ok(inserted == 1)
+    }
+
     pub(crate) fn delete(conn: &mut Conn, target: &Target) -> TxResult<()> {
         let key = (target.integration_id.as_str(), target.endpoint.as_str(), target.kind.as_str());
         diesel::delete(sync_requests::table.find(key)).execute(conn).during(TABLE).map(drop)

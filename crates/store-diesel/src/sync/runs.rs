@@ -1,5 +1,5 @@
 use diesel::prelude::*;
-use kombo_model::IntegrationId;
+use kombo_model::{IntegrationId, Timestamp};
 use sync_core::port::{StoreError, TxResult};
 use sync_core::types::{PageCursor, Run, RunCounts, RunId, Target};
 
@@ -7,6 +7,7 @@ use super::{count, limited, moment, number, time, word};
 use crate::both;
 use crate::error::During as _;
 use crate::schema::sync_runs;
+use crate::statement::Statement;
 use crate::types::Moment;
 
 const TABLE: &str = "sync_runs";
@@ -176,5 +177,17 @@ both! {
             None => runs.load(conn).during(TABLE)?,
         };
         rows.into_iter().map(TryInto::try_into).collect()
+    }
+
+    pub(crate) fn trim(conn: &mut Conn, before: Timestamp) -> TxResult<u64> {
+        let removed = Statement::new("DELETE FROM sync_runs WHERE finished_at < ")
+            .time(Some(before))
+            .sql(
+                " AND id <> (SELECT max(latest.id) FROM sync_runs latest WHERE latest.integration_id = \
+                 sync_runs.integration_id AND latest.endpoint = sync_runs.endpoint AND latest.kind = sync_runs.kind)",
+            )
+            .execute(conn)
+            .during(TABLE)?;
+        Ok(u64::try_from(removed).unwrap_or(u64::MAX))
     }
 }

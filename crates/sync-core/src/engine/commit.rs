@@ -376,7 +376,14 @@ pub(super) fn complete(
     // A record that was put aside may have come in order since, on a later page or in another attempt.
     let some_are_left = run.counts.quarantined > 0 && tx.quarantine_size(integration, endpoint)? > 0;
     run.outcome = if some_are_left { RunOutcome::CompletedWithQuarantine } else { RunOutcome::Completed };
-    queue::finish(tx, lease, now)
+    let again = queue::finish(tx, lease, now)?;
+    if again && run.first_load && !Model::ALL.iter().any(|model| model.blind_in_delta(endpoint)) {
+        // While nothing was loaded, every wish was one for everything. What changed since is enough now.
+        tx.delete_request(&run.target)?;
+        let delta = Target { kind: SyncKind::Delta, ..run.target.clone() };
+        queue::request(tx, delta, lease.request.cause, now, now)?;
+    }
+    Ok(())
 }
 
 /// An integration whose data can be fetched is neither paused nor missing, whatever was last heard of it.

@@ -189,7 +189,7 @@ fn hold_back(
     run.outcome = RunOutcome::Stopped;
     run.error = Some(reason);
     run.finished_at = Some(now);
-    queue::finish(tx, lease, now)
+    queue::finish(tx, lease, now).map(drop)
 }
 
 #[cfg(test)]

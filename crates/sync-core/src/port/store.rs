@@ -3,6 +3,7 @@ use std::error::Error;
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
 
 use crate::mirror::{Key, Model, StoredRow};
+use crate::pacing::Pacing;
 use crate::types::{Change, EndpointState, IntegrationRecord, Quarantined, Request, Run, RunId, Target, WebhookRecord};
 
 /// Where the mirror lives.
@@ -166,6 +167,10 @@ pub trait Tx {
     /// Writes a request.
     fn put_request(&mut self, request: &Request) -> TxResult<()>;
 
+    /// Writes a request if there is none for its target, and says whether there was none. Waits for units that write
+    /// one.
+    fn insert_request(&mut self, request: &Request) -> TxResult<bool>;
+
     /// Removes a request.
     fn delete_request(&mut self, target: &Target) -> TxResult<()>;
 
@@ -184,11 +189,14 @@ pub trait Tx {
     /// The latest `limit` runs, the latest first.
     fn recent_runs(&mut self, integration: Option<&IntegrationId>, limit: usize) -> TxResult<Vec<Run>>;
 
-    /// From when on requests to the source may be sent, if that was ever said. Locked until the unit ends.
-    fn paced_until(&mut self) -> TxResult<Option<Timestamp>>;
+    /// Removes runs that ended before `before`, but for the latest of each target, and says how many.
+    fn trim_runs(&mut self, before: Timestamp) -> TxResult<u64>;
 
-    /// Says from when on requests to the source may be sent.
-    fn put_paced_until(&mut self, next: Timestamp) -> TxResult<()>;
+    /// When requests to the source may be sent, locked until the unit ends. The default if nothing was said.
+    fn pacing(&mut self) -> TxResult<Pacing>;
+
+    /// Says when requests to the source may be sent.
+    fn put_pacing(&mut self, pacing: &Pacing) -> TxResult<()>;
 
     /// Stores a webhook; `false` if one with its id is stored already.
     fn insert_webhook(&mut self, webhook: &WebhookRecord) -> TxResult<bool>;
@@ -204,6 +212,9 @@ pub trait Tx {
 
     /// All records in quarantine, in the order of integrations, endpoints and ids.
     fn quarantined(&mut self, integration: Option<&IntegrationId>) -> TxResult<Vec<Quarantined>>;
+
+    /// How many records are in quarantine in all.
+    fn quarantine_total(&mut self) -> TxResult<u64>;
 
     /// How many records of an endpoint are in quarantine.
     fn quarantine_size(&mut self, integration: &IntegrationId, endpoint: Endpoint) -> TxResult<u64>;

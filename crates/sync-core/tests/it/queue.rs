@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use kombo_model::{Endpoint, Timestamp};
 use sync_core::SyncError;
+use sync_core::port::FailureClass;
 use sync_core::queue::{self, Claim};
 use sync_core::types::{Lease, LeaseToken, Request, RequestCause, RunOutcome, SyncKind};
 use tokio_util::sync::CancellationToken;
@@ -79,7 +80,7 @@ async fn a_wish_between_two_attempts_leads_to_one_more_fetch() {
     let bench = loaded().await;
     bench.pass(7_200);
     bench.kombo.edit(|lms| (0..8).for_each(|user| lms.rename_user(&format!("u{user}"), "Grace")));
-    bench.kombo.fail_page(2, sync_core::port::FailureClass::Transient);
+    bench.kombo.fail_page(2, FailureClass::Transient);
     assert_eq!(bench.delta(Endpoint::Users).await.outcome, RunOutcome::Failed);
     bench.kombo.edit(|lms| lms.rename_user("u0", "Hedy"));
     bench.ask(Endpoint::Users, SyncKind::Delta);
@@ -92,11 +93,59 @@ async fn a_wish_between_two_attempts_leads_to_one_more_fetch() {
 #[tokio::test]
 async fn a_person_is_not_kept_waiting() {
     let bench = loaded().await;
-    bench.kombo.refuse(Endpoint::Users, sync_core::port::FailureClass::KeyRejected);
+    bench.kombo.refuse(Endpoint::Users, FailureClass::KeyRejected);
     bench.delta(Endpoint::Users).await;
     assert!(bench.waiting(SyncKind::Delta).unwrap().not_before > at(3_000));
     let request = bench.wish(SyncKind::Delta, RequestCause::Command, 2, 2);
     assert_eq!((request.not_before, request.attempts), (at(2), 0));
+}
+
+/// Kombo said when to come again, and a busy integration would otherwise ask with every webhook.
+#[tokio::test]
+async fn a_webhook_does_not_cut_a_wait_short() {
+    for class in [FailureClass::Transient, FailureClass::ModelUnavailable] {
+        let bench = loaded().await;
+        bench.kombo.refuse(Endpoint::Users, class);
+        bench.delta(Endpoint::Users).await;
+        let waiting = bench.waiting(SyncKind::Delta).unwrap();
+        let request = bench.wish(SyncKind::Delta, RequestCause::Webhook, 1, 1);
+        assert_eq!((request.not_before, request.attempts), (waiting.not_before, 1));
+        assert_eq!(request.generation, waiting.generation + 1, "it is heard all the same");
+    }
+}
+
+#[tokio::test]
+async fn a_webhook_ends_the_wait_for_data() {
+    let bench = loaded().await;
+    bench.kombo.refuse(Endpoint::Users, FailureClass::SetupPending);
+    bench.delta(Endpoint::Users).await;
+    assert!(bench.waiting(SyncKind::Delta).unwrap().not_before > at(600));
+    let request = bench.wish(SyncKind::Delta, RequestCause::Webhook, 1, 1);
+    assert_eq!((request.not_before, request.attempts), (at(1), 0));
+}
+
+/// Nothing but a full fetch can be asked for while nothing is loaded; but once it is, what changed is enough.
+#[tokio::test]
+async fn a_wish_during_a_first_load_leads_to_a_delta_after_it() {
+    let bench = Bench::new(&[Endpoint::Users, Endpoint::Courses]);
+    bench.furnish();
+    for (endpoint, kind) in [(Endpoint::Users, SyncKind::Delta), (Endpoint::Courses, SyncKind::Full)] {
+        bench.ask(endpoint, SyncKind::Delta);
+        let lease = bench.lease(endpoint, SyncKind::Full).unwrap();
+        let (engine, stop) = (bench.engine(), CancellationToken::new());
+        let mut work = std::pin::pin!(engine.work(&lease, &stop));
+        let begun = bench.kombo.pages();
+        while bench.kombo.pages() == begun {
+            assert!(crate::engine::futures_poll(work.as_mut()).await.is_none());
+        }
+        bench.ask(endpoint, SyncKind::Delta);
+        assert!(work.await.unwrap().first_load);
+        let waiting = bench.store.look(|tx| tx.requests()).unwrap();
+        let waiting: Vec<_> = waiting.into_iter().map(|request| request.target).collect();
+        assert_eq!(waiting, [target(endpoint, kind)], "what a delta may not show needs a full fetch");
+        bench.drain().await;
+    }
+    bench.assert_mirrors();
 }
 
 #[tokio::test]
@@ -123,7 +172,7 @@ async fn a_lease_is_lost_with_its_token() {
     let second = bench.take(SyncKind::Delta, "b", 30).unwrap();
     let lost = |result: Result<(), SyncError>| assert!(matches!(result, Err(SyncError::LeaseLost(_))), "{result:?}");
     lost(bench.store.edit(|tx| queue::hold(tx, &first, at(31), TTL).map(drop)));
-    lost(bench.store.edit(|tx| queue::finish(tx, &first, at(31))));
+    lost(bench.store.edit(|tx| queue::finish(tx, &first, at(31)).map(drop)));
     lost(bench.store.edit(|tx| queue::release(tx, &first, at(31), true, at(31)).map(drop)));
     assert_eq!(bench.waiting(SyncKind::Delta), Some(second.request.clone()));
     bench.store.edit(|tx| queue::finish(tx, &second, at(31))).unwrap();

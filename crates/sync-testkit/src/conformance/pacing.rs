@@ -1,17 +1,26 @@
-//! The row of requests to the source.
+//! When requests to the source may be sent.
 
 use std::sync::Arc;
 
+use sync_core::pacing::{Budget, Pacing};
 use sync_core::port::Store;
 
 use super::sample::{at, read, write};
 
-/// The time is what was said last, and nothing before anything was said.
+/// What was said last is read, whole, and the default before anything was said.
 pub async fn the_pace_is_what_was_said_last<S: Store>(store: Arc<S>) {
-    assert_eq!(write(&store, |tx| tx.paced_until()).await, None);
-    for seconds in [5, 3] {
-        write(&store, move |tx| tx.put_paced_until(at(seconds))).await;
-        assert_eq!(write(&store, |tx| tx.paced_until()).await, Some(at(seconds)));
+    assert_eq!(write(&store, |tx| tx.pacing()).await, Pacing::default());
+    let limit = u64::try_from(i64::MAX).unwrap();
+    for pacing in [
+        Pacing { next_at: Some(at(5)), budget: Budget::Unknown },
+        Pacing { next_at: Some(at(3)), budget: Budget::Asked(at(4)) },
+        Pacing { next_at: Some(at(3)), budget: Budget::Left { limit, left: 7, renewed_at: at(60) } },
+        Pacing { next_at: None, budget: Budget::Left { limit: 0, left: 0, renewed_at: at(1) } },
+        Pacing::default(),
+    ] {
+        let said = pacing.clone();
+        write(&store, move |tx| tx.put_pacing(&said)).await;
+        assert_eq!(write(&store, |tx| tx.pacing()).await, pacing);
     }
     assert_eq!(read(&store, |tx| tx.last_change()).await, 0);
 }

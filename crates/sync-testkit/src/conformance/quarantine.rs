@@ -39,11 +39,12 @@ pub async fn quarantined_records_are_kept_and_replaced<S: Store>(store: Arc<S>) 
             tx.quarantine_size(&alpha(), Endpoint::Courses)?,
             tx.quarantine_size(&alpha(), Endpoint::Skills)?,
             tx.quarantine_size(&beta(), Endpoint::Users)?,
+            tx.quarantine_total()?,
         ];
         Ok((tx.quarantined(None)?, tx.quarantined(Some(&alpha()))?, sizes))
     })
     .await;
-    assert_eq!(sizes, [2, 1, 0, 1]);
+    assert_eq!(sizes, [2, 1, 0, 1, 4]);
     assert_eq!(of_alpha, all[..3], "integrations come in order");
     assert_eq!(all[3], records[0]);
     let users: Vec<_> = of_alpha.iter().filter(|record| record.endpoint == Endpoint::Users).cloned().collect();

@@ -27,6 +27,24 @@ fn targets(requests: &[Request]) -> Vec<Target> {
     requests.iter().map(|request| request.target.clone()).collect()
 }
 
+/// Of several units that insert a request for one target at the same time, one does; the others leave it as it is.
+pub async fn a_request_is_inserted_once<S: Store>(store: Arc<S>) {
+    let start = Arc::new(Barrier::new(8));
+    let units = (0..8).map(|number| {
+        let (store, start) = (Arc::clone(&store), Arc::clone(&start));
+        beside(async move {
+            start.wait();
+            let mine = Request { generation: number, ..request(delta(), at(number)) };
+            let inserted = write(&store, move |tx| tx.insert_request(&mine)).await;
+            inserted.then_some(number)
+        })
+    });
+    let units: Vec<_> = units.collect();
+    let inserted: Vec<i64> = units.into_iter().filter_map(|unit| unit.join().unwrap()).collect();
+    let stored = write(&store, |tx| tx.request(&delta())).await.map(|stored| stored.generation);
+    assert_eq!(inserted, Vec::from_iter(stored));
+}
+
 /// A request keeps every field, is replaced whole, and is gone when it is deleted. Deleting it again does nothing.
 pub async fn requests_are_written_replaced_and_deleted<S: Store>(store: Arc<S>) {
     assert!(write(&store, |tx| tx.request(&delta())).await.is_none());

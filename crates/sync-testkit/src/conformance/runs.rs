@@ -98,3 +98,26 @@ pub async fn recent_runs_come_latest_first<S: Store>(store: Arc<S>) {
     })
     .await;
 }
+
+/// Runs that ended before a time are removed, but for the latest of each target and those that have not ended.
+pub async fn trimmed_runs_leave_the_rest<S: Store>(store: Arc<S>) {
+    write(&store, |tx| {
+        let mut ids = Vec::new();
+        for (kind, ended) in [
+            (SyncKind::Delta, Some(1)),
+            (SyncKind::Delta, None),
+            (SyncKind::Full, Some(1)),
+            (SyncKind::Delta, Some(3)),
+            (SyncKind::Delta, Some(2)),
+        ] {
+            let run = Run { finished_at: ended.map(at), ..run(target(alpha(), Endpoint::Users, kind)) };
+            ids.push(tx.insert_run(&run)?);
+        }
+        assert_eq!(tx.trim_runs(at(3))?, 1);
+        let left: Vec<_> = tx.recent_runs(None, 9)?.into_iter().map(|run| run.id).collect();
+        assert_eq!(left, [ids[4], ids[3], ids[2], ids[1]]);
+        assert_eq!(tx.trim_runs(at(3))?, 0);
+        Ok(())
+    })
+    .await;
+}

@@ -73,6 +73,34 @@ pub async fn a_unit_that_fails_leaves_nothing<S: Store>(store: Arc<S>) {
     assert_eq!(written, (1, 1), "the store goes on after a failed unit");
 }
 
+/// Of units that run at the same time, each fails alone.
+pub async fn a_unit_that_fails_takes_no_other_with_it<S: Store>(store: Arc<S>) {
+    let units = (0..60_u8).map(|number| {
+        let store = Arc::clone(&store);
+        beside(async move {
+            let unit = move |tx: &mut dyn Tx| {
+                tx.put_rows(MODEL, &alpha(), &[full_row(MODEL, key(&format!("{number:02}")))])?;
+                if number % 3 == 0 {
+                    return Err(StoreError::Failed { message: number.to_string(), source: None });
+                }
+                Ok(number)
+            };
+            store.transact(Scope::Shared, unit).await
+        })
+    });
+    let ended: Vec<_> = units.collect::<Vec<_>>().into_iter().map(|unit| unit.join().unwrap()).collect();
+    for (number, ended) in ended.iter().enumerate() {
+        match ended {
+            Ok(value) => assert_eq!(usize::from(*value), number),
+            Err(error) => assert_eq!((error.to_string(), number % 3), (number.to_string(), 0)),
+        }
+    }
+    let stored = read(&store, |tx| tx.rows_after(MODEL, &alpha(), None, 99)).await;
+    let stored: Vec<String> = stored.iter().map(|stored| stored.row.key.to_string()).collect();
+    let expected: Vec<String> = (0..60).filter(|number| number % 3 != 0).map(|number| format!("{number:02}")).collect();
+    assert_eq!(stored, expected);
+}
+
 /// Statements see what earlier ones of the same unit wrote.
 pub async fn a_unit_sees_what_it_wrote<S: Store>(store: Arc<S>) {
     write(&store, |tx| {

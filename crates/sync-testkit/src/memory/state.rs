@@ -1,8 +1,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use kombo_model::{Endpoint, IntegrationId, Timestamp};
+use kombo_model::{Endpoint, IntegrationId};
 use sync_core::mirror::{Key, Model, StoredRow};
+use sync_core::pacing::Pacing;
 use sync_core::types::{
     Change, EndpointState, IntegrationRecord, Quarantined, Request, Run, RunId, Target, WebhookRecord,
 };
@@ -22,7 +23,7 @@ pub(super) struct State {
     pub(super) requests: BTreeMap<Target, Request>,
     pub(super) runs: Arc<BTreeMap<RunId, Run>>,
     pub(super) last_run: i64,
-    pub(super) paced_until: Option<Timestamp>,
+    pub(super) pacing: Pacing,
     pub(super) webhooks: Arc<BTreeMap<String, WebhookRecord>>,
     pub(super) quarantine: Arc<BTreeMap<(IntegrationId, Endpoint, String), Quarantined>>,
 }

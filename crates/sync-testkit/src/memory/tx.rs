@@ -1,9 +1,10 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
 use sync_core::mirror::{Key, Model, StoredRow, Value};
+use sync_core::pacing::Pacing;
 use sync_core::port::{StoreError, TryRequest, Tx, TxResult};
 use sync_core::types::{
     Change, EndpointState, IntegrationRecord, Quarantined, Request, Run, RunId, SyncKind, Target, WebhookRecord,
@@ -265,6 +266,15 @@ impl Tx for MemoryTx<'_> {
         Ok(())
     }
 
+    fn insert_request(&mut self, request: &Request) -> TxResult<bool> {
+        self.writing()?;
+        if self.state.requests.contains_key(&request.target) {
+            return Ok(false);
+        }
+        self.state.requests.insert(request.target.clone(), request.clone());
+        Ok(true)
+    }
+
     fn delete_request(&mut self, target: &Target) -> TxResult<()> {
         self.writing()?;
         self.state.requests.remove(target);
@@ -302,14 +312,25 @@ impl Tx for MemoryTx<'_> {
         Ok(of.take(limit).cloned().collect())
     }
 
-    fn paced_until(&mut self) -> TxResult<Option<Timestamp>> {
-        self.reading()?;
-        Ok(self.state.paced_until)
+    fn trim_runs(&mut self, before: Timestamp) -> TxResult<u64> {
+        self.writing()?;
+        let runs = Arc::make_mut(&mut self.state.runs);
+        let latest: BTreeMap<Target, RunId> = runs.values().map(|run| (run.target.clone(), run.id)).collect();
+        let had = runs.len();
+        runs.retain(|id, run| {
+            run.finished_at.is_none_or(|at| at >= before) || latest.get(&run.target).is_some_and(|latest| latest == id)
+        });
+        Ok((had - runs.len()) as u64)
     }
 
-    fn put_paced_until(&mut self, next: Timestamp) -> TxResult<()> {
+    fn pacing(&mut self) -> TxResult<Pacing> {
+        self.reading()?;
+        Ok(self.state.pacing.clone())
+    }
+
+    fn put_pacing(&mut self, pacing: &Pacing) -> TxResult<()> {
         self.writing()?;
-        self.state.paced_until = Some(next);
+        self.state.pacing = pacing.clone();
         Ok(())
     }
 
@@ -352,6 +373,10 @@ impl Tx for MemoryTx<'_> {
         self.reading()?;
         let all = self.state.quarantine.values();
         Ok(all.filter(|record| integration.is_none_or(|id| record.integration_id == *id)).cloned().collect())
+    }
+
+    fn quarantine_total(&mut self) -> TxResult<u64> {
+        self.quarantined(None).map(|all| all.len() as u64)
     }
 
     fn quarantine_size(&mut self, integration: &IntegrationId, endpoint: Endpoint) -> TxResult<u64> {

@@ -106,9 +106,8 @@ fn count(batch: &RunCounts) {
 
 /// Reads from the store what is a state and no event: the queue, freshness, what is out of order.
 pub(super) async fn state(store: &DieselStore) {
-    let read = store.read(|tx| {
-        Ok::<_, StoreError>((tx.integrations()?, tx.requests()?, tx.endpoints()?, tx.quarantined(None)?.len()))
-    });
+    let read = store
+        .read(|tx| Ok::<_, StoreError>((tx.integrations()?, tx.requests()?, tx.endpoints()?, tx.quarantine_total()?)));
     let read = read.await;
     let up = if read.is_ok() { 1.0 } else { 0.0 };
     gauge!("syncd_database_up").set(up);
@@ -117,7 +116,7 @@ pub(super) async fn state(store: &DieselStore) {
     // What waits on purpose, for a failure to pass or its time to come, is not late.
     let due = requests.iter().filter(|request| request.lease.is_none() && request.not_before <= now);
     let oldest = due.map(|request| now.since(request.requested_at.max(request.not_before)));
-    gauge!("syncd_quarantined_records").set(float(u64::try_from(quarantined).unwrap_or(u64::MAX)));
+    gauge!("syncd_quarantined_records").set(float(quarantined));
     for status in IntegrationStatus::ALL {
         let number = integrations.iter().filter(|integration| integration.status == *status).count();
         gauge!("syncd_integrations", "state" => status.as_str()).set(float(u64::try_from(number).unwrap_or(u64::MAX)));

@@ -22,7 +22,9 @@ const LISTEN_AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// Between two looks for what is too old.
 const TRIM_EVERY: Duration = Duration::from_secs(3_600);
 /// Between two questions whether a rejected key is accepted again.
-const ASK_ABOUT_KEY_EVERY: Duration = Duration::from_secs(30);
+const ASK_ABOUT_KEY_EVERY: Duration = Duration::from_secs(10);
+/// Between two times at which what was measured is summed up: without, it would pile up while nobody reads it.
+const SUM_UP_EVERY: Duration = Duration::from_secs(5);
 
 /// Begins all of it.
 pub(super) fn spawn(tasks: &TaskTracker, shared: &Arc<Shared>, file: Option<PathBuf>, hangup: Signal) {
@@ -30,6 +32,7 @@ pub(super) fn spawn(tasks: &TaskTracker, shared: &Arc<Shared>, file: Option<Path
     tasks.spawn(listen(Arc::clone(shared)));
     tasks.spawn(trim(Arc::clone(shared)));
     tasks.spawn(ask_about_key(Arc::clone(shared)));
+    tasks.spawn(sum_up(Arc::clone(shared)));
     tasks.spawn(reload(Arc::clone(shared), file, hangup));
 }
 
@@ -52,7 +55,18 @@ async fn schedule(shared: Arc<Shared>) {
             }
             Err(error) => tracing::warn!(error = output::chain(&error), "what is due could not be looked up"),
         }
-        pause(&shared, SCHEDULE_EVERY).await;
+        tokio::select! {
+            () = pause(&shared, SCHEDULE_EVERY) => {}
+            () = shared.look.notified() => {}
+        }
+    }
+}
+
+/// Sums up what was measured.
+async fn sum_up(shared: Arc<Shared>) {
+    while !shared.stop.is_cancelled() {
+        shared.metrics.run_upkeep();
+        pause(&shared, SUM_UP_EVERY).await;
     }
 }
 
@@ -79,7 +93,8 @@ async fn trim(shared: Arc<Shared>) {
         match shared.store.transact(Scope::Shared, move |tx| retention::trim(tx, keep_for, now)).await {
             Ok(trimmed) if trimmed == retention::Trimmed::default() => {}
             Ok(trimmed) => {
-                tracing::info!(changes = trimmed.changes, webhooks = trimmed.webhooks, "old entries were removed");
+                let retention::Trimmed { changes, runs, webhooks } = trimmed;
+                tracing::info!(changes, runs, webhooks, "old entries were removed");
             }
             Err(error) => tracing::warn!(error = output::chain(&error), "old entries were not removed"),
         }
@@ -140,6 +155,8 @@ async fn reload_once(shared: &Shared, file: Option<&std::path::Path>) -> anyhow:
     shared.store.transact(Scope::Shared, move |tx| dispatch::register(tx, &configured, now)).await?;
     *shared.secrets.write().unwrap_or_else(PoisonError::into_inner) = secrets;
     shared.source.replace(client);
+    shared.pace.set_per_minute(config.kombo.max_requests_per_minute);
+    shared.look.notify_one();
     if shared.source.check_api_key().await.is_ok() {
         accepted(shared).await;
     }
