@@ -1,4 +1,38 @@
 //! Requests and leases: who works on what, and that nobody else does. Functions over a unit of work.
+//!
+//! ```
+//! # use std::time::Duration;
+//! # use kombo_model::{Endpoint, IntegrationId, Timestamp};
+//! # use sync_core::types::{LeaseToken, RequestCause, SyncKind, Target};
+//! # use sync_testkit::MemoryStore;
+//! use sync_core::queue::{self, Claim};
+//!
+//! # let store = MemoryStore::new();
+//! # let now: Timestamp = "2026-01-01T00:00:00Z".parse()?;
+//! # let target = Target {
+//! #     integration_id: IntegrationId::from("sandbox:a"),
+//! #     endpoint: Endpoint::Users,
+//! #     kind: SyncKind::Full,
+//! # };
+//! let claim = |owner: &str| Claim {
+//!     owner: owner.to_owned(),
+//!     token: LeaseToken(format!("random, of {owner}")),
+//!     ttl: Duration::from_secs(30),
+//! };
+//! store.edit(|tx| queue::request(tx, target.clone(), RequestCause::Load, now, now))?;
+//! let first = store.edit(|tx| queue::lease_target(tx, &target, &claim("first"), now))?;
+//! let second = store.edit(|tx| queue::lease_target(tx, &target, &claim("second"), now))?;
+//! assert!(first.is_some() && second.is_none());
+//!
+//! // The first one died: its lease has run out.
+//! let later = now.saturating_add(Duration::from_secs(31));
+//! let second = store.edit(|tx| queue::lease_target(tx, &target, &claim("second"), later))?;
+//! assert!(second.is_some());
+//! // And if it is not dead after all, it notices before it writes.
+//! let lost = store.edit(|tx| queue::hold(tx, &first.unwrap(), later, Duration::from_secs(30)));
+//! assert!(lost.is_err());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use std::time::Duration;
 
