@@ -7,6 +7,7 @@ mod histories;
 mod install_postgres;
 mod process;
 mod public_api;
+mod sim;
 mod test;
 
 use std::env;
@@ -26,6 +27,8 @@ usage: cargo xtask COMMAND
   ci [CHECK]...           every other check, or those that are named: format, lints, documentation, examples,
                           layering, unused dependencies, spelling, ...
   api                     notes anew what the library crates promise, in their public-api.txt
+  sim [ARGUMENT]...       simulations of the engine, each from a seed; --seeds N for many, --seed S for one with its
+                          trace, --steps M for how long they are, --planted to find bugs planted on purpose
   contract PATH           holds the sandbox's answers against Kombo's OpenAPI document
 ";
 
@@ -50,6 +53,7 @@ fn run() -> Result<bool> {
         ["histories", "--cases", cases] => in_root().and_then(|()| histories::run(cases)),
         ["ci", checks @ ..] => in_root().and_then(|()| ci::run(checks)),
         ["api"] => in_root().and_then(|()| public_api::write()),
+        ["sim", arguments @ ..] => in_root().and_then(|()| sim::run(arguments)),
         ["contract", path] => {
             let path = std::path::absolute(path)?;
             in_root().and_then(|()| contract::run(&path))

@@ -34,8 +34,18 @@ impl Applying<'_> {
 
 /// Applies `batch` within a unit of work that holds the integration's scope. Applying it again changes nothing.
 pub fn apply(tx: &mut dyn Tx, batch: Batch, applying: &Applying<'_>) -> TxResult<RunCounts> {
-    let assessment = assess(tx, batch, applying.assessing())?;
-    write(tx, assessment, applying)
+    apply_and_tell(tx, batch, applying).map(|(counts, _)| counts)
+}
+
+/// As [`apply`]; with the counts come the ids of records that a later response kept out.
+pub(crate) fn apply_and_tell(
+    tx: &mut dyn Tx,
+    batch: Batch,
+    applying: &Applying<'_>,
+) -> TxResult<(RunCounts, BTreeSet<String>)> {
+    let mut assessment = assess(tx, batch, applying.assessing())?;
+    let stale = std::mem::take(&mut assessment.stale);
+    Ok((write(tx, assessment, applying)?, stale))
 }
 
 /// Marks rows as removed which a full fetch did not show and a look-up by id did not find, with the members of their

@@ -20,6 +20,8 @@ pub struct Assessment {
     pub counts: RunCounts,
     /// The ids of the listed records whose stored row is not removed.
     pub shown: Vec<String>,
+    /// The ids of the listed records that hold a row which is stored from a later response and says something else.
+    pub stale: BTreeSet<String>,
     /// The rows to write.
     rows: BTreeMap<Model, BTreeMap<Key, StoredRow>>,
 }
@@ -139,7 +141,11 @@ impl Work<'_> {
                 }
             }
             let (row, kind, fields, announced) = match verdict {
-                Verdict::Unchanged | Verdict::Stale => continue,
+                Verdict::Unchanged => continue,
+                Verdict::Stale => {
+                    self.found.stale.extend(listed_with(incoming));
+                    continue;
+                }
                 Verdict::Touched(row) => {
                     let field = moved(stored.map(|stored| &stored.row), &row.row);
                     (row, None, vec![field], true)
@@ -277,6 +283,17 @@ fn came_back_for_another(incoming: &Incoming, reading: Reading) -> bool {
 
 fn rank(incoming: &Incoming) -> (bool, Option<Timestamp>, Timestamp) {
     (incoming.standing != Standing::Copy, incoming.row.changed_at(), incoming.observed_at)
+}
+
+/// The id of the listed record that a row came with, unless it is a copy.
+fn listed_with(incoming: &Incoming) -> Option<String> {
+    match (incoming.standing, incoming.model) {
+        (Standing::Listed, _) => Some(incoming.row.key.first().to_owned()),
+        (Standing::Owned, Model::LmsCourseRevisions) => {
+            incoming.row.get(incoming.model, "course_id").and_then(Value::text).map(str::to_owned)
+        }
+        (Standing::Owned | Standing::Copy, _) => None,
+    }
 }
 
 fn members_of(model: Model) -> Option<Model> {

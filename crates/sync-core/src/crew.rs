@@ -27,9 +27,9 @@ pub trait Host: Send + Sync + 'static {
     /// A token that no lease ever had.
     fn token(&self) -> LeaseToken;
 
-    /// Runs what a lease is worked on with: a program may mark it with the kind of the fetch.
-    fn run<F: Future + Send>(&self, kind: SyncKind, work: F) -> impl Future<Output = F::Output> + Send {
-        let _ = kind;
+    /// Runs the work on a lease: a program may mark what it works on.
+    fn run<F: Future + Send>(&self, lease: &Lease, work: F) -> impl Future<Output = F::Output> + Send {
+        let _ = lease;
         work
     }
 }
@@ -109,7 +109,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer, H: Host> Crew<St, So, C, O, H
 
     async fn work_on(&self, lease: &Lease, place: Option<Place<'_>>) {
         let target = &lease.request.target;
-        let result = self.host.run(target.kind, self.engine.work(lease, &self.stop)).await;
+        let result = self.host.run(lease, self.engine.work(lease, &self.stop)).await;
         drop(place);
         match result {
             Ok(_) | Err(SyncError::LeaseLost(_)) => {}

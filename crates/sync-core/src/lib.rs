@@ -12,6 +12,7 @@ mod lookup;
 pub mod mirror;
 pub mod pacing;
 pub mod planner;
+pub mod planted;
 pub mod port;
 pub mod quarantine;
 pub mod queue;

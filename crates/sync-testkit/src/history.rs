@@ -56,6 +56,7 @@ use crate::Nesting;
 
 pub use daemon::{Daemon, Tables};
 pub use edit::{Edit, Kind};
+pub use ledger::{Fields, Ledger, Table};
 use life::{Life, Sight};
 pub use plan::History;
 

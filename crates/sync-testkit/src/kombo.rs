@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use kombo_model::{Endpoint, ModelName, Timestamp};
+use sync_core::mirror::Model;
 use sync_core::port::{Clock, FailureClass, FetchSpec, Source};
 
 use crate::ManualClock;
@@ -30,6 +31,17 @@ pub struct Settings {
     pub skew_millis: i64,
     /// How long an answer takes: our clock moves on by it.
     pub latency: Duration,
+    /// What a page cursor stands for.
+    pub paging: Paging,
+}
+
+/// What a page cursor stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Paging {
+    /// A number of records: the next page skips one if a record before it is purged meanwhile.
+    Offset,
+    /// The last record that was shown: nothing is skipped.
+    After,
 }
 
 /// The two readings of `updated_after`, on which Kombo's guide and its API reference disagree.
@@ -74,8 +86,13 @@ impl std::fmt::Debug for World {
 impl FakeKombo {
     /// A Kombo without records, with pages of three, that shares our clock and answers within ten milliseconds.
     pub fn new(clock: ManualClock) -> Self {
-        let settings =
-            Settings { nesting: Nesting::Reference, page_size: 3, skew_millis: 0, latency: Duration::from_millis(10) };
+        let settings = Settings {
+            nesting: Nesting::Reference,
+            page_size: 3,
+            skew_millis: 0,
+            latency: Duration::from_millis(10),
+            paging: Paging::Offset,
+        };
         let world = World {
             lms: Lms::default(),
             settings,
@@ -118,6 +135,16 @@ impl FakeKombo {
     /// The models that changed since the last call, as the `data-changed` webhook names them.
     pub fn changed_models(&self) -> Vec<ModelName> {
         std::mem::take(&mut self.world().lms.changed).into_iter().map(ModelName::from).collect()
+    }
+
+    /// The records whose own time moved since the last call, and where to.
+    pub fn touched(&self) -> Vec<(Model, String, Timestamp)> {
+        std::mem::take(&mut self.world().lms.journal)
+    }
+
+    /// The ids of all records of a model that has them, deleted ones included.
+    pub fn ids(&self, model: Model) -> Vec<String> {
+        self.world().lms.ids(model)
     }
 
     /// Makes the `n`-th page from now fail, once. The first one is number 1.

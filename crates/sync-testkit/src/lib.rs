@@ -9,6 +9,6 @@ pub mod postgres;
 mod script;
 
 pub use clock::ManualClock;
-pub use kombo::{FakeKombo, FakePages, Lms, Nesting, Settings, Truth};
+pub use kombo::{FakeKombo, FakePages, Lms, Nesting, Paging, Settings, Truth};
 pub use memory::MemoryStore;
 pub use script::{Answer, FetchKind, ScriptedPages, ScriptedSource};

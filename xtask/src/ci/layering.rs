@@ -13,6 +13,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("sync-core", &["kombo-model"]),
     ("store-diesel", &["kombo-model", "sync-core"]),
     ("sync-testkit", &["kombo-model", "sync-core"]),
+    ("sync-sim", &["kombo-client", "kombo-model", "sync-core", "sync-testkit"]),
     ("kombo-sandbox", &[]),
     ("syncd", &["kombo-client", "kombo-model", "kombo-sandbox", "store-diesel", "sync-core"]),
     ("xtask", &["sync-testkit"]),

@@ -3,10 +3,11 @@ use std::collections::BTreeSet;
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
 
 use super::{Engine, SyncPolicy, quarantine};
-use crate::apply::{Applying, apply};
+use crate::apply::{Applying, apply, apply_and_tell};
 use crate::compare::Reading;
 use crate::error::SyncError;
 use crate::mirror::{Batch, Model, clean_text, decompose};
+use crate::planted::{self, Bug};
 use crate::port::{Clock, Event, Observer, RecordPage, Scope, Source, Store, StoreError, TryRequest, Tx, TxResult};
 use crate::schedule;
 use crate::types::{
@@ -96,6 +97,9 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         next: Next,
     ) -> Result<Onward, SyncError> {
         let (lease, policy, now, mut after) = (lease.clone(), self.policy.clone(), self.clock.now(), run.clone());
+        if planted::has(Bug::WatermarkFirst) && matches!(next, Next::End) {
+            self.store_watermark_first(&after).await?;
+        }
         let (after, counts, gives_way) = self
             .store
             .transact(Scope::Integration(run.target.integration_id.clone()), move |tx| {
@@ -121,6 +125,19 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         *run = after;
         self.observer.event(Event::Committed { run, batch: &counts });
         Ok(if gives_way { Onward::GiveWay } else { Onward::Go })
+    }
+
+    /// What [`Bug::WatermarkFirst`] does.
+    async fn store_watermark_first(&self, run: &Run) -> Result<(), SyncError> {
+        let (run, overlap) = (run.clone(), self.policy.overlap);
+        let unit = move |tx: &mut dyn Tx| {
+            let mut state = queue::state(tx, &run.target.integration_id, run.target.endpoint)?;
+            if let Some(started) = run.fetch_started_at {
+                state.watermark = Some(watermark::advance(state.watermark, started, overlap));
+            }
+            Ok(tx.put_endpoint(&state)?)
+        };
+        self.store.transact(Scope::Shared, unit).await
     }
 
     /// Commits pages of which the database refuses a value: record by record into quarantine what it refuses, and
@@ -254,9 +271,12 @@ pub(super) fn apply_prepared(
     let (integration, endpoint) = (&run.target.integration_id, run.target.endpoint);
     let mut counts = prepared.counts;
     let applying = applying(tx, run, lease.request.cause, policy, now)?;
-    counts.add(&apply(tx, prepared.batch, &applying)?);
+    let (applied, stale) = apply_and_tell(tx, prepared.batch, &applying)?;
+    counts.add(&applied);
     if run.target.kind == SyncKind::Full && run.phase == RunPhase::Pages {
-        tx.put_seen(run.id, run.batches, &prepared.seen)?;
+        // What a copy wrote while the page was on its way says less than the page: the sweep looks such records up.
+        let seen: Vec<String> = prepared.seen.iter().filter(|id| !stale.contains(*id)).cloned().collect();
+        tx.put_seen(run.id, run.batches, &seen)?;
     }
     if tx.quarantine_size(integration, endpoint)? > 0 {
         tx.clear_quarantined(integration, endpoint, &prepared.seen)?;
@@ -351,6 +371,7 @@ pub(super) fn complete(
     let (integration, endpoint) = (&run.target.integration_id, run.target.endpoint);
     let mut state = queue::state(tx, integration, endpoint)?;
     if let Some(started) = run.fetch_started_at {
+        let started = if planted::has(Bug::WatermarkAtEnd) { now } else { started };
         state.watermark = Some(watermark::advance(state.watermark, started, policy.overlap));
     }
     match run.target.kind {

@@ -7,6 +7,7 @@ use crate::apply;
 use crate::error::SyncError;
 use crate::lookup::LookUp;
 use crate::mirror::{Key, Model};
+use crate::planted::{self, Bug};
 use crate::port::{Clock, Event, Fetch, FetchSpec, Observer, Pages, Scope, Source, Store};
 use crate::queue;
 use crate::types::{EndpointStatus, Lease, Run, RunOutcome, RunPhase};
@@ -125,6 +126,11 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         ids: Vec<String>,
         findings: &mut Findings,
     ) -> Result<(), SyncError> {
+        if planted::has(Bug::NoLookUp) {
+            findings.count += self.live_among(run, &ids).await?;
+            findings.gone.push((self.clock.now(), ids));
+            return Ok(());
+        }
         let mut pages = self.source.open(FetchSpec {
             integration_id: run.target.integration_id.clone(),
             endpoint: run.target.endpoint,

@@ -160,8 +160,10 @@ async fn one_endpoint_is_worked_on_by_one_lease() {
     assert_eq!(next(29), None);
     let delta = next(30).expect("the lease expired");
     assert_eq!(delta.request.target.kind, SyncKind::Delta);
-    // The full fetch is not held any more, but nobody else took it: it may go on.
-    assert!(bench.store.edit(|tx| queue::hold(tx, &full, at(31), TTL)).is_ok());
+    // Nobody else took the full fetch, and yet whoever had it must not wake up beside the delta.
+    let hold = |lease: &Lease| bench.store.edit(|tx| queue::hold(tx, lease, at(31), TTL));
+    assert!(matches!(hold(&full), Err(SyncError::LeaseLost(_))));
+    assert!(hold(&delta).is_ok());
 }
 
 #[tokio::test]

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use kombo_model::Endpoint;
 use sync_core::mirror::Model;
 use sync_core::port::{Clock, Fetch, StoreError};
@@ -20,6 +22,32 @@ fn purge(bench: &Bench, users: std::ops::Range<usize>) {
 
 fn live(bench: &Bench) -> u64 {
     bench.store.look::<_, StoreError>(|tx| tx.live_rows(Model::LmsUsers, &id())).unwrap()
+}
+
+#[tokio::test]
+async fn what_a_copy_changed_while_its_page_was_on_its_way_is_looked_up() {
+    let bench = Bench::new(&USUAL);
+    bench.furnish();
+    bench.load().await;
+    // Nobody tells of it, so only a full fetch shows it.
+    bench.kombo.edit_silently(|lms| {
+        lms.update_user("u0", |user| user.status = None);
+        lms.update_revision("r0", |revision| revision.status = None);
+    });
+    for (endpoint, model, key, column) in [
+        (Endpoint::Users, Model::LmsUsers, "u0", "first_name"),
+        (Endpoint::Courses, Model::LmsCourseRevisions, "r0", "title"),
+    ] {
+        // As a page of progressions does that is asked for after this list's first page, and written before it.
+        bench.write_by_hand(model, key, column, "from a copy");
+        let mut row = bench.row(model, key);
+        row.synced_at = bench.clock.now().saturating_add(Duration::from_millis(5));
+        let copied_at = row.synced_at;
+        bench.put(model, row);
+        bench.full(endpoint).await;
+        assert!(bench.row(model, key).synced_at > copied_at, "{model}");
+    }
+    bench.assert_mirrors();
 }
 
 #[tokio::test]

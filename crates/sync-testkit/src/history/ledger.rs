@@ -8,17 +8,17 @@ use super::daemon::Tables;
 
 /// The columns of a row that have a value, `removed_at` included, as the change log writes them. Two columns are no
 /// matter of the log: `changed_at` and `synced_at`.
-pub(super) type Fields = BTreeMap<String, Json>;
+pub type Fields = BTreeMap<String, Json>;
 /// The rows of a table, by what the log calls them.
-pub(super) type Table = BTreeMap<String, Fields>;
+pub type Table = BTreeMap<String, Fields>;
 
 /// A mirror that is built from nothing but the change log.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Ledger(BTreeMap<Model, Table>);
+pub struct Ledger(BTreeMap<Model, Table>);
 
 impl Ledger {
     /// What the tables hold: the snapshot that a log is replayed from, or has to lead to.
-    pub(super) fn of(tables: &Tables) -> Self {
+    pub fn of(tables: &Tables) -> Self {
         let mut ledger = Self::default();
         for (model, rows) in tables {
             for stored in rows {
@@ -29,7 +29,11 @@ impl Ledger {
     }
 
     /// Takes over an entry of the log, which has to go on from where the entries before it ended.
-    pub(super) fn replay(&mut self, change: &Change) -> Result<(), String> {
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it, for people.
+    pub fn replay(&mut self, change: &Change) -> Result<(), String> {
         let (model, record) = (change.model, &change.record_id);
         let wrong = |what: String| format!("entry {}, {model} {record} {}: {what}", change.seq, change.kind);
         let before = self.table(model).get(record).cloned();
@@ -57,13 +61,25 @@ impl Ledger {
         Ok(())
     }
 
+    /// Takes over a row of which the log tells nothing.
+    pub fn take_over(&mut self, model: Model, stored: &StoredRow) {
+        self.table(model).insert(stored.row.key.to_string(), fields(model, stored));
+    }
+
+    /// How a row differs from what the log led to, for people.
+    pub fn difference(&self, model: Model, stored: &StoredRow) -> Option<String> {
+        let key = stored.row.key.to_string();
+        let (led_to, is) = (self.0.get(&model).and_then(|table| table.get(&key)), fields(model, stored));
+        (led_to != Some(&is)).then(|| format!("{model} {key}: the log says {led_to:?}, stored is {is:?}"))
+    }
+
     /// The rows of a table.
-    pub(super) fn rows(&self, model: Model) -> impl Iterator<Item = (&String, &Fields)> {
+    pub fn rows(&self, model: Model) -> impl Iterator<Item = (&String, &Fields)> {
         self.0.get(&model).into_iter().flatten()
     }
 
     /// Which rows are not as `other` has them, for people.
-    pub(super) fn differences(&self, other: &Self) -> Vec<String> {
+    pub fn differences(&self, other: &Self) -> Vec<String> {
         let mut found = Vec::new();
         for model in Model::ALL {
             let (mine, others): (BTreeMap<_, _>, BTreeMap<_, _>) =

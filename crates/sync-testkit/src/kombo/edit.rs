@@ -280,6 +280,7 @@ impl Lms {
             *stamps.changed_at = Some(stamp);
         }
         self.touched.insert((Part::Row(model), id.to_owned()), stamp);
+        self.journal.push((model, id.to_owned(), stamp));
         self.tell(model);
     }
 

@@ -19,6 +19,8 @@ pub struct Lms {
     /// When a record, or the list of a course's revisions, or that of a revision's skills, last changed.
     pub(super) touched: BTreeMap<(Part, String), Timestamp>,
     pub(super) changed: BTreeSet<Model>,
+    /// The records whose own time moved, and where to.
+    pub(super) journal: Vec<(Model, String, Timestamp)>,
     /// What changes are dated; `None` for changes that are told to nobody.
     pub(super) stamp: Option<Timestamp>,
 }

@@ -2,7 +2,7 @@ use kombo_model::Timestamp;
 use sync_core::port::{Clock, FailureClass, Fetch, FetchSpec, Pages, Record, RecordPage, Rejected, SourceError};
 use sync_core::types::PageCursor;
 
-use super::{FakeKombo, World};
+use super::{FakeKombo, Paging, World};
 
 /// A fetch from a [`FakeKombo`].
 #[derive(Debug)]
@@ -66,13 +66,20 @@ impl World {
         if let Some(class) = class {
             return Err(error(class, format!("{} answers {class:?}", spec.endpoint)));
         }
+        let wanted = self.wanted(spec);
         let offset = match cursor {
-            Some(cursor) => self.offset(&cursor)?,
+            Some(cursor) => self.offset(&cursor, &wanted)?,
             None => 0,
         };
-        let wanted = self.wanted(spec);
         let end = offset.saturating_add(self.settings.page_size.max(1));
-        let next = (end < wanted.len()).then(|| PageCursor(format!("{}:{end}", self.cursor_generation)));
+        let last = wanted.get(end - 1).filter(|_| end < wanted.len());
+        let next = last.map(|last| {
+            let place = match self.settings.paging {
+                Paging::Offset => end.to_string(),
+                Paging::After => last.id().to_owned(),
+            };
+            PageCursor(format!("{}:{place}", self.cursor_generation))
+        });
         let (mut records, mut rejected) = (Vec::new(), Vec::new());
         for record in wanted.into_iter().take(end).skip(offset) {
             if self.spoiled.contains(&(spec.endpoint, record.id().to_owned())) {
@@ -104,10 +111,14 @@ impl World {
         records
     }
 
-    fn offset(&self, cursor: &PageCursor) -> Result<usize, SourceError> {
-        let read = cursor.0.split_once(':').and_then(|(generation, offset)| {
+    fn offset(&self, cursor: &PageCursor, wanted: &[Record]) -> Result<usize, SourceError> {
+        let read = cursor.0.split_once(':').and_then(|(generation, place)| {
             let known = generation.parse() == Ok(self.cursor_generation);
-            if known { offset.parse().ok() } else { None }
+            match self.settings.paging {
+                _ if !known => None,
+                Paging::Offset => place.parse().ok(),
+                Paging::After => Some(wanted.iter().take_while(|record| record.id() <= place).count()),
+            }
         });
         read.ok_or_else(|| error(FailureClass::RequestRefused, "the cursor is not known".to_owned()))
     }

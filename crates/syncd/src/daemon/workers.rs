@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use sync_core::crew::{Crew, Host};
 use sync_core::engine::Engine;
-use sync_core::types::{LeaseToken, SyncKind};
+use sync_core::types::{Lease, LeaseToken};
 use tokio_util::task::TaskTracker;
 
 use super::Shared;
@@ -40,7 +40,7 @@ impl Host for Daemon {
         LeaseToken(format!("{:032x}", fastrand::u128(..)))
     }
 
-    fn run<F: Future + Send>(&self, kind: SyncKind, work: F) -> impl Future<Output = F::Output> + Send {
-        FETCHING.scope(kind, work)
+    fn run<F: Future + Send>(&self, lease: &Lease, work: F) -> impl Future<Output = F::Output> + Send {
+        FETCHING.scope(lease.request.target.kind, work)
     }
 }

@@ -1,0 +1,281 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use kombo_model::{Endpoint, IntegrationId, ModelName, Timestamp};
+use sync_core::mirror::{Key, Model};
+use sync_core::port::StoreError;
+use sync_core::types::{EndpointState, EndpointStatus, IntegrationStatus, Lease, Request};
+use sync_testkit::history::{Ledger, Tables};
+
+use crate::store::Seen;
+use crate::world::{Tenant, World};
+
+/// What is known of Kombo and of the log, to hold the store against.
+#[derive(Debug, Default)]
+pub(crate) struct Checks {
+    ledgers: BTreeMap<IntegrationId, Ledger>,
+    touched: BTreeMap<IntegrationId, BTreeMap<(Model, String), Touch>>,
+    /// When a model last changed in a way that Kombo tells of.
+    changed: BTreeMap<(IntegrationId, Model), Duration>,
+    /// Up to when webhooks that were taken in told of changes of a model.
+    told: BTreeMap<(IntegrationId, Model), Duration>,
+    /// Endpoints of which a record came that could not be read: until a full fetch nobody knows what it said.
+    unread: BTreeSet<(IntegrationId, Endpoint)>,
+    purged: BTreeSet<IntegrationId>,
+}
+
+/// A change of a record's own fields.
+#[derive(Debug, Clone, Copy)]
+struct Touch {
+    /// Its `changed_at`, by Kombo's clock.
+    stamp: Timestamp,
+    /// When it became visible.
+    at: Duration,
+}
+
+impl Checks {
+    /// Notes what happened at Kombo just now.
+    pub(crate) fn note(&mut self, world: &World, tenant: &Tenant, changed: &[ModelName]) {
+        let at = world.elapsed();
+        let touched = self.touched.entry(tenant.id.clone()).or_default();
+        for (model, id, stamp) in tenant.kombo.touched() {
+            // Kombo shows no time of a provider, and shows it only where a course has it.
+            if model != Model::LmsCourseProviders {
+                touched.insert((model, id), Touch { stamp, at });
+            }
+        }
+        for model in changed.iter().filter_map(|name| Model::from_name(name.as_str())) {
+            self.changed.insert((tenant.id.clone(), model), at);
+        }
+    }
+
+    /// Notes that records may be gone without a trace.
+    pub(crate) fn note_purge(&mut self, world: &World, tenant: &Tenant) {
+        self.note(world, tenant, &[]);
+        self.purged.insert(tenant.id.clone());
+        let touched = self.touched.entry(tenant.id.clone()).or_default();
+        for model in Model::ALL {
+            let ids: BTreeSet<String> = tenant.kombo.ids(model).into_iter().collect();
+            touched.retain(|(of, id), _| *of != model || ids.contains(id));
+        }
+    }
+
+    /// Forgets when records changed: some changed without a trace.
+    pub(crate) fn forget_times(&mut self) {
+        self.touched.clear();
+    }
+
+    /// Notes that a webhook which was taken in names models; what changed up to `at` is to be fetched.
+    pub(crate) fn note_told(&mut self, integration: &IntegrationId, models: &[ModelName], at: Duration) {
+        for model in models.iter().filter_map(|name| Model::from_name(name.as_str())) {
+            let told = self.told.entry((integration.clone(), model)).or_default();
+            *told = at.max(*told);
+        }
+    }
+
+    pub(crate) fn unread(&mut self, integration: &IntegrationId, endpoint: Endpoint) {
+        self.unread.insert((integration.clone(), endpoint));
+    }
+
+    /// What must hold after every unit.
+    pub(crate) fn after_unit(
+        &mut self,
+        world: &World,
+        owner: &str,
+        seen: &Seen,
+        held: Option<&Lease>,
+    ) -> Result<(), String> {
+        let writes = seen.rows.iter().any(|(_, _, rows)| !rows.is_empty());
+        if writes {
+            let rows: usize = seen.rows.iter().map(|(_, _, rows)| rows.len()).sum();
+            let target = held.map(|lease| lease.request.target.to_string()).unwrap_or_default();
+            world.log(format_args!("{owner} writes {rows} rows, {} changes: {target}", seen.changes.len()));
+            if !seen.lease_holds {
+                return Err(format!("{owner} wrote rows of \"{target}\" without a lease that holds"));
+            }
+        }
+        self.replay(world, seen)?;
+        if seen.requests > 0 {
+            one_lease_for_each_endpoint(world)?;
+        }
+        if seen.promises {
+            for tenant in &world.tenants {
+                self.promises(world, tenant)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The log tells of every row that was written, but in first loads.
+    fn replay(&mut self, world: &World, seen: &Seen) -> Result<(), String> {
+        world.tally().changes += u64::try_from(seen.changes.len()).unwrap_or_default();
+        for change in &seen.changes {
+            let ledger = self.ledgers.entry(change.integration_id.clone()).or_default();
+            ledger.replay(change).map_err(|wrong| format!("the log goes wrong: {wrong}"))?;
+        }
+        let quiet = seen.runs.iter().any(|run| run.first_load);
+        for (model, integration, rows) in &seen.rows {
+            let ledger = self.ledgers.entry(integration.clone()).or_default();
+            for row in rows {
+                match ledger.difference(*model, row) {
+                    Some(_) if quiet => ledger.take_over(*model, row),
+                    Some(wrong) => return Err(format!("log and row differ: {wrong}")),
+                    None => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What a watermark has passed is in the mirror. What a webhook told of is in the mirror, or asked for.
+    pub(crate) fn promises(&self, world: &World, tenant: &Tenant) -> Result<(), String> {
+        world.tally().checks += 1;
+        let (states, requests) = world
+            .store
+            .look(|tx| Ok::<_, StoreError>((tx.endpoints()?, tx.requests()?)))
+            .map_err(|error| error.to_string())?;
+        let Some(touched) = self.touched.get(&tenant.id) else { return Ok(()) };
+        let mut rows: BTreeMap<Model, BTreeMap<Key, Option<Timestamp>>> = BTreeMap::new();
+        for ((model, id), touch) in touched {
+            let owner = model.owner();
+            let state = states.iter().find(|state| state.integration_id == tenant.id && state.endpoint == owner);
+            let Some(state) = state.filter(|state| state.loaded_at.is_some()) else { continue };
+            if self.unread.contains(&(tenant.id.clone(), owner)) {
+                continue;
+            }
+            let table = rows.entry(*model).or_insert_with(|| {
+                let table = world.store.table(*model, &tenant.id).into_iter();
+                table.map(|stored| (stored.row.key.clone(), stored.row.changed_at())).collect()
+            });
+            let stored = table.get(&Key::Id(id.clone())).copied().flatten();
+            if stored.is_some_and(|stored| stored >= touch.stamp) {
+                continue;
+            }
+            let what = format!("{model} {id} of {} changed at {} ({:?})", tenant.id, touch.stamp, touch.at);
+            if state.watermark.is_some_and(|watermark| touch.stamp <= watermark) {
+                let watermark = state.watermark.map(|at| at.to_string()).unwrap_or_default();
+                return Err(format!("{what}, the watermark is {watermark}, and stored is {stored:?}"));
+            }
+            let told = self.told.get(&(tenant.id.clone(), *model)).is_some_and(|told| touch.at <= *told);
+            if told && !is_asked_for(&requests, tenant, state) {
+                return Err(format!("{what}, a webhook told of it, nothing is asked for, and stored is {stored:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// What must hold at rest, before any full fetch that only the schedule asks for.
+    pub(crate) fn at_rest(&self, world: &World) -> Result<(), String> {
+        for tenant in &world.tenants {
+            self.promises(world, tenant)?;
+            let (tables, truth) = (tables(world, tenant), tenant.kombo.truth(&world.manner.policy.plan.endpoints));
+            let mut wrong = truth.lacking(&tables);
+            if !self.purged.contains(&tenant.id) {
+                let surplus = truth.surplus(&tables).into_iter();
+                let lists = [Model::LmsCourseRevisions, Model::LmsJoinRevisionsSkills];
+                wrong.extend(surplus.filter(|line| lists.iter().any(|model| is_of(line, *model))));
+            }
+            wrong.retain(|line| {
+                Model::ALL.into_iter().any(|model| is_of(line, model) && self.is_due(world, tenant, model))
+            });
+            if !wrong.is_empty() {
+                return Err(format!("at rest, the mirror of {} differs: {wrong:#?}", tenant.id));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether everything that changed of a model must be in the mirror at rest.
+    fn is_due(&self, world: &World, tenant: &Tenant, model: Model) -> bool {
+        // What is nested in courses is seen where the courses and revisions around it are.
+        let nested = model.owner() == Endpoint::Courses || model == Model::LmsSkills;
+        let around = [Model::LmsCourses, Model::LmsCourseRevisions, Model::LmsJoinRevisionsSkills];
+        let mut around = around.into_iter().filter(|_| nested);
+        self.is_heard_of(world, tenant, model) && around.all(|model| self.is_heard_of(world, tenant, model))
+    }
+
+    fn is_heard_of(&self, world: &World, tenant: &Tenant, model: Model) -> bool {
+        let endpoints = &world.manner.policy.plan.endpoints;
+        let (owner, key) = (model.owner(), (tenant.id.clone(), model));
+        // A row that another clock dated keeps out what its own one does not date, until a full fetch.
+        if world.manner.wild_clocks {
+            return false;
+        }
+        let mut shown_by = model.embedded_by().iter().copied().chain([owner]);
+        if shown_by.any(|endpoint| self.unread.contains(&(tenant.id.clone(), endpoint))) {
+            return false;
+        }
+        let is_shown = endpoints.contains(&owner) && !model.blind_in_delta(owner);
+        let is_told = self.changed.get(&key).is_none_or(|at| self.told.get(&key).is_some_and(|told| at <= told));
+        is_told || (is_shown && world.manner.poll_every.is_some())
+    }
+
+    /// What must hold at rest after a full fetch of everything.
+    pub(crate) fn at_the_end(&mut self, world: &World) -> Result<(), String> {
+        self.unread.clear();
+        for tenant in &world.tenants {
+            self.promises(world, tenant)?;
+            let (tables, truth) = (tables(world, tenant), tenant.kombo.truth(&world.manner.policy.plan.endpoints));
+            let mut wrong = truth.lacking(&tables);
+            wrong.extend(truth.surplus(&tables));
+            if !wrong.is_empty() {
+                return Err(format!("at the end, the mirror of {} differs: {wrong:#?}", tenant.id));
+            }
+            let ledger = self.ledgers.entry(tenant.id.clone()).or_default();
+            let differences = ledger.differences(&Ledger::of(&tables));
+            if !differences.is_empty() {
+                return Err(format!("at the end, log and mirror of {} differ: {differences:#?}", tenant.id));
+            }
+        }
+        let left = world.store.look(|tx| tx.quarantined(None)).map_err(|error| error.to_string())?;
+        if left.is_empty() { Ok(()) } else { Err(format!("at the end, records are in quarantine: {left:#?}")) }
+    }
+}
+
+/// Nothing is asked for or under way, and everything is in order but what a person has to look at.
+pub(crate) fn is_at_rest(world: &World) -> Result<(), String> {
+    let webhooks = world.under_way.load(Ordering::SeqCst);
+    let state = world.store.look(|tx| Ok::<_, StoreError>((tx.requests()?, tx.integrations()?, tx.endpoints()?)));
+    let (requests, integrations, endpoints) = state.map_err(|error| error.to_string())?;
+    let active = integrations.iter().all(|integration| integration.status == IntegrationStatus::Active);
+    let in_order = |state: &EndpointState| {
+        state.loaded_at.is_some() && matches!(state.status, EndpointStatus::Ok | EndpointStatus::MassRemoval)
+    };
+    let loaded = world.tenants.len() * world.manner.policy.plan.endpoints.len();
+    if webhooks == 0
+        && requests.is_empty()
+        && active
+        && integrations.len() == world.tenants.len()
+        && endpoints.len() == loaded
+        && endpoints.iter().all(in_order)
+    {
+        return Ok(());
+    }
+    Err(format!("{webhooks} webhooks, {requests:#?}, {integrations:#?}, {endpoints:#?}"))
+}
+
+/// Of a lease that was taken over, nothing may be left.
+fn one_lease_for_each_endpoint(world: &World) -> Result<(), String> {
+    let requests = world.store.look(|tx| tx.requests()).map_err(|error| error.to_string())?;
+    let mut held = BTreeSet::new();
+    for request in requests.iter().filter(|request| request.lease.is_some()) {
+        if !held.insert((&request.target.integration_id, request.target.endpoint)) {
+            return Err(format!("two leases of one endpoint: {requests:#?}"));
+        }
+    }
+    Ok(())
+}
+
+fn is_asked_for(requests: &[Request], tenant: &Tenant, state: &EndpointState) -> bool {
+    let mut targets = requests.iter().map(|request| &request.target);
+    targets.any(|target| target.integration_id == tenant.id && target.endpoint == state.endpoint)
+}
+
+fn is_of(line: &str, model: Model) -> bool {
+    line.split(' ').next() == Some(model.as_str())
+}
+
+fn tables(world: &World, tenant: &Tenant) -> Tables {
+    Model::ALL.into_iter().map(|model| (model, world.store.table(model, &tenant.id))).collect()
+}

@@ -1,0 +1,82 @@
+#![doc = include_str!("../README.md")]
+
+mod checks;
+mod courier;
+mod life;
+mod manner;
+mod process;
+mod source;
+mod store;
+mod tally;
+mod world;
+
+use std::io;
+
+pub use tally::{Fault, Tally};
+use world::World;
+
+/// How many steps a simulation has unless somebody says otherwise.
+pub const STEPS: usize = 60;
+
+/// What became of a simulation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// What it was made from.
+    pub seed: u64,
+    /// What must hold and does not, if anything.
+    pub failure: Option<String>,
+    /// How much happened.
+    pub tally: Tally,
+    /// A digest of everything that happened, in order.
+    pub trace: u64,
+}
+
+/// Lives through the simulation of a seed, in virtual time, on this thread. The same seed and number of steps lead to
+/// the same trace; `shown` writes it to standard error.
+///
+/// # Errors
+///
+/// There is no runtime for it.
+pub fn simulate(seed: u64, steps: usize, shown: bool) -> io::Result<Outcome> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
+    let world = runtime.block_on(async {
+        let world = World::new(seed, shown);
+        let ended = tokio::select! {
+            biased;
+            () = world.failed.cancelled() => Ok(()),
+            ended = life::live(&world, steps) => ended,
+        };
+        if let Err(what) = ended {
+            world.fail(what);
+        }
+        let mut tally = world.tally();
+        tally.virtual_millis = u64::try_from(world.elapsed().as_millis()).unwrap_or(u64::MAX);
+        drop(tally);
+        world
+    });
+    drop(runtime);
+    // They hold the world that holds them.
+    world.processes().clear();
+    let tally = world.tally().clone();
+    Ok(Outcome { seed, failure: world.failure(), tally, trace: world.trace_hash() })
+}
+
+/// Plants a bug and looks for it, seed by seed: the first simulation that fails with it and passes without.
+///
+/// # Errors
+///
+/// There is no runtime.
+#[cfg(feature = "planted-bugs")]
+pub fn find(bug: sync_core::planted::Bug, seeds: u64, steps: usize) -> io::Result<Option<Outcome>> {
+    use sync_core::planted::plant;
+    for seed in 0..seeds {
+        plant(Some(bug));
+        let with = simulate(seed, steps, false);
+        plant(None);
+        let with = with?;
+        if with.failure.is_some() && simulate(seed, steps, false)?.failure.is_none() {
+            return Ok(Some(with));
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,121 @@
+//! Runs simulations: `sync-sim --seeds N`, or one with its trace: `sync-sim --seed S`.
+#![allow(clippy::print_stdout, reason = "a command line tool prints its report")]
+
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use sync_sim::{Fault, Outcome, STEPS, Tally, simulate};
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask sim", about = "Simulations of the engine, each from a seed")]
+struct Arguments {
+    /// How many, from seed 0 on or from --seed.
+    #[arg(long)]
+    seeds: Option<u64>,
+    /// One seed, with its trace on standard error; with --seeds, the first of them.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// How many steps each has.
+    #[arg(long, default_value_t = STEPS)]
+    steps: usize,
+    /// How many run side by side.
+    #[arg(long, default_value_t = 2)]
+    threads: usize,
+    /// Finds the planted bugs (with the feature `planted-bugs`).
+    #[arg(long)]
+    planted: bool,
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    let arguments = Arguments::parse();
+    let passed = match (arguments.planted, arguments.seeds, arguments.seed) {
+        (true, seeds, _) => planted(seeds.unwrap_or(200), arguments.steps)?,
+        (false, None, Some(seed)) => one(seed, arguments.steps)?,
+        (false, seeds, first) => {
+            let first = first.unwrap_or(0);
+            many(first..first.saturating_add(seeds.unwrap_or(1_000)), &arguments)
+        }
+    };
+    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn one(seed: u64, steps: usize) -> anyhow::Result<bool> {
+    let outcome = simulate(seed, steps, true)?;
+    println!("{}trace {:016x}", outcome.tally, outcome.trace);
+    Ok(report(&outcome, steps))
+}
+
+/// Says how to see a failure again; whether there is none.
+fn report(outcome: &Outcome, steps: usize) -> bool {
+    let Some(failure) = &outcome.failure else { return true };
+    println!("seed {}: {failure}", outcome.seed);
+    println!("again, with its trace: cargo xtask sim --seed {} --steps {steps}", outcome.seed);
+    false
+}
+
+fn many(seeds: std::ops::Range<u64>, arguments: &Arguments) -> bool {
+    let (began, total) = (Instant::now(), seeds.end - seeds.start);
+    let (next, failed) = (AtomicU64::new(seeds.start), AtomicU64::new(0));
+    let sum: Mutex<(Tally, u64, Duration)> = Mutex::new((Tally::default(), 0, Duration::ZERO));
+    let broken = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..arguments.threads.max(1) {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::SeqCst);
+                    if seed >= seeds.end {
+                        return;
+                    }
+                    let Ok(outcome) = simulate(seed, arguments.steps, false) else {
+                        broken.store(true, Ordering::SeqCst);
+                        return;
+                    };
+                    let mut sum = sum.lock().unwrap_or_else(PoisonError::into_inner);
+                    if !report(&outcome, arguments.steps) {
+                        failed.fetch_add(1, Ordering::SeqCst);
+                    }
+                    sum.0.add(&outcome.tally);
+                    sum.1 += 1;
+                    if began.elapsed() > sum.2 + Duration::from_secs(10) {
+                        sum.2 = began.elapsed();
+                        eprintln!("{} of {total} seeds, {} failed", sum.1, failed.load(Ordering::SeqCst));
+                    }
+                }
+            });
+        }
+    });
+    let sum = sum.into_inner().unwrap_or_else(PoisonError::into_inner);
+    println!("{:>12} seeds of {} steps in {} s\n{}", sum.1, arguments.steps, began.elapsed().as_secs(), sum.0);
+    let failed = failed.into_inner();
+    println!("{failed} of {total} seeds failed");
+    let never: Vec<&str> =
+        sum.0.faults().filter(|(_, number)| *number == 0).map(|(fault, _): (Fault, u64)| fault.as_str()).collect();
+    if !never.is_empty() {
+        println!("faults that never happened: {}", never.join(", "));
+    }
+    failed == 0 && !broken.into_inner()
+}
+
+#[cfg(feature = "planted-bugs")]
+fn planted(seeds: u64, steps: usize) -> anyhow::Result<bool> {
+    use sync_core::planted::Bug;
+    let mut all = true;
+    for bug in Bug::ALL {
+        if let Some(outcome) = sync_sim::find(bug, seeds, steps)? {
+            let failure = outcome.failure.unwrap_or_default();
+            println!("{bug:?}: found at seed {}: {}", outcome.seed, failure.lines().next().unwrap_or_default());
+        } else {
+            println!("{bug:?}: not found in {seeds} seeds");
+            all = false;
+        }
+    }
+    Ok(all)
+}
+
+#[cfg(not(feature = "planted-bugs"))]
+fn planted(_seeds: u64, _steps: usize) -> anyhow::Result<bool> {
+    anyhow::bail!("no bugs are planted: build with the feature `planted-bugs`")
+}

@@ -1,0 +1,147 @@
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use fastrand::Rng;
+use kombo_model::Endpoint;
+use sync_core::engine::SyncPolicy;
+use sync_core::planner::{PlanMode, PlanPolicy};
+use sync_testkit::Nesting;
+
+/// What holds throughout a simulation. Every kind of fault is left out of about half of them, so that those which are
+/// left are met in many mixtures.
+#[derive(Debug, Clone)]
+pub(crate) struct Manner {
+    pub(crate) tenants: usize,
+    pub(crate) replicas: usize,
+    pub(crate) workers: usize,
+    pub(crate) policy: SyncPolicy,
+    pub(crate) poll_every: Option<Duration>,
+    pub(crate) records: u8,
+    pub(crate) page_size: usize,
+    pub(crate) nesting: Nesting,
+    pub(crate) kombo_skew: i64,
+    /// Whether our clocks differ and jump.
+    pub(crate) wild_clocks: bool,
+    /// Whether a process that starts can tell that the one before it is gone.
+    pub(crate) same_machine: bool,
+    /// The longest time between two steps.
+    pub(crate) pace: Duration,
+    pub(crate) rates: Rates,
+}
+
+/// How often what goes wrong, in thousandths.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rates {
+    pub(crate) late: u32,
+    pub(crate) purge: u32,
+    pub(crate) webhook_lost: u32,
+    pub(crate) webhook_late: u32,
+    pub(crate) webhook_twice: u32,
+    pub(crate) webhook_forged: u32,
+    pub(crate) slow: u32,
+    pub(crate) very_slow: u32,
+    pub(crate) unreadable: u32,
+    pub(crate) nameless: u32,
+    pub(crate) unintelligible: u32,
+    pub(crate) truncated: u32,
+    pub(crate) rate_limited: u32,
+    pub(crate) server_error: u32,
+    pub(crate) date_missing: u32,
+    pub(crate) cursors: u32,
+    pub(crate) key: u32,
+    pub(crate) model: u32,
+    pub(crate) integration: u32,
+    pub(crate) jump: u32,
+    pub(crate) crash: u32,
+    pub(crate) crash_before: u32,
+    pub(crate) crash_after: u32,
+    pub(crate) restart: u32,
+    pub(crate) freeze: u32,
+    pub(crate) stall: u32,
+    pub(crate) statement: u32,
+    pub(crate) answer: u32,
+    pub(crate) notes: u32,
+}
+
+impl Rates {
+    fn draw(rng: &mut Rng) -> Self {
+        let mut often = |most: u32| if rng.bool() { 0 } else { rng.u32(1..=most) };
+        Self {
+            late: often(300),
+            purge: often(80),
+            webhook_lost: often(400),
+            webhook_late: often(500),
+            webhook_twice: often(300),
+            webhook_forged: often(60),
+            slow: often(200),
+            very_slow: often(40),
+            unreadable: often(8) / 2,
+            nameless: often(4) / 2,
+            unintelligible: often(30),
+            truncated: often(30),
+            rate_limited: often(60),
+            server_error: often(80),
+            date_missing: often(200),
+            cursors: often(60),
+            key: often(25),
+            model: often(25),
+            integration: often(25),
+            jump: often(60),
+            crash: often(40),
+            crash_before: often(10),
+            crash_after: often(10),
+            restart: often(25),
+            freeze: often(40),
+            stall: often(10),
+            statement: often(20),
+            answer: often(15),
+            notes: often(30),
+        }
+    }
+}
+
+impl Manner {
+    pub(crate) fn draw(rng: &mut Rng) -> Self {
+        let mut endpoints = BTreeSet::from(Endpoint::ALL);
+        if rng.bool() {
+            endpoints.remove(&Endpoint::Skills);
+        }
+        let seconds = Duration::from_secs;
+        let mut one_of = |choices: [u64; 4]| rng.choice(choices).unwrap_or_default();
+        let mut policy = SyncPolicy::new(endpoints.clone());
+        policy.plan = PlanPolicy {
+            endpoints,
+            mode: PlanMode::Planned,
+            blind_full_min_interval: seconds(one_of([30, 60, 300, 600])),
+        };
+        policy.overlap = seconds(one_of([5, 10, 30, 120]));
+        policy.lease_ttl = seconds(one_of([6, 10, 30, 30]));
+        policy.change_values = true;
+        policy.batch_records = usize::try_from(one_of([1, 1, 10, 5_000])).unwrap_or(1);
+        policy.ids_per_lookup = usize::try_from(one_of([1, 3, 100, 100])).unwrap_or(1);
+        policy.backoff.first = seconds(5);
+        policy.backoff.most = seconds(120);
+        policy.backoff.setup_pending = seconds(120);
+        policy.backoff.standing = seconds(300);
+        let poll_every = Some(seconds(one_of([0, 0, 120, 600]))).filter(|every| !every.is_zero());
+        let pace = seconds(one_of([1, 5, 20, 30]));
+        if rng.u8(0..4) == 0 {
+            policy.plan.mode = PlanMode::Simple;
+        }
+        Self {
+            tenants: rng.usize(1..=2),
+            replicas: rng.usize(1..=3),
+            workers: rng.usize(1..=4),
+            policy,
+            poll_every,
+            records: rng.u8(4..=12),
+            page_size: rng.usize(1..=6),
+            nesting: if rng.bool() { Nesting::Guide } else { Nesting::Reference },
+            kombo_skew: if rng.bool() { 0 } else { rng.i64(-600_000..600_000) },
+            wild_clocks: rng.u8(0..5) == 0,
+            same_machine: rng.bool(),
+            pace,
+            rates: Rates::draw(rng),
+        }
+    }
+}

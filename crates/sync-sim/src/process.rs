@@ -1,0 +1,319 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use kombo_client::webhook::WebhookSecrets;
+use kombo_model::{IntegrationId, Webhook, WebhookEvent};
+use secrecy::SecretString;
+use sync_core::SyncError;
+use sync_core::crew::{Crew, Host};
+use sync_core::dispatch::{self, SchedulePolicy};
+use sync_core::engine::Engine;
+use sync_core::intake::{self, Intake, IntakePolicy};
+use sync_core::port::{Clock, Event, FailureClass, Observer, Scope, Store, StoreError, Tx};
+use sync_core::queue;
+use sync_core::types::{Lease, LeaseToken};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use crate::source::SimSource;
+use crate::store::{LEASE, SimStore};
+use crate::tally::Fault;
+use crate::world::{SimClock, World, locked};
+
+/// What Kombo signs webhooks with.
+pub(crate) const SECRET: &str = "a secret of ours and Kombo's";
+/// How often what is paused is tried.
+const LOOK_AT_PAUSED_EVERY: Duration = Duration::from_secs(600);
+const SCHEDULE_EVERY: Duration = Duration::from_secs(10);
+const ASK_ABOUT_KEY_EVERY: Duration = Duration::from_secs(30);
+const MOST_TRIES: u32 = 3;
+const TRY_AGAIN_AFTER: Duration = Duration::from_millis(100);
+
+/// One process of a daemon, from its start to its end: what `syncd run` puts together, over a store, a Kombo and a
+/// clock of the simulation.
+#[derive(Debug)]
+pub(crate) struct Process {
+    pub(crate) world: Arc<World>,
+    pub(crate) owner: String,
+    pub(crate) clock: SimClock,
+    pub(crate) dead: CancellationToken,
+    stop: CancellationToken,
+    frozen_until: Mutex<Instant>,
+    key_is_rejected: AtomicBool,
+    wake: Arc<Notify>,
+    secrets: WebhookSecrets,
+}
+
+/// What becomes of a webhook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Stored,
+    Refused,
+    TryAgain,
+}
+
+impl Process {
+    fn new(world: &Arc<World>, replica: usize, incarnation: u64, stop: CancellationToken) -> Option<Arc<Self>> {
+        let mut skew = 0;
+        if world.manner.wild_clocks {
+            skew = world.dice().i64(-5_000..5_000);
+            world.count(Fault::ReplicaSkewed);
+        }
+        Some(Arc::new(Self {
+            world: Arc::clone(world),
+            owner: format!("replica {replica}/{incarnation}"),
+            clock: SimClock { world: Arc::clone(world), skew },
+            dead: CancellationToken::new(),
+            stop,
+            frozen_until: Mutex::new(Instant::now()),
+            key_is_rejected: AtomicBool::new(false),
+            wake: Arc::default(),
+            secrets: WebhookSecrets::new([SecretString::from(SECRET)]).ok()?,
+        }))
+    }
+
+    /// Goes no further while the process is frozen.
+    pub(crate) async fn thaw(&self) {
+        loop {
+            let until = *locked(&self.frozen_until);
+            if until <= Instant::now() {
+                return;
+            }
+            sleep_until(until).await;
+        }
+    }
+
+    /// Ends the process: whoever waits for this never goes on.
+    pub(crate) async fn die(&self) {
+        self.dead.cancel();
+        std::future::pending::<()>().await;
+    }
+
+    fn store(self: &Arc<Self>) -> Arc<SimStore> {
+        Arc::new(SimStore(Arc::clone(self)))
+    }
+
+    async fn live(self: Arc<Self>) {
+        self.begin().await;
+        let world = &self.world;
+        world.log(format_args!("{} is up", self.owner));
+        world.processes().push(Arc::clone(&self));
+        let source = Arc::new(SimSource(Arc::clone(&self)));
+        let hand = Hand(Arc::clone(&self));
+        let engine = Engine::new(self.store(), source, self.clock.clone(), hand.clone(), world.manner.policy.clone());
+        let (workers, wake) = (world.manner.workers, Arc::clone(&self.wake));
+        let crew = Arc::new(Crew::new(engine, hand, self.owner.clone(), workers, wake, self.stop.clone()));
+        // Whatever ends this function ends the tasks, wherever they are.
+        let mut tasks = JoinSet::new();
+        for _ in 0..workers {
+            let crew = Arc::clone(&crew);
+            tasks.spawn(async move { crew.work().await });
+        }
+        tasks.spawn(Arc::clone(&self).schedule());
+        tasks.spawn(Arc::clone(&self).ask_about_key());
+        tasks.spawn(Arc::clone(&self).suffer());
+        while tasks.join_next().await.is_some() {}
+    }
+
+    async fn begin(self: &Arc<Self>) {
+        let ids: std::collections::BTreeSet<IntegrationId> =
+            self.world.tenants.iter().map(|tenant| tenant.id.clone()).collect();
+        let before = self.owner.split_once('/').map(|(replica, _)| format!("{replica}/"));
+        let before = before.filter(|_| self.world.manner.same_machine);
+        while !self.stop.is_cancelled() {
+            let (ids, before, owner, now) = (ids.clone(), before.clone(), self.owner.clone(), self.clock.now());
+            let unit = move |tx: &mut dyn Tx| {
+                dispatch::register(tx, &ids, now)?;
+                dispatch::retry_failed(tx, now)?;
+                let is_gone = |of: &str| before.as_ref().is_some_and(|before| of.starts_with(before)) && of != owner;
+                queue::release_abandoned(tx, is_gone)
+            };
+            if self.store().transact::<_, StoreError, _>(Scope::Shared, unit).await.is_ok() {
+                return;
+            }
+            sleep(Duration::from_secs(1)).await;
+        }
+    }
+
+    async fn schedule(self: Arc<Self>) {
+        let policy = SchedulePolicy {
+            endpoints: self.world.manner.policy.plan.endpoints.clone(),
+            poll_every: self.world.manner.poll_every,
+            look_at_paused_every: LOOK_AT_PAUSED_EVERY,
+        };
+        while !self.stop.is_cancelled() {
+            let (policy, now) = (policy.clone(), self.clock.now());
+            let unit = move |tx: &mut dyn Tx| dispatch::schedule(tx, &policy, now);
+            if let Ok(1..) = self.store().transact::<_, StoreError, _>(Scope::Shared, unit).await {
+                self.wake.notify_one();
+            }
+            self.pause(SCHEDULE_EVERY).await;
+        }
+    }
+
+    async fn ask_about_key(self: Arc<Self>) {
+        while !self.stop.is_cancelled() {
+            self.pause(ASK_ABOUT_KEY_EVERY).await;
+            if !self.world.key_rejected.load(Ordering::SeqCst) && self.key_is_rejected.swap(false, Ordering::SeqCst) {
+                let now = self.clock.now();
+                let unit = move |tx: &mut dyn Tx| dispatch::retry_failed(tx, now);
+                // If that fails, the work goes on in its time.
+                let _ = self.store().transact::<_, StoreError, _>(Scope::Shared, unit).await;
+                self.wake.notify_one();
+            }
+        }
+    }
+
+    /// What happens to processes.
+    async fn suffer(self: Arc<Self>) {
+        let (world, rates) = (&self.world, &self.world.manner.rates);
+        while !self.stop.is_cancelled() {
+            self.pause(world.between(Duration::from_millis(1), Duration::from_secs(10))).await;
+            if world.meets(Fault::CrashAnywhere, rates.crash) {
+                self.die().await;
+            }
+            if world.meets(Fault::Restart, rates.restart) {
+                self.stop.cancel();
+            }
+            if world.meets(Fault::ProcessFrozen, rates.freeze) {
+                let ttl = world.manner.policy.lease_ttl;
+                *locked(&self.frozen_until) = Instant::now() + world.between(ttl, ttl * 5);
+            }
+        }
+    }
+
+    async fn pause(&self, time: Duration) {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => {}
+            () = sleep(time) => {}
+        }
+    }
+
+    /// Takes in a webhook as it came.
+    pub(crate) async fn receive(self: &Arc<Self>, body: &[u8], signature: Option<&[u8]>) -> Answer {
+        self.thaw().await;
+        if self.secrets.verify(body, signature).is_err() {
+            return Answer::Refused;
+        }
+        let Ok(webhook) = serde_json::from_slice::<Webhook>(body) else { return Answer::Refused };
+        let policy = IntakePolicy {
+            plan: self.world.manner.policy.plan.clone(),
+            accept_unknown: true,
+            look_at_paused_every: LOOK_AT_PAUSED_EVERY,
+        };
+        let now = self.clock.now();
+        let scope = webhook.event.integration_id().cloned().map_or(Scope::Shared, Scope::Integration);
+        for _ in 0..MOST_TRIES {
+            let (unit, policy, began) = (webhook.clone(), policy.clone(), self.world.elapsed());
+            let unit = move |tx: &mut dyn Tx| intake::receive(tx, &unit, &policy, now);
+            match self.store().transact::<_, StoreError, _>(scope.clone(), unit).await {
+                Ok(Intake::Stored(targets)) => {
+                    self.world.log(format_args!("{} stores webhook {}: {targets:?}", self.owner, webhook.id));
+                    if let WebhookEvent::DataChanged(data) = &webhook.event {
+                        let models: Vec<_> = data.changed_models.iter().map(|model| model.name.clone()).collect();
+                        self.world.checks().note_told(&data.integration_id, &models, began);
+                    }
+                    self.wake.notify_one();
+                    return Answer::Stored;
+                }
+                Ok(Intake::Repeated) => return Answer::Stored,
+                Err(_) => sleep(TRY_AGAIN_AFTER).await,
+            }
+        }
+        Answer::TryAgain
+    }
+}
+
+/// What the crew needs of the process, and who hears what it does.
+#[derive(Debug, Clone)]
+struct Hand(Arc<Process>);
+
+impl Host for Hand {
+    fn is_open(&self) -> bool {
+        !self.0.key_is_rejected.load(Ordering::SeqCst)
+    }
+
+    fn token(&self) -> LeaseToken {
+        LeaseToken(format!("{:032x}", self.0.world.dice().u128(..)))
+    }
+
+    fn run<F: Future + Send>(&self, lease: &Lease, work: F) -> impl Future<Output = F::Output> + Send {
+        self.0.world.log(format_args!("{} leases {}", self.0.owner, lease.request.target));
+        LEASE.scope(lease.clone(), work)
+    }
+}
+
+impl Observer for Hand {
+    fn event(&self, event: Event<'_>) {
+        let (world, owner) = (&self.0.world, &self.0.owner);
+        match event {
+            Event::Ended { run, failure, .. } => {
+                world.log(format_args!("{owner} ends {} as {}: {:?}", run.target, run.outcome, run.error));
+                let mut tally = world.tally();
+                tally.runs += 1;
+                tally.completed += u64::from(run.outcome.is_complete());
+                if failure.map(SyncError::class) == Some(FailureClass::KeyRejected) {
+                    self.0.key_is_rejected.store(true, Ordering::SeqCst);
+                }
+            }
+            Event::LeaseLost { target } => {
+                world.tally().leases_lost += 1;
+                world.log(format_args!("{owner} lost {target}"));
+            }
+            Event::BrokeOff { target, error } => world.log(format_args!("{owner} breaks off {target}: {error}")),
+            Event::Started { run, resumed } => {
+                world.log(format_args!("{owner} begins {}, run {}, resumed {resumed}", run.target, run.id));
+            }
+            Event::Committed { .. } | Event::NotLeased { .. } | _ => {}
+        }
+    }
+}
+
+/// Replicas at work.
+pub(crate) struct Fleet {
+    stop: CancellationToken,
+    replicas: JoinSet<()>,
+}
+
+impl Fleet {
+    pub(crate) fn start(world: &Arc<World>) -> Self {
+        let mut fleet = Self { stop: CancellationToken::new(), replicas: JoinSet::new() };
+        for replica in 0..world.manner.replicas {
+            fleet.replicas.spawn(keep_running(Arc::clone(world), replica, fleet.stop.clone()));
+        }
+        fleet
+    }
+
+    /// Stops all of them; whether they end in time.
+    pub(crate) async fn stop(mut self) -> Result<(), String> {
+        self.stop.cancel();
+        let ended = async { while self.replicas.join_next().await.is_some() {} };
+        tokio::time::timeout(Duration::from_secs(600), ended).await.map_err(|_| "the workers do not stop".to_owned())
+    }
+}
+
+/// A process after the other, as a supervisor starts them.
+async fn keep_running(world: Arc<World>, replica: usize, stop: CancellationToken) {
+    let mut incarnation = u64::try_from(world.elapsed().as_millis()).unwrap_or_default();
+    while !stop.is_cancelled() {
+        incarnation += 1;
+        let Some(process) = Process::new(&world, replica, incarnation, stop.child_token()) else { return };
+        tokio::select! {
+            biased;
+            () = process.dead.cancelled() => {}
+            () = Arc::clone(&process).live() => {}
+        }
+        world.log(format_args!("{} is down", process.owner));
+        world.processes().retain(|known| known.owner != process.owner);
+        let downtime = world.between(Duration::ZERO, Duration::from_secs(60));
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => {}
+            () = sleep(downtime) => {}
+        }
+    }
+}

@@ -1,0 +1,142 @@
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use kombo_model::{Endpoint, IntegrationId, Timestamp};
+use sync_core::port::{Clock, FailureClass, FetchSpec, Pages, RecordPage, Rejected, Source, SourceError};
+use sync_testkit::FakePages;
+use tokio::time::{Instant, sleep};
+
+use crate::process::Process;
+use crate::store::Busy;
+use crate::tally::Fault;
+
+/// Kombo as a process sees it: through a network, by the process's own clock.
+#[derive(Debug)]
+pub(crate) struct SimSource(pub(crate) Arc<Process>);
+
+/// A fetch under way.
+pub(crate) struct SimPages {
+    process: Arc<Process>,
+    integration: IntegrationId,
+    endpoint: Endpoint,
+    inner: Option<FakePages>,
+}
+
+impl Source for SimSource {
+    type Pages = SimPages;
+
+    fn open(&self, spec: FetchSpec) -> SimPages {
+        let (integration, endpoint) = (spec.integration_id.clone(), spec.endpoint);
+        self.0.world.log(format_args!("{} opens {:?}", self.0.owner, spec));
+        let inner = self.0.world.tenant(&integration).map(|tenant| tenant.kombo.open(spec));
+        SimPages { process: Arc::clone(&self.0), integration, endpoint, inner }
+    }
+}
+
+impl Pages for SimPages {
+    async fn next_page(&mut self) -> Result<Option<RecordPage>, SourceError> {
+        self.process.thaw().await;
+        let (requested_at, began) = (self.process.clock.now(), Instant::now());
+        let process = Arc::clone(&self.process);
+        let _fetching = Busy::new(&process.world.fetching);
+        let result = self.answer(requested_at, began).await;
+        self.process.thaw().await;
+        let world = &self.process.world;
+        match &result {
+            Ok(Some(page)) => world.log(format_args!(
+                "{} page of {} {}: {} records, {} rejected, next {:?}",
+                self.process.owner,
+                self.endpoint,
+                self.integration,
+                page.records.len(),
+                page.rejected.len(),
+                page.next.as_ref().map(|next| next.0.as_str()),
+            )),
+            Ok(None) => world.log(format_args!("{} no page of {}", self.process.owner, self.endpoint)),
+            Err(error) => world.log(format_args!("{} {} fails: {:?}", self.process.owner, self.endpoint, error.class)),
+        }
+        result
+    }
+}
+
+impl SimPages {
+    async fn answer(&mut self, requested_at: Timestamp, began: Instant) -> Result<Option<RecordPage>, SourceError> {
+        let world = Arc::clone(&self.process.world);
+        let rates = &world.manner.rates;
+        let ttl = world.manner.policy.lease_ttl;
+        let quick = || world.between(Duration::from_millis(5), Duration::from_millis(200));
+        let (mut there, mut back) = (quick(), quick());
+        if world.meets(Fault::PageSlow, rates.slow) {
+            there += world.between(Duration::ZERO, Duration::from_secs(5));
+            back += world.between(Duration::ZERO, Duration::from_secs(5));
+        }
+        if world.meets(Fault::PageVerySlow, rates.very_slow) {
+            let most = (ttl * 6).max(world.manner.policy.overlap * 2);
+            let long = world.between(ttl, most);
+            if world.dice().bool() { there += long } else { back += long }
+        }
+        sleep(there).await;
+        world.tally().pages += 1;
+        if world.key_rejected.load(Ordering::SeqCst) {
+            return Err(error(FailureClass::KeyRejected, None));
+        }
+        if world.meets(Fault::ServerError, rates.server_error) {
+            return Err(error(FailureClass::Transient, None));
+        }
+        if world.meets(Fault::RateLimited, rates.rate_limited) {
+            let wait = world.between(Duration::from_secs(1), Duration::from_secs(120));
+            return Err(error(FailureClass::Transient, Some(wait)));
+        }
+        if world.meets(Fault::PageUnintelligible, rates.unintelligible) {
+            return Err(error(FailureClass::Unintelligible, None));
+        }
+        world.wind();
+        let Some(inner) = self.inner.as_mut() else { return Err(error(FailureClass::IntegrationNotFound, None)) };
+        let page = inner.next_page().await;
+        let date = world.kombo_now();
+        sleep(back).await;
+        let Some(mut page) = page? else { return Ok(None) };
+        if page.next.is_some() && world.meets(Fault::ListTruncated, rates.truncated) {
+            return Ok(None);
+        }
+        self.spoil(&mut page);
+        page.requested_at = requested_at;
+        page.elapsed = began.elapsed();
+        page.server_date = Timestamp::from_unix_millis(date.unix_millis().div_euclid(1_000) * 1_000);
+        // Without Kombo's word our clock has to do, so it must not be ahead of Kombo's.
+        let ours_is_safe = world.manner.kombo_skew >= 0 && !world.manner.wild_clocks;
+        if ours_is_safe && world.meets(Fault::DateMissing, rates.date_missing) {
+            page.server_date = None;
+        }
+        Ok(Some(page))
+    }
+
+    /// Makes records unreadable.
+    fn spoil(&self, page: &mut RecordPage) {
+        let world = &self.process.world;
+        let rates = &world.manner.rates;
+        let mut good = Vec::new();
+        for record in std::mem::take(&mut page.records) {
+            let nameless = world.strikes(rates.nameless);
+            if !nameless && !world.strikes(rates.unreadable) {
+                good.push(record);
+                continue;
+            }
+            let id = record.id().to_owned();
+            world.count(if nameless { Fault::RecordNameless } else { Fault::RecordUnreadable });
+            world.checks().unread(&self.integration, self.endpoint);
+            page.rejected.push(Rejected {
+                json: format!(r#"{{"id":"{id}","changed_at":"never"}}"#),
+                id: Some(id).filter(|_| !nameless),
+                path: "changed_at".to_owned(),
+                reason: "not a time".to_owned(),
+            });
+        }
+        page.records = good;
+    }
+}
+
+fn error(class: FailureClass, retry_after: Option<Duration>) -> SourceError {
+    SourceError { class, message: format!("Kombo answers {class:?}"), retry_after }
+}

@@ -1,0 +1,190 @@
+use std::fmt;
+
+macro_rules! faults {
+    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
+        /// Something that goes wrong, or at a bad moment.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Fault {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Fault {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// What it is called in reports.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+        }
+    };
+}
+
+faults! {
+    /// A record changes at Kombo while a list is being fetched.
+    EditDuringFetch = "edit during a fetch",
+    /// A record changes at Kombo while the store works.
+    EditDuringUnit = "edit during a unit of work",
+    /// A change becomes visible some time after its `changed_at`.
+    EditLate = "edit visible late",
+    /// A record changes without a trace.
+    EditSilent = "edit without a trace",
+    /// A record is gone without a trace.
+    Purge = "record gone without a trace",
+    /// A webhook never arrives.
+    WebhookLost = "webhook lost",
+    /// A webhook arrives late.
+    WebhookLate = "webhook late",
+    /// A webhook arrives twice.
+    WebhookTwice = "webhook twice",
+    /// A webhook arrives after one that was sent later.
+    WebhookOvertaken = "webhook out of order",
+    /// Somebody else sends a webhook.
+    WebhookForged = "webhook forged",
+    /// A page takes seconds.
+    PageSlow = "page slow",
+    /// A page takes longer than a lease holds.
+    PageVerySlow = "page slower than a lease",
+    /// A record cannot be read.
+    RecordUnreadable = "record unreadable",
+    /// A record cannot be read, nor its id.
+    RecordNameless = "record unreadable with its id",
+    /// A whole page cannot be read.
+    PageUnintelligible = "page unintelligible",
+    /// A list ends without a last page.
+    ListTruncated = "list truncated",
+    /// Kombo asks to wait.
+    RateLimited = "answer 429",
+    /// Kombo fails.
+    ServerError = "answer 5xx",
+    /// An answer does not say when it was given.
+    DateMissing = "answer without a date",
+    /// Page cursors are forgotten.
+    CursorsExpired = "page cursors expired",
+    /// The key is rejected for a while.
+    KeyRejected = "key rejected",
+    /// A model is not offered for a while.
+    ModelUnavailable = "model unavailable",
+    /// An integration is refused, not known or not set up for a while.
+    IntegrationRefused = "integration refused",
+    /// Kombo's clock is not ours.
+    KomboSkewed = "Kombo's clock off by a minute or more",
+    /// The replicas' clocks are not the same.
+    ReplicaSkewed = "a replica's clock off",
+    /// Our clocks jump ahead.
+    ClockAhead = "clock jumps ahead",
+    /// Our clocks jump back.
+    ClockBack = "clock jumps back",
+    /// A process dies wherever it is.
+    CrashAnywhere = "crash at any moment",
+    /// A process dies with a unit of work that is not committed.
+    CrashBeforeCommit = "crash before a commit",
+    /// A process dies after a commit that it does not hear of.
+    CrashAfterCommit = "crash after a commit",
+    /// A process is asked to stop, and started again.
+    Restart = "restart",
+    /// A process sleeps for longer than a lease holds.
+    ProcessFrozen = "process frozen past its lease",
+    /// A unit of work takes longer than a lease holds.
+    UnitStalled = "unit of work slower than a lease",
+    /// A statement fails, and its unit is undone.
+    StatementFailed = "statement failed",
+    /// A unit is committed, and its caller hears of a failure.
+    AnswerLost = "commit's answer lost",
+    /// The database loses the notes of what full fetches showed.
+    NotesLost = "notes of a full fetch lost",
+}
+
+/// How often what was done, and to what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tally {
+    /// Runs that ended, however.
+    pub runs: u64,
+    /// Runs that did what they were for.
+    pub completed: u64,
+    /// Changes at Kombo.
+    pub edits: u64,
+    /// Entries of the change log.
+    pub changes: u64,
+    /// Units of work.
+    pub units: u64,
+    /// Pages and look-ups answered.
+    pub pages: u64,
+    /// Leases that were lost to somebody else.
+    pub leases_lost: u64,
+    /// Times that everything was checked.
+    pub checks: u64,
+    /// Milliseconds of virtual time.
+    pub virtual_millis: u64,
+    faults: Vec<u64>,
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self {
+            runs: 0,
+            completed: 0,
+            edits: 0,
+            changes: 0,
+            units: 0,
+            pages: 0,
+            leases_lost: 0,
+            checks: 0,
+            virtual_millis: 0,
+            faults: vec![0; Fault::ALL.len()],
+        }
+    }
+}
+
+impl Tally {
+    pub(crate) fn count(&mut self, fault: Fault) {
+        let place = Fault::ALL.iter().position(|known| *known == fault);
+        if let Some(number) = place.and_then(|place| self.faults.get_mut(place)) {
+            *number += 1;
+        }
+    }
+
+    /// How often each fault happened.
+    pub fn faults(&self) -> impl Iterator<Item = (Fault, u64)> + '_ {
+        Fault::ALL.iter().copied().zip(self.faults.iter().copied())
+    }
+
+    /// Adds what another simulation did.
+    pub fn add(&mut self, other: &Self) {
+        self.runs += other.runs;
+        self.completed += other.completed;
+        self.edits += other.edits;
+        self.changes += other.changes;
+        self.units += other.units;
+        self.pages += other.pages;
+        self.leases_lost += other.leases_lost;
+        self.checks += other.checks;
+        self.virtual_millis += other.virtual_millis;
+        for (mine, others) in self.faults.iter_mut().zip(&other.faults) {
+            *mine += others;
+        }
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hours = self.virtual_millis / 3_600_000;
+        writeln!(f, "{hours:>12} hours of virtual time")?;
+        for (number, what) in [
+            (self.edits, "changes at Kombo"),
+            (self.pages, "pages and look-ups"),
+            (self.units, "units of work"),
+            (self.runs, "runs ended"),
+            (self.completed, "of them completed"),
+            (self.changes, "entries of the change log"),
+            (self.leases_lost, "leases lost"),
+            (self.checks, "checks of what must hold"),
+        ] {
+            writeln!(f, "{number:>12} {what}")?;
+        }
+        for (fault, number) in self.faults() {
+            writeln!(f, "{number:>12} × {}", fault.as_str())?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,217 @@
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use fastrand::Rng;
+use kombo_model::{IntegrationId, Timestamp};
+use sync_core::port::Clock;
+use sync_testkit::{FakeKombo, ManualClock, MemoryStore, Paging};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::checks::Checks;
+use crate::manner::Manner;
+use crate::process::Process;
+use crate::tally::{Fault, Tally};
+
+/// Everything that the parts of a simulation share. All of it is used by one thread: the locks are never waited for.
+pub(crate) struct World {
+    pub(crate) manner: Manner,
+    pub(crate) store: MemoryStore,
+    pub(crate) tenants: Vec<Tenant>,
+    pub(crate) failed: CancellationToken,
+    /// Whether faults are on.
+    pub(crate) chaos: AtomicBool,
+    pub(crate) key_rejected: AtomicBool,
+    /// Milliseconds by which our clocks are wrong, all of them.
+    pub(crate) jumped: AtomicI64,
+    pub(crate) fetching: AtomicUsize,
+    pub(crate) in_units: AtomicUsize,
+    /// Webhooks on their way.
+    pub(crate) under_way: AtomicUsize,
+    pub(crate) processes: Mutex<Vec<Arc<Process>>>,
+    started: Instant,
+    dice: Mutex<Rng>,
+    tally: Mutex<Tally>,
+    trace: Mutex<Trace>,
+    failure: Mutex<Option<String>>,
+    checks: Mutex<Checks>,
+}
+
+/// A customer's integration, with a Kombo of its own.
+#[derive(Debug, Clone)]
+pub(crate) struct Tenant {
+    pub(crate) id: IntegrationId,
+    pub(crate) kombo: FakeKombo,
+    pub(crate) clock: ManualClock,
+}
+
+struct Trace {
+    hash: u64,
+    shown: bool,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, shown: bool) -> Arc<Self> {
+        let mut rng = Rng::with_seed(seed);
+        let manner = Manner::draw(&mut rng);
+        let tenant = |number| {
+            let clock = ManualClock::default();
+            let kombo = FakeKombo::new(clock.clone());
+            kombo.configure(|settings| {
+                settings.nesting = manner.nesting;
+                settings.page_size = manner.page_size;
+                settings.skew_millis = manner.kombo_skew;
+                settings.latency = Duration::ZERO;
+                settings.paging = Paging::After;
+            });
+            Tenant { id: IntegrationId::from(format!("sim:{number}")), kombo, clock }
+        };
+        let tenants: Vec<Tenant> = (0..manner.tenants).map(tenant).collect();
+        let world = Self {
+            store: MemoryStore::new(),
+            tenants,
+            failed: CancellationToken::new(),
+            chaos: AtomicBool::new(false),
+            key_rejected: AtomicBool::new(false),
+            jumped: AtomicI64::new(0),
+            fetching: AtomicUsize::new(0),
+            in_units: AtomicUsize::new(0),
+            under_way: AtomicUsize::new(0),
+            processes: Mutex::default(),
+            started: Instant::now(),
+            dice: Mutex::new(rng),
+            tally: Mutex::default(),
+            trace: Mutex::new(Trace { hash: 0xcbf2_9ce4_8422_2325, shown }),
+            failure: Mutex::default(),
+            checks: Mutex::default(),
+            manner,
+        };
+        world.log(format_args!("{:?}", world.manner));
+        Arc::new(world)
+    }
+
+    pub(crate) fn dice(&self) -> MutexGuard<'_, Rng> {
+        locked(&self.dice)
+    }
+
+    pub(crate) fn tally(&self) -> MutexGuard<'_, Tally> {
+        locked(&self.tally)
+    }
+
+    pub(crate) fn checks(&self) -> MutexGuard<'_, Checks> {
+        locked(&self.checks)
+    }
+
+    /// Virtual time since the beginning.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// The time that a clock without fault shows.
+    pub(crate) fn true_now(&self) -> Timestamp {
+        ManualClock::default().now().saturating_add(self.elapsed())
+    }
+
+    /// Kombo's time.
+    pub(crate) fn kombo_now(&self) -> Timestamp {
+        shifted(self.true_now(), self.manner.kombo_skew)
+    }
+
+    /// Whether something that goes wrong so many times in a thousand does now.
+    pub(crate) fn strikes(&self, rate: u32) -> bool {
+        rate > 0 && self.chaos.load(Ordering::SeqCst) && self.dice().u32(0..1_000) < rate
+    }
+
+    /// As [`World::strikes`], counted.
+    pub(crate) fn meets(&self, fault: Fault, rate: u32) -> bool {
+        let met = self.strikes(rate);
+        if met {
+            self.count(fault);
+        }
+        met
+    }
+
+    pub(crate) fn count(&self, fault: Fault) {
+        self.tally().count(fault);
+        self.log(format_args!("! {}", fault.as_str()));
+    }
+
+    /// A time between the two, short ones more often.
+    pub(crate) fn between(&self, least: Duration, most: Duration) -> Duration {
+        let mut dice = self.dice();
+        let part = dice.f64();
+        least + most.saturating_sub(least).mul_f64(part * part)
+    }
+
+    pub(crate) fn log(&self, line: fmt::Arguments<'_>) {
+        let millis = self.elapsed().as_millis();
+        let line = format!("{:>10}.{:03} {line}", millis / 1_000, millis % 1_000);
+        let mut trace = locked(&self.trace);
+        for byte in line.bytes() {
+            trace.hash = (trace.hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+        if trace.shown {
+            eprintln!("{line}");
+        }
+    }
+
+    /// Whether lines are worth to be made for people.
+    pub(crate) fn trace_hash(&self) -> u64 {
+        locked(&self.trace).hash
+    }
+
+    /// Something that must hold does not: the simulation ends.
+    pub(crate) fn fail(&self, what: String) {
+        self.log(format_args!("FAILED: {what}"));
+        locked(&self.failure).get_or_insert(what);
+        self.failed.cancel();
+    }
+
+    pub(crate) fn failure(&self) -> Option<String> {
+        locked(&self.failure).clone()
+    }
+
+    pub(crate) fn processes(&self) -> MutexGuard<'_, Vec<Arc<Process>>> {
+        locked(&self.processes)
+    }
+
+    pub(crate) fn tenant(&self, id: &IntegrationId) -> Option<&Tenant> {
+        self.tenants.iter().find(|tenant| tenant.id == *id)
+    }
+
+    /// Lets Kombo's clock show the time.
+    pub(crate) fn wind(&self) {
+        for tenant in &self.tenants {
+            tenant.clock.set(self.true_now());
+        }
+    }
+}
+
+/// The clock of a process.
+#[derive(Debug, Clone)]
+pub(crate) struct SimClock {
+    pub(crate) world: Arc<World>,
+    pub(crate) skew: i64,
+}
+
+impl Clock for SimClock {
+    fn now(&self) -> Timestamp {
+        shifted(self.world.true_now(), self.skew + self.world.jumped.load(Ordering::SeqCst))
+    }
+}
+
+impl fmt::Debug for World {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("World").field("manner", &self.manner).finish_non_exhaustive()
+    }
+}
+
+pub(crate) fn shifted(time: Timestamp, millis: i64) -> Timestamp {
+    Timestamp::from_unix_millis(time.unix_millis().saturating_add(millis)).unwrap_or(time)
+}
+
+pub(crate) fn locked<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
+    lock.lock().unwrap_or_else(PoisonError::into_inner)
+}

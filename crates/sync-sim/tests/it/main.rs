@@ -1,0 +1,51 @@
+//! Simulations that are run as a rule: a fixed set of seeds, and that a seed says all.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use sync_sim::{STEPS, Tally, simulate};
+
+/// How many seeds are simulated as a rule.
+const SEEDS: u64 = 200;
+
+#[test]
+fn a_fixed_set_of_seeds_holds_and_meets_every_fault() {
+    let (next, sum) = (Arc::new(AtomicU64::new(0)), Arc::new(Mutex::new(Tally::default())));
+    let threads = (0..2).map(|_| {
+        let (next, sum) = (Arc::clone(&next), Arc::clone(&sum));
+        std::thread::spawn(move || {
+            let mut seed = next.fetch_add(1, Ordering::SeqCst);
+            while seed < SEEDS {
+                let outcome = simulate(seed, STEPS, false).unwrap();
+                let again = format!("again: cargo xtask sim --seed {seed} --steps {STEPS}");
+                assert_eq!(outcome.failure, None, "seed {seed}; {again}");
+                sum.lock().unwrap().add(&outcome.tally);
+                seed = next.fetch_add(1, Ordering::SeqCst);
+            }
+        })
+    });
+    for thread in threads.collect::<Vec<_>>() {
+        thread.join().unwrap();
+    }
+    let sum = sum.lock().unwrap();
+    let never: Vec<_> = sum.faults().filter(|(_, number)| *number == 0).collect();
+    assert!(never.is_empty(), "faults that never happened: {never:?}");
+}
+
+#[test]
+fn a_seed_says_all_that_happens() {
+    for seed in [1, 4, 9, 17, 33] {
+        let (one, other) = (simulate(seed, STEPS, false).unwrap(), simulate(seed, STEPS, false).unwrap());
+        assert_eq!(one, other);
+    }
+    assert_ne!(simulate(1, STEPS, false).unwrap().trace, simulate(2, STEPS, false).unwrap().trace);
+}
+
+#[cfg(feature = "planted-bugs")]
+#[test]
+fn every_planted_bug_is_found() {
+    for bug in sync_core::planted::Bug::ALL {
+        let found = sync_sim::find(bug, 200, STEPS).unwrap();
+        assert!(found.is_some(), "{bug:?} is not found in 200 seeds");
+    }
+}
