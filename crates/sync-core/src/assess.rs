@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
 
-use crate::compare::{ChangedField, Reading, Verdict, cause, compare, remove};
+use crate::compare::{ChangedField, Reading, Verdict, cause, compare, remove, remove_with_list};
 use crate::mirror::{Batch, Incoming, Key, Members, Model, Row, Standing, StoredRow, Value};
 use crate::port::{Tx, TxResult};
 use crate::types::{ChangeCause, ChangeKind, RunCounts, SyncKind};
@@ -210,10 +210,24 @@ impl Work<'_> {
         observed_at: Timestamp,
         cause: ChangeCause,
     ) -> TxResult<()> {
+        let rows = rows.iter().filter(|stored| stored.synced_at <= observed_at);
+        let rows = rows.map(|stored| (stored, remove(stored, observed_at))).collect();
+        self.remove_as(tx, model, rows, observed_at, cause)
+    }
+
+    /// Writes rows as removed, where they are not yet, and removes the members of their lists.
+    fn remove_as(
+        &mut self,
+        tx: &mut dyn Tx,
+        model: Model,
+        rows: Vec<(&StoredRow, Option<StoredRow>)>,
+        observed_at: Timestamp,
+        cause: ChangeCause,
+    ) -> TxResult<()> {
         let mut parents = Vec::new();
-        for stored in rows.iter().filter(|stored| stored.synced_at <= observed_at) {
+        for (stored, removed) in rows {
             parents.push(stored.row.key.first().to_owned());
-            let Some(row) = remove(stored, observed_at) else { continue };
+            let Some(row) = removed else { continue };
             let field = ChangedField { name: "removed_at", old: Value::Null, new: row.removed_at.into() };
             // Of a record with a tombstone it is known already that it is gone.
             let kind = if stored.is_live() { ChangeKind::Deleted } else { ChangeKind::Updated };
@@ -221,7 +235,8 @@ impl Work<'_> {
         }
         if let (Some(member), false) = (members_of(model), parents.is_empty()) {
             let members = self.members(tx, member, &parents, |_| true)?;
-            self.remove(tx, member, &members, observed_at, cause)?;
+            let rows = members.iter().map(|stored| (stored, remove_with_list(stored, observed_at))).collect();
+            self.remove_as(tx, member, rows, observed_at, cause)?;
         }
         Ok(())
     }

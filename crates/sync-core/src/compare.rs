@@ -109,6 +109,16 @@ pub fn remove(stored: &StoredRow, observed_at: Timestamp) -> Option<StoredRow> {
     })
 }
 
+/// A row whose list is gone with the record that had it, as it is to be written; `None` if it is removed already. When
+/// it was written does not matter: nobody would ever look for it again.
+pub fn remove_with_list(stored: &StoredRow, observed_at: Timestamp) -> Option<StoredRow> {
+    stored.removed_at.is_none().then(|| StoredRow {
+        row: stored.row.clone(),
+        removed_at: Some(observed_at),
+        synced_at: observed_at.max(stored.synced_at),
+    })
+}
+
 /// What the change log says of a change as its cause.
 pub fn cause(kind: SyncKind, standing: Standing, announced: bool) -> ChangeCause {
     match (kind, standing) {

@@ -52,6 +52,7 @@ pub(crate) async fn live(world: &Arc<World>, steps: usize) -> Result<(), String>
         purge(world, &tenant);
     }
     world.checks().forget_times();
+    world.clocks_agree.store(true, Ordering::SeqCst);
     sleep(LONG).await;
     let fleet = Fleet::start(world);
     rest(world).await?;

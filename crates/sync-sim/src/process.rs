@@ -58,7 +58,7 @@ pub(crate) enum Answer {
 impl Process {
     fn new(world: &Arc<World>, replica: usize, incarnation: u64, stop: CancellationToken) -> Option<Arc<Self>> {
         let mut skew = 0;
-        if world.manner.wild_clocks {
+        if world.manner.wild_clocks && !world.clocks_agree.load(Ordering::SeqCst) {
             skew = world.dice().i64(-5_000..5_000);
             world.count(Fault::ReplicaSkewed);
         }

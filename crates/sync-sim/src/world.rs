@@ -24,6 +24,8 @@ pub(crate) struct World {
     /// Whether faults are on.
     pub(crate) chaos: AtomicBool,
     pub(crate) key_rejected: AtomicBool,
+    /// Whether the clocks of processes that start are all the same, even if they are wrong.
+    pub(crate) clocks_agree: AtomicBool,
     /// Milliseconds by which our clocks are wrong, all of them.
     pub(crate) jumped: AtomicI64,
     pub(crate) fetching: AtomicUsize,
@@ -75,6 +77,7 @@ impl World {
             failed: CancellationToken::new(),
             chaos: AtomicBool::new(false),
             key_rejected: AtomicBool::new(false),
+            clocks_agree: AtomicBool::new(false),
             jumped: AtomicI64::new(0),
             fetching: AtomicUsize::new(0),
             in_units: AtomicUsize::new(0),

@@ -25,6 +25,25 @@ fn live(bench: &Bench) -> u64 {
 }
 
 #[tokio::test]
+async fn members_go_with_their_record_whatever_their_clock_said() {
+    let bench = Bench::new(&USUAL);
+    bench.furnish();
+    bench.load().await;
+    // A replica whose clock was ahead wrote them.
+    for (model, key) in [(Model::LmsCourseRevisions, "r1"), (Model::LmsJoinRevisionsSkills, "r2/s1")] {
+        let mut row = bench.row(model, key);
+        row.synced_at = bench.clock.now().saturating_add(Duration::from_secs(5));
+        bench.put(model, row);
+    }
+    bench.kombo.edit(|lms| {
+        lms.purge(Model::LmsCourses, "c1");
+        lms.purge(Model::LmsCourses, "c2");
+    });
+    bench.full(Endpoint::Courses).await;
+    bench.assert_mirrors();
+}
+
+#[tokio::test]
 async fn what_a_copy_changed_while_its_page_was_on_its_way_is_looked_up() {
     let bench = Bench::new(&USUAL);
     bench.furnish();
