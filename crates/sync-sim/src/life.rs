@@ -208,21 +208,28 @@ fn calm(world: &World) {
     }
 }
 
-/// Waits until nothing is left to do, for a bounded time.
+/// Waits until nothing is left to do, for a bounded time, and until a poll has come after that.
 async fn rest(world: &World) -> Result<(), String> {
+    // What was under way may still send webhooks.
+    sleep(Duration::from_secs(200)).await;
+    idle(world).await?;
+    if let Some(every) = world.manner.poll_every {
+        sleep(every + Duration::from_secs(30)).await;
+        idle(world).await?;
+    }
+    world.log(format_args!("at rest"));
+    Ok(())
+}
+
+async fn idle(world: &World) -> Result<(), String> {
     let began = world.elapsed();
-    // What was under way may still send webhooks, and a poll must have come.
-    sleep(Duration::from_secs(200) + world.manner.poll_every.unwrap_or_default()).await;
-    loop {
-        let Err(left) = is_at_rest(world) else {
-            world.log(format_args!("at rest"));
-            return Ok(());
-        };
+    while let Err(left) = is_at_rest(world) {
         if world.elapsed() > began + REST_WITHIN {
             return Err(format!("no rest after {REST_WITHIN:?}: {left}"));
         }
         sleep(Duration::from_millis(700)).await;
     }
+    Ok(())
 }
 
 /// A person looks at removals that were held back, and approves of them.

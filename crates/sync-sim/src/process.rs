@@ -28,7 +28,7 @@ pub(crate) const SECRET: &str = "a secret of ours and Kombo's";
 /// How often what is paused is tried.
 const LOOK_AT_PAUSED_EVERY: Duration = Duration::from_secs(600);
 const SCHEDULE_EVERY: Duration = Duration::from_secs(10);
-const ASK_ABOUT_KEY_EVERY: Duration = Duration::from_secs(30);
+const ASK_ABOUT_KEY_EVERY: Duration = Duration::from_secs(10);
 const MOST_TRIES: u32 = 3;
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
