@@ -174,7 +174,7 @@ impl Cli {
                 ..Behaviour::default()
             },
             latency: Latency { fixed_ms: millis(self.latency), jitter_ms: millis(self.jitter) },
-            rate_limit: RateLimit { per_minute: self.rate_limit, retry_after: false },
+            rate_limit: RateLimit { requests: self.rate_limit, ..RateLimit::default() },
             webhooks: WebhookConfig {
                 targets: self.webhook_url,
                 secret: self.webhook_secret,

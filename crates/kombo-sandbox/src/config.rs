@@ -105,13 +105,21 @@ pub struct Latency {
 }
 
 /// The fixed window over all requests of the key.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RateLimit {
-    /// Requests a minute; 0 refuses none and says 300 in the headers.
-    pub per_minute: u32,
+    /// Requests in a window; 0 refuses none and says 300 in the headers.
+    pub requests: u32,
+    /// How many seconds a window has: at least 1.
+    pub window: u32,
     /// Whether a refusal carries `Retry-After`, which Kombo does not document.
     pub retry_after: bool,
+}
+
+impl Default for RateLimit {
+    fn default() -> Self {
+        Self { requests: 0, window: 60, retry_after: false }
+    }
 }
 
 /// How a sandbox is started.

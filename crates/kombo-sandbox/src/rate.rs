@@ -1,8 +1,6 @@
-//! The rate limit: a fixed window of a minute over all requests of the key.
+//! The rate limit: a fixed window over all requests of the key.
 
 use crate::{RateLimit, Stamp};
-
-const WINDOW_SECONDS: i64 = 60;
 
 /// The window that is running.
 #[derive(Debug, Default)]
@@ -24,11 +22,12 @@ impl RateWindow {
     /// Counts a request, or only looks when `counts` is false.
     pub(crate) fn see(&mut self, limit: RateLimit, now: Stamp, counts: bool) -> RateVerdict {
         let seconds = now.micros().div_euclid(1_000_000);
-        let started = seconds.div_euclid(WINDOW_SECONDS) * WINDOW_SECONDS;
+        let window = i64::from(limit.window.max(1));
+        let started = seconds.div_euclid(window) * window;
         if started != self.started {
             *self = Self { started, used: 0 };
         }
-        let (shown, refuses) = if limit.per_minute == 0 { (300, false) } else { (limit.per_minute, true) };
+        let (shown, refuses) = if limit.requests == 0 { (300, false) } else { (limit.requests, true) };
         let allowed = !(refuses && counts && self.used >= shown);
         if counts && allowed {
             self.used = self.used.saturating_add(1);
@@ -38,7 +37,7 @@ impl RateWindow {
             limit: shown,
             // Where nothing is refused, a client that paces itself must not come to a halt either.
             remaining: if refuses { shown.saturating_sub(self.used) } else { shown },
-            reset_seconds: started + WINDOW_SECONDS - seconds,
+            reset_seconds: started + window - seconds,
         }
     }
 }

@@ -14,6 +14,19 @@ pub enum DieselStore {
     Postgres(PostgresStore),
 }
 
+/// How busy the connections to a database are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Load {
+    /// How many there may be.
+    pub most: usize,
+    /// How many there are.
+    pub open: usize,
+    /// How many of them nobody uses.
+    pub idle: usize,
+    /// How many units of work wait for one.
+    pub waiting: usize,
+}
+
 impl DieselStore {
     /// Opens the database. Its tables are made by [`DieselStore::migrate`].
     pub async fn open(url: &StoreUrl) -> Result<Self, ConnectError> {
@@ -38,6 +51,14 @@ impl DieselStore {
         match self {
             Self::Sqlite(_) => std::future::pending().await,
             Self::Postgres(store) => store.listen(wake).await,
+        }
+    }
+
+    /// How busy the connections are.
+    pub fn load(&self) -> Load {
+        match self {
+            Self::Sqlite(store) => store.load(),
+            Self::Postgres(store) => store.load(),
         }
     }
 

@@ -59,8 +59,9 @@ pub struct Claim {
 /// Asks for a fetch. Any number of wishes for a target while its request waits lead to one fetch; one that arrives
 /// while the fetch runs leads to one more after it.
 ///
-/// A delta of an endpoint that was never loaded becomes a full fetch. What waits because of a failure goes on waiting,
-/// unless a person asks, or a webhook tells of data where Kombo had none yet.
+/// A delta of an endpoint that was never loaded becomes a full fetch. What waits for a passing failure to pass goes
+/// on waiting, unless a person asks. What waits for something else is tried when a webhook tells of changes: that may be
+/// over.
 pub fn request(
     tx: &mut dyn Tx,
     mut target: Target,
@@ -94,7 +95,7 @@ pub fn request(
     request.generation += 1;
     let over = match cause {
         RequestCause::Command => true,
-        RequestCause::Webhook => state.status == EndpointStatus::WaitingForSetup,
+        RequestCause::Webhook => request.attempts > 0 && state.status != EndpointStatus::Retrying,
         RequestCause::Load | RequestCause::Schedule | RequestCause::Poll => false,
     };
     if over {

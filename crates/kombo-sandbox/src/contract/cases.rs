@@ -236,7 +236,7 @@ async fn errors(checked: &mut Checked, sandbox: &Sandbox) -> Outcome {
         sandbox.edit(|state| state.integration_mut(FIRST_INTEGRATION).map(|it| it.refusal = Some(refusal)))?;
         checked.ask(sandbox, users, expected, &error).await?;
     }
-    sandbox.edit(|state| state.rate_limit = RateLimit { per_minute: 1, retry_after: true });
+    sandbox.edit(|state| state.rate_limit = RateLimit { requests: 1, retry_after: true, ..RateLimit::default() });
     checked.ask(sandbox, users, 429, &error).await?;
     Ok(())
 }

@@ -63,7 +63,7 @@ async fn settings_take_effect() {
 
     post(&sandbox, "clock", &json!({ "set": "2025-07-01T00:00:00Z", "advance_ms": 1500 })).await;
     assert_eq!(get(&sandbox, "/check-api-key").await.header("date"), "Tue, 01 Jul 2025 00:00:01 GMT");
-    post(&sandbox, "rate-limit", &json!({ "per_minute": 1 })).await;
+    post(&sandbox, "rate-limit", &json!({ "requests": 1 })).await;
     get(&sandbox, "/check-api-key").await;
     assert_eq!(get(&sandbox, "/check-api-key").await.status, 429);
     post(&sandbox, "rate-limit", &json!({})).await;

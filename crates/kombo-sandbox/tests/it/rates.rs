@@ -10,7 +10,7 @@ async fn the_limit_is_counted_down_refused_and_reset() {
     let now = Stamp::parse_request("2025-07-01T00:00:20.500Z").unwrap();
     let sandbox = start(SandboxConfig {
         clock: ClockMode::Manual { now },
-        rate_limit: RateLimit { per_minute: 2, retry_after: true },
+        rate_limit: RateLimit { requests: 2, retry_after: true, ..RateLimit::default() },
         ..SandboxConfig::default()
     })
     .await;

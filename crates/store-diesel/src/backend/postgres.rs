@@ -20,6 +20,7 @@ use super::{Undone, panicked};
 use crate::error::{ConnectError, MigrateError};
 use crate::migrations::{self, SchemaStatus};
 use crate::statement::Statement;
+use crate::store::Load;
 use crate::tx::PgTx;
 
 /// A pooled connection that is used from a thread that may block.
@@ -32,6 +33,11 @@ const CONNECTION_TIMEOUT: Duration = Duration::from_secs(10);
 /// the midst of a unit is frozen or cut off: the locks that it holds must not keep others from taking over its work.
 const SESSION: &str = "SET search_path TO kombo, public; SET statement_timeout TO '10min'; SET TimeZone TO 'UTC'; \
                        SET idle_in_transaction_session_timeout TO '10s'; SET client_min_messages TO warning";
+
+/// Options of a URL, unless it says otherwise, in seconds and milliseconds: a server that vanished without a word is
+/// noticed within a minute.
+const UNLESS_SAID: [(&str, &str); 4] =
+    [("keepalives_idle", "30"), ("keepalives_interval", "10"), ("keepalives_retries", "3"), ("tcp_user_timeout", "60")];
 
 /// A mirror in a PostgreSQL database, in the schema `kombo`.
 #[derive(Clone)]
@@ -85,6 +91,12 @@ impl PostgresStore {
     /// How the tables stand.
     pub async fn schema_status(&self) -> Result<SchemaStatus, MigrateError> {
         self.on_connection(migrations::pg::status).await?.map_err(|error| error.at(&self.shown))
+    }
+
+    /// How busy the connections are.
+    pub fn load(&self) -> Load {
+        let status = self.pool.status();
+        Load { most: status.max_size, open: status.size, idle: status.available, waiting: status.waiting }
     }
 
     /// Calls `wake` whenever a request that nobody holds was made or let go of, by whatever process. Ends when the
@@ -194,10 +206,13 @@ fn split_tls_options(url: &Url) -> (String, Option<String>) {
             _ => options.push((name.into_owned(), value.into_owned())),
         }
     }
-    address.set_query(None);
-    if !options.is_empty() {
-        address.query_pairs_mut().extend_pairs(options);
+    for (name, value) in UNLESS_SAID {
+        if !options.iter().any(|(said, _)| said == name) {
+            options.push((name.to_owned(), value.to_owned()));
+        }
     }
+    address.set_query(None);
+    address.query_pairs_mut().extend_pairs(options);
     (address.to_string(), root_certificates)
 }
 

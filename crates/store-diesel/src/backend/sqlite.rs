@@ -8,6 +8,7 @@ use sync_core::port::{Scope, Store, StoreError, Tx};
 use super::{Undone, panicked};
 use crate::error::{ConnectError, MigrateError, statement_failed};
 use crate::migrations::{self, SchemaStatus};
+use crate::store::Load;
 use crate::tx::SqliteTx;
 
 mod writer;
@@ -54,6 +55,12 @@ impl SqliteStore {
     /// How the tables stand.
     pub async fn schema_status(&self) -> Result<SchemaStatus, MigrateError> {
         self.writer.alone(migrations::sqlite::status).await?.map_err(|error| error.at(&self.url()))
+    }
+
+    /// How busy the connections are: one writes, and as many read as there are readers.
+    pub fn load(&self) -> Load {
+        let (idle, waiting) = (lock(&self.readers).len(), self.writer.waiting());
+        Load { most: IDLE_READERS + 1, open: idle + 1, idle: idle + usize::from(waiting == 0), waiting }
     }
 
     fn url(&self) -> String {

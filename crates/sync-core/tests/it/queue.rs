@@ -103,25 +103,27 @@ async fn a_person_is_not_kept_waiting() {
 /// Kombo said when to come again, and a busy integration would otherwise ask with every webhook.
 #[tokio::test]
 async fn a_webhook_does_not_cut_a_wait_short() {
-    for class in [FailureClass::Transient, FailureClass::ModelUnavailable] {
-        let bench = loaded().await;
-        bench.kombo.refuse(Endpoint::Users, class);
-        bench.delta(Endpoint::Users).await;
-        let waiting = bench.waiting(SyncKind::Delta).unwrap();
-        let request = bench.wish(SyncKind::Delta, RequestCause::Webhook, 1, 1);
-        assert_eq!((request.not_before, request.attempts), (waiting.not_before, 1));
-        assert_eq!(request.generation, waiting.generation + 1, "it is heard all the same");
-    }
+    let bench = loaded().await;
+    bench.kombo.refuse(Endpoint::Users, FailureClass::Transient);
+    bench.delta(Endpoint::Users).await;
+    let waiting = bench.waiting(SyncKind::Delta).unwrap();
+    let request = bench.wish(SyncKind::Delta, RequestCause::Webhook, 1, 1);
+    assert_eq!((request.not_before, request.attempts), (waiting.not_before, 1));
+    assert_eq!(request.generation, waiting.generation + 1, "it is heard all the same");
 }
 
 #[tokio::test]
-async fn a_webhook_ends_the_wait_for_data() {
-    let bench = loaded().await;
-    bench.kombo.refuse(Endpoint::Users, FailureClass::SetupPending);
-    bench.delta(Endpoint::Users).await;
-    assert!(bench.waiting(SyncKind::Delta).unwrap().not_before > at(600));
-    let request = bench.wish(SyncKind::Delta, RequestCause::Webhook, 1, 1);
-    assert_eq!((request.not_before, request.attempts), (at(1), 0));
+async fn a_webhook_says_that_something_changed() {
+    for class in [FailureClass::SetupPending, FailureClass::ModelUnavailable, FailureClass::Unintelligible] {
+        let bench = loaded().await;
+        bench.kombo.refuse(Endpoint::Users, class);
+        bench.delta(Endpoint::Users).await;
+        assert!(bench.waiting(SyncKind::Delta).unwrap().not_before > at(600));
+        let poll = bench.wish(SyncKind::Delta, RequestCause::Poll, 1, 1);
+        assert!(poll.not_before > at(600));
+        let request = bench.wish(SyncKind::Delta, RequestCause::Webhook, 1, 1);
+        assert_eq!((request.not_before, request.attempts), (at(1), 0));
+    }
 }
 
 /// Nothing but a full fetch can be asked for while nothing is loaded; but once it is, what changed is enough.

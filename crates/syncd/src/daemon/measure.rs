@@ -111,6 +111,11 @@ pub(super) async fn state(store: &DieselStore) {
     let read = read.await;
     let up = if read.is_ok() { 1.0 } else { 0.0 };
     gauge!("syncd_database_up").set(up);
+    let load = store.load();
+    for (state, number) in [("idle", load.idle), ("busy", load.open.saturating_sub(load.idle))] {
+        gauge!("syncd_database_connections", "state" => state).set(float(u64::try_from(number).unwrap_or(u64::MAX)));
+    }
+    gauge!("syncd_database_waiting").set(float(u64::try_from(load.waiting).unwrap_or(u64::MAX)));
     let Ok((integrations, requests, endpoints, quarantined)) = read else { return };
     let now = SystemClock.now();
     // What waits on purpose, for a failure to pass or its time to come, is not late.
@@ -124,6 +129,11 @@ pub(super) async fn state(store: &DieselStore) {
     let deleted = |id: &IntegrationId| {
         integrations.iter().any(|known| known.id == *id && known.status == IntegrationStatus::Deleted)
     };
+    for integration in integrations.iter().filter(|known| known.status != IntegrationStatus::Deleted) {
+        let wishes = requests.iter().filter(|request| request.target.integration_id == integration.id);
+        let lag = wishes.map(|request| now.since(request.requested_at)).max().unwrap_or_default();
+        gauge!("syncd_freshness_lag_seconds", "integration" => integration.id.to_string()).set(lag.as_secs_f64());
+    }
     gauge!("syncd_queue_depth").set(float(u64::try_from(requests.len()).unwrap_or(u64::MAX)));
     gauge!("syncd_queue_oldest_seconds").set(oldest.max().unwrap_or_default().as_secs_f64());
     let mut states: BTreeMap<&'static str, u64> =

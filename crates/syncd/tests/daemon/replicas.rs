@@ -2,7 +2,9 @@
 
 use std::time::Instant;
 
-use kombo_sandbox::{FIRST_INTEGRATION, GeneratorConfig, Latency, Model, Mutation, SandboxConfig, WebhookMode};
+use kombo_sandbox::{
+    FIRST_INTEGRATION, GeneratorConfig, Latency, Model, Mutation, RateLimit, SandboxConfig, WebhookMode,
+};
 
 use crate::database::Backend;
 use crate::deployment::{Daemon, Look, Place, world_for};
@@ -127,4 +129,32 @@ fn one_freezes_in_the_midst_of_a_transaction() {
     look.assert_faithful_in_the_end(&world);
     survivor.stop();
     freezes.stop();
+}
+
+/// Kombo allows little, and three daemons begin at once with much to fetch: together they keep to what is allowed.
+#[test]
+fn together_they_keep_to_the_limit() {
+    let places = [Place::new(), Place::new(), Place::new()];
+    let generator = GeneratorConfig { users: USERS, courses: 10, progressions: 40, ..GeneratorConfig::default() };
+    let config = SandboxConfig {
+        integrations: INTEGRATIONS,
+        generator,
+        rate_limit: RateLimit { requests: 24, window: 3, retry_after: false },
+        latency: Latency { fixed_ms: 20, jitter_ms: 20 },
+        ..SandboxConfig::default()
+    };
+    let mut world = world_for(Backend::Postgres, config, places[0]);
+    world.set_toml("kombo.page_size", "5");
+    let daemons = places.map(|place| Daemon::start(&world, place));
+    let look = Look::new(&world);
+    look.wait_until_loaded(&world);
+    // Changes while the backfills are done, and a full fetch of everything, which deltas overtake.
+    look.assert_faithful_in_the_end(&world);
+    let requests = world.sandbox.requests();
+    assert!(requests.len() > 5 * 24, "{} requests are more than a few windows allow", requests.len());
+    let refused = requests.iter().filter(|request| request.status == Some(429)).count();
+    assert_eq!(refused, 0, "of {} requests", requests.len());
+    for daemon in daemons {
+        daemon.stop();
+    }
 }

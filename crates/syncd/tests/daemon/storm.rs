@@ -12,11 +12,16 @@ use crate::sender::Sender;
 
 on_both_databases!(no_webhook_is_lost_with_the_daemon);
 
-const INTEGRATIONS: usize = 50;
-const WEBHOOKS: usize = 2_000;
+/// How many there are: 2,000 webhooks for 50 integrations, or as many as `SYNCD_STORM` says (`10000/200`).
+fn size() -> (usize, usize) {
+    let asked = std::env::var("SYNCD_STORM").ok();
+    let (webhooks, integrations) = asked.as_deref().unwrap_or("2000/50").split_once('/').unwrap();
+    (webhooks.parse().unwrap(), integrations.parse().unwrap())
+}
 
 fn no_webhook_is_lost_with_the_daemon(backend: Backend) {
     let place = Place::new();
+    let (webhooks, integrations) = size();
     let generator = GeneratorConfig {
         users: 8,
         courses: 4,
@@ -25,8 +30,7 @@ fn no_webhook_is_lost_with_the_daemon(backend: Backend) {
         progressions: 12,
         ..GeneratorConfig::default()
     };
-    let world =
-        world_for(backend, SandboxConfig { integrations: INTEGRATIONS, generator, ..SandboxConfig::default() }, place);
+    let world = world_for(backend, SandboxConfig { integrations, generator, ..SandboxConfig::default() }, place);
     world.sandbox.configure_webhooks(|hooks| hooks.data_changed = WebhookMode::Off);
     let daemon = Daemon::start(&world, place);
     let look = Look::new(&world);
@@ -38,25 +42,25 @@ fn no_webhook_is_lost_with_the_daemon(backend: Backend) {
         .iter()
         .cycle()
         .enumerate()
-        .take(WEBHOOKS)
+        .take(webhooks)
         .map(|(number, integration)| change(&world, integration, number))
         .collect();
 
     let (sender, began) = (Sender::default(), Instant::now());
     std::thread::scope(|scope| {
         scope.spawn(|| sender.send(&[place], &bodies));
-        wait_until("half of them are taken", || sender.taken() >= WEBHOOKS / 2);
+        wait_until("half of them are taken", || sender.taken() >= webhooks / 2);
         daemon.kill();
         let taken = sender.taken();
         let stored = world.database.query("SELECT id AS value FROM sync_webhook_events").len();
         // Those on their way when it died may be stored, with an answer that nobody got.
         assert!(stored >= taken, "{stored} of {taken} that were answered are stored");
         let daemon = Daemon::start(&world, place);
-        wait_until("all of them are taken", || sender.taken() == WEBHOOKS);
-        eprintln!("{backend:?}: {WEBHOOKS} webhooks taken within {:?}, {:?}", began.elapsed(), sender.answers());
+        wait_until("all of them are taken", || sender.taken() == webhooks);
+        eprintln!("{backend:?}: {webhooks} webhooks taken within {:?}, {:?}", began.elapsed(), sender.answers());
         let stored: BTreeSet<String> =
             world.database.query("SELECT id AS value FROM sync_webhook_events").into_iter().collect();
-        assert_eq!(stored.len(), WEBHOOKS);
+        assert_eq!(stored.len(), webhooks);
         look.assert_faithful_in_the_end(&world);
         eprintln!("{backend:?}: everything done after {:?}", began.elapsed());
         daemon.stop();

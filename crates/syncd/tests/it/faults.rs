@@ -67,7 +67,7 @@ fn a_rate_limit_is_waited_out(backend: Backend) {
     world.syncd(&["migrate"]).expect_code(0);
     // The window ends in a few seconds.
     set_second(&world, 57);
-    world.sandbox.edit(|state| state.rate_limit = RateLimit { per_minute: 10, retry_after: false });
+    world.sandbox.edit(|state| state.rate_limit = RateLimit { requests: 10, ..RateLimit::default() });
     world.sync();
     let refused = world.sandbox.requests().iter().filter(|request| request.status == Some(429)).count();
     assert!(refused <= 3, "{refused} requests were refused");

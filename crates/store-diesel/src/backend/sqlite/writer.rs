@@ -6,6 +6,8 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -28,6 +30,24 @@ const MOST_UNITS: usize = 256;
 #[derive(Clone)]
 pub(super) struct Writer {
     jobs: Sender<Job>,
+    /// Units that are not answered yet.
+    waiting: Arc<AtomicUsize>,
+}
+
+/// Counts a unit as long as it is not answered.
+struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    fn new(units: &Arc<AtomicUsize>) -> Self {
+        units.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(units))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 enum Job {
@@ -50,6 +70,7 @@ struct Waited<F, T, E> {
     work: Option<F>,
     result: Option<Result<T, E>>,
     answer: oneshot::Sender<Result<T, E>>,
+    _counted: Counted,
 }
 
 impl<F, T, E> Unit for Waited<F, T, E>
@@ -86,7 +107,12 @@ impl Writer {
         let mut desk = Desk { conn: Some(conn), path };
         let thread = std::thread::Builder::new().name("sqlite-writer".to_owned());
         thread.spawn(move || desk.work(&waiting))?;
-        Ok(Self { jobs })
+        Ok(Self { jobs, waiting: Arc::default() })
+    }
+
+    /// How many units are not answered yet.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
     }
 
     /// Runs a unit in a transaction, which it may share with others. It runs to its end even if nobody waits for it.
@@ -119,7 +145,7 @@ impl Writer {
         let gone =
             || E::from(StoreError::Failed { message: "the thread that writes is gone".to_owned(), source: None });
         let (answer, answered) = oneshot::channel();
-        let unit = Waited { work: Some(work), result: None, answer };
+        let unit = Waited { work: Some(work), result: None, answer, _counted: Counted::new(&self.waiting) };
         self.jobs.send(job(Box::new(unit))).map_err(|_| gone())?;
         answered.await.unwrap_or_else(|_| Err(gone()))
     }
