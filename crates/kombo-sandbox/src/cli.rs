@@ -46,6 +46,9 @@ pub(crate) struct Cli {
     /// Course progressions per integration
     #[arg(long, default_value_t = 500)]
     progressions: usize,
+    /// Bytes of `remote_data` that every progression has at least
+    #[arg(long, default_value_t = 0)]
+    filler: usize,
     /// Time that every answer takes, such as 20ms or 1s
     #[arg(long, default_value = "0ms", value_parser = duration)]
     latency: Duration,
@@ -152,6 +155,7 @@ impl Cli {
                 providers: self.providers,
                 skills: self.skills,
                 progressions: self.progressions,
+                filler: self.filler,
                 ..GeneratorConfig::default()
             },
             behaviour: Behaviour {

@@ -36,6 +36,8 @@ pub struct GeneratorConfig {
     pub deleted_rate: f64,
     /// How often `remote_data` and `custom_fields` are there, 0 to 1.
     pub extra_rate: f64,
+    /// How many bytes of `remote_data` every progression has at least, for benchmarks.
+    pub filler: usize,
     /// How many ids of users are used again for courses, skills and progressions, 0 to 1.
     pub shared_ids: f64,
     /// The newest `changed_at`; rows spread over the two years before it.
@@ -55,6 +57,7 @@ impl Default for GeneratorConfig {
             null_rate: 0.08,
             deleted_rate: 0.02,
             extra_rate: 0.3,
+            filler: 0,
             shared_ids: 0.05,
             // 2025-06-01T00:00:00Z: long past, so that "now" is always later.
             until: Stamp::from_millis(1_748_736_000_000),

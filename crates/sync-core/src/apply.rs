@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use kombo_model::Timestamp;
 
 use crate::assess::{Assessing, Assessment, Finding, assess, assess_removal};
-use crate::compare::{ChangedField, Reading};
+use crate::compare::{ChangedField, Reading, first_values};
 use crate::mirror::{Batch, Model};
 use crate::port::{Tx, TxResult};
 use crate::types::{Change, Run, RunCounts};
@@ -33,14 +33,14 @@ impl Applying<'_> {
 }
 
 /// Applies `batch` within a unit of work that holds the integration's scope. Applying it again changes nothing.
-pub fn apply(tx: &mut dyn Tx, batch: Batch, applying: &Applying<'_>) -> TxResult<RunCounts> {
+pub fn apply(tx: &mut dyn Tx, batch: &Batch, applying: &Applying<'_>) -> TxResult<RunCounts> {
     apply_and_tell(tx, batch, applying).map(|(counts, _)| counts)
 }
 
 /// As [`apply`]; with the counts come the ids of records that a later response kept out.
 pub(crate) fn apply_and_tell(
     tx: &mut dyn Tx,
-    batch: Batch,
+    batch: &Batch,
     applying: &Applying<'_>,
 ) -> TxResult<(RunCounts, BTreeSet<String>)> {
     let mut assessment = assess(tx, batch, applying.assessing())?;
@@ -57,7 +57,8 @@ pub fn sweep(tx: &mut dyn Tx, ids: &[String], looked_up_at: Timestamp, applying:
 
 fn write(tx: &mut dyn Tx, assessment: Assessment, applying: &Applying<'_>) -> TxResult<RunCounts> {
     let counts = assessment.counts;
-    let changes: Vec<Change> = assessment.findings.iter().filter_map(|finding| change(finding, applying)).collect();
+    let changes: Vec<Change> =
+        assessment.findings.iter().filter_map(|finding| change(finding, &assessment, applying)).collect();
     for (model, rows) in assessment.into_rows() {
         tx.put_rows(model, &applying.run.target.integration_id, &rows)?;
     }
@@ -68,16 +69,25 @@ fn write(tx: &mut dyn Tx, assessment: Assessment, applying: &Applying<'_>) -> Tx
 }
 
 /// A finding's entry in the change log, if it gets one.
-fn change(finding: &Finding, applying: &Applying<'_>) -> Option<Change> {
+fn change(finding: &Finding, assessment: &Assessment, applying: &Applying<'_>) -> Option<Change> {
     let kind = finding.kind?;
-    (!applying.quiet.contains(&finding.model)).then(|| Change {
+    if applying.quiet.contains(&finding.model) {
+        return None;
+    }
+    let fields = match assessment.row(finding) {
+        Some(stored) if finding.is_new => {
+            fields_json(&first_values(finding.model, &stored.row), applying.change_values)
+        }
+        _ => fields_json(&finding.fields, applying.change_values),
+    };
+    Some(Change {
         seq: 0,
         integration_id: applying.run.target.integration_id.clone(),
         model: finding.model,
         record_id: finding.key.to_string(),
         kind,
         cause: finding.cause,
-        fields: fields_json(&finding.fields, applying.change_values),
+        fields,
         run_id: applying.run.id,
         at: applying.now,
     })

@@ -2,6 +2,7 @@
 //!
 //! [`crate::apply`] writes what is found here and [`crate::verify`] reports it, so both follow the same rules.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
@@ -39,7 +40,7 @@ pub struct Finding {
     pub kind: Option<ChangeKind>,
     /// How it became known.
     pub cause: ChangeCause,
-    /// The columns whose values differ.
+    /// The columns whose values differ; of a new row, none are named.
     pub fields: Vec<ChangedField>,
 }
 
@@ -55,22 +56,23 @@ pub struct Assessing<'a> {
 }
 
 /// What would change if `batch` were applied.
-pub fn assess(tx: &mut dyn Tx, batch: Batch, assessing: Assessing<'_>) -> TxResult<Assessment> {
+pub fn assess(tx: &mut dyn Tx, batch: &Batch, assessing: Assessing<'_>) -> TxResult<Assessment> {
     let mut work = Work { assessing, found: Assessment::default() };
-    let mut tables: BTreeMap<Model, BTreeMap<Key, Incoming>> = BTreeMap::new();
-    for incoming in batch.rows {
-        work.sort_in(&mut tables, incoming);
+    let mut tables: BTreeMap<Model, Vec<&Incoming>> = BTreeMap::new();
+    for incoming in &batch.rows {
+        tables.entry(incoming.model).or_default().push(incoming);
     }
-    for (model, rows) in &tables {
-        work.rows(tx, *model, rows)?;
+    for (model, rows) in tables {
+        let rows = work.one_of_each(rows);
+        work.rows(tx, model, &rows)?;
     }
     // Lists are looked at after the rows, so that a member that moved to another list is not taken for gone.
-    let mut lists: BTreeMap<(Model, String), Members> = BTreeMap::new();
-    for members in batch.members {
-        lists.insert((members.model, members.parent.clone()), members);
+    let mut lists: BTreeMap<(Model, &str), &Members> = BTreeMap::new();
+    for members in &batch.members {
+        lists.insert((members.model, &members.parent), members);
     }
     for model in [Model::LmsCourseRevisions, Model::LmsJoinRevisionsSkills] {
-        let of_model: Vec<_> = lists.values().filter(|members| members.model == model).collect();
+        let of_model: Vec<_> = lists.values().copied().filter(|members| members.model == model).collect();
         work.lists(tx, &of_model)?;
     }
     Ok(work.found)
@@ -93,6 +95,11 @@ pub fn assess_removal(
 }
 
 impl Assessment {
+    /// The row that a finding writes.
+    pub(crate) fn row(&self, finding: &Finding) -> Option<&StoredRow> {
+        self.rows.get(&finding.model)?.get(&finding.key)
+    }
+
     /// The rows to write, table by table.
     pub(crate) fn into_rows(self) -> impl Iterator<Item = (Model, Vec<StoredRow>)> {
         self.rows.into_iter().map(|(model, rows)| (model, rows.into_values().collect()))
@@ -105,34 +112,54 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    /// Leaves one row of each key: the newest, or for partial copies all that they say together.
-    fn sort_in(&mut self, tables: &mut BTreeMap<Model, BTreeMap<Key, Incoming>>, incoming: Incoming) {
-        let table = tables.entry(incoming.model).or_default();
-        let Some(held) = table.get_mut(&incoming.row.key) else {
-            table.insert(incoming.row.key.clone(), incoming);
-            return;
-        };
+    /// One row of each key, in the order of keys: the newest, or for partial copies all that they say together.
+    fn one_of_each<'a>(&mut self, mut rows: Vec<&'a Incoming>) -> Vec<Cow<'a, Incoming>> {
+        rows.sort_by(|left, right| left.row.key.cmp(&right.row.key)); // stable: of equals, the later one comes later
+        let mut kept: Vec<Cow<'a, Incoming>> = Vec::with_capacity(rows.len());
+        for incoming in rows {
+            match kept.last_mut().filter(|held| held.row.key == incoming.row.key) {
+                None => kept.push(Cow::Borrowed(incoming)),
+                Some(held) => self.again(held, incoming),
+            }
+        }
+        kept
+    }
+
+    /// The same key once more.
+    fn again<'a>(&mut self, held: &mut Cow<'a, Incoming>, incoming: &'a Incoming) {
         if incoming.standing == Standing::Listed {
             self.found.counts.unchanged += 1; // the same record twice
         }
         if incoming.standing == Standing::Copy && held.standing == Standing::Copy {
+            let says_less = |(held, said): (&Value, &Value)| said.is_absent() || said == held;
+            if held.row.values().iter().zip(incoming.row.values()).all(says_less) {
+                if held.observed_at < incoming.observed_at {
+                    held.to_mut().observed_at = incoming.observed_at;
+                }
+                return;
+            }
+            let held = held.to_mut();
             for (held, said) in held.row.values_mut().iter_mut().zip(incoming.row.values()) {
                 if !said.is_absent() {
-                    *held = said.clone();
+                    held.clone_from(said);
                 }
             }
             held.observed_at = held.observed_at.max(incoming.observed_at);
-        } else if rank(&incoming) >= rank(held) {
-            *held = incoming;
+        } else if rank(incoming) >= rank(held) {
+            *held = Cow::Borrowed(incoming);
         }
     }
 
-    fn rows(&mut self, tx: &mut dyn Tx, model: Model, rows: &BTreeMap<Key, Incoming>) -> TxResult<()> {
-        let keys: Vec<Key> = rows.keys().cloned().collect();
-        let stored = tx.rows(model, self.assessing.integration, &keys)?;
-        let stored: BTreeMap<&Key, &StoredRow> = stored.iter().map(|stored| (&stored.row.key, stored)).collect();
-        for (key, incoming) in rows {
-            let stored = stored.get(key).copied();
+    fn rows(&mut self, tx: &mut dyn Tx, model: Model, rows: &[Cow<'_, Incoming>]) -> TxResult<()> {
+        let keys: Vec<Key> = rows.iter().map(|incoming| incoming.row.key.clone()).collect();
+        let mut stored = tx.rows(model, self.assessing.integration, &keys)?;
+        stored.sort_by(|left, right| left.row.key.cmp(&right.row.key));
+        let mut stored = stored.iter().peekable();
+        for incoming in rows {
+            let key = &incoming.row.key;
+            // Both are in the order of keys.
+            while stored.next_if(|stored| stored.row.key < *key).is_some() {}
+            let stored = stored.next_if(|stored| stored.row.key == *key);
             let verdict = compare(incoming, stored, self.assessing.reading);
             if incoming.standing == Standing::Listed {
                 self.count_listed(incoming, &verdict);

@@ -33,7 +33,7 @@ pub enum Verdict {
         row: StoredRow,
         /// What happened to the record.
         kind: ChangeKind,
-        /// The columns whose values differ.
+        /// The columns whose values differ. Of a new row none are named: see [`first_values`].
         fields: Vec<ChangedField>,
         /// Whether the record's own `changed_at` tells of the change: it is later than what is known.
         announced: bool,
@@ -64,10 +64,10 @@ pub fn compare(incoming: &Incoming, stored: Option<&StoredRow>, reading: Reading
     if incoming.standing == Standing::Copy && !stored.is_live() {
         return Verdict::Unchanged;
     }
-    let row = merged(&incoming.row, &stored.row, reading.tombstones);
     let removed_at = if incoming.standing == Standing::Copy { stored.removed_at } else { None };
     let reappeared = removed_at != stored.removed_at;
-    if row == stored.row && !reappeared {
+    // Most rows of a full fetch end here, so nothing was copied yet.
+    if !reappeared && says_the_same(&incoming.row, &stored.row, reading.tombstones) {
         return Verdict::Unchanged;
     }
 
@@ -83,6 +83,7 @@ pub fn compare(incoming: &Incoming, stored: Option<&StoredRow>, reading: Reading
         return Verdict::Stale;
     }
 
+    let row = merged(&incoming.row, &stored.row, reading.tombstones);
     let mut fields = differences(incoming.model, &row, &stored.row);
     if reappeared {
         fields.push(ChangedField { name: "removed_at", old: stored.removed_at.into(), new: Value::Null });
@@ -134,29 +135,43 @@ fn created(incoming: &Incoming, reading: Reading) -> Verdict {
         Value::Null | Value::Text(_) | Value::Time(_) | Value::Json(_) => value.clone(),
     });
     let row = Row::new(incoming.model, incoming.row.key.clone(), values.collect());
-    let fields = row
-        .values()
-        .iter()
-        .zip(incoming.model.columns())
-        .filter(|(value, column)| !value.is_null() && column.name != CHANGED_AT);
-    let fields = fields.map(|(value, column)| ChangedField { name: column.name, old: Value::Null, new: value.clone() });
-    let fields = fields.collect();
     // A record may already be deleted when it is seen for the first time.
     let kind = if row.remote_deleted_at().is_some() { ChangeKind::Deleted } else { ChangeKind::Created };
     let row = StoredRow { row, removed_at: None, synced_at: incoming.observed_at };
     // A row that an earlier fetch must have shown is not new: somebody removed it here.
     let announced = incoming.row.changed_at().is_some_and(|said| reading.known_until.is_none_or(|known| said > known));
-    Verdict::Changed { row, kind, fields, announced }
+    Verdict::Changed { row, kind, fields: Vec::new(), announced }
+}
+
+/// What a new row brings, as the change log names it.
+pub fn first_values(model: Model, row: &Row) -> Vec<ChangedField> {
+    let said = row.values().iter().zip(model.columns());
+    said.filter(|(value, column)| !value.is_null() && column.name != CHANGED_AT)
+        .map(|(value, column)| ChangedField { name: column.name, old: Value::Null, new: value.clone() })
+        .collect()
+}
+
+/// Whether a returned value leaves the stored one as it is, whatever that is.
+fn is_kept(said: &Value, keeps_nulls: bool) -> bool {
+    said.is_absent() || keeps_nulls && said.is_null()
+}
+
+fn keeps_nulls(incoming: &Row, tombstones: Tombstones) -> bool {
+    tombstones == Tombstones::Keep && incoming.remote_deleted_at().is_some()
+}
+
+fn says_the_same(incoming: &Row, stored: &Row, tombstones: Tombstones) -> bool {
+    let keep = keeps_nulls(incoming, tombstones);
+    incoming.values().iter().zip(stored.values()).all(|(said, stored)| is_kept(said, keep) || said == stored)
 }
 
 /// The stored row with the values that the returned one carries.
 fn merged(incoming: &Row, stored: &Row, tombstones: Tombstones) -> Row {
-    let keep = tombstones == Tombstones::Keep && incoming.remote_deleted_at().is_some();
+    let keep = keeps_nulls(incoming, tombstones);
     let mut row = stored.clone();
     for (value, said) in row.values_mut().iter_mut().zip(incoming.values()) {
-        let kept = said.is_absent() || keep && said.is_null();
-        if !kept {
-            *value = said.clone();
+        if !is_kept(said, keep) {
+            value.clone_from(said);
         }
     }
     row

@@ -8,6 +8,7 @@ mod row;
 
 pub use batch::{Batch, Incoming, Members, Standing};
 pub use decompose::{MAX_DOCUMENT_DEPTH, MAX_OPAQUE_DEPTH, Unstorable, decompose};
+pub(crate) use json::is_deeper;
 pub use json::{clean_json, clean_text, same_json};
 pub use model::{Column, ColumnKind, Model};
 pub use row::{Key, Row, StoredRow, Value};

@@ -100,7 +100,7 @@ fn try_again(tx: &mut dyn Tx, mut record: Quarantined, policy: RetryPolicy, now:
         change_values: policy.change_values,
         now,
     };
-    let applied = apply(tx, batch, &applying)?;
+    let applied = apply(tx, &batch, &applying)?;
     tx.clear_quarantined(&record.integration_id, record.endpoint, std::slice::from_ref(&record.record_id))?;
     Ok(Retried { record, applied: Some(applied) })
 }

@@ -148,7 +148,7 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
         let (integration, reading) = (self.integration.clone(), self.reading());
         self.store
             .read(move |tx| {
-                let found = assess(tx, batch, Assessing { integration: &integration, endpoint, reading })?;
+                let found = assess(tx, &batch, Assessing { integration: &integration, endpoint, reading })?;
                 let mut held = found.shown;
                 let stored = tx.rows(Model::listed_by(endpoint), &integration, &in_quarantine)?;
                 held.extend(

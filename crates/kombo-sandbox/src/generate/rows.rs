@@ -51,6 +51,17 @@ fn remote_data(dice: &mut Dice<'_>, prefix: &str) -> Option<Json> {
     }))
 }
 
+/// So many letters and digits, in words.
+fn letters(dice: &mut Dice<'_>, count: usize) -> String {
+    let mut text = String::with_capacity(count + 25);
+    while text.len() < count {
+        text.push_str(Id::random(&mut dice.rng).as_str());
+        text.push(' ');
+    }
+    text.truncate(count);
+    text
+}
+
 fn custom_fields(dice: &mut Dice<'_>) -> Option<Json> {
     if !dice.chance(dice.config.extra_rate) {
         return None;
@@ -170,6 +181,11 @@ pub(crate) fn new_progression(dice: &mut Dice<'_>, user: Id, revision: Id) -> Pr
     let completed_at = (status == ProgressionStatus::Completed).then_some(changed);
     let remote_deleted_at = dice.deletion();
     let has_remote_data = dice.chance(0.1);
+    let remote_data = match dice.config.filler {
+        0 if has_remote_data => remote_data(dice, "progress"),
+        0 => None,
+        filler => raw(&json!({ "/api/v2/progress": { "note": letters(dice, filler) } })),
+    };
     Progression {
         remote_id: Some(remote_id(dice, "progress")),
         user_id: user,
@@ -179,7 +195,7 @@ pub(crate) fn new_progression(dice: &mut Dice<'_>, user: Id, revision: Id) -> Pr
         completed_at,
         changed_at: remote_deleted_at.unwrap_or(changed),
         remote_deleted_at,
-        remote_data: if has_remote_data { remote_data(dice, "progress") } else { None },
+        remote_data,
         anonymised: false,
     }
 }

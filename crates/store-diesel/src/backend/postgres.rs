@@ -167,6 +167,7 @@ impl Store for PostgresStore {
         let run = move |conn: &mut Conn| {
             conn.transaction(|conn| {
                 Statement::new("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY").execute(conn)?;
+                Statement::new(format!("SELECT {BY_INDEX}")).execute(conn)?;
                 work(&mut PgTx { conn }).map_err(Undone::Work)
             })
         };
@@ -174,11 +175,16 @@ impl Store for PostgresStore {
     }
 }
 
+/// Until the unit ends, thousands of rows are found by their keys in an index, whatever the planner thinks of a table
+/// that it last looked at when it was empty, and whatever plan an earlier unit left.
+const BY_INDEX: &str = "set_config('enable_seqscan', 'off', true), \
+                        set_config('plan_cache_mode', 'force_custom_plan', true)";
+
 /// Units of one integration run one after the other, in whatever process.
 fn lock_integration(conn: &mut Conn, integration: &IntegrationId) -> diesel::QueryResult<()> {
     Statement::new("SELECT pg_advisory_xact_lock(hashtextextended('syncd integration ' || ")
         .text(integration.as_str())
-        .sql(", 0))")
+        .sql(format!(", 0)), {BY_INDEX}"))
         .execute(conn)
         .map(drop)
 }

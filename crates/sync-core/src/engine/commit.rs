@@ -1,4 +1,5 @@
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
 
@@ -17,12 +18,26 @@ use crate::types::{
 use crate::{queue, watermark};
 
 /// What some pages say, ready to be committed.
-#[derive(Clone)]
+#[derive(Default)]
 pub(super) struct Prepared {
     pub(super) batch: Batch,
     pub(super) quarantined: Vec<Quarantined>,
     pub(super) seen: Vec<String>,
     pub(super) counts: RunCounts,
+    /// Some bytes of memory that the rows take.
+    pub(super) bytes: usize,
+}
+
+impl Prepared {
+    /// Adds what later pages say.
+    pub(super) fn append(&mut self, mut later: Self) {
+        self.batch.rows.append(&mut later.batch.rows);
+        self.batch.members.append(&mut later.batch.members);
+        self.quarantined.append(&mut later.quarantined);
+        self.seen.append(&mut later.seen);
+        self.counts.add(&later.counts);
+        self.bytes += later.bytes;
+    }
 }
 
 /// Whether to go on after a commit.
@@ -49,19 +64,11 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         &self,
         lease: &Lease,
         run: &mut Run,
-        pages: Vec<RecordPage>,
+        prepared: Prepared,
+        next: Option<PageCursor>,
     ) -> Result<Onward, SyncError> {
-        if run.fetch_started_at.is_none()
-            && let Some(first) = pages.first()
-        {
-            run.fetch_started_at =
-                Some(watermark::fetch_started_at(first.requested_at, first.server_date, first.elapsed));
-        }
-        let next = match pages.last().and_then(|page| page.next.clone()) {
-            Some(cursor) => Next::Page(cursor),
-            None => Next::End,
-        };
-        self.commit_or_go_around(lease, run, prepare(run, pages), next).await
+        let next = next.map_or(Next::End, Next::Page);
+        self.commit_or_go_around(lease, run, prepared, next).await
     }
 
     /// Commits what a look-up by id returned: no checkpoint moves.
@@ -81,9 +88,10 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         prepared: Prepared,
         next: Next,
     ) -> Result<Onward, SyncError> {
-        match self.commit_prepared(lease, run, prepared.clone(), next.clone()).await {
+        let prepared = Arc::new(prepared);
+        match self.commit_prepared(lease, run, Arc::clone(&prepared), next.clone()).await {
             Err(SyncError::Store(StoreError::Refused { message })) => {
-                self.commit_around(lease, run, prepared, next, message).await
+                self.commit_around(lease, run, &prepared, next, message).await
             }
             result => result,
         }
@@ -93,7 +101,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         &self,
         lease: &Lease,
         run: &mut Run,
-        prepared: Prepared,
+        prepared: Arc<Prepared>,
         next: Next,
     ) -> Result<Onward, SyncError> {
         let (lease, policy, now, mut after) = (lease.clone(), self.policy.clone(), self.clock.now(), run.clone());
@@ -104,7 +112,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
             .store
             .transact(Scope::Integration(run.target.integration_id.clone()), move |tx| {
                 queue::hold(tx, &lease, now, policy.lease_ttl)?;
-                let counts = apply_prepared(tx, &lease, &after, prepared, &policy, now)?;
+                let counts = apply_prepared(tx, &lease, &after, &prepared, &policy, now)?;
                 after.counts.add(&counts);
                 match next {
                     Next::Stay => {}
@@ -146,12 +154,19 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         &self,
         lease: &Lease,
         run: &mut Run,
-        mut prepared: Prepared,
+        refused: &Prepared,
         next: Next,
         refusal: String,
     ) -> Result<Onward, SyncError> {
         let now = self.clock.now();
-        let batch = std::mem::take(&mut prepared.batch);
+        let batch = refused.batch.clone();
+        let mut prepared = Prepared {
+            batch: Batch::default(),
+            quarantined: refused.quarantined.clone(),
+            seen: refused.seen.clone(),
+            counts: refused.counts,
+            bytes: refused.bytes,
+        };
         // Member lists hold nothing that could be refused.
         let mut parts = vec![Batch { rows: batch.rows, members: Vec::new() }];
         let mut good = Batch { rows: Vec::new(), members: batch.members };
@@ -178,7 +193,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
             }
         }
         prepared.batch = good;
-        self.commit_prepared(lease, run, prepared, next).await
+        self.commit_prepared(lease, run, Arc::new(prepared), next).await
     }
 
     /// Whether the database takes a batch: tried in a unit that is then undone.
@@ -199,7 +214,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
             .store
             .transact(Scope::Integration(run.target.integration_id.clone()), move |tx| {
                 let applying = applying(tx, &run, asked_by, &policy, now)?;
-                apply(tx, batch, &applying)?;
+                apply(tx, &batch, &applying)?;
                 Err::<(), Trial>(Trial::Passed)
             })
             .await;
@@ -231,31 +246,29 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
     }
 }
 
-/// Reads pages into rows, and puts aside what cannot be read or stored.
-pub(super) fn prepare(run: &Run, pages: Vec<RecordPage>) -> Prepared {
-    let mut prepared =
-        Prepared { batch: Batch::default(), quarantined: Vec::new(), seen: Vec::new(), counts: RunCounts::default() };
-    for page in pages {
-        prepared.counts.pages += 1;
-        for record in page.records {
-            prepared.counts.records += 1;
-            let id = clean_text(record.id().to_owned());
-            // Kept only where it is needed: the text of a record that turns out to be unstorable.
-            let copy = quarantine::suspicious(&record).then(|| record.clone());
-            if let Err(fault) = decompose(record, page.requested_at, &mut prepared.batch) {
-                prepared.counts.quarantined += 1;
-                let json = copy.map(|record| quarantine::record_json(&record)).unwrap_or_default();
-                prepared.quarantined.push(quarantine::unstorable(run, &id, json, fault, page.requested_at));
-            }
-            prepared.seen.push(id);
-        }
-        for rejected in page.rejected {
-            prepared.counts.records += 1;
+/// Reads a page into rows, and puts aside what cannot be read or stored.
+pub(super) fn prepare(run: &Run, page: RecordPage) -> Prepared {
+    let mut prepared = Prepared::default();
+    prepared.counts.pages = 1;
+    for record in page.records {
+        prepared.counts.records += 1;
+        let id = clean_text(record.id().to_owned());
+        // Kept only where it is needed: the text of a record that turns out to be unstorable.
+        let copy = quarantine::suspicious(&record).then(|| record.clone());
+        if let Err(fault) = decompose(record, page.requested_at, &mut prepared.batch) {
             prepared.counts.quarantined += 1;
-            prepared.seen.extend(rejected.id.clone().map(clean_text));
-            prepared.quarantined.push(quarantine::unreadable(run, rejected, page.requested_at));
+            let json = copy.map(|record| quarantine::record_json(&record)).unwrap_or_default();
+            prepared.quarantined.push(quarantine::unstorable(run, &id, json, fault, page.requested_at));
         }
+        prepared.seen.push(id);
     }
+    for rejected in page.rejected {
+        prepared.counts.records += 1;
+        prepared.counts.quarantined += 1;
+        prepared.seen.extend(rejected.id.clone().map(clean_text));
+        prepared.quarantined.push(quarantine::unreadable(run, rejected, page.requested_at));
+    }
+    prepared.bytes = prepared.batch.rows.iter().map(|incoming| incoming.row.bytes()).sum();
     prepared
 }
 
@@ -264,14 +277,14 @@ pub(super) fn apply_prepared(
     tx: &mut dyn Tx,
     lease: &Lease,
     run: &Run,
-    prepared: Prepared,
+    prepared: &Prepared,
     policy: &SyncPolicy,
     now: Timestamp,
 ) -> Result<RunCounts, SyncError> {
     let (integration, endpoint) = (&run.target.integration_id, run.target.endpoint);
     let mut counts = prepared.counts;
     let applying = applying(tx, run, lease.request.cause, policy, now)?;
-    let (applied, stale) = apply_and_tell(tx, prepared.batch, &applying)?;
+    let (applied, stale) = apply_and_tell(tx, &prepared.batch, &applying)?;
     counts.add(&applied);
     if run.target.kind == SyncKind::Full && run.phase == RunPhase::Pages {
         // What a copy wrote while the page was on its way says less than the page: the sweep looks such records up.

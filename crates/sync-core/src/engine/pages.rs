@@ -1,16 +1,24 @@
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use kombo_model::Timestamp;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::Engine;
-use super::commit::Onward;
+use super::commit::{Onward, Prepared, prepare};
 use crate::error::SyncError;
-use crate::port::{Clock, FailureClass, Fetch, FetchSpec, Observer, Pages, RecordPage, Source, SourceError, Store};
-use crate::types::{Lease, Run, RunPhase};
+use crate::port::{Clock, FailureClass, Fetch, FetchSpec, Observer, Pages, Source, SourceError, Store};
+use crate::types::{Lease, PageCursor, Run, RunPhase};
+use crate::watermark;
 
-/// How many pages may wait to be written. Together with `batch_records` this bounds the memory of a fetch.
-const PAGES_AHEAD: usize = 8;
+/// How many pages may wait to be written.
+const PAGES_AHEAD: usize = 20;
+/// How many bytes of rows may wait to be written.
+const BYTES_AHEAD: u32 = 4 << 20;
+/// How many bytes of rows one transaction takes at most, a page more or less. Together these bound the memory of a
+/// fetch, whatever the size of its records.
+const BATCH_BYTES: usize = 6 << 20;
 
 impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
     /// Fetches and commits pages until the last one, or until `stop`.
@@ -57,7 +65,8 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         let (ready, mut waiting) = mpsc::channel(PAGES_AHEAD);
         // Whoever stops writing stops the fetching.
         let halt = stop.child_token();
-        let producer = fetch_pages(&mut fetch, ready, halt.clone());
+        let started = run.clone();
+        let producer = fetch_pages(&mut fetch, &started, ready, halt.clone());
         let consumer = async {
             let result = self.write_pages(lease, run, &mut waiting, stop).await;
             halt.cancel();
@@ -79,6 +88,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         let mut beat = tokio::time::interval((self.policy.lease_ttl / 3).max(Duration::from_millis(1)));
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         beat.tick().await; // the first one is due at once
+        let most = u64::try_from(self.policy.batch_records).unwrap_or(u64::MAX);
         while run.phase == RunPhase::Pages {
             let first = tokio::select! {
                 biased;
@@ -91,16 +101,21 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
             };
             // Without a last page the fetch was stopped.
             let Some(first) = first.transpose()? else { return Ok(()) };
+            let Page { prepared: mut batch, mut next, began, place } = first;
+            drop(place); // what is in a batch no longer waits
+            if run.fetch_started_at.is_none() {
+                run.fetch_started_at = Some(began);
+            }
             let mut failure = None;
-            let mut records = first.records.len();
-            let mut batch = vec![first];
-            while records < self.policy.batch_records
+            while batch.counts.records < most
+                && batch.bytes < BATCH_BYTES
+                && next.is_some()
                 && let Ok(fetched) = waiting.try_recv()
             {
                 match fetched {
                     Ok(page) => {
-                        records += page.records.len();
-                        batch.push(page);
+                        batch.append(page.prepared);
+                        next = page.next;
                     }
                     Err(error) => {
                         failure = Some(error);
@@ -108,7 +123,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
                     }
                 }
             }
-            let onward = self.commit(lease, run, batch).await?;
+            let onward = self.commit(lease, run, batch, next).await?;
             if let Some(error) = failure {
                 return Err(error.into());
             }
@@ -121,8 +136,18 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
     }
 }
 
+/// A page that waits to be written.
+struct Page {
+    prepared: Prepared,
+    next: Option<PageCursor>,
+    /// When the fetch began, if this is its first page.
+    began: Timestamp,
+    /// Its place among what waits.
+    place: Option<OwnedSemaphorePermit>,
+}
+
 /// A page, or why there is none.
-type Fetched = Result<RecordPage, SourceError>;
+type Fetched = Result<Page, SourceError>;
 
 /// Whether a failure may come from a page cursor that Kombo no longer knows. A refused request may at any time; what
 /// else Kombo might say of one may if the attempt began with the cursor and got nowhere, of passing failures only if
@@ -140,7 +165,9 @@ fn tells_of_cursor(class: FailureClass, got_somewhere: bool, attempts: i32) -> b
     }
 }
 
-async fn fetch_pages(pages: &mut impl Pages, ready: mpsc::Sender<Fetched>, stop: CancellationToken) {
+/// Fetches pages and reads them into rows, while earlier ones are compared and written.
+async fn fetch_pages(pages: &mut impl Pages, run: &Run, ready: mpsc::Sender<Fetched>, stop: CancellationToken) {
+    let room = Arc::new(Semaphore::new(usize::try_from(BYTES_AHEAD).unwrap_or(usize::MAX)));
     let fetch = async {
         loop {
             let fetched = pages.next_page().await.and_then(|page| {
@@ -150,6 +177,17 @@ async fn fetch_pages(pages: &mut impl Pages, ready: mpsc::Sender<Fetched>, stop:
                     retry_after: None,
                 })
             });
+            let fetched = match fetched {
+                Ok(mut page) => {
+                    let began = watermark::fetch_started_at(page.requested_at, page.server_date, page.elapsed);
+                    let next = page.next.take();
+                    let prepared = prepare(run, page);
+                    let bytes = u32::try_from(prepared.bytes).unwrap_or(u32::MAX).min(BYTES_AHEAD);
+                    let place = Arc::clone(&room).acquire_many_owned(bytes).await.ok();
+                    Ok(Page { prepared, next, began, place })
+                }
+                Err(error) => Err(error),
+            };
             let last = fetched.as_ref().map_or(true, |page| page.next.is_none());
             if ready.send(fetched).await.is_err() || last {
                 return;

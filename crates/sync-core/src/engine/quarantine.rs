@@ -1,6 +1,6 @@
-use kombo_model::Timestamp;
+use kombo_model::{FreeJson, Timestamp};
 
-use crate::mirror::{Incoming, MAX_DOCUMENT_DEPTH, Unstorable};
+use crate::mirror::{Incoming, MAX_DOCUMENT_DEPTH, MAX_OPAQUE_DEPTH, Unstorable, is_deeper};
 use crate::port::{Record, Rejected};
 use crate::schedule::spread;
 use crate::types::{Quarantined, Run};
@@ -29,14 +29,43 @@ pub(super) fn unstorable(run: &Run, id: &str, json: String, fault: Unstorable, o
 
 /// Whether a record might turn out to be unstorable, so that its text should be kept until that is known.
 pub(super) fn suspicious(record: &Record) -> bool {
-    let documents = match record {
-        Record::User(user) => [&user.remote_data, &user.custom_fields, &user.integration_fields],
-        Record::Skill(skill) => [&skill.remote_data, &skill.custom_fields, &skill.integration_fields],
-        Record::CourseProgression(progression) => [&progression.remote_data, &None, &None],
-        Record::Course(_) => return true,
+    let deep = |opaque: &Option<FreeJson>, documents: [&Option<FreeJson>; 2]| {
+        let is_deep = |json: &Option<FreeJson>, limit| json.as_ref().is_some_and(|it| is_deeper(it.as_str(), limit));
+        is_deep(opaque, MAX_OPAQUE_DEPTH) || documents.into_iter().any(|json| is_deep(json, MAX_DOCUMENT_DEPTH))
     };
-    let long = documents.into_iter().flatten().any(|json| json.as_str().len() > 2 * MAX_DOCUMENT_DEPTH);
-    long || record.id().is_empty()
+    let is_deep = match record {
+        Record::User(it) => deep(&it.remote_data, [&it.custom_fields, &it.integration_fields]),
+        Record::Skill(it) => deep(&it.remote_data, [&it.custom_fields, &it.integration_fields]),
+        Record::CourseProgression(it) => deep(&it.remote_data, [&None, &None]),
+        Record::Course(course) => {
+            let mut revisions = course.revisions.value().into_iter().flatten();
+            deep(&course.remote_data, [&course.custom_fields, &course.integration_fields])
+                || revisions.any(|it| deep(&it.remote_data, [&it.custom_fields, &it.integration_fields]))
+        }
+    };
+    is_deep || record.id().is_empty() || nests_without_id(record)
+}
+
+/// Whether a record that is nested in this one has no id.
+fn nests_without_id(record: &Record) -> bool {
+    match record {
+        Record::User(_) | Record::Skill(_) => false,
+        Record::CourseProgression(progression) => {
+            let revision = progression.course_revision.value();
+            let course = revision.and_then(|revision| revision.course.value());
+            progression.user.value().is_some_and(|user| user.id.as_str().is_empty())
+                || revision.is_some_and(|revision| revision.id.as_str().is_empty())
+                || course.is_some_and(|course| course.id.as_str().is_empty())
+        }
+        Record::Course(course) => {
+            let mut revisions = course.revisions.value().into_iter().flatten();
+            course.provider.value().is_some_and(|provider| provider.id.as_str().is_empty())
+                || revisions.any(|revision| {
+                    let mut assignments = revision.skill_assignments.value().into_iter().flatten();
+                    revision.id.as_str().is_empty() || assignments.any(|it| it.skill.id.as_str().is_empty())
+                })
+        }
+    }
 }
 
 /// A record as JSON again.

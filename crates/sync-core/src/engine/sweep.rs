@@ -140,7 +140,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         while let Some(page) = self.while_holding(lease, pages.next_page()).await?? {
             let last = page.next.is_none();
             look_up.note(&page);
-            let prepared = prepare(run, vec![page]);
+            let prepared = prepare(run, page);
             if !prepared.seen.is_empty() || !prepared.quarantined.is_empty() {
                 self.commit_looked_up(lease, run, prepared).await?;
             }

@@ -4,7 +4,7 @@ use kombo_model::{
 };
 
 use super::batch::{Batch, Incoming, Members, Standing};
-use super::json::{clean_json, clean_text, depth};
+use super::json::{clean_json, clean_text, depth, is_deeper};
 use super::model::{ColumnKind, Model};
 use super::row::{Key, Row, Value};
 use crate::port::Record;
@@ -208,8 +208,8 @@ impl Writer {
             }
             for (column, value) in incoming.model.columns().iter().zip(incoming.row.values()) {
                 let (Value::Json(text), Some(limit)) = (value, depth_limit(column.kind)) else { continue };
-                let levels = if text.len() > limit { depth(text) } else { 0 };
-                if levels > limit {
+                if is_deeper(text, limit) {
+                    let levels = depth(text);
                     return Err(Unstorable {
                         path: column.name.to_owned(),
                         reason: format!("JSON of {levels} levels; at most {limit} can be stored"),

@@ -86,6 +86,12 @@ fn code_unit(text: &str, at: usize) -> Option<u16> {
     u16::from_str_radix(digits, 16).ok()
 }
 
+/// Whether the arrays and objects of a JSON text nest deeper than `limit`. Each level takes two letters at least, so
+/// most texts need no look.
+pub(crate) fn is_deeper(text: &str, limit: usize) -> bool {
+    text.len() > 2 * limit && depth(text) > limit
+}
+
 /// How deep the arrays and objects of a JSON text nest.
 pub(super) fn depth(text: &str) -> usize {
     let (mut depth, mut deepest) = (0_usize, 0_usize);

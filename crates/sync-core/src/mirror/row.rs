@@ -166,6 +166,12 @@ impl Row {
         self.values.get(position)
     }
 
+    /// Some bytes of memory that it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        let texts = self.values.iter().filter_map(Value::text).map(str::len).sum::<usize>();
+        texts + self.key.first().len() + self.key.second().len() + self.values.len() * size_of::<Value>()
+    }
+
     /// When one of the record's own fields last changed.
     pub fn changed_at(&self) -> Option<Timestamp> {
         self.last(2).and_then(Value::time)

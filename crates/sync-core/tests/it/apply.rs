@@ -62,7 +62,7 @@ impl Batches {
             change_values: self.change_values,
             now: at(1_000),
         };
-        self.bench.store.edit(|tx| apply(tx, batch, &applying)).unwrap()
+        self.bench.store.edit(|tx| apply(tx, &batch, &applying)).unwrap()
     }
 }
 

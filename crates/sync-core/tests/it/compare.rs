@@ -2,7 +2,7 @@
 
 use kombo_model::Timestamp;
 use proptest::prelude::*;
-use sync_core::compare::{Reading, Verdict, cause, compare, remove};
+use sync_core::compare::{Reading, Verdict, cause, compare, first_values, remove};
 use sync_core::mirror::{Incoming, Key, Model, Row, Standing, StoredRow, Value};
 use sync_core::types::{ChangeCause, ChangeKind, SyncKind, Tombstones};
 
@@ -95,8 +95,10 @@ fn text(verdict: &Verdict) -> String {
         Verdict::Unchanged => "unchanged".to_owned(),
         Verdict::Stale => "stale".to_owned(),
         Verdict::Touched(_) => "touched".to_owned(),
-        Verdict::Changed { kind, fields, announced, .. } => {
-            let names: Vec<&str> = fields.iter().map(|field| field.name).collect();
+        Verdict::Changed { row, kind, fields, announced } => {
+            // Of a new row no fields are told.
+            let new = if fields.is_empty() { first_values(MODEL, &row.row) } else { Vec::new() };
+            let names: Vec<&str> = fields.iter().chain(&new).map(|field| field.name).collect();
             format!("{kind} [{}]{}", names.join(" "), if *announced { "" } else { " silently" })
         }
     }
