@@ -60,47 +60,81 @@ fn time(cell: Cell) -> Option<Timestamp> {
     }
 }
 
-/// Restricts a statement to rows with one of `keys`.
-fn among<'a>(statement: Statement<'a>, model: Model, keys: &'a [Key], dialect: Dialect) -> Statement<'a> {
-    match (dialect, model.key_columns()) {
-        (Dialect::Postgres, [first, second]) => statement
-            .sql(format!(" AND (t.{first}, t.{second}) IN (SELECT * FROM unnest("))
-            .texts(keys.iter().map(|key| Some(key.first())).collect())
-            .sql(", ")
-            .texts(keys.iter().map(|key| Some(key.second())).collect())
-            .sql("))"),
-        (Dialect::Postgres, _) => {
-            statement.sql(" AND t.id = ANY(").texts(keys.iter().map(|key| Some(key.first())).collect()).sql(")")
-        }
-        (Dialect::Sqlite, [first, second]) => {
-            let pairs: Vec<_> = keys.iter().map(|key| [key.first(), key.second()]).collect();
-            statement
-                .sql(format!(" AND (t.{first}, t.{second}) IN (SELECT value ->> 0, value ->> 1 FROM json_each("))
-                .json(serde_json::json!(pairs).to_string())
-                .sql("))")
-        }
-        (Dialect::Sqlite, _) => {
-            let ids: Vec<_> = keys.iter().map(Key::first).collect();
-            statement
-                .sql(" AND t.id IN (SELECT value FROM json_each(")
-                .json(serde_json::json!(ids).to_string())
-                .sql("))")
+/// The rows with one of `keys`.
+fn among<'a>(model: Model, integration: &'a IntegrationId, keys: &'a [Key], dialect: Dialect) -> Statement<'a> {
+    let mut keys: Vec<[&str; 2]> = keys.iter().map(|key| [key.first(), key.second()]).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    match dialect {
+        Dialect::Postgres => by_index(model, model.key_columns(), integration, &keys).sql(" OFFSET 0) AS t"),
+        Dialect::Sqlite => {
+            let statement = from_table(model, integration, dialect);
+            if let [first, second] = model.key_columns() {
+                statement
+                    .sql(format!(" AND (t.{first}, t.{second}) IN (SELECT value ->> 0, value ->> 1 FROM json_each("))
+                    .json(serde_json::json!(keys).to_string())
+                    .sql("))")
+            } else {
+                let ids: Vec<&str> = keys.iter().map(|[id, _]| *id).collect();
+                statement
+                    .sql(" AND t.id IN (SELECT value FROM json_each(")
+                    .json(serde_json::json!(ids).to_string())
+                    .sql("))")
+            }
         }
     }
 }
 
-/// Restricts a statement to rows whose `column` is one of `texts`.
-fn one_of<'a>(statement: Statement<'a>, column: &str, texts: &'a [String], dialect: Dialect) -> Statement<'a> {
+/// The rows without `removed_at` whose `column` is one of `parents`.
+fn under<'a>(
+    model: Model,
+    column: &'static str,
+    integration: &'a IntegrationId,
+    parents: &'a [String],
+    dialect: Dialect,
+) -> Statement<'a> {
     match dialect {
-        Dialect::Postgres => statement
-            .sql(format!(" AND t.{column} = ANY("))
-            .texts(texts.iter().map(|text| Some(text.as_str())).collect())
-            .sql(")"),
-        Dialect::Sqlite => statement
+        Dialect::Postgres => {
+            let mut parents: Vec<[&str; 2]> = parents.iter().map(|parent| [parent.as_str(), ""]).collect();
+            parents.sort_unstable();
+            parents.dedup();
+            by_index(model, &[column], integration, &parents).sql(" AND t.removed_at IS NULL OFFSET 0) AS t")
+        }
+        Dialect::Sqlite => from_table(model, integration, dialect)
             .sql(format!(" AND t.{column} IN (SELECT value FROM json_each("))
-            .json(serde_json::json!(texts).to_string())
-            .sql("))"),
+            .json(serde_json::json!(parents).to_string())
+            .sql(")) AND t.removed_at IS NULL"),
     }
+}
+
+/// The head of a statement that looks up keys one after the other, however many there are. `OFFSET 0` keeps the planner
+/// from turning that into something else: without statistics it would read all rows of the integration for each batch.
+fn by_index<'a>(
+    model: Model,
+    columns: &[&'static str],
+    integration: &'a IntegrationId,
+    keys: &[[&'a str; 2]],
+) -> Statement<'a> {
+    let names = ["first", "second"];
+    let mut statement = Statement::new(format!("SELECT {} FROM unnest(", selection(model, Dialect::Postgres)));
+    let mut wanted = String::new();
+    for (place, (column, name)) in columns.iter().zip(names).enumerate() {
+        if place > 0 {
+            statement = statement.sql(", ");
+        }
+        statement = statement.texts(keys.iter().map(|key| key.get(place).copied()).collect());
+        wanted = format!("{wanted} AND t.{column} = k.{name}");
+    }
+    let names = if columns.len() == 2 { "first, second" } else { "first" };
+    statement
+        .sql(format!(") AS k ({names}) CROSS JOIN LATERAL (SELECT * FROM {model} AS t WHERE t.integration_id = "))
+        .text(integration.as_str())
+        .sql(wanted)
+}
+
+fn from_table(model: Model, integration: &IntegrationId, dialect: Dialect) -> Statement<'_> {
+    let head = format!("SELECT {} FROM {model} AS t WHERE t.integration_id = ", selection(model, dialect));
+    Statement::new(head).text(integration.as_str())
 }
 
 /// All columns but `integration_id`, in the order of a table's key, values and bookkeeping.
@@ -135,8 +169,7 @@ both! {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let statement = from_table(model, integration);
-        load(conn, model, among(statement, model, keys, DIALECT))
+        load(conn, model, among(model, integration, keys, DIALECT))
     }
 
     pub(crate) fn members(
@@ -146,8 +179,7 @@ both! {
         parents: &[String],
     ) -> TxResult<Vec<StoredRow>> {
         let (Some(column), false) = (model.parent_column(), parents.is_empty()) else { return Ok(Vec::new()) };
-        let statement = one_of(from_table(model, integration), column, parents, DIALECT);
-        load(conn, model, statement.sql(" AND t.removed_at IS NULL"))
+        load(conn, model, under(model, column, integration, parents, DIALECT))
     }
 
     pub(crate) fn rows_after(
@@ -159,7 +191,7 @@ both! {
     ) -> TxResult<Vec<StoredRow>> {
         let keys: Vec<String> = model.key_columns().iter().map(|name| format!("t.{name}")).collect();
         let keys = keys.join(", ");
-        let mut statement = from_table(model, integration);
+        let mut statement = from_table(model, integration, DIALECT);
         if let Some(after) = after {
             statement = statement.sql(format!(" AND ({keys}) > (")).text(after.first());
             if let Key::Pair(_, second) = after {
@@ -169,11 +201,6 @@ both! {
         }
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         load(conn, model, statement.sql(format!(" ORDER BY {keys} LIMIT ")).int(limit))
-    }
-
-    fn from_table(model: Model, integration: &IntegrationId) -> Statement<'_> {
-        let head = format!("SELECT {} FROM {model} AS t WHERE t.integration_id = ", selection(model, DIALECT));
-        Statement::new(head).text(integration.as_str())
     }
 
     fn load(conn: &mut Conn, model: Model, statement: Statement<'_>) -> TxResult<Vec<StoredRow>> {
