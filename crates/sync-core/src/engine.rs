@@ -4,6 +4,7 @@ mod commit;
 mod fail;
 mod pages;
 mod quarantine;
+mod repeats;
 mod sweep;
 
 use std::collections::BTreeSet;

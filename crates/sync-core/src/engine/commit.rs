@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
 
+use super::repeats::Repeats;
 use super::{Engine, SyncPolicy, quarantine};
 use crate::apply::{Applying, apply, apply_and_tell};
 use crate::compare::Reading;
@@ -247,7 +248,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
 }
 
 /// Reads a page into rows, and puts aside what cannot be read or stored.
-pub(super) fn prepare(run: &Run, page: RecordPage) -> Prepared {
+pub(super) fn prepare(run: &Run, page: RecordPage, repeats: &mut Repeats) -> Prepared {
     let mut prepared = Prepared::default();
     prepared.counts.pages = 1;
     for record in page.records {
@@ -268,6 +269,7 @@ pub(super) fn prepare(run: &Run, page: RecordPage) -> Prepared {
         prepared.seen.extend(rejected.id.clone().map(clean_text));
         prepared.quarantined.push(quarantine::unreadable(run, rejected, page.requested_at));
     }
+    repeats.leave_out(&mut prepared.batch);
     prepared.bytes = prepared.batch.rows.iter().map(|incoming| incoming.row.bytes()).sum();
     prepared
 }

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Engine;
 use super::commit::{Onward, Prepared, prepare};
+use super::repeats::Repeats;
 use crate::error::SyncError;
 use crate::port::{Clock, FailureClass, Fetch, FetchSpec, Observer, Pages, Source, SourceError, Store};
 use crate::types::{Lease, PageCursor, Run, RunPhase};
@@ -168,6 +169,7 @@ fn tells_of_cursor(class: FailureClass, got_somewhere: bool, attempts: i32) -> b
 /// Fetches pages and reads them into rows, while earlier ones are compared and written.
 async fn fetch_pages(pages: &mut impl Pages, run: &Run, ready: mpsc::Sender<Fetched>, stop: CancellationToken) {
     let room = Arc::new(Semaphore::new(usize::try_from(BYTES_AHEAD).unwrap_or(usize::MAX)));
+    let mut repeats = Repeats::default();
     let fetch = async {
         loop {
             let fetched = pages.next_page().await.and_then(|page| {
@@ -181,7 +183,7 @@ async fn fetch_pages(pages: &mut impl Pages, run: &Run, ready: mpsc::Sender<Fetc
                 Ok(mut page) => {
                     let began = watermark::fetch_started_at(page.requested_at, page.server_date, page.elapsed);
                     let next = page.next.take();
-                    let prepared = prepare(run, page);
+                    let prepared = prepare(run, page, &mut repeats);
                     let bytes = u32::try_from(prepared.bytes).unwrap_or(u32::MAX).min(BYTES_AHEAD);
                     let place = Arc::clone(&room).acquire_many_owned(bytes).await.ok();
                     Ok(Page { prepared, next, began, place })

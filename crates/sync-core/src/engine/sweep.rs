@@ -3,6 +3,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Engine;
 use super::commit::{applying, complete, prepare};
+use super::repeats::Repeats;
 use crate::apply;
 use crate::error::SyncError;
 use crate::lookup::LookUp;
@@ -136,11 +137,11 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
             endpoint: run.target.endpoint,
             fetch: Fetch::Ids(ids.clone()),
         });
-        let mut look_up = LookUp::new(ids);
+        let (mut look_up, mut repeats) = (LookUp::new(ids), Repeats::default());
         while let Some(page) = self.while_holding(lease, pages.next_page()).await?? {
             let last = page.next.is_none();
             look_up.note(&page);
-            let prepared = prepare(run, page);
+            let prepared = prepare(run, page, &mut repeats);
             if !prepared.seen.is_empty() || !prepared.quarantined.is_empty() {
                 self.commit_looked_up(lease, run, prepared).await?;
             }
