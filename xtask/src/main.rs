@@ -1,6 +1,7 @@
 //! Project automation, run as `cargo xtask COMMAND`.
 #![allow(clippy::print_stdout, reason = "a command line tool prints its report")]
 
+mod bench;
 mod ci;
 mod contract;
 mod histories;
@@ -29,6 +30,9 @@ usage: cargo xtask COMMAND
   api                     notes anew what the library crates promise, in their public-api.txt
   sim [ARGUMENT]...       simulations of the engine, each from a seed; --seeds N for many, --seed S for one with its
                           trace, --steps M for how long they are, --planted to find bugs planted on purpose
+  bench [--only NAME,...] [--records N] [--runs N] [--quick] [--write]
+                          how fast everything is, next to yardsticks; --write puts it into docs/performance.md.
+                          NAME: program, store, load, pace, webhooks, freshness
   contract PATH           holds the sandbox's answers against Kombo's OpenAPI document
 ";
 
@@ -51,6 +55,10 @@ fn run() -> Result<bool> {
         ["test"] => in_root().and_then(|()| test::run(&[])),
         ["test", "--", for_the_runner @ ..] => in_root().and_then(|()| test::run(for_the_runner)),
         ["histories", "--cases", cases] => in_root().and_then(|()| histories::run(cases)),
+        ["bench", arguments @ ..] => {
+            let options = bench::Options::parse(arguments)?;
+            in_root().and_then(|()| bench::run(&options))
+        }
         ["ci", checks @ ..] => in_root().and_then(|()| ci::run(checks)),
         ["api"] => in_root().and_then(|()| public_api::write()),
         ["sim", arguments @ ..] => in_root().and_then(|()| sim::run(arguments)),

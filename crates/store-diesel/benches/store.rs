@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("usage: store URL RECORDS (the database should be empty)");
         return Ok(());
     };
-    let (url, records) = (StoreUrl::parse(url)?, records.parse()?);
+    let (url, records): (StoreUrl, usize) = (url.parse()?, records.parse()?);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let store = DieselStore::open(&url).await?;

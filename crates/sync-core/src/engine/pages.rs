@@ -16,10 +16,10 @@ use crate::watermark;
 /// How many pages may wait to be written.
 const PAGES_AHEAD: usize = 20;
 /// How many bytes of rows may wait to be written.
-const BYTES_AHEAD: u32 = 4 << 20;
+const BYTES_AHEAD: u32 = 2 << 20;
 /// How many bytes of rows one transaction takes at most, a page more or less. Together these bound the memory of a
 /// fetch, whatever the size of its records.
-const BATCH_BYTES: usize = 6 << 20;
+const BATCH_BYTES: usize = 2 << 20;
 
 impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
     /// Fetches and commits pages until the last one, or until `stop`.

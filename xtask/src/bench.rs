@@ -1,0 +1,92 @@
+//! `cargo xtask bench`: how fast everything is, next to yardsticks that are measured in the same run.
+
+mod figure;
+mod freshness;
+mod http;
+mod load;
+mod machine;
+mod pace;
+mod program;
+mod report;
+mod store;
+mod webhooks;
+mod world;
+
+use anyhow::{Context, Result, bail};
+
+use figure::Figure;
+use world::World;
+
+/// Measures a part of the whole.
+type Part = fn(&World) -> Result<Vec<Figure>>;
+
+/// The parts, as `--only` names them.
+const PARTS: &[(&str, Part)] = &[
+    ("program", program::run),
+    ("store", store::run),
+    ("load", load::run),
+    ("pace", pace::run),
+    ("webhooks", webhooks::run),
+    ("freshness", freshness::run),
+];
+
+/// What was asked for.
+#[derive(Debug, Clone)]
+pub(crate) struct Options {
+    only: Vec<String>,
+    /// Records of the large fetches.
+    pub(crate) records: usize,
+    /// How often each figure is measured; the median counts.
+    pub(crate) runs: usize,
+    /// Whether the figures go into the documentation.
+    write: bool,
+}
+
+impl Options {
+    pub(crate) fn parse(arguments: &[&str]) -> Result<Self> {
+        let mut options = Self { only: Vec::new(), records: 1_000_000, runs: 5, write: false };
+        let mut arguments = arguments.iter();
+        while let Some(argument) = arguments.next() {
+            let mut value = || arguments.next().copied().with_context(|| format!("{argument} needs a value"));
+            match *argument {
+                "--only" => options.only.extend(value()?.split(',').map(str::to_owned)),
+                "--records" => options.records = value()?.parse().context("--records needs a number")?,
+                "--runs" => options.runs = value()?.parse().context("--runs needs a number")?,
+                "--quick" => (options.records, options.runs) = (50_000, 1),
+                "--write" => options.write = true,
+                other => bail!("bench does not know {other}"),
+            }
+        }
+        for name in &options.only {
+            let names: Vec<&str> = PARTS.iter().map(|(name, _)| *name).collect();
+            anyhow::ensure!(names.contains(&name.as_str()), "--only {name}: there are {}", names.join(", "));
+        }
+        anyhow::ensure!(options.records >= 1_000 && options.runs >= 1, "at least 1000 records and one run");
+        Ok(options)
+    }
+}
+
+/// Measures, prints a table, and writes it to `target/bench`.
+pub(crate) fn run(options: &Options) -> Result<bool> {
+    let world = World::prepare(options.clone())?;
+    let machine = machine::describe();
+    let mut all = Vec::new();
+    for (name, part) in PARTS {
+        if !options.only.is_empty() && !options.only.iter().any(|only| only == name) {
+            continue;
+        }
+        println!("\n{name}");
+        let figures = part(&world).with_context(|| format!("bench {name}"))?;
+        for figure in &figures {
+            println!("  {figure}");
+        }
+        report::store(name, &machine, options, &figures)?;
+        all.push((*name, figures));
+    }
+    let tables = report::markdown(&machine, options, &all);
+    println!("\n{tables}");
+    if options.write {
+        report::into_document(&tables)?;
+    }
+    Ok(all.iter().flat_map(|(_, figures)| figures).all(Figure::holds))
+}

@@ -1,0 +1,122 @@
+//! How soon changes of small integrations are in the mirror, alone and while a large one is loaded.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::json;
+
+use super::figure::{Figure, Target, seconds};
+use super::program::Daemon;
+use super::world::{Sandbox, World, free_port, sql};
+
+/// How long changes are made while nothing else goes on.
+const IDLE: Duration = Duration::from_secs(15);
+const BETWEEN: Duration = Duration::from_millis(100);
+
+pub(crate) fn run(world: &World) -> Result<Vec<Figure>> {
+    let url = world.postgres.create_database("fresh")?;
+    // The daemon's port must be known before the sandbox starts, and the sandbox's before the daemon's.
+    let webhooks = free_port()?;
+    let target = format!("http://127.0.0.1:{webhooks}/webhooks/kombo");
+    let sandbox = world.sandbox(&[
+        "--integrations",
+        "49",
+        "--users",
+        "50",
+        "--courses",
+        "10",
+        "--progressions",
+        "200",
+        "--prerender",
+        "--webhook-url",
+        &target,
+        "--webhook-debounce",
+        "10ms",
+    ])?;
+    let state = sandbox.control()?.get("/control/state")?;
+    let integrations = state.get("integrations").and_then(serde_json::Value::as_object).context("no integrations")?;
+    let ids: Vec<String> = integrations.keys().cloned().collect();
+    let daemon = Daemon::listening_at(world, sandbox.port, &url, webhooks, &ids)?;
+    let running = daemon.start(world)?;
+    let loaded = "SELECT count(*) FROM kombo.sync_watermarks WHERE loaded_at IS NOT NULL";
+    wait(&url, loaded, &(ids.len() * 3).to_string(), Duration::from_secs(120))?;
+    let idle = changes(&sandbox, &url, &ids, 1, &mut |began| began.elapsed() >= IDLE)?;
+
+    let large = "sandbox:large";
+    let generate = json!({ "seed": 9, "users": 2000, "courses": 200, "progressions": world.options.records });
+    sandbox.control()?.post("/control/integrations", &json!({ "id": large, "generate": generate }))?;
+    sandbox
+        .control()?
+        .post("/control/webhook", &json!({ "integration": large, "webhook": { "type": "integration-created" } }))?;
+    let is_loaded = format!(
+        "SELECT count(*) FROM kombo.sync_watermarks WHERE loaded_at IS NOT NULL AND integration_id = '{large}'"
+    );
+    let mut looked = Instant::now();
+    let busy = changes(&sandbox, &url, &ids, 1_000_000, &mut |began| {
+        if looked.elapsed() < Duration::from_secs(1) {
+            return false;
+        }
+        looked = Instant::now();
+        began.elapsed() > Duration::from_secs(600) || sql(&url, &is_loaded).is_ok_and(|loaded| loaded == "3")
+    })?;
+    drop(running);
+    Ok(vec![Figure {
+        what: format!(
+            "changes of 49 integrations until they are committed while a 50th loads {} records: 95 of 100 within",
+            world.options.records
+        ),
+        measured: format!("{} ({} changes)", seconds(busy.0), busy.1),
+        yardstick: format!("idle {} ({} changes)", seconds(idle.0), idle.1),
+        judged: busy.0.as_secs_f64() / idle.0.as_secs_f64(),
+        unit: "x",
+        target: Target::AtMost(2.0),
+    }])
+}
+
+/// Makes changes until it is enough, waits until the log has them, and returns by when 95 of 100 were committed.
+fn changes(
+    sandbox: &Sandbox,
+    url: &str,
+    ids: &[String],
+    seed: usize,
+    enough: &mut dyn FnMut(Instant) -> bool,
+) -> Result<(Duration, u64)> {
+    let first = sql(url, "SELECT coalesce(max(seq), 0) FROM kombo.sync_changes")?;
+    let (began, mut control) = (Instant::now(), sandbox.control()?);
+    for (number, id) in ids.iter().cycle().enumerate() {
+        if enough(began) {
+            break;
+        }
+        control.post("/control/mutate", &json!({ "integration": id, "count": 1, "seed": seed + number }))?;
+        thread::sleep(BETWEEN);
+    }
+    thread::sleep(Duration::from_secs(3));
+    // A change's own time against that of the commit that brought it.
+    let late = format!(
+        "WITH fresh AS (
+             SELECT pg_xact_commit_timestamp(c.xmin) - r.changed_at AS late
+             FROM kombo.sync_changes AS c JOIN (
+                 SELECT integration_id, id, changed_at FROM kombo.lms_users
+                 UNION ALL SELECT integration_id, id, changed_at FROM kombo.lms_courses
+                 UNION ALL SELECT integration_id, id, changed_at FROM kombo.lms_course_progressions
+             ) AS r ON r.integration_id = c.integration_id AND r.id = c.record_id
+             WHERE c.seq > {first} AND c.kind = 'updated' AND c.integration_id <> 'sandbox:large'
+                 AND r.changed_at > now() - interval '1 hour'
+         )
+         SELECT extract(epoch FROM percentile_cont(0.95) WITHIN GROUP (ORDER BY late)) || ' ' || count(*) FROM fresh
+         WHERE late > interval '0'"
+    );
+    let said = sql(url, &late)?;
+    let (late, count) = said.split_once(' ').context("no changes were logged")?;
+    Ok((Duration::from_secs_f64(late.parse()?), count.parse()?))
+}
+
+fn wait(url: &str, statement: &str, wanted: &str, within: Duration) -> Result<()> {
+    let deadline = Instant::now() + within;
+    while sql(url, statement)? != wanted {
+        ensure!(Instant::now() < deadline, "waited {} for {statement} to be {wanted}", seconds(within));
+        thread::sleep(Duration::from_millis(200));
+    }
+    Ok(())
+}
