@@ -337,10 +337,9 @@ fn quiet_models(
 ) -> TxResult<BTreeSet<Model>> {
     let mut quiet = BTreeSet::new();
     if run.first_load {
-        for model in Model::ALL {
-            let owner = model.owner();
+        for owner in Endpoint::ALL {
             if owner == endpoint || queue::state(tx, integration, owner)?.loaded_at.is_none() {
-                quiet.insert(model);
+                quiet.extend(Model::ALL.into_iter().filter(|model| model.owner() == owner));
             }
         }
     }
