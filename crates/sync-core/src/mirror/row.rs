@@ -166,10 +166,13 @@ impl Row {
         self.values.get(position)
     }
 
-    /// Some bytes of memory that it takes.
+    /// About how many bytes of memory it takes.
     pub(crate) fn bytes(&self) -> usize {
-        let texts = self.values.iter().filter_map(Value::text).map(str::len).sum::<usize>();
-        texts + self.key.first().len() + self.key.second().len() + self.values.len() * size_of::<Value>()
+        /// What an allocator adds to a text.
+        const HEADER: usize = 16;
+        let texts = self.values.iter().filter_map(Value::text).map(|text| text.len() + HEADER).sum::<usize>();
+        let key = self.key.first().len() + self.key.second().len() + HEADER;
+        size_of::<Self>() + key + texts + self.values.len() * size_of::<Value>()
     }
 
     /// When one of the record's own fields last changed.
