@@ -146,6 +146,8 @@ impl Checks {
             }
             let table = rows.entry(*model).or_insert_with(|| {
                 let table = world.store.table(*model, &tenant.id).into_iter();
+                // They are all at Kombo: one that is removed here is as good as missing.
+                let table = table.filter(|stored| stored.removed_at.is_none());
                 table.map(|stored| (stored.row.key.clone(), stored.row.changed_at())).collect()
             });
             let stored = table.get(&Key::Id(id.clone())).copied().flatten();

@@ -108,6 +108,9 @@ fn step(world: &Arc<World>, courier: &Courier) {
     if world.meets(Fault::NotesLost, rates.notes) {
         world.store.lose_seen();
     }
+    if world.strikes(rates.full) {
+        ask_for_everything(world, &tenant);
+    }
     let a_while = world.between(Duration::from_secs(1), Duration::from_secs(180));
     if world.meets(Fault::KeyRejected, rates.key) {
         world.key_rejected.store(true, Ordering::SeqCst);
@@ -170,6 +173,19 @@ fn purge(world: &World, tenant: &Tenant) {
     world.wind();
     tenant.kombo.edit(|lms| Edit::Purge(kind, number).apply(lms));
     world.checks().note_purge(world, tenant);
+}
+
+/// As a schedule does whose time has come.
+fn ask_for_everything(world: &World, tenant: &Tenant) {
+    let endpoint = world.dice().choice(world.manner.policy.plan.endpoints.iter().copied());
+    let Some(endpoint) = endpoint else { return };
+    world.log(format_args!("a full fetch of {endpoint} of {} is due", tenant.id));
+    let target = Target { integration_id: tenant.id.clone(), endpoint, kind: SyncKind::Full };
+    let now = world.true_now();
+    let asked = world.store.edit(|tx| queue::request(tx, target, RequestCause::Schedule, now, now));
+    if let Err(error) = asked {
+        world.fail(error.to_string());
+    }
 }
 
 /// Refuses an integration for a while, and tells of it or not.

@@ -61,6 +61,7 @@ pub(crate) struct Rates {
     pub(crate) statement: u32,
     pub(crate) answer: u32,
     pub(crate) notes: u32,
+    pub(crate) full: u32,
 }
 
 impl Rates {
@@ -96,6 +97,7 @@ impl Rates {
             statement: often(20),
             answer: often(15),
             notes: often(30),
+            full: often(150),
         }
     }
 }
