@@ -93,7 +93,9 @@ pub fn reserve(tx: &mut dyn Tx, count: u32, interval: Duration, now: Timestamp) 
 pub fn allot(tx: &mut dyn Tx, kind: SyncKind, told: Option<Told>, now: Timestamp) -> TxResult<Allotment> {
     let mut pacing = tx.pacing()?;
     let before = pacing.budget;
-    told.into_iter().for_each(|told| pacing.budget.learn(told));
+    if let Some(told) = told {
+        pacing.budget.learn(told);
+    }
     let allotment = pacing.budget.allot(kind, now);
     if pacing.budget != before {
         tx.put_pacing(&pacing)?;

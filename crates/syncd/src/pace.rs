@@ -246,7 +246,9 @@ impl Pace {
             }
         }
         let mut purse = self.purse();
-        told.into_iter().for_each(|told| purse.alone.learn(told));
+        if let Some(told) = told {
+            purse.alone.learn(told);
+        }
         purse.alone.allot(kind, now)
     }
 

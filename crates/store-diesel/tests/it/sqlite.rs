@@ -1,4 +1,7 @@
+use kombo_model::Timestamp;
 use store_diesel::SqliteStore;
+use sync_core::port::{Scope, Store as _, StoreError, Tx};
+use sync_core::types::WebhookRecord;
 use sync_testkit::conformance_suite;
 use tempfile::TempDir;
 
@@ -10,3 +13,44 @@ async fn fresh() -> (SqliteStore, TempDir) {
 }
 
 conformance_suite!(fresh);
+
+fn webhook(number: i64) -> WebhookRecord {
+    WebhookRecord {
+        id: number.to_string(),
+        kind: "data-changed".to_owned(),
+        integration_id: None,
+        received_at: Timestamp::MAX,
+        models: Vec::new(),
+        result: "planned".to_owned(),
+    }
+}
+
+/// Units share commits: one that panics takes none of those around it with it, and the thread goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_unit_that_panics_takes_no_other_with_it() {
+    let (store, _folder) = fresh().await;
+    let units = (0..30).map(|number: i64| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            let unit = move |tx: &mut dyn Tx| {
+                assert!(tx.insert_webhook(&webhook(number))?);
+                assert!(number % 5 != 0, "unit {number} panics");
+                Ok::<_, StoreError>(number)
+            };
+            store.transact(Scope::Shared, unit).await
+        })
+    });
+    let mut stored = 0;
+    for (number, unit) in units.collect::<Vec<_>>().into_iter().enumerate() {
+        match unit.await.unwrap() {
+            Ok(_) => stored += 1,
+            Err(error) => assert!(error.to_string().contains(&format!("unit {number} panics")), "{error}"),
+        }
+    }
+    assert_eq!(stored, 24);
+    let there = store.transact(Scope::Shared, |tx| {
+        let inserted = (0..30).map(|number| tx.insert_webhook(&webhook(number))).collect::<Result<Vec<_>, _>>()?;
+        Ok::<_, StoreError>(inserted.into_iter().filter(|inserted| !inserted).count())
+    });
+    assert_eq!(there.await.unwrap(), 24);
+}

@@ -11,7 +11,12 @@ use crate::deployment::{Daemon, Look, Place, status, status_of, world_for};
 use crate::program::wait_until;
 use crate::world::LISTS;
 
-on_both_databases!(each_type_does_its_part, a_deleted_integration_is_left_alone, the_end_of_a_fetch_is_not_undone);
+on_both_databases!(
+    each_type_does_its_part,
+    a_deleted_integration_is_left_alone,
+    changes_in_an_unknown_shape_call_everything,
+    the_end_of_a_fetch_is_not_undone
+);
 
 fn each_type_does_its_part(backend: Backend) {
     let place = Place::new();
@@ -163,5 +168,29 @@ fn the_end_of_a_fetch_is_not_undone(backend: Backend) {
     let state = look.read(|tx| tx.endpoints()).into_iter().find(|state| state.endpoint.as_str() == "courses").unwrap();
     assert!(state.last_blind_full_at.is_some());
     assert_eq!(state.watermark, Some(watermark.parse::<Timestamp>().unwrap()), "it never moves back");
+    daemon.stop();
+}
+
+/// Kombo may word changes anew: what they are is not known then, but that there are some is.
+fn changes_in_an_unknown_shape_call_everything(backend: Backend) {
+    let place = Place::new();
+    let world = world_for(backend, SandboxConfig::default(), place);
+    world.sandbox.configure_webhooks(|hooks| hooks.data_changed = WebhookMode::Off);
+    let daemon = Daemon::start(&world, place);
+    let look = Look::new(&world);
+    look.wait_until_loaded(&world);
+    let user = world.sandbox.ids(FIRST_INTEGRATION, Model::Users).unwrap()[0];
+    world.sandbox.mutate(FIRST_INTEGRATION, Mutation::update(Model::Users, user, "first_name", "Reworded")).unwrap();
+    let calls = || {
+        let sql = "SELECT DISTINCT endpoint || ' ' || kind AS value FROM sync_runs WHERE NOT first_load ORDER BY 1";
+        world.database.query(sql)
+    };
+    assert_eq!(calls(), Vec::<String>::new());
+    let data = format!("{{\"integration_id\": {FIRST_INTEGRATION:?}, \"changed_models\": {{\"users\": 1}}}}");
+    let body = format!("{{\"id\": \"reworded\", \"type\": \"data-changed\", \"data\": {data}}}");
+    assert_eq!(daemon.webhook(&body).status, 200);
+    look.wait_until_settled(&world);
+    assert_eq!(calls(), ["course-progressions delta", "courses delta", "users delta"]);
+    look.assert_faithful_in_the_end(&world);
     daemon.stop();
 }
