@@ -113,6 +113,10 @@ macro_rules! tx {
                 sync::endpoints::$backend::all(self.conn)
             }
 
+            fn endpoints_of(&mut self, integration: &IntegrationId) -> TxResult<Vec<EndpointState>> {
+                sync::endpoints::$backend::of(self.conn, integration)
+            }
+
             fn put_endpoint(&mut self, state: &EndpointState) -> TxResult<()> {
                 sync::endpoints::$backend::put(self.conn, state)
             }

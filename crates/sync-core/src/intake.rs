@@ -1,15 +1,18 @@
 //! What a webhook leads to. A webhook is a hint, never an input: it is stored with the requests it causes in one unit,
 //! and nothing else of it is used.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kombo_model::{IntegrationCategory, IntegrationId, IntegrationState, ModelName, Timestamp, Webhook, WebhookEvent};
+use kombo_model::{
+    Endpoint, IntegrationCategory, IntegrationId, IntegrationState, ModelName, Timestamp, Webhook, WebhookEvent,
+};
 
 use crate::planner::{PlanPolicy, plan};
 use crate::port::{Tx, TxResult};
 use crate::queue;
 use crate::types::{
-    EndpointStatus, IntegrationRecord, IntegrationStatus, RequestCause, SyncKind, Target, WebhookRecord,
+    EndpointState, EndpointStatus, IntegrationRecord, IntegrationStatus, RequestCause, SyncKind, Target, WebhookRecord,
 };
 
 /// What a deployment does about webhooks.
@@ -63,7 +66,11 @@ pub enum Intake {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn receive(tx: &mut dyn Tx, webhook: &Webhook, policy: &IntakePolicy, now: Timestamp) -> TxResult<Intake> {
-    let action = Action::of(tx, webhook, policy)?;
+    let known = match webhook.event.integration_id() {
+        Some(id) => tx.integration(id)?,
+        None => None,
+    };
+    let action = Action::of(webhook, known.as_ref(), policy);
     let record = WebhookRecord {
         id: webhook.id.to_string(),
         kind: webhook.event.kind().to_owned(),
@@ -75,7 +82,7 @@ pub fn receive(tx: &mut dyn Tx, webhook: &Webhook, policy: &IntakePolicy, now: T
     if !tx.insert_webhook(&record)? {
         return Ok(Intake::Repeated);
     }
-    action.perform(tx, policy, now).map(Intake::Stored)
+    action.perform(tx, known.as_ref(), policy, now).map(Intake::Stored)
 }
 
 /// What is to be done about a webhook.
@@ -89,20 +96,20 @@ enum Action {
 }
 
 impl Action {
-    fn of(tx: &mut dyn Tx, webhook: &Webhook, policy: &IntakePolicy) -> TxResult<Self> {
+    fn of(webhook: &Webhook, known: Option<&IntegrationRecord>, policy: &IntakePolicy) -> Self {
         if webhook.event.category().is_some_and(|category| *category != IntegrationCategory::Lms) {
-            return Ok(Self::Record("ignored: not of the LMS category"));
+            return Self::Record("ignored: not of the LMS category");
         }
-        if let Some(id) = webhook.event.integration_id() {
-            match tx.integration(id)? {
+        if webhook.event.integration_id().is_some() {
+            match known {
                 Some(known) if known.status == IntegrationStatus::Deleted => {
-                    return Ok(Self::Record("ignored: the integration was deleted"));
+                    return Self::Record("ignored: the integration was deleted");
                 }
-                None if !policy.accept_unknown => return Ok(Self::Record("ignored: the integration is unknown")),
+                None if !policy.accept_unknown => return Self::Record("ignored: the integration is unknown"),
                 Some(_) | None => {}
             }
         }
-        Ok(match &webhook.event {
+        match &webhook.event {
             WebhookEvent::DataChanged(data) => {
                 let models = data.changed_models.iter().map(|model| model.name.clone()).collect();
                 Self::Fetch(data.integration_id.clone(), data.integration_tool.clone(), models)
@@ -121,7 +128,7 @@ impl Action {
             }
             WebhookEvent::SyncFinished(_) | WebhookEvent::ConnectionFlowFailed(_) => Self::Record("recorded"),
             WebhookEvent::Other { .. } | _ => Self::Record("recorded: of a type that this version does not know"),
-        })
+        }
     }
 
     fn models(&self) -> &[ModelName] {
@@ -139,23 +146,29 @@ impl Action {
         }
     }
 
-    fn perform(self, tx: &mut dyn Tx, policy: &IntakePolicy, now: Timestamp) -> TxResult<Vec<Target>> {
+    fn perform(
+        self,
+        tx: &mut dyn Tx,
+        known: Option<&IntegrationRecord>,
+        policy: &IntakePolicy,
+        now: Timestamp,
+    ) -> TxResult<Vec<Target>> {
         match self {
             Self::Record(_) => Ok(Vec::new()),
             Self::Fetch(id, tool, models) => {
                 // An integration of which data arrives is no longer out of order, whatever was last heard of it.
-                if tx.integration(&id)?.is_some_and(|known| known.status != IntegrationStatus::Active) {
+                if known.is_some_and(|known| known.status != IntegrationStatus::Active) {
                     queue::set_going(tx, &id, now)?;
                 }
-                set_status(tx, &id, &tool, IntegrationStatus::Active, None, now)?;
+                put_status(tx, known, &id, &tool, IntegrationStatus::Active, None, now)?;
                 fetch_changed(tx, &id, &models, policy, now)
             }
             Self::Register(id, tool) | Self::Resume(id, tool) => {
-                set_status(tx, &id, &tool, IntegrationStatus::Active, None, now)?;
+                put_status(tx, known, &id, &tool, IntegrationStatus::Active, None, now)?;
                 fetch_all(tx, &id, policy, now)
             }
             Self::Pause(id, tool, reason) => {
-                set_status(tx, &id, &tool, IntegrationStatus::Paused, Some(reason), now)?;
+                put_status(tx, known, &id, &tool, IntegrationStatus::Paused, Some(reason), now)?;
                 // Not for ever: the webhook that ends the pause may be lost.
                 let next_look = now.saturating_add(policy.look_at_paused_every);
                 for request in tx.requests()?.into_iter().filter(|request| request.target.integration_id == id) {
@@ -168,7 +181,7 @@ impl Action {
             }
             Self::Delete(id, tool) => {
                 let reason = "Kombo says that the integration was deleted".to_owned();
-                set_status(tx, &id, &tool, IntegrationStatus::Deleted, Some(reason), now)?;
+                put_status(tx, known, &id, &tool, IntegrationStatus::Deleted, Some(reason), now)?;
                 // Whoever works on one of them loses the lease with the request.
                 for request in tx.requests()?.into_iter().filter(|request| request.target.integration_id == id) {
                     tx.delete_request(&request.target)?;
@@ -187,13 +200,14 @@ fn fetch_changed(
     policy: &IntakePolicy,
     now: Timestamp,
 ) -> TxResult<Vec<Target>> {
-    let mut last_blind_full = None;
-    for endpoint in &policy.plan.endpoints {
-        last_blind_full = last_blind_full.max(queue::state(tx, id, *endpoint)?.last_blind_full_at);
-    }
+    let mut states: BTreeMap<Endpoint, EndpointState> =
+        tx.endpoints_of(id)?.into_iter().map(|state| (state.endpoint, state)).collect();
+    let enabled = states.values().filter(|state| policy.plan.endpoints.contains(&state.endpoint));
+    let last_blind_full = enabled.filter_map(|state| state.last_blind_full_at).max();
     let plan = plan(models, &policy.plan, last_blind_full, now);
     let mut targets = Vec::new();
     for fetch in plan.fetches {
+        let state = states.entry(fetch.endpoint).or_insert_with(|| EndpointState::new(id.clone(), fetch.endpoint));
         let target = Target { integration_id: id.clone(), endpoint: fetch.endpoint, kind: fetch.kind };
         let not_before = fetch.not_before.unwrap_or(now);
         if fetch.kind == SyncKind::Full {
@@ -201,12 +215,11 @@ fn fetch_changed(
             // all the same: it may be half done, and what changed now may lie on pages that it has behind it.
             let is_asked_for = tx.request(&target)?.is_some();
             if fetch.not_before.is_none() || !is_asked_for {
-                let mut state = queue::state(tx, id, fetch.endpoint)?;
                 state.last_blind_full_at = Some(not_before);
-                tx.put_endpoint(&state)?;
+                tx.put_endpoint(state)?;
             }
         }
-        targets.push(queue::request(tx, target, RequestCause::Webhook, not_before, now)?.target);
+        targets.push(queue::request_of(tx, state, target, RequestCause::Webhook, not_before, now)?.target);
     }
     Ok(targets)
 }
@@ -237,9 +250,22 @@ pub fn set_status(
     reason: Option<String>,
     now: Timestamp,
 ) -> TxResult<()> {
-    let tool = Some(tool.to_owned()).filter(|tool| !tool.is_empty());
     let known = tx.integration(id)?;
-    let record = match &known {
+    put_status(tx, known.as_ref(), id, tool, status, reason, now)
+}
+
+/// The same, where it is known how the integration stands.
+fn put_status(
+    tx: &mut dyn Tx,
+    known: Option<&IntegrationRecord>,
+    id: &IntegrationId,
+    tool: &str,
+    status: IntegrationStatus,
+    reason: Option<String>,
+    now: Timestamp,
+) -> TxResult<()> {
+    let tool = Some(tool.to_owned()).filter(|tool| !tool.is_empty());
+    let record = match known {
         Some(known) => IntegrationRecord {
             id: id.clone(),
             tool: tool.or_else(|| known.tool.clone()),
@@ -250,5 +276,5 @@ pub fn set_status(
         },
         None => IntegrationRecord { id: id.clone(), tool, status, status_since: now, reason, registered_at: now },
     };
-    if known.as_ref() == Some(&record) { Ok(()) } else { tx.put_integration(&record) }
+    if known == Some(&record) { Ok(()) } else { tx.put_integration(&record) }
 }

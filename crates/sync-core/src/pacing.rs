@@ -15,6 +15,9 @@ const RESERVED_PART: u64 = 50;
 const TAKEN_PART: u64 = 20;
 /// How long a request that finds out what is left may take before another one tries.
 const ASKED_FOR: Duration = Duration::from_secs(5);
+/// No more than this part of the limit is taken and not sent yet, by however many processes: a half. If the source says
+/// that more than that is left beyond what is known here, others count less than we do, and the source is right.
+const UNDER_WAY_PART: u64 = 2;
 /// The source tells whole seconds: what differs by less is the same renewal.
 const SAME_RENEWAL: Duration = Duration::from_secs(2);
 
@@ -122,13 +125,15 @@ impl Budget {
         let new = Self::Left { limit, left: left.saturating_sub(uncounted), renewed_at };
         *self = match *self {
             Self::Left { renewed_at: known, .. } if renewed_at.saturating_add(SAME_RENEWAL) < known => return,
-            // What is taken and not sent yet is in no answer, so an answer can only tell that others took more.
+            // What is taken and not sent yet is in no answer, so an answer tells that others took more, or that far
+            // less is used than was taken.
             Self::Left { limit: known_limit, left: known_left, renewed_at: known }
                 if renewed_at <= known.saturating_add(SAME_RENEWAL) =>
             {
+                let surely = left.saturating_sub(uncounted.max(limit / UNDER_WAY_PART));
                 Self::Left {
                     limit: limit.max(known_limit),
-                    left: left.min(known_left),
+                    left: left.min(known_left).max(surely),
                     renewed_at: renewed_at.max(known),
                 }
             }
@@ -205,6 +210,21 @@ mod tests {
         assert_eq!(budget, Budget::Left { limit: 300, left: 284, renewed_at: at(61) }, "14 are taken and not sent");
         budget.learn(told(100, 60));
         assert_eq!(budget, Budget::Left { limit: 300, left: 100, renewed_at: at(61) });
+    }
+
+    #[test]
+    fn a_source_that_counts_less_is_believed() {
+        let mut budget = Budget::default();
+        budget.learn(told(300, 60));
+        let mut taken = 0;
+        while let Allotment::Requests(count, _) = budget.allot(SyncKind::Delta, at(1)) {
+            taken += count;
+        }
+        assert_eq!(taken, 300);
+        budget.learn(told(150, 60));
+        assert_eq!(budget.allot(SyncKind::Delta, at(1)), Allotment::Wait(at(60)), "all that may be under way");
+        budget.learn(told(300, 60));
+        assert_eq!(budget, Budget::Left { limit: 300, left: 150, renewed_at: at(60) });
     }
 
     #[test]

@@ -64,12 +64,24 @@ pub struct Claim {
 /// over.
 pub fn request(
     tx: &mut dyn Tx,
-    mut target: Target,
+    target: Target,
     cause: RequestCause,
     not_before: Timestamp,
     now: Timestamp,
 ) -> TxResult<Request> {
     let state = state(tx, &target.integration_id, target.endpoint)?;
+    request_of(tx, &state, target, cause, not_before, now)
+}
+
+/// The same, where it is known how the endpoint stands.
+pub(crate) fn request_of(
+    tx: &mut dyn Tx,
+    state: &EndpointState,
+    mut target: Target,
+    cause: RequestCause,
+    not_before: Timestamp,
+    now: Timestamp,
+) -> TxResult<Request> {
     if target.kind == SyncKind::Delta && state.loaded_at.is_none() {
         target.kind = SyncKind::Full;
     }
@@ -83,7 +95,7 @@ pub fn request(
         approved_removals: None,
         lease: None,
     };
-    let mut request = loop {
+    let known = loop {
         if let Some(request) = tx.request(&new.target)? {
             break request;
         }
@@ -92,7 +104,11 @@ pub fn request(
             return Ok(new);
         }
     };
-    request.generation += 1;
+    let mut request = known.clone();
+    // One wish that nobody has seen yet says as much as many.
+    if request.generation <= request.lease.as_ref().map_or(BEGUN, |held| held.generation) {
+        request.generation += 1;
+    }
     let over = match cause {
         RequestCause::Command => true,
         RequestCause::Webhook => request.attempts > 0 && state.status != EndpointStatus::Retrying,
@@ -105,7 +121,9 @@ pub fn request(
     } else if request.attempts == 0 {
         request.not_before = request.not_before.min(not_before.max(now));
     }
-    tx.put_request(&request)?;
+    if request != known {
+        tx.put_request(&request)?;
+    }
     Ok(request)
 }
 
@@ -150,7 +168,7 @@ pub fn lease_next(
     now: Timestamp,
     allowed: impl Fn(&Request) -> bool,
 ) -> TxResult<Option<Lease>> {
-    let (mut look_at, mut looked) = (256, 0);
+    let (mut look_at, mut looked) = (16, 0);
     loop {
         let due = tx.due_requests(now, look_at)?;
         for request in due.iter().skip(looked).filter(|request| allowed(request)) {

@@ -221,6 +221,7 @@ impl Tx for Spy<'_> {
         put_integration(integration: &IntegrationRecord) -> ();
         endpoint(integration: &IntegrationId, endpoint: Endpoint) -> Option<EndpointState>;
         endpoints() -> Vec<EndpointState>;
+        endpoints_of(integration: &IntegrationId) -> Vec<EndpointState>;
         request(target: &Target) -> Option<Request>;
         try_request(target: &Target) -> TryRequest;
         requests() -> Vec<Request>;

@@ -93,6 +93,17 @@ both! {
         Ok(states)
     }
 
+    pub(crate) fn of(conn: &mut Conn, integration: &IntegrationId) -> TxResult<Vec<EndpointState>> {
+        let rows: Vec<EndpointRow> = sync_watermarks::table
+            .filter(sync_watermarks::integration_id.eq(integration.as_str()))
+            .load(conn)
+            .during(TABLE)?;
+        let states: TxResult<Vec<EndpointState>> = rows.into_iter().map(TryInto::try_into).collect();
+        let mut states = states?;
+        states.sort_by_key(|state| state.endpoint);
+        Ok(states)
+    }
+
     pub(crate) fn put(conn: &mut Conn, state: &EndpointState) -> TxResult<()> {
         let row = EndpointRow::from(state);
         diesel::insert_into(sync_watermarks::table)

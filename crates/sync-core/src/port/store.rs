@@ -148,6 +148,9 @@ pub trait Tx {
     /// All that is known of endpoints, in the order of integrations and endpoints.
     fn endpoints(&mut self) -> TxResult<Vec<EndpointState>>;
 
+    /// All that is known of the endpoints of an integration, in their order.
+    fn endpoints_of(&mut self, integration: &IntegrationId) -> TxResult<Vec<EndpointState>>;
+
     /// Writes what is known of an endpoint.
     fn put_endpoint(&mut self, state: &EndpointState) -> TxResult<()>;
 

@@ -80,5 +80,10 @@ pub async fn endpoints_are_written_and_replaced<S: Store>(store: Arc<S>) {
     let written = fresh.clone();
     write(&store, move |tx| tx.put_endpoint(&written)).await;
     assert_eq!(read(&store, |tx| tx.endpoint(&alpha(), Endpoint::CourseProgressions)).await, Some(fresh));
-    assert_eq!(read(&store, |tx| tx.endpoints()).await.len(), 8);
+    let all = read(&store, |tx| tx.endpoints()).await;
+    assert_eq!(all.len(), 8);
+    for id in [alpha(), beta()] {
+        let own: Vec<_> = all.iter().filter(|state| state.integration_id == id).cloned().collect();
+        assert_eq!(read(&store, move |tx| tx.endpoints_of(&id)).await, own);
+    }
 }

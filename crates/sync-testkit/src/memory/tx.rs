@@ -227,6 +227,12 @@ impl Tx for MemoryTx<'_> {
         Ok(self.state.endpoints.values().cloned().collect())
     }
 
+    fn endpoints_of(&mut self, integration: &IntegrationId) -> TxResult<Vec<EndpointState>> {
+        let mut states = self.endpoints()?;
+        states.retain(|state| state.integration_id == *integration);
+        Ok(states)
+    }
+
     fn put_endpoint(&mut self, state: &EndpointState) -> TxResult<()> {
         self.writing()?;
         self.state.endpoints.insert((state.integration_id.clone(), state.endpoint), state.clone());
