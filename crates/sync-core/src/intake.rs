@@ -1,6 +1,8 @@
 //! What a webhook leads to. A webhook is a hint, never an input: it is stored with the requests it causes in one unit,
 //! and nothing else of it is used.
 
+mod read;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -14,6 +16,8 @@ use crate::queue;
 use crate::types::{
     EndpointState, EndpointStatus, IntegrationRecord, IntegrationStatus, RequestCause, SyncKind, Target, WebhookRecord,
 };
+
+pub use read::read;
 
 /// What a deployment does about webhooks.
 #[derive(Debug, Clone)]

@@ -8,11 +8,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use kombo_client::webhook::SIGNATURE_HEADER;
-use kombo_model::{
-    ChangedModel, DataChanged, Extra, FreeJson, IntegrationCategory, IntegrationId, ModelName, Webhook, WebhookEvent,
-    WebhookEventId,
-};
-use serde::Deserialize;
+use kombo_model::Webhook;
 use sync_core::intake::{self, Intake, IntakePolicy};
 use sync_core::port::{Clock as _, Scope, Store as _, StoreError, Tx};
 use tokio::sync::Semaphore;
@@ -130,7 +126,7 @@ impl Door {
             tracing::warn!(%error, "a webhook was refused");
             return Answer::BadSignature;
         }
-        let Some(webhook) = read(&bytes) else { return Answer::NotAWebhook };
+        let Some(webhook) = intake::read(&bytes) else { return Answer::NotAWebhook };
         self.store(webhook).await
     }
 
@@ -178,47 +174,6 @@ impl Door {
             tokio::time::sleep(TRY_AGAIN_AFTER).await;
         }
     }
-}
-
-/// Reads a webhook. Of data in a shape that this version does not know, what can be read is used: a change of an
-/// integration that is named leads to fetches, whatever else is missing.
-fn read(bytes: &[u8]) -> Option<Webhook> {
-    #[derive(Deserialize)]
-    struct Envelope {
-        id: WebhookEventId,
-        #[serde(rename = "type")]
-        kind: String,
-        data: FreeJson,
-    }
-    #[derive(Deserialize)]
-    struct Named {
-        integration_id: IntegrationId,
-        #[serde(default)]
-        integration_category: Option<IntegrationCategory>,
-    }
-    let error = match serde_json::from_slice(bytes) {
-        Ok(webhook) => return Some(webhook),
-        Err(error) => error,
-    };
-    let Envelope { id, kind, data } = serde_json::from_slice(bytes).ok()?;
-    if id.as_str().is_empty() {
-        return None;
-    }
-    // Not what the error says: it may quote the data.
-    tracing::error!(webhook.id = %id, webhook.kind = kind, fault = ?error.classify(), "a webhook has an unknown shape");
-    let named = data.read::<Named>().ok().filter(|_| kind == "data-changed");
-    let event = match named {
-        Some(Named { integration_id, integration_category }) => WebhookEvent::DataChanged(DataChanged {
-            integration_id,
-            integration_tool: String::new(),
-            integration_category: integration_category.unwrap_or(IntegrationCategory::Lms),
-            // A model that nobody knows calls everything.
-            changed_models: vec![ChangedModel { name: ModelName::from("lms_unreadable"), extra: Extra::default() }],
-            extra: Extra::default(),
-        }),
-        None => WebhookEvent::Other { kind, data },
-    };
-    Some(Webhook { id, event })
 }
 
 fn is_length_limit(error: &axum::Error) -> bool {
