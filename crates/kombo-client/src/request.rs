@@ -32,8 +32,10 @@ impl Request {
     /// `GET /integrations/{id}`
     pub(crate) fn integration(id: &IntegrationId) -> Result<Self, Error> {
         let operation = Operation::Integration;
-        let path = filled(operation, id.as_str())
-            .ok_or(Error::InvalidRequest { operation, reason: "the integration id is blank or made of dots" })?;
+        let path = filled(operation, id.as_str()).ok_or(Error::InvalidRequest {
+            operation,
+            reason: "the integration id is blank, made of dots or holds control characters",
+        })?;
         Ok(Self { operation, integration: None, path, parameters: Vec::new(), body: None })
     }
 
@@ -87,7 +89,8 @@ fn segments(path: &str) -> Vec<String> {
 /// The operation's path with `id` in its place; `None` if the id cannot stand in a path.
 fn filled(operation: Operation, id: &str) -> Option<Vec<String>> {
     // Dots alone would walk up the path instead of naming something.
-    if id.trim().is_empty() || matches!(id, "." | "..") {
+    // Line breaks and tabs would be dropped from an address, which makes another id of this one.
+    if id.trim().is_empty() || matches!(id, "." | "..") || id.contains(char::is_control) {
         return None;
     }
     let named = |segment: &str| if segment == "{id}" { id } else { segment }.to_owned();

@@ -94,8 +94,10 @@ fn ids_that_a_header_or_a_path_cannot_hold_are_refused() {
         let request = Request::page(&id.into(), &UsersQuery::default(), None, PageSize::MAX);
         assert!(matches!(request, Err(Error::InvalidRequest { .. })), "{id:?}");
     }
-    for id in ["", " ", ".", ".."] {
+    for id in ["", " ", ".", "..", ".\t", "\n..", ".\r\r.", "a\nb", "a\tb"] {
         assert!(Request::integration(&id.into()).is_err(), "{id:?}");
+        let course = Request::deactivate_course(&"sandbox:a".into(), &id.into());
+        assert!(course.is_err(), "{id:?}");
     }
 }
 

@@ -12,8 +12,10 @@ impl Request {
     /// `DELETE /integrations/{id}`
     pub(crate) fn delete_integration(id: &IntegrationId) -> Result<Self, Error> {
         let operation = Operation::DeleteIntegration;
-        let path = filled(operation, id.as_str())
-            .ok_or(Error::InvalidRequest { operation, reason: "the integration id is blank or made of dots" })?;
+        let path = filled(operation, id.as_str()).ok_or(Error::InvalidRequest {
+            operation,
+            reason: "the integration id is blank, made of dots or holds control characters",
+        })?;
         Ok(Self { operation, integration: None, path, parameters: Vec::new(), body: Some("{}".to_owned()) })
     }
 
@@ -62,7 +64,8 @@ impl Request {
         check_header(integration).map_err(invalid)?;
         let path = match id {
             None => segments(operation.path()),
-            Some(id) => filled(operation, id).ok_or_else(|| invalid("the id is blank or made of dots"))?,
+            Some(id) => filled(operation, id)
+                .ok_or_else(|| invalid("the id is blank, made of dots or holds control characters"))?,
         };
         let body = body.map(serde_json::to_string).transpose().map_err(|_| invalid("the body cannot be written"))?;
         Ok(Self { operation, integration: Some(integration.clone()), path, parameters: Vec::new(), body })

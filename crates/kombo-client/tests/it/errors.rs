@@ -99,7 +99,7 @@ async fn a_circle_and_an_impossible_request_say_so() {
     );
     assert_eq!(
         client(&server).integration(&"..".into()).await.unwrap_err().to_string(),
-        "GET /integrations/{id}: nothing was sent: the integration id is blank or made of dots"
+        "GET /integrations/{id}: nothing was sent: the integration id is blank, made of dots or holds control characters"
     );
 }
 
