@@ -1,0 +1,118 @@
+use std::fmt::Debug;
+
+use kombo_model::{Course, CourseProgression, Skill, Timestamp, User};
+use serde::Serialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::Value as Json;
+use sync_core::mirror::{Batch, Value, decompose};
+use sync_core::port::Record;
+
+use crate::{MARK, decode};
+
+/// The body of a page, behind a character that says of which list: `u`, `c`, `p` or `s`.
+///
+/// Each record is either read or rejected, with its id where it has one, and without its values; what is read is the same
+/// when it is written and read once more; it becomes rows that databases can hold, or is refused with a reason.
+pub fn page(data: &[u8]) {
+    let Some((list, body)) = data.split_first() else { return };
+    let Ok(body) = std::str::from_utf8(body) else { return };
+    match list {
+        b'c' => check(body, |it: Course| Record::Course(it)),
+        b'p' => check(body, |it: CourseProgression| Record::CourseProgression(it)),
+        b's' => check(body, |it: Skill| Record::Skill(it)),
+        _ => check(body, |it: User| Record::User(it)),
+    }
+}
+
+fn check<R>(body: &str, record: fn(R) -> Record)
+where
+    R: DeserializeOwned + Serialize + Clone + PartialEq + Debug,
+{
+    // Not even the reason why there is no page may quote what it held.
+    let list = match decode::list::<R>(body) {
+        Ok(list) => list,
+        Err(error) => {
+            if body.matches(MARK).count() == 1 && body.contains(&format!(":\"{MARK}\"")) {
+                assert!(!format!("{error:?}").contains(MARK), "{error:?}");
+            }
+            return;
+        }
+    };
+    let whole: Json = match serde_json::from_str(body) {
+        Ok(whole) => whole,
+        // Deeper than a tree may be; the records were read one by one.
+        Err(_) => Json::Null,
+    };
+    // Of a key that stands there twice, the tree has the last; the page is then not read at all.
+    if let Some(results) = whole["data"]["results"].as_array() {
+        assert_eq!(results.len(), list.records.len() + list.rejected.len(), "each record is read or rejected");
+    }
+    let mut last = None;
+    for rejected in &list.rejected {
+        assert!(last < Some(rejected.index), "in their order");
+        last = Some(rejected.index);
+        assert!(rejected.index < list.records.len() + list.rejected.len());
+        assert!(!rejected.path.is_empty() && !rejected.reason.is_empty());
+        assert!(!format!("{rejected:?}").contains(MARK) || in_a_key_or_id(rejected.json.as_str()), "{rejected:?}");
+        let text = rejected.json.as_str();
+        assert!(serde_json::from_str::<IgnoredAny>(text).is_ok());
+        // Of a record that is too deep for a tree, or says its id twice, this does not know better.
+        if let Ok(tree) = serde_json::from_str::<Json>(text)
+            && text.matches("\"id\"").count() == 1
+            && !text.contains('\\')
+        {
+            assert_eq!(rejected.id.as_deref(), tree.get("id").and_then(Json::as_str), "a rejected record is named");
+        }
+    }
+    let at: Timestamp = "2026-01-01T00:00:00Z".parse().expect("a time");
+    for read in list.records {
+        let _ = format!("{read:?}");
+        let written = serde_json::to_string(&read).expect("what was read can be written");
+        let again: R = serde_json::from_str(&written).expect("what was written can be read");
+        // Fractions of keys that nobody knows may lose their last digit; nothing is stored of them.
+        assert!(again == read || whole_has_fractions(body), "it reads as something else: {written}");
+        let mut batch = Batch::default();
+        match decompose(record(read), at, &mut batch) {
+            Ok(()) => check_rows(&batch),
+            Err(refused) => {
+                assert!(batch.rows.is_empty() && batch.members.is_empty(), "all of a record or nothing");
+                assert!(!refused.path.is_empty() && !refused.reason.is_empty());
+            }
+        }
+    }
+}
+
+fn check_rows(batch: &Batch) {
+    assert!(!batch.rows.is_empty());
+    for incoming in &batch.rows {
+        assert!(!incoming.row.key.first().is_empty());
+        assert!(!incoming.row.key.to_string().contains('\0'), "PostgreSQL takes no NUL");
+        assert_eq!(incoming.row.values().len(), incoming.model.columns().len());
+        for value in incoming.row.values() {
+            let _ = value.to_json();
+            assert!(value == value, "a value is equal to itself");
+            match value {
+                Value::Text(text) => assert!(!text.contains('\0'), "PostgreSQL takes no NUL"),
+                Value::Json(text) => {
+                    assert!(serde_json::from_str::<IgnoredAny>(text).is_ok(), "cleaned JSON is JSON");
+                    assert!(!text.contains('\0'));
+                }
+                Value::Absent | Value::Null | Value::Time(_) => {}
+            }
+        }
+    }
+    for members in &batch.members {
+        assert!(members.keys.iter().all(|key| !key.to_string().contains('\0')));
+    }
+}
+
+/// Whether the mark is part of an id or a key: those name what is wrong.
+fn in_a_key_or_id(json: &str) -> bool {
+    json.matches(MARK).count() != 1
+        || !json.contains(&format!(":\"{MARK}\""))
+        || json.contains(&format!("\"id\":\"{MARK}"))
+}
+
+fn whole_has_fractions(body: &str) -> bool {
+    body.contains(['.', 'e', 'E'])
+}
