@@ -4,6 +4,7 @@
 mod bench;
 mod ci;
 mod contract;
+mod crashes;
 mod histories;
 mod install_postgres;
 mod process;
@@ -25,6 +26,8 @@ usage: cargo xtask COMMAND
   histories --cases N     random histories on SQLite and PostgreSQL: the same end and the same log under both
                           readings of updated_after; SYNC_HISTORY_STEPS says how long they are, SYNC_HISTORY_SEED
                           repeats one
+  crashes --times N       the daemon and its database are killed N times while Kombo changes; SYNCD_CRASH_SEED
+                          repeats the moments
   ci [CHECK]...           every other check, or those that are named: format, lints, documentation, examples,
                           layering, unused dependencies, spelling, ...
   api                     notes anew what the library crates promise, in their public-api.txt
@@ -59,6 +62,7 @@ fn run() -> Result<bool> {
             let options = bench::Options::parse(arguments)?;
             in_root().and_then(|()| bench::run(&options))
         }
+        ["crashes", "--times", times] => in_root().and_then(|()| crashes::run(times)),
         ["ci", checks @ ..] => in_root().and_then(|()| ci::run(checks)),
         ["api"] => in_root().and_then(|()| public_api::write()),
         ["sim", arguments @ ..] => in_root().and_then(|()| sim::run(arguments)),

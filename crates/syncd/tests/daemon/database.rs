@@ -84,6 +84,17 @@ impl Database {
         String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
     }
 
+    /// Goes on in another database of the same server, made of `statements`, none of which may run in a transaction.
+    pub fn move_to(&mut self, name: &str, statements: &[String]) {
+        let Self::OwnPostgres { url, .. } = self else { panic!("no server of its own") };
+        for sql in statements {
+            let output = psql(url).args(["-c", sql]).output().unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        }
+        let (server, _) = url.rsplit_once('/').unwrap();
+        *url = format!("{server}/{name}");
+    }
+
     /// Opens a session that stays open.
     pub fn session(&self) -> Session {
         let mut child = psql(&self.url()).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::process::Command;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
@@ -92,7 +93,11 @@ impl Daemon {
 
     /// Starts a daemon.
     pub fn launch(world: &World, place: Place) -> Self {
-        let mut command = world.command(&["run"]);
+        Self::launch_as(world, place, world.command(&["run"]))
+    }
+
+    /// Starts a daemon by a command of one's own.
+    pub fn launch_as(world: &World, place: Place, mut command: Command) -> Self {
         command.env("SYNCD__SERVER__WEBHOOKS", place.webhooks.to_string());
         command.env("SYNCD__SERVER__OPERATIONS", place.operations.to_string());
         Self { process: world.start(command), place }

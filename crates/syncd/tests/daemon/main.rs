@@ -43,15 +43,18 @@ mod world;
 mod database;
 mod deployment;
 mod http;
+mod log;
 mod sender;
 
 mod answers;
 mod coalescing;
+mod crashes;
 mod events;
 mod failures;
 mod latency;
 mod operations;
 mod outage;
 mod replicas;
+mod scarce;
 mod signals;
 mod storm;

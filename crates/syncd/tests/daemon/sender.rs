@@ -1,6 +1,6 @@
 //! A sender of webhooks that repeats what was not taken.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -18,6 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(80);
 #[derive(Debug, Default)]
 pub struct Sender {
     taken: AtomicUsize,
+    acknowledged: Mutex<BTreeSet<String>>,
     answers: Mutex<BTreeMap<Option<u16>, usize>>,
     given_up: AtomicBool,
 }
@@ -26,6 +27,11 @@ impl Sender {
     /// How many were answered with 200 so far.
     pub fn taken(&self) -> usize {
         self.taken.load(Ordering::SeqCst)
+    }
+
+    /// The ids of those that were answered with 200 so far.
+    pub fn acknowledged(&self) -> BTreeSet<String> {
+        self.acknowledged.lock().unwrap().clone()
     }
 
     /// How often there was which answer; none where there was no answer at all.
@@ -56,6 +62,8 @@ impl Sender {
             let status = post_webhook(place, SECRET, body).ok().map(|answer| answer.status);
             *self.answers.lock().unwrap().entry(status).or_default() += 1;
             if status == Some(200) {
+                let webhook: serde_json::Value = serde_json::from_str(body).unwrap();
+                self.acknowledged.lock().unwrap().insert(webhook["id"].as_str().unwrap().to_owned());
                 self.taken.fetch_add(1, Ordering::SeqCst);
                 return;
             }

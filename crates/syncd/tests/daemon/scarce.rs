@@ -1,0 +1,252 @@
+//! A file system that is full, and one that may not be written to: the daemon says so, loses nothing that it
+//! acknowledged, and goes on by itself.
+//!
+//! A small file system is mounted for each test, which only root may: elsewhere these tests say that they were skipped.
+
+use std::fs::{self, File, Permissions};
+use std::io::Write as _;
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use kombo_sandbox::{GeneratorConfig, SandboxConfig, WebhookMode};
+use tempfile::TempDir;
+
+use crate::database::{Backend, Database};
+use crate::deployment::{Daemon, Look, Place, SECRET, change, post_webhook, world_for};
+use crate::program::wait_until;
+use crate::world::World;
+
+/// A file system in memory, gone at the end.
+struct SmallDisk(TempDir);
+
+impl SmallDisk {
+    /// None where nothing may be mounted.
+    fn mount(mib: usize) -> Option<Self> {
+        let folder = TempDir::new().unwrap();
+        let options = format!("size={mib}m,mode=0777");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "none"]).arg(folder.path()).output();
+        if mounted.as_ref().is_ok_and(|it| it.status.success()) {
+            return Some(Self(folder));
+        }
+        eprintln!("SKIPPED: no file system may be mounted here: {mounted:?}");
+        None
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Takes what room there is.
+    fn fill(&self) {
+        let mut ballast = File::create(self.ballast()).unwrap();
+        while ballast.write_all(&[7; 4096]).is_ok() {}
+    }
+
+    /// Gives it back.
+    fn free(&self) {
+        fs::remove_file(self.ballast()).unwrap();
+    }
+
+    fn ballast(&self) -> PathBuf {
+        self.path().join("ballast")
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Lazily: whoever still has a file open keeps it until they end.
+        let _ = Command::new("umount").arg("-l").arg(self.path()).status();
+    }
+}
+
+fn world(backend: Backend, place: Place) -> World {
+    let generator = GeneratorConfig { users: 20, courses: 8, progressions: 40, ..GeneratorConfig::default() };
+    let config = SandboxConfig { integrations: 2, generator, ..SandboxConfig::default() };
+    let world = world_for(backend, config, place);
+    world.sandbox.configure_webhooks(|hooks| hooks.data_changed = WebhookMode::Off);
+    world
+}
+
+/// Changes Kombo and tells of it: the answer, none if there was none.
+struct Teller<'a> {
+    world: &'a World,
+    place: Place,
+    told: usize,
+    taken: Vec<String>,
+}
+
+impl Teller<'_> {
+    fn tell(&mut self) -> Option<u16> {
+        let integrations = self.world.sandbox.integrations();
+        let body = change(self.world, &integrations[self.told % integrations.len()], self.told);
+        let status = post_webhook(self.place, SECRET, &body).ok().map(|answer| answer.status);
+        if status == Some(200) {
+            self.taken.push(format!("webhook-{}", self.told));
+        }
+        self.told += 1;
+        status
+    }
+
+    fn assert_none_is_lost(&self) {
+        let stored = self.world.database.query("SELECT id AS value FROM sync_webhook_events");
+        for id in &self.taken {
+            assert!(stored.contains(id), "{id} was answered with 200, and is not stored");
+        }
+    }
+}
+
+/// What both databases must do with a full disk.
+fn goes_on_after_the_disk_was_full(world: &World, place: Place, disk: &SmallDisk) {
+    let mut daemon = Daemon::start(world, place);
+    let look = Look::new(world);
+    look.wait_until_loaded(world);
+    let mut teller = Teller { world, place, told: 0, taken: Vec::new() };
+    for round in 0..2 {
+        disk.fill();
+        wait_until("a webhook is turned away", || match teller.tell() {
+            Some(200) => false,
+            Some(503) => true,
+            other => panic!("neither taken nor turned away to come again: {other:?}"),
+        });
+        // It stays so, and reading goes on.
+        for _ in 0..20 {
+            let status = teller.tell();
+            assert!(matches!(status, Some(200 | 503)), "{status:?}");
+        }
+        assert!(daemon.process.is_running(), "a full disk is not its end");
+        teller.assert_none_is_lost();
+
+        disk.free();
+        let began = Instant::now();
+        wait_until("webhooks are taken", || teller.tell() == Some(200));
+        wait_until("it is ready", || daemon.is_ready());
+        eprintln!("round {round}: webhooks were taken {:?} after there was room again", began.elapsed());
+        // One for each integration and model tells of all that was not told.
+        for _ in 0..14 {
+            assert_eq!(teller.tell(), Some(200));
+        }
+        look.assert_faithful_in_the_end(world);
+        teller.assert_none_is_lost();
+    }
+    eprintln!("{} of {} webhooks were taken", teller.taken.len(), teller.told);
+    let log = daemon.stop().stderr;
+    assert!(log.contains("full") || log.contains("No space left"), "the log says why");
+}
+
+#[test]
+fn sqlite_on_a_disk_that_fills_up() {
+    let Some(disk) = SmallDisk::mount(16) else { return };
+    let place = Place::new();
+    let mut world = world(Backend::Sqlite, place);
+    let file = disk.path().join("mirror.db");
+    world.set("store.url", &format!("sqlite://{}", file.display()));
+    world.database = Database::Sqlite(file);
+    goes_on_after_the_disk_was_full(&world, place, &disk);
+}
+
+#[test]
+fn postgres_on_a_disk_that_fills_up() {
+    let Some(disk) = SmallDisk::mount(64) else { return };
+    let place = Place::new();
+    let mut world = world(Backend::OwnPostgres, place);
+    let tablespace = disk.path().join("tablespace");
+    fs::create_dir(&tablespace).unwrap();
+    let server = fs::metadata(world.database.server().folder()).unwrap();
+    chown(&tablespace, Some(std::os::unix::fs::MetadataExt::uid(&server)), None).unwrap();
+    let statements = [
+        format!("CREATE TABLESPACE small LOCATION '{}'", tablespace.display()),
+        "CREATE DATABASE on_a_small_disk TEMPLATE template0 TABLESPACE small".to_owned(),
+    ];
+    world.database.move_to("on_a_small_disk", &statements);
+    world.set("store.url", &world.database.url());
+    goes_on_after_the_disk_was_full(&world, place, &disk);
+}
+
+/// The user that nothing belongs to.
+const NOBODY: u32 = 65_534;
+
+/// The program as somebody whom permissions bind, as they do not bind root. None where that cannot be.
+fn as_nobody(world: &World, program: &Path) -> Option<Command> {
+    let probe = Command::new("setpriv").args(["--reuid", "65534", "--clear-groups", "--", "true"]).output();
+    if !probe.as_ref().is_ok_and(|it| it.status.success()) {
+        eprintln!("SKIPPED: no process may be another user's here: {probe:?}");
+        return None;
+    }
+    let usual = world.command(&["run"]);
+    fs::set_permissions(world.folder(), Permissions::from_mode(0o755)).unwrap();
+    if !program.exists() {
+        fs::copy(usual.get_program(), program).unwrap();
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "--"]).arg(program).arg("run");
+    command.current_dir(world.folder()).env_clear();
+    Some(command)
+}
+
+#[test]
+fn sqlite_in_a_folder_that_may_not_be_written_to() {
+    let place = Place::new();
+    let mut world = world(Backend::Sqlite, place);
+    let program = world.folder().join("syncd-of-nobody");
+    if as_nobody(&world, &program).is_none() {
+        return;
+    }
+    let folder = world.folder().join("data");
+    fs::create_dir(&folder).unwrap();
+    chown(&folder, Some(NOBODY), None).unwrap();
+    let file = folder.join("mirror.db");
+    world.set("store.url", &format!("sqlite://{}", file.display()));
+    world.database = Database::Sqlite(file.clone());
+    let allow = |mode: u32, of_the_file: u32| {
+        for name in ["mirror.db", "mirror.db-wal", "mirror.db-shm"] {
+            let path = folder.join(name);
+            if path.exists() {
+                fs::set_permissions(path, Permissions::from_mode(of_the_file)).unwrap();
+            }
+        }
+        fs::set_permissions(&folder, Permissions::from_mode(mode)).unwrap();
+    };
+
+    // From the start: it says what is wrong, and writes nothing.
+    allow(0o500, 0o400);
+    let refused = Daemon::launch_as(&world, place, as_nobody(&world, &program).unwrap());
+    let why = refused.process.wait().expect_code(1).complaint();
+    assert!(why.contains("store.url") && why.contains("mirror.db") && why.contains("may be written to"), "{why}");
+    assert!(!file.exists());
+
+    // In the midst of its work.
+    allow(0o700, 0o600);
+    let mut daemon = Daemon::launch_as(&world, place, as_nobody(&world, &program).unwrap());
+    wait_until("it is ready", || daemon.is_ready());
+    let mut teller = Teller { world: &world, place, told: 0, taken: Vec::new() };
+    assert_eq!(teller.tell(), Some(200));
+    for (mode, of_the_file) in [(0o500, 0o400), (0o000, 0o000)] {
+        allow(mode, of_the_file);
+        for _ in 0..30 {
+            let status = teller.tell();
+            assert!(matches!(status, Some(200 | 503)), "{status:?}");
+        }
+        assert!(daemon.process.is_running());
+        allow(0o700, 0o600);
+        wait_until("it is ready", || daemon.is_ready());
+        for _ in 0..14 {
+            wait_until("webhooks are taken", || teller.tell() == Some(200));
+        }
+        let look = Look::new(&world);
+        look.assert_faithful_in_the_end(&world);
+        teller.assert_none_is_lost();
+    }
+
+    // A file that may only be read, from the start.
+    daemon.stop();
+    allow(0o500, 0o400);
+    let daemon = Daemon::launch_as(&world, place, as_nobody(&world, &program).unwrap());
+    let why = daemon.process.wait().expect_code(1).complaint();
+    assert!(why.contains("store.url") || why.contains("readonly database"), "{why}");
+    assert_eq!(teller.tell(), None);
+    allow(0o700, 0o600);
+    teller.assert_none_is_lost();
+    eprintln!("{} of {} webhooks were taken", teller.taken.len(), teller.told);
+}
