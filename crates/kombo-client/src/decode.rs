@@ -107,7 +107,11 @@ fn reject<R: DeserializeOwned>(index: usize, json: &RawValue, error: &serde_json
 fn locate<'a, T: Deserialize<'a>>(text: &'a str, error: &serde_json::Error) -> (String, String) {
     let mut json = serde_json::Deserializer::from_str(text);
     match serde_path_to_error::deserialize::<_, T>(&mut json) {
-        Err(located) => (located.path().to_string(), reason::without_data(located.inner())),
+        Err(located) => {
+            // Empty where the fault lies at a key that is an empty text.
+            let path = Some(located.path().to_string()).filter(|path| !path.is_empty());
+            (path.unwrap_or_else(|| ".".to_owned()), reason::without_data(located.inner()))
+        }
         // The fault lies behind the value, as in `{} x`.
         Ok(_) => (".".to_owned(), reason::without_data(error)),
     }

@@ -55,6 +55,12 @@ fn the_path_leads_into_nested_records() {
 }
 
 #[test]
+fn a_fault_at_a_key_without_a_name_has_a_path_too() {
+    let page = users(r#"[{"id":"a","":"\ud83d, half of a character"}]"#);
+    assert_eq!((page.rejected[0].id.as_deref(), page.rejected[0].path.as_str()), (Some("a"), "."));
+}
+
+#[test]
 fn reasons_do_not_quote_values() {
     for (name, value, reason) in [
         ("status", r#"{"Ada":"Lovelace"}"#, "invalid type: map, expected a string"),
