@@ -4,7 +4,8 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result};
 use sync_testkit::postgres::PostgresError;
 
-use crate::process::{is_there, run};
+use crate::install::{package, possible, root};
+use crate::process::run;
 
 /// Keeps Debian's package from making a database cluster and starting it: the programs are all that is needed.
 const NO_CLUSTER_FILE: &str = "/etc/postgresql-common/createcluster.d/00-programs-only.conf";
@@ -12,31 +13,16 @@ const NO_CLUSTER: &str = "create_main_cluster = false\n";
 
 /// Installs `PostgreSQL` where that takes no question: with apt-get, as root. Elsewhere the error says what to install.
 pub(crate) fn install_postgres(missing: PostgresError) -> Result<()> {
-    let sudo = !is_root();
-    let possible = is_there(Command::new("apt-get").arg("--version")) && (!sudo || is_there(&mut sudo_n("true")));
-    if !possible {
+    if !possible() {
         return Err(missing.into());
     }
     println!("PostgreSQL's server programs are missing: installing the package `postgresql` (no server is set up)");
-    let root = |program: &str| if sudo { sudo_n(program) } else { Command::new(program) };
     run(root("apt-get").arg("update"))?;
     run(root("mkdir").args(["-p", "/etc/postgresql-common/createcluster.d"]))?;
     write_file(root("tee").arg(NO_CLUSTER_FILE), NO_CLUSTER)?;
-    let install = ["DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "--yes", "--no-install-recommends"];
-    let installed = run(root("env").args(install).arg("postgresql"));
+    let installed = package("postgresql");
     run(root("rm").args(["-f", NO_CLUSTER_FILE]))?;
     installed
-}
-
-fn is_root() -> bool {
-    let id = Command::new("id").arg("-u").output();
-    id.is_ok_and(|output| output.stdout.trim_ascii() == b"0")
-}
-
-fn sudo_n(program: &str) -> Command {
-    let mut sudo = Command::new("sudo");
-    sudo.args(["-n", program]);
-    sudo
 }
 
 fn write_file(tee: &mut Command, text: &str) -> Result<()> {

@@ -6,6 +6,7 @@ mod ci;
 mod contract;
 mod crashes;
 mod histories;
+mod install;
 mod install_postgres;
 mod process;
 mod public_api;

@@ -3,6 +3,7 @@ use std::env;
 use anyhow::Result;
 use sync_testkit::postgres::{PostgresError, PrivatePostgres};
 
+use crate::install;
 use crate::install_postgres::install_postgres;
 use crate::process::{cargo, in_ci, is_there, succeeds};
 
@@ -10,6 +11,7 @@ pub(crate) const URL_VARIABLE: &str = "DATABASE_TEST_URL";
 
 /// Runs all tests; arguments choose among them, which leaves out those of the documentation.
 pub(crate) fn run(arguments: &[&str]) -> Result<bool> {
+    install::browser()?;
     let server = if env::var_os(URL_VARIABLE).is_some() { None } else { Some(private_postgres()?) };
     let url = server.as_ref().map(|server| (URL_VARIABLE, server.url("postgres")));
 

@@ -85,6 +85,16 @@ macro_rules! tx {
                 sync::changes::$backend::since(self.conn, integration, seq, limit)
             }
 
+            fn latest_changes(
+                &mut self,
+                integration: &IntegrationId,
+                record_id: Option<&str>,
+                before: i64,
+                limit: usize,
+            ) -> TxResult<Vec<Change>> {
+                sync::changes::$backend::latest(self.conn, integration, record_id, before, limit)
+            }
+
             fn last_change(&mut self) -> TxResult<i64> {
                 sync::changes::$backend::last(self.conn)
             }
@@ -161,6 +171,15 @@ macro_rules! tx {
                 sync::runs::$backend::recent(self.conn, integration, limit)
             }
 
+            fn runs_before(
+                &mut self,
+                integration: Option<&IntegrationId>,
+                before: RunId,
+                limit: usize,
+            ) -> TxResult<Vec<Run>> {
+                sync::runs::$backend::before(self.conn, integration, before, limit)
+            }
+
             fn trim_runs(&mut self, before: Timestamp) -> TxResult<u64> {
                 sync::runs::$backend::trim(self.conn, before)
             }
@@ -192,6 +211,14 @@ macro_rules! tx {
 
             fn quarantined(&mut self, integration: Option<&IntegrationId>) -> TxResult<Vec<Quarantined>> {
                 sync::quarantine::$backend::all(self.conn, integration)
+            }
+
+            fn first_quarantined(
+                &mut self,
+                integration: Option<&IntegrationId>,
+                limit: usize,
+            ) -> TxResult<Vec<Quarantined>> {
+                sync::quarantine::$backend::first(self.conn, integration, limit)
             }
 
             fn quarantine_total(&mut self) -> TxResult<u64> {

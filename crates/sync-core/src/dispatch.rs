@@ -36,7 +36,7 @@ pub fn schedule(tx: &mut dyn Tx, policy: &SchedulePolicy, now: Timestamp) -> TxR
             IntegrationStatus::Active => now,
             // What is out of order is looked at rarely, and found to be in order again by a fetch that succeeds.
             IntegrationStatus::Paused | IntegrationStatus::NotFound => now.saturating_add(policy.look_at_paused_every),
-            IntegrationStatus::Deleted => continue,
+            IntegrationStatus::Deleted | IntegrationStatus::Held => continue,
         };
         for endpoint in &policy.endpoints {
             let key = (integration.id.clone(), *endpoint);
@@ -87,7 +87,8 @@ pub fn register(tx: &mut dyn Tx, ids: &BTreeSet<IntegrationId>, now: Timestamp) 
 }
 
 /// Leases the work that is most due: deltas before full fetches, the oldest wish first, nothing of integrations that
-/// were deleted. Requests of those that are paused are not due for long: see [`crate::intake`]. Full fetches only if `full_fetches` is set, so that some workers are always there for deltas.
+/// were deleted or that a person paused. Requests of those that Kombo paused are not due for long: see
+/// [`crate::intake`]. Full fetches only if `full_fetches` is set, so that some workers are always there for deltas.
 pub fn next(
     tx: &mut dyn Tx,
     claim: &Claim,
@@ -98,7 +99,7 @@ pub fn next(
     let integrations = tx.integrations()?;
     let known: BTreeSet<&IntegrationId> = integrations
         .iter()
-        .filter(|integration| integration.status != IntegrationStatus::Deleted)
+        .filter(|known| !matches!(known.status, IntegrationStatus::Deleted | IntegrationStatus::Held))
         .map(|integration| &integration.id)
         .collect();
     queue::lease_next(tx, claim, now, |request: &Request| {

@@ -75,13 +75,14 @@ pub fn receive(tx: &mut dyn Tx, webhook: &Webhook, policy: &IntakePolicy, now: T
         None => None,
     };
     let action = Action::of(webhook, known.as_ref(), policy);
+    let held = known.as_ref().is_some_and(|known| known.status == IntegrationStatus::Held);
     let record = WebhookRecord {
         id: webhook.id.to_string(),
         kind: webhook.event.kind().to_owned(),
         integration_id: webhook.event.integration_id().cloned(),
         received_at: now,
         models: action.models().iter().map(ToString::to_string).collect(),
-        result: action.describe(),
+        result: action.describe(held),
     };
     if !tx.insert_webhook(&record)? {
         return Ok(Intake::Repeated);
@@ -139,8 +140,11 @@ impl Action {
         if let Self::Fetch(_, _, models) = self { models } else { &[] }
     }
 
-    fn describe(&self) -> String {
+    fn describe(&self, held: bool) -> String {
         match self {
+            Self::Fetch(..) | Self::Pause(..) | Self::Resume(..) if held => {
+                "noted: a person paused the integration".to_owned()
+            }
             Self::Record(result) => (*result).to_owned(),
             Self::Fetch(..) => "planned".to_owned(),
             Self::Register(..) => "registered".to_owned(),
@@ -164,15 +168,15 @@ impl Action {
                 if known.is_some_and(|known| known.status != IntegrationStatus::Active) {
                     queue::set_going(tx, &id, now)?;
                 }
-                put_status(tx, known, &id, &tool, IntegrationStatus::Active, None, now)?;
+                hear(tx, known, &id, &tool, IntegrationStatus::Active, None, now)?;
                 fetch_changed(tx, &id, &models, policy, now)
             }
             Self::Register(id, tool) | Self::Resume(id, tool) => {
-                put_status(tx, known, &id, &tool, IntegrationStatus::Active, None, now)?;
+                hear(tx, known, &id, &tool, IntegrationStatus::Active, None, now)?;
                 fetch_all(tx, &id, policy, now)
             }
             Self::Pause(id, tool, reason) => {
-                put_status(tx, known, &id, &tool, IntegrationStatus::Paused, Some(reason), now)?;
+                hear(tx, known, &id, &tool, IntegrationStatus::Paused, Some(reason), now)?;
                 // Not for ever: the webhook that ends the pause may be lost.
                 let next_look = now.saturating_add(policy.look_at_paused_every);
                 for request in tx.requests()?.into_iter().filter(|request| request.target.integration_id == id) {
@@ -243,6 +247,21 @@ fn fetch_all(tx: &mut dyn Tx, id: &IntegrationId, policy: &IntakePolicy, now: Ti
     }
     queue::set_going(tx, id, now)?;
     Ok(targets)
+}
+
+/// Notes how an integration stands by Kombo's word, which does not end a pause by a person.
+fn hear(
+    tx: &mut dyn Tx,
+    known: Option<&IntegrationRecord>,
+    id: &IntegrationId,
+    tool: &str,
+    status: IntegrationStatus,
+    reason: Option<String>,
+    now: Timestamp,
+) -> TxResult<()> {
+    let held = known.filter(|known| known.status == IntegrationStatus::Held);
+    let (status, reason) = held.map_or((status, reason), |known| (known.status, known.reason.clone()));
+    put_status(tx, known, id, tool, status, reason, now)
 }
 
 /// Registers an integration, or notes how it stands.

@@ -7,6 +7,7 @@ pub mod crew;
 pub mod dispatch;
 pub mod engine;
 mod error;
+pub mod hold;
 pub mod intake;
 mod lookup;
 pub mod mirror;

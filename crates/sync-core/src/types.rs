@@ -90,7 +90,7 @@ words! {
 
     /// What asked for a fetch.
     pub enum RequestCause {
-        /// A person on the command line.
+        /// A person, on the command line or the status page.
         Command = "command",
         /// A webhook.
         Webhook = "webhook",
@@ -146,6 +146,8 @@ words! {
         NotFound = "not_found",
         /// It was deleted at Kombo.
         Deleted = "deleted",
+        /// A person paused it: nothing is fetched by itself until a person resumes it.
+        Held = "held",
     }
 }
 

@@ -214,6 +214,9 @@ impl Tx for Spy<'_> {
             model: Model, integration: &IntegrationId, run: RunId, after: Option<&str>, limit: usize
         ) -> Vec<String>;
         changes(integration: Option<&IntegrationId>, seq: i64, limit: usize) -> Vec<Change>;
+        latest_changes(
+            integration: &IntegrationId, record_id: Option<&str>, before: i64, limit: usize
+        ) -> Vec<Change>;
         last_change() -> i64;
         trim_changes(before: Timestamp) -> u64;
         integration(id: &IntegrationId) -> Option<IntegrationRecord>;
@@ -230,6 +233,7 @@ impl Tx for Spy<'_> {
         run(id: RunId) -> Option<Run>;
         latest_run(target: &Target) -> Option<Run>;
         recent_runs(integration: Option<&IntegrationId>, limit: usize) -> Vec<Run>;
+        runs_before(integration: Option<&IntegrationId>, before: RunId, limit: usize) -> Vec<Run>;
         trim_runs(before: Timestamp) -> u64;
         pacing() -> Pacing;
         put_pacing(pacing: &Pacing) -> ();
@@ -238,6 +242,7 @@ impl Tx for Spy<'_> {
         put_quarantined(records: &[Quarantined]) -> ();
         clear_quarantined(integration: &IntegrationId, endpoint: Endpoint, ids: &[String]) -> u64;
         quarantined(integration: Option<&IntegrationId>) -> Vec<Quarantined>;
+        first_quarantined(integration: Option<&IntegrationId>, limit: usize) -> Vec<Quarantined>;
         quarantine_total() -> u64;
         quarantine_size(integration: &IntegrationId, endpoint: Endpoint) -> u64;
     }

@@ -78,6 +78,7 @@ macro_rules! conformance_suite {
             cleared_notes_are_gone
             changes_come_back_in_order
             changes_of_an_integration_can_be_read_alone
+            the_latest_changes_come_latest_first
             trimmed_changes_leave_the_rest
             a_follower_of_the_changes_misses_none
             integrations_are_registered_and_replaced
@@ -96,11 +97,13 @@ macro_rules! conformance_suite {
             runs_are_written_whole
             the_latest_run_is_of_its_target
             recent_runs_come_latest_first
+            runs_page_back_by_their_numbers
             trimmed_runs_leave_the_rest
             the_pace_is_what_was_said_last
             a_webhook_is_stored_once
             trimmed_webhooks_leave_the_rest
             quarantined_records_are_kept_and_replaced
+            quarantined_records_may_be_limited
             quarantined_records_are_cleared_by_id
             a_unit_that_fails_leaves_nothing
             a_unit_that_fails_takes_no_other_with_it

@@ -52,6 +52,18 @@ pub(crate) enum Command {
     },
     /// Show integrations, watermarks, last runs, pending work and quarantine
     Status,
+    /// Fetch nothing of an integration until `resume`, whatever webhooks and the schedule say
+    Pause {
+        /// Which one
+        #[arg(value_name = "ID", value_parser = integration)]
+        integration: IntegrationId,
+    },
+    /// Fetch an integration again, first what changed while it was paused
+    Resume {
+        /// Which one
+        #[arg(value_name = "ID", value_parser = integration)]
+        integration: IntegrationId,
+    },
     /// Print the change log, one line each
     Changes(ChangesArgs),
     /// Compare Kombo with the store, and write nothing; exit 3 if they differ

@@ -3,6 +3,7 @@
 mod changes;
 mod check;
 mod demo;
+mod hold;
 mod migrate;
 mod plan;
 mod quarantine;
@@ -83,6 +84,8 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
             Command::Sync(args) => sync::run(&context, args).await,
             Command::Plan { models } => plan::run(&context, &models),
             Command::Status => status::run(&context).await,
+            Command::Pause { integration } => hold::pause(&context, integration).await,
+            Command::Resume { integration } => hold::resume(&context, integration).await,
             Command::Changes(args) => changes::run(&context, args).await,
             Command::Verify(args) => verify::run(&context, args).await,
             Command::Quarantine(QuarantineCommand::List) => quarantine::list(&context).await,

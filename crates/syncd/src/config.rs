@@ -27,6 +27,9 @@ pub(crate) use load::load;
 /// Where the mirror is if nobody says.
 const DEFAULT_STORE: &str = "sqlite://syncd.db";
 
+/// A token that is shorter might be guessed.
+const SHORTEST_TOKEN: usize = 16;
+
 /// What is wrong with the configuration, naming the setting and what to do.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -141,6 +144,8 @@ pub(crate) struct Server {
     pub(crate) webhooks: SocketAddr,
     /// Where health, metrics and status are.
     pub(crate) operations: SocketAddr,
+    operations_token: Option<Secret>,
+    operations_token_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -190,6 +195,33 @@ impl Config {
             return Err(ConfigError(missing.to_owned()));
         }
         Ok(secrets.iter().map(Secret::reveal).collect())
+    }
+
+    /// What the status page asks for; without it everybody may look and nobody may act.
+    pub(crate) fn operations_token(&self) -> Result<Option<SecretString>, ConfigError> {
+        use secrecy::ExposeSecret as _;
+        let token = match (&self.server.operations_token, &self.server.operations_token_file) {
+            (Some(_), Some(_)) => {
+                let both = "server.operations_token and server.operations_token_file are both set: keep one";
+                return Err(ConfigError(both.to_owned()));
+            }
+            (Some(token), None) => token.reveal(),
+            (None, Some(path)) => {
+                let tokens = read_file("server.operations_token_file", path).map_err(ConfigError)?;
+                let [token] = tokens.as_slice() else {
+                    let text = format!("server.operations_token_file: {} has more than one line", path.display());
+                    return Err(ConfigError(text));
+                };
+                token.reveal()
+            }
+            (None, None) => return Ok(None),
+        };
+        if token.expose_secret().chars().count() < SHORTEST_TOKEN {
+            return Err(ConfigError(format!(
+                "server.operations_token: at least {SHORTEST_TOKEN} characters, such as `openssl rand -hex 24` prints"
+            )));
+        }
+        Ok(Some(token))
     }
 
     /// A builder of clients, set up but for what a command adds.

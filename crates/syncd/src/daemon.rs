@@ -4,6 +4,7 @@ mod gate;
 mod lifecycle;
 mod measure;
 mod operations;
+mod page;
 mod serve;
 mod upkeep;
 mod webhooks;
@@ -35,6 +36,7 @@ use crate::{output, owner};
 
 use gate::KeyGate;
 use lifecycle::Readiness;
+use page::{Access, Page};
 
 /// How long the running batches may take to end.
 const GRACE: Duration = Duration::from_secs(25);
@@ -56,6 +58,7 @@ pub(crate) struct Shared {
     pub(crate) gate: Arc<KeyGate>,
     pub(crate) pace: Arc<Pace>,
     pub(crate) secrets: RwLock<WebhookSecrets>,
+    pub(crate) access: Arc<Access>,
     pub(crate) source: Arc<KomboSource>,
     pub(crate) stop: CancellationToken,
 }
@@ -77,7 +80,9 @@ pub(crate) async fn run(context: &Context, tables: Tables) -> anyhow::Result<Exi
     let hangup = signal(SignalKind::hangup())?;
 
     let readiness = Arc::new(Readiness::new(Arc::clone(&gate)));
-    let routes = operations::routes(Arc::clone(&readiness), metrics.clone());
+    let access = Arc::new(Access::new(config.operations_token()?));
+    let status_page = Arc::new(Page::new(Arc::clone(&access)));
+    let routes = operations::routes(Arc::clone(&readiness), metrics.clone(), Arc::clone(&status_page));
     tasks.spawn(serve::serve(operations, routes, stop.clone()));
 
     let Some(store) = open_store(&config, tables, &stop).await? else { return Ok(Exit::Done) };
@@ -91,12 +96,14 @@ pub(crate) async fn run(context: &Context, tables: Tables) -> anyhow::Result<Exi
         gate,
         pace,
         secrets: RwLock::new(secrets),
+        access,
         source,
         stop: stop.clone(),
     });
     shared.pace.share(&shared.store);
     begin(&shared, configured).await?;
     readiness.ready(Arc::clone(&shared.store));
+    status_page.ready(Arc::clone(&shared));
     tasks.spawn(serve::serve(webhooks, webhooks::routes(Arc::clone(&shared)), stop.clone()));
     upkeep::spawn(&tasks, &shared, context.global.config.clone(), hangup);
     workers::spawn(&tasks, &shared);

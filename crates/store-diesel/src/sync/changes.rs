@@ -60,6 +60,25 @@ both! {
         rows.into_iter().map(TryInto::try_into).collect()
     }
 
+    pub(crate) fn latest(
+        conn: &mut Conn,
+        integration: &IntegrationId,
+        record_id: Option<&str>,
+        before: i64,
+        limit: usize,
+    ) -> TxResult<Vec<Change>> {
+        let changes = sync_changes::table
+            .filter(sync_changes::integration_id.eq(integration.as_str()))
+            .filter(sync_changes::seq.lt(before))
+            .order(sync_changes::seq.desc())
+            .limit(limited(limit));
+        let rows: Vec<ChangeRow> = match record_id {
+            Some(id) => changes.filter(sync_changes::record_id.eq(id)).load(conn).during(TABLE)?,
+            None => changes.load(conn).during(TABLE)?,
+        };
+        rows.into_iter().map(TryInto::try_into).collect()
+    }
+
     pub(crate) fn last(conn: &mut Conn) -> TxResult<i64> {
         let last: Option<i64> =
             sync_changes::table.select(diesel::dsl::max(sync_changes::seq)).first(conn).during(TABLE)?;

@@ -3,7 +3,7 @@ use kombo_model::{Endpoint, IntegrationId};
 use sync_core::port::{StoreError, TxResult};
 use sync_core::types::{Quarantined, RunId};
 
-use super::{count, word};
+use super::{count, limited, word};
 use crate::both;
 use crate::error::During as _;
 use crate::schema::sync_quarantine;
@@ -101,8 +101,16 @@ both! {
     }
 
     pub(crate) fn all(conn: &mut Conn, integration: Option<&IntegrationId>) -> TxResult<Vec<Quarantined>> {
+        first(conn, integration, usize::MAX)
+    }
+
+    pub(crate) fn first(
+        conn: &mut Conn,
+        integration: Option<&IntegrationId>,
+        limit: usize,
+    ) -> TxResult<Vec<Quarantined>> {
         let order = (sync_quarantine::integration_id, sync_quarantine::endpoint, sync_quarantine::record_id);
-        let records = sync_quarantine::table.order(order);
+        let records = sync_quarantine::table.order(order).limit(limited(limit));
         let rows: Vec<QuarantineRow> = match integration {
             Some(id) => records.filter(sync_quarantine::integration_id.eq(id.as_str())).load(conn).during(TABLE)?,
             None => records.load(conn).during(TABLE)?,

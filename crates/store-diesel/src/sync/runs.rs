@@ -171,7 +171,17 @@ both! {
     }
 
     pub(crate) fn recent(conn: &mut Conn, integration: Option<&IntegrationId>, limit: usize) -> TxResult<Vec<Run>> {
-        let runs = sync_runs::table.order(sync_runs::id.desc()).limit(limited(limit));
+        before(conn, integration, RunId(i64::MAX), limit)
+    }
+
+    pub(crate) fn before(
+        conn: &mut Conn,
+        integration: Option<&IntegrationId>,
+        before: RunId,
+        limit: usize,
+    ) -> TxResult<Vec<Run>> {
+        let runs =
+            sync_runs::table.filter(sync_runs::id.lt(before.0)).order(sync_runs::id.desc()).limit(limited(limit));
         let rows: Vec<RunRow> = match integration {
             Some(id) => runs.filter(sync_runs::integration_id.eq(id.as_str())).load(conn).during(TABLE)?,
             None => runs.load(conn).during(TABLE)?,

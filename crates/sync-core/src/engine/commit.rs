@@ -425,7 +425,7 @@ pub(super) fn complete(
 fn back_in_order(tx: &mut dyn Tx, id: &IntegrationId, now: Timestamp) -> TxResult<()> {
     let Some(known) = tx.integration(id)? else { return Ok(()) };
     match known.status {
-        IntegrationStatus::Active | IntegrationStatus::Deleted => Ok(()),
+        IntegrationStatus::Active | IntegrationStatus::Deleted | IntegrationStatus::Held => Ok(()),
         IntegrationStatus::Paused | IntegrationStatus::NotFound => {
             tx.put_integration(&IntegrationRecord {
                 status: IntegrationStatus::Active,

@@ -94,7 +94,10 @@ fn note_failure(tx: &mut dyn Tx, run: &Run, class: FailureClass, now: Timestamp)
         | FailureClass::RequestRefused
         | FailureClass::Unintelligible => None,
     };
-    if let (Some(status), Some(integration)) = (integration_status, tx.integration(id)?) {
+    if let (Some(status), Some(integration)) = (integration_status, tx.integration(id)?)
+        // What a person said stands until a person says otherwise.
+        && integration.status != IntegrationStatus::Held
+    {
         let status_since = if integration.status == status { integration.status_since } else { now };
         tx.put_integration(&IntegrationRecord { status, status_since, reason: run.error.clone(), ..integration })?;
     }

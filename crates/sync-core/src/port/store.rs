@@ -127,6 +127,16 @@ pub trait Tx {
     /// Up to `limit` entries after `seq`, in order.
     fn changes(&mut self, integration: Option<&IntegrationId>, seq: i64, limit: usize) -> TxResult<Vec<Change>>;
 
+    /// Up to `limit` entries of an integration, or of its rows of this `record_id`, whatever their model: those with a
+    /// `seq` below `before`, the latest first.
+    fn latest_changes(
+        &mut self,
+        integration: &IntegrationId,
+        record_id: Option<&str>,
+        before: i64,
+        limit: usize,
+    ) -> TxResult<Vec<Change>>;
+
     /// The `seq` of the last entry that is there; 0 if there is none.
     fn last_change(&mut self) -> TxResult<i64>;
 
@@ -192,6 +202,9 @@ pub trait Tx {
     /// The latest `limit` runs, the latest first.
     fn recent_runs(&mut self, integration: Option<&IntegrationId>, limit: usize) -> TxResult<Vec<Run>>;
 
+    /// Up to `limit` runs with numbers below `before`, the latest first.
+    fn runs_before(&mut self, integration: Option<&IntegrationId>, before: RunId, limit: usize) -> TxResult<Vec<Run>>;
+
     /// Removes runs that ended before `before`, but for the latest of each target, and says how many.
     fn trim_runs(&mut self, before: Timestamp) -> TxResult<u64>;
 
@@ -215,6 +228,9 @@ pub trait Tx {
 
     /// All records in quarantine, in the order of integrations, endpoints and ids.
     fn quarantined(&mut self, integration: Option<&IntegrationId>) -> TxResult<Vec<Quarantined>>;
+
+    /// The first `limit` records in quarantine, in the order of integrations, endpoints and ids.
+    fn first_quarantined(&mut self, integration: Option<&IntegrationId>, limit: usize) -> TxResult<Vec<Quarantined>>;
 
     /// How many records are in quarantine in all.
     fn quarantine_total(&mut self) -> TxResult<u64>;

@@ -15,6 +15,7 @@ mod crew;
 mod engine;
 mod failures;
 mod history;
+mod hold;
 mod intake;
 mod planner;
 mod queue;

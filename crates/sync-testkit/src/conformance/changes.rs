@@ -67,6 +67,25 @@ pub async fn changes_of_an_integration_can_be_read_alone<S: Store>(store: Arc<S>
     assert_eq!(records(&rest), ["5"]);
 }
 
+/// Of one integration or of one of its records, those below a `seq`, no more than wanted.
+pub async fn the_latest_changes_come_latest_first<S: Store>(store: Arc<S>) {
+    write(&store, |tx| {
+        for (integration, record) in [(alpha(), "a"), (beta(), "a"), (alpha(), "b"), (alpha(), "a"), (alpha(), "c")] {
+            tx.append_changes(&[change(integration, record, at(1))])?;
+        }
+        let all = tx.latest_changes(&alpha(), None, i64::MAX, 9)?;
+        assert_eq!(records(&all), ["c", "a", "b", "a"]);
+        assert!(all.windows(2).all(|two| two[0].seq > two[1].seq), "the latest first");
+        assert_eq!(tx.latest_changes(&alpha(), None, all[1].seq, 1)?, all[2..3], "a page begins below the given seq");
+        let of_a = tx.latest_changes(&alpha(), Some("a"), i64::MAX, 9)?;
+        assert_eq!(of_a, [all[1].clone(), all[3].clone()]);
+        assert_eq!(tx.latest_changes(&alpha(), Some("a"), of_a[0].seq, 9)?, of_a[1..]);
+        assert!(tx.latest_changes(&beta(), Some("b"), i64::MAX, 9)?.is_empty());
+        Ok(())
+    })
+    .await;
+}
+
 /// Entries from before a moment go, later ones keep their `seq`, and numbers are never given twice.
 pub async fn trimmed_changes_leave_the_rest<S: Store>(store: Arc<S>) {
     let before = write(&store, |tx| {

@@ -53,6 +53,22 @@ pub async fn quarantined_records_are_kept_and_replaced<S: Store>(store: Arc<S>) 
     assert_ne!(places[1], Endpoint::Courses, "endpoints come in order");
 }
 
+/// The first ones in the same order, of all integrations or of one.
+pub async fn quarantined_records_may_be_limited<S: Store>(store: Arc<S>) {
+    write(&store, |tx| {
+        let of_alpha = ["2", "1", "3"].map(|id| record(alpha(), Endpoint::Users, id));
+        tx.put_quarantined(&of_alpha)?;
+        tx.put_quarantined(&[record(beta(), Endpoint::Courses, "1")])?;
+        let all = tx.quarantined(None)?;
+        assert_eq!(tx.first_quarantined(None, 2)?, all[..2]);
+        assert_eq!(tx.first_quarantined(None, 9)?, all);
+        assert_eq!(tx.first_quarantined(Some(&beta()), 9)?, all[3..]);
+        assert_eq!(tx.first_quarantined(Some(&alpha()), 1)?, all[..1]);
+        Ok(())
+    })
+    .await;
+}
+
 /// The ids of one endpoint's records clear nothing else; those that are not there are not counted.
 pub async fn quarantined_records_are_cleared_by_id<S: Store>(store: Arc<S>) {
     write(&store, |tx| {

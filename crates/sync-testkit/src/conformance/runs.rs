@@ -99,6 +99,23 @@ pub async fn recent_runs_come_latest_first<S: Store>(store: Arc<S>) {
     .await;
 }
 
+/// Those with lower numbers, of all integrations or of one, the latest first and no more than wanted.
+pub async fn runs_page_back_by_their_numbers<S: Store>(store: Arc<S>) {
+    write(&store, |tx| {
+        let mut ids = Vec::new();
+        for number in 0..6 {
+            let integration = if number % 2 == 0 { alpha() } else { beta() };
+            ids.push(tx.insert_run(&run(target(integration, Endpoint::Users, SyncKind::Delta)))?);
+        }
+        let numbers = |runs: Vec<Run>| runs.into_iter().map(|run| run.id).collect::<Vec<_>>();
+        assert_eq!(numbers(tx.runs_before(None, ids[4], 2)?), [ids[3], ids[2]]);
+        assert_eq!(numbers(tx.runs_before(Some(&alpha()), ids[4], 9)?), [ids[2], ids[0]]);
+        assert!(tx.runs_before(None, ids[0], 9)?.is_empty());
+        Ok(())
+    })
+    .await;
+}
+
 /// Runs that ended before a time are removed, but for the latest of each target and those that have not ended.
 pub async fn trimmed_runs_leave_the_rest<S: Store>(store: Arc<S>) {
     write(&store, |tx| {

@@ -188,6 +188,20 @@ impl Tx for MemoryTx<'_> {
         Ok(of.take(limit).cloned().collect())
     }
 
+    fn latest_changes(
+        &mut self,
+        integration: &IntegrationId,
+        record_id: Option<&str>,
+        before: i64,
+        limit: usize,
+    ) -> TxResult<Vec<Change>> {
+        self.reading()?;
+        let earlier = self.state.changes.range(..before).rev().map(|(_, change)| change);
+        let of = earlier.filter(|change| change.integration_id == *integration);
+        let of = of.filter(|change| record_id.is_none_or(|id| change.record_id == id));
+        Ok(of.take(limit).cloned().collect())
+    }
+
     fn last_change(&mut self) -> TxResult<i64> {
         self.reading()?;
         Ok(self.state.changes.keys().next_back().copied().unwrap_or(0))
@@ -318,6 +332,13 @@ impl Tx for MemoryTx<'_> {
         Ok(of.take(limit).cloned().collect())
     }
 
+    fn runs_before(&mut self, integration: Option<&IntegrationId>, before: RunId, limit: usize) -> TxResult<Vec<Run>> {
+        self.reading()?;
+        let earlier = self.state.runs.range(..before).rev().map(|(_, run)| run);
+        let of = earlier.filter(|run| integration.is_none_or(|id| run.target.integration_id == *id));
+        Ok(of.take(limit).cloned().collect())
+    }
+
     fn trim_runs(&mut self, before: Timestamp) -> TxResult<u64> {
         self.writing()?;
         let runs = Arc::make_mut(&mut self.state.runs);
@@ -326,7 +347,7 @@ impl Tx for MemoryTx<'_> {
         runs.retain(|id, run| {
             run.finished_at.is_none_or(|at| at >= before) || latest.get(&run.target).is_some_and(|latest| latest == id)
         });
-        Ok((had - runs.len()) as u64)
+        Ok(count(had - runs.len()))
     }
 
     fn pacing(&mut self) -> TxResult<Pacing> {
@@ -381,8 +402,14 @@ impl Tx for MemoryTx<'_> {
         Ok(all.filter(|record| integration.is_none_or(|id| record.integration_id == *id)).cloned().collect())
     }
 
+    fn first_quarantined(&mut self, integration: Option<&IntegrationId>, limit: usize) -> TxResult<Vec<Quarantined>> {
+        let mut first = self.quarantined(integration)?;
+        first.truncate(limit);
+        Ok(first)
+    }
+
     fn quarantine_total(&mut self) -> TxResult<u64> {
-        self.quarantined(None).map(|all| all.len() as u64)
+        self.quarantined(None).map(|all| count(all.len()))
     }
 
     fn quarantine_size(&mut self, integration: &IntegrationId, endpoint: Endpoint) -> TxResult<u64> {

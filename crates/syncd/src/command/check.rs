@@ -13,6 +13,7 @@ use crate::output;
 pub(crate) async fn run(context: &Context) -> anyhow::Result<Exit> {
     let config = context.config()?;
     let url = config.store_url()?;
+    config.operations_token()?;
     let client = config.client()?.retry(RetryPolicy::NEVER).build();
     let client = client.map_err(|error| ConfigError::of_client(&error))?;
 

@@ -161,7 +161,10 @@ pub(crate) async fn request(store: &DieselStore, wanted: Wanted) -> anyhow::Resu
             let mut targets = Vec::new();
             for integration in tx.integrations()? {
                 let is_wanted = wanted.integrations.is_empty() || wanted.integrations.contains(&integration.id);
-                if !is_wanted || integration.status == IntegrationStatus::Deleted {
+                // What a person paused is fetched if a person asks for it by name.
+                let by_name = wanted.integrations.contains(&integration.id);
+                let held = integration.status == IntegrationStatus::Held && !by_name;
+                if !is_wanted || held || integration.status == IntegrationStatus::Deleted {
                     continue;
                 }
                 for endpoint in &wanted.endpoints {
@@ -192,7 +195,7 @@ pub(crate) async fn request(store: &DieselStore, wanted: Wanted) -> anyhow::Resu
 fn register(tx: &mut dyn Tx, id: &IntegrationId, wanted: &Wanted, now: Timestamp) -> TxResult<()> {
     let known = tx.integration(id)?;
     match known.as_ref().map(|known| known.status) {
-        Some(IntegrationStatus::Active) => return Ok(()),
+        Some(IntegrationStatus::Active | IntegrationStatus::Held) => return Ok(()),
         Some(IntegrationStatus::Deleted) if !wanted.integrations.contains(id) => return Ok(()),
         Some(IntegrationStatus::Paused | IntegrationStatus::NotFound | IntegrationStatus::Deleted) | None => {}
     }

@@ -119,7 +119,11 @@ pub(super) async fn state(store: &DieselStore) {
     let Ok((integrations, requests, endpoints, quarantined)) = read else { return };
     let now = SystemClock.now();
     // What waits on purpose, for a failure to pass or its time to come, is not late.
+    let held = |id: &IntegrationId| {
+        integrations.iter().any(|known| known.id == *id && known.status == IntegrationStatus::Held)
+    };
     let due = requests.iter().filter(|request| request.lease.is_none() && request.not_before <= now);
+    let due = due.filter(|request| !held(&request.target.integration_id));
     let oldest = due.map(|request| now.since(request.requested_at.max(request.not_before)));
     gauge!("syncd_quarantined_records").set(float(quarantined));
     for status in IntegrationStatus::ALL {

@@ -9,6 +9,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 
 use super::lifecycle::Readiness;
 use super::measure;
+use super::page::{self, Page};
 
 #[derive(Clone)]
 struct Desk {
@@ -16,13 +17,14 @@ struct Desk {
     metrics: PrometheusHandle,
 }
 
-/// `/healthz`, `/readyz` and `/metrics`
-pub(super) fn routes(readiness: Arc<Readiness>, metrics: PrometheusHandle) -> Router {
+/// `/healthz`, `/readyz`, `/metrics`, and the status page
+pub(super) fn routes(readiness: Arc<Readiness>, metrics: PrometheusHandle, page: Arc<Page>) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "alive\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics_page))
         .with_state(Desk { readiness, metrics })
+        .merge(page::routes(page))
 }
 
 async fn readyz(State(desk): State<Desk>) -> Response {

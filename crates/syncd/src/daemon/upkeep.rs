@@ -149,11 +149,13 @@ async fn reload(shared: Arc<Shared>, file: Option<PathBuf>, mut hangup: Signal) 
 async fn reload_once(shared: &Shared, file: Option<&std::path::Path>) -> anyhow::Result<()> {
     let config = crate::config::load(file)?;
     let secrets = super::secrets(&config)?;
+    let token = config.operations_token()?;
     let client = super::client(&config, &shared.pace)?;
     let configured = config.integrations.iter().map(|known| known.id.clone()).collect();
     let now = SystemClock.now();
     shared.store.transact(Scope::Shared, move |tx| dispatch::register(tx, &configured, now)).await?;
     *shared.secrets.write().unwrap_or_else(PoisonError::into_inner) = secrets;
+    shared.access.replace(token);
     shared.source.replace(client);
     shared.pace.set_per_minute(config.kombo.max_requests_per_minute);
     shared.look.notify_one();

@@ -56,7 +56,16 @@ pub fn exchange(address: SocketAddr, request: &[u8]) -> io::Result<Option<Answer
 
 /// `GET`
 pub fn get(address: SocketAddr, path: &str) -> io::Result<Answer> {
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    get_with(address, path, &[])
+}
+
+/// `GET` with headers.
+pub fn get_with(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> io::Result<Answer> {
+    let mut request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
+    for (name, value) in headers {
+        request.extend([*name, ": ", *value, "\r\n"]);
+    }
+    request.push_str("\r\n");
     exchange(address, request.as_bytes())?.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
 }
 

@@ -40,6 +40,7 @@ mod program;
 #[path = "../it/world.rs"]
 mod world;
 
+mod browser;
 mod database;
 mod deployment;
 mod http;
@@ -54,6 +55,8 @@ mod failures;
 mod latency;
 mod operations;
 mod outage;
+mod page;
+mod page_in_browser;
 mod replicas;
 mod scarce;
 mod signals;

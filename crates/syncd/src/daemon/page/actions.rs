@@ -1,0 +1,141 @@
+//! What can be done on the status page: what the commands do.
+
+use std::str::FromStr;
+
+use kombo_model::{IntegrationId, Timestamp};
+use sync_core::hold::{self, Held};
+use sync_core::port::{Scope, Store as _, StoreError};
+use sync_core::quarantine::{RetryPolicy, retry};
+use sync_core::queue;
+use sync_core::types::{IntegrationStatus, RequestCause, SyncKind, Target};
+
+use super::super::Shared;
+
+/// What a button asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Action {
+    Fetch,
+    Full,
+    Pause,
+    Resume,
+    Retry,
+}
+
+impl FromStr for Action {
+    type Err = ();
+
+    fn from_str(word: &str) -> Result<Self, ()> {
+        Ok(match word {
+            "fetch" => Self::Fetch,
+            "full" => Self::Full,
+            "pause" => Self::Pause,
+            "resume" => Self::Resume,
+            "retry" => Self::Retry,
+            _ => return Err(()),
+        })
+    }
+}
+
+/// What came of it. The word goes into the address that the browser is sent to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Asked,
+    Paused,
+    Resumed,
+    Already,
+    Unknown,
+    Held,
+    Retried { applied: usize, kept: usize },
+}
+
+impl Outcome {
+    /// As part of an address.
+    pub(super) fn word(self) -> String {
+        match self {
+            Self::Asked => "asked".to_owned(),
+            Self::Paused => "paused".to_owned(),
+            Self::Resumed => "resumed".to_owned(),
+            Self::Already => "already".to_owned(),
+            Self::Unknown => "unknown".to_owned(),
+            Self::Held => "held".to_owned(),
+            Self::Retried { applied, kept } => format!("{applied}-{kept}"),
+        }
+    }
+
+    /// What the word says, for people.
+    pub(super) fn say(word: &str) -> Option<String> {
+        Some(match word {
+            "asked" => "The fetch was asked for: a worker takes it up.".to_owned(),
+            "paused" => "Paused: nothing is fetched until somebody resumes it.".to_owned(),
+            "resumed" => "Resumed: what changed meanwhile is being fetched.".to_owned(),
+            "already" => "It was so already.".to_owned(),
+            "unknown" => "There is no such integration, or it was deleted at Kombo.".to_owned(),
+            "held" => "It is paused: resume it first.".to_owned(),
+            numbers => {
+                let (applied, kept) = numbers.split_once('-')?;
+                let (applied, kept): (usize, usize) = (applied.parse().ok()?, kept.parse().ok()?);
+                format!("Tried again: {applied} are out of quarantine, {kept} stay.")
+            }
+        })
+    }
+}
+
+/// Does it.
+pub(super) async fn perform(
+    shared: &Shared,
+    action: Action,
+    id: IntegrationId,
+    now: Timestamp,
+) -> Result<Outcome, StoreError> {
+    let known = {
+        let id = id.clone();
+        shared.store.read(move |tx| tx.integration(&id)).await?
+    };
+    let Some(known) = known.filter(|known| known.status != IntegrationStatus::Deleted) else {
+        return Ok(Outcome::Unknown);
+    };
+    tracing::info!(integration.id = %id, action = ?action, "asked for on the status page");
+    let endpoints = shared.config.plan_policy().endpoints;
+    let outcome = match action {
+        Action::Fetch | Action::Full if known.status == IntegrationStatus::Held => Outcome::Held,
+        Action::Fetch | Action::Full => {
+            let kind = if action == Action::Full { SyncKind::Full } else { SyncKind::Delta };
+            shared
+                .store
+                .transact(Scope::Shared, move |tx| {
+                    for endpoint in endpoints {
+                        let target = Target { integration_id: id.clone(), endpoint, kind };
+                        queue::request(tx, target, RequestCause::Command, now, now)?;
+                    }
+                    Ok::<_, StoreError>(Outcome::Asked)
+                })
+                .await?
+        }
+        Action::Pause => {
+            let scope = Scope::Integration(id.clone());
+            outcome(shared.store.transact(scope, move |tx| hold::pause(tx, &id, now)).await?, Outcome::Paused)
+        }
+        Action::Resume => {
+            let scope = Scope::Integration(id.clone());
+            let unit = move |tx: &mut dyn sync_core::port::Tx| hold::resume(tx, &id, &endpoints, now);
+            outcome(shared.store.transact(scope, unit).await?, Outcome::Resumed)
+        }
+        Action::Retry => {
+            let policy = shared.config.policy();
+            let policy = RetryPolicy { tombstones: policy.tombstones, change_values: policy.change_values };
+            let retried = retry(&*shared.store, &id, policy, now).await?;
+            let kept = retried.iter().filter(|retried| retried.applied.is_none()).count();
+            Outcome::Retried { applied: retried.len() - kept, kept }
+        }
+    };
+    shared.wake.notify_one();
+    Ok(outcome)
+}
+
+fn outcome(held: Held, done: Outcome) -> Outcome {
+    match held {
+        Held::Done => done,
+        Held::Already => Outcome::Already,
+        Held::Unknown => Outcome::Unknown,
+    }
+}

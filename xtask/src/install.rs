@@ -1,0 +1,49 @@
+//! Installs what tests need beside a Rust toolchain, where that takes no question: with apt-get, as root.
+
+use std::env;
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::process::{is_there, run};
+
+/// Whether a package can be installed here.
+pub(crate) fn possible() -> bool {
+    is_there(Command::new("apt-get").arg("--version")) && (is_root() || is_there(&mut sudo_n("true")))
+}
+
+/// A program, run as root.
+pub(crate) fn root(program: &str) -> Command {
+    if is_root() { Command::new(program) } else { sudo_n(program) }
+}
+
+/// Installs a package.
+pub(crate) fn package(name: &str) -> Result<()> {
+    let install = ["DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "--yes", "--no-install-recommends"];
+    run(root("env").args(install).arg(name))
+}
+
+/// Sees to it that there is a browser for the tests of the status page.
+pub(crate) fn browser() -> Result<()> {
+    let program = env::var("CHROMIUM").unwrap_or_else(|_| "chromium".to_owned());
+    if is_there(Command::new(&program).arg("--version")) {
+        return Ok(());
+    }
+    if env::var_os("CHROMIUM").is_some() || !possible() {
+        bail!("there is no `{program}`: the tests of the status page need Chromium; CHROMIUM may name it");
+    }
+    println!("a browser for the tests of the status page is missing: installing the package `chromium`");
+    run(root("apt-get").arg("update"))?;
+    package("chromium")
+}
+
+fn is_root() -> bool {
+    let id = Command::new("id").arg("-u").output();
+    id.is_ok_and(|output| output.stdout.trim_ascii() == b"0")
+}
+
+fn sudo_n(program: &str) -> Command {
+    let mut sudo = Command::new("sudo");
+    sudo.args(["-n", program]);
+    sudo
+}
