@@ -204,7 +204,10 @@ impl Pace {
         if let Some(told) = told {
             let shared = match self.store.get() {
                 Some(store) => store.transact(Scope::Shared, move |tx| pacing::learn(tx, told)).await,
-                None => Ok(self.purse().alone.learn(told)),
+                None => {
+                    self.purse().alone.learn(told);
+                    Ok(())
+                }
             };
             if let Err(error) = shared {
                 tracing::debug!(error = output::chain(&error), "what is left could not be told to others");
