@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use kombo_model::{Endpoint, IntegrationId};
 
+use crate::nearest::suggestion;
+
 /// Keeps a SQL mirror of the LMS data of your customers' integrations in step with Kombo, and tells what changed.
 #[derive(Debug, Parser)]
 #[command(name = "syncd", version, max_term_width = 100)]
@@ -80,6 +82,17 @@ pub(crate) enum Command {
     /// Look after the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Print a script that completes the command line in a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man {
+        /// Write it and the pages of all commands into this folder
+        #[arg(value_name = "FOLDER")]
+        folder: Option<PathBuf>,
+    },
     /// Show all of it on a built-in sandbox and an SQLite file: no account and no server needed
     Demo,
 }
@@ -96,7 +109,7 @@ pub(crate) struct SyncArgs {
     #[arg(long = "integration", value_name = "ID", value_parser = integration)]
     pub(crate) integrations: Vec<IntegrationId>,
     /// Only this endpoint: users, courses, course-progressions or skills; may be given more than once
-    #[arg(long = "endpoint", value_name = "NAME")]
+    #[arg(long = "endpoint", value_name = "NAME", value_parser = endpoint)]
     pub(crate) endpoints: Vec<Endpoint>,
     /// Fetch everything, and remove what is no longer there
     #[arg(long)]
@@ -144,11 +157,16 @@ pub(crate) struct VerifyArgs {
     #[arg(long = "integration", value_name = "ID", value_parser = integration)]
     pub(crate) integrations: Vec<IntegrationId>,
     /// Only this endpoint: users, courses, course-progressions or skills; may be given more than once
-    #[arg(long = "endpoint", value_name = "NAME")]
+    #[arg(long = "endpoint", value_name = "NAME", value_parser = endpoint)]
     pub(crate) endpoints: Vec<Endpoint>,
     /// Print the values that differ: they are personal data
     #[arg(long)]
     pub(crate) values: bool,
+}
+
+fn endpoint(name: &str) -> Result<Endpoint, String> {
+    let names = Endpoint::ALL.map(Endpoint::as_str);
+    name.parse().map_err(|error: kombo_model::UnknownEndpoint| format!("{error}{}", suggestion(name, names)))
 }
 
 fn integration(id: &str) -> Result<IntegrationId, String> {

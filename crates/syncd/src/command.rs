@@ -4,6 +4,7 @@ mod changes;
 mod check;
 mod demo;
 mod hold;
+mod manual;
 mod migrate;
 mod plan;
 mod quarantine;
@@ -92,6 +93,8 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
             Command::Quarantine(QuarantineCommand::Retry(args)) => quarantine::try_again(&context, args).await,
             Command::Migrate => migrate::run(&context).await,
             Command::Config(ConfigCommand::Check) => check::run(&context).await,
+            Command::Completions { shell } => manual::completions(shell),
+            Command::Man { folder } => manual::man(folder.as_deref()),
             Command::Demo => demo::run(&context).await,
         }
     });

@@ -7,6 +7,7 @@ mod config;
 mod daemon;
 mod kombo;
 mod logging;
+mod nearest;
 mod output;
 mod owner;
 mod pace;

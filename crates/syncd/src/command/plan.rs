@@ -6,14 +6,21 @@ use sync_core::port::Clock as _;
 use super::{Context, Exit};
 use crate::clock::SystemClock;
 use crate::config::ConfigError;
+use crate::nearest::suggestion;
 use crate::output;
 
 /// Prints what a webhook naming these models would call, and why.
 pub(crate) fn run(context: &Context, models: &[String]) -> anyhow::Result<Exit> {
     if let Some(typo) = models.iter().find(|name| !name.contains('_')) {
         let known: Vec<_> = Model::ALL.iter().map(|model| model.as_str()).collect();
-        let message = format!("\"{typo}\" is no model name: Kombo's LMS models are {}", known.join(", "));
+        let meant = suggestion(&format!("lms_{typo}"), known.iter().copied());
+        let message = format!("\"{typo}\" is no model name: Kombo's LMS models are {}{meant}", known.join(", "));
         return Err(ConfigError(message).into());
+    }
+    for name in models.iter().filter(|name| name.starts_with("lms_") && Model::from_name(name).is_none()) {
+        // No error: it may be a model that Kombo has had for a shorter time than this program.
+        let meant = suggestion(name, Model::ALL.iter().map(|model| model.as_str()));
+        tracing::warn!("{name} is no model that this version knows: it calls every endpoint{meant}");
     }
     let config = context.config()?;
     let models: Vec<ModelName> = models.iter().map(|name| ModelName::from(name.as_str())).collect();

@@ -3,6 +3,7 @@ use std::path::Path;
 use ::config::{Environment, File, FileFormat};
 
 use super::{Config, ConfigError};
+use crate::nearest::suggestion;
 
 /// Where the configuration is looked for when no file is named.
 const DEFAULT_FILE: &str = "syncd.toml";
@@ -62,10 +63,19 @@ fn read(file: Option<&Path>, environment: Environment) -> Result<Config, ConfigE
     };
     let config: Config = serde_path_to_error::deserialize(merged).map_err(|error| {
         let path = error.path().to_string();
-        ConfigError(format!("{origin}: {path}: {}", error.into_inner()))
+        let message = error.into_inner().to_string();
+        let meant = meant(&message);
+        ConfigError(format!("{origin}: {path}: {message}{meant}"))
     })?;
     config.check()?;
     Ok(config)
+}
+
+/// The key that may be meant, where an error names an unknown one and those that there are.
+fn meant(message: &str) -> String {
+    let mut names = message.split('`').skip(1).step_by(2);
+    let unknown = names.next().filter(|_| message.starts_with("unknown field"));
+    unknown.map(|unknown| suggestion(unknown, names)).unwrap_or_default()
 }
 
 /// Says what is wrong with the text, and where, without showing it: the line may hold a secret.

@@ -46,5 +46,6 @@ mod output;
 mod quarantine;
 mod second_sync;
 mod skew;
+mod typos;
 mod verify;
 mod wrong;

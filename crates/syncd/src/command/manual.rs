@@ -1,0 +1,28 @@
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use anyhow::Context as _;
+use clap::CommandFactory as _;
+
+use super::Exit;
+use crate::cli::Cli;
+
+/// Prints what a shell needs to complete the command line.
+pub(crate) fn completions(shell: clap_complete::Shell) -> anyhow::Result<Exit> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "syncd", &mut script);
+    io::stdout().lock().write_all(&script)?;
+    Ok(Exit::Done)
+}
+
+/// Prints the manual page, or writes it and those of all commands into a folder.
+pub(crate) fn man(folder: Option<&Path>) -> anyhow::Result<Exit> {
+    if let Some(folder) = folder {
+        clap_mangen::generate_to(Cli::command(), folder).with_context(|| format!("write to {}", folder.display()))?;
+    } else {
+        let mut page = Vec::new();
+        clap_mangen::Man::new(Cli::command()).render(&mut page)?;
+        io::stdout().lock().write_all(&page)?;
+    }
+    Ok(Exit::Done)
+}
