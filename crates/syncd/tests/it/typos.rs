@@ -19,7 +19,7 @@ fn the_right_name_is_suggested() {
         assert!(finished.stderr.contains(meant), "{arguments:?}: {}", finished.stderr);
     }
     assert!(!world.syncd(&["plan", "lms_users", "lms_badges"]).expect_code(0).stderr.contains("did you mean"));
-    world.set("sync.full_evry", "7d");
+    world.set("sync.fulevery", "7d");
     let finished = world.syncd(&["plan", "lms_users"]).expect_code(2);
     assert!(finished.complaint().contains("did you mean full_every?"), "{}", finished.stderr);
 }
