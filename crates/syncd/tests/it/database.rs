@@ -48,6 +48,8 @@ impl Database {
         match self {
             Self::Sqlite(path) => {
                 let mut connection = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
+                // A store that is no longer used closes in its own time.
+                connection.batch_execute("PRAGMA busy_timeout = 10000").unwrap();
                 connection.batch_execute(sql).unwrap();
             }
             Self::Postgres(database) => {
