@@ -202,12 +202,11 @@ impl Pace {
     async fn tell(&self) {
         let told = self.purse().told.take();
         if let Some(told) = told {
-            let shared = match self.store.get() {
-                Some(store) => store.transact(Scope::Shared, move |tx| pacing::learn(tx, told)).await,
-                None => {
-                    self.purse().alone.learn(told);
-                    Ok(())
-                }
+            let shared = if let Some(store) = self.store.get() {
+                store.transact(Scope::Shared, move |tx| pacing::learn(tx, told)).await
+            } else {
+                self.purse().alone.learn(told);
+                Ok(())
             };
             if let Err(error) = shared {
                 tracing::debug!(error = output::chain(&error), "what is left could not be told to others");
