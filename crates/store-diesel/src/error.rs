@@ -88,7 +88,9 @@ pub(crate) fn statement_failed(what: &str, error: Error) -> StoreError {
                 DatabaseErrorKind::ClosedConnection
                     | DatabaseErrorKind::UnableToSendCommand
                     | DatabaseErrorKind::SerializationFailure
-                    | DatabaseErrorKind::ReadOnlyTransaction,
+                    | DatabaseErrorKind::ReadOnlyTransaction
+                    // Somebody else inserted the row after this unit saw that it is not there.
+                    | DatabaseErrorKind::UniqueViolation,
                 _
             )
     );

@@ -248,12 +248,32 @@ both! {
 /// Rows of one statement: memory of the client and of the server stays bounded.
 const PG_ROWS: usize = 5_000;
 
+/// What may be stored under the keys of rows that are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stored {
+    /// Nothing. An upsert would look for each of them once more.
+    Nothing,
+    /// Earlier rows.
+    Rows,
+}
+
+impl Stored {
+    /// The tail of the statement.
+    fn tail(self, model: Model) -> String {
+        match self {
+            Self::Nothing => String::new(),
+            Self::Rows => or_replace(model),
+        }
+    }
+}
+
 /// Writes whole rows, an array for each column.
-pub(crate) fn pg_put_rows(
+pub(crate) fn pg_write_rows(
     conn: &mut crate::backend::postgres::Conn,
     model: Model,
     integration: &IntegrationId,
     rows: &[StoredRow],
+    stored: Stored,
 ) -> QueryResult<()> {
     let keys = model.key_columns().iter().map(|name| format!("u.{name}"));
     let values = model.columns().iter().map(|column| match column.kind {
@@ -289,20 +309,21 @@ pub(crate) fn pg_put_rows(
             .sql(", ")
             .times(rows.iter().map(|row| Some(row.synced_at)).collect())
             .sql(format!(") AS u ({names})"))
-            .sql(or_replace(model))
+            .sql(stored.tail(model))
             .execute(conn)?;
     }
     Ok(())
 }
 
 /// Writes whole rows, one statement for each: SQLite runs a cached statement faster than a long one.
-pub(crate) fn sqlite_put_rows(
+pub(crate) fn sqlite_write_rows(
     conn: &mut diesel::SqliteConnection,
     model: Model,
     integration: &IntegrationId,
     rows: &[StoredRow],
+    stored: Stored,
 ) -> QueryResult<()> {
-    let (head, tail) = (format!("{}VALUES (", insert_into(model)), format!("){}", or_replace(model)));
+    let (head, tail) = (format!("{}VALUES (", insert_into(model)), format!("){}", stored.tail(model)));
     for row in rows {
         let mut statement = Statement::new(&*head).text(integration.as_str()).sql(", ").text(row.row.key.first());
         if let Key::Pair(_, second) = &row.row.key {

@@ -9,6 +9,7 @@ use sync_core::types::{
 };
 
 use crate::error::During as _;
+use crate::mirror::Stored;
 use crate::{mirror, sync};
 
 /// A unit of work in PostgreSQL.
@@ -234,7 +235,11 @@ macro_rules! tx {
 
 tx! { PgTx, pg {
     fn put_rows(&mut self, model: Model, integration: &IntegrationId, rows: &[StoredRow]) -> TxResult<()> {
-        mirror::pg_put_rows(self.conn, model, integration, rows).during(model.as_str())
+        mirror::pg_write_rows(self.conn, model, integration, rows, Stored::Rows).during(model.as_str())
+    }
+
+    fn insert_rows(&mut self, model: Model, integration: &IntegrationId, rows: &[StoredRow]) -> TxResult<()> {
+        mirror::pg_write_rows(self.conn, model, integration, rows, Stored::Nothing).during(model.as_str())
     }
 
     fn append_changes(&mut self, changes: &[Change]) -> TxResult<()> {
@@ -256,7 +261,11 @@ tx! { PgTx, pg {
 
 tx! { SqliteTx, sqlite {
     fn put_rows(&mut self, model: Model, integration: &IntegrationId, rows: &[StoredRow]) -> TxResult<()> {
-        mirror::sqlite_put_rows(self.conn, model, integration, rows).during(model.as_str())
+        mirror::sqlite_write_rows(self.conn, model, integration, rows, Stored::Rows).during(model.as_str())
+    }
+
+    fn insert_rows(&mut self, model: Model, integration: &IntegrationId, rows: &[StoredRow]) -> TxResult<()> {
+        mirror::sqlite_write_rows(self.conn, model, integration, rows, Stored::Nothing).during(model.as_str())
     }
 
     fn append_changes(&mut self, changes: &[Change]) -> TxResult<()> {

@@ -59,8 +59,14 @@ fn write(tx: &mut dyn Tx, assessment: Assessment, applying: &Applying<'_>) -> Tx
     let counts = assessment.counts;
     let changes: Vec<Change> =
         assessment.findings.iter().filter_map(|finding| change(finding, &assessment, applying)).collect();
-    for (model, rows) in assessment.into_rows() {
-        tx.put_rows(model, &applying.run.target.integration_id, &rows)?;
+    let integration = &applying.run.target.integration_id;
+    for (model, writes) in assessment.into_writes() {
+        if !writes.new.is_empty() {
+            tx.insert_rows(model, integration, &writes.new)?;
+        }
+        if !writes.replaced.is_empty() {
+            tx.put_rows(model, integration, &writes.replaced)?;
+        }
     }
     if !changes.is_empty() {
         tx.append_changes(&changes)?;

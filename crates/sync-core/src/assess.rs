@@ -3,6 +3,7 @@
 //! [`crate::apply`] writes what is found here and [`crate::verify`] reports it, so both follow the same rules.
 
 use std::borrow::Cow;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
@@ -24,7 +25,24 @@ pub struct Assessment {
     /// The ids of the listed records that hold a row which is stored from a later response and says something else.
     pub stale: BTreeSet<String>,
     /// The rows to write.
-    rows: BTreeMap<Model, BTreeMap<Key, StoredRow>>,
+    rows: BTreeMap<Model, BTreeMap<Key, ToWrite>>,
+}
+
+/// A row to write.
+#[derive(Debug)]
+struct ToWrite {
+    row: StoredRow,
+    /// Nothing is stored.
+    is_new: bool,
+}
+
+/// The rows to write into one table.
+#[derive(Debug, Default)]
+pub(crate) struct Writes {
+    /// Of which nothing is stored.
+    pub(crate) new: Vec<StoredRow>,
+    /// In the place of what is stored.
+    pub(crate) replaced: Vec<StoredRow>,
 }
 
 /// A row that differs from what is stored.
@@ -97,12 +115,18 @@ pub fn assess_removal(
 impl Assessment {
     /// The row that a finding writes.
     pub(crate) fn row(&self, finding: &Finding) -> Option<&StoredRow> {
-        self.rows.get(&finding.model)?.get(&finding.key)
+        self.rows.get(&finding.model)?.get(&finding.key).map(|written| &written.row)
     }
 
     /// The rows to write, table by table.
-    pub(crate) fn into_rows(self) -> impl Iterator<Item = (Model, Vec<StoredRow>)> {
-        self.rows.into_iter().map(|(model, rows)| (model, rows.into_values().collect()))
+    pub(crate) fn into_writes(self) -> impl Iterator<Item = (Model, Writes)> {
+        self.rows.into_iter().map(|(model, rows)| {
+            let mut writes = Writes::default();
+            for ToWrite { row, is_new } in rows.into_values() {
+                if is_new { &mut writes.new } else { &mut writes.replaced }.push(row);
+            }
+            (model, writes)
+        })
     }
 }
 
@@ -286,7 +310,7 @@ impl Work<'_> {
         let is_member = |row: &&StoredRow| {
             row.removed_at.is_none() && parent_of(model, row).is_some_and(|parent| parents.contains(parent))
         };
-        members.extend(found.values().filter(is_member).filter(|row| wanted(row)).cloned());
+        members.extend(found.values().map(|found| &found.row).filter(is_member).filter(|row| wanted(row)).cloned());
         Ok(members)
     }
 
@@ -304,7 +328,13 @@ impl Work<'_> {
         }
         let key = row.row.key.clone();
         self.found.findings.push(Finding { model, key: key.clone(), is_new, kind, cause, fields });
-        self.found.rows.entry(model).or_default().insert(key, row);
+        match self.found.rows.entry(model).or_default().entry(key) {
+            Entry::Vacant(place) => {
+                place.insert(ToWrite { row, is_new });
+            }
+            // Whether anything is stored does not change before it is written.
+            Entry::Occupied(mut found) => found.get_mut().row = row,
+        }
     }
 }
 

@@ -113,7 +113,24 @@ pub fn learn(tx: &mut dyn Tx, told: Told) -> TxResult<()> {
     tx.put_pacing(&pacing)
 }
 
+/// Gives back `count` requests, taken until `until`, that will not be sent.
+pub fn give_back(tx: &mut dyn Tx, count: u64, until: Timestamp) -> TxResult<()> {
+    let mut pacing = tx.pacing()?;
+    pacing.budget.give_back(count, until);
+    tx.put_pacing(&pacing)
+}
+
 impl Budget {
+    /// Gives back `count` requests, taken until `until`, that will not be sent.
+    pub fn give_back(&mut self, count: u64, until: Timestamp) {
+        // What was taken of an earlier limit is gone with it.
+        if let Self::Left { left, renewed_at, .. } = self
+            && *renewed_at <= until.saturating_add(SAME_RENEWAL)
+        {
+            *left = left.saturating_add(count);
+        }
+    }
+
     /// Takes note of what the source told.
     pub fn learn(&mut self, told: Told) {
         let Told::Left { limit, left, uncounted, renewed_at } = told else {
@@ -199,6 +216,18 @@ mod tests {
         assert_eq!(budget.allot(SyncKind::Delta, at(1)), Allotment::Requests(6, at(60)));
         assert_eq!(budget.allot(SyncKind::Delta, at(1)), Allotment::Wait(at(60)));
         assert_eq!(budget.allot(SyncKind::Delta, at(60)), Allotment::Probe, "it is renewed");
+    }
+
+    #[test]
+    fn what_is_given_back_is_there_for_others_until_the_renewal() {
+        let mut budget = Budget::default();
+        budget.learn(told(20, 60));
+        assert_eq!(budget.allot(SyncKind::Delta, at(1)), Allotment::Requests(15, at(60)));
+        budget.give_back(11, at(60));
+        assert_eq!(budget, Budget::Left { limit: 300, left: 16, renewed_at: at(60) });
+        budget.learn(told(299, 120));
+        budget.give_back(4, at(60));
+        assert_eq!(budget, Budget::Left { limit: 300, left: 299, renewed_at: at(120) });
     }
 
     #[test]

@@ -57,6 +57,8 @@ macro_rules! conformance_suite {
             rows_of_null_values_come_back_as_written
             rows_not_stored_are_not_returned
             rows_are_replaced_whole
+            rows_that_are_new_are_inserted
+            rows_that_are_not_new_are_replaced_or_refused
             rows_with_the_same_id_do_not_meet
             rows_page_in_the_order_of_keys
             rows_page_through_key_pairs

@@ -40,6 +40,8 @@ use page::{Access, Page};
 
 /// How long the running batches may take to end.
 const GRACE: Duration = Duration::from_secs(25);
+/// How long it may take to leave to others what Kombo allows.
+const GIVE_BACK_WITHIN: Duration = Duration::from_secs(1);
 /// Between two tries to reach the database at the start, at most.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
@@ -118,6 +120,8 @@ pub(crate) async fn run(context: &Context, tables: Tables) -> anyhow::Result<Exi
     if tokio::time::timeout(GRACE, tasks.wait()).await.is_err() {
         tracing::warn!("some work did not end in time: it goes on from its checkpoint the next time");
     }
+    // A database that does not answer holds nobody back.
+    drop(tokio::time::timeout(GIVE_BACK_WITHIN, shared.pace.give_back()).await);
     tracing::info!("stopped");
     Ok(Exit::Done)
 }

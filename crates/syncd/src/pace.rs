@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use kombo_client::{Outcome, Pacer, RateLimit, ResponseEvent};
 use kombo_model::Timestamp;
 use store_diesel::DieselStore;
 use sync_core::pacing::{self, Allotment, Budget, Told};
-use sync_core::port::{Clock as _, Scope, Store as _};
+use sync_core::port::{Clock as _, Scope, Store as _, StoreError};
 use sync_core::types::SyncKind;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -48,6 +48,8 @@ pub(crate) struct Pace {
     asking: tokio::sync::Mutex<()>,
     places: tokio::sync::Mutex<VecDeque<Instant>>,
     store: OnceLock<Arc<DieselStore>>,
+    /// The database could not be asked the last time.
+    alone: AtomicBool,
 }
 
 /// What this process may spend of Kombo's own limit.
@@ -164,6 +166,7 @@ impl Pace {
             asking: tokio::sync::Mutex::default(),
             places: tokio::sync::Mutex::default(),
             store: OnceLock::new(),
+            alone: AtomicBool::new(false),
         }
     }
 
@@ -191,6 +194,16 @@ impl Pace {
             tokio::spawn(async move { pace.tell().await });
         } else {
             self.changed.notify_waiters();
+        }
+    }
+
+    /// Leaves to others what this process will not send any more. Without, it would be theirs again with the renewal.
+    pub(crate) async fn give_back(&self) {
+        let allotted = self.purse().allotted.take();
+        if let (Some((left, until)), Some(store)) = (allotted, self.store.get())
+            && let Err(error) = store.transact(Scope::Shared, move |tx| pacing::give_back(tx, left, until)).await
+        {
+            tracing::debug!(error = output::chain(&error), "what is left could not be given back");
         }
     }
 
@@ -242,9 +255,9 @@ impl Pace {
     async fn allot(&self, kind: SyncKind) -> Allotment {
         let (told, now) = (self.purse().told.take(), SystemClock.now());
         if let Some(store) = self.store.get() {
-            match store.transact(Scope::Shared, move |tx| pacing::allot(tx, kind, told, now)).await {
-                Ok(allotment) => return allotment,
-                Err(error) => tracing::warn!(error = output::chain(&error), "nothing could be allotted: pacing alone"),
+            let allotted = store.transact(Scope::Shared, move |tx| pacing::allot(tx, kind, told, now)).await;
+            if let Some(allotment) = self.shared(allotted) {
+                return allotment;
             }
         }
         let mut purse = self.purse();
@@ -252,6 +265,20 @@ impl Pace {
             purse.alone.learn(told);
         }
         purse.alone.allot(kind, now)
+    }
+
+    /// What the database said, if it did. Says once that it cannot be asked, and once that it can again: it is asked
+    /// several times a second.
+    fn shared<T>(&self, said: Result<T, StoreError>) -> Option<T> {
+        let was_alone = self.alone.swap(said.is_err(), Ordering::SeqCst);
+        match &said {
+            Ok(_) if was_alone => tracing::info!("the pace is kept together with other replicas again"),
+            Err(error) if !was_alone => {
+                tracing::warn!(error = output::chain(error), "the database does not tell the pace: kept alone");
+            }
+            Ok(_) | Err(_) => {}
+        }
+        said.ok()
     }
 
     /// Waits for a place in the row that all replicas share.
@@ -275,13 +302,10 @@ impl Pace {
         let count = u32::try_from(PLACES_FOR.as_millis() / interval.as_millis().max(1)).unwrap_or(1).max(1);
         let (now, here) = (SystemClock.now(), Instant::now());
         let reserved = match self.store.get() {
-            Some(store) => store
-                .transact(Scope::Shared, move |tx| pacing::reserve(tx, count, interval, now))
-                .await
-                .map_err(|error| {
-                    tracing::warn!(error = output::chain(&error), "no place could be taken: pacing alone");
-                }),
-            None => Err(()),
+            Some(store) => {
+                self.shared(store.transact(Scope::Shared, move |tx| pacing::reserve(tx, count, interval, now)).await)
+            }
+            None => None,
         };
         // Without the database the pace is kept alone: slower is safe, faster is not.
         let first = reserved.map_or(here + interval * count, |first| here + first.since(now));

@@ -13,7 +13,7 @@ use crate::tx::SqliteTx;
 
 mod writer;
 
-use writer::Writer;
+use writer::{Writer, is_broken};
 
 pub(crate) type Conn = SqliteConnection;
 
@@ -95,8 +95,9 @@ impl Store for SqliteStore {
         let run = move || {
             let mut conn = store.reader()?;
             let result = conn.transaction(|conn| work(&mut SqliteTx { conn }).map_err(Undone::Work));
+            let broken = is_broken(&mut conn);
             let mut readers = lock(&store.readers);
-            if readers.len() < IDLE_READERS {
+            if !broken && readers.len() < IDLE_READERS {
                 readers.push(conn);
             }
             result.map_err(Undone::into_error)

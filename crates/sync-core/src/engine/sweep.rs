@@ -90,10 +90,9 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
             let Some(last) = unseen.last() else { return Ok(Some(findings)) };
             after = Some(last.clone());
             for ids in unseen.chunks(self.policy.ids_per_lookup.max(1)) {
-                if stop.is_cancelled() {
+                if !self.look_up(lease, run, ids.to_vec(), &mut findings, stop).await? {
                     return Ok(None);
                 }
-                self.look_up(lease, run, ids.to_vec(), &mut findings).await?;
             }
         }
     }
@@ -120,17 +119,19 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         Ok(u64::try_from(rows.iter().filter(|row| row.is_live()).count()).unwrap_or(u64::MAX))
     }
 
+    /// Looks some ids up. `false` if `stop` asked to end before it was done.
     async fn look_up(
         &self,
         lease: &Lease,
         run: &mut Run,
         ids: Vec<String>,
         findings: &mut Findings,
-    ) -> Result<(), SyncError> {
+        stop: &CancellationToken,
+    ) -> Result<bool, SyncError> {
         if planted::has(Bug::NoLookUp) {
             findings.count += self.live_among(run, &ids).await?;
             findings.gone.push((self.clock.now(), ids));
-            return Ok(());
+            return Ok(true);
         }
         let mut pages = self.source.open(FetchSpec {
             integration_id: run.target.integration_id.clone(),
@@ -138,7 +139,14 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
             fetch: Fetch::Ids(ids.clone()),
         });
         let (mut look_up, mut repeats) = (LookUp::new(ids), Repeats::default());
-        while let Some(page) = self.while_holding(lease, pages.next_page()).await?? {
+        loop {
+            // Kombo may take minutes to answer, with all retries: whoever asks to stop does not wait for that.
+            let page = tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(false),
+                page = self.while_holding(lease, pages.next_page()) => page??,
+            };
+            let Some(page) = page else { break };
             let last = page.next.is_none();
             look_up.note(&page);
             let prepared = prepare(run, page, &mut repeats);
@@ -153,7 +161,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
             findings.count += self.live_among(run, &gone).await?;
             findings.gone.push((looked_up_at, gone));
         }
-        Ok(())
+        Ok(true)
     }
 }
 

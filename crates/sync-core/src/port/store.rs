@@ -86,6 +86,14 @@ pub trait Tx {
     /// Writes whole rows: new ones are inserted, stored ones replaced. No key may occur twice.
     fn put_rows(&mut self, model: Model, integration: &IntegrationId, rows: &[StoredRow]) -> TxResult<()>;
 
+    /// Writes whole rows of which this unit saw that none is stored. No key may occur twice.
+    ///
+    /// That is [`Tx::put_rows`] unless a store knows a faster way. It may then answer with [`StoreError::Unavailable`] if
+    /// one is stored after all, since somebody who is not syncd wrote in between.
+    fn insert_rows(&mut self, model: Model, integration: &IntegrationId, rows: &[StoredRow]) -> TxResult<()> {
+        self.put_rows(model, integration, rows)
+    }
+
     /// Up to `limit` rows with keys after `after`, in the order of keys.
     fn rows_after(
         &mut self,

@@ -2,7 +2,7 @@
 
 use kombo_model::{Endpoint, ProgressionStatus};
 use sync_core::mirror::{Model, StoredRow};
-use sync_core::port::{Clock, StoreError};
+use sync_core::port::{Clock, Fetch, StoreError};
 use sync_core::queue;
 use sync_core::types::{RunOutcome, SyncKind};
 use tokio_util::sync::CancellationToken;
@@ -179,6 +179,27 @@ async fn a_stop_ends_after_the_current_batch_and_the_next_run_goes_on() {
     assert!(request.not_before <= bench.clock.now(), "another worker may go on at once");
     let again = bench.attempt(Endpoint::Users, SyncKind::Full).await.unwrap();
     assert_eq!((again.id, again.outcome), (run.id, RunOutcome::Completed));
+}
+
+#[tokio::test]
+async fn a_stop_does_not_wait_for_a_look_up() {
+    let bench = changed().await;
+    bench.ask(Endpoint::Users, SyncKind::Full);
+    let lease = bench.lease(Endpoint::Users, SyncKind::Full).unwrap();
+    let stop = CancellationToken::new();
+    let looks_up = || bench.kombo.asked().iter().any(|spec| matches!(spec.fetch, Fetch::Ids(_)));
+    let engine = bench.engine();
+    let mut work = std::pin::pin!(engine.work(&lease, &stop));
+    while !looks_up() {
+        assert!(futures_poll(work.as_mut()).await.is_none());
+    }
+    let answered = bench.kombo.pages();
+    stop.cancel();
+    let run = work.await.unwrap();
+    assert_eq!((run.outcome, bench.kombo.pages()), (RunOutcome::Interrupted, answered), "nobody waits for the answer");
+    let again = bench.attempt(Endpoint::Users, SyncKind::Full).await.unwrap();
+    assert_eq!((again.id, again.outcome), (run.id, RunOutcome::Completed));
+    assert!(bench.row(Model::LmsUsers, "u5").removed_at.is_some());
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use kombo_model::IntegrationId;
 use sync_core::mirror::{Key, Model, StoredRow, Value};
-use sync_core::port::{Store, Tx, TxResult};
+use sync_core::port::{Scope, Store, StoreError, Tx, TxResult};
 
 use super::sample::{
     alpha, at, beta, check_rows, check_same, example_key, full_row, key, null_row, pair, read, row_with, sorted, write,
@@ -53,6 +53,34 @@ pub async fn rows_are_replaced_whole<S: Store>(store: Arc<S>) {
         let found = read(&store, move |tx| tx.rows(model, &alpha(), &[first, second])).await;
         check_same(model, &sorted(found), &sorted(vec![after, other]));
     }
+}
+
+/// Rows of which none is stored are written as they are.
+pub async fn rows_that_are_new_are_inserted<S: Store>(store: Arc<S>) {
+    for model in Model::ALL {
+        let (first, second) = (example_key(model, "first"), example_key(model, "second"));
+        let rows = vec![full_row(model, first.clone()), null_row(model, second.clone())];
+        let written = rows.clone();
+        write(&store, move |tx| tx.insert_rows(model, &alpha(), &written)).await;
+        let found = read(&store, move |tx| tx.rows(model, &alpha(), &[first, second])).await;
+        check_same(model, &sorted(found), &sorted(rows));
+    }
+}
+
+/// Where one is stored after all it is replaced, or the unit is told to come again.
+pub async fn rows_that_are_not_new_are_replaced_or_refused<S: Store>(store: Arc<S>) {
+    let model = Model::LmsUsers;
+    let (before, after) = (full_row(model, key("a")), null_row(model, key("a")));
+    let (stored, inserted) = (before.clone(), after.clone());
+    write(&store, move |tx| tx.put_rows(model, &alpha(), &[stored])).await;
+    let unit = move |tx: &mut dyn Tx| tx.insert_rows(model, &alpha(), &[null_row(model, key("b")), inserted]);
+    let expected = match store.transact(Scope::Integration(alpha()), unit).await {
+        Ok(()) => vec![after, null_row(model, key("b"))],
+        Err(StoreError::Unavailable { .. }) => vec![before],
+        Err(error) => panic!("{error}"),
+    };
+    let found = read(&store, move |tx| tx.rows(model, &alpha(), &[key("a"), key("b")])).await;
+    check_same(model, &sorted(found), &expected);
 }
 
 /// Ids repeat across models and integrations.

@@ -52,6 +52,7 @@ pub(crate) async fn run(context: &Context, args: SyncArgs) -> anyhow::Result<Exi
     let signals = tokio::spawn(stop_on_signal(stop.clone()));
     let report = work(engine, targets, config.sync.workers, &progress, &stop).await;
     signals.abort();
+    pace.give_back().await;
     let report = report?;
     trim(&store, config.changes.keep_for).await;
 

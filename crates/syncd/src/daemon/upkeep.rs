@@ -1,5 +1,6 @@
 //! What is to be done now and then.
 
+use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -104,15 +105,20 @@ async fn trim(shared: Arc<Shared>) {
 
 /// Asks at the start whether the key is accepted and, while it is not, whether it is again: then sets everything going.
 async fn ask_about_key(shared: Arc<Shared>) {
+    // Kombo may take minutes to answer, with all retries: nobody who asks to stop waits for that.
+    shared.stop.run_until_cancelled(watch_key(&shared)).await;
+}
+
+async fn watch_key(shared: &Shared) -> Infallible {
     match shared.source.check_api_key().await {
-        Ok(()) => accepted(&shared).await,
+        Ok(()) => accepted(shared).await,
         Err(error) if error.kind() == ErrorKind::KeyRejected => shared.gate.close(),
         Err(_) => {} // the fetches tell
     }
-    while !shared.stop.is_cancelled() {
-        pause(&shared, ASK_ABOUT_KEY_EVERY).await;
-        if !shared.gate.is_open() && !shared.stop.is_cancelled() && shared.source.check_api_key().await.is_ok() {
-            accepted(&shared).await;
+    loop {
+        tokio::time::sleep(ASK_ABOUT_KEY_EVERY).await;
+        if !shared.gate.is_open() && shared.source.check_api_key().await.is_ok() {
+            accepted(shared).await;
         }
     }
 }

@@ -43,6 +43,20 @@ fn what_is_under_way_goes_on_after_a_stop(backend: Backend) {
     daemon.stop();
 }
 
+/// Whatever it asked Kombo, at its start and since, need not be answered first.
+#[test]
+fn a_stop_does_not_wait_for_kombo() {
+    let place = Place::new();
+    let latency = Latency { fixed_ms: 600_000, jitter_ms: 0 };
+    let world = world_for(Backend::Sqlite, SandboxConfig { latency, ..SandboxConfig::default() }, place);
+    let daemon = Daemon::start(&world, place);
+    let look = Look::new(&world);
+    wait_until("it works on something", || look.requests().iter().any(|request| request.lease.is_some()));
+    let stopped = daemon.stop();
+    assert!(!stopped.stderr.contains("did not end in time"), "{}", stopped.stderr);
+    assert!(look.requests().iter().all(|request| request.lease.is_none()), "nothing is held any more");
+}
+
 /// The first signal waits for a client that is slow to tell; the second waits for nothing.
 #[test]
 fn a_second_signal_ends_it_at_once() {

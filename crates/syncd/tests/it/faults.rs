@@ -13,6 +13,7 @@ use crate::world::{LISTS, World};
 on_both_databases!(
     passing_faults_are_lived_through,
     a_rate_limit_is_waited_out,
+    what_one_sync_does_not_use_is_there_for_the_next,
     a_failed_run_keeps_what_it_committed,
     a_failed_delta_keeps_the_watermark,
 );
@@ -45,7 +46,7 @@ fn passing_faults_are_lived_through(backend: Backend) {
     for (number, (endpoint, fault, times)) in (1..).zip(faults) {
         world.sandbox.inject(Fault::once(fault).at(endpoint).after(number % 2 + 1).times(times));
     }
-    set_second(&world, 0);
+    set_second(&world, 60, 0);
     let finished = world.sync();
     assert!(finished.took < Duration::from_secs(40), "a busy tool is no reason to wait for the end of the minute");
     assert_eq!(world.sandbox.faults(), [], "all of them struck");
@@ -56,22 +57,34 @@ fn passing_faults_are_lived_through(backend: Backend) {
     assert_faithful(&world, Skills::FromCourses);
 }
 
-/// Moves the sandbox's clock to this second of a minute: its rate limit begins anew with each.
-fn set_second(world: &World, second: i64) {
+/// Moves the sandbox's clock to this second of a window of its rate limit.
+fn set_second(world: &World, window: i64, second: i64) {
     let now = world.sandbox.clock().now().micros().div_euclid(1_000_000);
-    world.sandbox.advance(TimeDelta::seconds(second - now.rem_euclid(60)));
+    world.sandbox.advance(TimeDelta::seconds(second - now.rem_euclid(window)));
 }
 
 fn a_rate_limit_is_waited_out(backend: Backend) {
     let world = world(backend);
     world.syncd(&["migrate"]).expect_code(0);
     // The window ends in a few seconds.
-    set_second(&world, 57);
+    set_second(&world, 60, 57);
     world.sandbox.edit(|state| state.rate_limit = RateLimit { requests: 10, ..RateLimit::default() });
     world.sync();
     let refused = world.sandbox.requests().iter().filter(|request| request.status == Some(429)).count();
     assert!(refused <= 3, "{refused} requests were refused");
     assert_faithful(&world, Skills::FromCourses);
+}
+
+/// A process takes some requests at a time of what Kombo allows in a window, here in an hour.
+fn what_one_sync_does_not_use_is_there_for_the_next(backend: Backend) {
+    let mut world = World::new(backend, SandboxConfig::default());
+    world.set_toml("sync.endpoints", r#"["users"]"#);
+    set_second(&world, 3_600, 0);
+    world.sandbox.edit(|state| state.rate_limit = RateLimit { requests: 100, window: 3_600, retry_after: false });
+    for _ in 0..45 {
+        world.sync();
+    }
+    assert_eq!(world.requests(Endpoint::Users).len(), 45);
 }
 
 fn a_failed_run_keeps_what_it_committed(backend: Backend) {

@@ -2,7 +2,9 @@
 
 use chrono::TimeDelta;
 use fastrand::Rng;
-use kombo_sandbox::{Behaviour, GeneratorConfig, Id, Model, Mutation, NestedReading, SandboxConfig, SandboxError};
+use kombo_sandbox::{
+    Behaviour, GeneratorConfig, Id, Model, Mutation, NestedReading, RateLimit, SandboxConfig, SandboxError,
+};
 use serde_json::{Map, Value, json};
 
 use crate::database::Backend;
@@ -26,7 +28,9 @@ fn world(backend: Backend, nested: NestedReading) -> World {
     let generator =
         GeneratorConfig { users: 30, courses: 12, skills: 8, progressions: 60, ..GeneratorConfig::default() };
     let behaviour = Behaviour { nested, ..Behaviour::default() };
-    let mut world = World::new(backend, SandboxConfig { generator, behaviour, ..SandboxConfig::default() });
+    // More syncs than a minute allows.
+    let rate_limit = RateLimit { requests: 100_000, ..RateLimit::default() };
+    let mut world = World::new(backend, SandboxConfig { generator, behaviour, rate_limit, ..SandboxConfig::default() });
     world.set("sync.overlap", "0s");
     world
 }

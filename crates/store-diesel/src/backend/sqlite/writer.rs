@@ -230,7 +230,8 @@ fn in_savepoint(conn: &mut SqliteConnection, unit: &mut dyn Unit) -> QueryResult
     }
 }
 
-fn is_broken(conn: &mut SqliteConnection) -> bool {
+/// Whether a failure left the connection in the midst of a transaction.
+pub(super) fn is_broken(conn: &mut SqliteConnection) -> bool {
     AnsiTransactionManager::is_broken_transaction_manager(conn)
 }
 

@@ -1,0 +1,3 @@
+-- SQLite changes rows in their place.
+
+SELECT 1;
