@@ -79,6 +79,7 @@ macro_rules! conformance_suite {
             a_note_may_be_empty
             cleared_notes_are_gone
             changes_come_back_in_order
+            changes_may_be_deep
             changes_of_an_integration_can_be_read_alone
             the_latest_changes_come_latest_first
             trimmed_changes_leave_the_rest

@@ -2,7 +2,8 @@ use std::fmt;
 
 use kombo_model::Timestamp;
 
-use super::json::same_json;
+use super::decompose::MAX_DOCUMENT_DEPTH;
+use super::json::{is_deeper, same_json};
 use super::model::Model;
 
 /// What names a row within its integration and model. Ids repeat across models.
@@ -86,12 +87,14 @@ impl Value {
         }
     }
 
-    /// The value as JSON, as the change log writes it.
+    /// The value as JSON, as the change log writes it. JSON of more than [`MAX_DOCUMENT_DEPTH`] levels stays a text: within
+    /// an entry it would be too deep to be read again.
     pub fn to_json(&self) -> serde_json::Value {
         match self {
             Self::Absent | Self::Null => serde_json::Value::Null,
             Self::Text(text) => serde_json::Value::String(text.clone()),
             Self::Time(time) => serde_json::Value::String(time.to_string()),
+            Self::Json(text) if is_deeper(text, MAX_DOCUMENT_DEPTH) => serde_json::Value::String(text.clone()),
             Self::Json(text) => serde_json::from_str(text).unwrap_or_else(|_| serde_json::Value::String(text.clone())),
         }
     }

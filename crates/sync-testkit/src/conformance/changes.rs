@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use kombo_model::IntegrationId;
-use sync_core::mirror::Model;
+use sync_core::mirror::{MAX_DOCUMENT_DEPTH, MAX_OPAQUE_DEPTH, Model, Value};
 use sync_core::port::{Scope, Store, StoreError};
 use sync_core::types::{Change, ChangeCause, ChangeKind};
 
@@ -47,6 +47,21 @@ pub async fn changes_come_back_in_order<S: Store>(store: Arc<S>) {
     let page = read(&store, move |tx| tx.changes(None, seqs[4], 3)).await;
     assert_eq!(page, expected[5..8], "a page begins after the given seq");
     assert!(read(&store, move |tx| tx.changes(None, last, 3)).await.is_empty());
+}
+
+/// Entries come back however deep the values in them were.
+pub async fn changes_may_be_deep<S: Store>(store: Arc<S>) {
+    let levels = [1, MAX_DOCUMENT_DEPTH, MAX_DOCUMENT_DEPTH + 1, 125, 126, 127, 128, MAX_OPAQUE_DEPTH];
+    let entries = levels.map(|levels| {
+        let value = Value::Json(format!("{}{}", "[".repeat(levels), "]".repeat(levels))).to_json();
+        let fields = serde_json::json!({ "remote_data": { "old": value, "new": value } });
+        Change { fields, ..change(alpha(), &levels.to_string(), at(1)) }
+    });
+    let written = entries.clone();
+    write(&store, move |tx| tx.append_changes(&written)).await;
+    let found = read(&store, |tx| tx.changes(None, 0, 100)).await;
+    let found: Vec<Change> = found.into_iter().map(|change| Change { seq: 0, ..change }).collect();
+    assert_eq!(found, entries);
 }
 
 /// Entries of other integrations are left out, and do not use up the limit.
