@@ -5,7 +5,7 @@
 #![forbid(unsafe_code)]
 
 use kombo::*;
-use syncd::{output, secret};
+use syncd::{nearest, output, secret};
 
 #[allow(dead_code, unused_imports, unreachable_pub, missing_docs, clippy::all, reason = "borrowed")]
 #[path = "../../crates/kombo-client/src"]
@@ -48,6 +48,7 @@ mod kombo {
 #[path = "../../crates/syncd/src"]
 mod syncd {
     pub(crate) mod config;
+    pub(crate) mod nearest;
     pub(crate) mod secret;
 
     pub(crate) mod output {
