@@ -12,16 +12,17 @@
 //! ```
 #![allow(clippy::print_stdout, reason = "an example prints")]
 
+mod clock;
 mod kombo;
 
 use std::collections::BTreeSet;
 use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use kombo_client::Client;
-use kombo_model::{Endpoint, IntegrationId, Timestamp, Webhook};
+use kombo_model::{Endpoint, IntegrationId, Webhook};
 use kombo_sandbox::{FIRST_INTEGRATION, Model, Mutation, Sandbox, SandboxConfig};
 use sync_core::SyncError;
 use sync_core::dispatch::{self, FullFetches, SchedulePolicy};
@@ -34,19 +35,8 @@ use sync_core::verify::{Verifier, VerifyPolicy};
 use sync_testkit::MemoryStore;
 use tokio_util::sync::CancellationToken;
 
+use crate::clock::MachineClock;
 use crate::kombo::Kombo;
-
-/// The machine's clock: the one place that asks for the time.
-#[derive(Clone)]
-struct MachineClock;
-
-impl Clock for MachineClock {
-    fn now(&self) -> Timestamp {
-        #[expect(clippy::disallowed_methods, reason = "this is the clock that all else is given")]
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        i64::try_from(since.as_millis()).ok().and_then(Timestamp::from_unix_millis).unwrap_or(Timestamp::MIN)
-    }
-}
 
 /// Works on whatever is due until nothing is. A daemon calls this in a loop; several workers may.
 async fn work<St: Store>(engine: &Engine<St, Kombo, MachineClock, Silent>) -> Result<(), SyncError> {
