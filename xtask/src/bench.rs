@@ -17,6 +17,9 @@ use anyhow::{Context, Result, bail};
 use figure::Figure;
 use world::World;
 
+pub(crate) use http::Connection;
+pub(crate) use world::{Process, free_port};
+
 /// Measures a part of the whole.
 type Part = fn(&World) -> Result<Vec<Figure>>;
 

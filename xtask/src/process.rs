@@ -1,5 +1,5 @@
 use std::env;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
@@ -39,6 +39,13 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
 /// Whether the command can be run and succeeds, with nothing printed.
 pub(crate) fn is_there(command: &mut Command) -> bool {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|it| it.success())
+}
+
+/// Where cargo builds to.
+pub(crate) fn target_folder() -> Result<PathBuf> {
+    let metadata = output(&mut cargo(&["metadata", "--format-version", "1", "--no-deps"]))?;
+    let metadata: serde_json::Value = serde_json::from_str(&metadata)?;
+    Ok(metadata.get("target_directory").and_then(serde_json::Value::as_str).context("no target folder")?.into())
 }
 
 /// Continuous integration sets `CI=true`; what a person may skip is a failure there.

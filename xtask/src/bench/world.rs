@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::Options;
 use super::http::Connection;
-use crate::process::{cargo, output, run};
+use crate::process::{cargo, output, run, target_folder};
 
 pub(crate) const INTEGRATION: &str = "sandbox:7C9M5sXAQx2cNMpVHLojrFpL";
 pub(crate) const SECRET: &str = "bench-secret";
@@ -202,12 +202,6 @@ pub(crate) fn free_port() -> Result<u16> {
 /// Where a child writes what nobody reads unless something fails.
 pub(crate) fn log_file(path: &Path) -> Result<File> {
     File::create(path).with_context(|| format!("create {}", path.display()))
-}
-
-fn target_folder() -> Result<PathBuf> {
-    let metadata = output(&mut cargo(&["metadata", "--format-version", "1", "--no-deps"]))?;
-    let metadata: serde_json::Value = serde_json::from_str(&metadata)?;
-    Ok(metadata.get("target_directory").and_then(serde_json::Value::as_str).context("no target folder")?.into())
 }
 
 /// Builds the bench of `store-diesel`, and says where cargo put it.
