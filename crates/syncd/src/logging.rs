@@ -19,11 +19,16 @@ pub(crate) fn init(level: Option<&str>, default: &str, progress: &MultiProgress)
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     let is_terminal = io::stderr().is_terminal();
     let result = if is_terminal {
-        builder.with_ansi(std::env::var_os("NO_COLOR").is_none()).with_target(false).try_init()
+        builder.with_ansi(!is_colour_unwanted()).with_target(false).try_init()
     } else {
         builder.json().flatten_event(true).try_init()
     };
     result.map_err(|error| ConfigError(format!("logging cannot be set up: {error}")))
+}
+
+/// Whether `NO_COLOR` is set, to anything: see no-color.org.
+fn is_colour_unwanted() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
 }
 
 #[derive(Clone)]

@@ -4,9 +4,15 @@ use std::error::Error;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::Duration;
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 use kombo_model::Timestamp;
 use serde::Serialize;
+
+/// How many columns a terminal has at least.
+const WIDTH: u16 = 100;
+
+/// How far the columns of a narrow table stand apart.
+const GAP: u16 = 2;
 
 /// Prints a line on standard output.
 pub(crate) fn line(text: impl AsRef<str>) -> io::Result<()> {
@@ -68,6 +74,51 @@ pub(crate) fn table(head: &[&str]) -> Table {
     table.set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(head.iter().copied());
     table
+}
+
+/// The same, no wider than [`WIDTH`]: what is longer goes on on the next line.
+pub(crate) fn narrow_table(head: &[&str]) -> Table {
+    let mut table = table(head);
+    table.set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
+    for column in table.column_iter_mut() {
+        column.set_padding((0, GAP));
+    }
+    table
+}
+
+/// Lets the others of a narrow table go on on the next line before what stands in this column, if that has no more
+/// characters than `length`.
+pub(crate) fn keep_whole(table: &mut Table, column: usize, length: u16) {
+    let longest = table.column_max_content_widths().get(column).copied().unwrap_or_default();
+    if let Some(column) = table.column_mut(column) {
+        column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(longest.min(length) + GAP)));
+    }
+}
+
+/// Prints a text on lines no wider than [`WIDTH`]. It stays one paragraph, whatever it says.
+pub(crate) fn paragraph(text: impl AsRef<str>) -> io::Result<()> {
+    let mut lines = vec![String::new()];
+    let mut left = usize::from(WIDTH);
+    for word in one_line(text.as_ref()).split(' ') {
+        let length = word.chars().count();
+        let begins = left == usize::from(WIDTH);
+        if !begins && length < left {
+            left -= 1;
+            lines.last_mut().into_iter().for_each(|line| line.push(' '));
+        } else if !begins {
+            left = usize::from(WIDTH);
+            lines.push(String::new());
+        }
+        for c in word.chars() {
+            if left == 0 {
+                left = usize::from(WIDTH);
+                lines.push(String::new());
+            }
+            left -= 1;
+            lines.last_mut().into_iter().for_each(|line| line.push(c));
+        }
+    }
+    line(lines.join("\n"))
 }
 
 /// Prints a table on standard output.

@@ -13,6 +13,10 @@ use crate::output;
 /// How many runs are shown.
 const LAST_RUNS: usize = 10;
 
+/// How long the ids that Kombo gives to integrations and records usually are.
+const INTEGRATION_ID: u16 = 32;
+const RECORD_ID: u16 = 24;
+
 /// Prints where everything stands.
 pub(crate) async fn run(context: &Context) -> anyhow::Result<Exit> {
     let config = context.config()?;
@@ -138,9 +142,10 @@ impl Known {
         if self.integrations.is_empty() {
             output::line("No integration is known yet: run `syncd sync --integration ID`.")?;
         }
-        let mut table = output::table(&["INTEGRATION", "ENDPOINT", "STATE", "WATERMARK", "LAST FULL", "NEXT FULL"]);
+        let mut table =
+            output::narrow_table(&["INTEGRATION", "ENDPOINT", "STATE", "WATERMARK", "LAST FULL", "NEXT FULL"]);
         for integration in &self.integrations {
-            let mut id = integration.id.to_string();
+            let mut id = output::one_line(integration.id.as_str());
             let own: Vec<_> = self.endpoints.iter().filter(|state| state.integration_id == integration.id).collect();
             if own.is_empty() {
                 table.add_row([id.clone(), "-".to_owned(), "not loaded".to_owned()]);
@@ -160,15 +165,14 @@ impl Known {
         for integration in self.integrations.iter().filter(|known| known.status != IntegrationStatus::Active) {
             let (id, status) = (&integration.id, integration.status);
             let since = output::ago(Some(integration.status_since), now);
-            output::line(format!("{id} {status} since {since}: {}", integration.reason.as_deref().unwrap_or("-")))?;
+            let reason = integration.reason.as_deref().unwrap_or("-");
+            output::paragraph(format!("{id} {status} since {since}: {reason}"))?;
         }
         for state in self.endpoints.iter().filter(|state| state.status != EndpointStatus::Ok) {
             let since = output::ago(state.status_since, now);
             let (id, endpoint, status) = (&state.integration_id, state.endpoint, state.status);
-            output::line(format!(
-                "{endpoint} of {id} {status} since {since}: {}",
-                state.reason.as_deref().unwrap_or("-")
-            ))?;
+            let reason = state.reason.as_deref().unwrap_or("-");
+            output::paragraph(format!("{endpoint} of {id} {status} since {since}: {reason}"))?;
         }
         self.print_runs(now)?;
         self.print_queue(now)?;
@@ -180,7 +184,7 @@ impl Known {
             return Ok(());
         }
         output::line("\nLast runs")?;
-        let mut table = output::table(&["RUN", "ENDPOINT", "KIND", "OUTCOME", "STARTED", "RECORDS", "CHANGED"]);
+        let mut table = output::narrow_table(&["RUN", "ENDPOINT", "KIND", "OUTCOME", "STARTED", "RECORDS", "CHANGED"]);
         for run in &self.runs {
             let counts = &run.counts;
             let changed = counts.created + counts.updated + counts.deleted + counts.restored;
@@ -202,20 +206,25 @@ impl Known {
             return Ok(output::line("\nNothing is pending.")?);
         }
         output::line("\nPending")?;
-        let mut table = output::table(&["INTEGRATION", "ENDPOINT", "KIND", "CAUSE", "ASKED", "DUE", "ATTEMPTS", ""]);
+        let mut table = output::narrow_table(&["INTEGRATION", "ENDPOINT", "KIND", "CAUSE", "ASKED", "DUE", "TRIES"]);
         for request in &self.requests {
             let report = request_report(request, now);
+            let due = match report.not_before {
+                _ if report.worked_on_by.is_some() => "running".to_owned(),
+                time if time <= now => "now".to_owned(),
+                time => output::ago(Some(time), now),
+            };
             table.add_row([
-                report.integration_id.to_string(),
+                output::one_line(report.integration_id.as_str()),
                 report.endpoint.to_string(),
                 report.kind.to_string(),
                 report.cause.to_string(),
                 output::ago(Some(report.requested_at), now),
-                if report.not_before <= now { "now".to_owned() } else { output::ago(Some(report.not_before), now) },
+                due,
                 report.attempts.to_string(),
-                if report.worked_on_by.is_some() { "running".to_owned() } else { String::new() },
             ]);
         }
+        output::keep_whole(&mut table, 0, INTEGRATION_ID);
         Ok(output::print(&table)?)
     }
 
@@ -224,16 +233,14 @@ impl Known {
             return Ok(());
         }
         output::line(format!("\nIn quarantine: {} records", self.quarantined.len()))?;
-        let mut table = output::table(&["INTEGRATION", "ENDPOINT", "RECORD", "PATH", "REASON"]);
+        let mut table = output::narrow_table(&["INTEGRATION", "ENDPOINT", "RECORD", "WHY"]);
         for record in &self.quarantined {
-            table.add_row([
-                record.integration_id.to_string(),
-                record.endpoint.to_string(),
-                record.record_id.clone(),
-                record.path.clone(),
-                record.reason.clone(),
-            ]);
+            let why = format!("{}: {}", record.path, record.reason);
+            let cells = [record.integration_id.as_str(), record.endpoint.as_str(), &record.record_id, &why];
+            table.add_row(cells.map(output::one_line));
         }
+        output::keep_whole(&mut table, 0, INTEGRATION_ID);
+        output::keep_whole(&mut table, 2, RECORD_ID);
         Ok(output::print(&table)?)
     }
 }

@@ -7,28 +7,9 @@
     reason = "a test that cannot go on fails"
 )]
 
-/// Makes of each function two tests: one with a mirror in SQLite, one with a mirror in PostgreSQL.
-macro_rules! on_both_databases {
-    ($($name:ident),* $(,)?) => {
-        mod on_sqlite {
-            $(
-                #[test]
-                fn $name() {
-                    super::$name(crate::database::Backend::Sqlite);
-                }
-            )*
-        }
-
-        mod on_postgres {
-            $(
-                #[test]
-                fn $name() {
-                    super::$name(crate::database::Backend::Postgres);
-                }
-            )*
-        }
-    };
-}
+#[macro_use]
+#[path = "../it/on_both_databases.rs"]
+mod on_both_databases;
 
 #[allow(dead_code, reason = "shared with the tests of the other commands")]
 #[path = "../it/mirror.rs"]

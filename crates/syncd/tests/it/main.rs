@@ -7,28 +7,8 @@
     reason = "a test that cannot go on fails"
 )]
 
-/// Makes of each function two tests: one with a mirror in SQLite, one with a mirror in PostgreSQL.
-macro_rules! on_both_databases {
-    ($($name:ident),* $(,)?) => {
-        mod on_sqlite {
-            $(
-                #[test]
-                fn $name() {
-                    super::$name(crate::database::Backend::Sqlite);
-                }
-            )*
-        }
-
-        mod on_postgres {
-            $(
-                #[test]
-                fn $name() {
-                    super::$name(crate::database::Backend::Postgres);
-                }
-            )*
-        }
-    };
-}
+#[macro_use]
+mod on_both_databases;
 
 mod database;
 mod mirror;
@@ -46,6 +26,8 @@ mod output;
 mod quarantine;
 mod second_sync;
 mod skew;
+#[cfg(target_os = "linux")]
+mod terminal;
 mod typos;
 mod verify;
 mod wrong;
