@@ -137,6 +137,8 @@ pub(super) async fn state(store: &DieselStore) {
         let wishes = requests.iter().filter(|request| request.target.integration_id == integration.id);
         let lag = wishes.map(|request| now.since(request.requested_at)).max().unwrap_or_default();
         gauge!("syncd_freshness_lag_seconds", "integration" => integration.id.to_string()).set(lag.as_secs_f64());
+        let paused = if integration.status == IntegrationStatus::Held { 1.0 } else { 0.0 };
+        gauge!("syncd_integration_held", "integration" => integration.id.to_string()).set(paused);
     }
     gauge!("syncd_queue_depth").set(float(u64::try_from(requests.len()).unwrap_or(u64::MAX)));
     gauge!("syncd_queue_oldest_seconds").set(oldest.max().unwrap_or_default().as_secs_f64());

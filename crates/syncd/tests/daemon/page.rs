@@ -107,6 +107,8 @@ fn a_pause_lasts_until_somebody_resumes(backend: Backend) {
 
     assert!(act(place, FIRST_INTEGRATION, "pause").text.contains("done=paused"));
     assert_eq!(status(), IntegrationStatus::Held);
+    let held = || daemon.metric("syncd_integration_held", FIRST_INTEGRATION);
+    assert_eq!(held(), Some(1.0), "so that alerts can leave it out");
     assert!(act(place, FIRST_INTEGRATION, "pause").text.contains("done=already"));
     assert!(act(place, FIRST_INTEGRATION, "fetch").text.contains("done=held"));
     let mutation = Mutation::update(Model::Users, user.parse().unwrap(), "last_name", "While it was paused");
@@ -122,6 +124,7 @@ fn a_pause_lasts_until_somebody_resumes(backend: Backend) {
 
     let resumed = world.syncd(&["resume", FIRST_INTEGRATION]).expect_code(0);
     assert!(resumed.stdout.contains("is resumed"), "{}", resumed.stdout);
+    assert_eq!(held(), Some(0.0));
     look.assert_faithful_in_the_end(&world);
     assert_eq!(status(), IntegrationStatus::Active);
 
