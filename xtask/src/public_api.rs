@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 /// The crates that others build on by themselves.
-const LISTED: &[&str] = &["kombo-client", "kombo-model"];
+const LISTED: &[&str] = &["kombo-client", "kombo-model", "store-diesel", "sync-core"];
 
 /// Writes the listings.
 pub(crate) fn write() -> Result<bool> {
@@ -144,16 +144,16 @@ fn public(code: &str, types: &BTreeSet<&str>) -> String {
 /// What a type promises: of a struct its public fields, of an enum all of it, of a trait its signatures.
 fn block<'a>(out: &mut String, body: &mut impl Iterator<Item = &'a str>, item: &str, indent: usize) {
     let mut attributes = Vec::new();
-    let mut in_function = false;
+    let (mut in_function, mut in_error) = (false, false);
     for line in body {
         let (text, depth) = (line.trim_start(), line.len() - line.trim_start().len());
-        if in_function {
+        if in_error || text.starts_with("#[error(") {
+            // What an error says is for people.
+            in_error = !line.ends_with(")]");
+        } else if in_function {
             in_function = !(depth == indent && text.starts_with('}'));
         } else if text.starts_with("#[") {
-            // What an error says is for people.
-            if !text.starts_with("#[error(") {
-                attributes.push(line);
-            }
+            attributes.push(line);
         } else {
             let is_private = item.starts_with("pub struct") && depth == indent && !text.starts_with("pub ");
             let before = std::mem::take(&mut attributes);
@@ -161,9 +161,13 @@ fn block<'a>(out: &mut String, body: &mut impl Iterator<Item = &'a str>, item: &
                 for attribute in before {
                     push(out, attribute);
                 }
-                push(out, line);
+                in_function = item.starts_with("pub trait") && line.ends_with('{');
+                if in_function {
+                    push(out, line);
+                } else if !text.is_empty() {
+                    out.extend([line, "\n"]);
+                }
             }
-            in_function = item.starts_with("pub trait") && line.ends_with('{');
         }
     }
 }
@@ -281,6 +285,26 @@ pub trait Does: Send {
 ";
         let types = type_names(code).collect();
         assert_eq!(public(code, &types), expected);
+    }
+
+    #[test]
+    fn fields_of_variants_are_listed_and_what_errors_say_is_not() {
+        let code = "\
+pub enum Error {
+    /// One.
+    #[error(\"one line\")]
+    One,
+    #[error(
+        \"several lines, {of}\"
+    )]
+    Two {
+        /// Of what.
+        of: String,
+    },
+}
+";
+        let expected = "pub enum Error {\n    One,\n    Two {\n        of: String,\n    },\n}\n";
+        assert_eq!(public(code, &BTreeSet::new()), expected);
     }
 
     #[test]
