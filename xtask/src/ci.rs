@@ -1,4 +1,5 @@
 mod dependencies;
+mod docs;
 mod examples;
 mod layering;
 mod links;
@@ -29,6 +30,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("advisories", dependencies::advisories),
     ("unused dependencies", dependencies::unused),
     ("lints", rust::lints),
+    ("configuration", docs::check),
     ("examples", examples::check),
     ("documentation", rust::documentation),
 ];

@@ -5,6 +5,8 @@ mod bench;
 mod ci;
 mod contract;
 mod crashes;
+mod deb;
+mod docs;
 mod histories;
 mod install;
 mod install_postgres;
@@ -32,6 +34,9 @@ usage: cargo xtask COMMAND
   ci [CHECK]...           every other check, or those that are named: format, lints, documentation, examples,
                           layering, unused dependencies, spelling, ...
   api                     notes anew what the library crates promise, in their public-api.txt
+  deb [--check]           the Debian package of a release; --check installs that of a quick build on this machine, runs,
+                          upgrades and purges it
+  docs                    writes anew what the program says of its settings: docs/configuration.md and the sample
   sim [ARGUMENT]...       simulations of the engine, each from a seed; --seeds N for many, --seed S for one with its
                           trace, --steps M for how long they are, --planted to find bugs planted on purpose
   bench [--only NAME,...] [--records N] [--runs N] [--quick] [--write]
@@ -65,6 +70,9 @@ fn run() -> Result<bool> {
         }
         ["crashes", "--times", times] => in_root().and_then(|()| crashes::run(times)),
         ["ci", checks @ ..] => in_root().and_then(|()| ci::run(checks)),
+        ["deb"] => in_root().and_then(|()| deb::build()),
+        ["deb", "--check"] => in_root().and_then(|()| deb::check()),
+        ["docs"] => in_root().and_then(|()| docs::write()),
         ["api"] => in_root().and_then(|()| public_api::write()),
         ["sim", arguments @ ..] => in_root().and_then(|()| sim::run(arguments)),
         ["contract", path] => {

@@ -101,6 +101,10 @@ pub(crate) enum Command {
 pub(crate) enum ConfigCommand {
     /// Read everything, ask Kombo if the key works, change nothing
     Check,
+    /// Print every setting with its type, default and meaning, as Markdown
+    Settings,
+    /// Print a configuration file that has every setting
+    Sample,
 }
 
 #[derive(Debug, Args)]

@@ -93,6 +93,8 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
             Command::Quarantine(QuarantineCommand::Retry(args)) => quarantine::try_again(&context, args).await,
             Command::Migrate => migrate::run(&context).await,
             Command::Config(ConfigCommand::Check) => check::run(&context).await,
+            Command::Config(ConfigCommand::Settings) => manual::text(&crate::config::page()),
+            Command::Config(ConfigCommand::Sample) => manual::text(&crate::config::sample()),
             Command::Completions { shell } => manual::completions(shell),
             Command::Man { folder } => manual::man(folder.as_deref()),
             Command::Demo => demo::run(&context).await,

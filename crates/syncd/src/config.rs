@@ -3,6 +3,8 @@
 mod duration;
 mod list;
 mod load;
+mod reference;
+mod settings;
 mod word;
 
 use std::collections::BTreeSet;
@@ -23,6 +25,7 @@ use crate::output::chain;
 use crate::secret::{Secret, read_file};
 
 pub(crate) use load::load;
+pub(crate) use reference::{page, sample};
 
 /// Where the mirror is if nobody says.
 const DEFAULT_STORE: &str = "sqlite://syncd.db";

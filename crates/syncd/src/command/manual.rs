@@ -15,6 +15,12 @@ pub(crate) fn completions(shell: clap_complete::Shell) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
+/// Prints a text that the program knows.
+pub(crate) fn text(text: &str) -> anyhow::Result<Exit> {
+    io::stdout().lock().write_all(text.as_bytes())?;
+    Ok(Exit::Done)
+}
+
 /// Prints the manual page, or writes it and those of all commands into a folder.
 pub(crate) fn man(folder: Option<&Path>) -> anyhow::Result<Exit> {
     if let Some(folder) = folder {

@@ -2,41 +2,12 @@ use std::path::Path;
 
 use ::config::{Environment, File, FileFormat};
 
+use super::settings::defaults;
 use super::{Config, ConfigError};
 use crate::nearest::suggestion;
 
 /// Where the configuration is looked for when no file is named.
 const DEFAULT_FILE: &str = "syncd.toml";
-
-const DEFAULTS: &str = r#"
-[kombo]
-region = "eu"
-page_size = 250
-max_requests_per_minute = 0
-timeout = "30s"
-
-[store]
-
-[sync]
-endpoints = ["users", "courses", "course-progressions"]
-mode = "planned"
-full_every = "7d"
-overlap = "2m"
-blind_full_min_interval = "1h"
-lease = "30s"
-tombstones = "mirror"
-change_values = false
-workers = 8
-poll_every = "0s"
-accept_unknown = true
-
-[changes]
-keep_for = "30d"
-
-[server]
-webhooks = "0.0.0.0:8080"
-operations = "127.0.0.1:9090"
-"#;
 
 /// Reads defaults, file and environment, the later over the earlier, and checks what they say together.
 pub(crate) fn load(file: Option<&Path>) -> Result<Config, ConfigError> {
@@ -45,7 +16,7 @@ pub(crate) fn load(file: Option<&Path>) -> Result<Config, ConfigError> {
 
 fn read(file: Option<&Path>, environment: Environment) -> Result<Config, ConfigError> {
     let environment = environment.prefix_separator("__").separator("__").ignore_empty(true);
-    let mut builder = ::config::Config::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml));
+    let mut builder = ::config::Config::builder().add_source(File::from_str(&defaults(), FileFormat::Toml));
     let path = file.unwrap_or(Path::new(DEFAULT_FILE));
     if file.is_some() || path.exists() {
         let text = std::fs::read_to_string(path)
@@ -84,4 +55,26 @@ fn check_syntax(text: &str) -> Result<(), String> {
     let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or(text);
     let line = before.matches('\n').count() + 1;
     Err(format!("line {line}: {}", error.message().replace('\n', "; ")))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+mod tests {
+    use super::super::sample;
+    use super::*;
+
+    #[test]
+    fn the_sample_says_what_is_so_without_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("syncd.toml");
+        let read_text = |text: &str| {
+            std::fs::write(&file, text).unwrap();
+            let nothing = Environment::default().source(Some(::config::Map::new()));
+            format!("{:#?}", read(Some(&file), nothing).unwrap())
+        };
+        // The store's default is taken where neither of its two settings is there.
+        let sample = sample().replace("\nurl = ", "\n# url = ");
+        assert_eq!(read_text(&sample), read_text(""));
+        assert_ne!(read_text(&sample.replace("page_size = 250", "page_size = 249")), read_text(""));
+    }
 }

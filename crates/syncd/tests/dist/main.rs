@@ -1,14 +1,13 @@
 //! What is shipped beside the program, and what the operations manual says of it, is true of the real binary.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use kombo_model::Endpoint;
 use sync_core::types::{EndpointStatus, IntegrationStatus, RunOutcome};
-
-const SECTIONS: [&str; 5] = ["kombo", "store", "sync", "changes", "server"];
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
@@ -38,15 +37,14 @@ fn accepted(output: &Output) {
 /// Every setting that the program knows, such as `kombo.api_key`: it names them when it is given another.
 fn settings() -> BTreeSet<String> {
     let mut settings = BTreeSet::new();
-    for section in SECTIONS {
+    let sections = named_in(&syncd(&["plan", "lms_users"], &[("SYNCD__NO_SECTION", "1")]));
+    assert!(sections.len() > 4, "{sections:?}");
+    for section in sections.iter().filter(|section| *section != "integrations") {
         let variable = format!("SYNCD__{}__NO_SETTING", section.to_uppercase());
         let refused = syncd(&["plan", "lms_users"], &[(&variable, "1")]);
         assert_eq!(refused.status.code(), Some(2));
         settings.extend(named_in(&refused).into_iter().map(|name| format!("{section}.{name}")));
     }
-    let sections = named_in(&syncd(&["plan", "lms_users"], &[("SYNCD__NO_SECTION", "1")]));
-    let expected: Vec<&str> = SECTIONS.into_iter().chain(["integrations"]).collect();
-    assert_eq!(sections, expected, "SECTIONS names them all");
     settings
 }
 
@@ -122,15 +120,81 @@ fn the_sample_configuration_has_every_setting_once_with_its_default() {
     assert_eq!(in_force, defaults());
 }
 
-/// The defaults, as the program's source has them: it does not print them.
+/// What the program tells of each setting: what stands behind `Type`, `Default`, `Environment` and `Example`.
+fn reference() -> BTreeMap<String, BTreeMap<String, String>> {
+    let page = syncd(&["config", "settings"], &[]);
+    accepted(&page);
+    let page = String::from_utf8(page.stdout).unwrap();
+    let mut settings = BTreeMap::new();
+    for entry in page.split("\n### `").skip(1) {
+        let (setting, text) = entry.split_once('`').unwrap();
+        let text = text.split("\n## ").next().unwrap();
+        let facts = text.lines().filter_map(|line| line.strip_prefix("- ")?.split_once(": "));
+        let facts = facts.map(|(name, fact)| (name.to_owned(), fact.to_owned())).collect();
+        let known = settings.insert(setting.to_owned(), facts);
+        assert!(known.is_none(), "{setting} is there twice");
+    }
+    settings
+}
+
+/// The defaults, a line `setting = value` each.
 fn defaults() -> BTreeSet<String> {
-    let source = include_str!("../../src/config/load.rs");
-    let text = source.split_once("const DEFAULTS: &str = r#\"").unwrap().1.split("\"#").next().unwrap();
-    let mut defaults: BTreeSet<String> =
-        lines(text).into_iter().map(|line| format!("{} = {}", line.setting, line.value)).collect();
-    let store = include_str!("../../src/config.rs").split_once("const DEFAULT_STORE: &str = ").unwrap().1;
-    defaults.insert(format!("store.url = {}", store.split(';').next().unwrap()));
-    defaults
+    let told = reference().into_iter().filter(|(_, facts)| facts["Default"] != "none");
+    told.map(|(setting, facts)| format!("{setting} = {}", facts["Default"].trim_matches('`'))).collect()
+}
+
+#[test]
+fn the_reference_has_every_setting() {
+    let mut told = reference();
+    assert!(told.remove("integrations.id").is_some());
+    assert_eq!(told.keys().cloned().collect::<BTreeSet<_>>(), settings());
+    for (setting, facts) in &told {
+        assert_eq!(facts["Environment"], format!("`{}`", variable(setting)));
+        assert!(facts["Example"].starts_with(&format!("`{} = ", setting.split_once('.').unwrap().1)), "{setting}");
+    }
+}
+
+#[test]
+fn types_and_examples_of_the_reference_are_true() {
+    let take = |setting: &str, value: &str| syncd(&["plan", "lms_users"], &[(&variable(setting), value)]);
+    let mut refused_types = BTreeSet::new();
+    for (setting, facts) in reference().iter().filter(|(setting, _)| *setting != "integrations.id") {
+        // A list is one text in the environment.
+        let example = facts["Example"].trim_matches('`').split_once(" = ").unwrap().1;
+        let example = example.trim_matches(['[', ']']).replace(['"', ' '], "");
+        accepted(&take(setting, &example));
+
+        let of_type = facts["Type"].as_str();
+        let words: Vec<String> = of_type.split('"').skip(1).step_by(2).map(str::to_owned).collect();
+        let wrong = match of_type.split(' ').next().unwrap() {
+            "text" | "text," | "path" => continue,
+            "one" | "list" => "neither",
+            "whole" => "many",
+            "`true`" => "perhaps",
+            "duration" => "7",
+            "address" => "nowhere",
+            other => panic!("{other} is no type"),
+        };
+        refused_types.insert(wrong);
+        let refused = take(setting, wrong);
+        assert_eq!(refused.status.code(), Some(2), "{setting} takes {wrong}");
+        assert!(String::from_utf8_lossy(&refused.stderr).contains(setting), "{setting}: {refused:?}");
+        if of_type.starts_with("one") {
+            assert_eq!(named_in(&refused), words, "{setting}");
+        } else if of_type.starts_with("list") {
+            assert_eq!(words, Endpoint::ALL.map(Endpoint::as_str), "{setting}");
+        }
+    }
+    assert_eq!(refused_types.len(), 5, "every type was met");
+}
+
+#[test]
+fn the_default_store_is_the_one_that_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut migrate = Command::new(env!("CARGO_BIN_EXE_syncd"));
+    accepted(&migrate.arg("migrate").current_dir(folder.path()).env_clear().output().unwrap());
+    let told = reference()["store.url"]["Default"].trim_matches(['`', '"']).to_owned();
+    assert!(folder.path().join(told.strip_prefix("sqlite://").unwrap()).is_file(), "{told}");
 }
 
 #[test]
@@ -162,6 +226,62 @@ fn the_unit_names_what_there_is() {
     assert!(timeout > grace, "{timeout} s leave time for {grace} s");
     assert_eq!(values("StateDirectory"), ["syncd"]);
     assert_eq!(values("WorkingDirectory"), ["/var/lib/syncd"]);
+}
+
+#[test]
+fn the_unit_of_the_debian_package_is_the_same_but_for_its_user_and_its_secrets() {
+    let lines = |name: &str| -> BTreeSet<String> {
+        shipped(name).lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
+    };
+    let (unit, packaged) = (lines("syncd.service"), lines("debian/syncd.service"));
+    let only = |one: &BTreeSet<String>, other: &BTreeSet<String>| -> Vec<String> {
+        let keys = one.difference(other).map(|line| line.split('%').next().unwrap().to_owned());
+        keys.collect()
+    };
+    let secrets = ["Environment=SYNCD__KOMBO__API_KEY_FILE=", "Environment=SYNCD__KOMBO__WEBHOOK_SECRET_FILE="];
+    assert_eq!(
+        only(&unit, &packaged),
+        [
+            "DynamicUser=yes",
+            secrets[0],
+            secrets[1],
+            "ExecStart=/usr/local/bin/syncd run --config /etc/syncd/syncd.toml",
+            "LoadCredential=kombo.key:/etc/syncd/kombo.key",
+            "LoadCredential=webhook.secret:/etc/syncd/webhook.secret",
+        ]
+    );
+    assert_eq!(
+        only(&packaged, &unit),
+        [
+            "ConditionPathExists=/etc/syncd/kombo.key",
+            "ConditionPathExists=/etc/syncd/webhook.secret",
+            "Documentation=man:syncd(1) file:///usr/share/doc/syncd/docs/operations.md",
+            "ExecStart=/usr/bin/syncd run --config /etc/syncd/syncd.toml",
+            "Group=syncd",
+            "User=syncd",
+        ]
+    );
+    let version = concat!("syncd (", env!("CARGO_PKG_VERSION"), "-1) ");
+    assert!(shipped("debian/changelog").starts_with(version), "{version}");
+}
+
+#[test]
+fn the_configuration_of_the_debian_package_is_the_sample_with_its_own_paths() {
+    let (sample, packaged) = (shipped("syncd.toml"), shipped("debian/syncd.toml"));
+    let different = packaged.lines().zip(sample.lines()).filter(|(own, other)| own != other).map(|(own, _)| own);
+    assert_eq!(
+        different.collect::<Vec<_>>(),
+        [
+            "api_key_file = \"/etc/syncd/kombo.key\"",
+            "webhook_secret_file = \"/etc/syncd/webhook.secret\"",
+            "url = \"sqlite:///var/lib/syncd/syncd.db\"",
+        ]
+    );
+    assert_eq!(packaged.lines().count(), sample.lines().count());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("syncd.toml");
+    fs::write(&file, packaged).unwrap();
+    accepted(&syncd(&["--config", file.to_str().unwrap(), "plan", "lms_courses"], &[]));
 }
 
 #[test]
@@ -203,18 +323,9 @@ fn the_container_is_made_of_what_there_is() {
 }
 
 #[test]
-fn the_manual_has_every_setting_with_its_default() {
+fn the_manual_names_no_setting_that_there_is_not() {
+    let variables: BTreeSet<String> = settings().iter().map(|setting| variable(setting)).collect();
     let manual = manual();
-    let (defaults, settings) = (defaults(), settings());
-    for setting in &settings {
-        let row = manual.lines().find(|line| line.starts_with(&format!("| `{setting}` |")));
-        let row = row.unwrap_or_else(|| panic!("{setting} is missing"));
-        assert!(row.contains(&format!("| `{}` |", variable(setting))), "{row}");
-        let default = defaults.iter().find_map(|line| line.strip_prefix(&format!("{setting} = ")));
-        let told = row.split(" | ").nth(2).unwrap();
-        assert_eq!(told.trim_matches('`'), default.unwrap_or("–"), "{row}");
-    }
-    let variables: BTreeSet<String> = settings.iter().map(|setting| variable(setting)).collect();
     for name in manual.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|w| w.starts_with("SYNCD__")) {
         assert!(name == "SYNCD__" || variables.contains(name), "{name} is no setting");
     }

@@ -1,0 +1,65 @@
+//! What is written of the program by the program itself.
+
+use std::fs;
+
+use anyhow::{Context, Result};
+
+use crate::process::{cargo, output};
+
+type Text = fn() -> Result<String>;
+
+/// Files, and what they hold.
+const WRITTEN: &[(&str, Text)] = &[
+    ("docs/configuration.md", || said(&["config", "settings"])),
+    ("crates/syncd/dist/syncd.toml", sample),
+    ("crates/syncd/dist/debian/syncd.toml", sample_of_the_package),
+];
+
+/// What is different in the file that the Debian package installs: it reads its secrets where the manual puts them, and
+/// keeps the mirror where the service may write.
+const OF_THE_PACKAGE: &[(&str, &str)] = &[
+    ("# api_key_file = ", "api_key_file = \"/etc/syncd/kombo.key\""),
+    ("# webhook_secret_file = ", "webhook_secret_file = \"/etc/syncd/webhook.secret\""),
+    ("url = ", "url = \"sqlite:///var/lib/syncd/syncd.db\""),
+];
+
+/// Writes them.
+pub(crate) fn write() -> Result<bool> {
+    for (path, text) in WRITTEN {
+        fs::write(path, text()?).with_context(|| format!("write {path}"))?;
+    }
+    Ok(true)
+}
+
+/// Those that are not what the program says.
+pub(crate) fn outdated() -> Result<Vec<String>> {
+    let mut violations = Vec::new();
+    for (path, text) in WRITTEN {
+        if fs::read_to_string(path).unwrap_or_default() != text()? {
+            violations.push(format!("{path} is not what the program says: run `cargo xtask docs`"));
+        }
+    }
+    Ok(violations)
+}
+
+pub(crate) fn written() -> String {
+    WRITTEN.iter().map(|(path, _)| *path).collect::<Vec<_>>().join(", ")
+}
+
+fn said(arguments: &[&str]) -> Result<String> {
+    output(cargo(&["run", "--quiet", "--package", "syncd", "--"]).args(arguments))
+}
+
+fn sample() -> Result<String> {
+    said(&["config", "sample"])
+}
+
+fn sample_of_the_package() -> Result<String> {
+    let mut text = sample()?;
+    for (beginning, line) in OF_THE_PACKAGE {
+        let old = text.lines().find(|line| line.starts_with(beginning));
+        let old = old.with_context(|| format!("the sample has `{beginning}`"))?.to_owned();
+        text = text.replacen(&old, line, 1);
+    }
+    Ok(text)
+}
