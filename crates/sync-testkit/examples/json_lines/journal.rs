@@ -33,7 +33,7 @@ impl Journal {
         flock(&folder, FlockOperation::NonBlockingLockExclusive)
             .map_err(|error| failed("lock the folder, which another process may have open", error.into()))?;
 
-        let state = read(&path.join(JOURNAL))?;
+        let state = replay(&path.join(JOURNAL))?;
         let file = rewrite(path, &folder, &state).map_err(|error| failed("write the journal anew", error))?;
         Ok((Self { file, _folder: folder, broken: false }, state))
     }
@@ -57,7 +57,7 @@ impl Journal {
 }
 
 /// What the lines lead to, one after the other.
-fn read(path: &Path) -> TxResult<State> {
+pub(crate) fn replay(path: &Path) -> TxResult<State> {
     let reading = |error| failed("read the journal", error);
     let mut state = State::default();
     let mut journal = match File::open(path) {

@@ -13,7 +13,7 @@ use sync_testkit::history::{Asked, check_all};
 use tempfile::TempDir;
 
 use crate::edit::{Edit, Line};
-use crate::journal::{JOURNAL, Journal};
+use crate::journal::{JOURNAL, Journal, replay};
 use crate::state::State;
 use crate::store::JsonLinesStore;
 
@@ -130,21 +130,22 @@ async fn a_last_line_that_is_not_whole_is_dropped() {
 
     for end in last..whole.len() {
         fs::write(folder.journal(), &whole[..end]).unwrap();
-        let store = folder.open();
-        assert!(store.committed() == first, "{end} of {} bytes", whole.len());
-        write(&store, |tx| put_user(tx, "c")).await;
-        let more = store.committed();
-        drop(store);
-        assert!(folder.stored() == more, "what comes after it is whole");
+        assert!(replay(&folder.journal()).unwrap() == first, "{end} of {} bytes", whole.len());
     }
     for hole in last..whole.len() {
         let mut holey = whole.clone();
-        holey[hole..].fill(0);
-        holey[whole.len() - 1] = b'\n';
+        holey[hole..whole.len() - 1].fill(0);
         fs::write(folder.journal(), &holey).unwrap();
         let expected = if hole == whole.len() - 1 { &both } else { &first };
-        assert!(folder.stored() == *expected, "zeros from {hole} of {} bytes", whole.len());
+        assert!(replay(&folder.journal()).unwrap() == *expected, "zeros from {hole} of {} bytes", whole.len());
     }
+
+    fs::write(folder.journal(), &whole[..whole.len() - 1]).unwrap();
+    let store = folder.open();
+    write(&store, |tx| put_user(tx, "c")).await;
+    let more = store.committed();
+    drop(store);
+    assert!(folder.stored() == more, "what comes after it is whole");
 }
 
 #[tokio::test]

@@ -1,9 +1,10 @@
 //! Somebody who reads the change log as it grows, and keeps a mirror of their own by it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use serde_json::Value;
-use sync_core::types::{Change, ChangeKind};
+use kombo_model::IntegrationId;
+use sync_core::types::Change;
+use sync_testkit::history::Ledger;
 
 use crate::deployment::Look;
 use crate::mirror::snapshot;
@@ -11,42 +12,21 @@ use crate::world::World;
 
 const PLENTY: usize = 1_000_000;
 
-type Name = (String, String, String);
-
 /// Copies the mirror once, then remembers the last entry seen, as a program does that follows the log.
 #[derive(Debug)]
 pub struct Follower {
-    rows: BTreeMap<Name, BTreeMap<String, Value>>,
-    live: BTreeSet<Name>,
-    /// What happens to records that are gone is not logged.
-    once_gone: BTreeSet<Name>,
+    mirrors: Mirrors,
     began_after: i64,
     seen: Vec<Change>,
 }
+
+type Mirrors = BTreeMap<IntegrationId, Ledger>;
 
 impl Follower {
     /// Copies the mirror, to which nothing happens meanwhile. The first load is not logged.
     pub fn new(world: &World, look: &Look) -> Self {
         let began_after = look.read(|tx| tx.last_change());
-        let mut follower = Self {
-            rows: BTreeMap::new(),
-            live: BTreeSet::new(),
-            once_gone: BTreeSet::new(),
-            began_after,
-            seen: Vec::new(),
-        };
-        for ((integration, model, key), stored) in snapshot(world) {
-            let name = (integration.to_string(), model.to_string(), key.to_string());
-            let values = model.columns().iter().zip(stored.row.values());
-            let row = values.map(|(column, value)| (column.name.to_owned(), value.to_json())).collect();
-            follower.rows.insert(name.clone(), row);
-            if stored.is_live() {
-                follower.live.insert(name)
-            } else {
-                follower.once_gone.insert(name)
-            };
-        }
-        follower
+        Self { mirrors: copy(world), began_after, seen: Vec::new() }
     }
 
     /// How many entries were seen.
@@ -60,8 +40,8 @@ impl Follower {
         self.seen.extend(look.read(move |tx| tx.changes(None, last, PLENTY)));
     }
 
-    /// Fails unless what was seen is all there is, each entry goes on from the one before it, and all of them together
-    /// make what the mirror holds.
+    /// Fails unless what was seen is all there is, each entry goes on from the one before it and calls what happened by
+    /// its name, and all of them together make what the mirror holds.
     #[track_caller]
     pub fn assert_tells_it_all(mut self, world: &World, look: &Look) {
         self.follow(look);
@@ -70,40 +50,24 @@ impl Follower {
         let numbers = |changes: &[Change]| changes.iter().map(|change| change.seq).collect::<Vec<_>>();
         assert_eq!(numbers(&self.seen), numbers(&all), "nothing appears behind a follower, and nothing goes");
         for change in &all {
-            self.take_over(change);
+            let mirror = self.mirrors.entry(change.integration_id.clone()).or_default();
+            mirror.replay(change).unwrap_or_else(|wrong| panic!("{wrong}: {change:?}"));
         }
-        for ((integration, model, key), stored) in snapshot(world) {
-            let name = (integration.to_string(), model.to_string(), key.to_string());
-            assert_eq!(self.live.contains(&name), stored.is_live(), "{name:?}");
-            if self.once_gone.contains(&name) {
-                continue;
-            }
-            let told = self.rows.get(&name);
-            for (column, value) in model.columns().iter().zip(stored.row.values()) {
-                // The record moved: no change by itself.
-                if column.name == "changed_at" {
-                    continue;
-                }
-                let told = told.and_then(|row| row.get(column.name)).unwrap_or(&Value::Null);
-                assert_eq!(*told, value.to_json(), "{} of {name:?}", column.name);
-            }
+        for (integration, stored) in copy(world) {
+            let told = self.mirrors.remove(&integration).unwrap_or_default();
+            assert_eq!(
+                told.differences(&stored),
+                Vec::<String>::new(),
+                "what the log tells of {integration} is not so"
+            );
         }
     }
+}
 
-    fn take_over(&mut self, change: &Change) {
-        let name = (change.integration_id.to_string(), change.model.to_string(), change.record_id.clone());
-        match change.kind {
-            ChangeKind::Created | ChangeKind::Restored => assert!(self.live.insert(name.clone()), "twice: {change:?}"),
-            ChangeKind::Updated => assert!(self.live.contains(&name), "nothing to be updated: {change:?}"),
-            ChangeKind::Deleted => {
-                self.live.remove(&name);
-                self.once_gone.insert(name.clone());
-            }
-        }
-        let row = self.rows.entry(name.clone()).or_default();
-        for (column, values) in change.fields.as_object().expect("the values are logged") {
-            let before = row.insert(column.clone(), values["new"].clone()).unwrap_or(Value::Null);
-            assert!(self.once_gone.contains(&name) || before == values["old"], "{column} in {change:?}");
-        }
+fn copy(world: &World) -> Mirrors {
+    let mut mirrors = Mirrors::new();
+    for ((integration, model, _), stored) in snapshot(world) {
+        mirrors.entry(integration).or_default().take_over(model, &stored);
     }
+    mirrors
 }
