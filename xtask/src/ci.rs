@@ -1,6 +1,7 @@
 mod dependencies;
 mod docs;
 mod examples;
+mod fuzz;
 mod layering;
 mod links;
 mod machine_paths;
@@ -32,6 +33,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("lints", rust::lints),
     ("configuration", docs::check),
     ("examples", examples::check),
+    ("fuzz corpus", fuzz::corpus),
     ("documentation", rust::documentation),
 ];
 

@@ -89,7 +89,8 @@ fn check_rows(batch: &Batch) {
         assert!(!incoming.row.key.to_string().contains('\0'), "PostgreSQL takes no NUL");
         assert_eq!(incoming.row.values().len(), incoming.model.columns().len());
         for value in incoming.row.values() {
-            let _ = value.to_json();
+            let entry = serde_json::json!({ "column": { "old": value.to_json(), "new": null } }).to_string();
+            assert!(serde_json::from_str::<Json>(&entry).is_ok(), "an entry of the change log can be read again");
             assert!(value == value, "a value is equal to itself");
             match value {
                 Value::Text(text) => assert!(!text.contains('\0'), "PostgreSQL takes no NUL"),
