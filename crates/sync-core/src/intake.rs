@@ -105,7 +105,10 @@ impl Action {
         if webhook.event.category().is_some_and(|category| *category != IntegrationCategory::Lms) {
             return Self::Record("ignored: not of the LMS category");
         }
-        if webhook.event.integration_id().is_some() {
+        if let Some(id) = webhook.event.integration_id() {
+            if id.as_str().trim().is_empty() {
+                return Self::Record("ignored: it names no integration");
+            }
             match known {
                 Some(known) if known.status == IntegrationStatus::Deleted => {
                     return Self::Record("ignored: the integration was deleted");

@@ -1,6 +1,8 @@
 //! The configuration: defaults, then a file, then the environment.
 
+mod address;
 mod duration;
+mod exact;
 mod list;
 mod load;
 mod reference;
@@ -29,6 +31,9 @@ pub(crate) use reference::{page, sample};
 
 /// Where the mirror is if nobody says.
 const DEFAULT_STORE: &str = "sqlite://syncd.db";
+
+/// More would wait for each other, and each takes memory.
+const MOST_WORKERS: usize = 256;
 
 /// A token that is shorter might be guessed.
 const SHORTEST_TOKEN: usize = 16;
@@ -75,7 +80,9 @@ pub(crate) struct Kombo {
     #[serde(deserialize_with = "word::read")]
     region: RegionName,
     base_url: Option<String>,
+    #[serde(deserialize_with = "exact::number")]
     page_size: u16,
+    #[serde(deserialize_with = "exact::number")]
     pub(crate) max_requests_per_minute: u32,
     #[serde(deserialize_with = "duration::read")]
     pub(crate) timeout: Duration,
@@ -85,7 +92,7 @@ pub(crate) struct Kombo {
 
 /// One secret, or several while they are being exchanged.
 #[derive(Debug, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "one secret or a list of secrets is needed")]
 enum OneOrMore {
     One(Secret),
     More(Vec<Secret>),
@@ -123,12 +130,15 @@ pub(crate) struct Sync {
     lease: Duration,
     #[serde(deserialize_with = "word::read")]
     tombstones: Tombstones,
+    #[serde(deserialize_with = "exact::switch")]
     change_values: bool,
+    #[serde(deserialize_with = "exact::number")]
     pub(crate) workers: usize,
     /// A delta without a webhook so often; zero for never.
     #[serde(deserialize_with = "duration::read")]
     pub(crate) poll_every: Duration,
     /// Whether integrations that webhooks announce are registered and loaded.
+    #[serde(deserialize_with = "exact::switch")]
     pub(crate) accept_unknown: bool,
 }
 
@@ -144,8 +154,10 @@ pub(crate) struct Changes {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Server {
     /// Where webhooks come in.
+    #[serde(deserialize_with = "address::read")]
     pub(crate) webhooks: SocketAddr,
     /// Where health, metrics and status are.
+    #[serde(deserialize_with = "address::read")]
     pub(crate) operations: SocketAddr,
     operations_token: Option<Secret>,
     operations_token_file: Option<PathBuf>,
@@ -306,8 +318,8 @@ impl Config {
         if self.sync.endpoints.is_empty() {
             return wrong("sync.endpoints: name at least one of users, courses, course-progressions and skills");
         }
-        if self.sync.workers == 0 {
-            return wrong("sync.workers: at least 1");
+        if !(1..=MOST_WORKERS).contains(&self.sync.workers) {
+            return Err(ConfigError(format!("sync.workers: 1 to {MOST_WORKERS}")));
         }
         if self.sync.lease < Duration::from_secs(1) {
             return wrong("sync.lease: at least \"1s\"; \"30s\" suits every database that is not in trouble");

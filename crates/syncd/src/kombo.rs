@@ -7,7 +7,7 @@ use kombo_model::{Course, CourseProgression, Endpoint, Skill, User};
 use sync_core::port::{FailureClass, Fetch, FetchSpec, Pages, Record, RecordPage, Rejected, Source, SourceError};
 use sync_core::types::PageCursor;
 
-use crate::output::chain;
+use crate::output::{chain, one_line};
 
 /// Adapts the client to the engine's port.
 #[derive(Debug)]
@@ -145,7 +145,8 @@ pub(crate) fn source_error(error: &Error, kombo: &str) -> SourceError {
             (FailureClass::Unintelligible, format!("check that {kombo} is the right address"))
         }
     };
-    let said = chain(error);
+    // It may say what Kombo says: whoever reads it should get one line.
+    let said = one_line(&chain(error));
     let message = if remedy.is_empty() { said } else { format!("{said}; {remedy}") };
     SourceError { class, message, retry_after: error.retry_after() }
 }

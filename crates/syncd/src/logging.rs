@@ -1,23 +1,34 @@
-//! Logs go to standard error: text on a terminal, JSON elsewhere. They carry ids, never names, mails or secrets.
+//! Logs go to standard error: text on a terminal, JSON elsewhere. They carry ids, never names, mails or secrets. What
+//! comes from outside is recorded as a text (`id = id.as_str()`), which is escaped, and never by its `Display` (`%id`),
+//! which is not: a line break in it would begin a line of the log.
 
 use std::io::{self, IsTerminal as _, Write};
 
 use indicatif::MultiProgress;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::config::ConfigError;
+use crate::output::escaped;
 
 /// Sets logging up. Lines are written above the bars of `progress`.
 pub(crate) fn init(level: Option<&str>, default: &str, progress: &MultiProgress) -> Result<(), ConfigError> {
-    let wish = level.map(str::to_owned).or_else(|| std::env::var("SYNCD_LOG").ok());
-    let wish = wish.unwrap_or_else(|| default.to_owned());
-    let filter = EnvFilter::try_new(&wish).map_err(|error| {
-        ConfigError(format!("--log {wish}: {error}; use error, warn, info, debug or trace, or a filter"))
-    })?;
-    let writer = AboveBars(progress.clone());
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+    let environment = || std::env::var("SYNCD_LOG").ok().filter(|wish| !wish.is_empty());
+    let wish = level.map(str::to_owned).or_else(environment).unwrap_or_else(|| default.to_owned());
+    let wrong = |why: &str| {
+        let use_these = "use error, warn, info, debug or trace, or a filter such as info,kombo_client=debug";
+        ConfigError(format!("--log {wish}: {why}; {use_these}"))
+    };
+    // As a filter a single word names a part of the program: a mistyped level would switch everything off.
+    let is_word = !wish.contains(['=', ',', '[']);
+    if is_word && (wish.trim().is_empty() || wish.parse::<LevelFilter>().is_err()) {
+        return Err(wrong("no level"));
+    }
+    let filter = EnvFilter::try_new(&wish).map_err(|error| wrong(&error.to_string()))?;
     let is_terminal = io::stderr().is_terminal();
+    let writer = AboveBars { bars: progress.clone(), json: !is_terminal };
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     let result = if is_terminal {
         builder.with_ansi(!is_colour_unwanted()).with_target(false).try_init()
     } else {
@@ -32,11 +43,17 @@ fn is_colour_unwanted() -> bool {
 }
 
 #[derive(Clone)]
-struct AboveBars(MultiProgress);
+struct AboveBars {
+    bars: MultiProgress,
+    json: bool,
+}
 
 impl Write for AboveBars {
+    /// Writes a line, which comes whole. In one of text the values of fields are quoted and escaped already.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.suspend(|| io::stderr().lock().write_all(bytes))?;
+        let line = String::from_utf8_lossy(bytes);
+        let line = if self.json { escaped(&line) } else { line.into_owned() };
+        self.bars.suspend(|| io::stderr().lock().write_all(line.as_bytes()))?;
         Ok(bytes.len())
     }
 

@@ -23,11 +23,31 @@ pub(crate) fn line(text: impl AsRef<str>) -> io::Result<()> {
 
 /// Prints one JSON document on standard output, on one line.
 pub(crate) fn json(document: &impl Serialize) -> anyhow::Result<()> {
-    let text = serde_json::to_string(document)?;
+    let text = to_json(document)?;
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
     out.write_all(b"\n")?;
     Ok(())
+}
+
+/// A document as JSON that says the same to every reader, and nothing to a terminal.
+pub(crate) fn to_json(document: &impl Serialize) -> serde_json::Result<String> {
+    serde_json::to_string(document).map(|text| escaped(&text))
+}
+
+/// JSON with escapes for what a terminal would act on and JSON allows as it is. Line ends between documents stay.
+pub(crate) fn escaped(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        if acts_on_terminals(c) && c != '\n' {
+            // All of them have four digits.
+            let number = u32::from(c);
+            text.extend(["\\u", &format!("{number:04x}")]);
+        } else {
+            text.push(c);
+        }
+    }
+    text
 }
 
 /// Prints an error on standard error, with its causes.
@@ -54,7 +74,13 @@ pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
 
 /// The text without characters that a terminal would act on: it may come from an LMS.
 pub(crate) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+    text.chars().map(|c| if acts_on_terminals(c) && c != '\n' { '\u{fffd}' } else { c }).collect()
+}
+
+/// Whether a character moves the cursor, commands the terminal, or turns the order of what is read around it.
+fn acts_on_terminals(c: char) -> bool {
+    let turns = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    c.is_control() || turns || matches!(c, '\u{2028}' | '\u{2029}')
 }
 
 /// The text as one line: what ends lines is no better than what moves a cursor.
@@ -157,4 +183,28 @@ fn rough(duration: Duration) -> String {
 /// Whether progress can be drawn.
 pub(crate) fn is_terminal() -> bool {
     io::stderr().is_terminal()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Clears a terminal, goes back to the start of the line, and turns what follows around, in the ways there are.
+    const HOSTILE: &str = "a\u{1b}[2J\r\u{9b}31m\u{7f}\u{202e}\u{2066}\u{200f}\u{2028}\u{8}ü\u{1f469}\u{200d}\u{1f4bb}";
+
+    #[test]
+    fn what_a_terminal_would_act_on_is_not_printed() {
+        let harmless = "a\u{fffd}[2J\u{fffd}\u{fffd}31m\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}ü\u{1f469}\u{200d}\u{1f4bb}";
+        assert_eq!(printable(HOSTILE), harmless);
+        assert_eq!(printable("a\nb"), "a\nb");
+        assert_eq!(one_line("a\nb"), "a\u{fffd}b");
+    }
+
+    #[test]
+    fn json_says_the_same_with_escapes() {
+        let text = to_json(&HOSTILE).unwrap();
+        assert!(!text.contains(acts_on_terminals), "{text:?}");
+        assert_eq!(serde_json::from_str::<String>(&text).unwrap(), HOSTILE);
+        assert_eq!(escaped("{}\n"), "{}\n");
+    }
 }

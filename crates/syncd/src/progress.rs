@@ -45,15 +45,15 @@ impl Progress {
             bar.set_style(style);
         }
         let target = &run.target;
-        bar.set_prefix(format!("{} {} {}", target.integration_id, target.endpoint, target.kind));
+        bar.set_prefix(output::one_line(&format!("{} {} {}", target.integration_id, target.endpoint, target.kind)));
         if self.drawn {
             bar.enable_steady_tick(Duration::from_millis(200));
         } else {
             tracing::info!(
                 run.id = run.id.0,
-                integration.id = %target.integration_id,
-                endpoint = %target.endpoint,
-                sync.kind = %target.kind,
+                integration.id = target.integration_id.as_str(),
+                endpoint = target.endpoint.as_str(),
+                sync.kind = target.kind.as_str(),
                 resumed,
                 "fetching"
             );
@@ -73,8 +73,8 @@ impl Progress {
             shown.last_line = Instant::now();
             tracing::info!(
                 run.id = run.id.0,
-                integration.id = %run.target.integration_id,
-                endpoint = %run.target.endpoint,
+                integration.id = run.target.integration_id.as_str(),
+                endpoint = run.target.endpoint.as_str(),
                 pages = run.counts.pages,
                 records = run.counts.records,
                 "still fetching"
@@ -89,9 +89,9 @@ impl Progress {
         if !self.drawn {
             tracing::info!(
                 run.id = run.id.0,
-                integration.id = %run.target.integration_id,
-                endpoint = %run.target.endpoint,
-                outcome = %run.outcome,
+                integration.id = run.target.integration_id.as_str(),
+                endpoint = run.target.endpoint.as_str(),
+                outcome = run.outcome.as_str(),
                 pages = run.counts.pages,
                 records = run.counts.records,
                 duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
@@ -114,7 +114,8 @@ impl Observer for Progress {
                 self.ended(run, took);
             }
             Event::LeaseLost { target } => {
-                tracing::warn!(integration.id = %target.integration_id, endpoint = %target.endpoint, "lease lost");
+                let id = target.integration_id.as_str();
+                tracing::warn!(integration.id = id, endpoint = target.endpoint.as_str(), "lease lost");
             }
             Event::NotLeased { .. } | Event::BrokeOff { .. } | _ => {}
         }

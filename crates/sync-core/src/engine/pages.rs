@@ -39,8 +39,8 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
                 {
                     tracing::warn!(
                         run.id = run.id.0,
-                        integration.id = %run.target.integration_id,
-                        endpoint = %run.target.endpoint,
+                        integration.id = run.target.integration_id.as_str(),
+                        endpoint = run.target.endpoint.as_str(),
                         "the page cursor was refused: fetching again from the first page"
                     );
                     restarted = true;

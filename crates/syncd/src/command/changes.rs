@@ -95,7 +95,7 @@ impl Log {
         let mut text = String::new();
         for change in changes {
             if self.json {
-                text.push_str(&serde_json::to_string(change)?);
+                text.push_str(&output::to_json(change)?);
                 text.push('\n');
             } else {
                 writeln!(text, "{}", describe(change))?;

@@ -45,8 +45,8 @@ pub(crate) async fn run(context: &Context) -> anyhow::Result<Exit> {
     } else {
         for (what, result) in &checks {
             match result {
-                Ok(said) => output::line(format!("ok      {what}: {said}"))?,
-                Err(said) => output::line(format!("FAILED  {what}: {said}"))?,
+                Ok(said) => output::line(output::one_line(&format!("ok      {what}: {said}")))?,
+                Err(said) => output::line(output::one_line(&format!("FAILED  {what}: {said}")))?,
             }
         }
     }

@@ -27,17 +27,18 @@ pub(crate) async fn resume(context: &Context, id: IntegrationId) -> anyhow::Resu
 }
 
 fn tell(context: &Context, id: &IntegrationId, held: Held, done: &str, then: &str) -> anyhow::Result<Exit> {
+    let shown = output::one_line(id.as_str());
     if held == Held::Unknown {
-        let text = format!("{id} is not in this store, or was deleted: `syncd status` names those that are there");
+        let text = format!("{shown} is not in this store, or was deleted: `syncd status` names those that are there");
         return Err(ConfigError(text).into());
     }
     let changed = held == Held::Done;
     if context.global.json {
         output::json(&serde_json::json!({ "integration_id": id, "outcome": done, "changed": changed }))?;
     } else if changed {
-        output::line(format!("{id} is {done}: {then}."))?;
+        output::line(format!("{shown} is {done}: {then}."))?;
     } else {
-        output::line(format!("{id} is not changed: it was {done} already, or never paused."))?;
+        output::line(format!("{shown} is not changed: it was {done} already, or never paused."))?;
     }
     Ok(Exit::Done)
 }

@@ -14,13 +14,14 @@ pub(crate) fn run(context: &Context, models: &[String]) -> anyhow::Result<Exit> 
     if let Some(typo) = models.iter().find(|name| !name.contains('_')) {
         let known: Vec<_> = Model::ALL.iter().map(|model| model.as_str()).collect();
         let meant = suggestion(&format!("lms_{typo}"), known.iter().copied());
+        let typo = output::one_line(typo);
         let message = format!("\"{typo}\" is no model name: Kombo's LMS models are {}{meant}", known.join(", "));
         return Err(ConfigError(message).into());
     }
     for name in models.iter().filter(|name| name.starts_with("lms_") && Model::from_name(name).is_none()) {
         // No error: it may be a model that Kombo has had for a shorter time than this program.
         let meant = suggestion(name, Model::ALL.iter().map(|model| model.as_str()));
-        tracing::warn!("{name} is no model that this version knows: it calls every endpoint{meant}");
+        tracing::warn!(model = name, "no model that this version knows: it calls every endpoint{meant}");
     }
     let config = context.config()?;
     let models: Vec<ModelName> = models.iter().map(|name| ModelName::from(name.as_str())).collect();

@@ -35,7 +35,7 @@ pub(crate) async fn open_url(url: &StoreUrl, tables: Tables) -> anyhow::Result<D
         Tables::Migrate => {
             let ran = store.migrate().await?;
             if !ran.is_empty() {
-                tracing::info!(migrations = ran.len(), store = %url, "tables created or upgraded");
+                tracing::info!(migrations = ran.len(), store = url.to_string(), "tables created or upgraded");
             }
         }
         Tables::Expect => {

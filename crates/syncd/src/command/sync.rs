@@ -151,8 +151,8 @@ pub(crate) async fn request(store: &DieselStore, wanted: Wanted) -> anyhow::Resu
         .transact(Scope::Shared, move |tx| {
             for target in queue::release_abandoned(tx, owner::is_gone)? {
                 tracing::info!(
-                    integration.id = %target.integration_id,
-                    endpoint = %target.endpoint,
+                    integration.id = target.integration_id.as_str(),
+                    endpoint = target.endpoint.as_str(),
                     "taking over from a process that is gone"
                 );
             }
@@ -302,8 +302,8 @@ async fn work_on(
             (None, true, _) => {
                 if !said {
                     tracing::warn!(
-                        integration.id = %target.integration_id,
-                        endpoint = %target.endpoint,
+                        integration.id = target.integration_id.as_str(),
+                        endpoint = target.endpoint.as_str(),
                         "another process works on this, or ended without a word: waiting for it"
                     );
                     said = true;
@@ -404,8 +404,12 @@ pub(crate) fn print(report: &SyncReport) -> anyhow::Result<()> {
         ["integration", "endpoint", "kind", "outcome"].into_iter().chain(names).chain(["took"]).collect();
     let mut table = output::table(&head);
     for run in &report.runs {
-        let target =
-            [run.integration_id.to_string(), run.endpoint.to_string(), run.kind.to_string(), run.outcome.to_string()];
+        let target = [
+            output::one_line(run.integration_id.as_str()),
+            run.endpoint.to_string(),
+            run.kind.to_string(),
+            run.outcome.to_string(),
+        ];
         let numbers = told.iter().map(|(_, count)| count(&run.counts).to_string());
         let took = output::took(Duration::from_millis(run.duration_ms));
         table.add_row(target.into_iter().chain(numbers).chain([took]));
@@ -420,9 +424,9 @@ fn failures(report: &SyncReport, progress: &Progress) -> Vec<String> {
         let Some(error) = run.error.as_ref().filter(|_| !run.outcome.is_complete()) else { continue };
         let target = Target { integration_id: run.integration_id.clone(), endpoint: run.endpoint, kind: run.kind };
         if progress.failure(&target) == Some(FailureClass::KeyRejected) {
-            return vec![error.clone()];
+            return vec![output::one_line(error)];
         }
-        lines.push(format!("{} of {}: {error}", run.endpoint, run.integration_id));
+        lines.push(output::one_line(&format!("{} of {}: {error}", run.endpoint, run.integration_id)));
     }
     lines
 }

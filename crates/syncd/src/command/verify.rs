@@ -78,7 +78,8 @@ async fn compare(
             match verifier.endpoint(*endpoint, tell).await {
                 Ok(compared) => report.compared += compared,
                 Err(Stopped::Fetching(SyncError::Source(error))) if error.class != FailureClass::KeyRejected => {
-                    failures.push(format!("{endpoint} of {integration} could not be compared: {error}"));
+                    let failure = format!("{endpoint} of {integration} could not be compared: {error}");
+                    failures.push(output::one_line(&failure));
                 }
                 Err(Stopped::Fetching(error)) => return Err(error.into()),
                 Err(Stopped::Telling(error)) => return Err(error),
@@ -138,8 +139,7 @@ impl Report {
         if self.json {
             let values = self.values.then(|| Values { kombo: kombo.to_json(), store: store.to_json() });
             let (integration_id, model, field, what) = (integration_id, *model, *field, *what);
-            let text =
-                serde_json::to_string(&DifferenceReport { integration_id, model, record_id, field, what, values })?;
+            let text = output::to_json(&DifferenceReport { integration_id, model, record_id, field, what, values })?;
             return print(&if is_first { text } else { format!(",{text}") });
         }
         let mut line = format!("{:<7}  {integration_id}  {:<25}  {record_id}", what.as_str(), model.as_str());

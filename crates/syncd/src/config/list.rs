@@ -8,7 +8,7 @@ where
     T: std::str::FromStr<Err: std::fmt::Display>,
 {
     #[derive(Deserialize)]
-    #[serde(untagged)]
+    #[serde(untagged, expecting = "a list of texts is needed")]
     enum Wire {
         Text(String),
         List(Vec<String>),

@@ -11,6 +11,7 @@ const DEFAULT_FILE: &str = "syncd.toml";
 
 /// Reads defaults, file and environment, the later over the earlier, and checks what they say together.
 pub(crate) fn load(file: Option<&Path>) -> Result<Config, ConfigError> {
+    check_environment()?;
     read(file, Environment::with_prefix("SYNCD"))
 }
 
@@ -34,12 +35,32 @@ fn read(file: Option<&Path>, environment: Environment) -> Result<Config, ConfigE
     };
     let config: Config = serde_path_to_error::deserialize(merged).map_err(|error| {
         let path = error.path().to_string();
-        let message = error.into_inner().to_string();
+        let message = without_value(error.into_inner().to_string());
         let meant = meant(&message);
         ConfigError(format!("{origin}: {path}: {message}{meant}"))
     })?;
     config.check()?;
     Ok(config)
+}
+
+/// Says which variable is no text, without showing it.
+fn check_environment() -> Result<(), ConfigError> {
+    let wrong = std::env::vars_os().filter(|(_, value)| value.to_str().is_none());
+    let mut names = wrong.filter_map(|(name, _)| name.into_string().ok());
+    match names.find(|name| name.to_lowercase().starts_with("syncd__")) {
+        Some(name) => Err(ConfigError(format!("{name} in the environment is not UTF-8"))),
+        None => Ok(()),
+    }
+}
+
+/// The message without the text that stands where something else is wanted: it may be a secret, as where a whole section
+/// is set to one.
+fn without_value(message: String) -> String {
+    let shown = message.strip_prefix("invalid type: string \"").and_then(|rest| rest.rsplit_once("\", expected "));
+    match shown {
+        Some((_, expected)) => format!("a text stands here, expected {expected}"),
+        None => message,
+    }
 }
 
 /// The key that may be meant, where an error names an unknown one and those that there are.
@@ -63,18 +84,29 @@ mod tests {
     use super::super::sample;
     use super::*;
 
-    #[test]
-    fn the_sample_says_what_is_so_without_it() {
+    /// What `Debug` shows of a configuration of this text.
+    fn shown(text: &str) -> String {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("syncd.toml");
-        let read_text = |text: &str| {
-            std::fs::write(&file, text).unwrap();
-            let nothing = Environment::default().source(Some(::config::Map::new()));
-            format!("{:#?}", read(Some(&file), nothing).unwrap())
-        };
+        std::fs::write(&file, text).unwrap();
+        let nothing = Environment::default().source(Some(::config::Map::new()));
+        format!("{:#?}", read(Some(&file), nothing).unwrap())
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let text = "[kombo]\napi_key = \"marked\"\nwebhook_secret = [\"marked\", \"marked too\"]\n\
+                    [store]\nurl = \"postgres://me:marked@host/db\"\n[server]\noperations_token = \"marked\"";
+        let shown = shown(text);
+        assert!(!shown.contains("marked"), "{shown}");
+        assert_eq!(shown.matches("***").count(), 5, "{shown}");
+    }
+
+    #[test]
+    fn the_sample_says_what_is_so_without_it() {
         // The store's default is taken where neither of its two settings is there.
         let sample = sample().replace("\nurl = ", "\n# url = ");
-        assert_eq!(read_text(&sample), read_text(""));
-        assert_ne!(read_text(&sample.replace("page_size = 250", "page_size = 249")), read_text(""));
+        assert_eq!(shown(&sample), shown(""));
+        assert_ne!(shown(&sample.replace("page_size = 250", "page_size = 249")), shown(""));
     }
 }

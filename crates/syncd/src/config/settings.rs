@@ -218,7 +218,7 @@ const SYNC: &[Setting] = &[
         kind: Kind::Integer,
         default: Some("8"),
         example: "16",
-        meaning: "How many fetches run at a time. Full fetches take half of these at most.",
+        meaning: "How many fetches run at a time, 1 to 256. Full fetches take half of these at most.",
     },
     Setting {
         name: "poll_every",

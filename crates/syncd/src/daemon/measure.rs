@@ -64,10 +64,10 @@ impl Observer for Meter {
                 }
                 tracing::info!(
                     run.id = run.id.0,
-                    integration.id = %run.target.integration_id,
-                    endpoint = %run.target.endpoint,
-                    sync.kind = %run.target.kind,
-                    outcome = %run.outcome,
+                    integration.id = run.target.integration_id.as_str(),
+                    endpoint = run.target.endpoint.as_str(),
+                    sync.kind = run.target.kind.as_str(),
+                    outcome = run.outcome.as_str(),
                     pages = run.counts.pages,
                     records = run.counts.records,
                     error = run.error,
@@ -77,11 +77,18 @@ impl Observer for Meter {
             }
             Event::LeaseLost { target } => {
                 counter!("syncd_leases_lost_total").increment(1);
-                tracing::warn!(integration.id = %target.integration_id, endpoint = %target.endpoint, "lease lost");
+                let id = target.integration_id.as_str();
+                tracing::warn!(integration.id = id, endpoint = target.endpoint.as_str(), "lease lost");
             }
             Event::NotLeased { error } => tracing::warn!(error = output::chain(error), "no work could be taken"),
             Event::BrokeOff { target, error } => {
-                tracing::error!(target = %target, error = output::chain(error), "work broke off");
+                tracing::error!(
+                    integration.id = target.integration_id.as_str(),
+                    endpoint = target.endpoint.as_str(),
+                    sync.kind = target.kind.as_str(),
+                    error = output::chain(error),
+                    "work broke off"
+                );
             }
             Event::Started { .. } | _ => {}
         }

@@ -66,6 +66,6 @@ async fn connection(stream: TcpStream, routes: Router, stop: CancellationToken) 
         }
     };
     if let Err(error) = result {
-        tracing::debug!(%error, "a connection ended badly");
+        tracing::debug!(error = error.to_string(), "a connection ended badly");
     }
 }

@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
-use kombo_client::webhook::SIGNATURE_HEADER;
+use kombo_client::webhook::{SIGNATURE_HEADER, SignatureError};
 use kombo_model::Webhook;
 use sync_core::intake::{self, Intake, IntakePolicy};
 use sync_core::port::{Clock as _, Scope, Store as _, StoreError, Tx};
@@ -120,14 +120,22 @@ impl Door {
             Ok(Err(error)) if is_length_limit(&error) => return Answer::TooLarge,
             Ok(Err(_)) => return Answer::Unreadable,
         };
-        let signature = head.headers.get(SIGNATURE_HEADER).map(HeaderValue::as_bytes);
-        let verified = self.shared.secrets.read().unwrap_or_else(PoisonError::into_inner).verify(&bytes, signature);
-        if let Err(error) = verified {
-            tracing::warn!(%error, "a webhook was refused");
+        if let Err(error) = self.verify(&head.headers, &bytes) {
+            tracing::warn!(error = error.to_string(), "a webhook was refused");
             return Answer::BadSignature;
         }
         let Some(webhook) = intake::read(&bytes) else { return Answer::NotAWebhook };
         self.store(webhook).await
+    }
+
+    /// Whether Kombo signed these bytes. Of several signatures none counts: whatever passed them on may go by another.
+    fn verify(&self, headers: &HeaderMap, bytes: &[u8]) -> Result<(), SignatureError> {
+        let mut signatures = headers.get_all(SIGNATURE_HEADER).iter();
+        let signature = signatures.next().map(HeaderValue::as_bytes);
+        if signatures.next().is_some() {
+            return Err(SignatureError::Malformed);
+        }
+        self.shared.secrets.read().unwrap_or_else(PoisonError::into_inner).verify(bytes, signature)
     }
 
     async fn store(&self, webhook: Webhook) -> Answer {

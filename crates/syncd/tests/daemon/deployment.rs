@@ -202,8 +202,13 @@ pub struct Look {
 impl Look {
     /// Looks into the database of a world, whose tables are there.
     pub fn new(world: &World) -> Self {
+        Self::at(&world.database.url())
+    }
+
+    /// Looks into the database of this address.
+    pub fn at(url: &str) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let store = runtime.block_on(DieselStore::open(&world.database.url().parse().unwrap())).unwrap();
+        let store = runtime.block_on(DieselStore::open(&url.parse().unwrap())).unwrap();
         Self { store, runtime }
     }
 

@@ -1,7 +1,7 @@
 //! Requests as bytes over a socket, so that wrong ones can be sent as well.
 
 use std::io::{self, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// Longer than the daemon takes for any answer.
@@ -38,7 +38,8 @@ pub fn read_answer(stream: &mut TcpStream) -> io::Result<Option<Answer>> {
         }
     }
     let text = String::from_utf8_lossy(&bytes).into_owned();
-    let status = text.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)?.parse().ok());
+    let last = text.trim_start_matches("HTTP/1.1 100 Continue\r\n\r\n");
+    let status = last.strip_prefix("HTTP/1.").and_then(|rest| rest.get(2..5)?.parse().ok());
     Ok(status.map(|status| Answer { status, text }))
 }
 
@@ -51,6 +52,14 @@ pub fn exchange(address: SocketAddr, request: &[u8]) -> io::Result<Option<Answer
         }
         Ok(()) | Err(_) => {}
     }
+    read_answer(&mut stream)
+}
+
+/// The same, but says behind the bytes that no more will come.
+pub fn exchange_and_go(address: SocketAddr, request: &[u8]) -> io::Result<Option<Answer>> {
+    let mut stream = connect(address)?;
+    stream.write_all(request)?;
+    stream.shutdown(Shutdown::Write)?;
     read_answer(&mut stream)
 }
 

@@ -17,6 +17,8 @@ mod mirror;
 #[allow(dead_code, reason = "shared with the tests of the other commands")]
 #[path = "../it/program.rs"]
 mod program;
+#[path = "../it/screen.rs"]
+mod screen;
 #[allow(dead_code, reason = "shared with the tests of the other commands")]
 #[path = "../it/world.rs"]
 mod world;
@@ -29,10 +31,12 @@ mod log;
 mod sender;
 
 mod answers;
+mod bad_webhooks;
 mod coalescing;
 mod crashes;
 mod events;
 mod failures;
+mod forged_lines;
 mod latency;
 mod operations;
 mod outage;

@@ -13,6 +13,7 @@ mod on_both_databases;
 mod database;
 mod mirror;
 mod program;
+mod screen;
 mod world;
 
 mod changes;
@@ -20,10 +21,12 @@ mod config_check;
 mod faults;
 mod first_sync;
 mod help;
+mod hostile;
 mod interrupted;
 mod migrate;
 mod output;
 mod quarantine;
+mod refused;
 mod second_sync;
 mod skew;
 #[cfg(target_os = "linux")]

@@ -45,6 +45,12 @@ impl Running {
         self.child.id()
     }
 
+    /// What it printed on standard error so far.
+    #[allow(dead_code, reason = "for the tests of the daemon")]
+    pub fn stderr_so_far(&self) -> String {
+        fs::read_to_string(&self.stderr).unwrap()
+    }
+
     /// Whether it still runs.
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()

@@ -85,7 +85,15 @@ impl World {
 
     /// The configuration as text.
     pub fn configuration(&self) -> String {
-        let mut lines: Vec<String> = self.settings.iter().map(|(key, value)| format!("{key} = {value}")).collect();
+        self.configuration_with(&[])
+    }
+
+    /// The same with other TOML values, and without settings that are given none.
+    pub fn configuration_with(&self, others: &[(String, Option<String>)]) -> String {
+        let mut settings: BTreeMap<_, _> = self.settings.iter().map(|(key, value)| (key, Some(value))).collect();
+        settings.extend(others.iter().map(|(key, value)| (key, value.as_ref())));
+        let mut lines: Vec<String> =
+            settings.into_iter().filter_map(|(key, value)| Some(format!("{key} = {}", value?))).collect();
         lines.extend(self.integrations.iter().map(|id| format!("[[integrations]]\nid = \"{id}\"")));
         lines.join("\n")
     }

@@ -1,11 +1,12 @@
-//! Everything that people get wrong: the program says at once what it is and what to do, and shows no secret.
+//! What people get wrong and shows only as the program goes on: it says at once what it is and what to do, and shows no
+//! secret. What is refused at the start is in tables, in `refused`.
 
 use std::net::TcpListener;
 use std::time::Duration;
 
 use kombo_sandbox::{Endpoint, FIRST_INTEGRATION, Fault, FaultKind, SandboxConfig};
 
-use crate::database::{Backend, Database};
+use crate::database::Backend;
 use crate::program::Finished;
 use crate::world::World;
 
@@ -25,15 +26,6 @@ fn assert_says(finished: Finished, code: i32, words: &[&str]) -> Finished {
     }
     assert_eq!(finished.stdout, "", "nothing is reported");
     finished
-}
-
-/// Fails unless the command line is refused with all of `words`.
-#[track_caller]
-fn assert_usage(finished: Finished, words: &[&str]) {
-    let finished = finished.expect_code(2);
-    for word in words {
-        assert!(finished.stderr.contains(word), "it says {word:?}: {}", finished.stderr);
-    }
 }
 
 /// A port on which nobody listens.
@@ -85,16 +77,6 @@ fn an_integration_that_kombo_does_not_know() {
 }
 
 #[test]
-fn no_integration_at_all() {
-    let mut world = world();
-    world.name_no_integrations();
-    let finished = world.syncd(&["sync"]).expect_code(2);
-    for word in ["--integration", "[[integrations]]"] {
-        assert!(finished.stderr.contains(word), "{}", finished.stderr);
-    }
-}
-
-#[test]
 fn nobody_listens() {
     let mut world = world();
     let port = closed_port();
@@ -123,103 +105,6 @@ fn an_address_where_something_else_answers() {
     assert_eq!(complaint.lines().count(), 1, "{complaint}");
     assert!(complaint.contains("404") && complaint.contains("kombo.base_url"), "{complaint}");
     assert!(finished.took < Duration::from_secs(10), "took {:?}", finished.took);
-}
-
-#[test]
-fn base_urls_that_are_none() {
-    for (url, words) in [
-        ("api.kombo.dev/v1", &["kombo.base_url"][..]),
-        ("ftp://api.kombo.dev/v1", &["kombo.base_url", "http"]),
-        ("http://", &["kombo.base_url"]),
-        ("", &["kombo.base_url"]),
-        ("http://user:database-password@127.0.0.1:1/v1", &["kombo.base_url"]),
-        ("http://127.0.0.1:1/v1?key=database-password", &["kombo.base_url"]),
-    ] {
-        let mut world = world();
-        world.set("kombo.base_url", url);
-        assert_says(world.syncd(&["sync"]), 2, words);
-        assert_says(world.syncd(&["config", "check"]), 2, words);
-        assert!(matches!(&world.database, Database::Sqlite(path) if !path.exists()), "nothing is made before that");
-    }
-}
-
-#[test]
-fn values_that_are_refused() {
-    for (key, value, words) in [
-        ("kombo.page_size", "251", &["kombo.page_size", "1 to 250"][..]),
-        ("kombo.page_size", "0", &["kombo.page_size", "1 to 250"]),
-        ("kombo.page_size", "-1", &["kombo.page_size"]),
-        ("kombo.page_size", "\"many\"", &["kombo.page_size"]),
-        ("kombo.timeout", "\"soon\"", &["kombo.timeout", "soon", "30s"]),
-        ("kombo.timeout", "\"0s\"", &["kombo.timeout"]),
-        ("kombo.timeout", "\"-1s\"", &["kombo.timeout"]),
-        ("kombo.region", "\"mars\"", &["kombo.region", "eu", "us"]),
-        ("kombo.api_kye", "\"x\"", &["api_kye"]),
-        ("sync.full_every", "\"1s\"", &["sync.full_every"]),
-        ("sync.full_every", "\"1 fortnight\"", &["sync.full_every", "7d"]),
-        ("sync.mode", "\"clever\"", &["sync.mode", "planned", "simple"]),
-        ("sync.endpoints", "[]", &["sync.endpoints"]),
-        ("sync.endpoints", "[\"user\"]", &["sync.endpoints", "users"]),
-        ("sync.workers", "0", &["sync.workers"]),
-        ("sync.change_values", "\"perhaps\"", &["sync.change_values"]),
-        ("sync.tombstones", "\"forget\"", &["sync.tombstones", "mirror", "keep"]),
-        (
-            "store.url",
-            "\"mysql://root:database-password@host/db\"",
-            &["store.url", "mysql", "sqlite://", "postgres://"],
-        ),
-        ("store.url", "\"sqlite://\"", &["store.url", "sqlite://syncd.db"]),
-        ("store.url", "\"sqlite://:memory:\"", &["store.url", "memory"]),
-        ("store.url", "\"postgres://me:database-password@host\"", &["store.url"]),
-        ("store.url", "\"postgres://me:database-password@host:port/db\"", &["store.url"]),
-        ("store.path", "\"x\"", &["path"]),
-        ("stroe", "1", &["stroe"]),
-    ] {
-        let mut world = world();
-        world.set_toml(key, value);
-        assert_says(world.syncd(&["sync"]), 2, words);
-        assert!(world.sandbox.requests().is_empty(), "{key} = {value}");
-    }
-}
-
-#[test]
-fn an_integration_without_an_id() {
-    let world = world();
-    for (entry, words) in [
-        ("[[integrations]]\nid = \"\"", &["integrations", "id"][..]),
-        ("[[integrations]]\nname = \"x\"", &["integrations", "name"]),
-        ("[[integrations]]", &["integrations", "id"]),
-    ] {
-        world.write("syncd.toml", &format!("{}\n{entry}", world.configuration()));
-        assert_says(world.start(world.command_as_it_is(&["sync"])).wait(), 2, words);
-    }
-}
-
-#[test]
-fn text_that_is_no_toml() {
-    let world = world();
-    for (text, line) in [
-        ("[kombo]\napi_key = \"key-that-must-not-be-shown\nregion = \"eu\"\n", "line 2"),
-        ("[kombo]\nregion = \"eu\"\napi_key = key-that-must-not-be-shown\n", "line 3"),
-        ("[kombo]\napi_key = \"\\key-that-must-not-be-shown\"\n", "line 2"),
-        ("[kombo\n", "line 1"),
-        ("[kombo]\nregion = \"eu\"\nregion = \"us\"\n", "line 3"),
-        ("[sync]\n\n\nworkers = \n", "line 4"),
-    ] {
-        let file = world.write("broken.toml", text);
-        let finished = world.start(world.command_as_it_is(&["sync", "--config", file.to_str().unwrap()])).wait();
-        assert_says(finished, 2, &["broken.toml", line]);
-    }
-}
-
-#[test]
-fn configuration_that_is_not_there() {
-    let world = world();
-    let run = |arguments: &[&str]| world.start(world.command_as_it_is(arguments)).wait();
-    assert_says(run(&["sync", "--config", "missing.toml"]), 2, &["missing.toml", "No such file"]);
-    assert_says(run(&["sync", "--config", "."]), 2, &["cannot read the configuration ."]);
-    // Without a file there are the defaults, which lack a key.
-    assert_says(run(&["sync"]), 2, &["kombo.api_key", "SYNCD__KOMBO__API_KEY", "syncd.toml"]);
 }
 
 #[test]
@@ -286,24 +171,6 @@ fn a_server_that_refuses() {
     assert_says(world.syncd(&["sync"]), 1, &["store.url", "nobody_of_that_name"]);
     world.set("store.url", &format!("{address}/{name}?sslmode=require"));
     assert_says(world.syncd(&["sync"]), 1, &["store.url", "TLS"]);
-}
-
-#[test]
-fn command_lines_that_are_refused() {
-    let world = world();
-    assert_usage(world.syncd(&["sync", "--endpoint", "user"]), &["--endpoint", "user", "users", "course-progressions"]);
-    assert_usage(world.syncd(&["sync", "--integration", " "]), &["--integration"]);
-    assert_usage(world.syncd(&["sync", "--allow-mass-removal"]), &["--full"]);
-    assert_usage(world.syncd(&["snyc"]), &["snyc", "sync"]);
-    assert_usage(world.syncd(&[]), &["Usage"]);
-    assert_usage(world.syncd(&["plan"]), &["MODEL"]);
-    assert_usage(world.syncd(&["plan", "courses"]), &["courses", "lms_courses"]);
-    assert_usage(world.syncd(&["status", "--verbose"]), &["--verbose"]);
-    assert_usage(world.syncd(&["config"]), &["check"]);
-    assert_usage(world.syncd(&["status", "--log", "loud=="]), &["--log", "loud==", "debug"]);
-    assert_usage(world.syncd(&["changes", "--since", "-1"]), &["-1"]);
-    assert_usage(world.syncd(&["changes", "--since", "soon"]), &["--since", "soon"]);
-    assert!(world.sandbox.requests().is_empty());
 }
 
 #[test]
