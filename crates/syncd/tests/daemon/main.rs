@@ -38,6 +38,8 @@ mod events;
 mod failures;
 mod forged_lines;
 mod latency;
+mod leaks;
+mod least_privilege;
 mod operations;
 mod outage;
 mod page;

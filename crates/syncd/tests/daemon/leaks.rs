@@ -1,0 +1,241 @@
+//! Secrets and people's data are in nothing that the program prints, logs or serves to strangers, however much it is
+//! asked to log and whatever goes wrong.
+
+use std::fmt::Write as _;
+
+use base64::Engine as _;
+use kombo_sandbox::{Endpoint, FIRST_INTEGRATION, Fault, FaultKind, GeneratorConfig, Model, Mutation, SandboxConfig};
+use serde_json::json;
+
+use crate::database::{Backend, Database};
+use crate::deployment::{Daemon, Look, Place, SECRET, data_changed, post_webhook, world_for};
+use crate::http;
+use crate::program::{Finished, wait_until};
+use crate::screen::OnTerminal;
+use crate::world::{API_KEY, DATABASE_PASSWORD, World};
+
+on_both_databases!(nothing_is_told);
+
+const TOKEN: &str = "operations-token-that-must-not-be-shown";
+/// What strangers send, which may be a secret that they mistyped.
+const TYPED: &str = "token-that-somebody-mistyped";
+const SECRETS: [&str; 5] = [API_KEY, SECRET, DATABASE_PASSWORD, TOKEN, TYPED];
+const PEOPLE: [&str; 4] = ["Markedfirst", "Markedlast", "marked.mail@example.org", "marked-quarantined-value"];
+
+/// The ways in which a text may be written down.
+fn forms(mark: &str) -> Vec<String> {
+    let bytes = mark.as_bytes();
+    let listed: Vec<String> = bytes.iter().map(u8::to_string).collect();
+    let hex = bytes.iter().fold(String::new(), |mut hex, byte| {
+        write!(hex, "{byte:02x}").unwrap();
+        hex
+    });
+    vec![
+        mark.to_owned(),
+        mark.replace('@', "%40"),
+        listed.join(", "),
+        base64::engine::general_purpose::STANDARD_NO_PAD.encode(mark),
+        hex,
+    ]
+}
+
+/// All that was told, and by what.
+#[derive(Default)]
+struct Told(Vec<(String, String)>);
+
+impl Told {
+    fn hear(&mut self, by: impl Into<String>, text: impl Into<String>) {
+        self.0.push((by.into(), text.into()));
+    }
+
+    fn process(&mut self, by: impl Into<String>, finished: &Finished) {
+        self.hear(by, format!("{}{}", finished.stdout, finished.stderr));
+    }
+
+    /// Which of the marks were told, and by what.
+    fn leaks<'a>(&self, marks: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+        let mut leaks = Vec::new();
+        for mark in marks {
+            let forms = forms(mark);
+            let tellers = self.0.iter().filter(|(_, text)| forms.iter().any(|form| text.contains(form)));
+            leaks.extend(tellers.map(|(by, _)| format!("{by} tells {mark}")));
+        }
+        leaks
+    }
+}
+
+#[test]
+fn what_is_told_is_found_in_any_form() {
+    for form in forms(API_KEY) {
+        let mut told = Told::default();
+        told.hear("a log", format!("before {form} after"));
+        assert_eq!(told.leaks(SECRETS), [format!("a log tells {API_KEY}")], "{form}");
+        assert!(told.leaks(PEOPLE).is_empty());
+    }
+}
+
+fn nothing_is_told(backend: Backend) {
+    let place = Place::new();
+    let generator = GeneratorConfig { users: 12, courses: 2, progressions: 6, ..GeneratorConfig::default() };
+    let mut world = world_for(backend, SandboxConfig { generator, ..SandboxConfig::default() }, place);
+    if let Database::Postgres(database) = &world.database {
+        // A server that trusts everybody takes any password.
+        let url = database.url().replacen("postgres@", &format!("postgres:{DATABASE_PASSWORD}@"), 1);
+        world.set("store.url", &url);
+    }
+    world.set("server.operations_token", TOKEN);
+    world.set_toml("sync.change_values", "true");
+    let user = world.sandbox.ids(FIRST_INTEGRATION, Model::Users).unwrap()[0];
+    let rename = |field: &str, value: &str| {
+        world.sandbox.mutate(FIRST_INTEGRATION, Mutation::update(Model::Users, user, field, value)).unwrap();
+    };
+    rename("first_name", PEOPLE[0]);
+    rename("work_email", PEOPLE[2]);
+    let odd = |field: &str| FaultKind::MalformedRecord { index: 3, field: field.to_owned(), value: json!([PEOPLE[3]]) };
+    world.sandbox.inject(Fault::once(odd("last_name")).at(Endpoint::Users));
+
+    let mut told = Told::default();
+    with_daemon(&world, place, &mut told, &|| rename("last_name", PEOPLE[1]));
+    commands(&world, &mut told);
+    failures(&mut world, &mut told);
+    assert!(told.0.len() > 40, "{} were heard", told.0.len());
+    assert_eq!(told.leaks(SECRETS.into_iter().chain(PEOPLE)), [""; 0]);
+}
+
+/// A daemon that logs everything, webhooks of all kinds, and strangers.
+fn with_daemon(world: &World, place: Place, told: &mut Told, change: &dyn Fn()) {
+    let command = world.command(&["run", "--log", "trace"]);
+    let daemon = Daemon::launch_as(world, place, command);
+    wait_until("the daemon is ready", || daemon.is_ready());
+    let look = Look::new(world);
+    look.wait_until_loaded(world);
+    change();
+    look.wait_until_settled(world);
+
+    let person = json!({ "organization_name": PEOPLE[0], "creator_email": PEOPLE[2], "origin_id": PEOPLE[1] });
+    let about = json!({ "integration_id": FIRST_INTEGRATION, "integration_tool": "sandbox", "integration_category": "LMS",
+        "end_user": person, "changed_models": PEOPLE[1], "added_later": PEOPLE[2], "sync_state": 7, "state": PEOPLE });
+    for kind in ["data-changed", "sync-finished", "integration-state-changed", "connection-flow-failed", "new-type"] {
+        let body = json!({ "id": format!("odd {kind}"), "type": kind, "data": about }).to_string();
+        told.hear(format!("the answer to {kind}"), post_webhook(place, SECRET, &body).unwrap().text);
+        told.hear(format!("the answer to {kind} of a stranger"), post_webhook(place, TYPED, &body).unwrap().text);
+    }
+    for body in [format!("{{\"id\": \"{}", PEOPLE[2]), PEOPLE[0].to_owned(), format!("[\"{TYPED}\"]")] {
+        told.hear("the answer to no webhook", post_webhook(place, SECRET, &body).unwrap().text);
+    }
+    let signature = [("X-Kombo-Signature", TYPED)];
+    let refused = http::post(place.webhooks, "/webhooks/kombo", &signature, PEOPLE[2].as_bytes()).unwrap();
+    told.hear("the answer to no signature", refused.text);
+    assert_eq!(daemon.webhook(&data_changed("good", FIRST_INTEGRATION, &["lms_users"])).status, 200);
+    look.wait_until_settled(world);
+
+    let record = format!(
+        "/record?integration={FIRST_INTEGRATION}&id={}",
+        world.sandbox.ids(FIRST_INTEGRATION, Model::Users).unwrap()[0]
+    );
+    let integration = format!("/integration?id={FIRST_INTEGRATION}");
+    for path in
+        ["/", "/healthz", "/readyz", "/metrics", "/runs", "/run?id=1", "/sign-in", "/none", &record, &integration]
+    {
+        let authorization = format!("Bearer {TYPED}");
+        let cookie = format!("syncd_session={TYPED}.{TYPED}");
+        for headers in [&[][..], &[("Authorization", authorization.as_str())], &[("Cookie", cookie.as_str())]] {
+            told.hear(path, http::get_with(place.operations, path, headers).unwrap().text);
+        }
+        // Who has the token may see people's data, and no secret either.
+        let bearer = format!("Bearer {TOKEN}");
+        let shown = http::get_with(place.operations, path, &[("Authorization", &bearer)]).unwrap();
+        let mut seen = Told::default();
+        seen.hear(path, shown.text);
+        assert_eq!(seen.leaks(SECRETS), [""; 0]);
+        if path == record {
+            assert_eq!(seen.leaks([PEOPLE[0]]).len(), 1, "there was something to be told");
+        }
+    }
+    let form = [("Content-Type", "application/x-www-form-urlencoded")];
+    for (path, body) in [
+        ("/sign-in", format!("token={TYPED}")),
+        ("/sign-in", format!("token={TOKEN}")),
+        ("/sign-out", format!("key={TYPED}")),
+        ("/act", format!("action=pause&integration={TYPED}&key={TYPED}")),
+    ] {
+        told.hear(path, http::post(place.operations, path, &form, body.as_bytes()).unwrap().text);
+    }
+
+    // A configuration that is broken behind a secret.
+    world.write("syncd.toml", &format!("{}\nkombo.webhook_secret = \"{SECRET}", world.configuration()));
+    daemon.process.signal("HUP");
+    wait_until("it says that the old one stays", || daemon.process.stderr_so_far().contains("the old one stays"));
+    told.process("the daemon", &daemon.stop());
+}
+
+/// Every command, with all that it logs.
+fn commands(world: &World, told: &mut Told) {
+    let set = "UPDATE lms_users SET first_name = 'Handedited' WHERE first_name = 'Markedfirst'";
+    let count = format!("{set} RETURNING id AS value");
+    assert_eq!(world.database.query(&count).len(), 1);
+    for (arguments, code) in [
+        (&["status"][..], 0),
+        (&["config", "check"], 0),
+        (&["migrate"], 0),
+        (&["plan", "lms_users"], 0),
+        (&["verify"], 3),
+        (&["quarantine", "list"], 0),
+        (&["quarantine", "retry"], 1),
+        (&["pause", FIRST_INTEGRATION], 0),
+        (&["resume", FIRST_INTEGRATION], 0),
+        (&["sync"], 0),
+        (&["sync", "--full"], 0),
+    ] {
+        let by = arguments.join(" ");
+        let text = OnTerminal::start(world.command(&[arguments, &["--log", "trace"]].concat())).wait();
+        assert!(text.0 == Some(code) || by.starts_with("verify"), "{by}: {text:?}");
+        told.hear(format!("{by} on a terminal"), text.1);
+        told.process(format!("{by} in JSON"), &world.syncd(&[arguments, &["--json", "--log", "trace"]].concat()));
+    }
+    // The change log was asked to keep values and shows them; what is logged meanwhile does not.
+    let changes = world.syncd(&["changes", "--json", "--log", "trace"]).expect_code(0);
+    assert!(changes.stdout.contains(PEOPLE[1]), "there was something to be told");
+    told.hear("what changes logs", changes.stderr);
+    told.process("changes for people", &world.syncd(&["changes", "--log", "trace"]));
+}
+
+/// What goes wrong, with all that is said about it.
+fn failures(world: &mut World, told: &mut Told) {
+    let run = |world: &World, told: &mut Told, what: &str| {
+        for arguments in [&["sync"][..], &["config", "check"], &["status"]] {
+            let by = format!("{} while {what}", arguments.join(" "));
+            told.process(by, &world.syncd(&[arguments, &["--log", "trace"]].concat()));
+        }
+    };
+    for fault in [
+        FaultKind::error(401, "PLATFORM.AUTHENTICATION_INVALID"),
+        FaultKind::error(400, "PLATFORM.INPUT_INVALID"),
+        FaultKind::ForeignJson,
+        odd_page(),
+    ] {
+        world.sandbox.inject(Fault::always(fault.clone()));
+        run(world, told, &format!("Kombo answers with {fault:?}"));
+        world.sandbox.clear_faults();
+    }
+    let broken = |world: &World, told: &mut Told, text: &str| {
+        world.write("syncd.toml", text);
+        let finished = world.start(world.command_as_it_is(&["sync", "--log", "trace"])).wait();
+        told.process(format!("sync with {text}"), &finished.expect_code(2));
+    };
+    broken(world, told, &format!("kombo = \"{API_KEY}\""));
+    broken(world, told, &format!("store = \"postgres://me:{DATABASE_PASSWORD}@host/db\""));
+    broken(world, told, &format!("[kombo]\napi_key = {API_KEY}"));
+    broken(world, told, &format!("[kombo]\nwebhook_secret = {{ a = \"{SECRET}\" }}"));
+    let url = format!("postgres://me:{DATABASE_PASSWORD}@127.0.0.1:1/mirror");
+    world.set("store.url", &url);
+    run(world, told, "the database is away");
+    world.set("kombo.base_url", "http://127.0.0.1:1/v1");
+    run(world, told, "Kombo is away");
+}
+
+/// A page that is none, with people in it.
+fn odd_page() -> FaultKind {
+    let page = json!({ "status": "success", "data": { "results": PEOPLE, "next": { "token": PEOPLE[2] } } });
+    FaultKind::Foreign { status: 200, content_type: "application/json".to_owned(), body: page.to_string() }
+}
