@@ -67,7 +67,9 @@ fn pages_show_what_is_stored(backend: Backend) {
     }
     for page in [&status, &record] {
         assert!(!page.text.contains("<img") && !page.text.contains("<script>"), "{}", page.text);
-        assert!(page.text.to_lowercase().contains("content-security-policy: default-src 'none'; style-src 'self';"));
+        let head = page.text.to_lowercase();
+        assert!(head.contains("content-security-policy: default-src 'none'; style-src 'self'; script-src 'self';"));
+        assert!(head.contains("frame-ancestors 'none'"));
     }
     let integration = get(place, &format!("/integration?id={FIRST_INTEGRATION}"));
     assert!(integration.text.contains("course-progressions") && integration.text.contains("last_name"));
