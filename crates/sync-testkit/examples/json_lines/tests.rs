@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use kombo_model::{IntegrationId, Timestamp};
-use sync_core::mirror::{Key, Model, Row, StoredRow, Value};
+use sync_core::mirror::{Key, MAX_DOCUMENT_DEPTH, Model, Row, StoredRow, Value};
 use sync_core::pacing::{Budget, Pacing};
 use sync_core::port::{Scope, Store, StoreError, Tx, TxResult};
 use sync_core::types::{Change, ChangeCause, ChangeKind, RunId};
@@ -62,8 +62,8 @@ fn put_user(tx: &mut dyn Tx, name: &str) -> TxResult<()> {
     tx.put_rows(model, &id(), &[StoredRow { row, removed_at: None, synced_at: at(1) }])
 }
 
-fn append(tx: &mut dyn Tx, record_id: &str, seconds: i64) -> TxResult<()> {
-    tx.append_changes(&[Change {
+fn change(record_id: &str, seconds: i64) -> Change {
+    Change {
         seq: 0,
         integration_id: id(),
         model: Model::LmsUsers,
@@ -73,7 +73,11 @@ fn append(tx: &mut dyn Tx, record_id: &str, seconds: i64) -> TxResult<()> {
         fields: serde_json::json!(["first_name"]),
         run_id: RunId(1),
         at: at(seconds),
-    }])
+    }
+}
+
+fn append(tx: &mut dyn Tx, record_id: &str, seconds: i64) -> TxResult<()> {
+    tx.append_changes(&[change(record_id, seconds)])
 }
 
 async fn write(store: &JsonLinesStore, work: impl FnOnce(&mut dyn Tx) -> TxResult<()> + Send + 'static) {
@@ -88,6 +92,10 @@ async fn what_was_committed_survives() {
     let size = check_all(std::sync::Arc::clone(&store), &Asked { seeds: vec![1, 2], steps: 60 }, 1).await;
     assert!(size.compared > 0 && size.rows > 0, "the histories say something: {size:?}");
     write(&store, |tx| {
+        // As deep as a value in the log may be: with what is around it, a line is about as deep as can be read.
+        let deep = format!("{}{}", "[".repeat(MAX_DOCUMENT_DEPTH), "]".repeat(MAX_DOCUMENT_DEPTH));
+        let fields = serde_json::json!({ "remote_data": { "old": null, "new": Value::Json(deep).to_json() } });
+        tx.append_changes(&[Change { fields, ..change("deep", 1) }])?;
         let left = Budget::Left { limit: 100, left: 7, renewed_at: at(60) };
         tx.put_pacing(&Pacing { next_at: Some(at(1)), budget: left })
     })
