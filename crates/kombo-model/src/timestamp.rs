@@ -1,8 +1,10 @@
+mod text;
+
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// A moment in UTC at millisecond precision, written as Kombo writes it: `2022-08-07T14:01:29.196Z`.
@@ -80,7 +82,7 @@ impl TryFrom<DateTime<Utc>> for Timestamp {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.to_datetime().to_rfc3339_opts(SecondsFormat::Millis, true))
+        f.write_str(std::str::from_utf8(&text::write(self.0)).unwrap_or_default())
     }
 }
 
@@ -100,6 +102,9 @@ impl FromStr for Timestamp {
 
     /// Reads any RFC 3339 time, and a bare date as its first moment in UTC.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Some(millis) = text::read(text.as_bytes()) {
+            return Ok(Self(millis));
+        }
         if let Ok(moment) = DateTime::parse_from_rfc3339(text) {
             return Self::try_from(moment.with_timezone(&Utc));
         }

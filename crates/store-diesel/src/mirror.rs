@@ -1,27 +1,22 @@
 //! The mirror's own tables: statements follow from the list of columns of a model.
 
-use diesel::{QueryResult, RunQueryDsl as _};
+use diesel::result::{DatabaseErrorKind, Error};
+use diesel::{Connection as _, QueryResult, RunQueryDsl as _};
 use kombo_model::{IntegrationId, Timestamp};
-use sync_core::mirror::{ColumnKind, Key, Model, Row, StoredRow, Value};
+use sync_core::mirror::{ColumnKind, Key, Model, NewRow, Row, StoredRow, Value};
 use sync_core::port::{StoreError, TxResult};
 
 use crate::backend::Dialect;
+use crate::backend::postgres::pipeline;
 use crate::both;
-use crate::error::{During as _, corrupt};
-use crate::statement::{Cell, Cells, Statement};
+use crate::error::{During as _, corrupt, statement_failed};
+use crate::statement::{Bind, Cell, Cells, Statement, WriteRow};
 
 const LIVE: &str = "remote_deleted_at IS NULL AND removed_at IS NULL";
 
 /// The columns to select, in the order in which [`stored_row`] reads them.
-fn selection(model: Model, dialect: Dialect) -> String {
-    let mut columns: Vec<String> = model.key_columns().iter().map(|name| format!("t.{name}")).collect();
-    for column in model.columns() {
-        let is_json = matches!(column.kind, ColumnKind::Document | ColumnKind::Opaque);
-        let cast = if is_json && dialect == Dialect::Postgres { "::text" } else { "" };
-        columns.push(format!("t.{}{cast}", column.name));
-    }
-    columns.push("t.removed_at".to_owned());
-    columns.push("t.synced_at".to_owned());
+fn selection(model: Model) -> String {
+    let columns: Vec<String> = columns(model).iter().map(|name| format!("t.{name}")).collect();
     columns.join(", ")
 }
 
@@ -60,6 +55,11 @@ fn time(cell: Cell) -> Option<Timestamp> {
     }
 }
 
+/// For `json_each`.
+fn json_array(texts: &(impl serde::Serialize + ?Sized)) -> String {
+    serde_json::to_string(texts).unwrap_or_default()
+}
+
 /// The rows with one of `keys`.
 fn among<'a>(model: Model, integration: &'a IntegrationId, keys: &'a [Key], dialect: Dialect) -> Statement<'a> {
     let mut keys: Vec<[&str; 2]> = keys.iter().map(|key| [key.first(), key.second()]).collect();
@@ -68,18 +68,15 @@ fn among<'a>(model: Model, integration: &'a IntegrationId, keys: &'a [Key], dial
     match dialect {
         Dialect::Postgres => by_index(model, model.key_columns(), integration, &keys).sql(" OFFSET 0) AS t"),
         Dialect::Sqlite => {
-            let statement = from_table(model, integration, dialect);
+            let statement = from_table(model, integration);
             if let [first, second] = model.key_columns() {
                 statement
                     .sql(format!(" AND (t.{first}, t.{second}) IN (SELECT value ->> 0, value ->> 1 FROM json_each("))
-                    .json(serde_json::json!(keys).to_string())
+                    .json(json_array(&keys))
                     .sql("))")
             } else {
                 let ids: Vec<&str> = keys.iter().map(|[id, _]| *id).collect();
-                statement
-                    .sql(" AND t.id IN (SELECT value FROM json_each(")
-                    .json(serde_json::json!(ids).to_string())
-                    .sql("))")
+                statement.sql(" AND t.id IN (SELECT value FROM json_each(").json(json_array(&ids)).sql("))")
             }
         }
     }
@@ -100,9 +97,9 @@ fn under<'a>(
             parents.dedup();
             by_index(model, &[column], integration, &parents).sql(" AND t.removed_at IS NULL OFFSET 0) AS t")
         }
-        Dialect::Sqlite => from_table(model, integration, dialect)
+        Dialect::Sqlite => from_table(model, integration)
             .sql(format!(" AND t.{column} IN (SELECT value FROM json_each("))
-            .json(serde_json::json!(parents).to_string())
+            .json(json_array(parents))
             .sql(")) AND t.removed_at IS NULL"),
     }
 }
@@ -116,24 +113,22 @@ fn by_index<'a>(
     keys: &[[&'a str; 2]],
 ) -> Statement<'a> {
     let names = ["first", "second"];
-    let mut statement = Statement::new(format!("SELECT {} FROM unnest(", selection(model, Dialect::Postgres)));
+    let mut statement = Statement::new(format!("SELECT {} FROM (SELECT ", selection(model)));
     let mut wanted = String::new();
     for (place, (column, name)) in columns.iter().zip(names).enumerate() {
-        if place > 0 {
-            statement = statement.sql(", ");
-        }
+        statement = statement.sql(if place > 0 { ", unnest(" } else { "unnest(" });
         statement = statement.texts(keys.iter().map(|key| key.get(place).copied()).collect());
+        statement = statement.sql(format!(") AS {name}"));
         wanted = format!("{wanted} AND t.{column} = k.{name}");
     }
-    let names = if columns.len() == 2 { "first, second" } else { "first" };
     statement
-        .sql(format!(") AS k ({names}) CROSS JOIN LATERAL (SELECT * FROM {model} AS t WHERE t.integration_id = "))
+        .sql(format!(") AS k CROSS JOIN LATERAL (SELECT * FROM {model} AS t WHERE t.integration_id = "))
         .text(integration.as_str())
         .sql(wanted)
 }
 
-fn from_table(model: Model, integration: &IntegrationId, dialect: Dialect) -> Statement<'_> {
-    let head = format!("SELECT {} FROM {model} AS t WHERE t.integration_id = ", selection(model, dialect));
+fn from_table(model: Model, integration: &IntegrationId) -> Statement<'_> {
+    let head = format!("SELECT {} FROM {model} AS t WHERE t.integration_id = ", selection(model));
     Statement::new(head).text(integration.as_str())
 }
 
@@ -191,7 +186,7 @@ both! {
     ) -> TxResult<Vec<StoredRow>> {
         let keys: Vec<String> = model.key_columns().iter().map(|name| format!("t.{name}")).collect();
         let keys = keys.join(", ");
-        let mut statement = from_table(model, integration, DIALECT);
+        let mut statement = from_table(model, integration);
         if let Some(after) = after {
             statement = statement.sql(format!(" AND ({keys}) > (")).text(after.first());
             if let Key::Pair(_, second) = after {
@@ -203,12 +198,24 @@ both! {
         load(conn, model, statement.sql(format!(" ORDER BY {keys} LIMIT ")).int(limit))
     }
 
+    /// What reads all rows of an integration reads them in the order in which they lie, not in that of an index.
+    fn allow_whole_scans(conn: &mut Conn) -> TxResult<()> {
+        match DIALECT {
+            Dialect::Postgres => {
+                let allow = Statement::new("SELECT set_config('enable_bitmapscan', 'on', true)");
+                allow.execute(conn).during("settings").map(drop)
+            }
+            Dialect::Sqlite => Ok(()),
+        }
+    }
+
     fn load(conn: &mut Conn, model: Model, statement: Statement<'_>) -> TxResult<Vec<StoredRow>> {
         let cells: Vec<Cells> = statement.load(conn).during(model.as_str())?;
         cells.into_iter().map(|cells| stored_row(model, cells)).collect()
     }
 
     pub(crate) fn live_rows(conn: &mut Conn, model: Model, integration: &IntegrationId) -> TxResult<u64> {
+        allow_whole_scans(conn)?;
         let head = format!("SELECT count(*) FROM {model} WHERE {LIVE} AND integration_id = ");
         let cells: Vec<Cells> = Statement::new(head).text(integration.as_str()).load(conn).during(model.as_str())?;
         let count = cells.into_iter().next().and_then(|cells| cells.0.into_iter().next().flatten());
@@ -223,6 +230,7 @@ both! {
         after: Option<&str>,
         limit: usize,
     ) -> TxResult<Vec<String>> {
+        allow_whole_scans(conn)?;
         let head = format!("SELECT t.id FROM {model} AS t WHERE t.removed_at IS NULL AND t.integration_id = ");
         let mut statement = Statement::new(head).text(integration.as_str());
         if let Some(after) = after {
@@ -245,99 +253,205 @@ both! {
     }
 }
 
-/// Rows of one statement: memory of the client and of the server stays bounded.
-const PG_ROWS: usize = 5_000;
+/// Rows of one statement, of which two are on their way at a time: memory of the client and of the server stays bounded.
+const PG_ROWS: usize = 1_000;
 
-/// What may be stored under the keys of rows that are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stored {
-    /// Nothing. An upsert would look for each of them once more.
-    Nothing,
-    /// Earlier rows.
-    Rows,
+/// As `rows`, part by part: while the rows of one are taken, the server looks up the next.
+pub(crate) fn pg_rows_by_parts(
+    conn: &crate::backend::postgres::Conn,
+    model: Model,
+    integration: &IntegrationId,
+    keys: &[Key],
+    take: &mut dyn FnMut(&[Key], Vec<StoredRow>),
+) -> TxResult<()> {
+    let lookups = keys.chunks(PG_ROWS).map(|part| among(model, integration, part, Dialect::Postgres));
+    let mut parts = keys.chunks(PG_ROWS);
+    pipeline::load_all(conn, lookups, |cells| {
+        let rows = cells.into_iter().map(|cells| stored_row(model, cells)).collect::<TxResult<_>>()?;
+        take(parts.next().unwrap_or_default(), rows);
+        Ok(())
+    })
+    .map_err(|error: Interrupted| error.during(model.as_str()))
 }
 
-impl Stored {
-    /// The tail of the statement.
-    fn tail(self, model: Model) -> String {
+/// What ends a look-up.
+enum Interrupted {
+    Database(Error),
+    Store(StoreError),
+}
+
+impl Interrupted {
+    fn during(self, what: &str) -> StoreError {
         match self {
-            Self::Nothing => String::new(),
-            Self::Rows => or_replace(model),
+            Self::Database(error) => statement_failed(what, error),
+            Self::Store(error) => error,
         }
     }
+}
+
+impl From<Error> for Interrupted {
+    fn from(error: Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl From<StoreError> for Interrupted {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// A row on its way into a table.
+pub(crate) trait Written {
+    /// Whether something may be stored under its key. If not, there is no need to look for it once more.
+    const REPLACES: bool;
+
+    fn row(&self) -> &Row;
+
+    fn removed_at(&self) -> Option<Timestamp>;
+
+    fn synced_at(&self) -> Timestamp;
+}
+
+impl Written for NewRow<'_> {
+    const REPLACES: bool = false;
+
+    fn row(&self) -> &Row {
+        self.row
+    }
+
+    fn removed_at(&self) -> Option<Timestamp> {
+        None
+    }
+
+    fn synced_at(&self) -> Timestamp {
+        self.synced_at
+    }
+}
+
+impl Written for StoredRow {
+    const REPLACES: bool = true;
+
+    fn row(&self) -> &Row {
+        &self.row
+    }
+
+    fn removed_at(&self) -> Option<Timestamp> {
+        self.removed_at
+    }
+
+    fn synced_at(&self) -> Timestamp {
+        self.synced_at
+    }
+}
+
+/// The tail of the statement that writes such rows.
+fn tail<W: Written>(model: Model) -> String {
+    if W::REPLACES { format!("){}", or_replace(model)) } else { ")".to_owned() }
 }
 
 /// Writes whole rows, an array for each column.
-pub(crate) fn pg_write_rows(
-    conn: &mut crate::backend::postgres::Conn,
+pub(crate) fn pg_write_rows<W: Written>(
+    conn: &crate::backend::postgres::Conn,
     model: Model,
     integration: &IntegrationId,
-    rows: &[StoredRow],
-    stored: Stored,
+    rows: &[W],
 ) -> QueryResult<()> {
-    let keys = model.key_columns().iter().map(|name| format!("u.{name}"));
-    let values = model.columns().iter().map(|column| match column.kind {
-        ColumnKind::Text | ColumnKind::Time => format!("u.{}", column.name),
-        ColumnKind::Document => format!("u.{}::jsonb", column.name),
-        ColumnKind::Opaque => format!("u.{}::json", column.name),
-    });
-    let selected: Vec<String> =
-        keys.chain(values).chain(["u.removed_at".to_owned(), "u.synced_at".to_owned()]).collect();
-    let names = columns(model).join(", ");
-    for rows in rows.chunks(PG_ROWS) {
-        let mut statement = Statement::new(insert_into(model))
-            .sql("SELECT ")
+    // Arrays are unnested side by side in the list of what is selected: as functions to select from, each of them would
+    // be written out into a table of its own first.
+    let (head, tail) = (format!("{}SELECT ", insert_into(model)), tail::<W>(model));
+    let statements = rows.chunks(PG_ROWS).map(|rows| {
+        let next = ", unnest(";
+        let mut statement = Statement::new(&*head)
             .text(integration.as_str())
-            .sql(format!(", {} FROM unnest(", selected.join(", ")))
-            .texts(rows.iter().map(|row| Some(row.row.key.first())).collect());
+            .sql(next)
+            .texts(rows.iter().map(|row| Some(row.row().key.first())).collect());
         if model.key_columns().len() == 2 {
-            statement = statement.sql(", ").texts(rows.iter().map(|row| Some(row.row.key.second())).collect());
+            statement =
+                statement.sql(")").sql(next).texts(rows.iter().map(|row| Some(row.row().key.second())).collect());
         }
         for (position, column) in model.columns().iter().enumerate() {
-            let values = rows.iter().map(|row| row.row.values().get(position));
-            statement = statement.sql(", ");
+            let values = rows.iter().map(|row| row.row().values().get(position));
+            statement = statement.sql(")").sql(next);
+            let texts = || values.clone().map(|value| value.and_then(Value::text)).collect();
             statement = match column.kind {
                 ColumnKind::Time => statement.times(values.map(|value| value.and_then(Value::time)).collect()),
-                ColumnKind::Text | ColumnKind::Document | ColumnKind::Opaque => {
-                    statement.texts(values.map(|value| value.and_then(Value::text)).collect())
-                }
+                ColumnKind::Text => statement.texts(texts()),
+                ColumnKind::Document => statement.documents(texts()),
+                ColumnKind::Opaque => statement.opaques(texts()),
             };
         }
         statement
-            .sql(", ")
-            .times(rows.iter().map(|row| row.removed_at).collect())
-            .sql(", ")
-            .times(rows.iter().map(|row| Some(row.synced_at)).collect())
-            .sql(format!(") AS u ({names})"))
-            .sql(stored.tail(model))
-            .execute(conn)?;
+            .sql(")")
+            .sql(next)
+            .times(rows.iter().map(Written::removed_at).collect())
+            .sql(")")
+            .sql(next)
+            .times(rows.iter().map(|row| Some(row.synced_at())).collect())
+            .sql(&*tail)
+    });
+    pipeline::execute_all(conn, statements)
+}
+
+/// Inserts rows unless one of them is stored, which the primary key finds out: nothing is looked up.
+pub(crate) fn pg_insert_if_new(
+    conn: &mut crate::backend::postgres::Conn,
+    model: Model,
+    integration: &IntegrationId,
+    rows: &[NewRow<'_>],
+) -> QueryResult<bool> {
+    // Within the unit's transaction, so this is a savepoint.
+    match conn.transaction(|conn| pg_write_rows(conn, model, integration, rows)) {
+        Ok(()) => Ok(true),
+        Err(Error::DatabaseError(DatabaseErrorKind::UniqueViolation, _)) => Ok(false),
+        Err(error) => Err(error),
     }
-    Ok(())
 }
 
 /// Writes whole rows, one statement for each: SQLite runs a cached statement faster than a long one.
-pub(crate) fn sqlite_write_rows(
+pub(crate) fn sqlite_write_rows<W: Written>(
     conn: &mut diesel::SqliteConnection,
     model: Model,
     integration: &IntegrationId,
-    rows: &[StoredRow],
-    stored: Stored,
+    rows: &[W],
 ) -> QueryResult<()> {
-    let (head, tail) = (format!("{}VALUES (", insert_into(model)), format!("){}", stored.tail(model)));
-    for row in rows {
-        let mut statement = Statement::new(&*head).text(integration.as_str()).sql(", ").text(row.row.key.first());
-        if let Key::Pair(_, second) = &row.row.key {
-            statement = statement.sql(", ").text(second);
+    let write = match model {
+        Model::LmsUsers => write_each::<0, W>,
+        Model::LmsCourses => write_each::<1, W>,
+        Model::LmsCourseRevisions => write_each::<2, W>,
+        Model::LmsCourseProviders => write_each::<3, W>,
+        Model::LmsSkills => write_each::<4, W>,
+        Model::LmsJoinRevisionsSkills => write_each::<5, W>,
+        Model::LmsCourseProgressions => write_each::<6, W>,
+    };
+    write(conn, model, integration, rows)
+}
+
+fn write_each<const TABLE: u8, W: Written>(
+    conn: &mut diesel::SqliteConnection,
+    model: Model,
+    integration: &IntegrationId,
+    rows: &[W],
+) -> QueryResult<()> {
+    let (head, tail) = (format!("{}VALUES (", insert_into(model)), tail::<W>(model));
+    for written in rows {
+        let row = written.row();
+        let (integration, key) = (Bind::Text(Some(integration.as_str())), Bind::Text(Some(row.key.first())));
+        let second = match &row.key {
+            Key::Pair(_, second) => Some(Bind::Text(Some(second))),
+            Key::Id(_) => None,
+        };
+        let values = row.values().iter().zip(model.columns()).map(|(value, column)| match column.kind {
+            ColumnKind::Time => Bind::time(value.time()),
+            ColumnKind::Text | ColumnKind::Document | ColumnKind::Opaque => Bind::Text(value.text()),
+        });
+        let binds = [integration, key].into_iter().chain(second).chain(values);
+        let binds = binds.chain([Bind::time(written.removed_at()), Bind::time(Some(written.synced_at()))]).collect();
+        if W::REPLACES {
+            WriteRow::<TABLE, true> { head: &head, tail: &tail, binds }.execute(conn)?;
+        } else {
+            WriteRow::<TABLE, false> { head: &head, tail: &tail, binds }.execute(conn)?;
         }
-        for (value, column) in row.row.values().iter().zip(model.columns()) {
-            statement = statement.sql(", ");
-            statement = match column.kind {
-                ColumnKind::Time => statement.time(value.time()),
-                ColumnKind::Text | ColumnKind::Document | ColumnKind::Opaque => statement.maybe_text(value.text()),
-            };
-        }
-        let statement = statement.sql(", ").time(row.removed_at).sql(", ").time(Some(row.synced_at));
-        statement.sql(&*tail).execute(conn)?;
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use diesel::sql_types::{Array, BigInt, Nullable, Text, Untyped};
 use diesel::sqlite::Sqlite;
 use kombo_model::Timestamp;
 
-use crate::types::{Instant, Moment};
+use crate::types::{Document, Instant, JsonText, Moment, Opaque, json_text};
 
 /// A statement under construction. Its text depends on the model only, never on the values, so that the connection's
 /// statement cache stays small and every statement is prepared once.
@@ -23,13 +23,14 @@ pub(crate) struct Statement<'a> {
 enum Part<'a> {
     Sql(std::borrow::Cow<'a, str>),
     Text(&'a str),
-    MaybeText(Option<&'a str>),
     Time(Option<Moment>),
     Int(i64),
     /// An array in PostgreSQL, a JSON array in SQLite.
     Texts(Vec<Option<&'a str>>, String),
-    /// An array; PostgreSQL only.
+    /// Arrays; PostgreSQL only.
     Times(Vec<Option<Moment>>),
+    Documents(Vec<Option<JsonText<'a>>>),
+    Opaques(Vec<Option<JsonText<'a>>>),
 }
 
 impl<'a> Statement<'a> {
@@ -44,11 +45,6 @@ impl<'a> Statement<'a> {
 
     pub(crate) fn text(mut self, text: &'a str) -> Self {
         self.parts.push(Part::Text(text));
-        self
-    }
-
-    pub(crate) fn maybe_text(mut self, text: Option<&'a str>) -> Self {
-        self.parts.push(Part::MaybeText(text));
         self
     }
 
@@ -74,6 +70,18 @@ impl<'a> Statement<'a> {
         self
     }
 
+    /// An array of `jsonb`.
+    pub(crate) fn documents(mut self, texts: Vec<Option<&'a str>>) -> Self {
+        self.parts.push(Part::Documents(texts.into_iter().map(|text| text.map(JsonText)).collect()));
+        self
+    }
+
+    /// An array of `json`.
+    pub(crate) fn opaques(mut self, texts: Vec<Option<&'a str>>) -> Self {
+        self.parts.push(Part::Opaques(texts.into_iter().map(|text| text.map(JsonText)).collect()));
+        self
+    }
+
     pub(crate) fn times(mut self, times: Vec<Option<Timestamp>>) -> Self {
         self.parts.push(Part::Times(times.into_iter().map(|time| time.map(Moment)).collect()));
         self
@@ -86,11 +94,12 @@ impl QueryFragment<Pg> for Statement<'_> {
             match part {
                 Part::Sql(sql) => out.push_sql(sql),
                 Part::Text(text) => out.push_bind_param::<Text, str>(text)?,
-                Part::MaybeText(text) => out.push_bind_param::<Nullable<Text>, _>(text)?,
                 Part::Time(time) => out.push_bind_param::<Nullable<Instant>, _>(time)?,
                 Part::Int(number) => out.push_bind_param::<BigInt, _>(number)?,
                 Part::Texts(texts, _) => out.push_bind_param::<Array<Nullable<Text>>, _>(texts)?,
                 Part::Times(times) => out.push_bind_param::<Array<Nullable<Instant>>, _>(times)?,
+                Part::Documents(texts) => out.push_bind_param::<Array<Nullable<Document>>, _>(texts)?,
+                Part::Opaques(texts) => out.push_bind_param::<Array<Nullable<Opaque>>, _>(texts)?,
             }
         }
         Ok(())
@@ -103,12 +112,11 @@ impl QueryFragment<Sqlite> for Statement<'_> {
             match part {
                 Part::Sql(sql) => out.push_sql(sql),
                 Part::Text(text) => out.push_bind_param::<Text, str>(text)?,
-                Part::MaybeText(text) => out.push_bind_param::<Nullable<Text>, _>(text)?,
                 Part::Time(time) => out.push_bind_param::<Nullable<Instant>, _>(time)?,
                 Part::Int(number) => out.push_bind_param::<BigInt, _>(number)?,
                 Part::Texts(_, json) => out.push_bind_param::<Text, str>(json)?,
-                Part::Times(_) => {
-                    let error = "SQLite has no arrays of times".into();
+                Part::Times(_) | Part::Documents(_) | Part::Opaques(_) => {
+                    let error = "SQLite has no arrays".into();
                     return Err(diesel::result::Error::QueryBuilderError(error));
                 }
             }
@@ -151,6 +159,8 @@ impl Cell {
 
 const PG_TIMESTAMPTZ: u32 = 1184;
 const PG_INT8: u32 = 20;
+const PG_JSON: u32 = 114;
+const PG_JSONB: u32 = 3802;
 
 impl QueryableByName<Pg> for Cells {
     fn build<'a>(row: &impl NamedRow<'a, Pg>) -> deserialize::Result<Self> {
@@ -161,6 +171,7 @@ impl QueryableByName<Pg> for Cells {
                 None => None,
                 Some(value) => Some(match value.get_oid().get() {
                     PG_TIMESTAMPTZ => Cell::Time(<Moment as FromSql<Instant, Pg>>::from_sql(value)?.0),
+                    PG_JSON | PG_JSONB => Cell::Text(json_text(&value)?),
                     PG_INT8 => Cell::Int(<i64 as FromSql<BigInt, Pg>>::from_sql(value)?),
                     _ => Cell::Text(<String as FromSql<Text, Pg>>::from_sql(value)?),
                 }),
@@ -188,3 +199,52 @@ impl QueryableByName<Sqlite> for Cells {
         Ok(Self(cells))
     }
 }
+
+/// A value of a row on its way into SQLite.
+pub(crate) enum Bind<'a> {
+    Text(Option<&'a str>),
+    Time(Option<Moment>),
+    Int(i64),
+}
+
+impl Bind<'_> {
+    pub(crate) fn time(time: Option<Timestamp>) -> Self {
+        Self::Time(time.map(Moment))
+    }
+}
+
+/// The number of the table of the change log, in [`WriteRow`]: behind those of the mirror.
+pub(crate) const CHANGES: u8 = 7;
+
+/// Writes one row into one of SQLite's tables. The text follows from the type, by which the prepared statement is found:
+/// a cache that is asked by text has it written out and compared for every row.
+pub(crate) struct WriteRow<'a, const TABLE: u8, const REPLACE: bool> {
+    pub(crate) head: &'a str,
+    pub(crate) binds: Vec<Bind<'a>>,
+    pub(crate) tail: &'a str,
+}
+
+impl<const TABLE: u8, const REPLACE: bool> QueryFragment<Sqlite> for WriteRow<'_, TABLE, REPLACE> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        out.push_sql(self.head);
+        for (place, bind) in self.binds.iter().enumerate() {
+            if place > 0 {
+                out.push_sql(", ");
+            }
+            match bind {
+                Bind::Text(text) => out.push_bind_param::<Nullable<Text>, _>(text)?,
+                Bind::Time(time) => out.push_bind_param::<Nullable<Instant>, _>(time)?,
+                Bind::Int(number) => out.push_bind_param::<BigInt, _>(number)?,
+            }
+        }
+        out.push_sql(self.tail);
+        Ok(())
+    }
+}
+
+impl<const TABLE: u8, const REPLACE: bool> QueryId for WriteRow<'_, TABLE, REPLACE> {
+    type QueryId = WriteRow<'static, TABLE, REPLACE>;
+    const HAS_STATIC_QUERY_ID: bool = true;
+}
+
+impl<const TABLE: u8, const REPLACE: bool> RunQueryDsl<diesel::SqliteConnection> for WriteRow<'_, TABLE, REPLACE> {}

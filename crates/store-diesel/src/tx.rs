@@ -1,7 +1,7 @@
 //! The statements of a unit of work, handed to the files that hold them.
 
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
-use sync_core::mirror::{Key, Model, StoredRow};
+use sync_core::mirror::{Key, Model, NewRow, StoredRow};
 use sync_core::pacing::Pacing;
 use sync_core::port::{TryRequest, Tx, TxResult};
 use sync_core::types::{
@@ -9,7 +9,6 @@ use sync_core::types::{
 };
 
 use crate::error::During as _;
-use crate::mirror::Stored;
 use crate::{mirror, sync};
 
 /// A unit of work in PostgreSQL.
@@ -234,12 +233,26 @@ macro_rules! tx {
 }
 
 tx! { PgTx, pg {
-    fn put_rows(&mut self, model: Model, integration: &IntegrationId, rows: &[StoredRow]) -> TxResult<()> {
-        mirror::pg_write_rows(self.conn, model, integration, rows, Stored::Rows).during(model.as_str())
+    fn rows_by_parts(
+        &mut self,
+        model: Model,
+        integration: &IntegrationId,
+        keys: &[Key],
+        take: &mut dyn FnMut(&[Key], Vec<StoredRow>),
+    ) -> TxResult<()> {
+        mirror::pg_rows_by_parts(self.conn, model, integration, keys, take)
     }
 
-    fn insert_rows(&mut self, model: Model, integration: &IntegrationId, rows: &[StoredRow]) -> TxResult<()> {
-        mirror::pg_write_rows(self.conn, model, integration, rows, Stored::Nothing).during(model.as_str())
+    fn insert_if_new(&mut self, model: Model, integration: &IntegrationId, rows: &[NewRow<'_>]) -> TxResult<bool> {
+        mirror::pg_insert_if_new(self.conn, model, integration, rows).during(model.as_str())
+    }
+
+    fn put_rows(&mut self, model: Model, integration: &IntegrationId, rows: &[StoredRow]) -> TxResult<()> {
+        mirror::pg_write_rows(self.conn, model, integration, rows).during(model.as_str())
+    }
+
+    fn insert_rows(&mut self, model: Model, integration: &IntegrationId, rows: &[NewRow<'_>]) -> TxResult<()> {
+        mirror::pg_write_rows(self.conn, model, integration, rows).during(model.as_str())
     }
 
     fn append_changes(&mut self, changes: &[Change]) -> TxResult<()> {
@@ -261,11 +274,11 @@ tx! { PgTx, pg {
 
 tx! { SqliteTx, sqlite {
     fn put_rows(&mut self, model: Model, integration: &IntegrationId, rows: &[StoredRow]) -> TxResult<()> {
-        mirror::sqlite_write_rows(self.conn, model, integration, rows, Stored::Rows).during(model.as_str())
+        mirror::sqlite_write_rows(self.conn, model, integration, rows).during(model.as_str())
     }
 
-    fn insert_rows(&mut self, model: Model, integration: &IntegrationId, rows: &[StoredRow]) -> TxResult<()> {
-        mirror::sqlite_write_rows(self.conn, model, integration, rows, Stored::Nothing).during(model.as_str())
+    fn insert_rows(&mut self, model: Model, integration: &IntegrationId, rows: &[NewRow<'_>]) -> TxResult<()> {
+        mirror::sqlite_write_rows(self.conn, model, integration, rows).during(model.as_str())
     }
 
     fn append_changes(&mut self, changes: &[Change]) -> TxResult<()> {

@@ -21,6 +21,11 @@ pub struct Instant;
 #[diesel(sqlite_type(name = "Text"))]
 pub struct Document;
 
+/// `json` in PostgreSQL, which keeps the text as it is.
+#[derive(Debug, Clone, Copy, Default, SqlType, diesel::query_builder::QueryId)]
+#[diesel(postgres_type(oid = 114, array_oid = 199))]
+pub struct Opaque;
+
 /// A moment on its way to or from a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, AsExpression, FromSqlRow)]
 #[diesel(sql_type = Instant)]
@@ -30,6 +35,40 @@ pub(crate) struct Moment(pub(crate) Timestamp);
 #[derive(Debug, Clone, PartialEq, Eq, AsExpression, FromSqlRow)]
 #[diesel(sql_type = Document)]
 pub(crate) struct Json(pub(crate) String);
+
+/// JSON text on its way into PostgreSQL, which checks it as it comes in. As text that is cast it would be copied twice more.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct JsonText<'a>(pub(crate) &'a str);
+
+impl ToSql<Opaque, Pg> for JsonText<'_> {
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> serialize::Result {
+        out.write_all(self.0.as_bytes())?;
+        Ok(IsNull::No)
+    }
+}
+
+impl ToSql<Document, Pg> for JsonText<'_> {
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> serialize::Result {
+        out.write_all(&[JSONB_VERSION])?;
+        out.write_all(self.0.as_bytes())?;
+        Ok(IsNull::No)
+    }
+}
+
+/// The text of a `json` or `jsonb` from PostgreSQL.
+pub(crate) fn json_text(value: &PgValue<'_>) -> deserialize::Result<String> {
+    let bytes = value.as_bytes();
+    let text = match (value.get_oid().get(), bytes) {
+        (PG_JSONB, [JSONB_VERSION, text @ ..]) => text,
+        (PG_JSONB, _) => return Err("not the wire form of jsonb".into()),
+        (_, text) => text,
+    };
+    Ok(std::str::from_utf8(text)?.to_owned())
+}
+
+const PG_JSONB: u32 = 3802;
+/// What the wire form of `jsonb` begins with.
+const JSONB_VERSION: u8 = 1;
 
 // PostgreSQL counts microseconds from the start of 2000.
 const PG_EPOCH_MILLIS: i64 = 946_684_800_000;
@@ -66,16 +105,13 @@ impl FromSql<Instant, Sqlite> for Moment {
 
 impl ToSql<Document, Pg> for Json {
     fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> serialize::Result {
-        out.write_all(&[1])?; // the version of jsonb's wire form
-        out.write_all(self.0.as_bytes())?;
-        Ok(IsNull::No)
+        ToSql::<Document, Pg>::to_sql(&JsonText(&self.0), &mut out.reborrow())
     }
 }
 
 impl FromSql<Document, Pg> for Json {
     fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
-        let text = value.as_bytes().strip_prefix(&[1]).ok_or("not the wire form of jsonb")?;
-        Ok(Self(std::str::from_utf8(text)?.to_owned()))
+        json_text(&value).map(Self)
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use kombo_model::Timestamp;
 
-use crate::assess::{Assessing, Assessment, Finding, assess, assess_removal};
+use crate::assess::{Assessing, Assessment, Finding, assess_or_insert, assess_removal};
 use crate::compare::{ChangedField, Reading, first_values};
 use crate::mirror::{Batch, Model};
 use crate::port::{Tx, TxResult};
@@ -26,6 +26,15 @@ pub struct Applying<'a> {
 }
 
 impl Applying<'_> {
+    /// The model of which most likely none of the listed rows is stored: that of a first load which met nothing else so
+    /// far. Such rows are not logged.
+    fn likely_new(&self) -> Option<Model> {
+        let model = Model::listed_by(self.run.target.endpoint);
+        let RunCounts { updated, restored, unchanged, indirect, stale, .. } = self.run.counts;
+        let met_others = updated + restored + unchanged + indirect + stale > 0;
+        (self.run.first_load && self.quiet.contains(&model) && !met_others).then_some(model)
+    }
+
     fn assessing(&self) -> Assessing<'_> {
         let target = &self.run.target;
         Assessing { integration: &target.integration_id, endpoint: target.endpoint, reading: self.reading }
@@ -43,7 +52,7 @@ pub(crate) fn apply_and_tell(
     batch: &Batch,
     applying: &Applying<'_>,
 ) -> TxResult<(RunCounts, BTreeSet<String>)> {
-    let mut assessment = assess(tx, batch, applying.assessing())?;
+    let mut assessment = assess_or_insert(tx, batch, applying.assessing(), applying.likely_new())?;
     let stale = std::mem::take(&mut assessment.stale);
     Ok((write(tx, assessment, applying)?, stale))
 }
@@ -55,17 +64,19 @@ pub fn sweep(tx: &mut dyn Tx, ids: &[String], looked_up_at: Timestamp, applying:
     write(tx, assessment, applying)
 }
 
-fn write(tx: &mut dyn Tx, assessment: Assessment, applying: &Applying<'_>) -> TxResult<RunCounts> {
+fn write(tx: &mut dyn Tx, assessment: Assessment<'_>, applying: &Applying<'_>) -> TxResult<RunCounts> {
     let counts = assessment.counts;
     let changes: Vec<Change> =
         assessment.findings.iter().filter_map(|finding| change(finding, &assessment, applying)).collect();
     let integration = &applying.run.target.integration_id;
-    for (model, writes) in assessment.into_writes() {
-        if !writes.new.is_empty() {
-            tx.insert_rows(model, integration, &writes.new)?;
+    for (model, table) in assessment.into_tables() {
+        let new = table.new_rows();
+        if !new.is_empty() {
+            tx.insert_rows(model, integration, &new)?;
         }
-        if !writes.replaced.is_empty() {
-            tx.put_rows(model, integration, &writes.replaced)?;
+        let replacing = table.into_replacing();
+        if !replacing.is_empty() {
+            tx.put_rows(model, integration, &replacing)?;
         }
     }
     if !changes.is_empty() {
@@ -75,15 +86,13 @@ fn write(tx: &mut dyn Tx, assessment: Assessment, applying: &Applying<'_>) -> Tx
 }
 
 /// A finding's entry in the change log, if it gets one.
-fn change(finding: &Finding, assessment: &Assessment, applying: &Applying<'_>) -> Option<Change> {
+fn change(finding: &Finding, assessment: &Assessment<'_>, applying: &Applying<'_>) -> Option<Change> {
     let kind = finding.kind?;
     if applying.quiet.contains(&finding.model) {
         return None;
     }
     let fields = match assessment.row(finding) {
-        Some(stored) if finding.is_new => {
-            fields_json(&first_values(finding.model, &stored.row), applying.change_values)
-        }
+        Some(row) if finding.is_new => fields_json(&first_values(finding.model, row), applying.change_values),
         _ => fields_json(&finding.fields, applying.change_values),
     };
     Some(Change {

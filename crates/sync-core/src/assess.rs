@@ -2,20 +2,24 @@
 //!
 //! [`crate::apply`] writes what is found here and [`crate::verify`] reports it, so both follow the same rules.
 
+mod table;
+
 use std::borrow::Cow;
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
 
-use crate::compare::{ChangedField, Reading, Verdict, cause, compare, remove, remove_with_list};
-use crate::mirror::{Batch, Incoming, Key, Members, Model, Row, Standing, StoredRow, Value};
+use crate::compare::{ChangedField, Reading, Verdict, cause, compare, first_seen, remove, remove_with_list};
+use crate::mirror::{Batch, Incoming, Key, Members, Model, NewRow, Row, Standing, StoredRow, Value};
 use crate::port::{Tx, TxResult};
 use crate::types::{ChangeCause, ChangeKind, RunCounts, SyncKind};
 
+pub(crate) use table::Table;
+use table::{ToWrite, new_row};
+
 /// What some records would change.
 #[derive(Debug, Default)]
-pub struct Assessment {
+pub struct Assessment<'a> {
     /// Row by row what differs, in the order of the change log.
     pub findings: Vec<Finding>,
     /// What the records are, and what would become of rows.
@@ -25,24 +29,7 @@ pub struct Assessment {
     /// The ids of the listed records that hold a row which is stored from a later response and says something else.
     pub stale: BTreeSet<String>,
     /// The rows to write.
-    rows: BTreeMap<Model, BTreeMap<Key, ToWrite>>,
-}
-
-/// A row to write.
-#[derive(Debug)]
-struct ToWrite {
-    row: StoredRow,
-    /// Nothing is stored.
-    is_new: bool,
-}
-
-/// The rows to write into one table.
-#[derive(Debug, Default)]
-pub(crate) struct Writes {
-    /// Of which nothing is stored.
-    pub(crate) new: Vec<StoredRow>,
-    /// In the place of what is stored.
-    pub(crate) replaced: Vec<StoredRow>,
+    tables: BTreeMap<Model, Table<'a>>,
 }
 
 /// A row that differs from what is stored.
@@ -74,7 +61,18 @@ pub struct Assessing<'a> {
 }
 
 /// What would change if `batch` were applied.
-pub fn assess(tx: &mut dyn Tx, batch: &Batch, assessing: Assessing<'_>) -> TxResult<Assessment> {
+pub fn assess<'a>(tx: &mut dyn Tx, batch: &'a Batch, assessing: Assessing<'_>) -> TxResult<Assessment<'a>> {
+    assess_or_insert(tx, batch, assessing, None)
+}
+
+/// The same; but if none of the rows of `likely_new` is stored, they are inserted at once and only counted. Of a first
+/// load, that spares looking up every row.
+pub(crate) fn assess_or_insert<'a>(
+    tx: &mut dyn Tx,
+    batch: &'a Batch,
+    assessing: Assessing<'_>,
+    likely_new: Option<Model>,
+) -> TxResult<Assessment<'a>> {
     let mut work = Work { assessing, found: Assessment::default() };
     let mut tables: BTreeMap<Model, Vec<&Incoming>> = BTreeMap::new();
     for incoming in &batch.rows {
@@ -82,7 +80,9 @@ pub fn assess(tx: &mut dyn Tx, batch: &Batch, assessing: Assessing<'_>) -> TxRes
     }
     for (model, rows) in tables {
         let rows = work.one_of_each(rows);
-        work.rows(tx, model, &rows)?;
+        if likely_new != Some(model) || !work.insert(tx, model, &rows)? {
+            work.rows(tx, model, rows)?;
+        }
     }
     // Lists are looked at after the rows, so that a member that moved to another list is not taken for gone.
     let mut lists: BTreeMap<(Model, &str), &Members> = BTreeMap::new();
@@ -103,7 +103,7 @@ pub fn assess_removal(
     ids: &[String],
     looked_up_at: Timestamp,
     assessing: Assessing<'_>,
-) -> TxResult<Assessment> {
+) -> TxResult<Assessment<'static>> {
     let mut work = Work { assessing, found: Assessment::default() };
     let model = Model::listed_by(assessing.endpoint);
     let keys: Vec<Key> = ids.iter().cloned().map(Key::Id).collect();
@@ -112,35 +112,33 @@ pub fn assess_removal(
     Ok(work.found)
 }
 
-impl Assessment {
+impl<'a> Assessment<'a> {
     /// The row that a finding writes.
-    pub(crate) fn row(&self, finding: &Finding) -> Option<&StoredRow> {
-        self.rows.get(&finding.model)?.get(&finding.key).map(|written| &written.row)
+    pub(crate) fn row(&self, finding: &Finding) -> Option<&Row> {
+        self.tables.get(&finding.model)?.get(&finding.key).map(ToWrite::row)
     }
 
     /// The rows to write, table by table.
-    pub(crate) fn into_writes(self) -> impl Iterator<Item = (Model, Writes)> {
-        self.rows.into_iter().map(|(model, rows)| {
-            let mut writes = Writes::default();
-            for ToWrite { row, is_new } in rows.into_values() {
-                if is_new { &mut writes.new } else { &mut writes.replaced }.push(row);
-            }
-            (model, writes)
-        })
+    pub(crate) fn into_tables(self) -> impl Iterator<Item = (Model, Table<'a>)> {
+        self.tables.into_iter()
     }
 }
 
-struct Work<'a> {
+/// `'b` is how long the batch lives, whose rows are written as they are where nothing is stored.
+struct Work<'a, 'b> {
     assessing: Assessing<'a>,
-    found: Assessment,
+    found: Assessment<'b>,
 }
 
-impl Work<'_> {
+impl<'b> Work<'_, 'b> {
     /// One row of each key, in the order of keys: the newest, or for partial copies all that they say together.
-    fn one_of_each<'a>(&mut self, mut rows: Vec<&'a Incoming>) -> Vec<Cow<'a, Incoming>> {
-        rows.sort_by(|left, right| left.row.key.cmp(&right.row.key)); // stable: of equals, the later one comes later
-        let mut kept: Vec<Cow<'a, Incoming>> = Vec::with_capacity(rows.len());
-        for incoming in rows {
+    fn one_of_each(&mut self, rows: Vec<&'b Incoming>) -> Vec<Cow<'b, Incoming>> {
+        // What most keys differ in lies side by side, so that few of them have to be looked up.
+        let mut rows: Vec<(u128, &Incoming)> = rows.into_iter().map(|row| (beginning(&row.row.key), row)).collect();
+        // Stable: of equals, the later one comes later.
+        rows.sort_by(|(left, one), (right, other)| left.cmp(right).then_with(|| one.row.key.cmp(&other.row.key)));
+        let mut kept: Vec<Cow<'b, Incoming>> = Vec::with_capacity(rows.len());
+        for (_, incoming) in rows {
             match kept.last_mut().filter(|held| held.row.key == incoming.row.key) {
                 None => kept.push(Cow::Borrowed(incoming)),
                 Some(held) => self.again(held, incoming),
@@ -150,7 +148,7 @@ impl Work<'_> {
     }
 
     /// The same key once more.
-    fn again<'a>(&mut self, held: &mut Cow<'a, Incoming>, incoming: &'a Incoming) {
+    fn again(&mut self, held: &mut Cow<'b, Incoming>, incoming: &'b Incoming) {
         if incoming.standing == Standing::Listed {
             self.found.counts.unchanged += 1; // the same record twice
         }
@@ -174,40 +172,76 @@ impl Work<'_> {
         }
     }
 
-    fn rows(&mut self, tx: &mut dyn Tx, model: Model, rows: &[Cow<'_, Incoming>]) -> TxResult<()> {
+    /// Inserts rows if none of them is stored, and says whether that was so.
+    fn insert(&mut self, tx: &mut dyn Tx, model: Model, rows: &[Cow<'b, Incoming>]) -> TxResult<bool> {
+        let new: Vec<NewRow<'_>> = rows.iter().map(|incoming| new_row(incoming)).collect();
+        let are_new = tx.insert_if_new(model, self.assessing.integration, &new)?;
+        if are_new {
+            for incoming in rows {
+                self.found.counts.count(first_seen(incoming, self.assessing.reading).0);
+            }
+        }
+        Ok(are_new)
+    }
+
+    fn rows(&mut self, tx: &mut dyn Tx, model: Model, rows: Vec<Cow<'b, Incoming>>) -> TxResult<()> {
         let keys: Vec<Key> = rows.iter().map(|incoming| incoming.row.key.clone()).collect();
-        let mut stored = tx.rows(model, self.assessing.integration, &keys)?;
-        stored.sort_by(|left, right| left.row.key.cmp(&right.row.key));
+        let mut rows = rows.into_iter();
+        tx.rows_by_parts(model, self.assessing.integration, &keys, &mut |part, stored| {
+            self.part(model, rows.by_ref().take(part.len()), stored);
+        })
+    }
+
+    /// Compares rows, in the order of their keys, with what is stored of them.
+    fn part(&mut self, model: Model, rows: impl Iterator<Item = Cow<'b, Incoming>>, mut stored: Vec<StoredRow>) {
+        stored.sort_unstable_by(|left, right| left.row.key.cmp(&right.row.key));
         let mut stored = stored.iter().peekable();
         for incoming in rows {
             let key = &incoming.row.key;
             // Both are in the order of keys.
             while stored.next_if(|stored| stored.row.key < *key).is_some() {}
-            let stored = stored.next_if(|stored| stored.row.key == *key);
-            let verdict = compare(incoming, stored, self.assessing.reading);
-            if incoming.standing == Standing::Listed {
-                self.count_listed(incoming, &verdict);
-                if stored.is_some_and(|stored| stored.removed_at.is_none()) {
-                    self.found.shown.push(key.first().to_owned());
-                }
+            match stored.next_if(|stored| stored.row.key == *key) {
+                Some(stored) => self.known(model, &incoming, stored),
+                None => self.new(model, incoming),
             }
-            let (row, kind, fields, announced) = match verdict {
-                Verdict::Unchanged => continue,
-                Verdict::Stale => {
-                    self.found.stale.extend(listed_with(incoming));
-                    continue;
-                }
-                Verdict::Touched(row) => {
-                    let field = moved(stored.map(|stored| &stored.row), &row.row);
-                    (row, None, vec![field], true)
-                }
-                Verdict::Changed { row, kind, fields, announced } => (row, Some(kind), fields, announced),
-            };
-            let announced = announced || self.is_announced(model);
-            let cause = cause(self.assessing.reading.kind, incoming.standing, announced);
-            self.found(model, row, stored.is_none(), kind, cause, fields);
         }
-        Ok(())
+    }
+
+    /// A row of which nothing is stored.
+    fn new(&mut self, model: Model, incoming: Cow<'b, Incoming>) {
+        let (kind, announced) = first_seen(&incoming, self.assessing.reading);
+        let (key, cause) = (incoming.row.key.clone(), self.cause(model, incoming.standing, announced));
+        self.found.counts.count(kind);
+        self.found.findings.push(Finding { model, key, is_new: true, kind: Some(kind), cause, fields: Vec::new() });
+        self.found.tables.entry(model).or_default().put(ToWrite::New(incoming));
+    }
+
+    fn known(&mut self, model: Model, incoming: &Incoming, stored: &StoredRow) {
+        let verdict = compare(incoming, Some(stored), self.assessing.reading);
+        if incoming.standing == Standing::Listed {
+            self.count_listed(incoming, &verdict);
+            if stored.removed_at.is_none() {
+                self.found.shown.push(incoming.row.key.first().to_owned());
+            }
+        }
+        let (row, kind, fields, announced) = match verdict {
+            Verdict::Unchanged => return,
+            Verdict::Stale => {
+                self.found.stale.extend(listed_with(incoming));
+                return;
+            }
+            Verdict::Touched(row) => {
+                let field = moved(&stored.row, &row.row);
+                (row, None, vec![field], true)
+            }
+            Verdict::Changed { row, kind, fields, announced } => (row, Some(kind), fields, announced),
+        };
+        let cause = self.cause(model, incoming.standing, announced);
+        self.replace(model, row, kind, cause, fields);
+    }
+
+    fn cause(&self, model: Model, standing: Standing, announced: bool) -> ChangeCause {
+        cause(self.assessing.reading.kind, standing, announced || self.is_announced(model))
     }
 
     fn count_listed(&mut self, incoming: &Incoming, verdict: &Verdict) {
@@ -233,7 +267,7 @@ impl Work<'_> {
             .map(|members| (members.parent.as_str(), (members.keys.iter().collect(), members.observed_at)))
             .collect();
         let listed_at = |member: &StoredRow| {
-            let (keys, observed_at) = by_parent.get(parent_of(model, member)?)?;
+            let (keys, observed_at) = by_parent.get(parent_of(model, &member.row)?)?;
             (!keys.contains(&member.row.key)).then_some(*observed_at)
         };
         let mut gone: BTreeMap<Timestamp, Vec<StoredRow>> = BTreeMap::new();
@@ -282,7 +316,7 @@ impl Work<'_> {
             let field = ChangedField { name: "removed_at", old: Value::Null, new: row.removed_at.into() };
             // Of a record with a tombstone it is known already that it is gone.
             let kind = if stored.is_live() { ChangeKind::Deleted } else { ChangeKind::Updated };
-            self.found(model, row, false, Some(kind), cause, vec![field]);
+            self.replace(model, row, Some(kind), cause, vec![field]);
         }
         if let (Some(member), false) = (members_of(model), parents.is_empty()) {
             let members = self.members(tx, member, &parents, |_| true)?;
@@ -301,24 +335,23 @@ impl Work<'_> {
         wanted: impl Fn(&StoredRow) -> bool,
     ) -> TxResult<Vec<StoredRow>> {
         let mut members = tx.members(model, self.assessing.integration, parents)?;
-        let Some(found) = self.found.rows.get(&model) else {
+        let Some(found) = self.found.tables.get(&model) else {
             members.retain(wanted);
             return Ok(members);
         };
-        members.retain(|member| !found.contains_key(&member.row.key) && wanted(member));
+        members.retain(|member| found.get(&member.row.key).is_none() && wanted(member));
         let parents: BTreeSet<&str> = parents.iter().map(String::as_str).collect();
-        let is_member = |row: &&StoredRow| {
-            row.removed_at.is_none() && parent_of(model, row).is_some_and(|parent| parents.contains(parent))
+        let is_member = |found: &&ToWrite<'_>| {
+            found.removed_at().is_none() && parent_of(model, found.row()).is_some_and(|parent| parents.contains(parent))
         };
-        members.extend(found.values().map(|found| &found.row).filter(is_member).filter(|row| wanted(row)).cloned());
+        members.extend(found.iter().filter(is_member).map(ToWrite::to_stored).filter(|row| wanted(row)));
         Ok(members)
     }
 
-    fn found(
+    fn replace(
         &mut self,
         model: Model,
         row: StoredRow,
-        is_new: bool,
         kind: Option<ChangeKind>,
         cause: ChangeCause,
         fields: Vec<ChangedField>,
@@ -327,21 +360,23 @@ impl Work<'_> {
             self.found.counts.count(kind);
         }
         let key = row.row.key.clone();
-        self.found.findings.push(Finding { model, key: key.clone(), is_new, kind, cause, fields });
-        match self.found.rows.entry(model).or_default().entry(key) {
-            Entry::Vacant(place) => {
-                place.insert(ToWrite { row, is_new });
-            }
-            // Whether anything is stored does not change before it is written.
-            Entry::Occupied(mut found) => found.get_mut().row = row,
-        }
+        self.found.findings.push(Finding { model, key, is_new: false, kind, cause, fields });
+        self.found.tables.entry(model).or_default().put(ToWrite::Replacing(row));
     }
 }
 
+/// The first bytes of a key, which sort as it does.
+fn beginning(key: &Key) -> u128 {
+    let mut first = [0; 16];
+    for (place, byte) in first.iter_mut().zip(key.first().bytes()) {
+        *place = byte;
+    }
+    u128::from_be_bytes(first)
+}
+
 /// What differs where only `changed_at` does.
-fn moved(stored: Option<&Row>, row: &Row) -> ChangedField {
-    let old = stored.and_then(Row::changed_at);
-    ChangedField { name: "changed_at", old: old.into(), new: row.changed_at().into() }
+fn moved(stored: &Row, row: &Row) -> ChangedField {
+    ChangedField { name: "changed_at", old: stored.changed_at().into(), new: row.changed_at().into() }
 }
 
 /// Whether a delta returned a record that did not change since the watermark: something nested in it did.
@@ -380,9 +415,9 @@ fn members_of(model: Model) -> Option<Model> {
     }
 }
 
-fn parent_of(model: Model, stored: &StoredRow) -> Option<&str> {
+fn parent_of(model: Model, row: &Row) -> Option<&str> {
     if model == Model::LmsJoinRevisionsSkills {
-        return Some(stored.row.key.first());
+        return Some(row.key.first());
     }
-    stored.row.get(model, model.parent_column()?)?.text()
+    row.get(model, model.parent_column()?)?.text()
 }

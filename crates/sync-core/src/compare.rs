@@ -2,7 +2,7 @@
 
 use kombo_model::Timestamp;
 
-use crate::mirror::{Incoming, Model, Row, Standing, StoredRow, Value};
+use crate::mirror::{Incoming, Model, NewRow, Row, Standing, StoredRow, Value};
 use crate::types::{ChangeCause, ChangeKind, SyncKind, Tombstones};
 
 /// What the fetch that returned a row knows.
@@ -130,23 +130,24 @@ pub fn cause(kind: SyncKind, standing: Standing, announced: bool) -> ChangeCause
 }
 
 fn created(incoming: &Incoming, reading: Reading) -> Verdict {
-    let values = incoming.row.values().iter().map(|value| match value {
-        Value::Absent => Value::Null,
-        Value::Null | Value::Text(_) | Value::Time(_) | Value::Json(_) => value.clone(),
-    });
-    let row = Row::new(incoming.model, incoming.row.key.clone(), values.collect());
+    let row = NewRow { row: &incoming.row, synced_at: incoming.observed_at }.to_stored();
+    let (kind, announced) = first_seen(incoming, reading);
+    Verdict::Changed { row, kind, fields: Vec::new(), announced }
+}
+
+/// What happened to a record of which nothing is stored, and whether its own `changed_at` tells of it.
+pub(crate) fn first_seen(incoming: &Incoming, reading: Reading) -> (ChangeKind, bool) {
     // A record may already be deleted when it is seen for the first time.
-    let kind = if row.remote_deleted_at().is_some() { ChangeKind::Deleted } else { ChangeKind::Created };
-    let row = StoredRow { row, removed_at: None, synced_at: incoming.observed_at };
+    let kind = if incoming.row.remote_deleted_at().is_some() { ChangeKind::Deleted } else { ChangeKind::Created };
     // A row that an earlier fetch must have shown is not new: somebody removed it here.
     let announced = incoming.row.changed_at().is_some_and(|said| reading.known_until.is_none_or(|known| said > known));
-    Verdict::Changed { row, kind, fields: Vec::new(), announced }
+    (kind, announced)
 }
 
 /// What a new row brings, as the change log names it.
 pub fn first_values(model: Model, row: &Row) -> Vec<ChangedField> {
     let said = row.values().iter().zip(model.columns());
-    said.filter(|(value, column)| !value.is_null() && column.name != CHANGED_AT)
+    said.filter(|(value, column)| !value.is_null() && !value.is_absent() && column.name != CHANGED_AT)
         .map(|(value, column)| ChangedField { name: column.name, old: Value::Null, new: value.clone() })
         .collect()
 }

@@ -1,4 +1,4 @@
-use chrono::DateTime;
+use chrono::{DateTime, SecondsFormat, Utc};
 use kombo_model::{CourseProgression, ParseTimestampError, Timestamp};
 use proptest::prelude::*;
 use serde_json::json;
@@ -34,6 +34,22 @@ fn only_the_years_that_sort_are_taken() {
 }
 
 proptest! {
+    #[test]
+    fn the_text_is_the_calendars(time in any_timestamp()) {
+        prop_assert_eq!(time.to_string(), time.to_datetime().to_rfc3339_opts(SecondsFormat::Millis, true));
+    }
+
+    #[test]
+    fn what_looks_like_a_time_is_read_as_the_calendar_reads_it(
+        (year, month, day) in (0..=9999, 0..=13, 0..=32),
+        (hour, minute, second, millis) in (0..=24, 0..=60, 0..=60, 0..=999),
+    ) {
+        let text = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z");
+        let read = DateTime::parse_from_rfc3339(&text).ok();
+        let read = read.and_then(|read| Timestamp::try_from(read.with_timezone(&Utc)).ok());
+        prop_assert_eq!(text.parse().ok(), read, "{}", text);
+    }
+
     #[test]
     fn any_time_survives_text_and_json(time in any_timestamp()) {
         prop_assert_eq!(time.to_string().parse(), Ok(time));

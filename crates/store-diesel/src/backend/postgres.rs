@@ -23,16 +23,19 @@ use crate::statement::Statement;
 use crate::store::Load;
 use crate::tx::PgTx;
 
+pub(crate) mod pipeline;
+
 /// A pooled connection that is used from a thread that may block.
 pub(crate) type Conn = AsyncConnectionWrapper<Object<AsyncPgConnection>>;
 
 const POOL_SIZE: usize = 10;
 /// How long to wait for a connection.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(10);
-/// What every session begins with. A statement that takes this long is stuck. A process that says nothing for seconds in
+/// What every session begins with. A statement that takes this long is stuck; none gains by being compiled. A process that says nothing for seconds in
 /// the midst of a unit is frozen or cut off: the locks that it holds must not keep others from taking over its work.
 const SESSION: &str = "SET search_path TO kombo, public; SET statement_timeout TO '10min'; SET TimeZone TO 'UTC'; \
-                       SET idle_in_transaction_session_timeout TO '10s'; SET client_min_messages TO warning";
+                       SET idle_in_transaction_session_timeout TO '10s'; SET client_min_messages TO warning; \
+                       SET jit TO off";
 
 /// Options of a URL, unless it says otherwise, in seconds and milliseconds: a server that vanished without a word is
 /// noticed within a minute.
@@ -176,8 +179,10 @@ impl Store for PostgresStore {
 }
 
 /// Until the unit ends, thousands of rows are found by their keys in an index, whatever the planner thinks of a table
-/// that it last looked at when it was empty, and whatever plan an earlier unit left.
-const BY_INDEX: &str = "set_config('enable_seqscan', 'off', true), \
+/// that it last looked at when it was empty, and whatever plan an earlier unit left. Each key is looked up once and has one
+/// row at most, so there is nothing to remember or to gather.
+const BY_INDEX: &str = "set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true), \
+                        set_config('enable_memoize', 'off', true), \
                         set_config('plan_cache_mode', 'force_custom_plan', true)";
 
 /// Units of one integration run one after the other, in whatever process.

@@ -8,7 +8,7 @@ use super::{limited, word};
 use crate::both;
 use crate::error::{During as _, corrupt};
 use crate::schema::sync_changes;
-use crate::statement::Statement;
+use crate::statement::{Bind, CHANGES, Statement, WriteRow};
 use crate::types::{Json, Moment};
 
 const TABLE: &str = "sync_changes";
@@ -143,29 +143,21 @@ pub(crate) fn pg_append(conn: &mut crate::backend::postgres::Conn, changes: &[Ch
 
 /// Appends: SQLite has one writer at a time, so numbers are in the order of commits.
 pub(crate) fn sqlite_append(conn: &mut diesel::SqliteConnection, changes: &[Change]) -> TxResult<()> {
+    const HEAD: &str =
+        "INSERT INTO sync_changes (integration_id, model, record_id, kind, cause, run_id, at, fields) VALUES (";
     for change in changes {
         let fields = change.fields.to_string();
-        Statement::new(
-            "INSERT INTO sync_changes (integration_id, model, record_id, kind, cause, run_id, at, fields) VALUES (",
-        )
-        .text(change.integration_id.as_str())
-        .sql(", ")
-        .text(change.model.as_str())
-        .sql(", ")
-        .text(&change.record_id)
-        .sql(", ")
-        .text(change.kind.as_str())
-        .sql(", ")
-        .text(change.cause.as_str())
-        .sql(", ")
-        .int(change.run_id.0)
-        .sql(", ")
-        .time(Some(change.at))
-        .sql(", ")
-        .text(&fields)
-        .sql(")")
-        .execute(conn)
-        .during(TABLE)?;
+        let binds = vec![
+            Bind::Text(Some(change.integration_id.as_str())),
+            Bind::Text(Some(change.model.as_str())),
+            Bind::Text(Some(&change.record_id)),
+            Bind::Text(Some(change.kind.as_str())),
+            Bind::Text(Some(change.cause.as_str())),
+            Bind::Int(change.run_id.0),
+            Bind::time(Some(change.at)),
+            Bind::Text(Some(&fields)),
+        ];
+        WriteRow::<CHANGES, false> { head: HEAD, binds, tail: ")" }.execute(conn).during(TABLE)?;
     }
     Ok(())
 }

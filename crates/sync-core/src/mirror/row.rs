@@ -205,6 +205,27 @@ pub struct StoredRow {
     pub synced_at: Timestamp,
 }
 
+/// A row of which nothing is stored yet. What it does not say is stored as null.
+#[derive(Debug, Clone, Copy)]
+pub struct NewRow<'a> {
+    /// Key and values.
+    pub row: &'a Row,
+    /// When the response was asked for from which it is written.
+    pub synced_at: Timestamp,
+}
+
+impl NewRow<'_> {
+    /// The row as it is stored.
+    pub fn to_stored(self) -> StoredRow {
+        let values = self.row.values.iter().map(|value| match value {
+            Value::Absent => Value::Null,
+            Value::Null | Value::Text(_) | Value::Time(_) | Value::Json(_) => value.clone(),
+        });
+        let row = Row { key: self.row.key.clone(), values: values.collect() };
+        StoredRow { row, removed_at: None, synced_at: self.synced_at }
+    }
+}
+
 impl StoredRow {
     /// Whether the record is there, as far as anybody knows.
     pub fn is_live(&self) -> bool {

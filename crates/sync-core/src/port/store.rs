@@ -2,7 +2,7 @@ use std::error::Error;
 
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
 
-use crate::mirror::{Key, Model, StoredRow};
+use crate::mirror::{Key, Model, NewRow, StoredRow};
 use crate::pacing::Pacing;
 use crate::types::{Change, EndpointState, IntegrationRecord, Quarantined, Request, Run, RunId, Target, WebhookRecord};
 
@@ -80,18 +80,48 @@ pub trait Tx {
     /// The stored rows among `keys`, in any order.
     fn rows(&mut self, model: Model, integration: &IntegrationId, keys: &[Key]) -> TxResult<Vec<StoredRow>>;
 
+    /// Looks up keys, none of which occurs twice, part by part: `take` gets the keys of each part, in the order of
+    /// `keys`, with the stored rows among them, in any order.
+    ///
+    /// That is [`Tx::rows`] in one part unless a store can look up a part while an earlier one is taken.
+    fn rows_by_parts(
+        &mut self,
+        model: Model,
+        integration: &IntegrationId,
+        keys: &[Key],
+        take: &mut dyn FnMut(&[Key], Vec<StoredRow>),
+    ) -> TxResult<()> {
+        let rows = self.rows(model, integration, keys)?;
+        take(keys, rows);
+        Ok(())
+    }
+
     /// The rows without `removed_at` whose [`Model::parent_column`] is among `parents`, in any order.
     fn members(&mut self, model: Model, integration: &IntegrationId, parents: &[String]) -> TxResult<Vec<StoredRow>>;
 
     /// Writes whole rows: new ones are inserted, stored ones replaced. No key may occur twice.
     fn put_rows(&mut self, model: Model, integration: &IntegrationId, rows: &[StoredRow]) -> TxResult<()>;
 
-    /// Writes whole rows of which this unit saw that none is stored. No key may occur twice.
+    /// Writes rows of which this unit saw that none is stored. No key may occur twice. Absent values become null.
     ///
     /// That is [`Tx::put_rows`] unless a store knows a faster way. It may then answer with [`StoreError::Unavailable`] if
     /// one is stored after all, since somebody who is not syncd wrote in between.
-    fn insert_rows(&mut self, model: Model, integration: &IntegrationId, rows: &[StoredRow]) -> TxResult<()> {
-        self.put_rows(model, integration, rows)
+    fn insert_rows(&mut self, model: Model, integration: &IntegrationId, rows: &[NewRow<'_>]) -> TxResult<()> {
+        let rows: Vec<StoredRow> = rows.iter().map(|row| row.to_stored()).collect();
+        self.put_rows(model, integration, &rows)
+    }
+
+    /// Writes rows as [`Tx::insert_rows`] does if none of them is stored, and says whether that was so. Otherwise nothing
+    /// was written. No key may occur twice.
+    ///
+    /// A store may know a faster way than to look them up first.
+    fn insert_if_new(&mut self, model: Model, integration: &IntegrationId, rows: &[NewRow<'_>]) -> TxResult<bool> {
+        let keys: Vec<Key> = rows.iter().map(|row| row.row.key.clone()).collect();
+        let are_new = self.rows(model, integration, &keys)?.is_empty();
+        if are_new {
+            self.insert_rows(model, integration, rows)?;
+        }
+        Ok(are_new)
     }
 
     /// Up to `limit` rows with keys after `after`, in the order of keys.

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use kombo_model::IntegrationId;
-use sync_core::mirror::{Key, Model, StoredRow, Value};
+use sync_core::mirror::{Key, Model, NewRow, Row, StoredRow, Value};
 use sync_core::port::{Scope, Store, StoreError, Tx, TxResult};
 
 use super::sample::{
@@ -55,16 +55,94 @@ pub async fn rows_are_replaced_whole<S: Store>(store: Arc<S>) {
     }
 }
 
+fn new_row(row: &StoredRow) -> NewRow<'_> {
+    NewRow { row: &row.row, synced_at: row.synced_at }
+}
+
 /// Rows of which none is stored are written as they are.
 pub async fn rows_that_are_new_are_inserted<S: Store>(store: Arc<S>) {
     for model in Model::ALL {
         let (first, second) = (example_key(model, "first"), example_key(model, "second"));
         let rows = vec![full_row(model, first.clone()), null_row(model, second.clone())];
         let written = rows.clone();
-        write(&store, move |tx| tx.insert_rows(model, &alpha(), &written)).await;
+        write(&store, move |tx| {
+            let new: Vec<NewRow<'_>> = written.iter().map(new_row).collect();
+            tx.insert_rows(model, &alpha(), &new)
+        })
+        .await;
         let found = read(&store, move |tx| tx.rows(model, &alpha(), &[first, second])).await;
         check_same(model, &sorted(found), &sorted(rows));
     }
+}
+
+/// Rows of which none is stored are inserted.
+pub async fn rows_are_inserted_if_none_is_stored<S: Store>(store: Arc<S>) {
+    for model in Model::ALL {
+        let rows = vec![full_row(model, example_key(model, "first")), null_row(model, example_key(model, "second"))];
+        let (written, keys) = (rows.clone(), rows.iter().map(|row| row.row.key.clone()).collect::<Vec<_>>());
+        let inserted = write(&store, move |tx| {
+            let new: Vec<NewRow<'_>> = written.iter().map(new_row).collect();
+            tx.insert_if_new(model, &alpha(), &new)
+        });
+        assert!(inserted.await, "{model}");
+        check_same(model, &sorted(read(&store, move |tx| tx.rows(model, &alpha(), &keys)).await), &sorted(rows));
+    }
+}
+
+/// If one of them is stored, none is written, and the unit goes on.
+pub async fn rows_are_not_inserted_if_one_is_stored<S: Store>(store: Arc<S>) {
+    const MANY: usize = 3_000;
+    for model in Model::ALL {
+        let new_key = move |number: usize| example_key(model, &format!("new-{number:05}"));
+        let stored = full_row(model, new_key(MANY - 1));
+        let other = null_row(model, example_key(model, "other"));
+        let (before, after) = (stored.clone(), other.clone());
+        let inserted = write(&store, move |tx| {
+            tx.put_rows(model, &alpha(), &[before])?;
+            let rows: Vec<StoredRow> = (0..MANY).map(|number| null_row(model, new_key(number))).collect();
+            let new: Vec<NewRow<'_>> = rows.iter().map(new_row).collect();
+            let inserted = tx.insert_if_new(model, &alpha(), &new)?;
+            tx.put_rows(model, &alpha(), &[after])?;
+            Ok(inserted)
+        });
+        assert!(!inserted.await, "{model}");
+        let found = read(&store, move |tx| tx.rows_after(model, &alpha(), None, MANY)).await;
+        check_same(model, &sorted(found), &sorted(vec![stored, other]));
+    }
+}
+
+/// What a new row does not say is stored as null.
+pub async fn absent_values_of_new_rows_become_null<S: Store>(store: Arc<S>) {
+    for model in Model::ALL {
+        let absent = Row::new(model, example_key(model, "a"), Vec::new());
+        let expected = null_row(model, absent.key.clone());
+        let (key, synced_at) = (absent.key.clone(), expected.synced_at);
+        write(&store, move |tx| tx.insert_rows(model, &alpha(), &[NewRow { row: &absent, synced_at }])).await;
+        check_same(model, &read(&store, move |tx| tx.rows(model, &alpha(), &[key])).await, &[expected]);
+    }
+}
+
+/// Each part of the keys comes with what is stored of it, whether or not anything is.
+pub async fn keys_are_looked_up_part_by_part<S: Store>(store: Arc<S>) {
+    const MANY: usize = 5_000;
+    let model = Model::LmsUsers;
+    let keys: Vec<Key> = (0..MANY).map(|number| key(&format!("key-{number:05}"))).collect();
+    let stored: Vec<StoredRow> = keys.iter().step_by(3).map(|key| full_row(model, key.clone())).collect();
+    let rows = stored.clone();
+    write(&store, move |tx| tx.put_rows(model, &alpha(), &rows)).await;
+    let asked = keys.clone();
+    let (parts, found) = read(&store, move |tx| {
+        let (mut parts, mut found) = (Vec::new(), Vec::new());
+        tx.rows_by_parts(model, &alpha(), &asked, &mut |part, rows| {
+            assert!(rows.iter().all(|row| part.contains(&row.row.key)), "of another part");
+            parts.extend_from_slice(part);
+            found.extend(rows);
+        })?;
+        Ok((parts, found))
+    })
+    .await;
+    assert_eq!(parts, keys);
+    check_same(model, &sorted(found), &stored);
 }
 
 /// Where one is stored after all it is replaced, or the unit is told to come again.
@@ -73,7 +151,9 @@ pub async fn rows_that_are_not_new_are_replaced_or_refused<S: Store>(store: Arc<
     let (before, after) = (full_row(model, key("a")), null_row(model, key("a")));
     let (stored, inserted) = (before.clone(), after.clone());
     write(&store, move |tx| tx.put_rows(model, &alpha(), &[stored])).await;
-    let unit = move |tx: &mut dyn Tx| tx.insert_rows(model, &alpha(), &[null_row(model, key("b")), inserted]);
+    let unit = move |tx: &mut dyn Tx| {
+        tx.insert_rows(model, &alpha(), &[new_row(&null_row(model, key("b"))), new_row(&inserted)])
+    };
     let expected = match store.transact(Scope::Integration(alpha()), unit).await {
         Ok(()) => vec![after, null_row(model, key("b"))],
         Err(StoreError::Unavailable { .. }) => vec![before],
