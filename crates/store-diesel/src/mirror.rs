@@ -198,11 +198,14 @@ both! {
         load(conn, model, statement.sql(format!(" ORDER BY {keys} LIMIT ")).int(limit))
     }
 
-    /// What reads all rows of an integration reads them in the order in which they lie, not in that of an index.
+    /// What reads all rows of an integration reads them in the order in which they lie, not in that of an index, and
+    /// has room for their ids.
     fn allow_whole_scans(conn: &mut Conn) -> TxResult<()> {
         match DIALECT {
             Dialect::Postgres => {
-                let allow = Statement::new("SELECT set_config('enable_bitmapscan', 'on', true)");
+                let allow = Statement::new(
+                    "SELECT set_config('enable_bitmapscan', 'on', true), set_config('work_mem', '64MB', true)",
+                );
                 allow.execute(conn).during("settings").map(drop)
             }
             Dialect::Sqlite => Ok(()),

@@ -42,7 +42,11 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
             .transact(Scope::Integration(run.target.integration_id.clone()), move |tx| {
                 let request = queue::hold(tx, &lease, now, policy.lease_ttl)?;
                 let model = Model::listed_by(after.target.endpoint);
-                let live = tx.live_rows(model, &after.target.integration_id)?;
+                // Counting takes a look at all rows, which is needed only to hold a number against theirs.
+                let live = match findings.count {
+                    0 => 0,
+                    _ => tx.live_rows(model, &after.target.integration_id)?,
+                };
                 let mut counts = crate::types::RunCounts::default();
                 let approved = request.approved_removals.and_then(|count| u64::try_from(count).ok()).unwrap_or(0);
                 if is_suspicious(findings.count, live) && findings.count > approved {
