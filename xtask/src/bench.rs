@@ -12,6 +12,8 @@ mod store;
 mod webhooks;
 mod world;
 
+use std::path::PathBuf;
+
 use anyhow::{Context, Result, bail};
 
 use figure::Figure;
@@ -43,11 +45,13 @@ pub(crate) struct Options {
     pub(crate) runs: usize,
     /// Whether the figures go into the documentation.
     write: bool,
+    /// Where the programs lie that are measured; none to build them.
+    programs: Option<PathBuf>,
 }
 
 impl Options {
     pub(crate) fn parse(arguments: &[&str]) -> Result<Self> {
-        let mut options = Self { only: Vec::new(), records: 1_000_000, runs: 5, write: false };
+        let mut options = Self { only: Vec::new(), records: 1_000_000, runs: 5, write: false, programs: None };
         let mut arguments = arguments.iter();
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().copied().with_context(|| format!("{argument} needs a value"));
@@ -57,6 +61,7 @@ impl Options {
                 "--runs" => options.runs = value()?.parse().context("--runs needs a number")?,
                 "--quick" => (options.records, options.runs) = (50_000, 1),
                 "--write" => options.write = true,
+                "--programs" => options.programs = Some(std::path::absolute(value()?)?),
                 other => bail!("bench does not know {other}"),
             }
         }

@@ -39,9 +39,10 @@ usage: cargo xtask COMMAND
   docs                    writes anew what the program says of its settings: docs/configuration.md and the sample
   sim [ARGUMENT]...       simulations of the engine, each from a seed; --seeds N for many, --seed S for one with its
                           trace, --steps M for how long they are, --planted to find bugs planted on purpose
-  bench [--only NAME,...] [--records N] [--runs N] [--quick] [--write]
+  bench [--only NAME,...] [--records N] [--runs N] [--quick] [--programs FOLDER] [--write]
                           how fast everything is, next to yardsticks; --write puts it into docs/performance.md.
-                          NAME: program, store, load, pace, webhooks, freshness
+                          NAME: program, store, load, pace, webhooks, freshness. --programs measures the syncd and
+                          kombo-sandbox that lie there, such as those of another version, instead of building them
   contract PATH           holds the sandbox's answers against Kombo's OpenAPI document
 ";
 

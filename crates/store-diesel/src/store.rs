@@ -54,6 +54,17 @@ impl DieselStore {
         }
     }
 
+    /// The same database for a part of a program that must neither keep others waiting for a connection nor wait for
+    /// theirs: in PostgreSQL over so many connections of its own. Its units and those of others wait for each other all the
+    /// same, as [`Store::transact`] says.
+    #[must_use]
+    pub fn beside(&self, connections: usize) -> Self {
+        match self {
+            Self::Sqlite(store) => Self::Sqlite(store.clone()),
+            Self::Postgres(store) => Self::Postgres(store.beside(connections)),
+        }
+    }
+
     /// How busy the connections are.
     pub fn load(&self) -> Load {
         match self {

@@ -188,10 +188,6 @@ macro_rules! tx {
                 sync::pacing::$backend::put(self.conn, pacing)
             }
 
-            fn insert_webhook(&mut self, webhook: &WebhookRecord) -> TxResult<bool> {
-                sync::webhooks::$backend::insert(self.conn, webhook)
-            }
-
             fn trim_webhooks(&mut self, before: Timestamp) -> TxResult<u64> {
                 sync::webhooks::$backend::trim(self.conn, before)
             }
@@ -259,6 +255,10 @@ tx! { PgTx, pg {
         sync::changes::pg_append(self.conn, changes)
     }
 
+    fn insert_webhooks(&mut self, webhooks: &[WebhookRecord]) -> TxResult<Vec<bool>> {
+        sync::webhooks::pg_insert(self.conn, webhooks)
+    }
+
     fn request(&mut self, target: &Target) -> TxResult<Option<Request>> {
         sync::requests::pg_lock(self.conn, target)
     }
@@ -283,6 +283,10 @@ tx! { SqliteTx, sqlite {
 
     fn append_changes(&mut self, changes: &[Change]) -> TxResult<()> {
         sync::changes::sqlite_append(self.conn, changes)
+    }
+
+    fn insert_webhooks(&mut self, webhooks: &[WebhookRecord]) -> TxResult<Vec<bool>> {
+        sync::webhooks::sqlite_insert(self.conn, webhooks)
     }
 
     fn request(&mut self, target: &Target) -> TxResult<Option<Request>> {

@@ -1,23 +1,23 @@
-//! What a webhook leads to. A webhook is a hint, never an input: it is stored with the requests it causes in one unit,
+//! What webhooks lead to. A webhook is a hint, never an input: it is stored with the requests it causes in one unit,
 //! and nothing else of it is used.
 
+mod action;
 mod read;
+mod status;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kombo_model::{
-    Endpoint, IntegrationCategory, IntegrationId, IntegrationState, ModelName, Timestamp, Webhook, WebhookEvent,
-};
+use kombo_model::{IntegrationCategory, IntegrationId, ModelName, Timestamp, Webhook, WebhookEvent};
 
-use crate::planner::{PlanPolicy, plan};
-use crate::port::{Tx, TxResult};
-use crate::queue;
-use crate::types::{
-    EndpointState, EndpointStatus, IntegrationRecord, IntegrationStatus, RequestCause, SyncKind, Target, WebhookRecord,
-};
+use crate::planner::PlanPolicy;
+use crate::port::{Scope, Tx, TxResult};
+use crate::types::{IntegrationRecord, IntegrationStatus, Target, WebhookRecord};
+
+use action::{Action, Fetch};
 
 pub use read::read;
+pub use status::set_status;
 
 /// What a deployment does about webhooks.
 #[derive(Debug, Clone)]
@@ -37,6 +37,29 @@ pub enum Intake {
     Repeated,
     /// It was stored, and these fetches were asked for.
     Stored(Vec<Target>),
+}
+
+/// Which units have to wait for the one that takes in a webhook: those of its integration, unless all that is done is
+/// to note that it came.
+pub fn scope(webhook: &Webhook) -> Scope {
+    let event = &webhook.event;
+    let is_only_noted = match event {
+        WebhookEvent::DataChanged(_)
+        | WebhookEvent::IntegrationCreated(_)
+        | WebhookEvent::IntegrationDeleted(_)
+        | WebhookEvent::IntegrationStateChanged(_) => {
+            event.category().is_some_and(|category| *category != IntegrationCategory::Lms)
+        }
+        WebhookEvent::SyncFinished(_) | WebhookEvent::ConnectionFlowFailed(_) | WebhookEvent::Other { .. } | _ => true,
+    };
+    match event.integration_id() {
+        Some(id) if !is_only_noted && !is_blank(id) => Scope::Integration(id.clone()),
+        Some(_) | None => Scope::Shared,
+    }
+}
+
+fn is_blank(id: &IntegrationId) -> bool {
+    id.as_str().trim().is_empty()
 }
 
 /// Stores a webhook whose signature was verified, with the requests it causes.
@@ -70,237 +93,130 @@ pub enum Intake {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn receive(tx: &mut dyn Tx, webhook: &Webhook, policy: &IntakePolicy, now: Timestamp) -> TxResult<Intake> {
-    let known = match webhook.event.integration_id() {
-        Some(id) => tx.integration(id)?,
-        None => None,
-    };
-    let action = Action::of(webhook, known.as_ref(), policy);
-    let held = known.as_ref().is_some_and(|known| known.status == IntegrationStatus::Held);
-    let record = WebhookRecord {
-        id: webhook.id.to_string(),
-        kind: webhook.event.kind().to_owned(),
-        integration_id: webhook.event.integration_id().cloned(),
-        received_at: now,
-        models: action.models().iter().map(ToString::to_string).collect(),
-        result: action.describe(held),
-    };
-    if !tx.insert_webhook(&record)? {
-        return Ok(Intake::Repeated);
-    }
-    action.perform(tx, known.as_ref(), policy, now).map(Intake::Stored)
+    let received = receive_all(tx, std::slice::from_ref(webhook), policy, now)?;
+    // One for each.
+    Ok(received.into_iter().next().unwrap_or(Intake::Repeated))
 }
 
-/// What is to be done about a webhook.
-enum Action {
-    Record(&'static str),
-    Fetch(IntegrationId, String, Vec<ModelName>),
-    Register(IntegrationId, String),
-    Delete(IntegrationId, String),
-    Pause(IntegrationId, String, String),
-    Resume(IntegrationId, String),
-}
-
-impl Action {
-    fn of(webhook: &Webhook, known: Option<&IntegrationRecord>, policy: &IntakePolicy) -> Self {
-        if webhook.event.category().is_some_and(|category| *category != IntegrationCategory::Lms) {
-            return Self::Record("ignored: not of the LMS category");
-        }
-        if let Some(id) = webhook.event.integration_id() {
-            if id.as_str().trim().is_empty() {
-                return Self::Record("ignored: it names no integration");
-            }
-            match known {
-                Some(known) if known.status == IntegrationStatus::Deleted => {
-                    return Self::Record("ignored: the integration was deleted");
-                }
-                None if !policy.accept_unknown => return Self::Record("ignored: the integration is unknown"),
-                Some(_) | None => {}
-            }
-        }
-        match &webhook.event {
-            WebhookEvent::DataChanged(data) => {
-                let models = data.changed_models.iter().map(|model| model.name.clone()).collect();
-                Self::Fetch(data.integration_id.clone(), data.integration_tool.clone(), models)
-            }
-            WebhookEvent::IntegrationCreated(data) => Self::Register(data.id.clone(), data.tool.clone()),
-            WebhookEvent::IntegrationDeleted(data) => Self::Delete(data.id.clone(), data.tool.clone()),
-            WebhookEvent::IntegrationStateChanged(data) => {
-                let (id, tool) = (data.integration_id.clone(), data.integration_tool.clone());
-                match &data.state {
-                    IntegrationState::Active => Self::Resume(id, tool),
-                    IntegrationState::Invalid | IntegrationState::Inactive => {
-                        Self::Pause(id, tool, format!("Kombo says that the integration is {}", data.state))
-                    }
-                    IntegrationState::Other(_) => Self::Record("recorded: a state that this version does not know"),
-                }
-            }
-            WebhookEvent::SyncFinished(_) | WebhookEvent::ConnectionFlowFailed(_) => Self::Record("recorded"),
-            WebhookEvent::Other { .. } | _ => Self::Record("recorded: of a type that this version does not know"),
-        }
-    }
-
-    fn models(&self) -> &[ModelName] {
-        if let Self::Fetch(_, _, models) = self { models } else { &[] }
-    }
-
-    fn describe(&self, held: bool) -> String {
-        match self {
-            Self::Fetch(..) | Self::Pause(..) | Self::Resume(..) if held => {
-                "noted: a person paused the integration".to_owned()
-            }
-            Self::Record(result) => (*result).to_owned(),
-            Self::Fetch(..) => "planned".to_owned(),
-            Self::Register(..) => "registered".to_owned(),
-            Self::Delete(..) => "stopped: the integration was deleted".to_owned(),
-            Self::Pause(_, _, reason) => format!("paused: {reason}"),
-            Self::Resume(..) => "resumed".to_owned(),
-        }
-    }
-
-    fn perform(
-        self,
-        tx: &mut dyn Tx,
-        known: Option<&IntegrationRecord>,
-        policy: &IntakePolicy,
-        now: Timestamp,
-    ) -> TxResult<Vec<Target>> {
-        match self {
-            Self::Record(_) => Ok(Vec::new()),
-            Self::Fetch(id, tool, models) => {
-                // An integration of which data arrives is no longer out of order, whatever was last heard of it.
-                if known.is_some_and(|known| known.status != IntegrationStatus::Active) {
-                    queue::set_going(tx, &id, now)?;
-                }
-                hear(tx, known, &id, &tool, IntegrationStatus::Active, None, now)?;
-                fetch_changed(tx, &id, &models, policy, now)
-            }
-            Self::Register(id, tool) | Self::Resume(id, tool) => {
-                hear(tx, known, &id, &tool, IntegrationStatus::Active, None, now)?;
-                fetch_all(tx, &id, policy, now)
-            }
-            Self::Pause(id, tool, reason) => {
-                hear(tx, known, &id, &tool, IntegrationStatus::Paused, Some(reason), now)?;
-                // Not for ever: the webhook that ends the pause may be lost.
-                let next_look = now.saturating_add(policy.look_at_paused_every);
-                for request in tx.requests()?.into_iter().filter(|request| request.target.integration_id == id) {
-                    if let Some(mut request) = tx.request(&request.target)? {
-                        request.not_before = request.not_before.max(next_look);
-                        tx.put_request(&request)?;
-                    }
-                }
-                Ok(Vec::new())
-            }
-            Self::Delete(id, tool) => {
-                let reason = "Kombo says that the integration was deleted".to_owned();
-                put_status(tx, known, &id, &tool, IntegrationStatus::Deleted, Some(reason), now)?;
-                // Whoever works on one of them loses the lease with the request.
-                for request in tx.requests()?.into_iter().filter(|request| request.target.integration_id == id) {
-                    tx.delete_request(&request.target)?;
-                }
-                Ok(Vec::new())
-            }
-        }
-    }
-}
-
-/// Asks for what a set of changed models needs.
-fn fetch_changed(
+/// Stores webhooks whose signatures were verified, in this order, and says what became of each.
+///
+/// What several of them say of one integration leads to one plan for all that changed: no more fetches than if they had
+/// come one by one, and none that begins later. Such as say how an integration stands take effect in their place.
+pub fn receive_all(
     tx: &mut dyn Tx,
-    id: &IntegrationId,
-    models: &[ModelName],
+    webhooks: &[Webhook],
     policy: &IntakePolicy,
     now: Timestamp,
-) -> TxResult<Vec<Target>> {
-    let mut states: BTreeMap<Endpoint, EndpointState> =
-        tx.endpoints_of(id)?.into_iter().map(|state| (state.endpoint, state)).collect();
-    let enabled = states.values().filter(|state| policy.plan.endpoints.contains(&state.endpoint));
-    let last_blind_full = enabled.filter_map(|state| state.last_blind_full_at).max();
-    let plan = plan(models, &policy.plan, last_blind_full, now);
-    let mut targets = Vec::new();
-    for fetch in plan.fetches {
-        let state = states.entry(fetch.endpoint).or_insert_with(|| EndpointState::new(id.clone(), fetch.endpoint));
-        let target = Target { integration_id: id.clone(), endpoint: fetch.endpoint, kind: fetch.kind };
-        let not_before = fetch.not_before.unwrap_or(now);
-        if fetch.kind == SyncKind::Full {
-            // One that waits for its time already must not be put off by every further webhook. It is asked for again
-            // all the same: it may be half done, and what changed now may lie on pages that it has behind it.
-            let is_asked_for = tx.request(&target)?.is_some();
-            if fetch.not_before.is_none() || !is_asked_for {
-                state.last_blind_full_at = Some(not_before);
-                tx.put_endpoint(state)?;
+) -> TxResult<Vec<Intake>> {
+    let mut unit = Unit { tx, policy, now, known: BTreeMap::new(), received: Vec::with_capacity(webhooks.len()) };
+    let mut stretch = Vec::new();
+    for webhook in webhooks {
+        let action = Action::of(webhook, unit.known(webhook.event.integration_id())?.as_ref(), policy);
+        if action.is_for_itself() {
+            unit.settle(std::mem::take(&mut stretch))?;
+            unit.settle(vec![(webhook, action)])?;
+        } else {
+            stretch.push((webhook, action));
+        }
+    }
+    unit.settle(stretch)?;
+    Ok(unit.received)
+}
+
+/// A unit of work that takes in webhooks.
+struct Unit<'a> {
+    tx: &'a mut dyn Tx,
+    policy: &'a IntakePolicy,
+    now: Timestamp,
+    /// How integrations stand, as far as that was looked up and is still so.
+    known: BTreeMap<IntegrationId, Option<IntegrationRecord>>,
+    received: Vec<Intake>,
+}
+
+impl Unit<'_> {
+    fn known(&mut self, id: Option<&IntegrationId>) -> TxResult<Option<IntegrationRecord>> {
+        let Some(id) = id else { return Ok(None) };
+        if let Some(known) = self.known.get(id) {
+            return Ok(known.clone());
+        }
+        let known = self.tx.integration(id)?;
+        self.known.insert(id.clone(), known.clone());
+        Ok(known)
+    }
+
+    /// Stores webhooks of which none changes what is to be done about the others, and does what those ask for that are
+    /// new.
+    fn settle(&mut self, webhooks: Vec<(&Webhook, Action)>) -> TxResult<()> {
+        if webhooks.is_empty() {
+            return Ok(());
+        }
+        let records: TxResult<Vec<_>> =
+            webhooks.iter().map(|(webhook, action)| self.record_of(webhook, action)).collect();
+        let is_new = self.tx.insert_webhooks(&records?)?;
+        let first = self.received.len();
+        let mut wishes = Wishes::default();
+        for (place, ((_, action), is_new)) in webhooks.into_iter().zip(is_new).enumerate() {
+            self.received.push(if is_new { Intake::Stored(Vec::new()) } else { Intake::Repeated });
+            match action {
+                _ if !is_new => {}
+                Action::Fetch(fetch) => wishes.add(first + place, fetch),
+                action => {
+                    let id = action.integration_id().cloned();
+                    let known = self.known(id.as_ref())?;
+                    let targets = action.perform(self.tx, known.as_ref(), self.policy, self.now)?;
+                    self.note(first + place, targets);
+                    id.map(|id| self.known.remove(&id));
+                }
             }
         }
-        targets.push(queue::request_of(tx, state, target, RequestCause::Webhook, not_before, now)?.target);
+        for Wish { all, each } in wishes.0.into_values() {
+            let known = self.known(Some(&all.id))?;
+            let fetches = all.perform(self.tx, known.as_ref(), self.policy, self.now)?;
+            self.known.remove(&all.id);
+            for (place, models) in each {
+                let own =
+                    fetches.iter().filter(|(planned, _)| planned.because.iter().any(|name| models.contains(name)));
+                self.note(place, own.map(|(_, target)| target.clone()).collect());
+            }
+        }
+        Ok(())
     }
-    Ok(targets)
-}
 
-/// Asks for what changed at every endpoint, for all of it where nothing is loaded, and sets going what waits.
-fn fetch_all(tx: &mut dyn Tx, id: &IntegrationId, policy: &IntakePolicy, now: Timestamp) -> TxResult<Vec<Target>> {
-    let mut targets = Vec::new();
-    for endpoint in &policy.plan.endpoints {
-        let target = Target { integration_id: id.clone(), endpoint: *endpoint, kind: SyncKind::Delta };
-        targets.push(queue::request(tx, target, RequestCause::Webhook, now, now)?.target);
-        let mut state = queue::state(tx, id, *endpoint)?;
-        if matches!(state.status, EndpointStatus::Failed | EndpointStatus::WaitingForSetup) {
-            let reason = state.reason.take();
-            queue::set_status(&mut state, EndpointStatus::Retrying, reason, now);
-            tx.put_endpoint(&state)?;
+    fn record_of(&mut self, webhook: &Webhook, action: &Action) -> TxResult<WebhookRecord> {
+        let id = webhook.event.integration_id();
+        let held = self.known(id)?.is_some_and(|known| known.status == IntegrationStatus::Held);
+        Ok(WebhookRecord {
+            id: webhook.id.to_string(),
+            kind: webhook.event.kind().to_owned(),
+            integration_id: id.cloned(),
+            received_at: self.now,
+            models: action.models().iter().map(ToString::to_string).collect(),
+            result: action.describe(held),
+        })
+    }
+
+    fn note(&mut self, place: usize, targets: Vec<Target>) {
+        if let Some(received) = self.received.get_mut(place) {
+            *received = Intake::Stored(targets);
         }
     }
-    queue::set_going(tx, id, now)?;
-    Ok(targets)
 }
 
-/// Notes how an integration stands by Kombo's word, which does not end a pause by a person.
-fn hear(
-    tx: &mut dyn Tx,
-    known: Option<&IntegrationRecord>,
-    id: &IntegrationId,
-    tool: &str,
-    status: IntegrationStatus,
-    reason: Option<String>,
-    now: Timestamp,
-) -> TxResult<()> {
-    let held = known.filter(|known| known.status == IntegrationStatus::Held);
-    let (status, reason) = held.map_or((status, reason), |known| (known.status, known.reason.clone()));
-    put_status(tx, known, id, tool, status, reason, now)
+/// What webhooks together want fetched of each integration.
+#[derive(Default)]
+struct Wishes(BTreeMap<IntegrationId, Wish>);
+
+/// What is to be fetched, and which webhooks, by their place, named which models.
+struct Wish {
+    all: Fetch,
+    each: Vec<(usize, Vec<ModelName>)>,
 }
 
-/// Registers an integration, or notes how it stands.
-pub fn set_status(
-    tx: &mut dyn Tx,
-    id: &IntegrationId,
-    tool: &str,
-    status: IntegrationStatus,
-    reason: Option<String>,
-    now: Timestamp,
-) -> TxResult<()> {
-    let known = tx.integration(id)?;
-    put_status(tx, known.as_ref(), id, tool, status, reason, now)
-}
-
-/// The same, where it is known how the integration stands.
-fn put_status(
-    tx: &mut dyn Tx,
-    known: Option<&IntegrationRecord>,
-    id: &IntegrationId,
-    tool: &str,
-    status: IntegrationStatus,
-    reason: Option<String>,
-    now: Timestamp,
-) -> TxResult<()> {
-    let tool = Some(tool.to_owned()).filter(|tool| !tool.is_empty());
-    let record = match known {
-        Some(known) => IntegrationRecord {
-            id: id.clone(),
-            tool: tool.or_else(|| known.tool.clone()),
-            status,
-            status_since: if known.status == status { known.status_since } else { now },
-            reason,
-            registered_at: known.registered_at,
-        },
-        None => IntegrationRecord { id: id.clone(), tool, status, status_since: now, reason, registered_at: now },
-    };
-    if known == Some(&record) { Ok(()) } else { tx.put_integration(&record) }
+impl Wishes {
+    fn add(&mut self, place: usize, fetch: Fetch) {
+        let none = || Wish { all: Fetch::none(fetch.id.clone()), each: Vec::new() };
+        let wish = self.0.entry(fetch.id.clone()).or_insert_with(none);
+        wish.all.join(&fetch);
+        wish.each.push((place, fetch.models));
+    }
 }

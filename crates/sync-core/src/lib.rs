@@ -17,6 +17,7 @@ pub mod planted;
 pub mod port;
 pub mod quarantine;
 pub mod queue;
+pub mod reception;
 pub mod retention;
 pub mod schedule;
 pub mod types;

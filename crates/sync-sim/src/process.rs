@@ -1,5 +1,5 @@
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use kombo_client::webhook::WebhookSecrets;
@@ -9,9 +9,10 @@ use sync_core::SyncError;
 use sync_core::crew::{Crew, Host};
 use sync_core::dispatch::{self, SchedulePolicy};
 use sync_core::engine::Engine;
-use sync_core::intake::{self, Intake, IntakePolicy};
+use sync_core::intake::{Intake, IntakePolicy};
 use sync_core::port::{Clock, Event, FailureClass, Observer, Scope, Store, StoreError, Tx};
 use sync_core::queue;
+use sync_core::reception::{self, Desk};
 use sync_core::types::{Lease, LeaseToken};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -29,8 +30,6 @@ pub(crate) const SECRET: &str = "a secret of ours and Kombo's";
 const LOOK_AT_PAUSED_EVERY: Duration = Duration::from_secs(600);
 const SCHEDULE_EVERY: Duration = Duration::from_secs(10);
 const ASK_ABOUT_KEY_EVERY: Duration = Duration::from_secs(10);
-const MOST_TRIES: u32 = 3;
-const TRY_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 /// One process of a daemon, from its start to its end: what `syncd run` puts together, over a store, a Kombo and a
 /// clock of the simulation.
@@ -45,6 +44,8 @@ pub(crate) struct Process {
     key_is_rejected: AtomicBool,
     wake: Arc<Notify>,
     secrets: WebhookSecrets,
+    /// Set once it is up.
+    desk: OnceLock<Desk>,
 }
 
 /// What becomes of a webhook.
@@ -72,6 +73,7 @@ impl Process {
             key_is_rejected: AtomicBool::new(false),
             wake: Arc::default(),
             secrets: WebhookSecrets::new([SecretString::from(SECRET)]).ok()?,
+            desk: OnceLock::new(),
         }))
     }
 
@@ -99,6 +101,13 @@ impl Process {
     async fn live(self: Arc<Self>) {
         self.begin().await;
         let world = &self.world;
+        let policy = IntakePolicy {
+            plan: world.manner.policy.plan.clone(),
+            accept_unknown: true,
+            look_at_paused_every: LOOK_AT_PAUSED_EVERY,
+        };
+        let (desk, reception) = reception::open(self.store(), self.clock.clone(), policy);
+        self.desk.get_or_init(|| desk);
         world.log(format_args!("{} is up", self.owner));
         world.processes().push(Arc::clone(&self));
         let source = Arc::new(SimSource(Arc::clone(&self)));
@@ -112,6 +121,14 @@ impl Process {
             let crew = Arc::clone(&crew);
             tasks.spawn(async move { crew.work().await });
         }
+        let stop = self.stop.clone();
+        tasks.spawn(async move {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => {}
+                () = reception.work() => {}
+            }
+        });
         tasks.spawn(Arc::clone(&self).schedule());
         tasks.spawn(Arc::clone(&self).ask_about_key());
         tasks.spawn(Arc::clone(&self).suffer());
@@ -200,31 +217,21 @@ impl Process {
             return Answer::Refused;
         }
         let Ok(webhook) = serde_json::from_slice::<Webhook>(body) else { return Answer::Refused };
-        let policy = IntakePolicy {
-            plan: self.world.manner.policy.plan.clone(),
-            accept_unknown: true,
-            look_at_paused_every: LOOK_AT_PAUSED_EVERY,
-        };
-        let now = self.clock.now();
-        let scope = webhook.event.integration_id().cloned().map_or(Scope::Shared, Scope::Integration);
-        for _ in 0..MOST_TRIES {
-            let (unit, policy, began) = (webhook.clone(), policy.clone(), self.world.elapsed());
-            let unit = move |tx: &mut dyn Tx| intake::receive(tx, &unit, &policy, now);
-            match self.store().transact::<_, StoreError, _>(scope.clone(), unit).await {
-                Ok(Intake::Stored(targets)) => {
-                    self.world.log(format_args!("{} stores webhook {}: {targets:?}", self.owner, webhook.id));
-                    if let WebhookEvent::DataChanged(data) = &webhook.event {
-                        let models: Vec<_> = data.changed_models.iter().map(|model| model.name.clone()).collect();
-                        self.world.checks().note_told(&data.integration_id, &models, began);
-                    }
-                    self.wake.notify_one();
-                    return Answer::Stored;
+        let Some(desk) = self.desk.get() else { return Answer::TryAgain };
+        let (id, event, began) = (webhook.id.clone(), webhook.event.clone(), self.world.elapsed());
+        match desk.receive(webhook).await {
+            Ok(Intake::Stored(targets)) => {
+                self.world.log(format_args!("{} stores webhook {id}: {targets:?}", self.owner));
+                if let WebhookEvent::DataChanged(data) = &event {
+                    let models: Vec<_> = data.changed_models.iter().map(|model| model.name.clone()).collect();
+                    self.world.checks().note_told(&data.integration_id, &models, began);
                 }
-                Ok(Intake::Repeated) => return Answer::Stored,
-                Err(_) => sleep(TRY_AGAIN_AFTER).await,
+                self.wake.notify_one();
+                Answer::Stored
             }
+            Ok(Intake::Repeated) => Answer::Stored,
+            Err(_) => Answer::TryAgain,
         }
-        Answer::TryAgain
     }
 }
 

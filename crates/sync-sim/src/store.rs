@@ -237,7 +237,7 @@ impl Tx for Spy<'_> {
         trim_runs(before: Timestamp) -> u64;
         pacing() -> Pacing;
         put_pacing(pacing: &Pacing) -> ();
-        insert_webhook(webhook: &WebhookRecord) -> bool;
+        insert_webhooks(webhooks: &[WebhookRecord]) -> Vec<bool>;
         trim_webhooks(before: Timestamp) -> u64;
         put_quarantined(records: &[Quarantined]) -> ();
         clear_quarantined(integration: &IntegrationId, endpoint: Endpoint, ids: &[String]) -> u64;

@@ -108,6 +108,7 @@ macro_rules! conformance_suite {
             trimmed_runs_leave_the_rest
             the_pace_is_what_was_said_last
             a_webhook_is_stored_once
+            units_may_store_the_same_webhooks
             trimmed_webhooks_leave_the_rest
             quarantined_records_are_kept_and_replaced
             quarantined_records_may_be_limited

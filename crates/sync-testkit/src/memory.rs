@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use kombo_model::IntegrationId;
 use sync_core::mirror::{Model, StoredRow};
 use sync_core::port::{Scope, Store, StoreError, Tx};
+use sync_core::types::WebhookRecord;
 
 use faults::Faults;
 use state::State;
@@ -43,7 +44,8 @@ impl MemoryStore {
         self.faults().fail_no_more();
     }
 
-    /// Makes the store refuse rows with a text that contains `needle`, as databases refuse some values.
+    /// Makes the store refuse rows with a text that contains `needle`, and webhooks with such an id, as databases refuse
+    /// some values.
     pub fn refuse_text(&self, needle: &str) {
         self.faults().refused = Some(needle.to_owned());
     }
@@ -61,6 +63,11 @@ impl MemoryStore {
     /// The rows of a table, in the order of keys.
     pub fn table(&self, model: Model, integration: &IntegrationId) -> Vec<StoredRow> {
         self.state().table(model, integration).map(|table| table.values().cloned().collect()).unwrap_or_default()
+    }
+
+    /// The webhooks, in the order of their ids.
+    pub fn webhooks(&self) -> Vec<WebhookRecord> {
+        self.state().webhooks.values().cloned().collect()
     }
 
     /// Looks at what is stored, outside of any unit: no injected fault is met, no statement is counted.

@@ -106,7 +106,9 @@ pub(crate) async fn run(context: &Context, tables: Tables) -> anyhow::Result<Exi
     begin(&shared, configured).await?;
     readiness.ready(Arc::clone(&shared.store));
     status_page.ready(Arc::clone(&shared));
-    tasks.spawn(serve::serve(webhooks, webhooks::routes(Arc::clone(&shared)), stop.clone()));
+    let (routes, reception) = webhooks::routes(Arc::clone(&shared));
+    tasks.spawn(reception);
+    tasks.spawn(serve::serve(webhooks, routes, stop.clone()));
     upkeep::spawn(&tasks, &shared, context.global.config.clone(), hangup);
     workers::spawn(&tasks, &shared);
     tracing::info!(

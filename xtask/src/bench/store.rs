@@ -98,7 +98,7 @@ fn sqlite(world: &World, records: usize, number: usize) -> Result<Run> {
 }
 
 fn passes(world: &World, url: &str, records: usize) -> Result<[Duration; 3]> {
-    let said = output(world.store_bench().arg(url).arg(records.to_string()))?;
+    let said = output(world.store_bench()?.arg(url).arg(records.to_string()))?;
     let took: Took = serde_json::from_str(&said).context("read what the store's program printed")?;
     Ok([took.new, took.unchanged, took.changed].map(Duration::from_secs_f64))
 }

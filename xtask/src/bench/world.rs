@@ -1,3 +1,4 @@
+use std::cell::OnceCell;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -21,13 +22,18 @@ pub(crate) struct World {
     pub(crate) postgres: PrivatePostgres,
     syncd: PathBuf,
     sandbox: PathBuf,
-    store: PathBuf,
+    store: OnceCell<PathBuf>,
     folder: TempDir,
 }
 
 impl World {
     pub(crate) fn prepare(options: Options) -> Result<Self> {
-        run(&mut cargo(&["build", "--release", "--package", "syncd", "--package", "kombo-sandbox"]))?;
+        let programs = if let Some(programs) = &options.programs {
+            programs.clone()
+        } else {
+            run(&mut cargo(&["build", "--release", "--package", "syncd", "--package", "kombo-sandbox"]))?;
+            target_folder()?.join("release")
+        };
         let settings = [("max_wal_size", "8GB"), ("track_commit_timestamp", "on"), ("checkpoint_timeout", "30min")];
         let postgres = PrivatePostgres::start_with(PostgresOptions {
             durable: true,
@@ -35,13 +41,12 @@ impl World {
             settings: settings.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             ..PostgresOptions::default()
         })?;
-        let release = target_folder()?.join("release");
         Ok(Self {
             options,
             postgres,
-            syncd: release.join("syncd"),
-            sandbox: release.join("kombo-sandbox"),
-            store: store_bench()?,
+            syncd: programs.join("syncd"),
+            sandbox: programs.join("kombo-sandbox"),
+            store: OnceCell::new(),
             folder: tempfile::Builder::new().prefix("bench-").tempdir()?,
         })
     }
@@ -55,9 +60,13 @@ impl World {
         &self.syncd
     }
 
-    /// The program of `store-diesel` that measures a store.
-    pub(crate) fn store_bench(&self) -> Command {
-        Command::new(&self.store)
+    /// The program of `store-diesel` that measures a store, built when it is first asked for.
+    pub(crate) fn store_bench(&self) -> Result<Command> {
+        if let Some(program) = self.store.get() {
+            return Ok(Command::new(program));
+        }
+        let program = store_bench()?;
+        Ok(Command::new(self.store.get_or_init(|| program)))
     }
 
     /// `syncd` with the settings of a configuration file.

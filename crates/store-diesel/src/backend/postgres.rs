@@ -5,7 +5,7 @@ use diesel::connection::Connection as _;
 use diesel::{ConnectionError, RunQueryDsl as _};
 use diesel_async::AsyncPgConnection;
 use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
-use diesel_async::pooled_connection::deadpool::{Object, Pool};
+use diesel_async::pooled_connection::deadpool::{BuildError, Object, Pool};
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
 use kombo_model::IntegrationId;
 use rustls::ClientConfig;
@@ -24,6 +24,9 @@ use crate::store::Load;
 use crate::tx::PgTx;
 
 pub(crate) mod pipeline;
+mod turns;
+
+use turns::Turns;
 
 /// A pooled connection that is used from a thread that may block.
 pub(crate) type Conn = AsyncConnectionWrapper<Object<AsyncPgConnection>>;
@@ -49,6 +52,7 @@ pub struct PostgresStore {
     address: Arc<str>,
     tls: MakeRustlsConnect,
     pool: Pool<AsyncPgConnection>,
+    turns: Turns,
 }
 
 impl std::fmt::Debug for PostgresStore {
@@ -66,24 +70,19 @@ impl PostgresStore {
         let failed = |reason: String| ConnectError::Server { url: shown.to_owned(), reason };
         let (address, root_certificates) = split_tls_options(url);
         let tls = MakeRustlsConnect::new(tls_config(root_certificates.as_deref()).map_err(failed)?);
-        let for_listening = tls.clone();
-        let mut config = ManagerConfig::default();
-        config.recycling_method = RecyclingMethod::Fast;
-        config.custom_setup = Box::new(move |address| {
-            let (address, tls) = (address.to_owned(), tls.clone());
-            Box::pin(async move { session(&address, tls).await })
-        });
-        let manager = AsyncDieselConnectionManager::<AsyncPgConnection>::new_with_config(&*address, config);
-        let pool = Pool::builder(manager)
-            .max_size(POOL_SIZE)
-            .wait_timeout(Some(CONNECTION_TIMEOUT))
-            .create_timeout(Some(CONNECTION_TIMEOUT))
-            .runtime(deadpool::Runtime::Tokio1)
-            .build()
-            .map_err(|error| failed(error.to_string()))?;
-        let store = Self { shown: shown.into(), address: address.into(), tls: for_listening, pool };
+        let pool = pool(&address, &tls, POOL_SIZE).map_err(|error| failed(error.to_string()))?;
+        let store = Self { shown: shown.into(), address: address.into(), tls, pool, turns: Turns::default() };
         drop(store.pool.get().await.map_err(|error| failed(chain(&error)))?);
         Ok(store)
+    }
+
+    /// The same database over connections of their own, so many at most: whoever uses them keeps nobody else waiting for
+    /// one. Units of one integration go on running one after the other.
+    #[must_use]
+    pub fn beside(&self, connections: usize) -> Self {
+        // Nothing is connected yet, so that nothing can fail but an impossible setting: then there is one pool for all.
+        let pool = pool(&self.address, &self.tls, connections).unwrap_or_else(|_| self.pool.clone());
+        Self { pool, ..self.clone() }
     }
 
     /// Makes or upgrades the tables. Safe to call from several processes.
@@ -150,7 +149,14 @@ impl Store for PostgresStore {
         E: From<StoreError> + Send + 'static,
         F: FnOnce(&mut dyn Tx) -> Result<T, E> + Send + 'static,
     {
+        // Waited for without a connection, of which there are few.
+        let turn = match &scope {
+            Scope::Integration(integration) => Some(self.turns.take(integration).await),
+            Scope::Shared => None,
+        };
         let run = move |conn: &mut Conn| {
+            // Until the end of the unit, whoever waits for that.
+            let _turn = turn;
             conn.transaction(|conn| {
                 if let Scope::Integration(integration) = &scope {
                     lock_integration(conn, integration)?;
@@ -192,6 +198,23 @@ fn lock_integration(conn: &mut Conn, integration: &IntegrationId) -> diesel::Que
         .sql(format!(", 0)), {BY_INDEX}"))
         .execute(conn)
         .map(drop)
+}
+
+/// Connections, made when they are needed.
+fn pool(address: &str, tls: &MakeRustlsConnect, size: usize) -> Result<Pool<AsyncPgConnection>, BuildError> {
+    let tls = tls.clone();
+    let mut config = ManagerConfig::default();
+    config.recycling_method = RecyclingMethod::Fast;
+    config.custom_setup = Box::new(move |address| {
+        let (address, tls) = (address.to_owned(), tls.clone());
+        Box::pin(async move { session(&address, tls).await })
+    });
+    Pool::builder(AsyncDieselConnectionManager::<AsyncPgConnection>::new_with_config(address, config))
+        .max_size(size)
+        .wait_timeout(Some(CONNECTION_TIMEOUT))
+        .create_timeout(Some(CONNECTION_TIMEOUT))
+        .runtime(deadpool::Runtime::Tokio1)
+        .build()
 }
 
 async fn session(address: &str, tls: MakeRustlsConnect) -> diesel::ConnectionResult<AsyncPgConnection> {

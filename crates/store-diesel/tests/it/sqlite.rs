@@ -33,7 +33,7 @@ async fn a_unit_that_panics_takes_no_other_with_it() {
         let store = store.clone();
         tokio::spawn(async move {
             let unit = move |tx: &mut dyn Tx| {
-                assert!(tx.insert_webhook(&webhook(number))?);
+                assert_eq!(tx.insert_webhooks(&[webhook(number)])?, [true]);
                 assert!(number % 5 != 0, "unit {number} panics");
                 Ok::<_, StoreError>(number)
             };
@@ -49,7 +49,7 @@ async fn a_unit_that_panics_takes_no_other_with_it() {
     }
     assert_eq!(stored, 24);
     let there = store.transact(Scope::Shared, |tx| {
-        let inserted = (0..30).map(|number| tx.insert_webhook(&webhook(number))).collect::<Result<Vec<_>, _>>()?;
+        let inserted = tx.insert_webhooks(&(0..30).map(webhook).collect::<Vec<_>>())?;
         Ok::<_, StoreError>(inserted.into_iter().filter(|inserted| !inserted).count())
     });
     assert_eq!(there.await.unwrap(), 24);

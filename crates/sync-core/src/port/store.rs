@@ -252,8 +252,9 @@ pub trait Tx {
     /// Says when requests to the source may be sent.
     fn put_pacing(&mut self, pacing: &Pacing) -> TxResult<()>;
 
-    /// Stores a webhook; `false` if one with its id is stored already.
-    fn insert_webhook(&mut self, webhook: &WebhookRecord) -> TxResult<bool>;
+    /// Stores webhooks, and says of each whether it was: `false` if one with its id is stored already or comes before it
+    /// in the list.
+    fn insert_webhooks(&mut self, webhooks: &[WebhookRecord]) -> TxResult<Vec<bool>>;
 
     /// Removes webhooks from before `before`, and says how many.
     fn trim_webhooks(&mut self, before: Timestamp) -> TxResult<u64>;

@@ -1,13 +1,18 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use kombo_model::{Endpoint, Webhook};
-use sync_core::intake::{self, Intake, IntakePolicy};
+use kombo_model::{Endpoint, Timestamp, Webhook};
+use proptest::prelude::*;
+use serde_json::json;
+use sync_core::dispatch;
+use sync_core::intake::{self, Intake, IntakePolicy, read};
 use sync_core::planner::{PlanMode, PlanPolicy};
-use sync_core::port::Clock as _;
-use sync_core::types::SyncKind;
+use sync_core::port::{Clock as _, Scope, StoreError, Tx};
+use sync_core::queue::{self, Claim};
+use sync_core::types::{LeaseToken, Request, RequestCause, SyncKind};
+use sync_testkit::{ManualClock, MemoryStore};
 
-use crate::bench::{Bench, id, target};
+use crate::bench::{Bench, USUAL, id, target};
 
 const INTERVAL: Duration = Duration::from_secs(3_600);
 
@@ -16,11 +21,8 @@ fn hear(bench: &Bench, event: &str, model: &str) -> Intake {
         "integration_id": id(), "integration_tool": "sandbox", "integration_category": "LMS",
         "changed_models": [{ "name": model }] } });
     let webhook: Webhook = serde_json::from_value(json).unwrap();
-    let endpoints = BTreeSet::from([Endpoint::Users, Endpoint::Courses, Endpoint::CourseProgressions]);
-    let plan = PlanPolicy { endpoints, mode: PlanMode::Planned, blind_full_min_interval: INTERVAL };
-    let policy = IntakePolicy { plan, accept_unknown: true, look_at_paused_every: INTERVAL };
     let now = bench.clock.now();
-    bench.store.edit(|tx| intake::receive(tx, &webhook, &policy, now)).unwrap()
+    bench.store.edit(|tx| intake::receive(tx, &webhook, &policy(), now)).unwrap()
 }
 
 #[tokio::test]
@@ -39,4 +41,152 @@ async fn a_blind_full_fetch_is_put_off_by_one_interval_however_many_webhooks_com
     let state = bench.store.look(|tx| tx.endpoint(&id(), Endpoint::Courses)).unwrap().unwrap();
     let next = state.last_blind_full_at.unwrap();
     assert!(next <= bench.clock.now().saturating_add(INTERVAL), "{next}");
+}
+
+fn policy() -> IntakePolicy {
+    let endpoints = BTreeSet::from([Endpoint::Users, Endpoint::Courses, Endpoint::CourseProgressions]);
+    let plan = PlanPolicy { endpoints, mode: PlanMode::Planned, blind_full_min_interval: INTERVAL };
+    IntakePolicy { plan, accept_unknown: true, look_at_paused_every: INTERVAL }
+}
+
+/// A webhook of any kind about one of two integrations, with an id that others may have as well.
+fn any_webhook() -> impl Strategy<Value = Webhook> {
+    const MODELS: [&str; 7] = [
+        "lms_users",
+        "lms_courses",
+        "lms_skills",
+        "lms_course_providers",
+        "lms_course_progressions",
+        "lms_of_tomorrow",
+        "hris_employees",
+    ];
+    let models = prop::sample::subsequence(MODELS.to_vec(), 0..=3);
+    let kinds = prop_oneof![
+        12 => models.prop_map(|models| ("data-changed", json!({ "changed_models": models.iter().map(|name| json!({ "name": name })).collect::<Vec<_>>() }))),
+        1 => Just(("integration-created", json!({}))),
+        1 => Just(("integration-deleted", json!({ "deleted_at": "2026-01-01T00:00:00Z" }))),
+        1 => Just(("integration-state-changed", json!({ "state": "INVALID" }))),
+        1 => Just(("integration-state-changed", json!({ "state": "ACTIVE" }))),
+        1 => Just(("sync-finished", json!({ "sync_id": "1", "sync_state": "SUCCEEDED" }))),
+        1 => Just(("of-tomorrow", json!({}))),
+    ];
+    let (ids, integrations) = (0..40_u8, prop::sample::select(vec!["sandbox:a", "sandbox:b"]));
+    (kinds, ids, integrations, any::<bool>()).prop_map(|((kind, mut data), id, integration, tool)| {
+        let tool = if tool { "sandbox" } else { "another" };
+        for (key, value) in
+            [("id", integration), ("integration_id", integration), ("tool", tool), ("integration_tool", tool)]
+        {
+            data[key] = json!(value);
+        }
+        for key in ["integration_category", "category"] {
+            data[key] = json!("LMS");
+        }
+        read(json!({ "id": id.to_string(), "type": kind, "data": data }).to_string().as_bytes()).unwrap()
+    })
+}
+
+/// What a store may hold as webhooks come: endpoints that are loaded, and fetches that somebody works on.
+fn furnish(store: &MemoryStore, loaded: &BTreeSet<Endpoint>, leased: &BTreeSet<Endpoint>, now: Timestamp) {
+    let edit = |tx: &mut dyn Tx| {
+        dispatch::register(tx, &[id()].into(), now)?;
+        for endpoint in loaded {
+            let mut state = queue::state(tx, &id(), *endpoint)?;
+            state.loaded_at = Some(now);
+            tx.put_endpoint(&state)?;
+        }
+        for endpoint in leased {
+            let wanted = queue::request(tx, target(*endpoint, SyncKind::Delta), RequestCause::Poll, now, now)?;
+            let token = LeaseToken(endpoint.to_string());
+            let claim = Claim { owner: "somebody".to_owned(), token, ttl: Duration::from_secs(30) };
+            queue::lease_target(tx, &wanted.target, &claim, now)?;
+        }
+        Ok::<_, StoreError>(())
+    };
+    store.edit(edit).unwrap();
+}
+
+/// Whether there will be one more fetch after the one that runs.
+fn again(request: &Request) -> bool {
+    request.lease.as_ref().is_some_and(|held| held.generation != request.generation)
+}
+
+/// Whether what a request is for is fetched by one of these as well, no later.
+fn is_covered(request: &Request, by: &[Request]) -> bool {
+    by.iter().any(|other| {
+        let (this, that) = (&request.target, &other.target);
+        this.integration_id == that.integration_id
+            && this.endpoint == that.endpoint
+            && (this.kind == that.kind || that.kind == SyncKind::Full)
+            && other.not_before <= request.not_before
+            // One that nobody works on yet sees all.
+            && (other.lease.is_none() || again(other) || !again(request))
+    })
+}
+
+proptest! {
+    /// However webhooks are divided into units, they lead to the same: to no other fetches than one by one, and to none
+    /// that is missing or later.
+    #[test]
+    fn together_is_as_good_as_one_by_one(
+        webhooks in prop::collection::vec(any_webhook(), 1..24),
+        parts in prop::collection::vec(1..6_usize, 24),
+        loaded in prop::collection::btree_set(prop::sample::select(USUAL.to_vec()), 0..=3),
+        leased in prop::collection::btree_set(prop::sample::select(USUAL.to_vec()), 0..=2),
+    ) {
+        let (alone, together) = (MemoryStore::new(), MemoryStore::new());
+        let (policy, now) = (policy(), ManualClock::default().now());
+        furnish(&alone, &loaded, &leased, now);
+        furnish(&together, &loaded, &leased, now);
+        let one_by_one: Vec<Intake> = webhooks
+            .iter()
+            .map(|webhook| alone.edit(|tx| intake::receive(tx, webhook, &policy, now)).unwrap())
+            .collect();
+        let (mut rest, mut all) = (webhooks.as_slice(), Vec::new());
+        for part in parts {
+            let (some, others) = rest.split_at(part.min(rest.len()));
+            all.extend(together.edit(|tx| intake::receive_all(tx, some, &policy, now)).unwrap());
+            rest = others;
+        }
+        prop_assert_eq!(all.len(), webhooks.len());
+        for (one, other) in one_by_one.iter().zip(&all) {
+            match (one, other) {
+                (Intake::Repeated, Intake::Repeated) => {}
+                (Intake::Stored(one), Intake::Stored(other)) => {
+                    prop_assert_eq!(one.is_empty(), other.is_empty(), "{:?} {:?}", one, other);
+                }
+                _ => prop_assert!(false, "{one:?} {other:?}"),
+            }
+        }
+        prop_assert_eq!(alone.webhooks(), together.webhooks());
+        let state = |store: &MemoryStore| {
+            store.look(|tx| Ok::<_, StoreError>((tx.integrations()?, tx.endpoints()?, tx.requests()?))).unwrap()
+        };
+        let ((integrations, endpoints, requests), (others, other_endpoints, other_requests)) =
+            (state(&alone), state(&together));
+        prop_assert_eq!(integrations, others);
+        prop_assert_eq!(endpoints, other_endpoints);
+        for request in &requests {
+            prop_assert!(is_covered(request, &other_requests), "{request:?} {other_requests:?}");
+        }
+        for request in &other_requests {
+            let same = requests.iter().find(|other| other.target == request.target);
+            prop_assert!(same.is_some_and(|same| again(same) || !again(request)), "{request:?} {requests:?}");
+        }
+    }
+}
+
+#[test]
+fn only_what_changes_something_waits_for_its_integration() {
+    let webhook = |kind: &str, category: &str, integration: &str| {
+        let data = json!({ "id": integration, "integration_id": integration, "tool": "sandbox",
+            "integration_tool": "sandbox", "integration_category": category, "category": category,
+            "changed_models": [], "state": "ACTIVE" });
+        read(json!({ "id": "1", "type": kind, "data": data }).to_string().as_bytes()).unwrap()
+    };
+    for kind in ["data-changed", "integration-created", "integration-deleted", "integration-state-changed"] {
+        assert_eq!(intake::scope(&webhook(kind, "LMS", "sandbox:a")), Scope::Integration(id()), "{kind}");
+        assert_eq!(intake::scope(&webhook(kind, "HRIS", "sandbox:a")), Scope::Shared, "{kind}");
+        assert_eq!(intake::scope(&webhook(kind, "LMS", " ")), Scope::Shared, "{kind}");
+    }
+    assert_eq!(intake::scope(&webhook("of-tomorrow", "LMS", "sandbox:a")), Scope::Shared);
 }

@@ -19,6 +19,7 @@ mod hold;
 mod intake;
 mod planner;
 mod queue;
+mod reception;
 mod records;
 mod schedule;
 mod sweep;

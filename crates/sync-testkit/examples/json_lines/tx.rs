@@ -264,12 +264,14 @@ impl Tx for Unit {
         self.edit(Edit::Pacing(pacing.clone()))
     }
 
-    fn insert_webhook(&mut self, webhook: &WebhookRecord) -> TxResult<bool> {
-        if self.state.webhooks.contains_key(&webhook.id) {
-            return Ok(false);
-        }
-        self.edit(Edit::Webhook(webhook.clone()))?;
-        Ok(true)
+    fn insert_webhooks(&mut self, webhooks: &[WebhookRecord]) -> TxResult<Vec<bool>> {
+        let insert = |webhook: &WebhookRecord| {
+            if self.state.webhooks.contains_key(&webhook.id) {
+                return Ok(false);
+            }
+            self.edit(Edit::Webhook(webhook.clone())).map(|()| true)
+        };
+        webhooks.iter().map(insert).collect()
     }
 
     fn trim_webhooks(&mut self, before: Timestamp) -> TxResult<u64> {

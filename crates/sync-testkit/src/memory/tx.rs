@@ -1,3 +1,4 @@
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -61,11 +62,10 @@ impl<'a> MemoryTx<'a> {
         Ok(())
     }
 
-    fn accept(&mut self, rows: &[StoredRow]) -> TxResult<()> {
+    fn accept<'t>(&mut self, mut texts: impl Iterator<Item = &'t str>) -> TxResult<()> {
         let refused = self.faults.lock().unwrap_or_else(PoisonError::into_inner).refused.clone();
         let Some(needle) = refused else { return Ok(()) };
-        let texts = rows.iter().flat_map(|row| row.row.values()).filter_map(Value::text);
-        if texts.into_iter().any(|text| text.contains(&needle)) {
+        if texts.any(|text| text.contains(&needle)) {
             self.broken = true;
             return Err(StoreError::Refused { message: "the text may not be stored".to_owned() });
         }
@@ -94,7 +94,7 @@ impl Tx for MemoryTx<'_> {
 
     fn put_rows(&mut self, model: Model, integration: &IntegrationId, rows: &[StoredRow]) -> TxResult<()> {
         self.writing()?;
-        self.accept(rows)?;
+        self.accept(rows.iter().flat_map(|row| row.row.values()).filter_map(Value::text))?;
         let keys: BTreeSet<&Key> = rows.iter().map(|row| &row.row.key).collect();
         let absent = rows.iter().flat_map(|row| row.row.values()).any(Value::is_absent);
         if keys.len() < rows.len() || absent {
@@ -361,13 +361,18 @@ impl Tx for MemoryTx<'_> {
         Ok(())
     }
 
-    fn insert_webhook(&mut self, webhook: &WebhookRecord) -> TxResult<bool> {
+    fn insert_webhooks(&mut self, webhooks: &[WebhookRecord]) -> TxResult<Vec<bool>> {
         self.writing()?;
-        if self.state.webhooks.contains_key(&webhook.id) {
-            return Ok(false);
-        }
-        Arc::make_mut(&mut self.state.webhooks).insert(webhook.id.clone(), webhook.clone());
-        Ok(true)
+        self.accept(webhooks.iter().map(|webhook| webhook.id.as_str()))?;
+        let stored = Arc::make_mut(&mut self.state.webhooks);
+        let insert = |webhook: &WebhookRecord| match stored.entry(webhook.id.clone()) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(place) => {
+                place.insert(webhook.clone());
+                true
+            }
+        };
+        Ok(webhooks.iter().map(insert).collect())
     }
 
     fn trim_webhooks(&mut self, before: Timestamp) -> TxResult<u64> {

@@ -10,7 +10,8 @@ use axum::routing::post;
 use kombo_client::webhook::{SIGNATURE_HEADER, SignatureError};
 use kombo_model::Webhook;
 use sync_core::intake::{self, Intake, IntakePolicy};
-use sync_core::port::{Clock as _, Scope, Store as _, StoreError, Tx};
+use sync_core::port::StoreError;
+use sync_core::reception::{self, Desk};
 use tokio::sync::Semaphore;
 
 use super::{Shared, measure};
@@ -22,26 +23,31 @@ const MOST_BYTES: usize = 1024 * 1024;
 const BODY_WITHIN: Duration = Duration::from_secs(10);
 /// A database that takes longer is as good as none: the sender tries again.
 const STORED_WITHIN: Duration = Duration::from_secs(10);
-/// How often a webhook is tried to be stored, and how long to wait in between.
-const MOST_TRIES: u32 = 3;
-const TRY_AGAIN_AFTER: Duration = Duration::from_millis(100);
 /// More webhooks at a time are turned away: the sender tries again.
 const MOST_AT_A_TIME: usize = 256;
+/// Webhooks have connections of their own, and no more: neither they nor the workers keep the other waiting for one.
+const MOST_CONNECTIONS: usize = 4;
 
 struct Door {
     shared: Arc<Shared>,
     places: Semaphore,
-    policy: IntakePolicy,
+    desk: Desk,
 }
 
-/// `POST /webhooks/kombo`
-pub(super) fn routes(shared: Arc<Shared>) -> Router {
+/// `POST /webhooks/kombo`, and what stores the webhooks: it has to run, and ends when the routes are gone.
+pub(super) fn routes(shared: Arc<Shared>) -> (Router, impl Future<Output = ()> + Send + 'static) {
     let policy = IntakePolicy {
         plan: shared.config.plan_policy(),
         accept_unknown: shared.config.sync.accept_unknown,
         look_at_paused_every: super::LOOK_AT_PAUSED_EVERY,
     };
-    let door = Arc::new(Door { shared, places: Semaphore::new(MOST_AT_A_TIME), policy });
+    let store = Arc::new(shared.store.beside(MOST_CONNECTIONS));
+    let (desk, reception) = reception::open(store, SystemClock, policy);
+    let door = Arc::new(Door { shared, places: Semaphore::new(MOST_AT_A_TIME), desk });
+    (router(door), reception.work())
+}
+
+fn router(door: Arc<Door>) -> Router {
     Router::new().route("/webhooks/kombo", post(receive)).with_state(door)
 }
 
@@ -140,46 +146,31 @@ impl Door {
 
     async fn store(&self, webhook: Webhook) -> Answer {
         let (event, kind) = (webhook.id.to_string(), webhook.event.kind().to_owned());
-        match tokio::time::timeout(STORED_WITHIN, self.take_in(webhook)).await {
-            Ok(Ok(Intake::Stored(targets))) => {
+        let stored = match tokio::time::timeout(STORED_WITHIN, self.desk.receive(webhook)).await {
+            Ok(stored) => stored,
+            Err(_) => {
+                tracing::error!(webhook.id = event, "a webhook was not stored in time");
+                return Answer::NoDatabase;
+            }
+        };
+        match stored {
+            Ok(Intake::Stored(targets)) => {
                 tracing::info!(webhook.id = event, webhook.kind = kind, requests = targets.len(), "webhook");
                 if !targets.is_empty() {
                     self.shared.wake.notify_one();
                 }
                 Answer::Stored
             }
-            Ok(Ok(Intake::Repeated)) => Answer::Repeated,
-            Ok(Err(error @ StoreError::Refused { .. })) => {
-                tracing::error!(webhook.id = event, error = crate::output::chain(&error), "a webhook cannot be stored");
-                Answer::NotAWebhook
-            }
-            Ok(Err(error)) => {
-                tracing::error!(webhook.id = event, error = crate::output::chain(&error), "a webhook was not stored");
+            Ok(Intake::Repeated) => Answer::Repeated,
+            Err(error) => {
+                let said = crate::output::chain(&*error);
+                if matches!(*error, StoreError::Refused { .. }) {
+                    tracing::error!(webhook.id = event, error = said, "a webhook cannot be stored");
+                    return Answer::NotAWebhook;
+                }
+                tracing::error!(webhook.id = event, error = said, "a webhook was not stored");
                 Answer::NoDatabase
             }
-            Err(_) => {
-                tracing::error!(webhook.id = event, "a webhook was not stored in time");
-                Answer::NoDatabase
-            }
-        }
-    }
-
-    /// Stores a webhook with what it causes, and tries again where the database says that this may help: nobody knows
-    /// whether the sender would.
-    async fn take_in(&self, webhook: Webhook) -> Result<Intake, StoreError> {
-        let now = SystemClock.now();
-        // What is known of an integration is read, changed and written back: by one unit at a time.
-        let scope = webhook.event.integration_id().cloned().map_or(Scope::Shared, Scope::Integration);
-        let webhook = Arc::new(webhook);
-        let mut tries = 1;
-        loop {
-            let (webhook, policy) = (Arc::clone(&webhook), self.policy.clone());
-            let unit = move |tx: &mut dyn Tx| intake::receive(tx, &webhook, &policy, now);
-            match self.shared.store.transact(scope.clone(), unit).await {
-                Err(error) if error.is_transient() && tries < MOST_TRIES => tries += 1,
-                result => return result,
-            }
-            tokio::time::sleep(TRY_AGAIN_AFTER).await;
         }
     }
 }

@@ -211,14 +211,14 @@ fn webhooks_are_kept_for_a_week_at_least(backend: Backend) {
                 for days in [30, 3, 0] {
                     let at = now.saturating_sub(DAY * days);
                     tx.append_changes(&[change("sandbox:a", format!("{days}"), at)])?;
-                    tx.insert_webhook(&WebhookRecord {
+                    tx.insert_webhooks(&[WebhookRecord {
                         id: format!("{days} days old"),
                         kind: "data-changed".to_owned(),
                         integration_id: None,
                         received_at: at,
                         models: Vec::new(),
                         result: String::new(),
-                    })?;
+                    }])?;
                 }
                 let trimmed = retention::trim(tx, keep_for, now)?;
                 // All go, for the next time.

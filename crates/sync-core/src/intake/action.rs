@@ -1,0 +1,227 @@
+use std::collections::BTreeMap;
+
+use kombo_model::{
+    Endpoint, IntegrationCategory, IntegrationId, IntegrationState, ModelName, Timestamp, Webhook, WebhookEvent,
+};
+
+use super::status::{hear, put_status};
+use super::{IntakePolicy, is_blank};
+use crate::planner::{PlannedFetch, plan};
+use crate::port::{Tx, TxResult};
+use crate::queue;
+use crate::types::{
+    EndpointState, EndpointStatus, IntegrationRecord, IntegrationStatus, RequestCause, SyncKind, Target,
+};
+
+/// What is to be done about a webhook.
+pub(super) enum Action {
+    Record(&'static str),
+    Fetch(Fetch),
+    Register(IntegrationId, String),
+    Delete(IntegrationId, String),
+    Pause(IntegrationId, String, String),
+    Resume(IntegrationId, String),
+}
+
+/// What changed of an integration is to be fetched.
+pub(super) struct Fetch {
+    pub(super) id: IntegrationId,
+    tool: String,
+    pub(super) models: Vec<ModelName>,
+}
+
+impl Action {
+    pub(super) fn of(webhook: &Webhook, known: Option<&IntegrationRecord>, policy: &IntakePolicy) -> Self {
+        if webhook.event.category().is_some_and(|category| *category != IntegrationCategory::Lms) {
+            return Self::Record("ignored: not of the LMS category");
+        }
+        if let Some(id) = webhook.event.integration_id() {
+            if is_blank(id) {
+                return Self::Record("ignored: it names no integration");
+            }
+            match known {
+                Some(known) if known.status == IntegrationStatus::Deleted => {
+                    return Self::Record("ignored: the integration was deleted");
+                }
+                None if !policy.accept_unknown => return Self::Record("ignored: the integration is unknown"),
+                Some(_) | None => {}
+            }
+        }
+        match &webhook.event {
+            WebhookEvent::DataChanged(data) => Self::Fetch(Fetch {
+                id: data.integration_id.clone(),
+                tool: data.integration_tool.clone(),
+                models: data.changed_models.iter().map(|model| model.name.clone()).collect(),
+            }),
+            WebhookEvent::IntegrationCreated(data) => Self::Register(data.id.clone(), data.tool.clone()),
+            WebhookEvent::IntegrationDeleted(data) => Self::Delete(data.id.clone(), data.tool.clone()),
+            WebhookEvent::IntegrationStateChanged(data) => {
+                let (id, tool) = (data.integration_id.clone(), data.integration_tool.clone());
+                match &data.state {
+                    IntegrationState::Active => Self::Resume(id, tool),
+                    IntegrationState::Invalid | IntegrationState::Inactive => {
+                        Self::Pause(id, tool, format!("Kombo says that the integration is {}", data.state))
+                    }
+                    IntegrationState::Other(_) => Self::Record("recorded: a state that this version does not know"),
+                }
+            }
+            WebhookEvent::SyncFinished(_) | WebhookEvent::ConnectionFlowFailed(_) => Self::Record("recorded"),
+            WebhookEvent::Other { .. } | _ => Self::Record("recorded: of a type that this version does not know"),
+        }
+    }
+
+    /// Whether it may change what is to be done about the webhooks behind it.
+    pub(super) fn is_for_itself(&self) -> bool {
+        match self {
+            Self::Record(_) | Self::Fetch(_) => false,
+            Self::Register(..) | Self::Delete(..) | Self::Pause(..) | Self::Resume(..) => true,
+        }
+    }
+
+    /// Whose standing it may change.
+    pub(super) fn integration_id(&self) -> Option<&IntegrationId> {
+        match self {
+            Self::Record(_) => None,
+            Self::Fetch(Fetch { id, .. })
+            | Self::Register(id, _)
+            | Self::Delete(id, _)
+            | Self::Pause(id, ..)
+            | Self::Resume(id, _) => Some(id),
+        }
+    }
+
+    pub(super) fn models(&self) -> &[ModelName] {
+        if let Self::Fetch(fetch) = self { &fetch.models } else { &[] }
+    }
+
+    pub(super) fn describe(&self, held: bool) -> String {
+        match self {
+            Self::Fetch(_) | Self::Pause(..) | Self::Resume(..) if held => {
+                "noted: a person paused the integration".to_owned()
+            }
+            Self::Record(result) => (*result).to_owned(),
+            Self::Fetch(_) => "planned".to_owned(),
+            Self::Register(..) => "registered".to_owned(),
+            Self::Delete(..) => "stopped: the integration was deleted".to_owned(),
+            Self::Pause(_, _, reason) => format!("paused: {reason}"),
+            Self::Resume(..) => "resumed".to_owned(),
+        }
+    }
+
+    /// Does it, and says which fetches were asked for.
+    pub(super) fn perform(
+        self,
+        tx: &mut dyn Tx,
+        known: Option<&IntegrationRecord>,
+        policy: &IntakePolicy,
+        now: Timestamp,
+    ) -> TxResult<Vec<Target>> {
+        match self {
+            Self::Record(_) => Ok(Vec::new()),
+            Self::Fetch(fetch) => {
+                let asked = fetch.perform(tx, known, policy, now)?;
+                Ok(asked.into_iter().map(|(_, target)| target).collect())
+            }
+            Self::Register(id, tool) | Self::Resume(id, tool) => {
+                hear(tx, known, &id, &tool, IntegrationStatus::Active, None, now)?;
+                fetch_all(tx, &id, policy, now)
+            }
+            Self::Pause(id, tool, reason) => {
+                hear(tx, known, &id, &tool, IntegrationStatus::Paused, Some(reason), now)?;
+                // Not for ever: the webhook that ends the pause may be lost.
+                let next_look = now.saturating_add(policy.look_at_paused_every);
+                for request in tx.requests()?.into_iter().filter(|request| request.target.integration_id == id) {
+                    if let Some(mut request) = tx.request(&request.target)? {
+                        request.not_before = request.not_before.max(next_look);
+                        tx.put_request(&request)?;
+                    }
+                }
+                Ok(Vec::new())
+            }
+            Self::Delete(id, tool) => {
+                let reason = "Kombo says that the integration was deleted".to_owned();
+                put_status(tx, known, &id, &tool, IntegrationStatus::Deleted, Some(reason), now)?;
+                // Whoever works on one of them loses the lease with the request.
+                for request in tx.requests()?.into_iter().filter(|request| request.target.integration_id == id) {
+                    tx.delete_request(&request.target)?;
+                }
+                Ok(Vec::new())
+            }
+        }
+    }
+}
+
+impl Fetch {
+    /// Nothing of an integration.
+    pub(super) fn none(id: IntegrationId) -> Self {
+        Self { id, tool: String::new(), models: Vec::new() }
+    }
+
+    /// Adds what a later webhook names.
+    pub(super) fn join(&mut self, later: &Self) {
+        if !later.tool.is_empty() {
+            later.tool.clone_into(&mut self.tool);
+        }
+        for name in &later.models {
+            if !self.models.contains(name) {
+                self.models.push(name.clone());
+            }
+        }
+    }
+
+    /// Asks for what a set of changed models needs.
+    pub(super) fn perform(
+        &self,
+        tx: &mut dyn Tx,
+        known: Option<&IntegrationRecord>,
+        policy: &IntakePolicy,
+        now: Timestamp,
+    ) -> TxResult<Vec<(PlannedFetch, Target)>> {
+        let Self { id, tool, models } = self;
+        // An integration of which data arrives is no longer out of order, whatever was last heard of it.
+        if known.is_some_and(|known| known.status != IntegrationStatus::Active) {
+            queue::set_going(tx, id, now)?;
+        }
+        hear(tx, known, id, tool, IntegrationStatus::Active, None, now)?;
+        let mut states: BTreeMap<Endpoint, EndpointState> =
+            tx.endpoints_of(id)?.into_iter().map(|state| (state.endpoint, state)).collect();
+        let enabled = states.values().filter(|state| policy.plan.endpoints.contains(&state.endpoint));
+        let last_blind_full = enabled.filter_map(|state| state.last_blind_full_at).max();
+        let plan = plan(models, &policy.plan, last_blind_full, now);
+        let mut asked = Vec::new();
+        for fetch in plan.fetches {
+            let state = states.entry(fetch.endpoint).or_insert_with(|| EndpointState::new(id.clone(), fetch.endpoint));
+            let target = Target { integration_id: id.clone(), endpoint: fetch.endpoint, kind: fetch.kind };
+            let not_before = fetch.not_before.unwrap_or(now);
+            if fetch.kind == SyncKind::Full {
+                // One that waits for its time already must not be put off by every further webhook. It is asked for
+                // again all the same: it may be half done, and what changed now may lie on pages that it has behind it.
+                let is_asked_for = tx.request(&target)?.is_some();
+                if fetch.not_before.is_none() || !is_asked_for {
+                    state.last_blind_full_at = Some(not_before);
+                    tx.put_endpoint(state)?;
+                }
+            }
+            let request = queue::request_of(tx, state, target, RequestCause::Webhook, not_before, now)?;
+            asked.push((fetch, request.target));
+        }
+        Ok(asked)
+    }
+}
+
+/// Asks for what changed at every endpoint, for all of it where nothing is loaded, and sets going what waits.
+fn fetch_all(tx: &mut dyn Tx, id: &IntegrationId, policy: &IntakePolicy, now: Timestamp) -> TxResult<Vec<Target>> {
+    let mut targets = Vec::new();
+    for endpoint in &policy.plan.endpoints {
+        let target = Target { integration_id: id.clone(), endpoint: *endpoint, kind: SyncKind::Delta };
+        targets.push(queue::request(tx, target, RequestCause::Webhook, now, now)?.target);
+        let mut state = queue::state(tx, id, *endpoint)?;
+        if matches!(state.status, EndpointStatus::Failed | EndpointStatus::WaitingForSetup) {
+            let reason = state.reason.take();
+            queue::set_status(&mut state, EndpointStatus::Retrying, reason, now);
+            tx.put_endpoint(&state)?;
+        }
+    }
+    queue::set_going(tx, id, now)?;
+    Ok(targets)
+}

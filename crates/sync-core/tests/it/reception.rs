@@ -1,0 +1,225 @@
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kombo_model::{Endpoint, IntegrationId, Webhook};
+use serde_json::json;
+use sync_core::intake::{Intake, IntakePolicy, read};
+use sync_core::planner::{PlanMode, PlanPolicy};
+use sync_core::port::{Scope, Store, StoreError, Tx};
+use sync_core::reception::{self, Desk};
+use sync_core::types::IntegrationStatus;
+use sync_testkit::{ManualClock, MemoryStore};
+use tokio::sync::Semaphore;
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::bench::id;
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+fn webhook(event: &str, kind: &str, integration: &str) -> Webhook {
+    let data = json!({ "id": integration, "integration_id": integration, "tool": "sandbox",
+        "integration_tool": "sandbox", "integration_category": "LMS", "category": "LMS",
+        "changed_models": [{ "name": "lms_users" }], "deleted_at": "2026-01-01T00:00:00Z" });
+    read(json!({ "id": event, "type": kind, "data": data }).to_string().as_bytes()).unwrap()
+}
+
+fn changed(event: &str) -> Webhook {
+    webhook(event, "data-changed", "sandbox:a")
+}
+
+fn open<S: Store>(store: S) -> (Desk, JoinHandle<()>) {
+    let plan = PlanPolicy {
+        endpoints: BTreeSet::from([Endpoint::Users]),
+        mode: PlanMode::Planned,
+        blind_full_min_interval: HOUR,
+    };
+    let policy = IntakePolicy { plan, accept_unknown: true, look_at_paused_every: HOUR };
+    let (desk, reception) = reception::open(Arc::new(store), ManualClock::default(), policy);
+    (desk, tokio::spawn(reception.work()))
+}
+
+/// Hands in webhooks one right behind the other.
+fn hand_in(desk: &Desk, webhooks: impl IntoIterator<Item = Webhook>) -> JoinSet<Result<Intake, Arc<StoreError>>> {
+    let hand_in = |webhook| {
+        let desk = desk.clone();
+        async move { desk.receive(webhook).await }
+    };
+    webhooks.into_iter().map(hand_in).collect()
+}
+
+fn is_stored(answer: &Result<Intake, Arc<StoreError>>) -> bool {
+    matches!(answer, Ok(Intake::Stored(_)))
+}
+
+/// A store in memory whose units of one integration wait until they may.
+#[derive(Clone)]
+struct Slow {
+    store: MemoryStore,
+    slow: Scope,
+    came: Arc<Semaphore>,
+    may: Arc<Semaphore>,
+}
+
+impl Slow {
+    fn new(integration: &str) -> Self {
+        let slow = Scope::Integration(IntegrationId::from(integration));
+        let none = || Arc::new(Semaphore::new(0));
+        Self { store: MemoryStore::new(), slow, came: none(), may: none() }
+    }
+
+    /// Returns when a further unit waits.
+    async fn a_unit_waits(&self) {
+        self.came.acquire().await.unwrap().forget();
+    }
+}
+
+impl Store for Slow {
+    async fn transact<T, E, F>(&self, scope: Scope, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: FnOnce(&mut dyn Tx) -> Result<T, E> + Send + 'static,
+    {
+        if scope == self.slow {
+            self.came.add_permits(1);
+            self.may.acquire().await.unwrap().forget();
+        }
+        self.store.transact(scope, work).await
+    }
+
+    async fn read<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: FnOnce(&mut dyn Tx) -> Result<T, E> + Send + 'static,
+    {
+        self.store.read(work).await
+    }
+}
+
+#[tokio::test]
+async fn what_waits_is_stored_together() {
+    let alone = MemoryStore::new();
+    let (desk, _work) = open(alone.clone());
+    assert!(is_stored(&desk.receive(changed("the only one")).await));
+
+    let store = Slow::new("sandbox:a");
+    let (desk, _work) = open(store.clone());
+    let first = hand_in(&desk, [changed("first")]);
+    store.a_unit_waits().await;
+    let later = hand_in(&desk, (0..50).map(|number| changed(&number.to_string())));
+    tokio::task::yield_now().await;
+    store.may.add_permits(2);
+    assert!(first.join_all().await.iter().all(is_stored));
+    assert!(later.join_all().await.iter().all(is_stored));
+    assert_eq!(store.store.webhooks().len(), 51);
+    assert_eq!(store.may.available_permits(), 0);
+    // Fifty cost about what one does.
+    let (for_one, for_all) = (alone.statements(), store.store.statements());
+    assert!(for_all <= 2 * for_one + 1, "{for_one} {for_all}");
+}
+
+#[tokio::test]
+async fn nobody_waits_for_the_units_of_another_integration() {
+    let store = Slow::new("sandbox:a");
+    let (desk, _work) = open(store.clone());
+    let slow = hand_in(&desk, [changed("slow")]);
+    store.a_unit_waits().await;
+    assert!(is_stored(&desk.receive(webhook("other", "data-changed", "sandbox:b")).await));
+    assert!(is_stored(&desk.receive(webhook("noted", "of-tomorrow", "sandbox:a")).await));
+    assert_eq!(store.store.webhooks().len(), 2);
+    store.may.add_permits(1);
+    assert!(slow.join_all().await.iter().all(is_stored));
+}
+
+#[tokio::test]
+async fn what_webhooks_say_takes_effect_in_their_order() {
+    for (kinds, status) in [
+        (["integration-created", "data-changed", "integration-deleted"], IntegrationStatus::Deleted),
+        (["integration-deleted", "integration-created", "data-changed"], IntegrationStatus::Deleted),
+    ] {
+        let store = Slow::new("sandbox:a");
+        let (desk, _work) = open(store.clone());
+        let first = hand_in(&desk, [webhook("first", "integration-created", "sandbox:a")]);
+        store.a_unit_waits().await;
+        let mut later = JoinSet::new();
+        for (number, kind) in kinds.into_iter().enumerate() {
+            let (desk, webhook) = (desk.clone(), webhook(&number.to_string(), kind, "sandbox:a"));
+            later.spawn(async move { desk.receive(webhook).await });
+        }
+        tokio::task::yield_now().await;
+        store.may.add_permits(2);
+        assert!(first.join_all().await.iter().chain(&later.join_all().await).all(is_stored));
+        let known = store.store.look(|tx| tx.integration(&id())).unwrap().unwrap();
+        assert_eq!(known.status, status);
+        let results: Vec<String> = store.store.webhooks().into_iter().map(|webhook| webhook.result).collect();
+        let ignored =
+            results.iter().filter(|result| result.contains("was deleted") && result.contains("ignored")).count();
+        assert_eq!(ignored, if kinds[0] == "integration-deleted" { 2 } else { 0 }, "{results:?}");
+        assert_eq!(store.store.look(|tx| tx.requests()).unwrap(), []);
+    }
+}
+
+#[tokio::test]
+async fn one_that_is_refused_takes_no_other_with_it() {
+    let store = MemoryStore::new();
+    store.refuse_text("unspeakable");
+    let (desk, _work) = open(store.clone());
+    let answers = hand_in(&desk, ["a", "unspeakable", "b", "a"].map(changed)).join_all().await;
+    let refused =
+        answers.iter().filter(|answer| matches!(answer, Err(error) if matches!(**error, StoreError::Refused { .. })));
+    assert_eq!(refused.count(), 1, "{answers:?}");
+    assert_eq!(answers.iter().filter(|answer| is_stored(answer)).count(), 2, "{answers:?}");
+    assert_eq!(answers.iter().filter(|answer| matches!(answer, Ok(Intake::Repeated))).count(), 1, "{answers:?}");
+    let stored: Vec<String> = store.webhooks().into_iter().map(|webhook| webhook.id).collect();
+    assert_eq!(stored, ["a", "b"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_passing_failure_is_outlived_and_another_one_told_to_all() {
+    let store = MemoryStore::new();
+    let unavailable = || StoreError::Unavailable { message: "it is away".to_owned(), source: None };
+    let (desk, _work) = open(store.clone());
+    store.fail_statement(1, unavailable());
+    assert!(hand_in(&desk, ["a", "b"].map(changed)).join_all().await.iter().all(is_stored));
+
+    store.fail_statement(1, StoreError::Failed { message: "a fault".to_owned(), source: None });
+    let answers = hand_in(&desk, ["c", "d"].map(changed)).join_all().await;
+    assert!(answers.iter().all(is_stored), "tried one by one: {answers:?}");
+    store.fail_statement(1, StoreError::Failed { message: "a fault".to_owned(), source: None });
+    assert!(desk.receive(changed("e")).await.is_err());
+    assert!(is_stored(&desk.receive(changed("e")).await));
+}
+
+#[tokio::test]
+async fn whoever_stopped_waiting_is_not_stored() {
+    let store = Slow::new("sandbox:a");
+    let (desk, _work) = open(store.clone());
+    let first = hand_in(&desk, [changed("first")]);
+    store.a_unit_waits().await;
+    let mut gone = hand_in(&desk, [changed("gone")]);
+    tokio::task::yield_now().await;
+    gone.shutdown().await;
+    let later = hand_in(&desk, [changed("later")]);
+    tokio::task::yield_now().await;
+    store.may.add_permits(2);
+    assert!(first.join_all().await.iter().chain(&later.join_all().await).all(is_stored));
+    let stored: Vec<String> = store.store.webhooks().into_iter().map(|webhook| webhook.id).collect();
+    assert_eq!(stored, ["first", "later"]);
+}
+
+#[tokio::test]
+async fn it_ends_when_all_is_stored_and_nobody_can_hand_in_more() {
+    let store = Slow::new("sandbox:a");
+    let (desk, work) = open(store.clone());
+    let first = hand_in(&desk, [changed("first")]);
+    store.a_unit_waits().await;
+    let later = hand_in(&desk, (0..600).map(|number| changed(&number.to_string())));
+    drop(desk);
+    tokio::task::yield_now().await;
+    assert!(!work.is_finished());
+    store.may.add_permits(10);
+    assert!(first.join_all().await.iter().chain(&later.join_all().await).all(is_stored));
+    work.await.unwrap();
+}

@@ -1,0 +1,3 @@
+-- SQLite tells nobody.
+
+SELECT 1;
