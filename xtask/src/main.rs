@@ -13,6 +13,7 @@ mod install_postgres;
 mod process;
 mod public_api;
 mod sim;
+mod storm;
 mod test;
 
 use std::env;
@@ -39,6 +40,8 @@ usage: cargo xtask COMMAND
   docs                    writes anew what the program says of its settings: docs/configuration.md and the sample
   sim [ARGUMENT]...       simulations of the engine, each from a seed; --seeds N for many, --seed S for one with its
                           trace, --steps M for how long they are, --planted to find bugs planted on purpose
+  storm [--program PATH]  10,000 webhooks for 200 integrations within ten seconds, and a daemon that is killed among them,
+                          on each database: a release that it builds, or the syncd at PATH
   bench [--only NAME,...] [--records N] [--runs N] [--quick] [--programs FOLDER] [--write]
                           how fast everything is, next to yardsticks; --write puts it into docs/performance.md.
                           NAME: program, store, load, pace, webhooks, freshness. --programs measures the syncd and
@@ -75,6 +78,10 @@ fn run() -> Result<bool> {
         ["deb", "--check"] => in_root().and_then(|()| deb::check()),
         ["docs"] => in_root().and_then(|()| docs::write()),
         ["api"] => in_root().and_then(|()| public_api::write()),
+        ["storm", arguments @ ..] => {
+            let arguments = storm::Options::parse(arguments)?;
+            in_root().and_then(|()| storm::run(&arguments))
+        }
         ["sim", arguments @ ..] => in_root().and_then(|()| sim::run(arguments)),
         ["contract", path] => {
             let path = std::path::absolute(path)?;

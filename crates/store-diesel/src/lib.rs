@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod backend;
+mod cached;
 mod error;
 mod migrations;
 mod mirror;

@@ -96,18 +96,33 @@ pub fn next(
     full_fetches: FullFetches,
     now: Timestamp,
 ) -> TxResult<Option<Lease>> {
-    let integrations = tx.integrations()?;
-    let known: BTreeSet<&IntegrationId> = integrations
-        .iter()
-        .filter(|known| !matches!(known.status, IntegrationStatus::Deleted | IntegrationStatus::Held))
-        .map(|integration| &integration.id)
-        .collect();
-    queue::lease_next(tx, claim, now, |request: &Request| {
+    let mut known = BTreeMap::new();
+    queue::lease_next_if(tx, claim, now, |tx, request: &Request| {
         let target = &request.target;
-        known.contains(&target.integration_id)
-            && endpoints.contains(&target.endpoint)
-            && (target.kind == SyncKind::Delta || full_fetches == FullFetches::Allowed)
+        let wanted = endpoints.contains(&target.endpoint)
+            && (target.kind == SyncKind::Delta || full_fetches == FullFetches::Allowed);
+        Ok(wanted && is_worked_on(tx, &mut known, &target.integration_id)?)
     })
+}
+
+/// How many integrations are looked up one by one.
+const LOOKED_UP_ALONE: usize = 8;
+
+/// Whether an integration is to be worked on. Mostly the first that is asked for is: all of them are only read where many
+/// are not.
+fn is_worked_on(
+    tx: &mut dyn Tx,
+    known: &mut BTreeMap<IntegrationId, Option<IntegrationStatus>>,
+    id: &IntegrationId,
+) -> TxResult<bool> {
+    if !known.contains_key(id) {
+        let looked_up =
+            if known.len() < LOOKED_UP_ALONE { tx.integration(id)?.into_iter().collect() } else { tx.integrations()? };
+        known.extend(looked_up.into_iter().map(|known| (known.id, Some(known.status))));
+    }
+    // One that is not registered need not be looked up again.
+    let status = known.entry(id.clone()).or_default();
+    Ok(status.is_some_and(|status| !matches!(status, IntegrationStatus::Deleted | IntegrationStatus::Held)))
 }
 
 /// Whether a worker may begin a full fetch now.

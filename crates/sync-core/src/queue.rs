@@ -168,10 +168,23 @@ pub fn lease_next(
     now: Timestamp,
     allowed: impl Fn(&Request) -> bool,
 ) -> TxResult<Option<Lease>> {
+    lease_next_if(tx, claim, now, |_, request| Ok(allowed(request)))
+}
+
+/// The same, where what is allowed depends on what is stored.
+pub(crate) fn lease_next_if(
+    tx: &mut dyn Tx,
+    claim: &Claim,
+    now: Timestamp,
+    mut allowed: impl FnMut(&mut dyn Tx, &Request) -> TxResult<bool>,
+) -> TxResult<Option<Lease>> {
     let (mut look_at, mut looked) = (16, 0);
     loop {
         let due = tx.due_requests(now, look_at)?;
-        for request in due.iter().skip(looked).filter(|request| allowed(request)) {
+        for request in due.iter().skip(looked) {
+            if !allowed(tx, request)? {
+                continue;
+            }
             // Looked at again under the lock: it may just have been released to wait.
             if let Some(lease) = lease_if(tx, &request.target, claim, now, |locked| locked.not_before <= now)? {
                 return Ok(Some(lease));

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kombo_model::{IntegrationId, Webhook};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::{Id, JoinSet};
 
 use crate::intake::{self, Intake, IntakePolicy};
@@ -35,6 +35,7 @@ pub struct Reception<S, C> {
     store: Arc<S>,
     clock: C,
     policy: Arc<IntakePolicy>,
+    wake: Arc<Notify>,
     handed_in: mpsc::UnboundedReceiver<Waiting>,
 }
 
@@ -51,10 +52,16 @@ type Answer = Result<Intake, Arc<StoreError>>;
 /// Whose webhooks wait in a row; none for those that are only noted.
 type Name = Option<IntegrationId>;
 
-/// A desk and what stores: a [`Reception::work`] has to run for what is handed in to be answered.
-pub fn open<S: Store, C: Clock + Clone>(store: Arc<S>, clock: C, policy: IntakePolicy) -> (Desk, Reception<S, C>) {
+/// A desk and what stores: [`Reception::work`] has to run for what is handed in to be answered. `wake` is told when there
+/// may be work.
+pub fn open<S: Store, C: Clock + Clone>(
+    store: Arc<S>,
+    clock: C,
+    policy: IntakePolicy,
+    wake: Arc<Notify>,
+) -> (Desk, Reception<S, C>) {
     let (hand_in, handed_in) = mpsc::unbounded_channel();
-    (Desk { hand_in }, Reception { store, clock, policy: Arc::new(policy), handed_in })
+    (Desk { hand_in }, Reception { store, clock, policy: Arc::new(policy), wake, handed_in })
 }
 
 impl Desk {
@@ -114,6 +121,7 @@ impl<S: Store, C: Clock + Clone> Reception<S, C> {
                     store: Arc::clone(&self.store),
                     clock: self.clock.clone(),
                     policy: Arc::clone(&self.policy),
+                    wake: Arc::clone(&self.wake),
                     scope: name.clone().map_or(Scope::Shared, Scope::Integration),
                 };
                 name_of.insert(units.spawn(unit.run(next)).id(), name);
@@ -154,6 +162,7 @@ struct Unit<S, C> {
     store: Arc<S>,
     clock: C,
     policy: Arc<IntakePolicy>,
+    wake: Arc<Notify>,
     scope: Scope,
 }
 
@@ -182,7 +191,14 @@ impl<S: Store, C: Clock> Unit<S, C> {
             let unit = move |tx: &mut dyn Tx| intake::receive_all(tx, &webhooks, &policy, now);
             match self.store.transact(self.scope.clone(), unit).await {
                 Err(error) if error.is_transient() && tries < MOST_TRIES => tries += 1,
-                result => return result,
+                result => {
+                    let asks = |it: &Intake| matches!(it, Intake::Stored(targets) if !targets.is_empty());
+                    if result.as_ref().is_ok_and(|received| received.iter().any(asks)) {
+                        // One worker for all of them: it tells the next.
+                        self.wake.notify_one();
+                    }
+                    return result;
+                }
             }
             tokio::time::sleep(TRY_AGAIN_AFTER).await;
         }

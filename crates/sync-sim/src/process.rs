@@ -106,7 +106,7 @@ impl Process {
             accept_unknown: true,
             look_at_paused_every: LOOK_AT_PAUSED_EVERY,
         };
-        let (desk, reception) = reception::open(self.store(), self.clock.clone(), policy);
+        let (desk, reception) = reception::open(self.store(), self.clock.clone(), policy, Arc::clone(&self.wake));
         self.desk.get_or_init(|| desk);
         world.log(format_args!("{} is up", self.owner));
         world.processes().push(Arc::clone(&self));
@@ -226,7 +226,6 @@ impl Process {
                     let models: Vec<_> = data.changed_models.iter().map(|model| model.name.clone()).collect();
                     self.world.checks().note_told(&data.integration_id, &models, began);
                 }
-                self.wake.notify_one();
                 Answer::Stored
             }
             Ok(Intake::Repeated) => Answer::Stored,

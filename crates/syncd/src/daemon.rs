@@ -45,6 +45,10 @@ const GIVE_BACK_WITHIN: Duration = Duration::from_secs(1);
 /// Between two tries to reach the database at the start, at most.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
+/// How many connections there may be to each server.
+const MOST_WEBHOOKS: usize = 512;
+const MOST_OPERATIONS: usize = 128;
+
 /// How often what is paused is tried, should Kombo's word that it works again be lost.
 const LOOK_AT_PAUSED_EVERY: Duration = Duration::from_secs(3_600);
 
@@ -85,7 +89,7 @@ pub(crate) async fn run(context: &Context, tables: Tables) -> anyhow::Result<Exi
     let access = Arc::new(Access::new(config.operations_token()?));
     let status_page = Arc::new(Page::new(Arc::clone(&access)));
     let routes = operations::routes(Arc::clone(&readiness), metrics.clone(), Arc::clone(&status_page));
-    tasks.spawn(serve::serve(operations, routes, stop.clone()));
+    tasks.spawn(serve::serve(operations, MOST_OPERATIONS, routes, stop.clone()));
 
     let Some(store) = open_store(&config, tables, &stop).await? else { return Ok(Exit::Done) };
     let configured: BTreeSet<IntegrationId> = config.integrations.iter().map(|known| known.id.clone()).collect();
@@ -108,7 +112,7 @@ pub(crate) async fn run(context: &Context, tables: Tables) -> anyhow::Result<Exi
     status_page.ready(Arc::clone(&shared));
     let (routes, reception) = webhooks::routes(Arc::clone(&shared));
     tasks.spawn(reception);
-    tasks.spawn(serve::serve(webhooks, routes, stop.clone()));
+    tasks.spawn(serve::serve(webhooks, MOST_WEBHOOKS, routes, stop.clone()));
     upkeep::spawn(&tasks, &shared, context.global.config.clone(), hangup);
     workers::spawn(&tasks, &shared);
     tracing::info!(

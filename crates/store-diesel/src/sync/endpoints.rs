@@ -5,6 +5,7 @@ use sync_core::types::EndpointState;
 
 use super::{moment, time, word};
 use crate::both;
+use crate::cached::Cached;
 use crate::error::During as _;
 use crate::schema::sync_watermarks;
 use crate::types::Moment;
@@ -106,13 +107,11 @@ both! {
 
     pub(crate) fn put(conn: &mut Conn, state: &EndpointState) -> TxResult<()> {
         let row = EndpointRow::from(state);
-        diesel::insert_into(sync_watermarks::table)
+        let upsert = diesel::insert_into(sync_watermarks::table)
             .values(&row)
             .on_conflict((sync_watermarks::integration_id, sync_watermarks::endpoint))
             .do_update()
-            .set(&row)
-            .execute(conn)
-            .during(TABLE)
-            .map(drop)
+            .set(&row);
+        Cached(upsert).execute(conn).during(TABLE).map(drop)
     }
 }

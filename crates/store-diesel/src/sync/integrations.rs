@@ -5,6 +5,7 @@ use sync_core::types::IntegrationRecord;
 
 use super::word;
 use crate::both;
+use crate::cached::Cached;
 use crate::error::During as _;
 use crate::schema::sync_integrations;
 use crate::types::Moment;
@@ -65,13 +66,11 @@ both! {
 
     pub(crate) fn put(conn: &mut Conn, record: &IntegrationRecord) -> TxResult<()> {
         let row = IntegrationRow::from(record);
-        diesel::insert_into(sync_integrations::table)
+        let upsert = diesel::insert_into(sync_integrations::table)
             .values(&row)
             .on_conflict(sync_integrations::id)
             .do_update()
-            .set(&row)
-            .execute(conn)
-            .during(TABLE)
-            .map(drop)
+            .set(&row);
+        Cached(upsert).execute(conn).during(TABLE).map(drop)
     }
 }

@@ -4,6 +4,7 @@ use sync_core::port::TxResult;
 
 use super::{count, moment, number, time};
 use crate::both;
+use crate::cached::Cached;
 use crate::error::During as _;
 use crate::schema::sync_pacing;
 use crate::types::Moment;
@@ -48,7 +49,8 @@ impl From<PacingRow> for Pacing {
 both! {
     pub(crate) fn put(conn: &mut Conn, pacing: &Pacing) -> TxResult<()> {
         let row = PacingRow::from(pacing);
-        diesel::update(sync_pacing::table.find(ROW)).set(&row).execute(conn).during(TABLE).map(drop)
+        let update = diesel::update(sync_pacing::table.find(ROW)).set(&row);
+        Cached(update).execute(conn).during(TABLE).map(drop)
     }
 }
 

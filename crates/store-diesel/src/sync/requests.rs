@@ -5,6 +5,7 @@ use sync_core::types::{LeaseHold, LeaseToken, Request, Target};
 
 use super::{limited, moment, time, word};
 use crate::both;
+use crate::cached::Cached;
 use crate::error::During as _;
 use crate::schema::sync_requests;
 use crate::types::Moment;
@@ -114,24 +115,21 @@ both! {
 
     pub(crate) fn put(conn: &mut Conn, request: &Request) -> TxResult<()> {
         let row = RequestRow::from(request);
-        diesel::insert_into(sync_requests::table)
+        let upsert = diesel::insert_into(sync_requests::table)
             .values(&row)
             .on_conflict((sync_requests::integration_id, sync_requests::endpoint, sync_requests::kind))
             .do_update()
-            .set(&row)
-            .execute(conn)
-            .during(TABLE)
-            .map(drop)
+            .set(&row);
+        Cached(upsert).execute(conn).during(TABLE).map(drop)
     }
 
     pub(crate) fn insert(conn: &mut Conn, request: &Request) -> TxResult<bool> {
-        let inserted = diesel::insert_into(sync_requests::table)
-            .values(&RequestRow::from(request))
+        let row = RequestRow::from(request);
+        let insert = diesel::insert_into(sync_requests::table)
+            .values(&row)
             .on_conflict((sync_requests::integration_id, sync_requests::endpoint, sync_requests::kind))
-            .do_nothing()
-            .execute(conn)
-            .during(TABLE)?;
-        Ok(inserted == 1)
+            .do_nothing();
+        Ok(Cached(insert).execute(conn).during(TABLE)? == 1)
     }
 
     pub(crate) fn delete(conn: &mut Conn, target: &Target) -> TxResult<()> {

@@ -5,6 +5,7 @@ use sync_core::types::{PageCursor, Run, RunCounts, RunId, Target};
 
 use super::{count, limited, moment, number, time, word};
 use crate::both;
+use crate::cached::Cached;
 use crate::error::During as _;
 use crate::schema::sync_runs;
 use crate::statement::Statement;
@@ -150,7 +151,8 @@ both! {
 
     pub(crate) fn put(conn: &mut Conn, run: &Run) -> TxResult<()> {
         let values = RunValues::from(run);
-        diesel::update(sync_runs::table.find(run.id.0)).set(&values).execute(conn).during(TABLE).map(drop)
+        let update = diesel::update(sync_runs::table.find(run.id.0)).set(&values);
+        Cached(update).execute(conn).during(TABLE).map(drop)
     }
 
     pub(crate) fn get(conn: &mut Conn, id: RunId) -> TxResult<Option<Run>> {

@@ -6,6 +6,7 @@ use sync_core::port::TxResult;
 use sync_core::types::WebhookRecord;
 
 use crate::both;
+use crate::cached::Cached;
 use crate::error::During as _;
 use crate::schema::sync_webhook_events;
 use crate::statement::{Cell, Cells, Statement};
@@ -74,13 +75,11 @@ pub(crate) fn sqlite_insert(conn: &mut diesel::SqliteConnection, webhooks: &[Web
             models: Json(models(webhook)),
             result: &webhook.result,
         };
-        let inserted = diesel::insert_into(sync_webhook_events::table)
+        let insert = diesel::insert_into(sync_webhook_events::table)
             .values(&row)
             .on_conflict(sync_webhook_events::id)
-            .do_nothing()
-            .execute(conn)
-            .during(TABLE)?;
-        Ok(inserted == 1)
+            .do_nothing();
+        Ok(Cached(insert).execute(conn).during(TABLE)? == 1)
     };
     webhooks.iter().map(insert).collect()
 }

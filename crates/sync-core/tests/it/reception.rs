@@ -35,7 +35,7 @@ fn open<S: Store>(store: S) -> (Desk, JoinHandle<()>) {
         blind_full_min_interval: HOUR,
     };
     let policy = IntakePolicy { plan, accept_unknown: true, look_at_paused_every: HOUR };
-    let (desk, reception) = reception::open(Arc::new(store), ManualClock::default(), policy);
+    let (desk, reception) = reception::open(Arc::new(store), ManualClock::default(), policy, Arc::default());
     (desk, tokio::spawn(reception.work()))
 }
 

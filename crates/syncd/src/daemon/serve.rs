@@ -15,17 +15,16 @@ use crate::config::ConfigError;
 
 /// A client that takes longer to send its head, or to begin its next request, is hung up on.
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
-/// More connections wait in the system's queue.
-const MOST_CONNECTIONS: usize = 1_024;
 
 /// Takes an address; `key` is the setting that names it.
 pub(super) async fn bind(key: &str, address: SocketAddr) -> Result<TcpListener, ConfigError> {
     TcpListener::bind(address).await.map_err(|error| ConfigError(format!("{key}: cannot listen on {address}: {error}")))
 }
 
-/// Serves until `stop`, then answers the requests that are being served.
-pub(super) async fn serve(listener: TcpListener, routes: Router, stop: CancellationToken) {
-    let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+/// Serves until `stop`, then answers the requests that are being served. More than `most` connections wait in the
+/// system's queue: all that a process may open by default is 1,024 files, and the database needs some of them.
+pub(super) async fn serve(listener: TcpListener, most: usize, routes: Router, stop: CancellationToken) {
+    let places = Arc::new(Semaphore::new(most));
     let connections = TaskTracker::new();
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { break };

@@ -42,7 +42,7 @@ pub(super) fn routes(shared: Arc<Shared>) -> (Router, impl Future<Output = ()> +
         look_at_paused_every: super::LOOK_AT_PAUSED_EVERY,
     };
     let store = Arc::new(shared.store.beside(MOST_CONNECTIONS));
-    let (desk, reception) = reception::open(store, SystemClock, policy);
+    let (desk, reception) = reception::open(store, SystemClock, policy, Arc::clone(&shared.wake));
     let door = Arc::new(Door { shared, places: Semaphore::new(MOST_AT_A_TIME), desk });
     (router(door), reception.work())
 }
@@ -156,9 +156,6 @@ impl Door {
         match stored {
             Ok(Intake::Stored(targets)) => {
                 tracing::info!(webhook.id = event, webhook.kind = kind, requests = targets.len(), "webhook");
-                if !targets.is_empty() {
-                    self.shared.wake.notify_one();
-                }
                 Answer::Stored
             }
             Ok(Intake::Repeated) => Answer::Repeated,

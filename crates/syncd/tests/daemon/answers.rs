@@ -1,12 +1,13 @@
 //! What a webhook is answered with, be it as it should or not.
 
 use std::io::Write as _;
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use kombo_sandbox::{FIRST_INTEGRATION, SandboxConfig};
 
 use crate::database::Backend;
-use crate::deployment::{Daemon, Look, Place, data_changed, world_for};
+use crate::deployment::{Daemon, Look, Place, SECRET, data_changed, world_for};
 use crate::http::{self, connect, read_answer};
 use crate::program::wait_until;
 
@@ -108,5 +109,81 @@ fn slow_clients_are_hung_up_on() {
     }
     eprintln!("slow clients were hung up on after {:?}", began.elapsed());
     wait_until("the webhook is counted", || daemon.metric("syncd_webhooks_total", "too_slow") == Some(2.0));
+    daemon.stop();
+}
+
+/// A webhook of which all but the last byte was sent.
+fn unfinished(place: Place, id: &str) -> TcpStream {
+    let body = data_changed(id, FIRST_INTEGRATION, &["lms_users"]);
+    let (signature, length) = (kombo_sandbox::sign(SECRET, body.as_bytes()), body.len());
+    let head = format!(
+        "POST /webhooks/kombo HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX-Kombo-Signature: {signature}\r\n\
+         Content-Length: {length}\r\n\r\n"
+    );
+    let mut stream = connect(place.webhooks).unwrap();
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(&body.as_bytes()[..length - 1]).unwrap();
+    stream
+}
+
+/// More webhooks at a time than there are places for are turned away at once, and taken again when there is room.
+#[test]
+fn what_is_too_much_is_turned_away() {
+    const PLACES: usize = 256;
+    let place = Place::new();
+    let world = world_for(Backend::Sqlite, SandboxConfig::default(), place);
+    let daemon = Daemon::start(&world, place);
+    let mut under_way: Vec<_> = (0..PLACES).map(|number| unfinished(place, &format!("slow {number}"))).collect();
+
+    let body = data_changed("one too many", FIRST_INTEGRATION, &["lms_users"]);
+    let mut answer = daemon.webhook(&body);
+    wait_until("all places are taken", || {
+        // One that came before the last of the unfinished ones is stored.
+        answer = daemon.webhook(&body);
+        answer.status == 503
+    });
+    assert!(answer.text.to_lowercase().contains("\r\nretry-after: 5\r\n"), "{answer:?}");
+    assert!(answer.text.ends_with("busy: try again\n"), "{answer:?}");
+    assert!(daemon.metric("syncd_webhooks_total", "busy") >= Some(1.0));
+    assert!(daemon.is_ready(), "it is busy, not broken");
+
+    // Those that have a place keep it, and leave it to others.
+    let mut first = under_way.pop().unwrap();
+    first.write_all(b"}").unwrap();
+    assert_eq!(read_answer(&mut first).unwrap().map(|answer| answer.status), Some(200));
+    assert_eq!(daemon.webhook(&data_changed("later", FIRST_INTEGRATION, &["lms_users"])).status, 200);
+    for stream in &mut under_way {
+        stream.write_all(b"}").unwrap();
+    }
+    for stream in &mut under_way {
+        assert_eq!(read_answer(stream).unwrap().map(|answer| answer.status), Some(200));
+    }
+    let stored = world.database.query("SELECT id AS value FROM sync_webhook_events WHERE id LIKE 'slow %'");
+    assert_eq!(stored.len(), PLACES);
+    daemon.stop();
+}
+
+/// More connections than there may be are not accepted: they cost the process nothing, and get their turn.
+#[test]
+fn too_many_connections_wait() {
+    const MOST: usize = 512;
+    let place = Place::new();
+    let world = world_for(Backend::Sqlite, SandboxConfig::default(), place);
+    let daemon = Daemon::start(&world, place);
+    let files = || std::fs::read_dir(format!("/proc/{}/fd", daemon.process.id())).unwrap().count();
+    let before = files();
+    let idle: Vec<_> = (0..MOST + 100).map(|_| connect(place.webhooks).unwrap()).collect();
+    wait_until("many are accepted", || files() >= before + MOST - 20);
+    std::thread::scope(|scope| {
+        let webhook = scope.spawn(|| daemon.webhook(&data_changed("1", FIRST_INTEGRATION, &["lms_users"])).status);
+        for _ in 0..200 {
+            // Some more for what the daemon does beside it.
+            assert!(files() <= before + MOST + 20, "{} files, {before} before", files());
+            assert!(daemon.is_ready(), "the other server has connections of its own");
+        }
+        assert!(!webhook.is_finished(), "it is behind those that came before it");
+        drop(idle);
+        assert_eq!(webhook.join().unwrap(), 200);
+    });
     daemon.stop();
 }

@@ -1,7 +1,5 @@
 //! Many webhooks, few fetches; and changes under a fetch.
 
-use std::collections::BTreeMap;
-
 use kombo_sandbox::{
     Endpoint, FIRST_INTEGRATION, GeneratorConfig, Latency, Model, Mutation, SandboxConfig, WebhookMode,
 };
@@ -16,15 +14,6 @@ on_both_databases!(many_webhooks_lead_to_few_fetches, a_change_behind_the_fetch_
 fn delta_runs(world: &World, endpoint: &str) -> usize {
     let sql = format!("SELECT outcome AS value FROM sync_runs WHERE kind = 'delta' AND endpoint = '{endpoint}'");
     world.database.query(&sql).len()
-}
-
-/// Fails if more than one worker is on an endpoint.
-fn assert_one_at_a_time(look: &Look) {
-    let mut at_work: BTreeMap<_, usize> = BTreeMap::new();
-    for request in look.requests().into_iter().filter(|request| request.lease.is_some()) {
-        *at_work.entry((request.target.integration_id, request.target.endpoint)).or_default() += 1;
-    }
-    assert!(at_work.values().all(|workers| *workers == 1), "{at_work:?}");
 }
 
 fn many_webhooks_lead_to_few_fetches(backend: Backend) {
@@ -43,7 +32,7 @@ fn many_webhooks_lead_to_few_fetches(backend: Backend) {
         assert_eq!(daemon.webhook(&data_changed(&format!("m{number}"), FIRST_INTEGRATION, &["lms_users"])).status, 200);
         let requests = look.requests();
         assert!(requests.len() <= 1, "{requests:?}");
-        assert_one_at_a_time(&look);
+        look.assert_one_at_a_time();
     }
     let meanwhile = delta_runs(&world, "users");
     look.wait_until_settled(&world);
@@ -70,7 +59,7 @@ fn many_webhooks_lead_to_few_fetches(backend: Backend) {
             })
             .collect();
         while senders.iter().any(|sender| !sender.is_finished()) {
-            assert_one_at_a_time(&look);
+            look.assert_one_at_a_time();
         }
     });
     // A full fetch for what a delta may not show is put off for an hour after the one before: it stays in the queue.

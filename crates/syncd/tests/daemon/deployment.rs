@@ -233,6 +233,21 @@ impl Look {
         self.read(|tx| tx.requests())
     }
 
+    /// Fails if more than one fetch of an endpoint of an integration runs, or more than one waits.
+    #[track_caller]
+    pub fn assert_one_at_a_time(&self) {
+        let mut at_work: BTreeMap<_, (usize, usize)> = BTreeMap::new();
+        for request in self.requests() {
+            let (run, wait) = at_work.entry((request.target.integration_id, request.target.endpoint)).or_default();
+            if request.lease.is_some() {
+                *run += 1;
+            } else if request.not_before <= request.requested_at {
+                *wait += 1;
+            }
+        }
+        assert!(at_work.values().all(|(run, wait)| *run <= 1 && *wait <= 1), "{at_work:?}");
+    }
+
     /// Waits until every webhook of the sandbox has been answered and nothing is left to be done.
     #[track_caller]
     pub fn wait_until_settled(&self, world: &World) {

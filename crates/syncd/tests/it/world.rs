@@ -25,6 +25,11 @@ pub const DATABASE_PASSWORD: &str = "database-password";
 /// The endpoints that list records.
 pub const LISTS: [Endpoint; 3] = [Endpoint::Users, Endpoint::Courses, Endpoint::CourseProgressions];
 
+/// The program that is tested: the one that was built for the tests, or the one that `SYNCD_PROGRAM` names.
+fn program() -> PathBuf {
+    std::env::var_os("SYNCD_PROGRAM").map_or_else(|| env!("CARGO_BIN_EXE_syncd").into(), PathBuf::from)
+}
+
 /// All that a test needs.
 #[derive(Debug)]
 pub struct World {
@@ -118,7 +123,7 @@ impl World {
 
     /// The same, with whatever configuration lies in the folder.
     pub fn command_as_it_is(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_syncd"));
+        let mut command = Command::new(program());
         command.args(arguments).current_dir(self.folder()).env_clear();
         command
     }
