@@ -93,7 +93,7 @@ fn is_blank(id: &IntegrationId) -> bool {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn receive(tx: &mut dyn Tx, webhook: &Webhook, policy: &IntakePolicy, now: Timestamp) -> TxResult<Intake> {
-    let received = receive_all(tx, std::slice::from_ref(webhook), policy, now)?;
+    let received = receive_all(tx, &[webhook], policy, now)?;
     // One for each.
     Ok(received.into_iter().next().unwrap_or(Intake::Repeated))
 }
@@ -104,13 +104,13 @@ pub fn receive(tx: &mut dyn Tx, webhook: &Webhook, policy: &IntakePolicy, now: T
 /// come one by one, and none that begins later. Such as say how an integration stands take effect in their place.
 pub fn receive_all(
     tx: &mut dyn Tx,
-    webhooks: &[Webhook],
+    webhooks: &[&Webhook],
     policy: &IntakePolicy,
     now: Timestamp,
 ) -> TxResult<Vec<Intake>> {
     let mut unit = Unit { tx, policy, now, known: BTreeMap::new(), received: Vec::with_capacity(webhooks.len()) };
     let mut stretch = Vec::new();
-    for webhook in webhooks {
+    for &webhook in webhooks {
         let action = Action::of(webhook, unit.known(webhook.event.integration_id())?.as_ref(), policy);
         if action.is_for_itself() {
             unit.settle(std::mem::take(&mut stretch))?;

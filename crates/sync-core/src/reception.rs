@@ -1,12 +1,13 @@
 //! Where webhooks are taken in: each is answered once it is stored with what it causes, and those that wait are stored
 //! together.
 //!
-//! A unit costs the same however many webhooks it stores, and those of one integration have to wait for each other. So
-//! the first is stored at once, and what comes while its unit runs gathers for the next one. Each integration has a row
-//! of its own, which keeps the order in which its webhooks came, and makes nobody wait for another one's fetch.
+//! A unit costs the same however many webhooks it stores, and those of one integration have to wait for each other and for
+//! its fetches. So the first is stored at once, and what comes until the next unit has its turn is stored by that. Each
+//! integration has a row of its own, which keeps the order in which its webhooks came, and makes nobody wait for another
+//! one's fetch.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use kombo_model::{IntegrationId, Webhook};
@@ -89,43 +90,37 @@ impl<S: Store, C: Clock + Clone> Reception<S, C> {
         let (mut units, mut name_of) = (JoinSet::new(), HashMap::<Id, Name>::new());
         let mut is_open = true;
         loop {
-            let mut moved = Vec::new();
-            tokio::select! {
+            let name = tokio::select! {
                 biased;
                 Some(ended) = units.join_next_with_id() => {
                     let id = ended.map_or_else(|error| error.id(), |(id, ())| id);
-                    if let Some(name) = name_of.remove(&id) {
-                        rows.entry(name.clone()).or_default().is_being_stored = false;
-                        moved.push(name);
+                    let name = name_of.remove(&id);
+                    if let Some(row) = name.as_ref().and_then(|name| rows.get_mut(name)) {
+                        row.is_being_stored = false;
                     }
+                    name
                 }
-                came = self.handed_in.recv(), if is_open => match came {
-                    Some(waiting) => moved.push(enter(&mut rows, waiting)),
-                    None => is_open = false,
-                },
+                came = self.handed_in.recv(), if is_open => {
+                    is_open = came.is_some();
+                    came.map(|waiting| enter(&mut rows, waiting))
+                }
                 else => return,
+            };
+            let Some(name) = name else { continue };
+            let Some(row) = rows.get_mut(&name).filter(|row| !row.is_being_stored) else { continue };
+            if locked(&row.waiting).is_empty() {
+                rows.remove(&name);
+                continue;
             }
-            // All that came meanwhile goes along.
-            while let Ok(waiting) = self.handed_in.try_recv() {
-                moved.push(enter(&mut rows, waiting));
-            }
-            for name in moved {
-                let Some(row) = rows.get_mut(&name).filter(|row| !row.is_being_stored) else { continue };
-                let next = row.next();
-                if next.is_empty() {
-                    rows.remove(&name);
-                    continue;
-                }
-                row.is_being_stored = true;
-                let unit = Unit {
-                    store: Arc::clone(&self.store),
-                    clock: self.clock.clone(),
-                    policy: Arc::clone(&self.policy),
-                    wake: Arc::clone(&self.wake),
-                    scope: name.clone().map_or(Scope::Shared, Scope::Integration),
-                };
-                name_of.insert(units.spawn(unit.run(next)).id(), name);
-            }
+            row.is_being_stored = true;
+            let unit = Unit {
+                store: Arc::clone(&self.store),
+                clock: self.clock.clone(),
+                policy: Arc::clone(&self.policy),
+                wake: Arc::clone(&self.wake),
+                scope: name.clone().map_or(Scope::Shared, Scope::Integration),
+            };
+            name_of.insert(units.spawn(unit.run(Arc::clone(&row.waiting))).id(), name);
         }
     }
 }
@@ -133,18 +128,8 @@ impl<S: Store, C: Clock + Clone> Reception<S, C> {
 /// Webhooks that have to be stored one after the other.
 #[derive(Default)]
 struct Row {
-    waiting: VecDeque<Waiting>,
+    waiting: Arc<Mutex<VecDeque<Waiting>>>,
     is_being_stored: bool,
-}
-
-impl Row {
-    /// Takes out those that the next unit stores.
-    fn next(&mut self) -> Vec<Waiting> {
-        // Nobody waits for these any more: their senders were told to try again.
-        self.waiting.retain(|waiting| !waiting.answer.is_closed());
-        let most = self.waiting.len().min(MOST_TOGETHER);
-        self.waiting.drain(..most).collect()
-    }
 }
 
 /// Puts a webhook into its row.
@@ -153,8 +138,22 @@ fn enter(rows: &mut BTreeMap<Name, Row>, waiting: Waiting) -> Name {
         Scope::Integration(id) => Some(id),
         Scope::Shared => None,
     };
-    rows.entry(name.clone()).or_default().waiting.push_back(waiting);
+    locked(&rows.entry(name.clone()).or_default().waiting).push_back(waiting);
     name
+}
+
+/// Takes out of a row those that came first, and are still waited for.
+fn take(row: &Mutex<VecDeque<Waiting>>, most: usize) -> Vec<Waiting> {
+    let mut row = locked(row);
+    // The senders of the others were told to try again.
+    row.retain(|waiting| !waiting.answer.is_closed());
+    let most = row.len().min(most);
+    row.drain(..most).collect()
+}
+
+/// Nobody leaves a list in the midst of a change.
+fn locked<T>(list: &Mutex<T>) -> MutexGuard<'_, T> {
+    list.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What stores webhooks of one row.
@@ -167,28 +166,45 @@ struct Unit<S, C> {
 }
 
 impl<S: Store, C: Clock> Unit<S, C> {
-    async fn run(self, waiting: Vec<Waiting>) {
-        let (webhooks, answers): (Vec<_>, Vec<_>) =
-            waiting.into_iter().map(|Waiting { webhook, answer }| (webhook, answer)).unzip();
-        let webhooks: Arc<[Webhook]> = webhooks.into();
-        let stored = self.store_all(&webhooks).await;
-        if webhooks.len() > 1 && stored.as_ref().is_err_and(|error| !error.is_transient()) {
+    async fn run(self, row: Arc<Mutex<VecDeque<Waiting>>>) {
+        let (came_before, taken) = (locked(&row).len(), Arc::default());
+        let stored = self.store_all(&taken, Some(&row)).await;
+        let mut taken = std::mem::take(&mut *locked(&taken));
+        if taken.is_empty() {
+            // It never began: these have waited for all its tries.
+            taken = take(&row, came_before);
+        }
+        if taken.len() > 1 && stored.as_ref().is_err_and(|error| !error.is_transient()) {
             // One of them may be what the database refuses: the others must not suffer.
-            for (webhook, answer) in webhooks.iter().zip(answers) {
-                let stored = self.store_all(&Arc::from([webhook.clone()])).await;
-                tell([answer], stored);
+            for waiting in taken {
+                let alone = Arc::new(Mutex::new(vec![waiting]));
+                let stored = self.store_all(&alone, None).await;
+                tell(std::mem::take(&mut *locked(&alone)), stored);
             }
         } else {
-            tell(answers, stored);
+            tell(taken, stored);
         }
     }
 
-    async fn store_all(&self, webhooks: &Arc<[Webhook]>) -> Result<Vec<Intake>, StoreError> {
+    /// Stores what is taken, and what waits in the row when the unit's turn has come: many may have come meanwhile.
+    async fn store_all(
+        &self,
+        taken: &Arc<Mutex<Vec<Waiting>>>,
+        row: Option<&Arc<Mutex<VecDeque<Waiting>>>>,
+    ) -> Result<Vec<Intake>, StoreError> {
         let now = self.clock.now();
         let mut tries = 1;
         loop {
-            let (webhooks, policy) = (Arc::clone(webhooks), Arc::clone(&self.policy));
-            let unit = move |tx: &mut dyn Tx| intake::receive_all(tx, &webhooks, &policy, now);
+            let (taken, row, policy) = (Arc::clone(taken), row.cloned(), Arc::clone(&self.policy));
+            let unit = move |tx: &mut dyn Tx| {
+                let mut taken = locked(&taken);
+                if let Some(row) = row {
+                    let room = MOST_TOGETHER.saturating_sub(taken.len());
+                    taken.extend(take(&row, room));
+                }
+                let webhooks: Vec<&Webhook> = taken.iter().map(|waiting| &waiting.webhook).collect();
+                intake::receive_all(tx, &webhooks, &policy, now)
+            };
             match self.store.transact(self.scope.clone(), unit).await {
                 Err(error) if error.is_transient() && tries < MOST_TRIES => tries += 1,
                 result => {
@@ -205,13 +221,19 @@ impl<S: Store, C: Clock> Unit<S, C> {
     }
 }
 
-fn tell(answers: impl IntoIterator<Item = oneshot::Sender<Answer>>, stored: Result<Vec<Intake>, StoreError>) {
+/// Answers those of a unit. Some may have stopped waiting: they are stored all the same.
+fn tell(taken: Vec<Waiting>, stored: Result<Vec<Intake>, StoreError>) {
     match stored {
-        // Some may have stopped waiting: they are stored all the same.
-        Ok(received) => answers.into_iter().zip(received).for_each(|(answer, it)| drop(answer.send(Ok(it)))),
+        Ok(received) => {
+            for (waiting, intake) in taken.into_iter().zip(received) {
+                drop(waiting.answer.send(Ok(intake)));
+            }
+        }
         Err(error) => {
             let error = Arc::new(error);
-            answers.into_iter().for_each(|answer| drop(answer.send(Err(Arc::clone(&error)))));
+            for waiting in taken {
+                drop(waiting.answer.send(Err(Arc::clone(&error))));
+            }
         }
     }
 }

@@ -141,6 +141,7 @@ proptest! {
             .iter()
             .map(|webhook| alone.edit(|tx| intake::receive(tx, webhook, &policy, now)).unwrap())
             .collect();
+        let webhooks: Vec<&Webhook> = webhooks.iter().collect();
         let (mut rest, mut all) = (webhooks.as_slice(), Vec::new());
         for part in parts {
             let (some, others) = rest.split_at(part.min(rest.len()));
