@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use kombo_model::{IntegrationId, Webhook};
+use kombo_model::{IntegrationId, Timestamp, Webhook};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::{Id, JoinSet};
 
@@ -86,19 +86,14 @@ impl<S: Store, C: Clock + Clone> Reception<S, C> {
     /// Stores until there is no [`Desk`] any more and all is stored. Whoever drops the future ends what it does, but
     /// for units that began.
     pub async fn work(mut self) {
-        let mut rows: BTreeMap<Name, Row> = BTreeMap::new();
+        let mut rows: BTreeMap<Name, Arc<Mutex<Row>>> = BTreeMap::new();
         let (mut units, mut name_of) = (JoinSet::new(), HashMap::<Id, Name>::new());
         let mut is_open = true;
         loop {
             let name = tokio::select! {
                 biased;
                 Some(ended) = units.join_next_with_id() => {
-                    let id = ended.map_or_else(|error| error.id(), |(id, ())| id);
-                    let name = name_of.remove(&id);
-                    if let Some(row) = name.as_ref().and_then(|name| rows.get_mut(name)) {
-                        row.is_being_stored = false;
-                    }
-                    name
+                    name_of.remove(&ended.map_or_else(|error| error.id(), |(id, ())| id))
                 }
                 came = self.handed_in.recv(), if is_open => {
                     is_open = came.is_some();
@@ -106,21 +101,21 @@ impl<S: Store, C: Clock + Clone> Reception<S, C> {
                 }
                 else => return,
             };
-            let Some(name) = name else { continue };
-            let Some(row) = rows.get_mut(&name).filter(|row| !row.is_being_stored) else { continue };
-            if locked(&row.waiting).is_empty() {
+            let Some((name, row)) = name.and_then(|name| rows.get(&name).map(|row| (name, row))) else { continue };
+            if locked(row).needs_a_unit() {
+                let unit = Unit {
+                    store: Arc::clone(&self.store),
+                    clock: self.clock.clone(),
+                    policy: Arc::clone(&self.policy),
+                    wake: Arc::clone(&self.wake),
+                    scope: name.clone().map_or(Scope::Shared, Scope::Integration),
+                    row: Arc::clone(row),
+                };
+                name_of.insert(units.spawn(unit.run()).id(), name);
+            } else if Arc::strong_count(row) == 1 {
+                // No unit has it any more, so nobody waits in it.
                 rows.remove(&name);
-                continue;
             }
-            row.is_being_stored = true;
-            let unit = Unit {
-                store: Arc::clone(&self.store),
-                clock: self.clock.clone(),
-                policy: Arc::clone(&self.policy),
-                wake: Arc::clone(&self.wake),
-                scope: name.clone().map_or(Scope::Shared, Scope::Integration),
-            };
-            name_of.insert(units.spawn(unit.run(Arc::clone(&row.waiting))).id(), name);
         }
     }
 }
@@ -128,32 +123,50 @@ impl<S: Store, C: Clock + Clone> Reception<S, C> {
 /// Webhooks that have to be stored one after the other.
 #[derive(Default)]
 struct Row {
-    waiting: Arc<Mutex<VecDeque<Waiting>>>,
-    is_being_stored: bool,
+    waiting: VecDeque<Waiting>,
+    /// A unit will store what waits when it has its turn.
+    is_looked_after: bool,
+}
+
+impl Row {
+    /// Whether a further unit is to store what waits. It waits for its turn while the one before it is under way.
+    fn needs_a_unit(&mut self) -> bool {
+        let needs = !self.waiting.is_empty() && !self.is_looked_after;
+        self.is_looked_after |= needs;
+        needs
+    }
+
+    /// Takes out those that came first, for a unit that has its turn.
+    fn take(&mut self, most: usize) -> Vec<Waiting> {
+        self.is_looked_after = false;
+        // The senders of the others were told to try again.
+        self.waiting.retain(|waiting| !waiting.answer.is_closed());
+        let most = self.waiting.len().min(most);
+        self.waiting.drain(..most).collect()
+    }
+
+    /// Puts those back that a unit could not store, for its next try or for the next unit: their order stays.
+    fn put_back(&mut self, taken: Vec<Waiting>) {
+        self.is_looked_after = true;
+        for waiting in taken.into_iter().rev() {
+            self.waiting.push_front(waiting);
+        }
+    }
 }
 
 /// Puts a webhook into its row.
-fn enter(rows: &mut BTreeMap<Name, Row>, waiting: Waiting) -> Name {
+fn enter(rows: &mut BTreeMap<Name, Arc<Mutex<Row>>>, waiting: Waiting) -> Name {
     let name = match intake::scope(&waiting.webhook) {
         Scope::Integration(id) => Some(id),
         Scope::Shared => None,
     };
-    locked(&rows.entry(name.clone()).or_default().waiting).push_back(waiting);
+    locked(rows.entry(name.clone()).or_default()).waiting.push_back(waiting);
     name
 }
 
-/// Takes out of a row those that came first, and are still waited for.
-fn take(row: &Mutex<VecDeque<Waiting>>, most: usize) -> Vec<Waiting> {
-    let mut row = locked(row);
-    // The senders of the others were told to try again.
-    row.retain(|waiting| !waiting.answer.is_closed());
-    let most = row.len().min(most);
-    row.drain(..most).collect()
-}
-
-/// Nobody leaves a list in the midst of a change.
-fn locked<T>(list: &Mutex<T>) -> MutexGuard<'_, T> {
-    list.lock().unwrap_or_else(PoisonError::into_inner)
+/// Nobody leaves a row in the midst of a change.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What stores webhooks of one row.
@@ -163,61 +176,58 @@ struct Unit<S, C> {
     policy: Arc<IntakePolicy>,
     wake: Arc<Notify>,
     scope: Scope,
+    row: Arc<Mutex<Row>>,
 }
 
 impl<S: Store, C: Clock> Unit<S, C> {
-    async fn run(self, row: Arc<Mutex<VecDeque<Waiting>>>) {
-        let (came_before, taken) = (locked(&row).len(), Arc::default());
-        let stored = self.store_all(&taken, Some(&row)).await;
-        let mut taken = std::mem::take(&mut *locked(&taken));
-        if taken.is_empty() {
-            // It never began: these have waited for all its tries.
-            taken = take(&row, came_before);
-        }
-        if taken.len() > 1 && stored.as_ref().is_err_and(|error| !error.is_transient()) {
-            // One of them may be what the database refuses: the others must not suffer.
-            for waiting in taken {
-                let alone = Arc::new(Mutex::new(vec![waiting]));
-                let stored = self.store_all(&alone, None).await;
-                tell(std::mem::take(&mut *locked(&alone)), stored);
-            }
-        } else {
-            tell(taken, stored);
-        }
-    }
-
-    /// Stores what is taken, and what waits in the row when the unit's turn has come: many may have come meanwhile.
-    async fn store_all(
-        &self,
-        taken: &Arc<Mutex<Vec<Waiting>>>,
-        row: Option<&Arc<Mutex<VecDeque<Waiting>>>>,
-    ) -> Result<Vec<Intake>, StoreError> {
-        let now = self.clock.now();
+    async fn run(self) {
+        let (came_before, now) = (locked(&self.row).waiting.len(), self.clock.now());
         let mut tries = 1;
         loop {
-            let (taken, row, policy) = (Arc::clone(taken), row.cloned(), Arc::clone(&self.policy));
-            let unit = move |tx: &mut dyn Tx| {
-                let mut taken = locked(&taken);
-                if let Some(row) = row {
-                    let room = MOST_TOGETHER.saturating_sub(taken.len());
-                    taken.extend(take(&row, room));
+            let row = Arc::clone(&self.row);
+            let (taken, stored) = self.store_all(now, move || locked(&row).take(MOST_TOGETHER)).await;
+            match stored {
+                Err(error) if error.is_transient() && tries < MOST_TRIES => {
+                    tries += 1;
+                    locked(&self.row).put_back(taken);
                 }
-                let webhooks: Vec<&Webhook> = taken.iter().map(|waiting| &waiting.webhook).collect();
-                intake::receive_all(tx, &webhooks, &policy, now)
-            };
-            match self.store.transact(self.scope.clone(), unit).await {
-                Err(error) if error.is_transient() && tries < MOST_TRIES => tries += 1,
-                result => {
-                    let asks = |it: &Intake| matches!(it, Intake::Stored(targets) if !targets.is_empty());
-                    if result.as_ref().is_ok_and(|received| received.iter().any(asks)) {
-                        // One worker for all of them: it tells the next.
-                        self.wake.notify_one();
+                Err(error) if !error.is_transient() && taken.len() > 1 => {
+                    // One of them may be what the database refuses: the others must not suffer.
+                    for waiting in taken {
+                        let (alone, stored) = self.store_all(now, move || vec![waiting]).await;
+                        tell(alone, stored);
                     }
-                    return result;
+                    return;
                 }
+                // It never had its turn: these have waited for all of its tries.
+                Err(error) if taken.is_empty() => return tell(locked(&self.row).take(came_before), Err(error)),
+                stored => return tell(taken, stored),
             }
             tokio::time::sleep(TRY_AGAIN_AFTER).await;
         }
+    }
+
+    /// Stores what there is when the unit has its turn, and says what that was.
+    async fn store_all(
+        &self,
+        now: Timestamp,
+        take: impl FnOnce() -> Vec<Waiting> + Send + 'static,
+    ) -> (Vec<Waiting>, Result<Vec<Intake>, StoreError>) {
+        let taken = Arc::new(Mutex::new(Vec::new()));
+        let (taking, policy) = (Arc::clone(&taken), Arc::clone(&self.policy));
+        let unit = move |tx: &mut dyn Tx| {
+            let mut taken = locked(&taking);
+            *taken = take();
+            let webhooks: Vec<&Webhook> = taken.iter().map(|waiting| &waiting.webhook).collect();
+            intake::receive_all(tx, &webhooks, &policy, now)
+        };
+        let stored = self.store.transact(self.scope.clone(), unit).await;
+        let asks = |it: &Intake| matches!(it, Intake::Stored(targets) if !targets.is_empty());
+        if stored.as_ref().is_ok_and(|received| received.iter().any(asks)) {
+            // One worker for all of them: it tells the next.
+            self.wake.notify_one();
+        }
+        (std::mem::take(&mut *locked(&taken)), stored)
     }
 }
 
