@@ -138,8 +138,11 @@ fn what_is_too_much_is_turned_away() {
     let body = data_changed("one too many", FIRST_INTEGRATION, &["lms_users"]);
     let mut answer = daemon.webhook(&body);
     wait_until("all places are taken", || {
-        // One that came before the last of the unfinished ones is stored.
-        answer = daemon.webhook(&body);
+        if answer.status != 503 {
+            // It came before the last of the others, and took the place of one.
+            under_way.push(unfinished(place, &format!("slow {}", under_way.len())));
+            answer = daemon.webhook(&body);
+        }
         answer.status == 503
     });
     assert!(answer.text.to_lowercase().contains("\r\nretry-after: 5\r\n"), "{answer:?}");
@@ -148,18 +151,18 @@ fn what_is_too_much_is_turned_away() {
     assert!(daemon.is_ready(), "it is busy, not broken");
 
     // Those that have a place keep it, and leave it to others.
-    let mut first = under_way.pop().unwrap();
-    first.write_all(b"}").unwrap();
-    assert_eq!(read_answer(&mut first).unwrap().map(|answer| answer.status), Some(200));
+    let finish = |stream: &mut TcpStream| {
+        // One that was turned away is closed.
+        let _ = stream.write_all(b"}");
+        read_answer(stream).unwrap().map(|answer| answer.status)
+    };
+    assert_eq!(finish(&mut under_way[0]), Some(200));
     assert_eq!(daemon.webhook(&data_changed("later", FIRST_INTEGRATION, &["lms_users"])).status, 200);
-    for stream in &mut under_way {
-        stream.write_all(b"}").unwrap();
-    }
-    for stream in &mut under_way {
-        assert_eq!(read_answer(stream).unwrap().map(|answer| answer.status), Some(200));
-    }
-    let stored = world.database.query("SELECT id AS value FROM sync_webhook_events WHERE id LIKE 'slow %'");
-    assert_eq!(stored.len(), PLACES);
+    let answers: Vec<_> = under_way[1..].iter_mut().map(finish).collect();
+    let stored = answers.iter().filter(|answer| **answer == Some(200)).count();
+    assert_eq!(stored, PLACES - 1, "{answers:?}");
+    let there = world.database.query("SELECT id AS value FROM sync_webhook_events WHERE id LIKE 'slow %'");
+    assert_eq!(there.len(), PLACES);
     daemon.stop();
 }
 

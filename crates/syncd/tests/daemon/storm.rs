@@ -64,7 +64,7 @@ fn no_webhook_is_lost_with_the_daemon(backend: Backend) {
         let watch = scope.spawn(|| {
             let mut looks = 0;
             while !is_over.load(Ordering::SeqCst) {
-                look.assert_one_at_a_time();
+                look.assert_one_at_a_time(1);
                 looks += 1;
                 std::thread::sleep(LOOK_EVERY);
             }
