@@ -17,7 +17,7 @@ pub use backend::postgres::PostgresStore;
 pub use backend::sqlite::SqliteStore;
 pub use error::{ConnectError, MigrateError};
 pub use migrations::SchemaStatus;
-pub use store::{DieselStore, Load};
+pub use store::{DieselStore, Load, News};
 pub use url::{StoreUrl, StoreUrlError};
 
 /// Defines the same functions twice: in `pg` for PostgreSQL and in `sqlite` for SQLite, where `Conn` is the connection

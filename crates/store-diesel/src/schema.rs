@@ -110,4 +110,40 @@ tables! {
         run_id -> BigInt,
         at -> Instant,
     }
+    sync_deliveries (integration_id) {
+        integration_id -> Text,
+        delivered_seq -> BigInt,
+        delivered_at -> Nullable<Instant>,
+        not_before -> Instant,
+        parcel_id -> Nullable<Text>,
+        parcel_first_seq -> Nullable<BigInt>,
+        parcel_last_seq -> Nullable<BigInt>,
+        parcel_entries -> Nullable<BigInt>,
+        parcel_first_tried_at -> Nullable<Instant>,
+        parcel_attempts -> Nullable<Integer>,
+        parcel_error -> Nullable<Text>,
+        lease_token -> Nullable<Text>,
+        lease_owner -> Nullable<Text>,
+        lease_expires_at -> Nullable<Instant>,
+    }
+    sync_delivery_start (id) {
+        id -> SmallInt,
+        seq -> BigInt,
+    }
+    sync_dead_letters (integration_id, id) {
+        integration_id -> Text,
+        id -> Text,
+        first_seq -> BigInt,
+        last_seq -> BigInt,
+        entries -> BigInt,
+        first_tried_at -> Instant,
+        last_tried_at -> Instant,
+        attempts -> Integer,
+        error -> Text,
+        again -> Bool,
+        body -> Text,
+    }
 }
+
+diesel::allow_tables_to_appear_in_same_query!(sync_changes, sync_deliveries);
+diesel::allow_tables_to_appear_in_same_query!(sync_integrations, sync_deliveries);

@@ -152,6 +152,15 @@ impl Cell {
         if let Self::Text(text) = self { Some(text) } else { None }
     }
 
+    /// A time, which SQLite keeps as text.
+    pub(crate) fn into_time(self) -> Option<Timestamp> {
+        match self {
+            Self::Time(time) => Some(time),
+            Self::Text(text) => text.parse().ok(),
+            Self::Int(_) => None,
+        }
+    }
+
     pub(crate) fn into_int(self) -> Option<i64> {
         if let Self::Int(number) = self { Some(number) } else { None }
     }

@@ -14,6 +14,15 @@ pub enum DieselStore {
     Postgres(PostgresStore),
 }
 
+/// What a database tells of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum News {
+    /// A request that nobody holds was made or let go of.
+    Request,
+    /// The change log grew.
+    Change,
+}
+
 /// How busy the connections to a database are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Load {
@@ -45,12 +54,12 @@ impl DieselStore {
         }
     }
 
-    /// Calls `wake` whenever a request that nobody holds was made or let go of, by whatever process, until the
-    /// connection ends. SQLite tells nothing: there the future never ends.
-    pub async fn listen(&self, wake: impl Fn()) -> Result<(), StoreError> {
+    /// Calls `tell` with what happened, by whatever process, until the connection ends. SQLite tells nothing: there the
+    /// future never ends.
+    pub async fn listen(&self, tell: impl Fn(News)) -> Result<(), StoreError> {
         match self {
             Self::Sqlite(_) => std::future::pending().await,
-            Self::Postgres(store) => store.listen(wake).await,
+            Self::Postgres(store) => store.listen(tell).await,
         }
     }
 

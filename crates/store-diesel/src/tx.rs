@@ -1,6 +1,7 @@
 //! The statements of a unit of work, handed to the files that hold them.
 
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
+use sync_core::delivery::{Backlog, DeadLetter, Delivery, DeliveryId, Undelivered};
 use sync_core::mirror::{Key, Model, NewRow, StoredRow};
 use sync_core::pacing::Pacing;
 use sync_core::port::{TryRequest, Tx, TxResult};
@@ -99,8 +100,8 @@ macro_rules! tx {
                 sync::changes::$backend::last(self.conn)
             }
 
-            fn trim_changes(&mut self, before: Timestamp) -> TxResult<u64> {
-                sync::changes::$backend::trim(self.conn, before)
+            fn trim_changes(&mut self, before: Timestamp, undelivered: Undelivered) -> TxResult<u64> {
+                sync::changes::$backend::trim(self.conn, before, undelivered)
             }
 
             fn integration(&mut self, id: &IntegrationId) -> TxResult<Option<IntegrationRecord>> {
@@ -188,6 +189,58 @@ macro_rules! tx {
                 sync::pacing::$backend::put(self.conn, pacing)
             }
 
+            fn delivery_start(&mut self) -> TxResult<Option<i64>> {
+                sync::deliveries::$backend::start(self.conn)
+            }
+
+            fn insert_delivery_start(&mut self, seq: i64) -> TxResult<()> {
+                sync::deliveries::$backend::insert_start(self.conn, seq)
+            }
+
+            fn undelivered_integrations(&mut self) -> TxResult<Vec<IntegrationId>> {
+                sync::deliveries::$backend::missing(self.conn)
+            }
+
+            fn insert_delivery(&mut self, delivery: &Delivery) -> TxResult<()> {
+                sync::deliveries::$backend::insert(self.conn, delivery)
+            }
+
+            fn put_delivery(&mut self, delivery: &Delivery) -> TxResult<()> {
+                sync::deliveries::$backend::put(self.conn, delivery)
+            }
+
+            fn deliveries(&mut self) -> TxResult<Vec<Delivery>> {
+                sync::deliveries::$backend::all(self.conn)
+            }
+
+            fn due_deliveries(&mut self, now: Timestamp, limit: usize) -> TxResult<Vec<Delivery>> {
+                sync::deliveries::$backend::due(self.conn, now, limit)
+            }
+
+            fn undelivered(&mut self) -> TxResult<Vec<Backlog>> {
+                sync::deliveries::$backend::backlogs(self.conn)
+            }
+
+            fn put_dead_letter(&mut self, letter: &DeadLetter, body: &str) -> TxResult<()> {
+                sync::dead_letters::$backend::put(self.conn, letter, body)
+            }
+
+            fn dead_letters(&mut self, integration: Option<&IntegrationId>) -> TxResult<Vec<DeadLetter>> {
+                sync::dead_letters::$backend::all(self.conn, integration)
+            }
+
+            fn dead_letter_body(&mut self, integration: &IntegrationId, id: &DeliveryId) -> TxResult<Option<String>> {
+                sync::dead_letters::$backend::body(self.conn, integration, id)
+            }
+
+            fn mark_dead_letter(&mut self, integration: &IntegrationId, id: &DeliveryId) -> TxResult<bool> {
+                sync::dead_letters::$backend::mark(self.conn, integration, id)
+            }
+
+            fn delete_dead_letter(&mut self, integration: &IntegrationId, id: &DeliveryId) -> TxResult<bool> {
+                sync::dead_letters::$backend::delete(self.conn, integration, id)
+            }
+
             fn trim_webhooks(&mut self, before: Timestamp) -> TxResult<u64> {
                 sync::webhooks::$backend::trim(self.conn, before)
             }
@@ -270,6 +323,14 @@ tx! { PgTx, pg {
     fn try_request(&mut self, target: &Target) -> TxResult<TryRequest> {
         sync::requests::pg_try_lock(self.conn, target)
     }
+
+    fn delivery(&mut self, integration: &IntegrationId) -> TxResult<Option<Delivery>> {
+        sync::deliveries::pg_lock(self.conn, integration)
+    }
+
+    fn try_delivery(&mut self, integration: &IntegrationId) -> TxResult<Option<Delivery>> {
+        sync::deliveries::pg_try_lock(self.conn, integration)
+    }
 } }
 
 tx! { SqliteTx, sqlite {
@@ -299,5 +360,13 @@ tx! { SqliteTx, sqlite {
 
     fn try_request(&mut self, target: &Target) -> TxResult<TryRequest> {
         Ok(sync::requests::sqlite_lock(self.conn, target)?.map_or(TryRequest::Missing, TryRequest::Locked))
+    }
+
+    fn delivery(&mut self, integration: &IntegrationId) -> TxResult<Option<Delivery>> {
+        sync::deliveries::sqlite_lock(self.conn, integration)
+    }
+
+    fn try_delivery(&mut self, integration: &IntegrationId) -> TxResult<Option<Delivery>> {
+        sync::deliveries::sqlite_lock(self.conn, integration)
     }
 } }

@@ -4,6 +4,7 @@ pub mod apply;
 pub mod assess;
 pub mod compare;
 pub mod crew;
+pub mod delivery;
 pub mod dispatch;
 pub mod engine;
 mod error;

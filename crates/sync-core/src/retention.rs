@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use kombo_model::Timestamp;
 
+use crate::delivery::Undelivered;
 use crate::port::{Tx, TxResult};
 
 /// Webhooks are kept at least this long: Kombo may send one again days later, and it must be known then.
@@ -21,13 +22,14 @@ pub struct Trimmed {
 }
 
 /// Removes entries of the change log and runs that are older than `keep_for`, and webhooks that are older than that and
-/// than [`WEBHOOKS_AT_LEAST`]. The latest run of each target stays. Zero keeps everything for ever.
-pub fn trim(tx: &mut dyn Tx, keep_for: Duration, now: Timestamp) -> TxResult<Trimmed> {
+/// than [`WEBHOOKS_AT_LEAST`]. The latest run of each target stays, and so do entries that are not delivered yet if
+/// `undelivered` says so. Zero keeps everything for ever.
+pub fn trim(tx: &mut dyn Tx, keep_for: Duration, undelivered: Undelivered, now: Timestamp) -> TxResult<Trimmed> {
     if keep_for.is_zero() {
         return Ok(Trimmed::default());
     }
     Ok(Trimmed {
-        changes: tx.trim_changes(now.saturating_sub(keep_for))?,
+        changes: tx.trim_changes(now.saturating_sub(keep_for), undelivered)?,
         runs: tx.trim_runs(now.saturating_sub(keep_for))?,
         webhooks: tx.trim_webhooks(now.saturating_sub(keep_for.max(WEBHOOKS_AT_LEAST)))?,
     })

@@ -149,6 +149,18 @@ words! {
         /// A person paused it: nothing is fetched by itself until a person resumes it.
         Held = "held",
     }
+
+    /// How the delivery of an integration's changes stands.
+    pub enum DeliveryStatus {
+        /// Everything arrived, or was given up.
+        Delivered = "delivered",
+        /// Something waits to be sent.
+        Due = "due",
+        /// Something is under way.
+        Sending = "sending",
+        /// The last try failed; it is tried again by itself.
+        Retrying = "retrying",
+    }
 }
 
 impl RunOutcome {

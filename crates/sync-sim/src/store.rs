@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
+use sync_core::delivery::{Backlog, DeadLetter, Delivery, DeliveryId, Undelivered};
 use sync_core::mirror::{Key, Model, StoredRow};
 use sync_core::pacing::Pacing;
 use sync_core::port::{Scope, Store, StoreError, TryRequest, Tx, TxResult};
@@ -218,7 +219,7 @@ impl Tx for Spy<'_> {
             integration: &IntegrationId, record_id: Option<&str>, before: i64, limit: usize
         ) -> Vec<Change>;
         last_change() -> i64;
-        trim_changes(before: Timestamp) -> u64;
+        trim_changes(before: Timestamp, undelivered: Undelivered) -> u64;
         integration(id: &IntegrationId) -> Option<IntegrationRecord>;
         integrations() -> Vec<IntegrationRecord>;
         put_integration(integration: &IntegrationRecord) -> ();
@@ -237,6 +238,21 @@ impl Tx for Spy<'_> {
         trim_runs(before: Timestamp) -> u64;
         pacing() -> Pacing;
         put_pacing(pacing: &Pacing) -> ();
+        delivery_start() -> Option<i64>;
+        insert_delivery_start(seq: i64) -> ();
+        undelivered_integrations() -> Vec<IntegrationId>;
+        insert_delivery(delivery: &Delivery) -> ();
+        put_delivery(delivery: &Delivery) -> ();
+        delivery(integration: &IntegrationId) -> Option<Delivery>;
+        try_delivery(integration: &IntegrationId) -> Option<Delivery>;
+        deliveries() -> Vec<Delivery>;
+        due_deliveries(now: Timestamp, limit: usize) -> Vec<Delivery>;
+        undelivered() -> Vec<Backlog>;
+        put_dead_letter(letter: &DeadLetter, body: &str) -> ();
+        dead_letters(integration: Option<&IntegrationId>) -> Vec<DeadLetter>;
+        dead_letter_body(integration: &IntegrationId, id: &DeliveryId) -> Option<String>;
+        mark_dead_letter(integration: &IntegrationId, id: &DeliveryId) -> bool;
+        delete_dead_letter(integration: &IntegrationId, id: &DeliveryId) -> bool;
         insert_webhooks(webhooks: &[WebhookRecord]) -> Vec<bool>;
         trim_webhooks(before: Timestamp) -> u64;
         put_quarantined(records: &[Quarantined]) -> ();

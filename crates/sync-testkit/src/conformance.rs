@@ -20,6 +20,7 @@
 )]
 
 mod changes;
+mod deliveries;
 mod json;
 mod pacing;
 mod quarantine;
@@ -34,6 +35,7 @@ mod values;
 mod webhooks;
 
 pub use changes::*;
+pub use deliveries::*;
 pub use json::*;
 pub use pacing::*;
 pub use quarantine::*;
@@ -107,6 +109,18 @@ macro_rules! conformance_suite {
             runs_page_back_by_their_numbers
             trimmed_runs_leave_the_rest
             the_pace_is_what_was_said_last
+            the_start_of_delivery_is_said_once
+            integrations_without_a_delivery_are_told
+            deliveries_are_written_and_replaced
+            a_delivery_is_locked_until_the_unit_ends
+            a_delivery_can_be_tried_without_waiting
+            due_deliveries_have_something_to_deliver
+            due_deliveries_come_by_their_time
+            due_deliveries_are_held_by_nobody
+            undelivered_entries_are_counted
+            undelivered_changes_may_stay
+            dead_letters_are_kept_and_replaced
+            dead_letters_are_marked_and_removed
             a_webhook_is_stored_once
             units_may_store_the_same_webhooks
             trimmed_webhooks_leave_the_rest

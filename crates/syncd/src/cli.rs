@@ -68,6 +68,8 @@ pub(crate) enum Command {
     },
     /// Print the change log, one line each
     Changes(ChangesArgs),
+    /// Show how far changes are delivered to `delivery.url`, and what was given up
+    Deliveries(DeliveriesArgs),
     /// Compare Kombo with the store, and write nothing; exit 3 if they differ
     ///
     /// Lists what a full fetch would change: records that are missing, columns that differ, records that Kombo does not
@@ -138,6 +140,27 @@ pub(crate) struct ChangesArgs {
     /// Go on with what is added, until Ctrl-C
     #[arg(long)]
     pub(crate) follow: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeliveriesArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<DeliveriesCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeliveriesCommand {
+    /// Put dead letters back in line, before what was not tried yet, and try at once what waits after a failure
+    Retry(LettersArgs),
+    /// Throw dead letters away: what they hold is not delivered
+    Drop(LettersArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LettersArgs {
+    /// Only those of this integration; may be given more than once
+    #[arg(long = "integration", value_name = "ID", value_parser = integration)]
+    pub(crate) integrations: Vec<IntegrationId>,
 }
 
 #[derive(Debug, Subcommand)]

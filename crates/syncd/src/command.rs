@@ -2,6 +2,7 @@
 
 mod changes;
 mod check;
+mod deliveries;
 mod demo;
 mod hold;
 mod manual;
@@ -18,7 +19,7 @@ use std::time::Duration;
 
 use indicatif::MultiProgress;
 
-use crate::cli::{Cli, Command, ConfigCommand, Global, QuarantineCommand};
+use crate::cli::{Cli, Command, ConfigCommand, DeliveriesCommand, Global, QuarantineCommand};
 use crate::config::{Config, ConfigError};
 use crate::logging;
 
@@ -88,6 +89,11 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
             Command::Pause { integration } => hold::pause(&context, integration).await,
             Command::Resume { integration } => hold::resume(&context, integration).await,
             Command::Changes(args) => changes::run(&context, args).await,
+            Command::Deliveries(args) => match args.command {
+                None => deliveries::list(&context).await,
+                Some(DeliveriesCommand::Retry(args)) => deliveries::try_again(&context, args).await,
+                Some(DeliveriesCommand::Drop(args)) => deliveries::throw_away(&context, args).await,
+            },
             Command::Verify(args) => verify::run(&context, args).await,
             Command::Quarantine(QuarantineCommand::List) => quarantine::list(&context).await,
             Command::Quarantine(QuarantineCommand::Retry(args)) => quarantine::try_again(&context, args).await,

@@ -1,6 +1,7 @@
 //! The configuration: defaults, then a file, then the environment.
 
 mod address;
+mod delivery;
 mod duration;
 mod exact;
 mod list;
@@ -26,6 +27,7 @@ use sync_core::types::Tombstones;
 use crate::output::chain;
 use crate::secret::{Secret, read_file};
 
+pub(crate) use delivery::Receiver;
 pub(crate) use load::load;
 pub(crate) use reference::{page, sample};
 
@@ -67,6 +69,7 @@ pub(crate) struct Config {
     pub(crate) store: Store,
     pub(crate) sync: Sync,
     pub(crate) changes: Changes,
+    delivery: delivery::Delivery,
     pub(crate) server: Server,
     #[serde(default)]
     pub(crate) integrations: Vec<Integration>,
@@ -297,6 +300,11 @@ impl Config {
         .with_plan(self.plan_policy())
     }
 
+    /// How long what a process works on is not taken over.
+    pub(crate) fn lease(&self) -> Duration {
+        self.sync.lease
+    }
+
     /// How changes are planned.
     pub(crate) fn plan_policy(&self) -> PlanPolicy {
         PlanPolicy {
@@ -331,6 +339,6 @@ impl Config {
         {
             return Err(ConfigError(format!("integrations[{blank}].id: is empty")));
         }
-        Ok(())
+        self.check_delivery()
     }
 }

@@ -1,5 +1,6 @@
 //! The daemon: webhooks in, deltas out, full fetches on schedule, until it is asked to stop.
 
+mod deliver;
 mod gate;
 mod lifecycle;
 mod measure;
@@ -18,9 +19,9 @@ use anyhow::Context as _;
 use kombo_client::webhook::WebhookSecrets;
 use kombo_model::IntegrationId;
 use metrics_exporter_prometheus::PrometheusHandle;
-use store_diesel::DieselStore;
+use store_diesel::{DieselStore, News};
 use sync_core::port::{Clock as _, Scope, Store as _, StoreError};
-use sync_core::{dispatch, queue};
+use sync_core::{delivery, dispatch, queue};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -34,6 +35,7 @@ use crate::kombo::KomboSource;
 use crate::pace::Pace;
 use crate::{output, owner};
 
+use deliver::Courier;
 use gate::KeyGate;
 use lifecycle::Readiness;
 use page::{Access, Page};
@@ -66,13 +68,27 @@ pub(crate) struct Shared {
     pub(crate) secrets: RwLock<WebhookSecrets>,
     pub(crate) access: Arc<Access>,
     pub(crate) source: Arc<KomboSource>,
+    /// Who delivers changes, if anybody.
+    pub(crate) courier: Option<Arc<Courier>>,
     pub(crate) stop: CancellationToken,
+}
+
+impl Shared {
+    /// Wakes whom the news of a database concerns.
+    fn hear(&self, news: News) {
+        match (news, &self.courier) {
+            (News::Request, _) => self.wake.notify_one(),
+            (News::Change, Some(courier)) => courier.look(),
+            (News::Change, None) => {}
+        }
+    }
 }
 
 /// Runs until a signal asks to stop.
 pub(crate) async fn run(context: &Context, tables: Tables) -> anyhow::Result<Exit> {
     let config = context.config()?;
     let secrets = secrets(&config)?;
+    let courier = config.receiver()?.map(Courier::new).transpose()?.map(Arc::new);
     let metrics = measure::install()?;
     let gate = Arc::new(KeyGate::default());
     let pace = Arc::new(Pace::new(config.kombo.max_requests_per_minute));
@@ -88,7 +104,8 @@ pub(crate) async fn run(context: &Context, tables: Tables) -> anyhow::Result<Exi
     let readiness = Arc::new(Readiness::new(Arc::clone(&gate)));
     let access = Arc::new(Access::new(config.operations_token()?));
     let status_page = Arc::new(Page::new(Arc::clone(&access)));
-    let routes = operations::routes(Arc::clone(&readiness), metrics.clone(), Arc::clone(&status_page));
+    let routes =
+        operations::routes(Arc::clone(&readiness), metrics.clone(), Arc::clone(&status_page), courier.is_some());
     tasks.spawn(serve::serve(operations, MOST_OPERATIONS, routes, stop.clone()));
 
     let Some(store) = open_store(&config, tables, &stop).await? else { return Ok(Exit::Done) };
@@ -104,6 +121,7 @@ pub(crate) async fn run(context: &Context, tables: Tables) -> anyhow::Result<Exi
         secrets: RwLock::new(secrets),
         access,
         source,
+        courier,
         stop: stop.clone(),
     });
     shared.pace.share(&shared.store);
@@ -115,6 +133,7 @@ pub(crate) async fn run(context: &Context, tables: Tables) -> anyhow::Result<Exi
     tasks.spawn(serve::serve(webhooks, MOST_WEBHOOKS, routes, stop.clone()));
     upkeep::spawn(&tasks, &shared, context.global.config.clone(), hangup);
     workers::spawn(&tasks, &shared);
+    deliver::spawn(&tasks, &shared);
     tracing::info!(
         webhooks = %shared.config.server.webhooks,
         operations = %shared.config.server.operations,
@@ -173,10 +192,14 @@ async fn open_store(config: &Config, tables: Tables, stop: &CancellationToken) -
 /// Registers what the configuration names, takes over what a dead process of this machine left, and tries again what
 /// failed: whoever starts the daemon may have mended it.
 async fn begin(shared: &Shared, configured: BTreeSet<IntegrationId>) -> anyhow::Result<()> {
-    let now = SystemClock.now();
+    let (now, delivers) = (SystemClock.now(), shared.courier.is_some());
     let abandoned = shared
         .store
         .transact(Scope::Shared, move |tx| {
+            if delivers {
+                delivery::begin(tx)?;
+                delivery::release_abandoned(tx, owner::is_gone)?;
+            }
             dispatch::register(tx, &configured, now)?;
             dispatch::retry_failed(tx, now)?;
             queue::release_abandoned(tx, owner::is_gone)

@@ -46,6 +46,10 @@ pub fn configuration(data: &[u8]) {
                     Ok(url) => said.push(format!("{url:?} {url}")),
                     Err(error) => said.push(error.0),
                 }
+                match config.receiver() {
+                    Ok(receiver) => said.extend(receiver.map(|it| it.shown())),
+                    Err(error) => said.push(error.0),
+                }
                 if let Err(error) = config.client() {
                     said.push(error.0);
                 }
@@ -63,9 +67,14 @@ fn stands_for_a_secret(data: &[u8]) -> bool {
         return false;
     }
     let Ok(table) = text.parse::<toml::Table>() else { return false };
+    // In an address, where the password is.
+    let marked = format!(":{MARK}@");
+    let as_password = |it: String| it.strip_prefix("https://me:").is_some_and(|it| it.starts_with(&format!("{MARK}@")));
     let value = |section: &str, key: &str| table.get(section)?.get(key)?.as_str().map(str::to_owned);
     let is_marked = |text: Option<String>| text.is_some_and(|it| it.contains(MARK));
     is_marked(value("kombo", "api_key"))
         || is_marked(value("kombo", "webhook_secret"))
-        || value("store", "url").is_some_and(|it| it.starts_with("postgres://me:") && it.contains(&format!(":{MARK}@")))
+        || is_marked(value("delivery", "secret"))
+        || value("delivery", "url").is_some_and(as_password)
+        || value("store", "url").is_some_and(|it| it.starts_with("postgres://me:") && it.contains(&marked))
 }

@@ -20,7 +20,7 @@ use super::{Undone, panicked};
 use crate::error::{ConnectError, MigrateError};
 use crate::migrations::{self, SchemaStatus};
 use crate::statement::Statement;
-use crate::store::Load;
+use crate::store::{Load, News};
 use crate::tx::PgTx;
 
 pub(crate) mod pipeline;
@@ -101,23 +101,25 @@ impl PostgresStore {
         Load { most: status.max_size, open: status.size, idle: status.available, waiting: status.waiting }
     }
 
-    /// Calls `wake` whenever a request that nobody holds was made or let go of, by whatever process. Ends when the
-    /// connection does: what happened while there is none is not told later.
-    pub async fn listen(&self, wake: impl Fn()) -> Result<(), StoreError> {
+    /// Calls `tell` with what happened, by whatever process, and at the beginning with everything that may have. Ends when
+    /// the connection does: what happened while there is none is not told later.
+    pub async fn listen(&self, tell: impl Fn(News)) -> Result<(), StoreError> {
         let lost = |error: tokio_postgres::Error| StoreError::Unavailable {
             message: format!("listening to {}", self.shown),
             source: Some(Box::new(error)),
         };
         let (client, mut connection) = tokio_postgres::connect(&self.address, self.tls.clone()).await.map_err(lost)?;
         let begin = async {
-            client.batch_execute("LISTEN syncd_requests").await?;
-            wake(); // for what happened before
+            client.batch_execute("LISTEN syncd_requests; LISTEN syncd_changes").await?;
+            // For what happened before.
+            tell(News::Request);
+            tell(News::Change);
             Ok(())
         };
         let hear = async {
             while let Some(message) = std::future::poll_fn(|context| connection.poll_message(context)).await {
-                if let AsyncMessage::Notification(_) = message? {
-                    wake();
+                if let AsyncMessage::Notification(told) = message? {
+                    tell(if told.channel() == "syncd_changes" { News::Change } else { News::Request });
                 }
             }
             Ok(())

@@ -1,5 +1,7 @@
+use diesel::dsl::{exists, not};
 use diesel::prelude::*;
 use kombo_model::{IntegrationId, Timestamp};
+use sync_core::delivery::Undelivered;
 use sync_core::mirror::Model;
 use sync_core::port::{StoreError, TxResult};
 use sync_core::types::{Change, RunId};
@@ -7,7 +9,7 @@ use sync_core::types::{Change, RunId};
 use super::{limited, word};
 use crate::both;
 use crate::error::{During as _, corrupt};
-use crate::schema::sync_changes;
+use crate::schema::{sync_changes, sync_deliveries};
 use crate::statement::{Bind, CHANGES, Statement, WriteRow};
 use crate::types::{Json, Moment};
 
@@ -85,7 +87,7 @@ both! {
         Ok(last.unwrap_or(0))
     }
 
-    pub(crate) fn trim(conn: &mut Conn, before: Timestamp) -> TxResult<u64> {
+    pub(crate) fn trim(conn: &mut Conn, before: Timestamp, undelivered: Undelivered) -> TxResult<u64> {
         // Entries are in the order of their time but for clock changes, so the search ends at the first young one.
         let keep_from: Option<i64> = sync_changes::table
             .filter(sync_changes::at.ge(Moment(before)))
@@ -98,7 +100,13 @@ both! {
         let old = sync_changes::table
             .filter(sync_changes::seq.lt(keep_from.unwrap_or(i64::MAX)))
             .filter(sync_changes::at.lt(Moment(before)));
-        let removed = diesel::delete(old).execute(conn).during(TABLE)?;
+        let waits = sync_deliveries::table
+            .filter(sync_deliveries::integration_id.eq(sync_changes::integration_id))
+            .filter(sync_deliveries::delivered_seq.lt(sync_changes::seq));
+        let removed = match undelivered {
+            Undelivered::Keep => diesel::delete(old.filter(not(exists(waits)))).execute(conn).during(TABLE)?,
+            Undelivered::Remove => diesel::delete(old).execute(conn).during(TABLE)?,
+        };
         Ok(u64::try_from(removed).unwrap_or(u64::MAX))
     }
 }

@@ -1,33 +1,35 @@
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
+use store_diesel::{DieselStore, News};
 use sync_core::SyncError;
+use sync_core::mirror::Model;
 use sync_core::port::{Scope, Store as _, StoreError, Tx};
 use sync_core::queue::{self, Claim};
-use sync_core::types::{LeaseToken, RequestCause, SyncKind, Target};
+use sync_core::types::{Change, ChangeCause, ChangeKind, LeaseToken, RequestCause, RunId, SyncKind, Target};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::task::JoinHandle;
+
+/// Listens, and gives what is heard.
+fn listen(store: &Arc<DieselStore>) -> (JoinHandle<()>, UnboundedReceiver<News>) {
+    let (told, heard) = tokio::sync::mpsc::unbounded_channel();
+    let store = Arc::clone(store);
+    let listening = tokio::spawn(async move {
+        // It ends when nobody wants to hear any more.
+        drop(store.listen(move |news| told.send(news).unwrap_or_default()).await);
+    });
+    (listening, heard)
+}
 
 /// A worker of another process hears of a request once it is committed, and of nothing that it knows.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_is_told() {
     let (store, _database) = crate::postgres::fresh().await;
     let store = Arc::new(store);
-    let heard = Arc::new(AtomicUsize::new(0));
-    let (told, mut tell) = tokio::sync::mpsc::unbounded_channel();
-    let told = Mutex::new(told);
-    let listening = tokio::spawn({
-        let (store, heard) = (Arc::clone(&store), Arc::clone(&heard));
-        async move {
-            store
-                .listen(move || {
-                    heard.fetch_add(1, Ordering::SeqCst);
-                    told.lock().unwrap_or_else(PoisonError::into_inner).send(()).unwrap_or_default();
-                })
-                .await
-        }
-    });
-    tell.recv().await.unwrap(); // it listens
+    let (listening, mut heard) = listen(&store);
+    assert_eq!(heard.recv().await, Some(News::Request), "it listens");
+    assert_eq!(heard.recv().await, Some(News::Change));
     let now: Timestamp = "2026-01-01T00:00:00.000Z".parse().unwrap();
     let target = |name: &str| {
         let integration_id = IntegrationId::from(name);
@@ -39,8 +41,7 @@ async fn a_request_is_told() {
         store.transact::<_, StoreError, _>(Scope::Shared, unit).await.unwrap()
     };
     ask("sandbox:a").await;
-    tell.recv().await.unwrap();
-    assert_eq!(heard.load(Ordering::SeqCst), 2);
+    assert_eq!(heard.recv().await, Some(News::Request));
 
     // It is asked for again while it waits, leased, and asked for again: workers know of it.
     assert_eq!(ask("sandbox:a").await.generation, 2);
@@ -51,16 +52,60 @@ async fn a_request_is_told() {
     assert_eq!(ask("sandbox:a").await.generation, 3);
     // What is told is told in its order, so this would be heard after what was told before.
     ask("sandbox:b").await;
-    tell.recv().await.unwrap();
-    assert_eq!(heard.load(Ordering::SeqCst), 3);
+    assert_eq!(heard.recv().await, Some(News::Request));
+    assert!(heard.try_recv().is_err());
 
     // It is let go of, and then due earlier than it was.
     let later = now.saturating_add(Duration::from_secs(60));
     let unit = move |tx: &mut dyn Tx| queue::release(tx, &lease, later, false, now).map(drop);
     store.transact::<_, SyncError, _>(Scope::Shared, unit).await.unwrap();
-    tell.recv().await.unwrap();
+    assert_eq!(heard.recv().await, Some(News::Request));
     ask("sandbox:a").await;
-    tell.recv().await.unwrap();
-    assert_eq!(heard.load(Ordering::SeqCst), 5);
+    assert_eq!(heard.recv().await, Some(News::Request));
+    assert!(heard.try_recv().is_err());
     listening.abort();
+}
+
+/// Whoever follows the change log hears that it grew once for each unit, when the entries can be read.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn changes_are_told_once_for_each_unit() {
+    let (store, _database) = crate::postgres::fresh().await;
+    let store = Arc::new(store);
+    let (listening, mut heard) = listen(&store);
+    assert_eq!(heard.recv().await, Some(News::Request), "it listens");
+    assert_eq!(heard.recv().await, Some(News::Change));
+    for units in 1..=3_usize {
+        store
+            .transact(Scope::Shared, move |tx| {
+                // More than one statement takes, and in two appends.
+                tx.append_changes(&vec![change(); 6_000])?;
+                tx.append_changes(&[change()])
+            })
+            .await
+            .unwrap();
+        assert_eq!(heard.recv().await, Some(News::Change));
+        let found = store.read(|tx| tx.changes(None, 0, 100_000)).await.unwrap();
+        assert_eq!(found.len(), units * 6_001);
+    }
+    let undone = store.transact(Scope::Shared, |tx| {
+        tx.append_changes(&[change()])?;
+        Err::<(), _>(StoreError::Refused { message: "on purpose".to_owned() })
+    });
+    undone.await.unwrap_err();
+    assert!(heard.try_recv().is_err());
+    listening.abort();
+}
+
+fn change() -> Change {
+    Change {
+        seq: 0,
+        integration_id: IntegrationId::from("sandbox:a"),
+        model: Model::LmsUsers,
+        record_id: "u".to_owned(),
+        kind: ChangeKind::Updated,
+        cause: ChangeCause::Direct,
+        fields: serde_json::json!(["status"]),
+        run_id: RunId(1),
+        at: "2026-01-01T00:00:00.000Z".parse().unwrap(),
+    }
 }

@@ -2,6 +2,7 @@ use std::error::Error;
 
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
 
+use crate::delivery::{Backlog, DeadLetter, Delivery, DeliveryId, Undelivered};
 use crate::mirror::{Key, Model, NewRow, StoredRow};
 use crate::pacing::Pacing;
 use crate::types::{Change, EndpointState, IntegrationRecord, Quarantined, Request, Run, RunId, Target, WebhookRecord};
@@ -178,8 +179,9 @@ pub trait Tx {
     /// The `seq` of the last entry that is there; 0 if there is none.
     fn last_change(&mut self) -> TxResult<i64>;
 
-    /// Removes entries from before `before`, and says how many.
-    fn trim_changes(&mut self, before: Timestamp) -> TxResult<u64>;
+    /// Removes entries from before `before`, and says how many. With [`Undelivered::Keep`] those stay that come after the
+    /// [`Delivery::delivered_seq`] of their integration.
+    fn trim_changes(&mut self, before: Timestamp, undelivered: Undelivered) -> TxResult<u64>;
 
     /// The integration, if it is registered.
     fn integration(&mut self, id: &IntegrationId) -> TxResult<Option<IntegrationRecord>>;
@@ -251,6 +253,53 @@ pub trait Tx {
 
     /// Says when requests to the source may be sent.
     fn put_pacing(&mut self, pacing: &Pacing) -> TxResult<()>;
+
+    /// The `seq` after which the delivery of changes began, if it ever did.
+    fn delivery_start(&mut self) -> TxResult<Option<i64>>;
+
+    /// Says after which `seq` the delivery of changes begins, unless that was said before.
+    fn insert_delivery_start(&mut self, seq: i64) -> TxResult<()>;
+
+    /// The registered integrations that have no delivery, in the order of ids.
+    fn undelivered_integrations(&mut self) -> TxResult<Vec<IntegrationId>>;
+
+    /// Writes a delivery if its integration has none. Waits for units that write one.
+    fn insert_delivery(&mut self, delivery: &Delivery) -> TxResult<()>;
+
+    /// Writes a delivery.
+    fn put_delivery(&mut self, delivery: &Delivery) -> TxResult<()>;
+
+    /// The delivery of an integration, locked until the unit ends. Waits for units that have it locked.
+    fn delivery(&mut self, integration: &IntegrationId) -> TxResult<Option<Delivery>>;
+
+    /// The same without waiting: none if another unit has it locked.
+    fn try_delivery(&mut self, integration: &IntegrationId) -> TxResult<Option<Delivery>>;
+
+    /// All deliveries, in the order of integrations.
+    fn deliveries(&mut self) -> TxResult<Vec<Delivery>>;
+
+    /// Up to `limit` deliveries that are due and that nobody holds: `not_before` has come, there is no lease or it has
+    /// expired at `now`, and there is an entry of the integration after `delivered_seq` or a dead letter that is to be
+    /// tried again. By `not_before`, then by integration. They are not locked: see [`Tx::try_delivery`].
+    fn due_deliveries(&mut self, now: Timestamp, limit: usize) -> TxResult<Vec<Delivery>>;
+
+    /// For each delivery what comes after its `delivered_seq`, if anything does, in the order of integrations.
+    fn undelivered(&mut self) -> TxResult<Vec<Backlog>>;
+
+    /// Stores a dead letter with its body; one with the same integration and id is replaced.
+    fn put_dead_letter(&mut self, letter: &DeadLetter, body: &str) -> TxResult<()>;
+
+    /// All dead letters, of one integration or of all, in the order of integrations and `first_seq`.
+    fn dead_letters(&mut self, integration: Option<&IntegrationId>) -> TxResult<Vec<DeadLetter>>;
+
+    /// The body of a dead letter, if there is one, to the letter.
+    fn dead_letter_body(&mut self, integration: &IntegrationId, id: &DeliveryId) -> TxResult<Option<String>>;
+
+    /// Says that a dead letter is to be tried again, and whether there is one.
+    fn mark_dead_letter(&mut self, integration: &IntegrationId, id: &DeliveryId) -> TxResult<bool>;
+
+    /// Removes a dead letter, and says whether there was one.
+    fn delete_dead_letter(&mut self, integration: &IntegrationId, id: &DeliveryId) -> TxResult<bool>;
 
     /// Stores webhooks, and says of each whether it was: `false` if one with its id is stored already or comes before it
     /// in the list.

@@ -12,6 +12,7 @@ mod bench;
 mod compare;
 mod crash;
 mod crew;
+mod delivery;
 mod engine;
 mod failures;
 mod history;

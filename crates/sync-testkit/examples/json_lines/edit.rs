@@ -4,6 +4,7 @@ use std::io;
 
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
 use serde::{Deserialize, Serialize};
+use sync_core::delivery::{DeadLetter, Delivery, DeliveryId, Undelivered};
 use sync_core::pacing::{Budget, Pacing};
 use sync_core::types::{
     Change, EndpointState, IntegrationRecord, Quarantined, Request, Run, RunId, Target, WebhookRecord,
@@ -26,6 +27,7 @@ pub(crate) enum Edit {
     Changes(Vec<Change>),
     ChangesTrimmed {
         before: Timestamp,
+        undelivered: Undelivered,
     },
     Integration(IntegrationRecord),
     Endpoint(EndpointState),
@@ -36,6 +38,16 @@ pub(crate) enum Edit {
         before: Timestamp,
     },
     Pacing(#[serde(with = "PacingLine")] Pacing),
+    DeliveryStart(i64),
+    Delivery(Delivery),
+    DeadLetter {
+        letter: DeadLetter,
+        body: String,
+    },
+    DeadLetterDeleted {
+        integration_id: IntegrationId,
+        id: DeliveryId,
+    },
     Webhook(WebhookRecord),
     WebhooksTrimmed {
         before: Timestamp,

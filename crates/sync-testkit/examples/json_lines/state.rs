@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use kombo_model::{Endpoint, IntegrationId};
+use sync_core::delivery::{DeadLetter, Delivery, DeliveryId, Undelivered};
 use sync_core::mirror::{Key, Model, StoredRow};
 use sync_core::pacing::Pacing;
 use sync_core::types::{
@@ -29,6 +30,9 @@ pub(crate) struct State {
     pub(crate) runs: Arc<BTreeMap<RunId, Run>>,
     pub(crate) last_run: i64,
     pub(crate) pacing: Pacing,
+    pub(crate) delivery_start: Option<i64>,
+    pub(crate) deliveries: BTreeMap<IntegrationId, Delivery>,
+    pub(crate) dead_letters: Arc<BTreeMap<(IntegrationId, DeliveryId), (DeadLetter, String)>>,
     pub(crate) webhooks: Arc<BTreeMap<String, WebhookRecord>>,
     pub(crate) quarantine: Arc<BTreeMap<(IntegrationId, Endpoint, String), Quarantined>>,
 }
@@ -50,8 +54,13 @@ impl State {
                 self.last_change = changes.iter().map(|change| change.seq).fold(self.last_change, i64::max);
                 Arc::make_mut(&mut self.changes).extend(changes.into_iter().map(|change| (change.seq, change)));
             }
-            Edit::ChangesTrimmed { before } => {
-                Arc::make_mut(&mut self.changes).retain(|_, change| change.at >= before);
+            Edit::ChangesTrimmed { before, undelivered } => {
+                let delivered = |change: &Change| {
+                    let delivery = self.deliveries.get(&change.integration_id);
+                    delivery.is_none_or(|delivery| change.seq <= delivery.delivered_seq)
+                };
+                let goes = |change: &Change| undelivered == Undelivered::Remove || delivered(change);
+                Arc::make_mut(&mut self.changes).retain(|_, change| change.at >= before || !goes(change));
             }
             Edit::Integration(integration) => {
                 self.integrations.insert(integration.id.clone(), integration);
@@ -76,6 +85,17 @@ impl State {
                 runs.retain(|_, run| run.finished_at.is_none_or(|at| at >= before) || is_latest(run));
             }
             Edit::Pacing(pacing) => self.pacing = pacing,
+            Edit::DeliveryStart(seq) => self.delivery_start = Some(seq),
+            Edit::Delivery(delivery) => {
+                self.deliveries.insert(delivery.integration_id.clone(), delivery);
+            }
+            Edit::DeadLetter { letter, body } => {
+                let key = (letter.integration_id.clone(), letter.id.clone());
+                Arc::make_mut(&mut self.dead_letters).insert(key, (letter, body));
+            }
+            Edit::DeadLetterDeleted { integration_id, id } => {
+                Arc::make_mut(&mut self.dead_letters).remove(&(integration_id, id));
+            }
             Edit::Webhook(webhook) => {
                 Arc::make_mut(&mut self.webhooks).insert(webhook.id.clone(), webhook);
             }
@@ -110,12 +130,16 @@ impl State {
             batch: *batch,
             ids: ids.iter().cloned().collect(),
         });
+        let letters = self.dead_letters.values().cloned().map(|(letter, body)| Edit::DeadLetter { letter, body });
         rows.chain(seen)
             .chain(self.changes.values().map(|it| Edit::Changes(vec![it.clone()])))
             .chain(self.integrations.values().cloned().map(Edit::Integration))
             .chain(self.endpoints.values().cloned().map(Edit::Endpoint))
             .chain(self.requests.values().cloned().map(Edit::Request))
             .chain(self.runs.values().cloned().map(|it| Edit::Run(Box::new(it))))
+            .chain(self.delivery_start.map(Edit::DeliveryStart))
+            .chain(self.deliveries.values().cloned().map(Edit::Delivery))
+            .chain(letters)
             .chain(self.webhooks.values().cloned().map(Edit::Webhook))
             .chain(self.quarantine.values().map(|it| Edit::Quarantined(vec![it.clone()])))
             .chain([Edit::Pacing(self.pacing.clone()), Edit::Numbers { change: self.last_change, run: self.last_run }])

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use kombo_model::{IntegrationId, Timestamp};
+use sync_core::delivery::{DeadLetter, Delivery, DeliveryId, Undelivered};
 use sync_core::mirror::{Key, MAX_DOCUMENT_DEPTH, Model, Row, StoredRow, Value};
 use sync_core::pacing::{Budget, Pacing};
 use sync_core::port::{Scope, Store, StoreError, Tx, TxResult};
@@ -76,6 +77,21 @@ fn change(record_id: &str, seconds: i64) -> Change {
     }
 }
 
+fn dead_letter() -> DeadLetter {
+    DeadLetter {
+        integration_id: id(),
+        id: DeliveryId("a".to_owned()),
+        first_seq: 1,
+        last_seq: 2,
+        entries: 2,
+        first_tried_at: at(1),
+        last_tried_at: at(2),
+        attempts: 3,
+        error: "no answer".to_owned(),
+        again: true,
+    }
+}
+
 fn append(tx: &mut dyn Tx, record_id: &str, seconds: i64) -> TxResult<()> {
     tx.append_changes(&[change(record_id, seconds)])
 }
@@ -96,6 +112,9 @@ async fn what_was_committed_survives() {
         let deep = format!("{}{}", "[".repeat(MAX_DOCUMENT_DEPTH), "]".repeat(MAX_DOCUMENT_DEPTH));
         let fields = serde_json::json!({ "remote_data": { "old": null, "new": Value::Json(deep).to_json() } });
         tx.append_changes(&[Change { fields, ..change("deep", 1) }])?;
+        tx.insert_delivery_start(3)?;
+        tx.put_delivery(&Delivery::new(id(), 2, at(1)))?;
+        tx.put_dead_letter(&dead_letter(), "{\n}")?;
         let left = Budget::Left { limit: 100, left: 7, renewed_at: at(60) };
         tx.put_pacing(&Pacing { next_at: Some(at(1)), budget: left })
     })
@@ -115,7 +134,7 @@ async fn numbers_are_not_given_again_when_what_had_them_is_gone() {
     let folder = Folder::new();
     let store = folder.open();
     write(&store, |tx| append(tx, "a", 1)).await;
-    write(&store, |tx| tx.trim_changes(at(2)).map(|trimmed| assert_eq!(trimmed, 1))).await;
+    write(&store, |tx| tx.trim_changes(at(2), Undelivered::Remove).map(|trimmed| assert_eq!(trimmed, 1))).await;
     drop(store);
     folder.stored();
     let store = folder.open();

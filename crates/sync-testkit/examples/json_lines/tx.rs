@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::Bound::{Excluded, Unbounded};
 
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
+use sync_core::delivery::{Backlog, DeadLetter, Delivery, DeliveryId, Undelivered};
 use sync_core::mirror::{Key, Model, StoredRow};
 use sync_core::pacing::Pacing;
 use sync_core::port::{StoreError, TryRequest, Tx, TxResult};
@@ -43,6 +44,12 @@ impl Unit {
         line.add(&edit).map_err(|error| failed("write a line", error))?;
         self.state.apply(edit);
         Ok(())
+    }
+
+    /// The entries that are not delivered yet.
+    fn after<'a>(&'a self, delivery: &'a Delivery) -> impl Iterator<Item = &'a Change> {
+        let later = self.state.changes.range((Excluded(delivery.delivered_seq), Unbounded)).map(|(_, change)| change);
+        later.filter(|change| change.integration_id == delivery.integration_id)
     }
 
     /// A table, which is empty before anything is written to it.
@@ -144,9 +151,9 @@ impl Tx for Unit {
         Ok(self.state.changes.last_key_value().map_or(0, |(seq, _)| *seq))
     }
 
-    fn trim_changes(&mut self, before: Timestamp) -> TxResult<u64> {
+    fn trim_changes(&mut self, before: Timestamp, undelivered: Undelivered) -> TxResult<u64> {
         let had = self.state.changes.len();
-        self.edit(Edit::ChangesTrimmed { before })?;
+        self.edit(Edit::ChangesTrimmed { before, undelivered })?;
         Ok(count(had - self.state.changes.len()))
     }
 
@@ -262,6 +269,93 @@ impl Tx for Unit {
 
     fn put_pacing(&mut self, pacing: &Pacing) -> TxResult<()> {
         self.edit(Edit::Pacing(pacing.clone()))
+    }
+
+    fn delivery_start(&mut self) -> TxResult<Option<i64>> {
+        Ok(self.state.delivery_start)
+    }
+
+    fn insert_delivery_start(&mut self, seq: i64) -> TxResult<()> {
+        if self.state.delivery_start.is_none() { self.edit(Edit::DeliveryStart(seq)) } else { Ok(()) }
+    }
+
+    fn undelivered_integrations(&mut self) -> TxResult<Vec<IntegrationId>> {
+        let registered = self.state.integrations.keys();
+        Ok(registered.filter(|id| !self.state.deliveries.contains_key(id)).cloned().collect())
+    }
+
+    fn insert_delivery(&mut self, delivery: &Delivery) -> TxResult<()> {
+        let is_there = self.state.deliveries.contains_key(&delivery.integration_id);
+        if is_there { Ok(()) } else { self.put_delivery(delivery) }
+    }
+
+    fn put_delivery(&mut self, delivery: &Delivery) -> TxResult<()> {
+        self.edit(Edit::Delivery(delivery.clone()))
+    }
+
+    fn delivery(&mut self, integration: &IntegrationId) -> TxResult<Option<Delivery>> {
+        Ok(self.state.deliveries.get(integration).cloned())
+    }
+
+    fn try_delivery(&mut self, integration: &IntegrationId) -> TxResult<Option<Delivery>> {
+        self.delivery(integration)
+    }
+
+    fn deliveries(&mut self) -> TxResult<Vec<Delivery>> {
+        Ok(self.state.deliveries.values().cloned().collect())
+    }
+
+    fn due_deliveries(&mut self, now: Timestamp, limit: usize) -> TxResult<Vec<Delivery>> {
+        let is_again = |id: &IntegrationId| {
+            let mut letters = self.state.dead_letters.values();
+            letters.any(|(letter, _)| letter.again && letter.integration_id == *id)
+        };
+        let waits = |it: &Delivery| self.after(it).next().is_some() || is_again(&it.integration_id);
+        let deliveries = self.state.deliveries.values();
+        let due = deliveries.filter(|it| it.not_before <= now && !it.is_held(now) && waits(it));
+        let mut due: Vec<Delivery> = due.cloned().collect();
+        due.sort_by_key(|delivery| delivery.not_before);
+        due.truncate(limit);
+        Ok(due)
+    }
+
+    fn undelivered(&mut self) -> TxResult<Vec<Backlog>> {
+        let backlogs = self.state.deliveries.values().filter_map(|delivery| {
+            let oldest_at = self.after(delivery).next()?.at;
+            let entries = count(self.after(delivery).count());
+            Some(Backlog { integration_id: delivery.integration_id.clone(), entries, oldest_at })
+        });
+        Ok(backlogs.collect())
+    }
+
+    fn put_dead_letter(&mut self, letter: &DeadLetter, body: &str) -> TxResult<()> {
+        self.edit(Edit::DeadLetter { letter: letter.clone(), body: body.to_owned() })
+    }
+
+    fn dead_letters(&mut self, integration: Option<&IntegrationId>) -> TxResult<Vec<DeadLetter>> {
+        let letters = self.state.dead_letters.values().map(|(letter, _)| letter);
+        let of = letters.filter(|letter| integration.is_none_or(|id| letter.integration_id == *id));
+        let mut of: Vec<DeadLetter> = of.cloned().collect();
+        of.sort_by_cached_key(|letter| (letter.integration_id.clone(), letter.first_seq));
+        Ok(of)
+    }
+
+    fn dead_letter_body(&mut self, integration: &IntegrationId, id: &DeliveryId) -> TxResult<Option<String>> {
+        let letter = self.state.dead_letters.get(&(integration.clone(), id.clone()));
+        Ok(letter.map(|(_, body)| body.clone()))
+    }
+
+    fn mark_dead_letter(&mut self, integration: &IntegrationId, id: &DeliveryId) -> TxResult<bool> {
+        let letter = self.state.dead_letters.get(&(integration.clone(), id.clone())).cloned();
+        let Some((letter, body)) = letter else { return Ok(false) };
+        self.edit(Edit::DeadLetter { letter: DeadLetter { again: true, ..letter }, body })?;
+        Ok(true)
+    }
+
+    fn delete_dead_letter(&mut self, integration: &IntegrationId, id: &DeliveryId) -> TxResult<bool> {
+        let had = self.state.dead_letters.len();
+        self.edit(Edit::DeadLetterDeleted { integration_id: integration.clone(), id: id.clone() })?;
+        Ok(had > self.state.dead_letters.len())
     }
 
     fn insert_webhooks(&mut self, webhooks: &[WebhookRecord]) -> TxResult<Vec<bool>> {

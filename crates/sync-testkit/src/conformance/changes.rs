@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use kombo_model::IntegrationId;
+use sync_core::delivery::Undelivered;
 use sync_core::mirror::{MAX_DOCUMENT_DEPTH, MAX_OPAQUE_DEPTH, Model, Value};
 use sync_core::port::{Scope, Store, StoreError};
 use sync_core::types::{Change, ChangeCause, ChangeKind};
@@ -108,9 +109,9 @@ pub async fn trimmed_changes_leave_the_rest<S: Store>(store: Arc<S>) {
         tx.changes(None, 0, 10)
     })
     .await;
-    assert_eq!(write(&store, |tx| tx.trim_changes(at(3))).await, 2);
+    assert_eq!(write(&store, |tx| tx.trim_changes(at(3), Undelivered::Remove)).await, 2);
     assert_eq!(read(&store, |tx| tx.changes(None, 0, 10)).await, before[2..]);
-    assert_eq!(write(&store, |tx| tx.trim_changes(at(9))).await, 1);
+    assert_eq!(write(&store, |tx| tx.trim_changes(at(9), Undelivered::Remove)).await, 1);
     assert_eq!(read(&store, |tx| tx.last_change()).await, 0, "nothing is left");
     let next = write(&store, |tx| {
         tx.append_changes(&[change(alpha(), "d", at(4))])?;

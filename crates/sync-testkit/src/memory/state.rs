@@ -1,7 +1,9 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use kombo_model::{Endpoint, IntegrationId};
+use sync_core::delivery::{DeadLetter, Delivery, DeliveryId};
 use sync_core::mirror::{Key, Model, StoredRow};
 use sync_core::pacing::Pacing;
 use sync_core::types::{
@@ -25,6 +27,9 @@ pub(super) struct State {
     pub(super) last_run: i64,
     pub(super) pacing: Pacing,
     pub(super) webhooks: Arc<BTreeMap<String, WebhookRecord>>,
+    pub(super) delivery_start: Option<i64>,
+    pub(super) deliveries: BTreeMap<IntegrationId, Delivery>,
+    pub(super) dead_letters: Arc<BTreeMap<(IntegrationId, DeliveryId), (DeadLetter, String)>>,
     pub(super) quarantine: Arc<BTreeMap<(IntegrationId, Endpoint, String), Quarantined>>,
 }
 
@@ -35,5 +40,11 @@ impl State {
 
     pub(super) fn table_mut(&mut self, model: Model, integration: &IntegrationId) -> &mut Table {
         Arc::make_mut(self.tables.entry((model, integration.clone())).or_default())
+    }
+
+    /// The entries that are not delivered yet, in their order.
+    pub(super) fn undelivered<'a>(&'a self, delivery: &'a Delivery) -> impl Iterator<Item = &'a Change> {
+        let later = self.changes.range((Bound::Excluded(delivery.delivered_seq), Bound::Unbounded));
+        later.map(|(_, change)| change).filter(|change| change.integration_id == delivery.integration_id)
     }
 }

@@ -14,6 +14,7 @@ pub(crate) async fn run(context: &Context) -> anyhow::Result<Exit> {
     let config = context.config()?;
     let url = config.store_url()?;
     config.operations_token()?;
+    let receiver = config.receiver()?;
     let client = config.client()?.retry(RetryPolicy::NEVER).build();
     let client = client.map_err(|error| ConfigError::of_client(&error))?;
 
@@ -28,6 +29,11 @@ pub(crate) async fn run(context: &Context) -> anyhow::Result<Exit> {
             let found = check_integration(&config, &client, &integration.id).await;
             checks.push((format!("integration {}", integration.id), found));
         }
+    }
+
+    if let Some(receiver) = receiver {
+        // Not asked: whatever is posted there may be taken for a delivery.
+        checks.push(("delivery.url".to_owned(), Ok(format!("changes will be delivered to {}", receiver.shown()))));
     }
 
     let failed = checks.iter().any(|(_, result)| result.is_err());

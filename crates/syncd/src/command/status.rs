@@ -1,8 +1,10 @@
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
 use serde::Serialize;
+use sync_core::delivery::{self, Standing};
 use sync_core::port::{Clock as _, Store as _, StoreError};
 use sync_core::types::{
-    EndpointState, EndpointStatus, IntegrationRecord, IntegrationStatus, Quarantined, Request, Run, SyncKind,
+    DeliveryStatus, EndpointState, EndpointStatus, IntegrationRecord, IntegrationStatus, Quarantined, Request, Run,
+    SyncKind,
 };
 
 use super::store::{Tables, open};
@@ -21,14 +23,16 @@ const RECORD_ID: u16 = 24;
 pub(crate) async fn run(context: &Context) -> anyhow::Result<Exit> {
     let config = context.config()?;
     let store = open(&config, Tables::Expect).await?;
+    let delivers = config.delivers();
     let status = store
-        .read(|tx| {
+        .read(move |tx| {
             Ok::<_, StoreError>(Known {
                 integrations: tx.integrations()?,
                 endpoints: tx.endpoints()?,
                 requests: tx.requests()?,
                 runs: tx.recent_runs(None, LAST_RUNS)?,
                 quarantined: tx.quarantined(None)?,
+                deliveries: if delivers { Some(delivery::standings(tx)?) } else { None },
             })
         })
         .await?;
@@ -47,6 +51,8 @@ struct Known {
     requests: Vec<Request>,
     runs: Vec<Run>,
     quarantined: Vec<Quarantined>,
+    /// None where nothing is delivered.
+    deliveries: Option<Vec<Standing>>,
 }
 
 #[derive(Serialize)]
@@ -55,6 +61,17 @@ struct StatusReport<'a> {
     runs: Vec<RunReport<'a>>,
     queue: Vec<RequestReport<'a>>,
     quarantine: Vec<QuarantineReport<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delivery: Option<DeliveryReport>,
+}
+
+/// What `syncd deliveries` says in full.
+#[derive(Serialize)]
+struct DeliveryReport {
+    behind: u64,
+    behind_since: Option<Timestamp>,
+    retrying: usize,
+    dead_letters: usize,
 }
 
 #[derive(Serialize)]
@@ -123,6 +140,7 @@ impl Known {
             runs: self.runs.iter().map(run_report).collect(),
             queue: self.requests.iter().map(|request| request_report(request, now)).collect(),
             quarantine: self.quarantined.iter().map(quarantine_report).collect(),
+            delivery: self.deliveries.as_deref().map(|standings| delivery_report(standings, now)),
         }
     }
 
@@ -176,7 +194,28 @@ impl Known {
         }
         self.print_runs(now)?;
         self.print_queue(now)?;
-        self.print_quarantine()
+        self.print_quarantine()?;
+        self.print_delivery(now)
+    }
+
+    fn print_delivery(&self, now: Timestamp) -> anyhow::Result<()> {
+        let Some(standings) = &self.deliveries else { return Ok(()) };
+        let DeliveryReport { behind, behind_since, retrying, dead_letters } = delivery_report(standings, now);
+        let behind = match behind_since {
+            None => "every change is delivered".to_owned(),
+            Some(since) => {
+                format!(
+                    "{behind} changes wait, the oldest found {}; {retrying} integrations failed",
+                    output::ago(Some(since), now)
+                )
+            }
+        };
+        let letters = match dead_letters {
+            0 => String::new(),
+            1 => "; 1 dead letter".to_owned(),
+            more => format!("; {more} dead letters"),
+        };
+        Ok(output::paragraph(format!("Delivery: {behind}{letters}"))?)
     }
 
     fn print_runs(&self, now: Timestamp) -> anyhow::Result<()> {
@@ -284,6 +323,15 @@ fn request_report(request: &Request, now: Timestamp) -> RequestReport<'_> {
         not_before: request.not_before,
         attempts: request.attempts,
         worked_on_by: held.map(|held| held.owner.as_str()),
+    }
+}
+
+fn delivery_report(standings: &[Standing], now: Timestamp) -> DeliveryReport {
+    DeliveryReport {
+        behind: standings.iter().map(Standing::behind).sum(),
+        behind_since: standings.iter().filter_map(|standing| Some(standing.backlog.as_ref()?.oldest_at)).min(),
+        retrying: standings.iter().filter(|standing| standing.status(now) == DeliveryStatus::Retrying).count(),
+        dead_letters: standings.iter().map(|standing| standing.dead_letters.len()).sum(),
     }
 }
 

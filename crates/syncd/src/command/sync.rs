@@ -7,6 +7,7 @@ use kombo_model::{Endpoint, IntegrationId, Timestamp};
 use serde::Serialize;
 use store_diesel::DieselStore;
 use sync_core::SyncError;
+use sync_core::delivery::Undelivered;
 use sync_core::engine::Engine;
 use sync_core::port::{Clock as _, FailureClass, Scope, Store as _, StoreError, Tx, TxResult};
 use sync_core::queue::{self, Claim};
@@ -54,7 +55,7 @@ pub(crate) async fn run(context: &Context, args: SyncArgs) -> anyhow::Result<Exi
     signals.abort();
     pace.give_back().await;
     let report = report?;
-    trim(&store, config.changes.keep_for).await;
+    trim(&store, config.changes.keep_for, config.undelivered()).await;
 
     if context.global.json {
         output::json(&report)?;
@@ -69,9 +70,9 @@ pub(crate) async fn run(context: &Context, args: SyncArgs) -> anyhow::Result<Exi
 }
 
 /// Removes what the configuration does not want kept. What was fetched is stored whatever comes of this.
-async fn trim(store: &DieselStore, keep_for: Duration) {
+async fn trim(store: &DieselStore, keep_for: Duration, undelivered: Undelivered) {
     let now = SystemClock.now();
-    match store.transact(Scope::Shared, move |tx| retention::trim(tx, keep_for, now)).await {
+    match store.transact(Scope::Shared, move |tx| retention::trim(tx, keep_for, undelivered, now)).await {
         Ok(trimmed) => tracing::debug!(changes = trimmed.changes, webhooks = trimmed.webhooks, "removed what is old"),
         Err(error) => tracing::warn!(error = output::chain(&error), "the change log could not be trimmed"),
     }

@@ -61,6 +61,12 @@ pub(super) const SECTIONS: &[Section] = &[
     Section { name: "store", is_list: false, meaning: "Where the mirror is.", settings: STORE },
     Section { name: "sync", is_list: false, meaning: "What is fetched, when and how.", settings: SYNC },
     Section { name: "changes", is_list: false, meaning: "The change log.", settings: CHANGES },
+    Section {
+        name: "delivery",
+        is_list: false,
+        meaning: "Where `syncd run` sends what is added to the change log.",
+        settings: DELIVERY,
+    },
     Section { name: "server", is_list: false, meaning: "What `syncd run` listens on.", settings: SERVER },
     Section {
         name: "integrations",
@@ -243,6 +249,51 @@ const CHANGES: &[Setting] = &[Setting {
     example: "90d",
     meaning: "How long the change log is kept. `\"0s\"`: for ever.",
 }];
+
+const DELIVERY: &[Setting] = &[
+    Setting {
+        name: "url",
+        kind: Kind::Text,
+        default: None,
+        example: "https://example.org/changes",
+        meaning: "An address of yours, `http` or `https`, that changes are posted to. Without it they are not.",
+    },
+    Setting {
+        name: "secret",
+        kind: Kind::Text,
+        default: None,
+        example: "…",
+        meaning: "What deliveries are signed with. Needed with `url`, here or in the file.",
+    },
+    Setting {
+        name: "secret_file",
+        kind: Kind::File,
+        default: None,
+        example: "/etc/syncd/delivery.secret",
+        meaning: "A file that holds the secret alone.",
+    },
+    Setting {
+        name: "timeout",
+        kind: Kind::Duration,
+        default: Some("10s"),
+        example: "30s",
+        meaning: "How long one answer may take, `\"5m\"` at most.",
+    },
+    Setting {
+        name: "batch",
+        kind: Kind::Integer,
+        default: Some("100"),
+        example: "1",
+        meaning: "Entries in one delivery at most, 1 to 1000.",
+    },
+    Setting {
+        name: "give_up_after",
+        kind: Kind::Duration,
+        default: Some("1d"),
+        example: "6h",
+        meaning: "How long one delivery is tried before it is set aside as a dead letter. Shorter than `changes.keep_for`.",
+    },
+];
 
 const SERVER: &[Setting] = &[
     Setting {

@@ -14,6 +14,7 @@ use sync_core::port::{Clock as _, Event, FailureClass, Observer, Store as _, Sto
 use sync_core::types::{EndpointStatus, IntegrationStatus, RunCounts};
 
 use super::KeyGate;
+use super::deliver::Courier;
 use crate::clock::SystemClock;
 use crate::output;
 
@@ -46,15 +47,33 @@ pub(super) fn webhook(result: &'static str, took: Duration) {
     histogram!("syncd_webhook_seconds").record(took.as_secs_f64());
 }
 
-/// Counts what the engine does, and closes the gate when Kombo rejects the key.
+/// Counts a try to deliver changes.
+pub(super) fn delivery(result: &'static str, took: Duration) {
+    counter!("syncd_deliveries_total", "result" => result).increment(1);
+    histogram!("syncd_delivery_seconds").record(took.as_secs_f64());
+}
+
+/// Counts a delivery that was given up.
+pub(super) fn given_up() {
+    counter!("syncd_deliveries_total", "result" => "given_up").increment(1);
+}
+
+/// Counts what the engine does, tells who delivers that there may be more to deliver, and closes the gate when Kombo rejects the key.
 pub(super) struct Meter {
     pub(super) gate: Arc<KeyGate>,
+    pub(super) courier: Option<Arc<Courier>>,
 }
 
 impl Observer for Meter {
     fn event(&self, event: Event<'_>) {
         match event {
-            Event::Committed { batch, .. } => count(batch),
+            Event::Committed { batch, .. } => {
+                count(batch);
+                let changed = batch.created + batch.updated + batch.deleted + batch.restored > 0;
+                if let Some(courier) = self.courier.as_ref().filter(|_| changed) {
+                    courier.look();
+                }
+            }
             Event::Ended { run, took, failure } => {
                 let labels = [("kind", run.target.kind.as_str()), ("outcome", run.outcome.as_str())];
                 counter!("syncd_runs_total", &labels).increment(1);
@@ -162,6 +181,18 @@ pub(super) async fn state(store: &DieselStore) {
     for (status, number) in states {
         gauge!("syncd_endpoints", "state" => status).set(float(number));
     }
+}
+
+/// Reads how far changes are delivered.
+pub(super) async fn deliveries(store: &DieselStore) {
+    let read = store.read(|tx| Ok::<_, StoreError>((tx.undelivered()?, tx.dead_letters(None)?)));
+    let Ok((backlogs, letters)) = read.await else { return };
+    let now = SystemClock.now();
+    let entries = backlogs.iter().map(|backlog| backlog.entries).sum();
+    let oldest = backlogs.iter().map(|backlog| now.since(backlog.oldest_at)).max().unwrap_or_default();
+    gauge!("syncd_delivery_lag").set(float(entries));
+    gauge!("syncd_delivery_lag_seconds").set(oldest.as_secs_f64());
+    gauge!("syncd_dead_letters").set(float(u64::try_from(letters.len()).unwrap_or(u64::MAX)));
 }
 
 /// Prometheus knows floating point only; counts beyond 2^32 are rounded, which no dashboard shows.

@@ -15,15 +15,16 @@ use super::page::{self, Page};
 struct Desk {
     readiness: Arc<Readiness>,
     metrics: PrometheusHandle,
+    delivers: bool,
 }
 
 /// `/healthz`, `/readyz`, `/metrics`, and the status page
-pub(super) fn routes(readiness: Arc<Readiness>, metrics: PrometheusHandle, page: Arc<Page>) -> Router {
+pub(super) fn routes(readiness: Arc<Readiness>, metrics: PrometheusHandle, page: Arc<Page>, delivers: bool) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "alive\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics_page))
-        .with_state(Desk { readiness, metrics })
+        .with_state(Desk { readiness, metrics, delivers })
         .merge(page::routes(page))
 }
 
@@ -37,6 +38,9 @@ async fn readyz(State(desk): State<Desk>) -> Response {
 async fn metrics_page(State(desk): State<Desk>) -> Response {
     if let Some(store) = desk.readiness.store() {
         measure::state(store).await;
+        if desk.delivers {
+            measure::deliveries(store).await;
+        }
     }
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], desk.metrics.render()).into_response()
 }

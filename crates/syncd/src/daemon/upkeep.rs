@@ -75,7 +75,7 @@ async fn sum_up(shared: Arc<Shared>) {
 async fn listen(shared: Arc<Shared>) {
     while !shared.stop.is_cancelled() {
         tokio::select! {
-            result = shared.store.listen(|| shared.wake.notify_one()) => {
+            result = shared.store.listen(|news| shared.hear(news)) => {
                 if let Err(error) = result {
                     tracing::warn!(error = output::chain(&error), "the database tells of no work: looking now and then");
                 }
@@ -89,9 +89,10 @@ async fn listen(shared: Arc<Shared>) {
 /// Removes what is older than it is to be kept.
 async fn trim(shared: Arc<Shared>) {
     let keep_for = shared.config.changes.keep_for;
+    let undelivered = shared.config.undelivered();
     while !shared.stop.is_cancelled() {
         let now = SystemClock.now();
-        match shared.store.transact(Scope::Shared, move |tx| retention::trim(tx, keep_for, now)).await {
+        match shared.store.transact(Scope::Shared, move |tx| retention::trim(tx, keep_for, undelivered, now)).await {
             Ok(trimmed) if trimmed == retention::Trimmed::default() => {}
             Ok(trimmed) => {
                 let retention::Trimmed { changes, runs, webhooks } = trimmed;
@@ -156,11 +157,15 @@ async fn reload_once(shared: &Shared, file: Option<&std::path::Path>) -> anyhow:
     let config = crate::config::load(file)?;
     let secrets = super::secrets(&config)?;
     let token = config.operations_token()?;
+    let receiver = config.receiver()?;
     let client = super::client(&config, &shared.pace)?;
     let configured = config.integrations.iter().map(|known| known.id.clone()).collect();
     let now = SystemClock.now();
     shared.store.transact(Scope::Shared, move |tx| dispatch::register(tx, &configured, now)).await?;
     *shared.secrets.write().unwrap_or_else(PoisonError::into_inner) = secrets;
+    if let (Some(courier), Some(receiver)) = (&shared.courier, receiver) {
+        courier.replace_secret(receiver.secret);
+    }
     shared.access.replace(token);
     shared.source.replace(client);
     shared.pace.set_per_minute(config.kombo.max_requests_per_minute);

@@ -15,7 +15,7 @@ use crate::pace::FETCHING;
 /// Sets the workers to work until the daemon stops.
 pub(super) fn spawn(tasks: &TaskTracker, shared: &Arc<Shared>) {
     let workers = shared.config.sync.workers;
-    let meter = Meter { gate: Arc::clone(&shared.gate) };
+    let meter = Meter { gate: Arc::clone(&shared.gate), courier: shared.courier.clone() };
     let (store, source) = (Arc::clone(&shared.store), Arc::clone(&shared.source));
     let engine = Engine::new(store, source, SystemClock, meter, shared.config.policy());
     let host = Daemon { gate: Arc::clone(&shared.gate) };

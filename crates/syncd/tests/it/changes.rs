@@ -9,6 +9,7 @@ use kombo_model::{IntegrationId, Timestamp};
 use kombo_sandbox::{GeneratorConfig, SandboxConfig};
 use serde_json::Value;
 use store_diesel::DieselStore;
+use sync_core::delivery::Undelivered;
 use sync_core::mirror::Model;
 use sync_core::port::{Scope, Store as _, StoreError};
 use sync_core::retention;
@@ -220,9 +221,9 @@ fn webhooks_are_kept_for_a_week_at_least(backend: Backend) {
                         result: String::new(),
                     }])?;
                 }
-                let trimmed = retention::trim(tx, keep_for, now)?;
+                let trimmed = retention::trim(tx, keep_for, Undelivered::Remove, now)?;
                 // All go, for the next time.
-                tx.trim_changes(Timestamp::MAX)?;
+                tx.trim_changes(Timestamp::MAX, Undelivered::Remove)?;
                 tx.trim_webhooks(Timestamp::MAX)?;
                 Ok::<_, StoreError>((trimmed.changes, trimmed.webhooks))
             })

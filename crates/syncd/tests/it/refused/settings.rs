@@ -6,7 +6,7 @@ use super::{Case, case};
 const READ: &str = "plan lms_users";
 
 pub(super) fn table() -> Vec<Case> {
-    [types(), numbers(), durations(), words(), addresses(), stores(), secrets(), integrations(), toml()]
+    [types(), numbers(), durations(), words(), addresses(), stores(), secrets(), delivery(), integrations(), toml()]
         .into_iter()
         .flatten()
         .collect()
@@ -272,6 +272,56 @@ fn secrets() -> Vec<Case> {
             rows.push(case.says(2, &[&file, "two", "line"]));
         }
     }
+    rows
+}
+
+/// Where changes are delivered to.
+fn delivery() -> Vec<Case> {
+    let url = "\"https://me:key-that-must-not-be-shown@example.org/changes\"";
+    let signed = |command: &str| case(command).set("delivery.secret", "\"key-that-must-not-be-shown\"");
+    let mut rows = Vec::new();
+    for wrong in [
+        "\"\"",
+        "\"key-that-must-not-be-shown\"",
+        "\"ftp://me:key-that-must-not-be-shown@example.org/\"",
+        "\"mailto:me@example.org\"",
+        "\"https://\"",
+        "\"//example.org/changes\"",
+    ] {
+        let words = ["delivery.url", "such as \"https://example.org/changes\""];
+        rows.push(signed("config check").set("delivery.url", wrong).says(2, &words));
+    }
+    for secret in ["\"\"", "\"  \"", "\"\\n\""] {
+        let words = ["delivery.secret is not set", "SYNCD__DELIVERY__SECRET"];
+        rows.push(case("config check").set("delivery.url", url).set("delivery.secret", secret).says(2, &words));
+    }
+    let missing = ["delivery.secret is not set, and delivery.url is"];
+    rows.push(case("deliveries").set("delivery.url", url).says(2, &missing));
+    rows.push(case("config check").set("delivery.url", url).says(2, &missing));
+    let both = signed("config check").set("delivery.url", url).set("delivery.secret_file", "\"here\"");
+    rows.push(both.says(2, &["delivery.secret", "delivery.secret_file", "both set: keep one"]));
+    for (content, words) in
+        [("", "here is empty"), ("key-that-must-not-be-shown\nkey-that-must-not-be-shown\n", "more than one line")]
+    {
+        let case = case("config check").set("delivery.url", url).set("delivery.secret_file", "\"here\"");
+        rows.push(case.file("here", content).says(2, &["delivery.secret_file", words]));
+    }
+    for value in ["0", "1001"] {
+        rows.push(setting("delivery.batch", value, &["1 to 1000"]));
+    }
+    rows.push(setting("delivery.batch", "-1", &["out of range"]));
+    for value in ["\"0s\"", "\"301s\""] {
+        rows.push(setting("delivery.timeout", value, &["at most \"5m\""]));
+    }
+    rows.push(setting("delivery.give_up_after", "\"999ms\"", &["at least \"1s\""]));
+    for (give_up_after, keep_for) in [("\"30d\"", "\"30d\""), ("\"1d\"", "\"23h\"")] {
+        let case = signed(READ).set("delivery.url", url).set("delivery.give_up_after", give_up_after);
+        let words =
+            ["delivery.give_up_after", "shorter than changes.keep_for", "shorten the one or lengthen the other"];
+        rows.push(case.set("changes.keep_for", keep_for).says(2, &words));
+    }
+    rows.push(signed(READ).set("delivery.url", url).set("changes.keep_for", "\"0s\"").says(0, &[]));
+    rows.push(setting("delivery.urls", "\"key-that-must-not-be-shown\"", &["unknown field `urls`", "`url`"]));
     rows
 }
 

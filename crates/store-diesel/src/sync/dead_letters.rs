@@ -1,0 +1,102 @@
+use diesel::prelude::*;
+use kombo_model::IntegrationId;
+use sync_core::delivery::{DeadLetter, DeliveryId};
+use sync_core::port::TxResult;
+
+use crate::both;
+use crate::error::During as _;
+use crate::schema::sync_dead_letters;
+use crate::types::Moment;
+
+const TABLE: &str = "sync_dead_letters";
+
+#[derive(Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = sync_dead_letters)]
+struct LetterRow {
+    integration_id: String,
+    id: String,
+    first_seq: i64,
+    last_seq: i64,
+    entries: i64,
+    first_tried_at: Moment,
+    last_tried_at: Moment,
+    attempts: i32,
+    error: String,
+    again: bool,
+}
+
+impl From<&DeadLetter> for LetterRow {
+    fn from(letter: &DeadLetter) -> Self {
+        Self {
+            integration_id: letter.integration_id.to_string(),
+            id: letter.id.0.clone(),
+            first_seq: letter.first_seq,
+            last_seq: letter.last_seq,
+            entries: letter.entries,
+            first_tried_at: Moment(letter.first_tried_at),
+            last_tried_at: Moment(letter.last_tried_at),
+            attempts: letter.attempts,
+            error: letter.error.clone(),
+            again: letter.again,
+        }
+    }
+}
+
+impl From<LetterRow> for DeadLetter {
+    fn from(row: LetterRow) -> Self {
+        Self {
+            integration_id: IntegrationId::from(row.integration_id),
+            id: DeliveryId(row.id),
+            first_seq: row.first_seq,
+            last_seq: row.last_seq,
+            entries: row.entries,
+            first_tried_at: row.first_tried_at.0,
+            last_tried_at: row.last_tried_at.0,
+            attempts: row.attempts,
+            error: row.error,
+            again: row.again,
+        }
+    }
+}
+
+both! {
+    pub(crate) fn put(conn: &mut Conn, letter: &DeadLetter, body: &str) -> TxResult<()> {
+        let row = (LetterRow::from(letter), sync_dead_letters::body.eq(body));
+        let changed = (LetterRow::from(letter), sync_dead_letters::body.eq(body));
+        diesel::insert_into(sync_dead_letters::table)
+            .values(row)
+            .on_conflict((sync_dead_letters::integration_id, sync_dead_letters::id))
+            .do_update()
+            .set(changed)
+            .execute(conn)
+            .during(TABLE)
+            .map(drop)
+    }
+
+    pub(crate) fn all(conn: &mut Conn, integration: Option<&IntegrationId>) -> TxResult<Vec<DeadLetter>> {
+        let letters = sync_dead_letters::table
+            .order((sync_dead_letters::integration_id, sync_dead_letters::first_seq))
+            .select(LetterRow::as_select());
+        let rows: Vec<LetterRow> = match integration {
+            Some(id) => letters.filter(sync_dead_letters::integration_id.eq(id.as_str())).load(conn).during(TABLE)?,
+            None => letters.load(conn).during(TABLE)?,
+        };
+        Ok(rows.into_iter().map(DeadLetter::from).collect())
+    }
+
+    pub(crate) fn body(conn: &mut Conn, integration: &IntegrationId, id: &DeliveryId) -> TxResult<Option<String>> {
+        let letter = sync_dead_letters::table.find((integration.as_str(), id.0.as_str()));
+        letter.select(sync_dead_letters::body).first(conn).optional().during(TABLE)
+    }
+
+    pub(crate) fn mark(conn: &mut Conn, integration: &IntegrationId, id: &DeliveryId) -> TxResult<bool> {
+        let letter = sync_dead_letters::table.find((integration.as_str(), id.0.as_str()));
+        let marked = diesel::update(letter).set(sync_dead_letters::again.eq(true)).execute(conn).during(TABLE)?;
+        Ok(marked == 1)
+    }
+
+    pub(crate) fn delete(conn: &mut Conn, integration: &IntegrationId, id: &DeliveryId) -> TxResult<bool> {
+        let letter = sync_dead_letters::table.find((integration.as_str(), id.0.as_str()));
+        Ok(diesel::delete(letter).execute(conn).during(TABLE)? == 1)
+    }
+}

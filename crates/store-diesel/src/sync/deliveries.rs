@@ -1,0 +1,222 @@
+use diesel::prelude::*;
+use kombo_model::{IntegrationId, Timestamp};
+use sync_core::delivery::{Backlog, Delivery, DeliveryId, DeliveryLease, Parcel};
+use sync_core::port::TxResult;
+use sync_core::types::LeaseToken;
+
+use super::{count, limited, moment, time};
+use crate::backend::Dialect;
+use crate::both;
+use crate::error::{During as _, corrupt};
+use crate::schema::{sync_deliveries, sync_delivery_start, sync_integrations};
+use crate::statement::{Cell, Cells, Statement};
+use crate::types::Moment;
+
+const TABLE: &str = "sync_deliveries";
+/// The one row that tells where delivery began.
+const ROW: i16 = 1;
+
+/// The first entry after what is delivered, be it of the same integration: one look into the index of integrations and
+/// numbers. PostgreSQL's planner can take no other index for this form, whatever it believes of the table; SQLite is told.
+fn next(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::Postgres => {
+            "FROM sync_changes AS c WHERE (c.integration_id, c.seq) > (d.integration_id, d.delivered_seq) \
+             ORDER BY c.integration_id, c.seq LIMIT 1"
+        }
+        Dialect::Sqlite => {
+            "FROM sync_changes AS c INDEXED BY sync_changes_integration \
+             WHERE c.integration_id = d.integration_id AND c.seq > d.delivered_seq ORDER BY c.seq LIMIT 1"
+        }
+    }
+}
+
+#[derive(Queryable, QueryableByName, Insertable, AsChangeset)]
+#[diesel(table_name = sync_deliveries, treat_none_as_null = true, treat_none_as_default_value = false)]
+struct DeliveryRow {
+    integration_id: String,
+    delivered_seq: i64,
+    delivered_at: Option<Moment>,
+    not_before: Moment,
+    parcel_id: Option<String>,
+    parcel_first_seq: Option<i64>,
+    parcel_last_seq: Option<i64>,
+    parcel_entries: Option<i64>,
+    parcel_first_tried_at: Option<Moment>,
+    parcel_attempts: Option<i32>,
+    parcel_error: Option<String>,
+    lease_token: Option<String>,
+    lease_owner: Option<String>,
+    lease_expires_at: Option<Moment>,
+}
+
+impl From<&Delivery> for DeliveryRow {
+    fn from(delivery: &Delivery) -> Self {
+        let (parcel, lease) = (delivery.parcel.as_ref(), delivery.lease.as_ref());
+        Self {
+            integration_id: delivery.integration_id.to_string(),
+            delivered_seq: delivery.delivered_seq,
+            delivered_at: moment(delivery.delivered_at),
+            not_before: Moment(delivery.not_before),
+            parcel_id: parcel.map(|parcel| parcel.id.0.clone()),
+            parcel_first_seq: parcel.map(|parcel| parcel.first_seq),
+            parcel_last_seq: parcel.map(|parcel| parcel.last_seq),
+            parcel_entries: parcel.map(|parcel| parcel.entries),
+            parcel_first_tried_at: moment(parcel.map(|parcel| parcel.first_tried_at)),
+            parcel_attempts: parcel.map(|parcel| parcel.attempts),
+            parcel_error: parcel.and_then(|parcel| parcel.error.clone()),
+            lease_token: lease.map(|lease| lease.token.0.clone()),
+            lease_owner: lease.map(|lease| lease.owner.clone()),
+            lease_expires_at: moment(lease.map(|lease| lease.expires_at)),
+        }
+    }
+}
+
+impl From<DeliveryRow> for Delivery {
+    fn from(row: DeliveryRow) -> Self {
+        let range = (row.parcel_first_seq, row.parcel_last_seq, row.parcel_entries);
+        let parcel = match (row.parcel_id, range, time(row.parcel_first_tried_at), row.parcel_attempts) {
+            (Some(id), (Some(first_seq), Some(last_seq), Some(entries)), Some(first_tried_at), Some(attempts)) => {
+                let (id, error) = (DeliveryId(id), row.parcel_error);
+                Some(Parcel { id, first_seq, last_seq, entries, first_tried_at, attempts, error })
+            }
+            _ => None,
+        };
+        let lease = match (row.lease_token, row.lease_owner, time(row.lease_expires_at)) {
+            (Some(token), Some(owner), Some(expires_at)) => {
+                Some(DeliveryLease { token: LeaseToken(token), owner, expires_at })
+            }
+            _ => None,
+        };
+        Self {
+            integration_id: IntegrationId::from(row.integration_id),
+            delivered_seq: row.delivered_seq,
+            delivered_at: time(row.delivered_at),
+            not_before: row.not_before.0,
+            parcel,
+            lease,
+        }
+    }
+}
+
+both! {
+    pub(crate) fn start(conn: &mut Conn) -> TxResult<Option<i64>> {
+        sync_delivery_start::table.find(ROW).select(sync_delivery_start::seq).first(conn).optional().during(TABLE)
+    }
+
+    pub(crate) fn insert_start(conn: &mut Conn, seq: i64) -> TxResult<()> {
+        diesel::insert_into(sync_delivery_start::table)
+            .values((sync_delivery_start::id.eq(ROW), sync_delivery_start::seq.eq(seq)))
+            .on_conflict(sync_delivery_start::id)
+            .do_nothing()
+            .execute(conn)
+            .during(TABLE)
+            .map(drop)
+    }
+
+    pub(crate) fn missing(conn: &mut Conn) -> TxResult<Vec<IntegrationId>> {
+        let delivery = sync_deliveries::table.filter(sync_deliveries::integration_id.eq(sync_integrations::id));
+        let ids: Vec<String> = sync_integrations::table
+            .filter(diesel::dsl::not(diesel::dsl::exists(delivery)))
+            .order(sync_integrations::id)
+            .select(sync_integrations::id)
+            .load(conn)
+            .during(TABLE)?;
+        Ok(ids.into_iter().map(IntegrationId::from).collect())
+    }
+
+    pub(crate) fn insert(conn: &mut Conn, delivery: &Delivery) -> TxResult<()> {
+        diesel::insert_into(sync_deliveries::table)
+            .values(&DeliveryRow::from(delivery))
+            .on_conflict(sync_deliveries::integration_id)
+            .do_nothing()
+            .execute(conn)
+            .during(TABLE)
+            .map(drop)
+    }
+
+    pub(crate) fn put(conn: &mut Conn, delivery: &Delivery) -> TxResult<()> {
+        let row = DeliveryRow::from(delivery);
+        diesel::insert_into(sync_deliveries::table)
+            .values(&row)
+            .on_conflict(sync_deliveries::integration_id)
+            .do_update()
+            .set(&row)
+            .execute(conn)
+            .during(TABLE)
+            .map(drop)
+    }
+
+    pub(crate) fn all(conn: &mut Conn) -> TxResult<Vec<Delivery>> {
+        let rows: Vec<DeliveryRow> =
+            sync_deliveries::table.order(sync_deliveries::integration_id).load(conn).during(TABLE)?;
+        Ok(rows.into_iter().map(Delivery::from).collect())
+    }
+
+    pub(crate) fn due(conn: &mut Conn, now: Timestamp, limit: usize) -> TxResult<Vec<Delivery>> {
+        let next = next(DIALECT);
+        let rows: Vec<DeliveryRow> = Statement::new("SELECT d.* FROM sync_deliveries AS d WHERE d.not_before <= ")
+            .time(Some(now))
+            .sql(" AND (d.lease_expires_at IS NULL OR d.lease_expires_at <= ")
+            .time(Some(now))
+            .sql(format!(
+                ") AND ((SELECT c.integration_id {next}) = d.integration_id OR EXISTS (SELECT 1 FROM sync_dead_letters AS \
+                 l WHERE l.integration_id = d.integration_id AND l.again)) ORDER BY d.not_before, d.integration_id LIMIT "
+            ))
+            .int(limited(limit))
+            .load(conn)
+            .during(TABLE)?;
+        Ok(rows.into_iter().map(Delivery::from).collect())
+    }
+
+    pub(crate) fn backlogs(conn: &mut Conn) -> TxResult<Vec<Backlog>> {
+        let next = next(DIALECT);
+        let rows: Vec<Cells> = Statement::new(format!(
+            "SELECT d.integration_id, (SELECT count(*) FROM sync_changes AS c WHERE c.integration_id = d.integration_id \
+             AND c.seq > d.delivered_seq), (SELECT c.at {next}) FROM sync_deliveries AS d \
+             WHERE (SELECT c.integration_id {next}) = d.integration_id ORDER BY d.integration_id"
+        ))
+        .load(conn)
+        .during(TABLE)?;
+        rows.into_iter().map(backlog).collect()
+    }
+}
+
+fn backlog(cells: Cells) -> TxResult<Backlog> {
+    let mut cells = cells.0.into_iter().flatten();
+    let (id, entries, at) = (cells.next(), cells.next(), cells.next());
+    match (id.and_then(Cell::into_text), entries.and_then(Cell::into_int), at.and_then(Cell::into_time)) {
+        (Some(id), Some(entries), Some(oldest_at)) => {
+            Ok(Backlog { integration_id: IntegrationId::from(id), entries: count(entries), oldest_at })
+        }
+        _ => Err(corrupt(TABLE, "what is not delivered cannot be read")),
+    }
+}
+
+pub(crate) fn pg_lock(
+    conn: &mut crate::backend::postgres::Conn,
+    integration: &IntegrationId,
+) -> TxResult<Option<Delivery>> {
+    let row: Option<DeliveryRow> =
+        sync_deliveries::table.find(integration.as_str()).for_update().first(conn).optional().during(TABLE)?;
+    Ok(row.map(Delivery::from))
+}
+
+pub(crate) fn pg_try_lock(
+    conn: &mut crate::backend::postgres::Conn,
+    integration: &IntegrationId,
+) -> TxResult<Option<Delivery>> {
+    let of = sync_deliveries::table.find(integration.as_str()).for_update().skip_locked();
+    let row: Option<DeliveryRow> = of.first(conn).optional().during(TABLE)?;
+    Ok(row.map(Delivery::from))
+}
+
+/// SQLite has one writer at a time: whoever writes has everything locked.
+pub(crate) fn sqlite_lock(
+    conn: &mut diesel::SqliteConnection,
+    integration: &IntegrationId,
+) -> TxResult<Option<Delivery>> {
+    let row: Option<DeliveryRow> =
+        sync_deliveries::table.find(integration.as_str()).first(conn).optional().during(TABLE)?;
+    Ok(row.map(Delivery::from))
+}

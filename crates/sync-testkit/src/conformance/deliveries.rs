@@ -1,0 +1,328 @@
+//! How far changes are delivered, and what was given up.
+
+use std::sync::{Arc, mpsc};
+
+use kombo_model::{IntegrationId, Timestamp};
+use sync_core::delivery::{Backlog, DeadLetter, Delivery, DeliveryId, DeliveryLease, Parcel, Undelivered};
+use sync_core::port::{Scope, Store, StoreError, Tx, TxResult};
+use sync_core::types::{IntegrationRecord, IntegrationStatus, LeaseToken};
+
+use super::sample::{alpha, at, beta, change, read, time, write};
+use super::units::{PATIENCE, beside};
+
+fn bare(id: IntegrationId) -> Delivery {
+    Delivery::new(id, 0, at(1))
+}
+
+fn whole(id: IntegrationId) -> Delivery {
+    Delivery {
+        integration_id: id,
+        delivered_seq: i64::MAX,
+        delivered_at: Some(time("2026-01-02T03:04:05.678Z")),
+        not_before: time("2026-01-02T03:04:06.789Z"),
+        parcel: Some(Parcel {
+            id: DeliveryId("p'1".to_owned()),
+            first_seq: 5_000_000_000,
+            last_seq: i64::MAX,
+            entries: 5_000_000_001,
+            first_tried_at: time("2026-01-02T03:04:05.001Z"),
+            attempts: i32::MAX,
+            error: Some("HTTP 500 é".to_owned()),
+        }),
+        lease: Some(DeliveryLease {
+            token: LeaseToken("t'1".to_owned()),
+            owner: "host é/1".to_owned(),
+            expires_at: time("2026-01-02T03:04:05.999Z"),
+        }),
+    }
+}
+
+fn held(delivery: Delivery, until: Timestamp) -> Delivery {
+    let (token, owner) = (LeaseToken("token".to_owned()), "process".to_owned());
+    Delivery { lease: Some(DeliveryLease { token, owner, expires_at: until }), ..delivery }
+}
+
+fn letter(id: IntegrationId, name: &str, first_seq: i64) -> DeadLetter {
+    DeadLetter {
+        integration_id: id,
+        id: DeliveryId(name.to_owned()),
+        first_seq,
+        last_seq: first_seq + 9,
+        entries: 3,
+        first_tried_at: time("2026-01-02T03:04:05.678Z"),
+        last_tried_at: time("2026-01-03T03:04:05.678Z"),
+        attempts: 99,
+        error: "no answer, it's down".to_owned(),
+        again: false,
+    }
+}
+
+fn put(tx: &mut dyn Tx, deliveries: &[Delivery]) -> TxResult<()> {
+    deliveries.iter().try_for_each(|delivery| tx.put_delivery(delivery))
+}
+
+fn register(tx: &mut dyn Tx, id: IntegrationId) -> TxResult<()> {
+    tx.put_integration(&IntegrationRecord {
+        id,
+        tool: None,
+        status: IntegrationStatus::Active,
+        status_since: at(1),
+        reason: None,
+        registered_at: at(1),
+    })
+}
+
+async fn due(store: &impl Store, now: i64, limit: usize) -> Vec<IntegrationId> {
+    let due = read(store, move |tx| tx.due_deliveries(at(now), limit)).await;
+    due.into_iter().map(|delivery| delivery.integration_id).collect()
+}
+
+/// Where delivery begins is said once; what is said later does not count.
+pub async fn the_start_of_delivery_is_said_once<S: Store>(store: Arc<S>) {
+    assert_eq!(read(&store, |tx| tx.delivery_start()).await, None);
+    for seq in [5_000_000_000, 3, 0] {
+        write(&store, move |tx| tx.insert_delivery_start(seq)).await;
+        assert_eq!(read(&store, |tx| tx.delivery_start()).await, Some(5_000_000_000));
+    }
+}
+
+/// Registered integrations without a delivery are told, in the order of ids.
+pub async fn integrations_without_a_delivery_are_told<S: Store>(store: Arc<S>) {
+    assert!(read(&store, |tx| tx.undelivered_integrations()).await.is_empty());
+    write(&store, |tx| {
+        for name in ["b", "a", "B", "c"] {
+            register(tx, IntegrationId::from(name))?;
+        }
+        put(tx, &[bare("c".into()), bare("d".into())])
+    })
+    .await;
+    let ids = ["B", "a", "b"].map(IntegrationId::from);
+    assert_eq!(read(&store, |tx| tx.undelivered_integrations()).await, ids);
+}
+
+/// A delivery keeps every field, is replaced whole when it is put and not when it is inserted. All come in the order of
+/// integrations.
+pub async fn deliveries_are_written_and_replaced<S: Store>(store: Arc<S>) {
+    assert!(write(&store, |tx| Ok((tx.delivery(&alpha())?, tx.try_delivery(&alpha())?))).await == (None, None));
+    write(&store, |tx| tx.insert_delivery(&whole(beta()))).await;
+    for delivery in [bare(alpha()), whole(alpha()), bare(alpha()), held(whole(alpha()), at(7)), whole(alpha())] {
+        let written = delivery.clone();
+        write(&store, move |tx| {
+            tx.put_delivery(&written)?;
+            tx.insert_delivery(&bare(alpha()))
+        })
+        .await;
+        let found = write(&store, |tx| Ok((tx.delivery(&alpha())?, tx.try_delivery(&alpha())?))).await;
+        assert_eq!(found, (Some(delivery.clone()), Some(delivery.clone())));
+        assert_eq!(read(&store, |tx| tx.deliveries()).await, [delivery, whole(beta())]);
+    }
+}
+
+/// Two units that read a delivery, think and write it lose nothing, though they share no scope.
+pub async fn a_delivery_is_locked_until_the_unit_ends<S: Store>(store: Arc<S>) {
+    const UNITS: i64 = 20;
+    write(&store, |tx| tx.put_delivery(&bare(alpha()))).await;
+    let raise = |store: Arc<S>| {
+        beside(async move {
+            for _ in 0..UNITS {
+                let raised = store.transact(Scope::Shared, |tx| {
+                    let mut delivery = tx.delivery(&alpha())?.expect("it was stored");
+                    std::thread::yield_now();
+                    delivery.delivered_seq += 1;
+                    tx.put_delivery(&delivery)
+                });
+                let raised: Result<(), StoreError> = raised.await;
+                raised.expect("the unit passes");
+            }
+        })
+    };
+    for other in [raise(Arc::clone(&store)), raise(Arc::clone(&store)), raise(Arc::clone(&store))] {
+        other.join().expect("the writer passes");
+    }
+    let delivery = write(&store, |tx| tx.delivery(&alpha())).await.expect("it was stored");
+    assert_eq!(delivery.delivered_seq, 3 * UNITS);
+}
+
+/// A delivery that another unit has locked is none; a store that runs units one by one waits instead, and shows what the
+/// other unit left.
+pub async fn a_delivery_can_be_tried_without_waiting<S: Store>(store: Arc<S>) {
+    write(&store, |tx| tx.put_delivery(&bare(alpha()))).await;
+    let (begun, has_begun) = mpsc::channel();
+    let (over, is_over) = mpsc::channel();
+    let locking = Arc::clone(&store);
+    let holder = beside(async move {
+        let unit = locking.transact(Scope::Shared, move |tx| {
+            let mut delivery = tx.delivery(&alpha())?.expect("it was stored");
+            begun.send(()).expect("the other unit waits");
+            is_over.recv_timeout(PATIENCE).ok();
+            delivery.delivered_seq = 2;
+            tx.put_delivery(&delivery)
+        });
+        let done: Result<(), StoreError> = unit.await;
+        done.expect("the unit passes");
+    });
+    let trier = Arc::clone(&store);
+    let trying = beside(async move {
+        has_begun.recv().expect("the other unit begins");
+        let unit = trier.transact(Scope::Shared, |tx| tx.try_delivery(&alpha()));
+        let found: Result<Option<Delivery>, StoreError> = unit.await;
+        over.send(()).ok();
+        found.expect("the unit passes")
+    });
+    if let Some(delivery) = trying.join().expect("the unit passes") {
+        assert_eq!(delivery.delivered_seq, 2, "it was locked only after the other unit");
+    }
+    holder.join().expect("the unit passes");
+}
+
+/// Something is due where there is an entry after what is delivered, or a dead letter that is to be tried again.
+pub async fn due_deliveries_have_something_to_deliver<S: Store>(store: Arc<S>) {
+    let last = write(&store, |tx| {
+        // The names lie before, between and behind those that have entries.
+        put(tx, &["a", "b", "c", "d", "e"].map(|name| bare(name.into())))?;
+        tx.append_changes(&[change("b".into(), "r", at(1)), change("d".into(), "r", at(1))])?;
+        tx.append_changes(&[change("b".into(), "r", at(1))])?;
+        tx.last_change()
+    })
+    .await;
+    assert_eq!(due(&*store, 1, 9).await, ["b", "d"].map(IntegrationId::from));
+    write(&store, move |tx| {
+        tx.put_delivery(&Delivery { delivered_seq: last - 1, ..bare("b".into()) })?;
+        tx.put_delivery(&Delivery { delivered_seq: last - 1, ..bare("d".into()) })?;
+        tx.put_dead_letter(&letter("e".into(), "x", 1), "{}")?;
+        tx.put_dead_letter(&letter("c".into(), "x", 1), "{}")?;
+        tx.mark_dead_letter(&"e".into(), &DeliveryId("x".to_owned())).map(drop)
+    })
+    .await;
+    assert_eq!(due(&*store, 1, 9).await, ["b", "e"].map(IntegrationId::from));
+    write(&store, move |tx| tx.put_delivery(&Delivery { delivered_seq: last, ..bare("b".into()) })).await;
+    assert_eq!(due(&*store, 1, 9).await, ["e"].map(IntegrationId::from));
+}
+
+/// What is due comes by its time, then by integration, no more of it than wanted, and not before its time.
+pub async fn due_deliveries_come_by_their_time<S: Store>(store: Arc<S>) {
+    write(&store, |tx| {
+        for (name, not_before) in [("a", 3), ("b", 2), ("c", 1), ("d", 2), ("e", 9)] {
+            tx.put_delivery(&Delivery { not_before: at(not_before), ..bare(name.into()) })?;
+            tx.append_changes(&[change(name.into(), "r", at(1))])?;
+        }
+        Ok(())
+    })
+    .await;
+    assert_eq!(due(&*store, 5, 9).await, ["c", "b", "d", "a"].map(IntegrationId::from));
+    assert_eq!(due(&*store, 2, 2).await, ["c", "b"].map(IntegrationId::from));
+    assert_eq!(due(&*store, 9, 9).await.len(), 5);
+    assert!(due(&*store, 0, 9).await.is_empty());
+}
+
+/// What somebody holds is not due before the lease has expired. It comes back whole.
+pub async fn due_deliveries_are_held_by_nobody<S: Store>(store: Arc<S>) {
+    let mine = held(Delivery { delivered_seq: 0, not_before: at(1), ..whole(alpha()) }, at(5));
+    let written = mine.clone();
+    write(&store, move |tx| {
+        tx.put_delivery(&written)?;
+        tx.append_changes(&[change(alpha(), "r", at(1))])
+    })
+    .await;
+    assert!(due(&*store, 4, 9).await.is_empty());
+    assert_eq!(read(&store, |tx| tx.due_deliveries(at(5), 9)).await, [mine]);
+}
+
+/// Of each delivery that is behind it is told by how many entries, and when the first of them was found.
+pub async fn undelivered_entries_are_counted<S: Store>(store: Arc<S>) {
+    assert!(read(&store, |tx| tx.undelivered()).await.is_empty());
+    let seqs = write(&store, |tx| {
+        tx.append_changes(&[change(alpha(), "a", at(1)), change(beta(), "b", at(2)), change(alpha(), "c", at(3))])?;
+        tx.append_changes(&[change(alpha(), "d", at(4)), change("none".into(), "e", at(5))])?;
+        put(tx, &[bare(beta()), bare(alpha()), bare("idle".into())])?;
+        Ok(tx.changes(None, 0, 9)?.into_iter().map(|change| change.seq).collect::<Vec<_>>())
+    })
+    .await;
+    let backlog = |id: IntegrationId, entries, oldest_at| Backlog { integration_id: id, entries, oldest_at };
+    let all = [backlog(alpha(), 3, at(1)), backlog(beta(), 1, at(2))];
+    assert_eq!(read(&store, |tx| tx.undelivered()).await, all);
+    write(&store, move |tx| {
+        tx.put_delivery(&Delivery { delivered_seq: seqs[0], ..bare(alpha()) })?;
+        tx.put_delivery(&Delivery { delivered_seq: seqs[1], ..bare(beta()) })
+    })
+    .await;
+    assert_eq!(read(&store, |tx| tx.undelivered()).await, [backlog(alpha(), 2, at(3))]);
+}
+
+/// Old entries that are not delivered yet stay if they are to, and nothing else does.
+pub async fn undelivered_changes_may_stay<S: Store>(store: Arc<S>) {
+    let before = write(&store, |tx| {
+        tx.append_changes(&[change(alpha(), "a", at(1)), change(beta(), "b", at(2)), change(alpha(), "c", at(3))])?;
+        tx.append_changes(&[change("none".into(), "d", at(4)), change(alpha(), "e", at(9))])?;
+        let all = tx.changes(None, 0, 9)?;
+        let delivered_seq = all[0].seq;
+        put(
+            tx,
+            &[Delivery { delivered_seq, ..bare(alpha()) }, Delivery { delivered_seq: all[1].seq, ..bare(beta()) }],
+        )?;
+        Ok(all)
+    })
+    .await;
+    assert_eq!(write(&store, |tx| tx.trim_changes(at(9), Undelivered::Keep)).await, 3);
+    assert_eq!(read(&store, |tx| tx.changes(None, 0, 9)).await, [before[2].clone(), before[4].clone()]);
+    assert_eq!(write(&store, |tx| tx.trim_changes(at(9), Undelivered::Remove)).await, 1);
+    assert_eq!(read(&store, |tx| tx.changes(None, 0, 9)).await, before[4..]);
+}
+
+/// A dead letter keeps every field and its body to the letter, and is replaced whole. All come in the order of
+/// integrations and of their first entries.
+pub async fn dead_letters_are_kept_and_replaced<S: Store>(store: Arc<S>) {
+    let body = "{\"changes\": [ \"é ' \\u0000\\u202e\", 1.0, 1e2 ]}\n";
+    let body_of = |id: IntegrationId, name: &str| {
+        let name = DeliveryId(name.to_owned());
+        let store = Arc::clone(&store);
+        async move { read(&store, move |tx| tx.dead_letter_body(&id, &name)).await }
+    };
+    assert_eq!(body_of(alpha(), "x").await, None);
+    let letters = [letter(alpha(), "z", 1), letter(alpha(), "x", 20), letter(beta(), "x", 5)];
+    let [first, second, third] = letters.clone();
+    write(&store, move |tx| {
+        tx.put_dead_letter(&third, "of beta")?;
+        tx.put_dead_letter(&second, body)?;
+        tx.put_dead_letter(&first, "")
+    })
+    .await;
+    assert_eq!(read(&store, |tx| tx.dead_letters(None)).await, letters);
+    assert_eq!(read(&store, |tx| tx.dead_letters(Some(&alpha()))).await, letters[..2]);
+    assert_eq!(body_of(alpha(), "x").await.as_deref(), Some(body));
+    assert_eq!(body_of(beta(), "x").await.as_deref(), Some("of beta"));
+    assert_eq!(body_of(alpha(), "z").await.as_deref(), Some(""));
+    let other = DeadLetter {
+        first_seq: 5_000_000_000,
+        last_seq: i64::MAX,
+        entries: i64::MAX,
+        first_tried_at: at(1),
+        last_tried_at: at(2),
+        attempts: i32::MAX,
+        error: String::new(),
+        again: true,
+        ..letter(alpha(), "x", 1)
+    };
+    let written = other.clone();
+    write(&store, move |tx| tx.put_dead_letter(&written, "other")).await;
+    assert_eq!(read(&store, |tx| tx.dead_letters(Some(&alpha()))).await, [letters[0].clone(), other]);
+    assert_eq!(body_of(alpha(), "x").await.as_deref(), Some("other"));
+}
+
+/// A dead letter is marked and removed alone, and it is told whether there was one.
+pub async fn dead_letters_are_marked_and_removed<S: Store>(store: Arc<S>) {
+    let id = || DeliveryId("x".to_owned());
+    let letters = [letter(alpha(), "w", 1), letter(alpha(), "x", 2), letter(beta(), "x", 1)];
+    let written = letters.clone();
+    write(&store, move |tx| written.iter().try_for_each(|letter| tx.put_dead_letter(letter, "body"))).await;
+    assert!(!write(&store, move |tx| tx.mark_dead_letter(&beta(), &DeliveryId("w".to_owned()))).await);
+    assert_eq!(read(&store, |tx| tx.dead_letters(None)).await, letters);
+    assert!(write(&store, move |tx| tx.mark_dead_letter(&alpha(), &id())).await);
+    let marked = DeadLetter { again: true, ..letters[1].clone() };
+    assert_eq!(read(&store, |tx| tx.dead_letters(None)).await, [letters[0].clone(), marked, letters[2].clone()]);
+    assert_eq!(read(&store, move |tx| tx.dead_letter_body(&alpha(), &id())).await.as_deref(), Some("body"));
+    assert!(write(&store, move |tx| tx.delete_dead_letter(&alpha(), &id())).await);
+    assert!(!write(&store, move |tx| tx.delete_dead_letter(&alpha(), &id())).await);
+    assert_eq!(read(&store, |tx| tx.dead_letters(None)).await, [letters[0].clone(), letters[2].clone()]);
+    assert_eq!(read(&store, move |tx| tx.dead_letter_body(&alpha(), &id())).await, None);
+}

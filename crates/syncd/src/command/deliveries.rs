@@ -1,0 +1,164 @@
+use kombo_model::{IntegrationId, Timestamp};
+use serde::Serialize;
+use sync_core::delivery::{self, DeadLetter, Standing};
+use sync_core::port::{Clock as _, Scope, Store as _, StoreError, Tx, TxResult};
+use sync_core::types::DeliveryStatus;
+
+use super::store::{Tables, open};
+use super::{Context, Exit};
+use crate::cli::LettersArgs;
+use crate::clock::SystemClock;
+use crate::config::ConfigError;
+use crate::output;
+
+/// How long the ids that Kombo gives to integrations usually are.
+const INTEGRATION_ID: u16 = 32;
+
+/// Prints how far changes are delivered.
+pub(crate) async fn list(context: &Context) -> anyhow::Result<Exit> {
+    let config = context.config()?;
+    let receiver = config.receiver()?;
+    let store = open(&config, Tables::Expect).await?;
+    let standings = store.read(delivery::standings).await?;
+    let now = SystemClock.now();
+    if context.global.json {
+        let url = receiver.map(|receiver| receiver.shown());
+        let deliveries: Vec<_> = standings.iter().map(|standing| DeliveryReport::of(standing, now)).collect();
+        output::json(&serde_json::json!({ "url": url, "deliveries": deliveries }))?;
+        return Ok(Exit::Done);
+    }
+    match receiver {
+        Some(receiver) => output::line(output::one_line(&format!("Changes are delivered to {}.", receiver.shown())))?,
+        None => output::line("Changes are not delivered: delivery.url is not set.")?,
+    }
+    print(&standings, now)?;
+    Ok(Exit::Done)
+}
+
+fn print(standings: &[Standing], now: Timestamp) -> anyhow::Result<()> {
+    if standings.is_empty() {
+        return Ok(());
+    }
+    let mut table = output::narrow_table(&["INTEGRATION", "STATE", "UP TO", "BEHIND", "LAST", "NEXT TRY", "DEAD"]);
+    for standing in standings {
+        let Standing { delivery, dead_letters, .. } = standing;
+        let status = standing.status(now);
+        let next = if status == DeliveryStatus::Retrying {
+            output::ago(Some(delivery.not_before), now)
+        } else {
+            "-".to_owned()
+        };
+        table.add_row([
+            output::one_line(delivery.integration_id.as_str()),
+            status.to_string(),
+            delivery.delivered_seq.to_string(),
+            standing.behind().to_string(),
+            output::ago(delivery.delivered_at, now),
+            next,
+            dead_letters.len().to_string(),
+        ]);
+    }
+    output::keep_whole(&mut table, 0, INTEGRATION_ID);
+    output::print(&table)?;
+    for standing in standings {
+        let id = &standing.delivery.integration_id;
+        let failing = standing.delivery.parcel.as_ref().and_then(|parcel| Some((parcel, parcel.error.as_ref()?)));
+        if let Some((parcel, error)) = failing {
+            let (attempts, since) = (parcel.attempts, output::ago(Some(parcel.first_tried_at), now));
+            output::paragraph(format!("{id}: tried {attempts} times since {since}: {error}"))?;
+        }
+        for letter in &standing.dead_letters {
+            let DeadLetter { first_seq, last_seq, entries, attempts, error, .. } = letter;
+            let last = output::ago(Some(letter.last_tried_at), now);
+            let what = if letter.again { "is to be sent again" } else { "was given up" };
+            output::paragraph(format!(
+                "{id}: dead letter {} with {entries} entries, {first_seq} to {last_seq}, {what} after {attempts} tries, \
+                 the last {last}: {error}",
+                letter.id
+            ))?;
+        }
+    }
+    Ok(())
+}
+
+/// Puts dead letters back in line.
+pub(crate) async fn try_again(context: &Context, args: LettersArgs) -> anyhow::Result<Exit> {
+    let now = SystemClock.now();
+    let marked = for_each(context, args, move |tx, id| delivery::retry(tx, id, now)).await?;
+    report(context, "retried", marked, "are back in line")
+}
+
+/// Throws dead letters away.
+pub(crate) async fn throw_away(context: &Context, args: LettersArgs) -> anyhow::Result<Exit> {
+    let dropped = for_each(context, args, delivery::drop_letters).await?;
+    report(context, "dropped", dropped, "were thrown away")
+}
+
+/// Does something for the integrations that are named, or for all, in one unit.
+async fn for_each(
+    context: &Context,
+    args: LettersArgs,
+    act: impl Fn(&mut dyn Tx, Option<&IntegrationId>) -> TxResult<u64> + Send + 'static,
+) -> anyhow::Result<u64> {
+    let store = open(&context.config()?, Tables::Expect).await?;
+    let mut integrations = args.integrations;
+    // In one order, so that two of these cannot wait for each other.
+    integrations.sort();
+    let unknown = {
+        let known = store.read(|tx| tx.deliveries()).await?;
+        integrations.iter().find(|id| known.iter().all(|known| known.integration_id != **id)).cloned()
+    };
+    if let Some(unknown) = unknown {
+        let text = format!("nothing of {unknown} was to be delivered: `syncd deliveries` names what was");
+        return Err(ConfigError(text).into());
+    }
+    let unit = move |tx: &mut dyn Tx| {
+        if integrations.is_empty() {
+            return act(tx, None);
+        }
+        integrations.iter().try_fold(0, |sum, id| Ok::<_, StoreError>(sum + act(tx, Some(id))?))
+    };
+    Ok(store.transact(Scope::Shared, unit).await?)
+}
+
+fn report(context: &Context, name: &str, number: u64, what: &str) -> anyhow::Result<Exit> {
+    if context.global.json {
+        output::json(&serde_json::json!({ name: number }))?;
+    } else {
+        output::line(format!("{number} dead letters {what}."))?;
+    }
+    Ok(Exit::Done)
+}
+
+#[derive(Serialize)]
+struct DeliveryReport<'a> {
+    integration_id: &'a IntegrationId,
+    state: DeliveryStatus,
+    delivered_seq: i64,
+    behind: u64,
+    behind_since: Option<Timestamp>,
+    last_delivered: Option<Timestamp>,
+    next_try: Option<Timestamp>,
+    attempts: i32,
+    error: Option<&'a str>,
+    dead_letters: &'a [DeadLetter],
+}
+
+impl<'a> DeliveryReport<'a> {
+    fn of(standing: &'a Standing, now: Timestamp) -> Self {
+        let Standing { delivery, backlog, dead_letters } = standing;
+        let (status, parcel) = (standing.status(now), delivery.parcel.as_ref());
+        Self {
+            integration_id: &delivery.integration_id,
+            state: status,
+            delivered_seq: delivery.delivered_seq,
+            behind: standing.behind(),
+            behind_since: backlog.as_ref().map(|backlog| backlog.oldest_at),
+            last_delivered: delivery.delivered_at,
+            next_try: Some(delivery.not_before).filter(|_| status == DeliveryStatus::Retrying),
+            attempts: parcel.map_or(0, |parcel| parcel.attempts),
+            error: parcel.and_then(|parcel| parcel.error.as_deref()),
+            dead_letters,
+        }
+    }
+}

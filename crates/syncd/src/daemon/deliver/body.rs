@@ -1,0 +1,36 @@
+//! What a receiver is sent.
+
+use kombo_model::IntegrationId;
+use serde::Serialize;
+use sync_core::delivery::{Content, Parcel, Sending};
+use sync_core::types::Change;
+
+use crate::output;
+
+#[derive(Serialize)]
+struct Body<'a> {
+    id: &'a str,
+    r#type: &'static str,
+    data: Data<'a>,
+}
+
+#[derive(Serialize)]
+struct Data<'a> {
+    integration_id: &'a IntegrationId,
+    first_seq: i64,
+    last_seq: i64,
+    /// As `syncd changes --json` prints them.
+    changes: &'a [Change],
+}
+
+/// The body of a delivery: the same to the letter for the same parcel.
+pub(super) fn body(sending: &Sending) -> serde_json::Result<String> {
+    let changes = match &sending.content {
+        Content::Body(body) => return Ok(body.clone()),
+        Content::Entries(changes) => changes,
+    };
+    let Parcel { id, first_seq, last_seq, .. } = &sending.parcel;
+    let (first_seq, last_seq) = (*first_seq, *last_seq);
+    let data = Data { integration_id: &sending.integration_id, first_seq, last_seq, changes };
+    output::to_json(&Body { id: &id.0, r#type: "changes", data })
+}
