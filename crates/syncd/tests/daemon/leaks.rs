@@ -2,6 +2,7 @@
 //! asked to log and whatever goes wrong.
 
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 
 use base64::Engine as _;
 use kombo_sandbox::{Endpoint, FIRST_INTEGRATION, Fault, FaultKind, GeneratorConfig, Model, Mutation, SandboxConfig};
@@ -11,6 +12,7 @@ use crate::database::{Backend, Database};
 use crate::deployment::{Daemon, Look, Place, SECRET, data_changed, post_webhook, world_for};
 use crate::http;
 use crate::program::{Finished, wait_until};
+use crate::receiver::Receiver;
 use crate::screen::OnTerminal;
 use crate::world::{API_KEY, DATABASE_PASSWORD, World};
 
@@ -19,7 +21,12 @@ on_both_databases!(nothing_is_told);
 const TOKEN: &str = "operations-token-that-must-not-be-shown";
 /// What strangers send, which may be a secret that they mistyped.
 const TYPED: &str = "token-that-somebody-mistyped";
-const SECRETS: [&str; 5] = [API_KEY, SECRET, DATABASE_PASSWORD, TOKEN, TYPED];
+/// What deliveries are signed with, and what stands in the address that they go to.
+const DELIVERY_SECRET: &str = "delivery-secret-that-must-not-be-shown";
+const DELIVERY_PASSWORD: &str = "delivery-password-not-to-be-shown";
+const DELIVERY_QUERY: &str = "delivery-query-that-must-not-be-shown";
+const SECRETS: [&str; 8] =
+    [API_KEY, SECRET, DATABASE_PASSWORD, TOKEN, TYPED, DELIVERY_SECRET, DELIVERY_PASSWORD, DELIVERY_QUERY];
 const PEOPLE: [&str; 4] = ["Markedfirst", "Markedlast", "marked.mail@example.org", "marked-quarantined-value"];
 
 /// The ways in which a text may be written down.
@@ -85,6 +92,9 @@ fn nothing_is_told(backend: Backend) {
     }
     world.set("server.operations_token", TOKEN);
     world.set_toml("sync.change_values", "true");
+    let receiver = Place::new().webhooks;
+    world.set("delivery.url", &format!("http://me:{DELIVERY_PASSWORD}@{receiver}/changes?key={DELIVERY_QUERY}"));
+    world.set("delivery.secret", DELIVERY_SECRET);
     let user = world.sandbox.ids(FIRST_INTEGRATION, Model::Users).unwrap()[0];
     let rename = |field: &str, value: &str| {
         world.sandbox.mutate(FIRST_INTEGRATION, Mutation::update(Model::Users, user, field, value)).unwrap();
@@ -95,7 +105,7 @@ fn nothing_is_told(backend: Backend) {
     world.sandbox.inject(Fault::once(odd("last_name")).at(Endpoint::Users));
 
     let mut told = Told::default();
-    with_daemon(&world, place, &mut told, &|| rename("last_name", PEOPLE[1]));
+    with_daemon(&world, place, &mut told, &|| rename("last_name", PEOPLE[1]), receiver);
     commands(&world, &mut told);
     failures(&mut world, &mut told);
     assert!(told.0.len() > 40, "{} were heard", told.0.len());
@@ -103,14 +113,16 @@ fn nothing_is_told(backend: Backend) {
 }
 
 /// A daemon that logs everything, webhooks of all kinds, and strangers.
-fn with_daemon(world: &World, place: Place, told: &mut Told, change: &dyn Fn()) {
+fn with_daemon(world: &World, place: Place, told: &mut Told, change: &dyn Fn(), receiver: SocketAddr) {
     let command = world.command(&["run", "--log", "trace"]);
     let daemon = Daemon::launch_as(world, place, command);
     wait_until("the daemon is ready", || daemon.is_ready());
     let look = Look::new(world);
     look.wait_until_loaded(world);
+    let since = look.read(|tx| tx.last_change());
     change();
     look.wait_until_settled(world);
+    is_delivered(world, &look, since, receiver, told);
 
     let person = json!({ "organization_name": PEOPLE[0], "creator_email": PEOPLE[2], "origin_id": PEOPLE[1] });
     let about = json!({ "integration_id": FIRST_INTEGRATION, "integration_tool": "sandbox", "integration_category": "LMS",
@@ -169,6 +181,30 @@ fn with_daemon(world: &World, place: Place, told: &mut Told, change: &dyn Fn()) 
     told.process("the daemon", &daemon.stop());
 }
 
+/// Changes with values go to somebody who is not there, then to somebody who refuses them, and then to somebody who takes
+/// them.
+fn is_delivered(world: &World, look: &Look, since: i64, receiver: SocketAddr, told: &mut Told) {
+    let mut failed = |with: &str| {
+        wait_until("it failed", || {
+            let listed = world.syncd(&["deliveries", "--log", "trace"]);
+            told.process(format!("deliveries while it failed {with}"), &listed);
+            listed.stdout.contains(with)
+        });
+    };
+    failed("onnection refused");
+    let refuses = Receiver::start(receiver, |_| Some(400));
+    world.syncd(&["deliveries", "retry"]).expect_code(0);
+    failed("HTTP 400");
+    assert!(refuses.delivered().iter().all(|it| it.head.starts_with("post /changes?key=delivery-query")));
+    drop(refuses);
+    let willing = Receiver::start(receiver, |_| Some(200));
+    world.syncd(&["deliveries", "retry"]).expect_code(0);
+    willing.assert_gets_all(look, since);
+    let taken = willing.taken();
+    assert!(taken.iter().any(|it| it.body.contains(PEOPLE[1])), "there was something to be told");
+    assert!(taken.iter().all(|it| it.header("authorization").is_some() && it.is_signed_with(DELIVERY_SECRET)));
+}
+
 /// Every command, with all that it logs.
 fn commands(world: &World, told: &mut Told) {
     let set = "UPDATE lms_users SET first_name = 'Handedited' WHERE first_name = 'Markedfirst'";
@@ -180,6 +216,8 @@ fn commands(world: &World, told: &mut Told) {
         (&["migrate"], 0),
         (&["plan", "lms_users"], 0),
         (&["verify"], 3),
+        (&["deliveries"], 0),
+        (&["deliveries", "drop"], 0),
         (&["quarantine", "list"], 0),
         (&["quarantine", "retry"], 1),
         (&["pause", FIRST_INTEGRATION], 0),
@@ -226,6 +264,8 @@ fn failures(world: &mut World, told: &mut Told) {
     broken(world, told, &format!("kombo = \"{API_KEY}\""));
     broken(world, told, &format!("store = \"postgres://me:{DATABASE_PASSWORD}@host/db\""));
     broken(world, told, &format!("[kombo]\napi_key = {API_KEY}"));
+    broken(world, told, &format!("delivery = \"http://me:{DELIVERY_PASSWORD}@host/?key={DELIVERY_QUERY}\""));
+    broken(world, told, &format!("[delivery]\nurl = [\"{DELIVERY_PASSWORD}\"]"));
     broken(world, told, &format!("[kombo]\nwebhook_secret = {{ a = \"{SECRET}\" }}"));
     let url = format!("postgres://me:{DATABASE_PASSWORD}@127.0.0.1:1/mirror");
     world.set("store.url", &url);

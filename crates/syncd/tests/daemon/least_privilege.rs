@@ -80,7 +80,12 @@ fn the_documented_privileges_suffice() {
 
     // The daemon: its schedule, webhooks, notifications between processes, the row of paces, what is trimmed.
     let mut command = world.command(&["run", "--no-migrate"]);
-    command.env("SYNCD__KOMBO__MAX_REQUESTS_PER_MINUTE", "6000").env("SYNCD__CHANGES__KEEP_FOR", "1s");
+    command.env("SYNCD__KOMBO__MAX_REQUESTS_PER_MINUTE", "6000").env("SYNCD__CHANGES__KEEP_FOR", "2s");
+    // Changes are delivered to nobody, so that some are given up.
+    command.env("SYNCD__DELIVERY__URL", format!("http://{}/", Place::new().webhooks));
+    command
+        .env("SYNCD__DELIVERY__SECRET", "what-deliveries-are-signed-with")
+        .env("SYNCD__DELIVERY__GIVE_UP_AFTER", "1s");
     let daemon = Daemon::launch_as(&world, place, command);
     wait_until("the daemon is ready", || daemon.is_ready());
     let look = Look::at(&daemon_role);
@@ -90,6 +95,11 @@ fn the_documented_privileges_suffice() {
     look.wait_until_settled(&world);
     let renamed = "SELECT count(*) FROM kombo.lms_users WHERE first_name = 'By webhook'";
     assert_eq!(psql(&reader, renamed).unwrap().trim(), "1", "and whoever reads may see it");
+    let given_up = || psql(&reader, "SELECT count(*) FROM kombo.sync_dead_letters").unwrap().trim().to_owned();
+    wait_until("a delivery is given up", || given_up() != "0");
+    world.syncd(&["deliveries", "retry"]).expect_code(0);
+    world.syncd(&["deliveries", "drop"]).expect_code(0);
+    world.syncd(&["deliveries"]).expect_code(0);
     world.sandbox.send_webhook(FIRST_INTEGRATION, &Webhook::IntegrationDeleted).unwrap();
     wait_until("it is deleted", || status_of(&status(&world), FIRST_INTEGRATION)["state"] == "deleted");
     let log = daemon.stop().stderr;

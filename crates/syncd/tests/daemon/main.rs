@@ -28,12 +28,14 @@ mod database;
 mod deployment;
 mod http;
 mod log;
+mod receiver;
 mod sender;
 
 mod answers;
 mod bad_webhooks;
 mod coalescing;
 mod crashes;
+mod deliveries;
 mod events;
 mod failures;
 mod forged_lines;

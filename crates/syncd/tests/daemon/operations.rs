@@ -25,6 +25,9 @@ fn every_metric_is_there_and_moves(backend: Backend) {
     let mut world = world_for(backend, SandboxConfig { integrations: 2, generator, ..SandboxConfig::default() }, place);
     world.sandbox.configure_webhooks(|hooks| hooks.data_changed = WebhookMode::Manual);
     world.set_toml("kombo.page_size", "5");
+    // Where nobody takes them.
+    world.set("delivery.url", &format!("http://{}/", Place::new().webhooks));
+    world.set("delivery.secret", "what-deliveries-are-signed-with");
     let daemon = Daemon::start(&world, place);
     let look = Look::new(&world);
     look.wait_until_loaded(&world);
@@ -53,6 +56,7 @@ fn every_metric_is_there_and_moves(backend: Backend) {
     }
     world.sandbox.edit(|state| state.latency = Latency { fixed_ms: 100, jitter_ms: 0 });
     assert_eq!(daemon.webhook(&data_changed("slow", other, &["lms_users"])).status, 200);
+    wait_until("a delivery failed", || count("syncd_deliveries_total", "failed") > 0.5);
     wait_until("its fetch is under way", || look.requests().iter().any(|request| request.lease.is_some()));
     wait_until("the queue shows", || count("syncd_queue_depth", "") > 0.5);
     world.sandbox.send_webhook(other, &Webhook::IntegrationDeleted).unwrap();

@@ -1,0 +1,356 @@
+//! Changes are delivered to a receiver over real sockets, which is down, slow or picky, while daemons come and go.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use kombo_sandbox::{GeneratorConfig, Model, Mutation, SandboxConfig};
+use serde_json::Value;
+
+use crate::database::Backend;
+use crate::deployment::{Daemon, Look, Place, world_for};
+use crate::program::wait_until;
+use crate::receiver::{Delivered, Receiver};
+use crate::world::World;
+
+on_both_databases!(
+    they_arrive_signed_and_in_order,
+    a_receiver_that_is_down_misses_nothing,
+    what_was_under_way_in_a_crash_comes_again,
+    what_is_given_up_waits_for_a_person,
+);
+
+const KEY: &str = "what-deliveries-are-signed-with";
+
+/// A deployment of which the first load is done and whose changes are delivered to `receiver`.
+fn world(backend: Backend, place: Place, receiver: SocketAddr, integrations: usize) -> World {
+    let generator =
+        GeneratorConfig { users: 30, courses: 3, progressions: 6, deleted_rate: 0.0, ..GeneratorConfig::default() };
+    let config = SandboxConfig { integrations, generator, ..SandboxConfig::default() };
+    let mut world = world_for(backend, config, place);
+    world.set("delivery.url", &format!("http://{receiver}/changes"));
+    world.set("delivery.secret", KEY);
+    world
+}
+
+/// Changes the names of users of an integration, in their order, and waits until that is in the log.
+fn change(world: &World, look: &Look, integration: &str, name: &str, users: std::ops::Range<usize>) {
+    let ids = world.sandbox.ids(integration, Model::Users).unwrap();
+    for id in &ids[users] {
+        world.sandbox.mutate(integration, Mutation::update(Model::Users, *id, "first_name", name)).unwrap();
+    }
+    look.wait_until_settled(world);
+}
+
+/// What `syncd deliveries --json` says of an integration.
+fn standing(world: &World, integration: &str) -> Value {
+    let said = world.syncd(&["deliveries", "--json"]).expect_code(0).json();
+    let all = said["deliveries"].as_array().unwrap();
+    all.iter().find(|it| it["integration_id"] == integration).cloned().unwrap_or(Value::Null)
+}
+
+fn they_arrive_signed_and_in_order(backend: Backend) {
+    let place = Place::new();
+    let address = Place::new().webhooks;
+    let mut world = world(backend, place, address, 2);
+    world.set_toml("delivery.batch", "7");
+    // What is logged before delivery is switched on for the first time is not delivered.
+    world.unset("delivery.url");
+    let daemon = Daemon::start(&world, place);
+    let look = Look::new(&world);
+    look.wait_until_loaded(&world);
+    let integrations = world.sandbox.integrations();
+    change(&world, &look, &integrations[0], "Before", 0..3);
+    daemon.stop();
+    let since = look.read(|tx| tx.last_change());
+    assert!(since > 0);
+
+    world.set("delivery.url", &format!("http://{address}/changes"));
+    let receiver = Receiver::start(address, |_| Some(204));
+    let daemon = Daemon::start(&world, place);
+    for round in 0..3 {
+        for integration in &integrations {
+            change(&world, &look, integration, &format!("Round {round}"), 0..20);
+        }
+    }
+    receiver.assert_gets_all(&look, since);
+    let taken = receiver.taken();
+    let lines = world.syncd(&["changes", "--json", "--since", &since.to_string()]).expect_code(0).stdout;
+    let mut printed = 0;
+    for delivered in &taken {
+        assert!(delivered.is_signed_with(KEY) && delivered.head.starts_with("post /changes http/1.1"), "{delivered:?}");
+        assert_eq!(delivered.header("content-type"), Some("application/json"));
+        assert_eq!(delivered.json["type"], "changes");
+        let (seqs, data) = (delivered.seqs(), &delivered.json["data"]);
+        assert!((1..=7).contains(&seqs.len()), "{seqs:?}");
+        assert_eq!(
+            (data["first_seq"].as_i64(), data["last_seq"].as_i64()),
+            (seqs.first().copied(), seqs.last().copied())
+        );
+        // To the letter as the command prints them.
+        let (_, changes) = delivered.body.split_once("\"changes\":[").unwrap();
+        for line in lines.lines().filter(|line| changes.contains(line)) {
+            assert!(seqs.contains(&serde_json::from_str::<Value>(line).unwrap()["seq"].as_i64().unwrap()));
+            printed += 1;
+        }
+    }
+    assert_eq!(printed, lines.lines().count());
+    let mut ids: Vec<&str> = taken.iter().map(Delivered::id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), taken.len(), "nothing failed, so nothing came twice");
+    let all = f64::from(u32::try_from(taken.len()).unwrap());
+    wait_until("it is noted that all arrived", || daemon.metric("syncd_delivery_lag", "") == Some(0.0));
+    assert_eq!(daemon.metric("syncd_deliveries_total", "delivered"), Some(all));
+    assert_eq!(daemon.metric("syncd_dead_letters", ""), Some(0.0));
+    assert_eq!(standing(&world, &integrations[0])["state"], "delivered");
+    let text = world.syncd(&["deliveries"]).expect_code(0).stdout;
+    assert!(text.contains(&format!("http://{address}/changes")) && text.contains("delivered"), "{text}");
+
+    // A new secret counts after a reload.
+    world.set("delivery.secret", "another-secret-for-deliveries");
+    world.write("syncd.toml", &world.configuration());
+    daemon.process.signal("HUP");
+    wait_until("it is read", || daemon.process.stderr_so_far().contains("read again"));
+    change(&world, &look, &integrations[0], "Signed anew", 0..1);
+    receiver.assert_gets_all(&look, since);
+    assert!(receiver.taken().last().unwrap().is_signed_with("another-secret-for-deliveries"));
+    let told = daemon.stop();
+    assert!(!format!("{}{}", told.stdout, told.stderr).contains(KEY));
+}
+
+/// Nobody listens, then somebody who refuses, redirects and hangs up, and then one who takes everything.
+fn a_receiver_that_is_down_misses_nothing(backend: Backend) {
+    let place = Place::new();
+    let address = Place::new().webhooks;
+    let mut world = world(backend, place, address, 3);
+    world.set_toml("delivery.batch", "4");
+    let daemon = Daemon::start(&world, place);
+    let look = Look::new(&world);
+    look.wait_until_loaded(&world);
+    let since = look.read(|tx| tx.last_change());
+    let integrations = world.sandbox.integrations();
+    for integration in &integrations {
+        change(&world, &look, integration, "While nobody listens", 0..10);
+    }
+    for integration in &integrations {
+        wait_until("it failed", || standing(&world, integration)["state"] == "retrying");
+    }
+    let waiting = standing(&world, &integrations[0]);
+    assert_eq!((waiting["behind"].as_i64(), waiting["attempts"].as_i64()), (Some(10), Some(1)));
+    assert!(waiting["error"].as_str().unwrap().contains("onnection refused"), "{waiting}");
+    assert_eq!(daemon.metric("syncd_delivery_lag", ""), Some(30.0));
+
+    let answers = AtomicUsize::new(0);
+    let picky = Receiver::start(address, move |_| match answers.fetch_add(1, Ordering::SeqCst) % 3 {
+        0 => Some(500),
+        1 => Some(307),
+        _ => None,
+    });
+    world.syncd(&["deliveries", "retry"]).expect_code(0);
+    wait_until("each was refused", || picky.delivered().len() >= 3);
+    assert!(picky.taken().is_empty());
+    let refused: Vec<Delivered> = picky.delivered();
+    drop(picky);
+    change(&world, &look, &integrations[0], "Since then", 10..15);
+
+    let receiver = Receiver::start(address, |_| Some(200));
+    let retried = world.syncd(&["deliveries", "retry", "--json"]).expect_code(0).json();
+    assert_eq!(retried["retried"], 0, "nothing was given up");
+    receiver.assert_gets_all(&look, since);
+    let taken = receiver.taken();
+    for refused in refused {
+        let again = taken.iter().find(|taken| taken.id() == refused.id()).expect("it comes again");
+        assert_eq!(again.body, refused.body, "the same to the letter");
+    }
+    let told = daemon.stop();
+    assert!(!format!("{}{}", told.stdout, told.stderr).contains(KEY));
+}
+
+/// A door that a test opens.
+#[derive(Default)]
+struct Door {
+    open: Mutex<bool>,
+    opened: Condvar,
+}
+
+impl Door {
+    fn pass(&self) {
+        let open = self.open.lock().unwrap();
+        drop(self.opened.wait_while(open, |open| !*open).unwrap());
+    }
+
+    fn open(&self) {
+        *self.open.lock().unwrap() = true;
+        self.opened.notify_all();
+    }
+}
+
+/// The daemon is killed while the receiver has a delivery in its hands, and while it takes many.
+fn what_was_under_way_in_a_crash_comes_again(backend: Backend) {
+    let place = Place::new();
+    let address = Place::new().webhooks;
+    let mut world = world(backend, place, address, 2);
+    world.set_toml("delivery.batch", "2");
+    let mut daemon = Daemon::start(&world, place);
+    let look = Look::new(&world);
+    look.wait_until_loaded(&world);
+    let since = look.read(|tx| tx.last_change());
+    let integrations = world.sandbox.integrations();
+
+    let (door, at_the_door) = (Arc::new(Door::default()), Arc::new(AtomicBool::new(false)));
+    let receiver = {
+        let (door, at_the_door) = (Arc::clone(&door), Arc::clone(&at_the_door));
+        let number = AtomicUsize::new(0);
+        Receiver::start(address, move |_| {
+            // Each takes a while, so that a crash finds one under way.
+            std::thread::sleep(Duration::from_millis(5));
+            if number.fetch_add(1, Ordering::SeqCst) == 3 {
+                at_the_door.store(true, Ordering::SeqCst);
+                door.pass();
+            }
+            Some(200)
+        })
+    };
+    change(&world, &look, &integrations[0], "First", 0..12);
+    wait_until("one is in the receiver's hands", || at_the_door.load(Ordering::SeqCst));
+    daemon.kill();
+    door.open();
+    wait_until("the receiver took it", || receiver.taken().len() == 4);
+    let in_its_hands = receiver.taken().pop().unwrap();
+    for round in 0..4 {
+        daemon = Daemon::start(&world, place);
+        for integration in &integrations {
+            change(&world, &look, integration, &format!("Round {round}"), 0..10);
+        }
+        daemon.kill();
+    }
+    daemon = Daemon::start(&world, place);
+    receiver.assert_gets_all(&look, since);
+    let taken = receiver.taken();
+    let twice: Vec<&Delivered> = taken.iter().filter(|taken| taken.id() == in_its_hands.id()).collect();
+    assert_eq!(twice.len(), 2, "the daemon could not know that it arrived");
+    for one in &taken {
+        let same = taken.iter().filter(|other| other.id() == one.id() || other.seqs()[0] == one.seqs()[0]);
+        assert!(same.into_iter().all(|other| other.body == one.body), "the same to the letter");
+    }
+    eprintln!(
+        "{backend:?}: {} deliveries, {} of them again",
+        taken.len(),
+        taken.len() - {
+            let mut ids: Vec<&str> = taken.iter().map(Delivered::id).collect();
+            ids.sort_unstable();
+            ids.dedup();
+            ids.len()
+        }
+    );
+    daemon.stop();
+}
+
+/// The receiver cannot take one record of one integration.
+fn what_is_given_up_waits_for_a_person(backend: Backend) {
+    let place = Place::new();
+    let address = Place::new().webhooks;
+    let mut world = world(backend, place, address, 2);
+    world.set_toml("delivery.batch", "1");
+    world.set("delivery.give_up_after", "1s");
+    let daemon = Daemon::start(&world, place);
+    let look = Look::new(&world);
+    look.wait_until_loaded(&world);
+    let since = look.read(|tx| tx.last_change());
+    let integrations = world.sandbox.integrations();
+    let poison = world.sandbox.ids(&integrations[0], Model::Users).unwrap()[1].to_string();
+    let is_mended = Arc::new(AtomicBool::new(false));
+    let receiver = {
+        let (poison, is_mended) = (poison.clone(), Arc::clone(&is_mended));
+        Receiver::start(address, move |delivered| {
+            let is_poisoned = delivered.changes().iter().any(|change| change["record_id"] == *poison);
+            Some(if is_poisoned && !is_mended.load(Ordering::SeqCst) { 422 } else { 200 })
+        })
+    };
+    change(&world, &look, &integrations[0], "Poisoned", 0..4);
+    change(&world, &look, &integrations[1], "Healthy", 0..4);
+    // The other one does not wait, and this one goes on behind what was given up.
+    let taken_of = |integration: &str| receiver.entries().get(integration).map_or(0, Vec::len);
+    wait_until("all but one are delivered", || (taken_of(&integrations[0]), taken_of(&integrations[1])) == (3, 4));
+    wait_until("one is given up", || daemon.metric("syncd_dead_letters", "") == Some(1.0));
+    let known = standing(&world, &integrations[0]);
+    let letter = &known["dead_letters"][0];
+    let tries = receiver.delivered().iter().filter(|it| it.status == Some(422)).count();
+    assert!(tries >= 2, "the last try is at the end");
+    assert_eq!((letter["entries"].as_i64(), letter["error"].as_str()), (Some(1), Some("HTTP 422")));
+    assert_eq!(letter["attempts"].as_u64(), u64::try_from(tries).ok());
+    assert_eq!(daemon.metric("syncd_deliveries_total", "given_up"), Some(1.0));
+    let text = world.syncd(&["deliveries"]).expect_code(0).stdout;
+    assert!(text.contains("HTTP 422"), "{text}");
+    let text = world.syncd(&["status"]).expect_code(0).stdout;
+    assert!(text.contains("1 dead letter"), "{text}");
+
+    // It goes out again as it was, before what is new.
+    is_mended.store(true, Ordering::SeqCst);
+    world.syncd(&["deliveries", "retry", "--integration", &integrations[1]]).expect_code(0);
+    assert_eq!(standing(&world, &integrations[0])["dead_letters"][0]["again"], false);
+    let retried = world.syncd(&["deliveries", "retry", "--integration", &integrations[0], "--json"]);
+    assert_eq!(retried.expect_code(0).json()["retried"], 1);
+    wait_until("it arrived", || taken_of(&integrations[0]) == 4);
+    wait_until("nothing is left", || standing(&world, &integrations[0])["state"] == "delivered");
+    let delivered = receiver.delivered();
+    let refused = delivered.iter().find(|it| it.status == Some(422)).unwrap();
+    let arrived = delivered.iter().find(|it| it.status == Some(200) && it.id() == refused.id()).unwrap();
+    assert_eq!(arrived.body, refused.body);
+    let log = look.read(move |tx| tx.changes(None, since, 100));
+    assert_eq!(receiver.entries().values().map(Vec::len).sum::<usize>(), log.len());
+
+    // Another one is thrown away.
+    is_mended.store(false, Ordering::SeqCst);
+    change(&world, &look, &integrations[0], "Poisoned again", 1..2);
+    wait_until("it is given up", || daemon.metric("syncd_dead_letters", "") == Some(1.0));
+    world.syncd(&["deliveries", "retry", "--integration", "sandbox:unknown"]).expect_code(2);
+    assert_eq!(world.syncd(&["deliveries", "drop", "--json"]).expect_code(0).json()["dropped"], 1);
+    assert_eq!(standing(&world, &integrations[0])["dead_letters"], serde_json::json!([]));
+    daemon.stop();
+}
+
+/// Two daemons deliver, of which one falls asleep with a delivery in its hands and wakes up too late.
+#[test]
+fn replicas_keep_the_order() {
+    let places = [Place::new(), Place::new()];
+    let address = Place::new().webhooks;
+    let mut world = world(Backend::Postgres, places[0], address, 6);
+    world.set_toml("delivery.batch", "1");
+    world.set("delivery.timeout", "1s");
+    world.set("sync.lease", "1s");
+    let daemons = places.map(|place| Daemon::start(&world, place));
+    let look = Look::new(&world);
+    look.wait_until_loaded(&world);
+    let since = look.read(|tx| tx.last_change());
+    let receiver = Receiver::start(address, |_| {
+        std::thread::sleep(Duration::from_millis(20));
+        Some(200)
+    });
+    let integrations = world.sandbox.integrations();
+    let change_all = |name: &str| {
+        for integration in &integrations {
+            change(&world, &look, integration, name, 0..10);
+        }
+    };
+    change_all("By two");
+    receiver.assert_gets_all(&look, since);
+    // The last of them may not be counted yet.
+    let counted = |daemon: &Daemon| daemon.metric("syncd_deliveries_total", "delivered").unwrap_or_default();
+    wait_until("all are counted", || daemons.iter().map(counted).sum::<f64>() >= 60.0);
+    assert!(daemons.iter().all(|daemon| counted(daemon) > 0.0), "both deliver");
+    assert_eq!(receiver.taken().len(), 60, "none came twice");
+
+    let [survivor, sleeps] = daemons;
+    change_all("Before one sleeps");
+    sleeps.process.signal("STOP");
+    change_all("While one sleeps");
+    receiver.assert_gets_all(&look, since);
+    sleeps.process.signal("CONT");
+    change_all("Since it woke up");
+    receiver.assert_gets_all(&look, since);
+    survivor.stop();
+    sleeps.stop();
+}
