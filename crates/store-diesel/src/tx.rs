@@ -14,12 +14,37 @@ use crate::{mirror, sync};
 
 /// A unit of work in PostgreSQL.
 pub(crate) struct PgTx<'a> {
-    pub(crate) conn: &'a mut crate::backend::postgres::Conn,
+    conn: &'a mut crate::backend::postgres::Conn,
+    /// It has looked at the mirror, and so it looks things up by index until it ends.
+    by_index: bool,
+}
+
+impl<'a> PgTx<'a> {
+    pub(crate) fn new(conn: &'a mut crate::backend::postgres::Conn) -> Self {
+        Self { conn, by_index: false }
+    }
+
+    /// What a statement on the mirror's tables begins with. Units that keep books only do without: what they ask is planned
+    /// once for each connection, and not each time.
+    fn mirror(&mut self) -> TxResult<&mut crate::backend::postgres::Conn> {
+        if !self.by_index {
+            crate::backend::postgres::look_up_by_index(self.conn)?;
+            self.by_index = true;
+        }
+        Ok(self.conn)
+    }
 }
 
 /// A unit of work in SQLite.
 pub(crate) struct SqliteTx<'a> {
     pub(crate) conn: &'a mut crate::backend::sqlite::Conn,
+}
+
+impl SqliteTx<'_> {
+    #[allow(clippy::unnecessary_wraps, reason = "its sibling may fail")]
+    fn mirror(&mut self) -> TxResult<&mut crate::backend::sqlite::Conn> {
+        Ok(self.conn)
+    }
 }
 
 macro_rules! tx {
@@ -28,7 +53,7 @@ macro_rules! tx {
             $($own)*
 
             fn rows(&mut self, model: Model, integration: &IntegrationId, keys: &[Key]) -> TxResult<Vec<StoredRow>> {
-                mirror::$backend::rows(self.conn, model, integration, keys)
+                mirror::$backend::rows(self.mirror()?, model, integration, keys)
             }
 
             fn members(
@@ -37,7 +62,7 @@ macro_rules! tx {
                 integration: &IntegrationId,
                 parents: &[String],
             ) -> TxResult<Vec<StoredRow>> {
-                mirror::$backend::members(self.conn, model, integration, parents)
+                mirror::$backend::members(self.mirror()?, model, integration, parents)
             }
 
             fn rows_after(
@@ -47,11 +72,11 @@ macro_rules! tx {
                 after: Option<&Key>,
                 limit: usize,
             ) -> TxResult<Vec<StoredRow>> {
-                mirror::$backend::rows_after(self.conn, model, integration, after, limit)
+                mirror::$backend::rows_after(self.mirror()?, model, integration, after, limit)
             }
 
             fn live_rows(&mut self, model: Model, integration: &IntegrationId) -> TxResult<u64> {
-                mirror::$backend::live_rows(self.conn, model, integration)
+                mirror::$backend::live_rows(self.mirror()?, model, integration)
             }
 
             fn put_seen(&mut self, run: RunId, batch: i64, ids: &[String]) -> TxResult<()> {
@@ -74,7 +99,7 @@ macro_rules! tx {
                 after: Option<&str>,
                 limit: usize,
             ) -> TxResult<Vec<String>> {
-                mirror::$backend::unseen(self.conn, model, integration, run.0, after, limit)
+                mirror::$backend::unseen(self.mirror()?, model, integration, run.0, after, limit)
             }
 
             fn changes(
@@ -289,19 +314,19 @@ tx! { PgTx, pg {
         keys: &[Key],
         take: &mut dyn FnMut(&[Key], Vec<StoredRow>),
     ) -> TxResult<()> {
-        mirror::pg_rows_by_parts(self.conn, model, integration, keys, take)
+        mirror::pg_rows_by_parts(self.mirror()?, model, integration, keys, take)
     }
 
     fn insert_if_new(&mut self, model: Model, integration: &IntegrationId, rows: &[NewRow<'_>]) -> TxResult<bool> {
-        mirror::pg_insert_if_new(self.conn, model, integration, rows).during(model.as_str())
+        mirror::pg_insert_if_new(self.mirror()?, model, integration, rows).during(model.as_str())
     }
 
     fn put_rows(&mut self, model: Model, integration: &IntegrationId, rows: &[StoredRow]) -> TxResult<()> {
-        mirror::pg_write_rows(self.conn, model, integration, rows).during(model.as_str())
+        mirror::pg_write_rows(self.mirror()?, model, integration, rows).during(model.as_str())
     }
 
     fn insert_rows(&mut self, model: Model, integration: &IntegrationId, rows: &[NewRow<'_>]) -> TxResult<()> {
-        mirror::pg_write_rows(self.conn, model, integration, rows).during(model.as_str())
+        mirror::pg_write_rows(self.mirror()?, model, integration, rows).during(model.as_str())
     }
 
     fn append_changes(&mut self, changes: &[Change]) -> TxResult<()> {
@@ -335,11 +360,11 @@ tx! { PgTx, pg {
 
 tx! { SqliteTx, sqlite {
     fn put_rows(&mut self, model: Model, integration: &IntegrationId, rows: &[StoredRow]) -> TxResult<()> {
-        mirror::sqlite_write_rows(self.conn, model, integration, rows).during(model.as_str())
+        mirror::sqlite_write_rows(self.mirror()?, model, integration, rows).during(model.as_str())
     }
 
     fn insert_rows(&mut self, model: Model, integration: &IntegrationId, rows: &[NewRow<'_>]) -> TxResult<()> {
-        mirror::sqlite_write_rows(self.conn, model, integration, rows).during(model.as_str())
+        mirror::sqlite_write_rows(self.mirror()?, model, integration, rows).during(model.as_str())
     }
 
     fn append_changes(&mut self, changes: &[Change]) -> TxResult<()> {

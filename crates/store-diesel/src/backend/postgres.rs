@@ -17,7 +17,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use url::Url;
 
 use super::{Undone, panicked};
-use crate::error::{ConnectError, MigrateError};
+use crate::error::{ConnectError, During as _, MigrateError};
 use crate::migrations::{self, SchemaStatus};
 use crate::statement::Statement;
 use crate::store::{Load, News};
@@ -163,7 +163,7 @@ impl Store for PostgresStore {
                 if let Scope::Integration(integration) = &scope {
                     lock_integration(conn, integration)?;
                 }
-                work(&mut PgTx { conn }).map_err(Undone::Work)
+                work(&mut PgTx::new(conn)).map_err(Undone::Work)
             })
         };
         self.on_connection(run).await?.map_err(Undone::into_error)
@@ -178,8 +178,7 @@ impl Store for PostgresStore {
         let run = move |conn: &mut Conn| {
             conn.transaction(|conn| {
                 Statement::new("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY").execute(conn)?;
-                Statement::new(format!("SELECT {BY_INDEX}")).execute(conn)?;
-                work(&mut PgTx { conn }).map_err(Undone::Work)
+                work(&mut PgTx::new(conn)).map_err(Undone::Work)
             })
         };
         self.on_connection(run).await?.map_err(Undone::into_error)
@@ -189,15 +188,21 @@ impl Store for PostgresStore {
 /// Until the unit ends, thousands of rows are found by their keys in an index, whatever the planner thinks of a table
 /// that it last looked at when it was empty, and whatever plan an earlier unit left. Each key is looked up once and has one
 /// row at most, so there is nothing to remember or to gather.
-const BY_INDEX: &str = "set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true), \
-                        set_config('enable_memoize', 'off', true), \
-                        set_config('plan_cache_mode', 'force_custom_plan', true)";
+pub(crate) fn look_up_by_index(conn: &mut Conn) -> Result<(), StoreError> {
+    Statement::new(
+        "SELECT set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true), \
+         set_config('enable_memoize', 'off', true), set_config('plan_cache_mode', 'force_custom_plan', true)",
+    )
+    .execute(conn)
+    .during("the planner")
+    .map(drop)
+}
 
 /// Units of one integration run one after the other, in whatever process.
 fn lock_integration(conn: &mut Conn, integration: &IntegrationId) -> diesel::QueryResult<()> {
     Statement::new("SELECT pg_advisory_xact_lock(hashtextextended('syncd integration ' || ")
         .text(integration.as_str())
-        .sql(format!(", 0)), {BY_INDEX}"))
+        .sql(", 0))")
         .execute(conn)
         .map(drop)
 }

@@ -84,9 +84,10 @@ fn no_webhook_is_lost_with_the_daemon(backend: Backend) {
         let stored: BTreeSet<String> =
             world.database.query("SELECT id AS value FROM sync_webhook_events").into_iter().collect();
         assert_eq!(stored.len(), webhooks);
-        look.assert_faithful_in_the_end(&world);
+        look.wait_until_settled(&world);
         drop(over);
         eprintln!("{backend:?}: everything done after {:?}, {} looks", began.elapsed(), watch.join().unwrap());
+        look.assert_faithful_in_the_end(&world);
         daemon.stop();
     });
 }
