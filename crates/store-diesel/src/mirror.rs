@@ -1,5 +1,7 @@
 //! The mirror's own tables: statements follow from the list of columns of a model.
 
+pub(crate) mod held;
+
 use diesel::result::{DatabaseErrorKind, Error};
 use diesel::{Connection as _, QueryResult, RunQueryDsl as _};
 use kombo_model::{IntegrationId, Timestamp};
@@ -9,7 +11,7 @@ use sync_core::port::{StoreError, TxResult};
 use crate::backend::Dialect;
 use crate::backend::postgres::pipeline;
 use crate::both;
-use crate::error::{During as _, corrupt, statement_failed};
+use crate::error::{During as _, corrupt};
 use crate::statement::{Bind, Cell, Cells, Statement, WriteRow};
 
 const LIVE: &str = "remote_deleted_at IS NULL AND removed_at IS NULL";
@@ -257,52 +259,7 @@ both! {
 }
 
 /// Rows of one statement, of which two are on their way at a time: memory of the client and of the server stays bounded.
-const PG_ROWS: usize = 1_000;
-
-/// As `rows`, part by part: while the rows of one are taken, the server looks up the next.
-pub(crate) fn pg_rows_by_parts(
-    conn: &crate::backend::postgres::Conn,
-    model: Model,
-    integration: &IntegrationId,
-    keys: &[Key],
-    take: &mut dyn FnMut(&[Key], Vec<StoredRow>),
-) -> TxResult<()> {
-    let lookups = keys.chunks(PG_ROWS).map(|part| among(model, integration, part, Dialect::Postgres));
-    let mut parts = keys.chunks(PG_ROWS);
-    pipeline::load_all(conn, lookups, |cells| {
-        let rows = cells.into_iter().map(|cells| stored_row(model, cells)).collect::<TxResult<_>>()?;
-        take(parts.next().unwrap_or_default(), rows);
-        Ok(())
-    })
-    .map_err(|error: Interrupted| error.during(model.as_str()))
-}
-
-/// What ends a look-up.
-enum Interrupted {
-    Database(Error),
-    Store(StoreError),
-}
-
-impl Interrupted {
-    fn during(self, what: &str) -> StoreError {
-        match self {
-            Self::Database(error) => statement_failed(what, error),
-            Self::Store(error) => error,
-        }
-    }
-}
-
-impl From<Error> for Interrupted {
-    fn from(error: Error) -> Self {
-        Self::Database(error)
-    }
-}
-
-impl From<StoreError> for Interrupted {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
+const PG_ROWS: usize = 250;
 
 /// A row on its way into a table.
 pub(crate) trait Written {

@@ -2,7 +2,7 @@
 
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
 use sync_core::delivery::{Backlog, DeadLetter, Delivery, DeliveryId, Undelivered};
-use sync_core::mirror::{Key, Model, NewRow, StoredRow};
+use sync_core::mirror::{Held, Key, Model, NewRow, Row, StoredRow};
 use sync_core::pacing::Pacing;
 use sync_core::port::{TryRequest, Tx, TxResult};
 use sync_core::types::{
@@ -307,14 +307,8 @@ macro_rules! tx {
 }
 
 tx! { PgTx, pg {
-    fn rows_by_parts(
-        &mut self,
-        model: Model,
-        integration: &IntegrationId,
-        keys: &[Key],
-        take: &mut dyn FnMut(&[Key], Vec<StoredRow>),
-    ) -> TxResult<()> {
-        mirror::pg_rows_by_parts(self.mirror()?, model, integration, keys, take)
+    fn held(&mut self, model: Model, integration: &IntegrationId, rows: &[&Row]) -> TxResult<Vec<Held>> {
+        mirror::held::pg_held(self.mirror()?, model, integration, rows)
     }
 
     fn insert_if_new(&mut self, model: Model, integration: &IntegrationId, rows: &[NewRow<'_>]) -> TxResult<bool> {

@@ -57,13 +57,21 @@ impl ToSql<Document, Pg> for JsonText<'_> {
 
 /// The text of a `json` or `jsonb` from PostgreSQL.
 pub(crate) fn json_text(value: &PgValue<'_>) -> deserialize::Result<String> {
-    let bytes = value.as_bytes();
-    let text = match (value.get_oid().get(), bytes) {
-        (PG_JSONB, [JSONB_VERSION, text @ ..]) => text,
-        (PG_JSONB, _) => return Err("not the wire form of jsonb".into()),
-        (_, text) => text,
-    };
-    Ok(std::str::from_utf8(text)?.to_owned())
+    Ok(std::str::from_utf8(json_bytes(value)?)?.to_owned())
+}
+
+pub(crate) fn json_bytes<'a>(value: &'a PgValue<'_>) -> deserialize::Result<&'a [u8]> {
+    match (value.get_oid().get(), value.as_bytes()) {
+        (PG_JSONB, [JSONB_VERSION, text @ ..]) => Ok(text),
+        (PG_JSONB, _) => Err("not the wire form of jsonb".into()),
+        (_, text) => Ok(text),
+    }
+}
+
+/// The milliseconds since 1970 of what `PostgreSQL` keeps as a moment. Microseconds that somebody wrote by hand are cut off as
+/// they are everywhere else.
+pub(crate) fn millis(pg_micros: i64) -> i64 {
+    pg_micros.div_euclid(1_000).saturating_add(PG_EPOCH_MILLIS)
 }
 
 const PG_JSONB: u32 = 3802;
@@ -83,9 +91,9 @@ impl ToSql<Instant, Pg> for Moment {
 impl FromSql<Instant, Pg> for Moment {
     fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
         let micros = <i64 as FromSql<BigInt, Pg>>::from_sql(value)?;
-        // Microseconds that somebody wrote by hand are cut off as they are everywhere else.
-        let millis = micros.div_euclid(1_000).saturating_add(PG_EPOCH_MILLIS);
-        Timestamp::from_unix_millis(millis).map(Self).ok_or_else(|| "a time outside of the years 0 to 9999".into())
+        Timestamp::from_unix_millis(millis(micros))
+            .map(Self)
+            .ok_or_else(|| "a time outside of the years 0 to 9999".into())
     }
 }
 

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
 
 use crate::compare::{ChangedField, Reading, Verdict, cause, compare, first_seen, remove, remove_with_list};
-use crate::mirror::{Batch, Incoming, Key, Members, Model, NewRow, Row, Standing, StoredRow, Value};
+use crate::mirror::{Batch, Held, Incoming, Key, Members, Model, NewRow, Row, Standing, StoredRow, Value};
 use crate::port::{Tx, TxResult};
 use crate::types::{ChangeCause, ChangeKind, RunCounts, SyncKind};
 
@@ -184,26 +184,25 @@ impl<'b> Work<'_, 'b> {
         Ok(are_new)
     }
 
+    /// Compares rows with what is stored.
     fn rows(&mut self, tx: &mut dyn Tx, model: Model, rows: Vec<Cow<'b, Incoming>>) -> TxResult<()> {
-        let keys: Vec<Key> = rows.iter().map(|incoming| incoming.row.key.clone()).collect();
-        let mut rows = rows.into_iter();
-        tx.rows_by_parts(model, self.assessing.integration, &keys, &mut |part, stored| {
-            self.part(model, rows.by_ref().take(part.len()), stored);
-        })
+        let said: Vec<&Row> = rows.iter().map(|incoming| &incoming.row).collect();
+        let held = tx.held(model, self.assessing.integration, &said)?;
+        for (incoming, held) in rows.into_iter().zip(held) {
+            match held {
+                Held::Nothing => self.new(model, incoming),
+                Held::Same => self.same(&incoming),
+                Held::Row(stored) => self.known(model, &incoming, &stored),
+            }
+        }
+        Ok(())
     }
 
-    /// Compares rows, in the order of their keys, with what is stored of them.
-    fn part(&mut self, model: Model, rows: impl Iterator<Item = Cow<'b, Incoming>>, mut stored: Vec<StoredRow>) {
-        stored.sort_unstable_by(|left, right| left.row.key.cmp(&right.row.key));
-        let mut stored = stored.iter().peekable();
-        for incoming in rows {
-            let key = &incoming.row.key;
-            // Both are in the order of keys.
-            while stored.next_if(|stored| stored.row.key < *key).is_some() {}
-            match stored.next_if(|stored| stored.row.key == *key) {
-                Some(stored) => self.known(model, &incoming, stored),
-                None => self.new(model, incoming),
-            }
+    /// A row that is stored as it is.
+    fn same(&mut self, incoming: &Incoming) {
+        if incoming.standing == Standing::Listed {
+            self.count_listed(incoming, &Verdict::Unchanged);
+            self.found.shown.push(incoming.row.key.first().to_owned());
         }
     }
 

@@ -11,4 +11,4 @@ pub use decompose::{MAX_DOCUMENT_DEPTH, MAX_OPAQUE_DEPTH, Unstorable, decompose}
 pub(crate) use json::is_deeper;
 pub use json::{clean_json, clean_text, same_json};
 pub use model::{Column, ColumnKind, Model};
-pub use row::{Key, NewRow, Row, StoredRow, Value};
+pub use row::{Held, Key, NewRow, Row, StoredRow, Value};

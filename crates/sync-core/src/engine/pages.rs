@@ -14,12 +14,12 @@ use crate::types::{Lease, PageCursor, Run, RunPhase};
 use crate::watermark;
 
 /// How many pages may wait to be written.
-const PAGES_AHEAD: usize = 20;
+const PAGES_AHEAD: usize = 40;
 /// How many bytes of rows may wait to be written.
-const BYTES_AHEAD: u32 = 2 << 20;
+const BYTES_AHEAD: u32 = 3 << 20;
 /// How many bytes of rows one transaction takes at most, a page more or less. Together these bound the memory of a
 /// fetch, whatever the size of its records.
-const BATCH_BYTES: usize = 2 << 20;
+const BATCH_BYTES: usize = 4 << 20;
 
 impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
     /// Fetches and commits pages until the last one, or until `stop`.

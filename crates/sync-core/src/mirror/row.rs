@@ -205,6 +205,17 @@ pub struct StoredRow {
     pub synced_at: Timestamp,
 }
 
+/// What is stored under the key of a row.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Held {
+    /// Nothing.
+    Nothing,
+    /// A row without `removed_at` that holds every value which the row carries.
+    Same,
+    /// This row, which may be the same all the same.
+    Row(StoredRow),
+}
+
 /// A row of which nothing is stored yet. What it does not say is stored as null.
 #[derive(Debug, Clone, Copy)]
 pub struct NewRow<'a> {

@@ -1,9 +1,10 @@
+use std::collections::HashMap;
 use std::error::Error;
 
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
 
 use crate::delivery::{Backlog, DeadLetter, Delivery, DeliveryId, Undelivered};
-use crate::mirror::{Key, Model, NewRow, StoredRow};
+use crate::mirror::{Held, Key, Model, NewRow, Row, StoredRow};
 use crate::pacing::Pacing;
 use crate::types::{Change, EndpointState, IntegrationRecord, Quarantined, Request, Run, RunId, Target, WebhookRecord};
 
@@ -81,20 +82,15 @@ pub trait Tx {
     /// The stored rows among `keys`, in any order.
     fn rows(&mut self, model: Model, integration: &IntegrationId, keys: &[Key]) -> TxResult<Vec<StoredRow>>;
 
-    /// Looks up keys, none of which occurs twice, part by part: `take` gets the keys of each part, in the order of
-    /// `keys`, with the stored rows among them, in any order.
+    /// What is stored under the keys of `rows`, none of which occurs twice, for each row in their order.
     ///
-    /// That is [`Tx::rows`] in one part unless a store can look up a part while an earlier one is taken.
-    fn rows_by_parts(
-        &mut self,
-        model: Model,
-        integration: &IntegrationId,
-        keys: &[Key],
-        take: &mut dyn FnMut(&[Key], Vec<StoredRow>),
-    ) -> TxResult<()> {
-        let rows = self.rows(model, integration, keys)?;
-        take(keys, rows);
-        Ok(())
+    /// That is [`Tx::rows`] unless a store can compare rows while it reads them: most rows of a full fetch are stored as
+    /// they are.
+    fn held(&mut self, model: Model, integration: &IntegrationId, rows: &[&Row]) -> TxResult<Vec<Held>> {
+        let keys: Vec<Key> = rows.iter().map(|row| row.key.clone()).collect();
+        let stored = self.rows(model, integration, &keys)?;
+        let mut stored: HashMap<Key, StoredRow> = stored.into_iter().map(|row| (row.row.key.clone(), row)).collect();
+        Ok(keys.iter().map(|key| stored.remove(key).map_or(Held::Nothing, Held::Row)).collect())
     }
 
     /// The rows without `removed_at` whose [`Model::parent_column`] is among `parents`, in any order.

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use kombo_model::IntegrationId;
-use sync_core::mirror::{Key, Model, NewRow, Row, StoredRow, Value};
+use sync_core::mirror::{Held, Key, Model, NewRow, Row, StoredRow, Value};
 use sync_core::port::{Scope, Store, StoreError, Tx, TxResult};
 
 use super::sample::{
@@ -122,27 +122,74 @@ pub async fn absent_values_of_new_rows_become_null<S: Store>(store: Arc<S>) {
     }
 }
 
-/// Each part of the keys comes with what is stored of it, whether or not anything is.
-pub async fn keys_are_looked_up_part_by_part<S: Store>(store: Arc<S>) {
-    const MANY: usize = 5_000;
-    let model = Model::LmsUsers;
-    let keys: Vec<Key> = (0..MANY).map(|number| key(&format!("key-{number:05}"))).collect();
-    let stored: Vec<StoredRow> = keys.iter().step_by(3).map(|key| full_row(model, key.clone())).collect();
-    let rows = stored.clone();
-    write(&store, move |tx| tx.put_rows(model, &alpha(), &rows)).await;
-    let asked = keys.clone();
-    let (parts, found) = read(&store, move |tx| {
-        let (mut parts, mut found) = (Vec::new(), Vec::new());
-        tx.rows_by_parts(model, &alpha(), &asked, &mut |part, rows| {
-            assert!(rows.iter().all(|row| part.contains(&row.row.key)), "of another part");
-            parts.extend_from_slice(part);
-            found.extend(rows);
-        })?;
-        Ok((parts, found))
-    })
-    .await;
-    assert_eq!(parts, keys);
-    check_same(model, &sorted(found), &stored);
+/// Each row is told from those of which nothing, the same or something else is stored, however many there are.
+pub async fn rows_are_held_against_what_is_stored<S: Store>(store: Arc<S>) {
+    const MANY: usize = 3_000;
+    for model in Model::ALL {
+        let key = |number: usize| example_key(model, &format!("key-{number:05}"));
+        let stored: Vec<StoredRow> = (0..MANY).step_by(3).map(|number| full_row(model, key(number))).collect();
+        let mut rows: Vec<Row> = (0..MANY).map(|number| full_row(model, key(number)).row).collect();
+        // Of the stored rows every other one is said to be something else.
+        for row in rows.iter_mut().step_by(6) {
+            *row = null_row(model, row.key.clone()).row;
+        }
+        let held = write(&store, move |tx| {
+            tx.put_rows(model, &alpha(), &stored)?;
+            tx.held(model, &alpha(), &rows.iter().collect::<Vec<_>>())
+        })
+        .await;
+        assert_eq!(held.len(), MANY, "{model}");
+        for (number, held) in held.into_iter().enumerate() {
+            match held {
+                Held::Nothing => assert_ne!(number % 3, 0, "{model}: {number} is stored"),
+                Held::Same => assert_eq!(number % 6, 3, "{model}: {number} is not the same"),
+                Held::Row(stored) => {
+                    assert_eq!(number % 3, 0, "{model}: {number} is not stored");
+                    check_same(model, &[stored], &[full_row(model, key(number))]);
+                }
+            }
+        }
+    }
+}
+
+/// A row is the same if it holds what is said of it, whatever else it holds, and is not removed.
+pub async fn rows_are_the_same_if_they_hold_what_is_said<S: Store>(store: Arc<S>) {
+    for model in Model::ALL {
+        let (there, removed) = (full_row(model, example_key(model, "a")), full_row(model, example_key(model, "b")));
+        let removed = StoredRow { removed_at: Some(at(8)), ..removed };
+        let nothing_said = Row::new(model, there.row.key.clone(), Vec::new());
+        let (stored, said) = (vec![there.clone(), removed.clone()], removed.row.clone());
+        let held = write(&store, move |tx| {
+            tx.put_rows(model, &alpha(), &stored)?;
+            tx.held(model, &alpha(), &[&nothing_said, &said])
+        })
+        .await;
+        let [first, second] = held.as_slice() else { panic!("{} are held", held.len()) };
+        assert!(matches!(first, Held::Same) || *first == Held::Row(there), "{model}: {first:?}");
+        assert_eq!(*second, Held::Row(removed), "{model}");
+    }
+}
+
+/// Unless a row is the same to the letter, it is handed over: what is the same is not for a store to say.
+pub async fn values_that_are_written_otherwise_are_handed_over<S: Store>(store: Arc<S>) {
+    for model in Model::ALL {
+        for (position, column) in model.columns().iter().enumerate() {
+            let stored = full_row(model, example_key(model, "a"));
+            let mut said = stored.row.clone();
+            said.values_mut()[position] = match &stored.row.values()[position] {
+                Value::Time(time) => Value::Time(time.saturating_add(std::time::Duration::from_millis(1))),
+                Value::Json(text) => Value::Json(format!("[{text}]")),
+                Value::Text(text) => Value::Text(format!("{text} ")),
+                Value::Absent | Value::Null => continue,
+            };
+            let before = stored.clone();
+            let held = write(&store, move |tx| {
+                tx.put_rows(model, &alpha(), &[before])?;
+                tx.held(model, &alpha(), &[&said])
+            });
+            assert_eq!(held.await, [Held::Row(stored)], "{model}: {}", column.name);
+        }
+    }
 }
 
 /// Where one is stored after all it is replaced, or the unit is told to come again.

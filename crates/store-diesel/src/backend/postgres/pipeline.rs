@@ -6,14 +6,13 @@ use std::pin::Pin;
 use std::task::Poll;
 
 use diesel::QueryResult;
-use diesel::deserialize::QueryableByName;
 use diesel::result::Error;
-use diesel_async::{AsyncConnectionCore as _, AsyncPgConnection};
+use diesel_async::{AsyncConnectionCore, AsyncPgConnection};
 use futures_util::TryStreamExt as _;
 use tokio::runtime::Handle;
 
 use super::Conn;
-use crate::statement::{Cells, Statement};
+use crate::statement::Statement;
 
 /// A statement that was sent.
 enum Sent<'a, T> {
@@ -57,11 +56,21 @@ pub(crate) fn execute_all<'a>(conn: &Conn, statements: impl Iterator<Item = Stat
     Handle::current().block_on(run)
 }
 
-/// Runs statements in their order, and hands over the rows of each together.
+/// A row as it came.
+pub(crate) type PgRow = <AsyncPgConnection as AsyncConnectionCore>::Row<'static, 'static>;
+
+/// What is handed over.
+pub(crate) enum Found<'a> {
+    /// The rows of the next statement begin.
+    Statement,
+    Row(&'a PgRow),
+}
+
+/// Runs statements in their order, and hands over the rows of each.
 pub(crate) fn load_all<'a, E: From<Error>>(
     conn: &Conn,
     statements: impl Iterator<Item = Statement<'a>>,
-    mut take: impl FnMut(Vec<Cells>) -> Result<(), E>,
+    mut take: impl FnMut(Found<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
     let mut session: &AsyncPgConnection = conn;
     let run = async {
@@ -73,11 +82,10 @@ pub(crate) fn load_all<'a, E: From<Error>>(
             };
             if let Some(sent) = std::mem::replace(&mut before, next) {
                 let mut rows = sent.answer().await?;
-                let mut cells = Vec::new();
+                take(Found::Statement)?;
                 while let Some(row) = rows.try_next().await? {
-                    cells.push(<Cells as QueryableByName<_>>::build(&row).map_err(Error::DeserializationError)?);
+                    take(Found::Row(&row))?;
                 }
-                take(cells)?;
             }
         }
         Ok(())
