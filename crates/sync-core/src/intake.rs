@@ -112,7 +112,7 @@ pub fn receive_all(
     let mut stretch = Vec::new();
     for &webhook in webhooks {
         let action = Action::of(webhook, unit.known(webhook.event.integration_id())?.as_ref(), policy);
-        if action.is_for_itself() {
+        if matches!(action, Action::Stand(_)) {
             unit.settle(std::mem::take(&mut stretch))?;
             unit.settle(vec![(webhook, action)])?;
         } else {
@@ -158,15 +158,15 @@ impl Unit<'_> {
         for (place, ((_, action), is_new)) in webhooks.into_iter().zip(is_new).enumerate() {
             self.received.push(if is_new { Intake::Stored(Vec::new()) } else { Intake::Repeated });
             match action {
-                _ if !is_new => {}
-                Action::Fetch(fetch) => wishes.add(first + place, fetch),
-                action => {
-                    let id = action.integration_id().cloned();
-                    let known = self.known(id.as_ref())?;
-                    let targets = action.perform(self.tx, known.as_ref(), self.policy, self.now)?;
+                Action::Fetch(fetch) if is_new => wishes.add(first + place, fetch),
+                Action::Stand(standing) if is_new => {
+                    let id = standing.id.clone();
+                    let known = self.known(Some(&id))?;
+                    let targets = standing.perform(self.tx, known.as_ref(), self.policy, self.now)?;
                     self.note(first + place, targets);
-                    id.map(|id| self.known.remove(&id));
+                    self.known.remove(&id);
                 }
+                Action::Record(_) | Action::Fetch(_) | Action::Stand(_) => {}
             }
         }
         for Wish { all, each } in wishes.0.into_values() {

@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use diesel::prelude::*;
-use kombo_model::Timestamp;
+use kombo_model::{IntegrationId, Timestamp};
 use sync_core::port::TxResult;
 use sync_core::types::WebhookRecord;
 
@@ -19,7 +19,7 @@ const TABLE: &str = "sync_webhook_events";
 struct WebhookRow<'a> {
     id: &'a str,
     kind: &'a str,
-    integration_id: Option<&'a str>,
+    integration_id: Option<String>,
     received_at: Moment,
     models: Json,
     result: &'a str,
@@ -45,7 +45,7 @@ pub(crate) fn pg_insert(conn: &mut crate::backend::postgres::Conn, webhooks: &[W
     .sql(", ")
     .texts(texts(|webhook| Some(&webhook.kind)))
     .sql(", ")
-    .texts(texts(|webhook| webhook.integration_id.as_ref().map(|id| id.as_str())))
+    .texts(texts(|webhook| webhook.integration_id.as_ref().map(IntegrationId::as_str)))
     .sql(", ")
     .times(webhooks.iter().map(|webhook| Some(webhook.received_at)).collect())
     .sql(", ")
@@ -70,7 +70,7 @@ pub(crate) fn sqlite_insert(conn: &mut diesel::SqliteConnection, webhooks: &[Web
         let row = WebhookRow {
             id: &webhook.id,
             kind: &webhook.kind,
-            integration_id: webhook.integration_id.as_ref().map(|id| id.as_str()),
+            integration_id: webhook.integration_id.as_ref().map(ToString::to_string),
             received_at: Moment(webhook.received_at),
             models: Json(models(webhook)),
             result: &webhook.result,

@@ -17,10 +17,22 @@ use crate::types::{
 pub(super) enum Action {
     Record(&'static str),
     Fetch(Fetch),
-    Register(IntegrationId, String),
-    Delete(IntegrationId, String),
-    Pause(IntegrationId, String, String),
-    Resume(IntegrationId, String),
+    /// What is to be done about the webhooks behind it may depend on this.
+    Stand(Standing),
+}
+
+/// An integration stands in another way.
+pub(super) struct Standing {
+    pub(super) id: IntegrationId,
+    tool: String,
+    change: Change,
+}
+
+enum Change {
+    Register,
+    Delete,
+    Pause(String),
+    Resume,
 }
 
 /// What changed of an integration is to be fetched.
@@ -53,41 +65,27 @@ impl Action {
                 tool: data.integration_tool.clone(),
                 models: data.changed_models.iter().map(|model| model.name.clone()).collect(),
             }),
-            WebhookEvent::IntegrationCreated(data) => Self::Register(data.id.clone(), data.tool.clone()),
-            WebhookEvent::IntegrationDeleted(data) => Self::Delete(data.id.clone(), data.tool.clone()),
+            WebhookEvent::IntegrationCreated(data) => Self::stand(&data.id, &data.tool, Change::Register),
+            WebhookEvent::IntegrationDeleted(data) => Self::stand(&data.id, &data.tool, Change::Delete),
             WebhookEvent::IntegrationStateChanged(data) => {
-                let (id, tool) = (data.integration_id.clone(), data.integration_tool.clone());
-                match &data.state {
-                    IntegrationState::Active => Self::Resume(id, tool),
+                let change = match &data.state {
+                    IntegrationState::Active => Change::Resume,
                     IntegrationState::Invalid | IntegrationState::Inactive => {
-                        Self::Pause(id, tool, format!("Kombo says that the integration is {}", data.state))
+                        Change::Pause(format!("Kombo says that the integration is {}", data.state))
                     }
-                    IntegrationState::Other(_) => Self::Record("recorded: a state that this version does not know"),
-                }
+                    IntegrationState::Other(_) => {
+                        return Self::Record("recorded: a state that this version does not know");
+                    }
+                };
+                Self::stand(&data.integration_id, &data.integration_tool, change)
             }
             WebhookEvent::SyncFinished(_) | WebhookEvent::ConnectionFlowFailed(_) => Self::Record("recorded"),
             WebhookEvent::Other { .. } | _ => Self::Record("recorded: of a type that this version does not know"),
         }
     }
 
-    /// Whether it may change what is to be done about the webhooks behind it.
-    pub(super) fn is_for_itself(&self) -> bool {
-        match self {
-            Self::Record(_) | Self::Fetch(_) => false,
-            Self::Register(..) | Self::Delete(..) | Self::Pause(..) | Self::Resume(..) => true,
-        }
-    }
-
-    /// Whose standing it may change.
-    pub(super) fn integration_id(&self) -> Option<&IntegrationId> {
-        match self {
-            Self::Record(_) => None,
-            Self::Fetch(Fetch { id, .. })
-            | Self::Register(id, _)
-            | Self::Delete(id, _)
-            | Self::Pause(id, ..)
-            | Self::Resume(id, _) => Some(id),
-        }
+    fn stand(id: &IntegrationId, tool: &str, change: Change) -> Self {
+        Self::Stand(Standing { id: id.clone(), tool: tool.to_owned(), change })
     }
 
     pub(super) fn models(&self) -> &[ModelName] {
@@ -95,20 +93,26 @@ impl Action {
     }
 
     pub(super) fn describe(&self, held: bool) -> String {
-        match self {
-            Self::Fetch(_) | Self::Pause(..) | Self::Resume(..) if held => {
+        let change = match self {
+            Self::Record(result) => return (*result).to_owned(),
+            Self::Fetch(_) => None,
+            Self::Stand(standing) => Some(&standing.change),
+        };
+        match change {
+            None | Some(Change::Pause(_) | Change::Resume) if held => {
                 "noted: a person paused the integration".to_owned()
             }
-            Self::Record(result) => (*result).to_owned(),
-            Self::Fetch(_) => "planned".to_owned(),
-            Self::Register(..) => "registered".to_owned(),
-            Self::Delete(..) => "stopped: the integration was deleted".to_owned(),
-            Self::Pause(_, _, reason) => format!("paused: {reason}"),
-            Self::Resume(..) => "resumed".to_owned(),
+            None => "planned".to_owned(),
+            Some(Change::Register) => "registered".to_owned(),
+            Some(Change::Delete) => "stopped: the integration was deleted".to_owned(),
+            Some(Change::Pause(reason)) => format!("paused: {reason}"),
+            Some(Change::Resume) => "resumed".to_owned(),
         }
     }
+}
 
-    /// Does it, and says which fetches were asked for.
+impl Standing {
+    /// Notes it, and says which fetches were asked for.
     pub(super) fn perform(
         self,
         tx: &mut dyn Tx,
@@ -116,17 +120,13 @@ impl Action {
         policy: &IntakePolicy,
         now: Timestamp,
     ) -> TxResult<Vec<Target>> {
-        match self {
-            Self::Record(_) => Ok(Vec::new()),
-            Self::Fetch(fetch) => {
-                let asked = fetch.perform(tx, known, policy, now)?;
-                Ok(asked.into_iter().map(|(_, target)| target).collect())
-            }
-            Self::Register(id, tool) | Self::Resume(id, tool) => {
+        let Self { id, tool, change } = self;
+        match change {
+            Change::Register | Change::Resume => {
                 hear(tx, known, &id, &tool, IntegrationStatus::Active, None, now)?;
                 fetch_all(tx, &id, policy, now)
             }
-            Self::Pause(id, tool, reason) => {
+            Change::Pause(reason) => {
                 hear(tx, known, &id, &tool, IntegrationStatus::Paused, Some(reason), now)?;
                 // Not for ever: the webhook that ends the pause may be lost.
                 let next_look = now.saturating_add(policy.look_at_paused_every);
@@ -138,7 +138,7 @@ impl Action {
                 }
                 Ok(Vec::new())
             }
-            Self::Delete(id, tool) => {
+            Change::Delete => {
                 let reason = "Kombo says that the integration was deleted".to_owned();
                 put_status(tx, known, &id, &tool, IntegrationStatus::Deleted, Some(reason), now)?;
                 // Whoever works on one of them loses the lease with the request.

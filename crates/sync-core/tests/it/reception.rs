@@ -56,16 +56,16 @@ fn is_stored(answer: &Result<Intake, Arc<StoreError>>) -> bool {
 #[derive(Clone)]
 struct Slow {
     store: MemoryStore,
-    slow: Scope,
+    waits: Scope,
     came: Arc<Semaphore>,
     may: Arc<Semaphore>,
 }
 
 impl Slow {
     fn new(integration: &str) -> Self {
-        let slow = Scope::Integration(IntegrationId::from(integration));
+        let waits = Scope::Integration(IntegrationId::from(integration));
         let none = || Arc::new(Semaphore::new(0));
-        Self { store: MemoryStore::new(), slow, came: none(), may: none() }
+        Self { store: MemoryStore::new(), waits, came: none(), may: none() }
     }
 
     /// Returns when a further unit waits.
@@ -81,7 +81,7 @@ impl Store for Slow {
         E: From<StoreError> + Send + 'static,
         F: FnOnce(&mut dyn Tx) -> Result<T, E> + Send + 'static,
     {
-        if scope == self.slow {
+        if scope == self.waits {
             self.came.add_permits(1);
             self.may.acquire().await.unwrap().forget();
         }

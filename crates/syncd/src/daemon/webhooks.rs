@@ -146,12 +146,9 @@ impl Door {
 
     async fn store(&self, webhook: Webhook) -> Answer {
         let (event, kind) = (webhook.id.to_string(), webhook.event.kind().to_owned());
-        let stored = match tokio::time::timeout(STORED_WITHIN, self.desk.receive(webhook)).await {
-            Ok(stored) => stored,
-            Err(_) => {
-                tracing::error!(webhook.id = event, "a webhook was not stored in time");
-                return Answer::NoDatabase;
-            }
+        let Ok(stored) = tokio::time::timeout(STORED_WITHIN, self.desk.receive(webhook)).await else {
+            tracing::error!(webhook.id = event, "a webhook was not stored in time");
+            return Answer::NoDatabase;
         };
         match stored {
             Ok(Intake::Stored(targets)) => {
