@@ -190,7 +190,7 @@ impl<'b> Work<'_, 'b> {
         let held = tx.held(model, self.assessing.integration, &said)?;
         for (incoming, held) in rows.into_iter().zip(held) {
             match held {
-                Held::Nothing => self.new(model, incoming),
+                Held::Nothing => self.unknown(model, incoming),
                 Held::Same => self.same(&incoming),
                 Held::Row(stored) => self.known(model, &incoming, &stored),
             }
@@ -207,7 +207,7 @@ impl<'b> Work<'_, 'b> {
     }
 
     /// A row of which nothing is stored.
-    fn new(&mut self, model: Model, incoming: Cow<'b, Incoming>) {
+    fn unknown(&mut self, model: Model, incoming: Cow<'b, Incoming>) {
         let (kind, announced) = first_seen(&incoming, self.assessing.reading);
         let (key, cause) = (incoming.row.key.clone(), self.cause(model, incoming.standing, announced));
         self.found.counts.count(kind);

@@ -30,6 +30,14 @@ impl ToWrite<'_> {
         }
     }
 
+    /// The row, if nothing is stored.
+    fn new_row(&self) -> Option<NewRow<'_>> {
+        match self {
+            Self::New(incoming) => Some(new_row(incoming)),
+            Self::Replacing(_) => None,
+        }
+    }
+
     pub(super) fn removed_at(&self) -> Option<Timestamp> {
         match self {
             Self::New(_) => None,
@@ -71,11 +79,7 @@ impl<'a> Table<'a> {
 
     /// The rows of which nothing is stored.
     pub(crate) fn new_rows(&self) -> Vec<NewRow<'_>> {
-        let new = |row| match row {
-            &ToWrite::New(ref incoming) => Some(new_row(incoming)),
-            ToWrite::Replacing(_) => None,
-        };
-        self.iter().filter_map(new).collect()
+        self.iter().filter_map(ToWrite::new_row).collect()
     }
 
     /// The other rows.
