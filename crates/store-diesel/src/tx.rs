@@ -15,7 +15,7 @@ use crate::{mirror, sync};
 /// A unit of work in PostgreSQL.
 pub(crate) struct PgTx<'a> {
     conn: &'a mut crate::backend::postgres::Conn,
-    /// It has looked at the mirror, and so it looks things up by index until it ends.
+    /// It looks things up by index until it ends.
     by_index: bool,
 }
 
@@ -24,9 +24,9 @@ impl<'a> PgTx<'a> {
         Self { conn, by_index: false }
     }
 
-    /// What a statement on the mirror's tables begins with. Units that keep books only do without: what they ask is planned
-    /// once for each connection, and not each time.
-    fn mirror(&mut self) -> TxResult<&mut crate::backend::postgres::Conn> {
+    /// The connection for a statement on a table that may be large. Units that keep books only do without: what they ask is
+    /// planned once for each connection, and not each time.
+    fn indexed(&mut self) -> TxResult<&mut crate::backend::postgres::Conn> {
         if !self.by_index {
             crate::backend::postgres::look_up_by_index(self.conn)?;
             self.by_index = true;
@@ -42,7 +42,7 @@ pub(crate) struct SqliteTx<'a> {
 
 impl SqliteTx<'_> {
     #[allow(clippy::unnecessary_wraps, reason = "its sibling may fail")]
-    fn mirror(&mut self) -> TxResult<&mut crate::backend::sqlite::Conn> {
+    fn indexed(&mut self) -> TxResult<&mut crate::backend::sqlite::Conn> {
         Ok(self.conn)
     }
 }
@@ -53,7 +53,7 @@ macro_rules! tx {
             $($own)*
 
             fn rows(&mut self, model: Model, integration: &IntegrationId, keys: &[Key]) -> TxResult<Vec<StoredRow>> {
-                mirror::$backend::rows(self.mirror()?, model, integration, keys)
+                mirror::$backend::rows(self.indexed()?, model, integration, keys)
             }
 
             fn members(
@@ -62,7 +62,7 @@ macro_rules! tx {
                 integration: &IntegrationId,
                 parents: &[String],
             ) -> TxResult<Vec<StoredRow>> {
-                mirror::$backend::members(self.mirror()?, model, integration, parents)
+                mirror::$backend::members(self.indexed()?, model, integration, parents)
             }
 
             fn rows_after(
@@ -72,11 +72,11 @@ macro_rules! tx {
                 after: Option<&Key>,
                 limit: usize,
             ) -> TxResult<Vec<StoredRow>> {
-                mirror::$backend::rows_after(self.mirror()?, model, integration, after, limit)
+                mirror::$backend::rows_after(self.indexed()?, model, integration, after, limit)
             }
 
             fn live_rows(&mut self, model: Model, integration: &IntegrationId) -> TxResult<u64> {
-                mirror::$backend::live_rows(self.mirror()?, model, integration)
+                mirror::$backend::live_rows(self.indexed()?, model, integration)
             }
 
             fn put_seen(&mut self, run: RunId, batch: i64, ids: &[String]) -> TxResult<()> {
@@ -99,7 +99,7 @@ macro_rules! tx {
                 after: Option<&str>,
                 limit: usize,
             ) -> TxResult<Vec<String>> {
-                mirror::$backend::unseen(self.mirror()?, model, integration, run.0, after, limit)
+                mirror::$backend::unseen(self.indexed()?, model, integration, run.0, after, limit)
             }
 
             fn changes(
@@ -108,7 +108,7 @@ macro_rules! tx {
                 seq: i64,
                 limit: usize,
             ) -> TxResult<Vec<Change>> {
-                sync::changes::$backend::since(self.conn, integration, seq, limit)
+                sync::changes::$backend::since(self.indexed()?, integration, seq, limit)
             }
 
             fn latest_changes(
@@ -118,7 +118,7 @@ macro_rules! tx {
                 before: i64,
                 limit: usize,
             ) -> TxResult<Vec<Change>> {
-                sync::changes::$backend::latest(self.conn, integration, record_id, before, limit)
+                sync::changes::$backend::latest(self.indexed()?, integration, record_id, before, limit)
             }
 
             fn last_change(&mut self) -> TxResult<i64> {
@@ -308,19 +308,19 @@ macro_rules! tx {
 
 tx! { PgTx, pg {
     fn held(&mut self, model: Model, integration: &IntegrationId, rows: &[&Row]) -> TxResult<Vec<Held>> {
-        mirror::held::pg_held(self.mirror()?, model, integration, rows)
+        mirror::held::pg_held(self.indexed()?, model, integration, rows)
     }
 
     fn insert_if_new(&mut self, model: Model, integration: &IntegrationId, rows: &[NewRow<'_>]) -> TxResult<bool> {
-        mirror::pg_insert_if_new(self.mirror()?, model, integration, rows).during(model.as_str())
+        mirror::pg_insert_if_new(self.indexed()?, model, integration, rows).during(model.as_str())
     }
 
     fn put_rows(&mut self, model: Model, integration: &IntegrationId, rows: &[StoredRow]) -> TxResult<()> {
-        mirror::pg_write_rows(self.mirror()?, model, integration, rows).during(model.as_str())
+        mirror::pg_write_rows(self.indexed()?, model, integration, rows).during(model.as_str())
     }
 
     fn insert_rows(&mut self, model: Model, integration: &IntegrationId, rows: &[NewRow<'_>]) -> TxResult<()> {
-        mirror::pg_write_rows(self.mirror()?, model, integration, rows).during(model.as_str())
+        mirror::pg_write_rows(self.indexed()?, model, integration, rows).during(model.as_str())
     }
 
     fn append_changes(&mut self, changes: &[Change]) -> TxResult<()> {
@@ -354,11 +354,11 @@ tx! { PgTx, pg {
 
 tx! { SqliteTx, sqlite {
     fn put_rows(&mut self, model: Model, integration: &IntegrationId, rows: &[StoredRow]) -> TxResult<()> {
-        mirror::sqlite_write_rows(self.mirror()?, model, integration, rows).during(model.as_str())
+        mirror::sqlite_write_rows(self.indexed()?, model, integration, rows).during(model.as_str())
     }
 
     fn insert_rows(&mut self, model: Model, integration: &IntegrationId, rows: &[NewRow<'_>]) -> TxResult<()> {
-        mirror::sqlite_write_rows(self.mirror()?, model, integration, rows).during(model.as_str())
+        mirror::sqlite_write_rows(self.indexed()?, model, integration, rows).during(model.as_str())
     }
 
     fn append_changes(&mut self, changes: &[Change]) -> TxResult<()> {
