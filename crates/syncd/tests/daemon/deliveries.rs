@@ -139,7 +139,7 @@ fn a_receiver_that_is_down_misses_nothing(backend: Backend) {
     }
     let waiting = standing(&world, &integrations[0]);
     assert_eq!((waiting["behind"].as_i64(), waiting["attempts"].as_i64()), (Some(10), Some(1)));
-    assert!(waiting["error"].as_str().unwrap().contains("onnection refused"), "{waiting}");
+    assert!(waiting["error"].as_str().unwrap().to_lowercase().contains("connection refused"), "{waiting}");
     assert_eq!(daemon.metric("syncd_delivery_lag", ""), Some(30.0));
 
     let answers = AtomicUsize::new(0);

@@ -191,7 +191,7 @@ fn is_delivered(world: &World, look: &Look, since: i64, receiver: SocketAddr, to
             listed.stdout.contains(with)
         });
     };
-    failed("onnection refused");
+    failed("refused (os error");
     let refuses = Receiver::start(receiver, |_| Some(400));
     world.syncd(&["deliveries", "retry"]).expect_code(0);
     failed("HTTP 400");
