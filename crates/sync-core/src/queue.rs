@@ -34,6 +34,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
@@ -179,15 +180,21 @@ pub(crate) fn lease_next_if(
     mut allowed: impl FnMut(&mut dyn Tx, &Request) -> TxResult<bool>,
 ) -> TxResult<Option<Lease>> {
     let (mut look_at, mut looked) = (16, 0);
+    // Two workers that lock a delta and its full fetch at the same moment both let go. Who then goes on to the full fetch
+    // would find both free, and begin what the delta is to go before.
+    let mut held_back = BTreeSet::new();
     loop {
         let due = tx.due_requests(now, look_at)?;
         for request in due.iter().skip(looked) {
-            if !allowed(tx, request)? {
+            if !allowed(tx, request)? || held_back.contains(&request.target) {
                 continue;
             }
             // Looked at again under the lock: it may just have been released to wait.
             if let Some(lease) = lease_if(tx, &request.target, claim, now, |locked| locked.not_before <= now)? {
                 return Ok(Some(lease));
+            }
+            if request.target.kind == SyncKind::Delta {
+                held_back.insert(sibling(&request.target));
             }
         }
         if due.len() < look_at {
