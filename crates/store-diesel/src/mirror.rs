@@ -63,8 +63,13 @@ fn json_array(texts: &(impl serde::Serialize + ?Sized)) -> String {
 }
 
 /// The rows with one of `keys`.
-fn among<'a>(model: Model, integration: &'a IntegrationId, keys: &'a [Key], dialect: Dialect) -> Statement<'a> {
-    let mut keys: Vec<[&str; 2]> = keys.iter().map(|key| [key.first(), key.second()]).collect();
+fn among<'a>(
+    model: Model,
+    integration: &'a IntegrationId,
+    keys: impl Iterator<Item = &'a Key>,
+    dialect: Dialect,
+) -> Statement<'a> {
+    let mut keys: Vec<[&str; 2]> = keys.map(|key| [key.first(), key.second()]).collect();
     keys.sort_unstable();
     keys.dedup();
     match dialect {
@@ -166,7 +171,7 @@ both! {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        load(conn, model, among(model, integration, keys, DIALECT))
+        load(conn, model, among(model, integration, keys.iter(), DIALECT))
     }
 
     pub(crate) fn members(
@@ -227,6 +232,24 @@ both! {
         count.and_then(Cell::into_int).and_then(|count| u64::try_from(count).ok()).ok_or_else(|| corrupt(model.as_str(), "count"))
     }
 
+    /// Whether the ids of all rows, each once, add up to what the notes add up to. Nearly always they do, and two sums take a
+    /// quarter of the time that a difference of sets takes. Sums of 64-bit hashes of different ids, which are new with
+    /// each run, are equal once in 2^64 times.
+    fn are_all_seen(conn: &mut Conn, model: Model, integration: &IntegrationId, run: i64) -> TxResult<bool> {
+        let head = "SELECT CASE WHEN (SELECT (count(*), sum(hashtextextended(t.id, ";
+        let statement = Statement::new(head)
+            .int(run)
+            .sql(format!("))) FROM {model} AS t WHERE t.removed_at IS NULL AND t.integration_id = "))
+            .text(integration.as_str())
+            .sql(") = (SELECT (count(*), sum(hashtextextended(seen.id COLLATE \"C\", ")
+            .int(run)
+            .sql("))) FROM sync_seen AS s, unnest(s.ids) AS seen (id) WHERE s.run_id = ")
+            .int(run)
+            .sql(") THEN 1::bigint ELSE 0::bigint END");
+        let cells: Vec<Cells> = statement.load(conn).during("unseen rows")?;
+        Ok(cells.into_iter().next().and_then(|cells| cells.0.into_iter().next().flatten()?.into_int()) == Some(1))
+    }
+
     pub(crate) fn unseen(
         conn: &mut Conn,
         model: Model,
@@ -236,6 +259,9 @@ both! {
         limit: usize,
     ) -> TxResult<Vec<String>> {
         allow_whole_scans(conn)?;
+        if DIALECT == Dialect::Postgres && after.is_none() && are_all_seen(conn, model, integration, run)? {
+            return Ok(Vec::new());
+        }
         let head = format!("SELECT t.id FROM {model} AS t WHERE t.removed_at IS NULL AND t.integration_id = ");
         let mut statement = Statement::new(head).text(integration.as_str());
         if let Some(after) = after {

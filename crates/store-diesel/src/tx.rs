@@ -307,6 +307,10 @@ macro_rules! tx {
 }
 
 tx! { PgTx, pg {
+    fn may_be_lost(&mut self) -> TxResult<()> {
+        crate::backend::postgres::commit_lazily(self.conn)
+    }
+
     fn held(&mut self, model: Model, integration: &IntegrationId, rows: &[&Row]) -> TxResult<Vec<Held>> {
         mirror::held::pg_held(self.indexed()?, model, integration, rows)
     }

@@ -48,8 +48,14 @@ impl FromStr for StoreUrl {
         }
         let url: ::url::Url =
             text.parse().map_err(|error: ::url::ParseError| StoreUrlError::Malformed(error.to_string()))?;
-        if url.path().trim_matches('/').is_empty() {
+        let database = url.path().trim_matches('/');
+        if database.is_empty() {
             return Err(StoreUrlError::Malformed("no database is named".to_owned()));
+        }
+        // What stands there is shown, and may be a part of a password.
+        if database.contains(['/', '@']) {
+            let reason = "the name of the database contains / or @; in a password, they are written %2F and %40";
+            return Err(StoreUrlError::Malformed(reason.to_owned()));
         }
         Ok(Self::Postgres(url))
     }
@@ -82,6 +88,8 @@ impl fmt::Debug for StoreUrl {
 mod tests {
     use super::*;
 
+    const OTHER_NAME: &str = "the name of the database contains / or @; in a password, they are written %2F and %40";
+
     #[test]
     fn urls() {
         for (text, shown) in [
@@ -101,6 +109,9 @@ mod tests {
             ("sqlite://", StoreUrlError::NoFile),
             ("sqlite://:memory:", StoreUrlError::InMemory),
             ("postgres://host", StoreUrlError::Malformed("no database is named".to_owned())),
+            ("postgres://u:12/secret@host/db", StoreUrlError::Malformed(OTHER_NAME.to_owned())),
+            ("postgres://u:12/secret@host", StoreUrlError::Malformed(OTHER_NAME.to_owned())),
+            ("postgres://u:p@hostpostgres://u:secret@host", StoreUrlError::Malformed(OTHER_NAME.to_owned())),
         ] {
             let found = text.parse::<StoreUrl>().unwrap_err();
             assert_eq!(found, error);

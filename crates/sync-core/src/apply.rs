@@ -43,29 +43,36 @@ impl Applying<'_> {
 
 /// Applies `batch` within a unit of work that holds the integration's scope. Applying it again changes nothing.
 pub fn apply(tx: &mut dyn Tx, batch: &Batch, applying: &Applying<'_>) -> TxResult<RunCounts> {
-    apply_and_tell(tx, batch, applying).map(|(counts, _)| counts)
+    apply_and_tell(tx, batch, applying).map(|applied| applied.counts)
 }
 
-/// As [`apply`]; with the counts come the ids of records that a later response kept out.
-pub(crate) fn apply_and_tell(
-    tx: &mut dyn Tx,
-    batch: &Batch,
-    applying: &Applying<'_>,
-) -> TxResult<(RunCounts, BTreeSet<String>)> {
+/// What became of a batch.
+pub(crate) struct Applied {
+    pub(crate) counts: RunCounts,
+    /// The ids of records that a later response kept out.
+    pub(crate) stale: BTreeSet<String>,
+    /// Whether the change log got an entry.
+    pub(crate) logged: bool,
+}
+
+/// As [`apply`], and tells more.
+pub(crate) fn apply_and_tell(tx: &mut dyn Tx, batch: &Batch, applying: &Applying<'_>) -> TxResult<Applied> {
     let mut assessment = assess_or_insert(tx, batch, applying.assessing(), applying.likely_new())?;
     let stale = std::mem::take(&mut assessment.stale);
-    Ok((write(tx, assessment, applying)?, stale))
+    let counts = assessment.counts;
+    Ok(Applied { counts, stale, logged: write(tx, assessment, applying)? })
 }
 
 /// Marks rows as removed which a full fetch did not show and a look-up by id did not find, with the members of their
 /// lists.
 pub fn sweep(tx: &mut dyn Tx, ids: &[String], looked_up_at: Timestamp, applying: &Applying<'_>) -> TxResult<RunCounts> {
     let assessment = assess_removal(tx, ids, looked_up_at, applying.assessing())?;
-    write(tx, assessment, applying)
+    let counts = assessment.counts;
+    write(tx, assessment, applying).map(|_| counts)
 }
 
-fn write(tx: &mut dyn Tx, assessment: Assessment<'_>, applying: &Applying<'_>) -> TxResult<RunCounts> {
-    let counts = assessment.counts;
+/// Says whether the change log got an entry.
+fn write(tx: &mut dyn Tx, assessment: Assessment<'_>, applying: &Applying<'_>) -> TxResult<bool> {
     let changes: Vec<Change> =
         assessment.findings.iter().filter_map(|finding| change(finding, &assessment, applying)).collect();
     let integration = &applying.run.target.integration_id;
@@ -82,7 +89,7 @@ fn write(tx: &mut dyn Tx, assessment: Assessment<'_>, applying: &Applying<'_>) -
     if !changes.is_empty() {
         tx.append_changes(&changes)?;
     }
-    Ok(counts)
+    Ok(!changes.is_empty())
 }
 
 /// A finding's entry in the change log, if it gets one.

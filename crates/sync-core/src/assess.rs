@@ -62,37 +62,21 @@ pub struct Assessing<'a> {
 
 /// What would change if `batch` were applied.
 pub fn assess<'a>(tx: &mut dyn Tx, batch: &'a Batch, assessing: Assessing<'_>) -> TxResult<Assessment<'a>> {
-    assess_or_insert(tx, batch, assessing, None)
+    let mut work = Work { assessing, tells_shown: true, found: Assessment::default() };
+    work.batch(tx, batch, None)?;
+    Ok(work.found)
 }
 
-/// The same; but if none of the rows of `likely_new` is stored, they are inserted at once and only counted. Of a first
-/// load, that spares looking up every row.
+/// The same, for who writes what is found and does not ask what was shown; but if none of the rows of `likely_new` is
+/// stored, they are inserted at once and only counted. Of a first load, that spares looking up every row.
 pub(crate) fn assess_or_insert<'a>(
     tx: &mut dyn Tx,
     batch: &'a Batch,
     assessing: Assessing<'_>,
     likely_new: Option<Model>,
 ) -> TxResult<Assessment<'a>> {
-    let mut work = Work { assessing, found: Assessment::default() };
-    let mut tables: BTreeMap<Model, Vec<&Incoming>> = BTreeMap::new();
-    for incoming in &batch.rows {
-        tables.entry(incoming.model).or_default().push(incoming);
-    }
-    for (model, rows) in tables {
-        let rows = work.one_of_each(rows);
-        if likely_new != Some(model) || !work.insert(tx, model, &rows)? {
-            work.rows(tx, model, rows)?;
-        }
-    }
-    // Lists are looked at after the rows, so that a member that moved to another list is not taken for gone.
-    let mut lists: BTreeMap<(Model, &str), &Members> = BTreeMap::new();
-    for members in &batch.members {
-        lists.insert((members.model, &members.parent), members);
-    }
-    for model in [Model::LmsCourseRevisions, Model::LmsJoinRevisionsSkills] {
-        let of_model: Vec<_> = lists.values().copied().filter(|members| members.model == model).collect();
-        work.lists(tx, &of_model)?;
-    }
+    let mut work = Work { assessing, tells_shown: false, found: Assessment::default() };
+    work.batch(tx, batch, likely_new)?;
     Ok(work.found)
 }
 
@@ -104,7 +88,7 @@ pub fn assess_removal(
     looked_up_at: Timestamp,
     assessing: Assessing<'_>,
 ) -> TxResult<Assessment<'static>> {
-    let mut work = Work { assessing, found: Assessment::default() };
+    let mut work = Work { assessing, tells_shown: false, found: Assessment::default() };
     let model = Model::listed_by(assessing.endpoint);
     let keys: Vec<Key> = ids.iter().cloned().map(Key::Id).collect();
     let stored = tx.rows(model, assessing.integration, &keys)?;
@@ -127,10 +111,35 @@ impl<'a> Assessment<'a> {
 /// `'b` is how long the batch lives, whose rows are written as they are where nothing is stored.
 struct Work<'a, 'b> {
     assessing: Assessing<'a>,
+    /// Whether somebody wants to know which rows were shown.
+    tells_shown: bool,
     found: Assessment<'b>,
 }
 
 impl<'b> Work<'_, 'b> {
+    fn batch(&mut self, tx: &mut dyn Tx, batch: &'b Batch, likely_new: Option<Model>) -> TxResult<()> {
+        let mut tables: BTreeMap<Model, Vec<&Incoming>> = BTreeMap::new();
+        for incoming in &batch.rows {
+            tables.entry(incoming.model).or_default().push(incoming);
+        }
+        for (model, rows) in tables {
+            let rows = self.one_of_each(rows);
+            if likely_new != Some(model) || !self.insert(tx, model, &rows)? {
+                self.rows(tx, model, rows)?;
+            }
+        }
+        // Lists are looked at after the rows, so that a member that moved to another list is not taken for gone.
+        let mut lists: BTreeMap<(Model, &str), &Members> = BTreeMap::new();
+        for members in &batch.members {
+            lists.insert((members.model, &members.parent), members);
+        }
+        for model in [Model::LmsCourseRevisions, Model::LmsJoinRevisionsSkills] {
+            let of_model: Vec<_> = lists.values().copied().filter(|members| members.model == model).collect();
+            self.lists(tx, &of_model)?;
+        }
+        Ok(())
+    }
+
     /// One row of each key, in the order of keys: the newest, or for partial copies all that they say together.
     fn one_of_each(&mut self, rows: Vec<&'b Incoming>) -> Vec<Cow<'b, Incoming>> {
         // What most keys differ in lies side by side, so that few of them have to be looked up.
@@ -202,6 +211,12 @@ impl<'b> Work<'_, 'b> {
     fn same(&mut self, incoming: &Incoming) {
         if incoming.standing == Standing::Listed {
             self.count_listed(incoming, &Verdict::Unchanged);
+            self.show(incoming);
+        }
+    }
+
+    fn show(&mut self, incoming: &Incoming) {
+        if self.tells_shown {
             self.found.shown.push(incoming.row.key.first().to_owned());
         }
     }
@@ -220,7 +235,7 @@ impl<'b> Work<'_, 'b> {
         if incoming.standing == Standing::Listed {
             self.count_listed(incoming, &verdict);
             if stored.removed_at.is_none() {
-                self.found.shown.push(incoming.row.key.first().to_owned());
+                self.show(incoming);
             }
         }
         let (row, kind, fields, announced) = match verdict {

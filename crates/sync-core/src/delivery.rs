@@ -59,7 +59,7 @@ use std::time::Duration;
 use kombo_model::{IntegrationId, Timestamp};
 
 use crate::error::SyncError;
-use crate::port::{Tx, TxResult};
+use crate::port::{StoreError, Tx, TxResult};
 use crate::queue::Claim;
 use crate::types::{Change, LeaseToken};
 
@@ -72,6 +72,10 @@ pub use state::{Backlog, DeadLetter, Delivery, DeliveryId, DeliveryLease, Parcel
 const MOST_BYTES: usize = 1 << 20;
 /// What an entry has besides its fields, about.
 const ENTRY_BYTES: usize = 300;
+/// How many entries are read at a time.
+const ENTRIES_AT_ONCE: usize = 100;
+/// When it is looked again for what could not be read.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(900);
 /// How many deliveries are looked at.
 const LOOK_AT: usize = 16;
 
@@ -146,7 +150,17 @@ pub fn take_next(
         if delivery.is_held(now) || delivery.not_before > now {
             continue;
         }
-        let content = content(tx, &mut delivery, fresh, most, now)?;
+        let content = match content(tx, &mut delivery, fresh, most, now) {
+            Err(error @ StoreError::Corrupt { .. }) => {
+                // Those of others go on.
+                let integration = delivery.integration_id.as_str();
+                tracing::error!(integration.id = integration, %error, "changes that cannot be read are not delivered");
+                delivery.not_before = now.saturating_add(LOOK_AGAIN_AFTER);
+                tx.put_delivery(&delivery)?;
+                continue;
+            }
+            content => content?,
+        };
         if let (Some(content), Some(parcel)) = (content, delivery.parcel.clone()) {
             let (token, owner) = (claim.token.clone(), claim.owner.clone());
             let expires_at = now.saturating_add(claim.ttl);
@@ -180,6 +194,10 @@ fn content(
 ) -> TxResult<Option<Content>> {
     if let Some(parcel) = &delivery.parcel {
         if let Some(content) = content_again(tx, delivery, parcel)? {
+            if let Some(parcel) = delivery.parcel.as_mut().filter(|parcel| parcel.attempts == 0) {
+                // Whoever had it never came to try it.
+                parcel.first_tried_at = now;
+            }
             return Ok(Some(content));
         }
         // It was a dead letter that a person dropped, or the log no longer reaches back to it.
@@ -200,8 +218,7 @@ fn content(
         });
         return Ok(Some(Content::Body(body)));
     }
-    let mut entries = tx.changes(Some(&delivery.integration_id), delivery.delivered_seq, most)?;
-    entries.truncate(that_go_together(&entries));
+    let entries = next_entries(tx, &delivery.integration_id, delivery.delivered_seq, most)?;
     let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return Ok(None) };
     delivery.parcel = Some(Parcel {
         id: fresh.clone(),
@@ -226,6 +243,22 @@ fn content_again(tx: &mut dyn Tx, delivery: &Delivery, parcel: &Parcel) -> TxRes
         && entries.first().is_some_and(|first| first.seq == parcel.first_seq)
         && entries.last().is_some_and(|last| last.seq == parcel.last_seq);
     Ok(whole.then_some(Content::Entries(entries)))
+}
+
+/// Up to `most` entries behind `seq` that fit in a parcel. They are read by and by, since few large ones fill it.
+fn next_entries(tx: &mut dyn Tx, integration: &IntegrationId, seq: i64, most: usize) -> TxResult<Vec<Change>> {
+    let mut entries: Vec<Change> = Vec::new();
+    loop {
+        let (behind, step) = (entries.last().map_or(seq, |last| last.seq), (most - entries.len()).min(ENTRIES_AT_ONCE));
+        let next = tx.changes(Some(integration), behind, step)?;
+        let is_all = next.len() < step;
+        entries.extend(next);
+        let fitting = that_go_together(&entries);
+        if is_all || fitting < entries.len() || entries.len() >= most {
+            entries.truncate(fitting);
+            return Ok(entries);
+        }
+    }
 }
 
 /// How many of the first entries fit in a parcel.

@@ -4,7 +4,6 @@ mod commit;
 mod fail;
 mod pages;
 mod quarantine;
-mod repeats;
 mod sweep;
 
 use std::collections::BTreeSet;
@@ -265,12 +264,13 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
 
     /// Lets go of a run that was asked to stop.
     async fn interrupt(&self, lease: &Lease, run: &mut Run) -> Result<(), SyncError> {
-        let (lease, now, mut stopped) = (lease.clone(), self.clock.now(), run.clone());
-        stopped.outcome = RunOutcome::Interrupted;
-        stopped.finished_at = Some(now);
+        let (lease, now, stopped) = (lease.clone(), self.clock.now(), run.clone());
         *run = self
             .store
             .transact(Scope::Shared, move |tx| {
+                let mut stopped = commit::checkpoint(tx, &stopped)?;
+                stopped.outcome = RunOutcome::Interrupted;
+                stopped.finished_at = Some(now);
                 queue::release(tx, &lease, now, false, now)?;
                 tx.put_run(&stopped)?;
                 Ok::<_, SyncError>(stopped)

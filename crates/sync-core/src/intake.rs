@@ -100,8 +100,8 @@ pub fn receive(tx: &mut dyn Tx, webhook: &Webhook, policy: &IntakePolicy, now: T
 
 /// Stores webhooks whose signatures were verified, in this order, and says what became of each.
 ///
-/// What several of them say of one integration leads to one plan for all that changed: no more fetches than if they had
-/// come one by one, and none that begins later. Such as say how an integration stands take effect in their place.
+/// What several of them say of one integration is asked for once: no more fetches than if they had come one by one, and
+/// none that begins later. Such as say how an integration stands take effect in their place.
 pub fn receive_all(
     tx: &mut dyn Tx,
     webhooks: &[&Webhook],
@@ -158,7 +158,7 @@ impl Unit<'_> {
         for (place, ((_, action), is_new)) in webhooks.into_iter().zip(is_new).enumerate() {
             self.received.push(if is_new { Intake::Stored(Vec::new()) } else { Intake::Repeated });
             match action {
-                Action::Fetch(fetch) if is_new => wishes.add(first + place, fetch),
+                Action::Fetch(fetch) if is_new => wishes.add(first + place, &fetch),
                 Action::Stand(standing) if is_new => {
                     let id = standing.id.clone();
                     let known = self.known(Some(&id))?;
@@ -213,10 +213,10 @@ struct Wish {
 }
 
 impl Wishes {
-    fn add(&mut self, place: usize, fetch: Fetch) {
+    fn add(&mut self, place: usize, fetch: &Fetch) {
         let none = || Wish { all: Fetch::none(fetch.id.clone()), each: Vec::new() };
         let wish = self.0.entry(fetch.id.clone()).or_insert_with(none);
-        wish.all.join(&fetch);
-        wish.each.push((place, fetch.models));
+        wish.all.join(fetch);
+        wish.each.push((place, fetch.models().to_vec()));
     }
 }

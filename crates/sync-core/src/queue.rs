@@ -216,15 +216,19 @@ fn take(tx: &mut dyn Tx, mut request: Request, claim: &Claim, now: Timestamp) ->
     Ok(Lease { request, token: claim.token.clone() })
 }
 
-/// Makes sure that the lease still holds, and extends it. Every unit that writes for a lease begins with this: the
-/// request stays locked until the unit ends, so nobody can take over in between.
+/// Makes sure that the lease still holds, and extends it, unless it was extended a moment ago: five sixths of `ttl` are
+/// left at least. Every unit that writes for a lease begins with this: the request stays locked until the unit ends, so
+/// nobody can take over in between.
 pub fn hold(tx: &mut dyn Tx, lease: &Lease, now: Timestamp, ttl: Duration) -> Result<Request, SyncError> {
     let lost = || SyncError::LeaseLost(lease.request.target.to_string());
     let mut request = tx.request(&lease.request.target)?.ok_or_else(lost)?;
     let holds = |held: &&mut LeaseHold| held.token == lease.token || planted::has(Bug::NoLeaseCheck);
     let held = request.lease.as_mut().filter(holds).ok_or_else(lost)?;
-    held.expires_at = held.expires_at.max(now.saturating_add(ttl));
-    tx.put_request(&request)?;
+    let until = now.saturating_add(ttl);
+    if held.expires_at.saturating_add(ttl / 6) < until {
+        held.expires_at = until;
+        tx.put_request(&request)?;
+    }
     Ok(request)
 }
 

@@ -93,7 +93,11 @@ impl<S: Store, C: Clock + Clone> Reception<S, C> {
             let name = tokio::select! {
                 biased;
                 Some(ended) = units.join_next_with_id() => {
-                    name_of.remove(&ended.map_or_else(|error| error.id(), |(id, ())| id))
+                    let name = name_of.remove(&ended.map_or_else(|error| error.id(), |(id, ())| id));
+                    if let Some(row) = name.as_ref().and_then(|name| rows.get(name)) {
+                        locked(row).has_a_unit = false;
+                    }
+                    name
                 }
                 came = self.handed_in.recv(), if is_open => {
                     is_open = came.is_some();
@@ -112,8 +116,7 @@ impl<S: Store, C: Clock + Clone> Reception<S, C> {
                     row: Arc::clone(row),
                 };
                 name_of.insert(units.spawn(unit.run()).id(), name);
-            } else if Arc::strong_count(row) == 1 {
-                // No unit has it any more, so nobody waits in it.
+            } else if !locked(row).has_a_unit {
                 rows.remove(&name);
             }
         }
@@ -124,30 +127,29 @@ impl<S: Store, C: Clock + Clone> Reception<S, C> {
 #[derive(Default)]
 struct Row {
     waiting: VecDeque<Waiting>,
-    /// A unit will store what waits when it has its turn.
-    is_looked_after: bool,
+    /// A unit is storing, or will store what waits when it has its turn. One at a time, so that none gets ahead of one that
+    /// has to try again.
+    has_a_unit: bool,
 }
 
 impl Row {
-    /// Whether a further unit is to store what waits. It waits for its turn while the one before it is under way.
+    /// Whether a unit is to store what waits.
     fn needs_a_unit(&mut self) -> bool {
-        let needs = !self.waiting.is_empty() && !self.is_looked_after;
-        self.is_looked_after |= needs;
+        let needs = !self.waiting.is_empty() && !self.has_a_unit;
+        self.has_a_unit |= needs;
         needs
     }
 
     /// Takes out those that came first, for a unit that has its turn.
     fn take(&mut self, most: usize) -> Vec<Waiting> {
-        self.is_looked_after = false;
         // The senders of the others were told to try again.
         self.waiting.retain(|waiting| !waiting.answer.is_closed());
         let most = self.waiting.len().min(most);
         self.waiting.drain(..most).collect()
     }
 
-    /// Puts those back that a unit could not store, for its next try or for the next unit: their order stays.
+    /// Puts those back that a unit could not store, for its next try: their order stays.
     fn put_back(&mut self, taken: Vec<Waiting>) {
-        self.is_looked_after = true;
         for waiting in taken.into_iter().rev() {
             self.waiting.push_front(waiting);
         }

@@ -105,8 +105,8 @@ fn step(world: &Arc<World>, courier: &Courier) {
     if world.meets(Fault::CursorsExpired, rates.cursors) {
         tenant.kombo.expire_cursors();
     }
-    if world.meets(Fault::NotesLost, rates.notes) {
-        world.store.lose_seen();
+    if world.meets(Fault::DatabaseCrash, rates.database) {
+        world.store.crash();
     }
     if world.strikes(rates.full) {
         ask_for_everything(world, &tenant);

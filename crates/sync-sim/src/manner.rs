@@ -60,7 +60,7 @@ pub(crate) struct Rates {
     pub(crate) stall: u32,
     pub(crate) statement: u32,
     pub(crate) answer: u32,
-    pub(crate) notes: u32,
+    pub(crate) database: u32,
     pub(crate) full: u32,
 }
 
@@ -96,7 +96,7 @@ impl Rates {
             stall: often(10),
             statement: often(20),
             answer: often(15),
-            notes: often(30),
+            database: often(30),
             full: often(150),
         }
     }

@@ -91,8 +91,8 @@ faults! {
     StatementFailed = "statement failed",
     /// A unit is committed, and its caller hears of a failure.
     AnswerLost = "commit's answer lost",
-    /// The database loses the notes of what full fetches showed.
-    NotesLost = "notes of a full fetch lost",
+    /// The database crashes: it loses the notes of what full fetches showed, and commits that may be lost.
+    DatabaseCrash = "crash of the database",
 }
 
 /// How often what was done, and to what.

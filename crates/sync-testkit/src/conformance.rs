@@ -132,6 +132,7 @@ macro_rules! conformance_suite {
             a_unit_that_fails_leaves_nothing
             a_unit_that_fails_takes_no_other_with_it
             a_unit_sees_what_it_wrote
+            a_unit_that_may_be_lost_counts
             a_dropped_unit_is_whole
             units_of_an_integration_run_one_after_the_other
             units_of_several_integrations_all_count

@@ -25,6 +25,8 @@ use tx::{MemoryTx, Mode};
 #[derive(Debug, Clone, Default)]
 pub struct MemoryStore {
     state: Arc<Mutex<State>>,
+    /// The state of which nothing can be lost.
+    durable: Arc<Mutex<State>>,
     faults: Arc<Mutex<Faults>>,
 }
 
@@ -55,9 +57,12 @@ impl MemoryStore {
         self.faults().statements
     }
 
-    /// Loses the notes of what full fetches showed, as a database may when it crashes.
-    pub fn lose_seen(&self) {
-        self.state().seen = Arc::default();
+    /// Loses what a database may lose when it crashes: the notes of what full fetches showed, and the units that may be
+    /// lost and were not followed by one that may not.
+    pub fn crash(&self) {
+        let mut state = self.state();
+        *state = self.durable().clone();
+        state.seen = Arc::default();
     }
 
     /// The rows of a table, in the order of keys.
@@ -89,8 +94,15 @@ impl MemoryStore {
     ) -> Result<T, E> {
         let mut state = self.state();
         let (value, after) = MemoryTx::new(state.clone(), faults, Mode::Write).run(work)?;
-        *state = after;
+        if !after.may_be_lost {
+            *self.durable() = after.state.clone();
+        }
+        *state = after.state;
         Ok(value)
+    }
+
+    fn durable(&self) -> MutexGuard<'_, State> {
+        self.durable.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -198,6 +198,11 @@ pub(crate) fn look_up_by_index(conn: &mut Conn) -> Result<(), StoreError> {
     .map(drop)
 }
 
+/// The unit's commit does not wait for the disk. What others commit, and wait for, takes it there as well.
+pub(crate) fn commit_lazily(conn: &mut Conn) -> Result<(), StoreError> {
+    Statement::new("SELECT set_config('synchronous_commit', 'off', true)").execute(conn).during("the commit").map(drop)
+}
+
 /// Units of one integration run one after the other, in whatever process.
 fn lock_integration(conn: &mut Conn, integration: &IntegrationId) -> diesel::QueryResult<()> {
     Statement::new("SELECT pg_advisory_xact_lock(hashtextextended('syncd integration ' || ")

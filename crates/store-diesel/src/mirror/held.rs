@@ -6,7 +6,7 @@ use diesel::pg::PgValue;
 use diesel::result::Error;
 use diesel::row::{Field as _, Row as _};
 use kombo_model::IntegrationId;
-use sync_core::mirror::{Held, Key, Model, Row, Value};
+use sync_core::mirror::{Held, Model, Row, Value};
 use sync_core::port::{StoreError, TxResult};
 
 use super::{among, stored_row};
@@ -20,8 +20,8 @@ use crate::types::{json_bytes, millis};
 const KEYS: usize = 500;
 
 pub(crate) fn pg_held(conn: &Conn, model: Model, integration: &IntegrationId, rows: &[&Row]) -> TxResult<Vec<Held>> {
-    let keys: Vec<Vec<Key>> = rows.chunks(KEYS).map(|part| part.iter().map(|row| row.key.clone()).collect()).collect();
-    let lookups = keys.iter().map(|keys| among(model, integration, keys, Dialect::Postgres));
+    let lookups =
+        rows.chunks(KEYS).map(|rows| among(model, integration, rows.iter().map(|row| &row.key), Dialect::Postgres));
     let mut held: Vec<Held> = Vec::with_capacity(rows.len());
     held.resize_with(rows.len(), || Held::Nothing);
     let mut parts = rows.chunks(KEYS).zip(held.chunks_mut(KEYS)).map(|(rows, held)| Part::new(model, rows, held));

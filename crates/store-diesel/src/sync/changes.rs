@@ -120,29 +120,24 @@ pub(crate) fn pg_append(conn: &mut crate::backend::postgres::Conn, changes: &[Ch
         let runs: Vec<String> = changes.iter().map(|change| change.run_id.to_string()).collect();
         let texts = |of: fn(&Change) -> &str| changes.iter().map(|change| Some(of(change))).collect::<Vec<_>>();
         Statement::new(
-            "INSERT INTO sync_changes (integration_id, model, record_id, kind, cause, fields, run_id, at) \
-             SELECT u.integration_id, u.model, u.record_id, u.kind, u.cause, u.fields::jsonb, u.run_id::bigint, u.at \
-             FROM unnest(",
+            "INSERT INTO sync_changes (integration_id, model, record_id, kind, cause, run_id, at, fields) SELECT unnest(",
         )
         .texts(texts(|change| change.integration_id.as_str()))
-        .sql(", ")
+        .sql("), unnest(")
         .texts(texts(|change| change.model.as_str()))
-        .sql(", ")
+        .sql("), unnest(")
         .texts(texts(|change| &change.record_id))
-        .sql(", ")
+        .sql("), unnest(")
         .texts(texts(|change| change.kind.as_str()))
-        .sql(", ")
+        .sql("), unnest(")
         .texts(texts(|change| change.cause.as_str()))
-        .sql(", ")
-        .texts(fields.iter().map(|fields| Some(fields.as_str())).collect())
-        .sql(", ")
+        .sql("), unnest(")
         .texts(runs.iter().map(|run| Some(run.as_str())).collect())
-        .sql(", ")
+        .sql(")::bigint, unnest(")
         .times(changes.iter().map(|change| Some(change.at)).collect())
-        .sql(
-            ") WITH ORDINALITY AS u (integration_id, model, record_id, kind, cause, fields, run_id, at, place) \
-             ORDER BY u.place",
-        )
+        .sql("), unnest(")
+        .documents(fields.iter().map(|fields| Some(fields.as_str())).collect())
+        .sql(")")
         .execute(conn)
         .during(TABLE)?;
     }

@@ -30,6 +30,14 @@ pub fn drop_letters(tx: &mut dyn Tx, integration: Option<&IntegrationId>) -> TxR
     let mut dropped = 0;
     for letter in tx.dead_letters(integration)? {
         dropped += u64::from(tx.delete_dead_letter(&letter.integration_id, &letter.id)?);
+        // One that was on its way again is not tried any more.
+        if let Some(mut delivery) = tx.try_delivery(&letter.integration_id)?
+            && delivery.lease.is_none()
+            && delivery.parcel.as_ref().is_some_and(|parcel| parcel.id == letter.id)
+        {
+            delivery.parcel = None;
+            tx.put_delivery(&delivery)?;
+        }
     }
     Ok(dropped)
 }

@@ -1,14 +1,14 @@
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
 
-use super::repeats::Repeats;
 use super::{Engine, SyncPolicy, quarantine};
-use crate::apply::{Applying, apply, apply_and_tell};
+use crate::apply::{Applied, Applying, apply, apply_and_tell};
 use crate::compare::Reading;
 use crate::error::SyncError;
-use crate::mirror::{Batch, Model, clean_text, decompose};
+use crate::mirror::{Batch, Model, Repeats, clean_text, decompose_news};
 use crate::planted::{self, Bug};
 use crate::port::{Clock, Event, Observer, RecordPage, Scope, Source, Store, StoreError, TryRequest, Tx, TxResult};
 use crate::schedule;
@@ -113,13 +113,21 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
             .store
             .transact(Scope::Integration(run.target.integration_id.clone()), move |tx| {
                 queue::hold(tx, &lease, now, policy.lease_ttl)?;
-                let counts = apply_prepared(tx, &lease, &after, &prepared, &policy, now)?;
+                if checkpoint(tx, &after)?.batches != after.batches {
+                    let message = "the database crashed and lost a checkpoint: going on from the one before".to_owned();
+                    return Err(StoreError::Unavailable { message, source: None }.into());
+                }
+                let (counts, logged) = apply_prepared(tx, &lease, &after, &prepared, &policy, now)?;
                 after.counts.add(&counts);
                 match next {
                     Next::Stay => {}
                     Next::Page(cursor) => {
                         after.batches += 1;
                         after.page_cursor = Some(cursor);
+                        // Lost together with its checkpoint, it is fetched again. Of an entry, others may know already.
+                        if !logged {
+                            tx.may_be_lost()?;
+                        }
                     }
                     Next::End => {
                         after.batches += 1;
@@ -247,6 +255,11 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
     }
 }
 
+/// The run as it is stored. A database that crashed may have lost the last batches, which know nothing of that.
+pub(super) fn checkpoint(tx: &mut dyn Tx, run: &Run) -> TxResult<Run> {
+    Ok(tx.run(run.id)?.unwrap_or_else(|| run.clone()))
+}
+
 /// Reads a page into rows, and puts aside what cannot be read or stored.
 pub(super) fn prepare(run: &Run, page: RecordPage, repeats: &mut Repeats) -> Prepared {
     let mut prepared = Prepared::default();
@@ -256,7 +269,7 @@ pub(super) fn prepare(run: &Run, page: RecordPage, repeats: &mut Repeats) -> Pre
         let id = clean_text(record.id().to_owned());
         // Kept only where it is needed: the text of a record that turns out to be unstorable.
         let copy = quarantine::suspicious(&record).then(|| record.clone());
-        if let Err(fault) = decompose(record, page.requested_at, &mut prepared.batch) {
+        if let Err(fault) = decompose_news(record, page.requested_at, &mut prepared.batch, repeats) {
             prepared.counts.quarantined += 1;
             let json = copy.map(|record| quarantine::record_json(&record)).unwrap_or_default();
             prepared.quarantined.push(quarantine::unstorable(run, &id, json, fault, page.requested_at));
@@ -269,12 +282,12 @@ pub(super) fn prepare(run: &Run, page: RecordPage, repeats: &mut Repeats) -> Pre
         prepared.seen.extend(rejected.id.clone().map(clean_text));
         prepared.quarantined.push(quarantine::unreadable(run, rejected, page.requested_at));
     }
-    repeats.leave_out(&mut prepared.batch);
     prepared.bytes = prepared.batch.rows.iter().map(|incoming| incoming.row.bytes()).sum();
     prepared
 }
 
-/// Applies pages, notes what they showed, and keeps the quarantine: within a unit that holds lease and scope.
+/// Applies pages, notes what they showed, and keeps the quarantine: within a unit that holds lease and scope. With the
+/// counts it says whether the change log got an entry.
 pub(super) fn apply_prepared(
     tx: &mut dyn Tx,
     lease: &Lease,
@@ -282,15 +295,18 @@ pub(super) fn apply_prepared(
     prepared: &Prepared,
     policy: &SyncPolicy,
     now: Timestamp,
-) -> Result<RunCounts, SyncError> {
+) -> Result<(RunCounts, bool), SyncError> {
     let (integration, endpoint) = (&run.target.integration_id, run.target.endpoint);
     let mut counts = prepared.counts;
     let applying = applying(tx, run, lease.request.cause, policy, now)?;
-    let (applied, stale) = apply_and_tell(tx, &prepared.batch, &applying)?;
+    let Applied { counts: applied, stale, logged } = apply_and_tell(tx, &prepared.batch, &applying)?;
     counts.add(&applied);
     if run.target.kind == SyncKind::Full && run.phase == RunPhase::Pages {
         // What a copy wrote while the page was on its way says less than the page: the sweep looks such records up.
-        let seen: Vec<String> = prepared.seen.iter().filter(|id| !stale.contains(*id)).cloned().collect();
+        let mut seen = Cow::Borrowed(&prepared.seen);
+        if !stale.is_empty() {
+            seen.to_mut().retain(|id| !stale.contains(id));
+        }
         tx.put_seen(run.id, run.batches, &seen)?;
     }
     if tx.quarantine_size(integration, endpoint)? > 0 {
@@ -299,7 +315,7 @@ pub(super) fn apply_prepared(
     if !prepared.quarantined.is_empty() {
         tx.put_quarantined(&prepared.quarantined)?;
     }
-    Ok(counts)
+    Ok((counts, logged))
 }
 
 pub(super) fn applying<'a>(

@@ -3,6 +3,7 @@ use std::time::Duration;
 use kombo_model::Timestamp;
 
 use super::Engine;
+use super::commit::checkpoint;
 use crate::error::SyncError;
 use crate::port::{Clock, FailureClass, Observer, Scope, Source, Store, Tx, TxResult};
 use crate::queue;
@@ -60,17 +61,19 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
     /// Stores that a run failed, why, and when it is to be tried again. Checkpoint and watermark stay as the last
     /// committed batch had them.
     pub(super) async fn fail(&self, lease: &Lease, run: Run, error: &SyncError) -> Result<Run, SyncError> {
-        let (lease, policy, now, mut run) = (lease.clone(), self.policy.clone(), self.clock.now(), run);
+        let (lease, policy, now) = (lease.clone(), self.policy.clone(), self.clock.now());
         let class = error.class();
         let retry_after = match error {
             SyncError::Source(error) => error.retry_after,
             SyncError::LeaseLost(_) | SyncError::Store(_) => None,
         };
-        run.outcome = RunOutcome::Failed;
-        run.finished_at = Some(now);
-        run.error = Some(crate::mirror::clean_text(error.to_string()));
+        let error = crate::mirror::clean_text(error.to_string());
         self.store
             .transact(Scope::Integration(run.target.integration_id.clone()), move |tx| {
+                let mut run = checkpoint(tx, &run)?;
+                run.outcome = RunOutcome::Failed;
+                run.finished_at = Some(now);
+                run.error = Some(error);
                 let attempts = queue::hold(tx, &lease, now, Duration::ZERO)?.attempts;
                 let wait = policy.backoff.wait(class, attempts, retry_after, &run.target);
                 queue::release(tx, &lease, now.saturating_add(wait), true, now)?;

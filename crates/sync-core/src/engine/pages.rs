@@ -7,8 +7,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::Engine;
 use super::commit::{Onward, Prepared, prepare};
-use super::repeats::Repeats;
 use crate::error::SyncError;
+use crate::mirror::Repeats;
 use crate::port::{Clock, FailureClass, Fetch, FetchSpec, Observer, Pages, Source, SourceError, Store};
 use crate::types::{Lease, PageCursor, Run, RunPhase};
 use crate::watermark;
@@ -16,7 +16,7 @@ use crate::watermark;
 /// How many pages may wait to be written.
 const PAGES_AHEAD: usize = 40;
 /// How many bytes of rows may wait to be written.
-const BYTES_AHEAD: u32 = 3 << 20;
+const BYTES_AHEAD: u32 = 4 << 20;
 /// How many bytes of rows one transaction takes at most, a page more or less. Together these bound the memory of a
 /// fetch, whatever the size of its records.
 const BATCH_BYTES: usize = 4 << 20;

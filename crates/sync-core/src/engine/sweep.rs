@@ -3,11 +3,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::Engine;
 use super::commit::{applying, complete, prepare};
-use super::repeats::Repeats;
 use crate::apply;
 use crate::error::SyncError;
 use crate::lookup::LookUp;
-use crate::mirror::{Key, Model};
+use crate::mirror::{Key, Model, Repeats};
 use crate::planted::{self, Bug};
 use crate::port::{Clock, Event, Fetch, FetchSpec, Observer, Pages, Scope, Source, Store};
 use crate::queue;

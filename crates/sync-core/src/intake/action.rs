@@ -6,7 +6,7 @@ use kombo_model::{
 
 use super::status::{hear, put_status};
 use super::{IntakePolicy, is_blank};
-use crate::planner::{PlannedFetch, plan};
+use crate::planner::{PlanPolicy, PlannedFetch, plan};
 use crate::port::{Tx, TxResult};
 use crate::queue;
 use crate::types::{
@@ -39,7 +39,9 @@ enum Change {
 pub(super) struct Fetch {
     pub(super) id: IntegrationId,
     tool: String,
-    pub(super) models: Vec<ModelName>,
+    /// What each webhook named, but for repetitions. Each is planned by itself: together they might lead to a full fetch
+    /// where one of them needs a delta, which is done sooner.
+    changed: Vec<Vec<ModelName>>,
 }
 
 impl Action {
@@ -63,7 +65,7 @@ impl Action {
             WebhookEvent::DataChanged(data) => Self::Fetch(Fetch {
                 id: data.integration_id.clone(),
                 tool: data.integration_tool.clone(),
-                models: data.changed_models.iter().map(|model| model.name.clone()).collect(),
+                changed: vec![data.changed_models.iter().map(|model| model.name.clone()).collect()],
             }),
             WebhookEvent::IntegrationCreated(data) => Self::stand(&data.id, &data.tool, Change::Register),
             WebhookEvent::IntegrationDeleted(data) => Self::stand(&data.id, &data.tool, Change::Delete),
@@ -89,7 +91,7 @@ impl Action {
     }
 
     pub(super) fn models(&self) -> &[ModelName] {
-        if let Self::Fetch(fetch) = self { &fetch.models } else { &[] }
+        if let Self::Fetch(fetch) = self { fetch.models() } else { &[] }
     }
 
     pub(super) fn describe(&self, held: bool) -> String {
@@ -154,7 +156,12 @@ impl Standing {
 impl Fetch {
     /// Nothing of an integration.
     pub(super) fn none(id: IntegrationId) -> Self {
-        Self { id, tool: String::new(), models: Vec::new() }
+        Self { id, tool: String::new(), changed: Vec::new() }
+    }
+
+    /// What the first webhook named.
+    pub(super) fn models(&self) -> &[ModelName] {
+        self.changed.first().map_or(&[], Vec::as_slice)
     }
 
     /// Adds what a later webhook names.
@@ -162,14 +169,26 @@ impl Fetch {
         if !later.tool.is_empty() {
             later.tool.clone_into(&mut self.tool);
         }
-        for name in &later.models {
-            if !self.models.contains(name) {
-                self.models.push(name.clone());
+        for models in &later.changed {
+            if !self.changed.contains(models) {
+                self.changed.push(models.clone());
             }
         }
     }
 
-    /// Asks for what a set of changed models needs.
+    /// The fetches that all of it needs.
+    fn plan(&self, policy: &PlanPolicy, last_blind_full: Option<Timestamp>, now: Timestamp) -> Vec<PlannedFetch> {
+        let mut fetches: Vec<PlannedFetch> = Vec::new();
+        for fetch in self.changed.iter().flat_map(|models| plan(models, policy, last_blind_full, now).fetches) {
+            match fetches.iter_mut().find(|known| known.endpoint == fetch.endpoint && known.kind == fetch.kind) {
+                Some(known) => known.because.extend(fetch.because),
+                None => fetches.push(fetch),
+            }
+        }
+        fetches
+    }
+
+    /// Asks for the fetches that are needed.
     pub(super) fn perform(
         &self,
         tx: &mut dyn Tx,
@@ -177,7 +196,7 @@ impl Fetch {
         policy: &IntakePolicy,
         now: Timestamp,
     ) -> TxResult<Vec<(PlannedFetch, Target)>> {
-        let Self { id, tool, models } = self;
+        let Self { id, tool, .. } = self;
         // An integration of which data arrives is no longer out of order, whatever was last heard of it.
         if known.is_some_and(|known| known.status != IntegrationStatus::Active) {
             queue::set_going(tx, id, now)?;
@@ -185,11 +204,12 @@ impl Fetch {
         hear(tx, known, id, tool, IntegrationStatus::Active, None, now)?;
         let mut states: BTreeMap<Endpoint, EndpointState> =
             tx.endpoints_of(id)?.into_iter().map(|state| (state.endpoint, state)).collect();
-        let enabled = states.values().filter(|state| policy.plan.endpoints.contains(&state.endpoint));
-        let last_blind_full = enabled.filter_map(|state| state.last_blind_full_at).max();
-        let plan = plan(models, &policy.plan, last_blind_full, now);
+        let mut last_blind_full = None;
+        for state in states.values().filter(|state| policy.plan.endpoints.contains(&state.endpoint)) {
+            last_blind_full = last_blind_full.max(last_blind_full_of(tx, state, now)?);
+        }
         let mut asked = Vec::new();
-        for fetch in plan.fetches {
+        for fetch in self.plan(&policy.plan, last_blind_full, now) {
             let state = states.entry(fetch.endpoint).or_insert_with(|| EndpointState::new(id.clone(), fetch.endpoint));
             let target = Target { integration_id: id.clone(), endpoint: fetch.endpoint, kind: fetch.kind };
             let not_before = fetch.not_before.unwrap_or(now);
@@ -207,6 +227,17 @@ impl Fetch {
         }
         Ok(asked)
     }
+}
+
+/// When the latest full fetch for models that a delta may not show began, or is to begin.
+fn last_blind_full_of(tx: &mut dyn Tx, state: &EndpointState, now: Timestamp) -> TxResult<Option<Timestamp>> {
+    let last = state.last_blind_full_at;
+    let full = Target { integration_id: state.integration_id.clone(), endpoint: state.endpoint, kind: SyncKind::Full };
+    if last.is_some_and(|last| last > now) && tx.request(&full)?.is_none() {
+        // The one that was to wait so long went ahead: somebody set it going.
+        return Ok(state.last_full_at);
+    }
+    Ok(last)
 }
 
 /// Asks for what changed at every endpoint, for all of it where nothing is loaded, and sets going what waits.

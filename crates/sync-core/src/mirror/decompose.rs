@@ -1,3 +1,5 @@
+use std::hash::Hash;
+
 use kombo_model::{
     Course, CourseProgression, CourseRevision, CourseRevisionCopy, FreeJson, Maybe, ProviderCopy, Skill, SkillCopy,
     Timestamp, User, UserCopy,
@@ -6,6 +8,7 @@ use kombo_model::{
 use super::batch::{Batch, Incoming, Members, Standing};
 use super::json::{clean_json, clean_text, depth, is_deeper};
 use super::model::{ColumnKind, Model};
+use super::repeats::Repeats;
 use super::row::{Key, Row, Value};
 use crate::port::Record;
 
@@ -27,29 +30,61 @@ pub struct Unstorable {
 ///
 /// Nothing is added if the record cannot be stored.
 pub fn decompose(record: Record, observed_at: Timestamp, batch: &mut Batch) -> Result<(), Unstorable> {
-    let mut writer = Writer { rows: Vec::new(), members: Vec::new(), observed_at };
+    take_apart(record, observed_at, batch, None)
+}
+
+/// As [`decompose`], but for the copies that say what `repeats` has met already.
+pub(crate) fn decompose_news(
+    record: Record,
+    observed_at: Timestamp,
+    batch: &mut Batch,
+    repeats: &mut Repeats,
+) -> Result<(), Unstorable> {
+    let added = take_apart(record, observed_at, batch, Some(repeats));
+    match added {
+        Ok(()) => repeats.keep(),
+        Err(_) => repeats.forget(),
+    }
+    added
+}
+
+fn take_apart(
+    record: Record,
+    observed_at: Timestamp,
+    batch: &mut Batch,
+    repeats: Option<&mut Repeats>,
+) -> Result<(), Unstorable> {
+    let (rows, members) = (batch.rows.len(), batch.members.len());
+    let mut writer = Writer { batch, observed_at, repeats };
     match record {
         Record::User(user) => writer.user(user),
         Record::Course(course) => writer.course(course),
         Record::CourseProgression(progression) => writer.progression(progression),
         Record::Skill(skill) => writer.skill(skill),
     }
-    writer.check()?;
-    batch.rows.append(&mut writer.rows);
-    batch.members.append(&mut writer.members);
-    Ok(())
+    let checked = check(batch.rows.get(rows..).unwrap_or_default());
+    if checked.is_err() {
+        batch.rows.truncate(rows);
+        batch.members.truncate(members);
+    }
+    checked
 }
 
-struct Writer {
-    rows: Vec<Incoming>,
-    members: Vec<Members>,
+struct Writer<'a> {
+    batch: &'a mut Batch,
     observed_at: Timestamp,
+    repeats: Option<&'a mut Repeats>,
 }
 
-impl Writer {
+impl Writer<'_> {
     fn add(&mut self, model: Model, standing: Standing, key: Key, values: Vec<Value>) {
         let row = Row::new(model, key, values);
-        self.rows.push(Incoming { model, row, standing, observed_at: self.observed_at });
+        self.batch.rows.push(Incoming { model, row, standing, observed_at: self.observed_at });
+    }
+
+    /// Whether a copy of `model`'s row `id` says something that was not said before.
+    fn is_news(&mut self, model: Model, id: &str, says: impl Hash) -> bool {
+        self.repeats.as_mut().is_none_or(|repeats| repeats.is_news(model, id, says))
     }
 
     fn user(&mut self, user: User) {
@@ -142,7 +177,7 @@ impl Writer {
     }
 
     fn list(&mut self, model: Model, parent: String, keys: Vec<Key>) {
-        self.members.push(Members { model, parent, keys, observed_at: self.observed_at });
+        self.batch.members.push(Members { model, parent, keys, observed_at: self.observed_at });
     }
 
     fn provider_copy(&mut self, provider: ProviderCopy) {
@@ -151,8 +186,11 @@ impl Writer {
     }
 
     fn skill_copy(&mut self, skill: SkillCopy) {
-        let values = vec![said_text(skill.remote_id), said_text(skill.name)];
-        self.add(Model::LmsSkills, Standing::Copy, id(skill.id.into_string()), values);
+        let skill_id = clean_text(skill.id.into_string());
+        if self.is_news(Model::LmsSkills, &skill_id, (&skill.remote_id, &skill.name)) {
+            let values = vec![said_text(skill.remote_id), said_text(skill.name)];
+            self.add(Model::LmsSkills, Standing::Copy, Key::Id(skill_id), values);
+        }
     }
 
     fn progression(&mut self, progression: CourseProgression) {
@@ -177,48 +215,57 @@ impl Writer {
     }
 
     fn user_copy(&mut self, user: UserCopy) {
-        let values = vec![
-            said_text(user.remote_id),
-            said_text(user.first_name),
-            said_text(user.last_name),
-            said_text(user.work_email),
-        ];
-        self.add(Model::LmsUsers, Standing::Copy, id(user.id.into_string()), values);
+        let user_id = clean_text(user.id.into_string());
+        let says = (&user.remote_id, &user.first_name, &user.last_name, &user.work_email);
+        if self.is_news(Model::LmsUsers, &user_id, says) {
+            let values = vec![
+                said_text(user.remote_id),
+                said_text(user.first_name),
+                said_text(user.last_name),
+                said_text(user.work_email),
+            ];
+            self.add(Model::LmsUsers, Standing::Copy, Key::Id(user_id), values);
+        }
     }
 
     fn revision_copy(&mut self, revision: CourseRevisionCopy) {
-        let course_id = match revision.course {
-            Maybe::Absent => Value::Absent,
-            Maybe::Null => Value::Null,
+        let course = match revision.course {
+            Maybe::Absent => Maybe::Absent,
+            Maybe::Null => Maybe::Null,
             Maybe::Value(course) => {
                 let course_id = clean_text(course.id.into_string());
-                let values = vec![said_text(course.remote_id)];
-                self.add(Model::LmsCourses, Standing::Copy, Key::Id(course_id.clone()), values);
-                Value::Text(course_id)
+                if self.is_news(Model::LmsCourses, &course_id, &course.remote_id) {
+                    let values = vec![said_text(course.remote_id)];
+                    self.add(Model::LmsCourses, Standing::Copy, Key::Id(course_id.clone()), values);
+                }
+                Maybe::Value(course_id)
             }
         };
-        let values = vec![said_text(revision.remote_id), course_id, said_text(revision.title)];
-        self.add(Model::LmsCourseRevisions, Standing::Copy, id(revision.id.into_string()), values);
+        let revision_id = clean_text(revision.id.into_string());
+        if self.is_news(Model::LmsCourseRevisions, &revision_id, (&revision.remote_id, &course, &revision.title)) {
+            let values = vec![said_text(revision.remote_id), said_text(course), said_text(revision.title)];
+            self.add(Model::LmsCourseRevisions, Standing::Copy, Key::Id(revision_id), values);
+        }
     }
+}
 
-    fn check(&self) -> Result<(), Unstorable> {
-        for incoming in &self.rows {
-            if incoming.row.key.first().is_empty() {
-                return Err(Unstorable { path: "id".to_owned(), reason: format!("empty id of {}", incoming.model) });
-            }
-            for (column, value) in incoming.model.columns().iter().zip(incoming.row.values()) {
-                let (Value::Json(text), Some(limit)) = (value, depth_limit(column.kind)) else { continue };
-                if is_deeper(text, limit) {
-                    let levels = depth(text);
-                    return Err(Unstorable {
-                        path: column.name.to_owned(),
-                        reason: format!("JSON of {levels} levels; at most {limit} can be stored"),
-                    });
-                }
+fn check(rows: &[Incoming]) -> Result<(), Unstorable> {
+    for incoming in rows {
+        if incoming.row.key.first().is_empty() {
+            return Err(Unstorable { path: "id".to_owned(), reason: format!("empty id of {}", incoming.model) });
+        }
+        for (column, value) in incoming.model.columns().iter().zip(incoming.row.values()) {
+            let (Value::Json(text), Some(limit)) = (value, depth_limit(column.kind)) else { continue };
+            if is_deeper(text, limit) {
+                let levels = depth(text);
+                return Err(Unstorable {
+                    path: column.name.to_owned(),
+                    reason: format!("JSON of {levels} levels; at most {limit} can be stored"),
+                });
             }
         }
-        Ok(())
     }
+    Ok(())
 }
 
 fn depth_limit(kind: ColumnKind) -> Option<usize> {

@@ -79,6 +79,14 @@ pub type TxResult<T> = Result<T, StoreError>;
 ///
 /// All times are written as they are given. Lists may be of any length: a store splits them as its database demands.
 pub trait Tx {
+    /// Allows a database that crashes to lose this unit, so that its commit need not wait until it is durable. It becomes
+    /// durable with the next unit that is not allowed to be lost. Whoever allows it has to notice the loss.
+    ///
+    /// A store that knows of no such difference does nothing, as here.
+    fn may_be_lost(&mut self) -> TxResult<()> {
+        Ok(())
+    }
+
     /// The stored rows among `keys`, in any order.
     fn rows(&mut self, model: Model, integration: &IntegrationId, keys: &[Key]) -> TxResult<Vec<StoredRow>>;
 

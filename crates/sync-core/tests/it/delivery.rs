@@ -217,7 +217,8 @@ fn a_parcel_stays_the_same() {
     assert!(post.take().is_none(), "the lease holds");
     post.clock.advance(SECOND);
     let failed = post.take().unwrap();
-    assert_eq!((&failed.parcel, records(&failed)), (&died.parcel, records(&died)));
+    assert_eq!((&failed.parcel.id, records(&failed)), (&died.parcel.id, records(&died)));
+    assert_eq!(failed.parcel.first_tried_at, post.now(), "nobody came to try it");
     let Verdict::Again(at) = post.fails(&failed).unwrap() else { panic!("it is tried again") };
     assert!(post.take().is_none());
     post.clock.advance(at.since(post.now()));
@@ -349,6 +350,22 @@ fn asking_to_try_again_waits_for_nothing() {
     let now = post.now();
     assert_eq!(post.store.edit(|tx| delivery::retry(tx, None, now)).unwrap(), 0);
     assert_eq!(records(&post.take().unwrap()), ["1"]);
+}
+
+/// What was thrown away while it waited to be tried again is not told of any more.
+#[test]
+fn what_is_thrown_away_is_not_tried_any_more() {
+    let post = Post::new();
+    post.register(&a());
+    post.log(&a(), &["1"]);
+    post.is_given_up();
+    let now = post.now();
+    post.store.edit(|tx| delivery::retry(tx, None, now)).unwrap();
+    post.fails(&post.take().unwrap()).unwrap();
+    let parcel = || post.store.look(|tx| tx.delivery(&a())).unwrap().unwrap().parcel;
+    assert!(parcel().is_some());
+    assert_eq!(post.store.edit(|tx| delivery::drop_letters(tx, None)).unwrap(), 1);
+    assert_eq!(parcel(), None);
 }
 
 #[test]

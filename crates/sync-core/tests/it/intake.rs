@@ -1,15 +1,15 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use kombo_model::{Endpoint, Timestamp, Webhook};
+use kombo_model::{Endpoint, ModelName, Timestamp, Webhook, WebhookEvent};
 use proptest::prelude::*;
 use serde_json::json;
 use sync_core::dispatch;
 use sync_core::intake::{self, Intake, IntakePolicy, read};
-use sync_core::planner::{PlanMode, PlanPolicy};
+use sync_core::planner::{self, PlanMode, PlanPolicy};
 use sync_core::port::{Clock as _, Scope, StoreError, Tx};
 use sync_core::queue::{self, Claim};
-use sync_core::types::{LeaseToken, Request, RequestCause, SyncKind};
+use sync_core::types::{LeaseToken, Request, RequestCause, SyncKind, Target};
 use sync_testkit::{ManualClock, MemoryStore};
 
 use crate::bench::{Bench, USUAL, id, target};
@@ -41,6 +41,25 @@ async fn a_blind_full_fetch_is_put_off_by_one_interval_however_many_webhooks_com
     let state = bench.store.look(|tx| tx.endpoint(&id(), Endpoint::Courses)).unwrap().unwrap();
     let next = state.last_blind_full_at.unwrap();
     assert!(next <= bench.clock.now().saturating_add(INTERVAL), "{next}");
+}
+
+/// A person may set going what waits, and webhooks go on coming: no fetch waits longer for that.
+#[tokio::test]
+async fn a_blind_full_fetch_that_went_ahead_puts_off_no_other() {
+    let bench = Bench::new(&[Endpoint::Users, Endpoint::Courses, Endpoint::CourseProgressions]);
+    bench.furnish();
+    bench.load().await;
+    let courses = target(Endpoint::Courses, SyncKind::Full);
+    for round in 0..4 {
+        hear(&bench, &round.to_string(), "lms_skills");
+        let waiting = bench.store.look(|tx| tx.request(&courses)).unwrap().unwrap();
+        let latest = bench.clock.now().saturating_add(INTERVAL);
+        assert!(waiting.not_before <= latest, "round {round}: {} > {latest}", waiting.not_before);
+        bench.drain().await;
+        bench.full(Endpoint::Courses).await;
+        assert_eq!(bench.store.look(|tx| tx.request(&courses)).unwrap(), None);
+        bench.clock.advance(Duration::from_secs(60));
+    }
 }
 
 fn policy() -> IntakePolicy {
@@ -110,13 +129,18 @@ fn again(request: &Request) -> bool {
     request.lease.as_ref().is_some_and(|held| held.generation != request.generation)
 }
 
-/// Whether what a request is for is fetched by one of these as well, no later.
-fn is_covered(request: &Request, by: &[Request]) -> bool {
+/// Whether one of these asks for the same, no later; or for everything, if no webhook needs the delta by itself.
+fn is_covered(request: &Request, by: &[Request], webhooks: &[&Webhook]) -> bool {
+    let everything = Target { kind: SyncKind::Full, ..request.target.clone() };
+    let needs_delta = webhooks.iter().any(|webhook| {
+        let WebhookEvent::DataChanged(data) = &webhook.event else { return false };
+        let names: Vec<ModelName> = data.changed_models.iter().map(|model| model.name.clone()).collect();
+        let fetches = planner::plan(&names, &policy().plan, None, request.requested_at).fetches;
+        data.integration_id == everything.integration_id
+            && fetches.iter().any(|fetch| fetch.endpoint == everything.endpoint && fetch.kind == SyncKind::Delta)
+    });
     by.iter().any(|other| {
-        let (this, that) = (&request.target, &other.target);
-        this.integration_id == that.integration_id
-            && this.endpoint == that.endpoint
-            && (this.kind == that.kind || that.kind == SyncKind::Full)
+        (request.target == other.target || !needs_delta && other.target == everything)
             && other.not_before <= request.not_before
             // One that nobody works on yet sees all.
             && (other.lease.is_none() || again(other) || !again(request))
@@ -167,7 +191,7 @@ proptest! {
         prop_assert_eq!(integrations, others);
         prop_assert_eq!(endpoints, other_endpoints);
         for request in &requests {
-            prop_assert!(is_covered(request, &other_requests), "{request:?} {other_requests:?}");
+            prop_assert!(is_covered(request, &other_requests, &webhooks), "{request:?} {other_requests:?}");
         }
         for request in &other_requests {
             let same = requests.iter().find(|other| other.target == request.target);

@@ -190,6 +190,24 @@ async fn a_passing_failure_is_outlived_and_another_one_told_to_all() {
     assert!(is_stored(&desk.receive(changed("e")).await));
 }
 
+/// None gets ahead of one that has to be tried again.
+#[tokio::test(start_paused = true)]
+async fn a_failure_does_not_change_their_order() {
+    let store = Slow::new("sandbox:a");
+    store.store.fail_statement(1, StoreError::Unavailable { message: "it is away".to_owned(), source: None });
+    let (desk, _work) = open(store.clone());
+    let first = hand_in(&desk, [webhook("first", "integration-created", "sandbox:a")]);
+    store.a_unit_waits().await;
+    store.may.add_permits(100);
+    let second = hand_in(&desk, [webhook("second", "integration-deleted", "sandbox:a")]);
+    assert!(first.join_all().await.iter().chain(&second.join_all().await).all(is_stored));
+    let stored = store.store.webhooks().into_iter().map(|webhook| (webhook.id, webhook.result));
+    let results: Vec<(String, String)> = stored.collect();
+    assert_eq!(results[0], ("first".to_owned(), "registered".to_owned()), "{results:?}");
+    let known = store.store.look(|tx| tx.integration(&id())).unwrap().unwrap();
+    assert_eq!(known.status, IntegrationStatus::Deleted);
+}
+
 #[tokio::test]
 async fn whoever_stopped_waiting_is_not_stored() {
     let store = Slow::new("sandbox:a");

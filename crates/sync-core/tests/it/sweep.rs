@@ -229,7 +229,7 @@ async fn lost_notes_make_the_fetch_begin_again() {
             assert!(crate::engine::futures_poll(work.as_mut()).await.is_none());
         }
     }
-    bench.store.lose_seen();
+    bench.store.crash();
     bench.pass(60);
     let run = bench.attempt(Endpoint::Users, SyncKind::Full).await.unwrap();
     assert_eq!((run.outcome, run.counts.deleted, live(&bench)), (RunOutcome::Completed, 0, 20));

@@ -116,6 +116,24 @@ pub async fn a_unit_sees_what_it_wrote<S: Store>(store: Arc<S>) {
     .await;
 }
 
+/// A unit that may be lost is there like any other as long as the database does not crash.
+pub async fn a_unit_that_may_be_lost_counts<S: Store>(store: Arc<S>) {
+    write(&store, |tx| {
+        write_everything(tx)?;
+        tx.may_be_lost()
+    })
+    .await;
+    write(&store, |tx| {
+        assert_eq!(tx.changes(None, 0, 9)?.len(), 1);
+        assert!(tx.request(&delta())?.is_some() && tx.latest_run(&delta())?.is_some());
+        for model in Model::ALL {
+            assert_eq!(tx.live_rows(model, &alpha())?, 1, "{model}");
+        }
+        Ok(())
+    })
+    .await;
+}
+
 /// A unit whose future is dropped happened wholly or not at all, and the store goes on.
 pub async fn a_dropped_unit_is_whole<S: Store>(store: Arc<S>) {
     for polls in 0..5 {

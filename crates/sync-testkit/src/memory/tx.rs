@@ -29,20 +29,30 @@ pub(super) struct MemoryTx<'a> {
     mode: Mode,
     /// A statement failed: as in a database, nothing more can be done and nothing is committed.
     broken: bool,
+    may_be_lost: bool,
+}
+
+/// What a unit left behind.
+pub(super) struct Done {
+    pub(super) state: State,
+    pub(super) may_be_lost: bool,
 }
 
 impl<'a> MemoryTx<'a> {
     pub(super) fn new(state: State, faults: &'a Mutex<Faults>, mode: Mode) -> Self {
-        Self { state, faults, mode, broken: false }
+        Self { state, faults, mode, broken: false, may_be_lost: false }
     }
 
-    /// Runs `work`; with its value comes the state as it left it.
+    /// Runs `work`; with its value comes what it left behind.
     pub(super) fn run<T, E: From<StoreError>>(
         mut self,
         work: impl FnOnce(&mut dyn Tx) -> Result<T, E>,
-    ) -> Result<(T, State), E> {
+    ) -> Result<(T, Done), E> {
         let value = work(&mut self)?;
-        if self.broken { Err(failed("a statement of the unit failed").into()) } else { Ok((value, self.state)) }
+        if self.broken {
+            return Err(failed("a statement of the unit failed").into());
+        }
+        Ok((value, Done { state: self.state, may_be_lost: self.may_be_lost }))
     }
 
     fn reading(&mut self) -> TxResult<()> {
@@ -75,6 +85,12 @@ impl<'a> MemoryTx<'a> {
 }
 
 impl Tx for MemoryTx<'_> {
+    fn may_be_lost(&mut self) -> TxResult<()> {
+        self.writing()?;
+        self.may_be_lost = true;
+        Ok(())
+    }
+
     fn rows(&mut self, model: Model, integration: &IntegrationId, keys: &[Key]) -> TxResult<Vec<StoredRow>> {
         self.reading()?;
         let Some(table) = self.state.table(model, integration) else { return Ok(Vec::new()) };

@@ -55,7 +55,8 @@ pub(crate) async fn run(context: &Context, args: SyncArgs) -> anyhow::Result<Exi
     signals.abort();
     pace.give_back().await;
     let report = report?;
-    trim(&store, config.changes.keep_for, config.undelivered()).await;
+    // A daemon with another configuration may have them to deliver.
+    trim(&store, config.changes.keep_for, Undelivered::Keep).await;
 
     if context.global.json {
         output::json(&report)?;

@@ -41,11 +41,11 @@ pub(crate) struct Receiver {
 }
 
 impl Receiver {
-    /// Its address without what may be secret in it.
+    /// Its address without what may be secret in it: many an address to call has a token in its path.
     pub(crate) fn shown(&self) -> String {
         let host = self.url.host_str().unwrap_or_default();
         let port = self.url.port().map(|port| format!(":{port}")).unwrap_or_default();
-        format!("{}://{host}{port}{}", self.url.scheme(), self.url.path())
+        format!("{}://{host}{port}", self.url.scheme())
     }
 }
 

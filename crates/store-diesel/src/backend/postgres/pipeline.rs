@@ -1,4 +1,4 @@
-//! Statements that are sent one behind the other. While the server works on one, the next is encoded, or the rows of the
+//! Statements that are sent one behind the other, mostly: they must not depend on each other's order. While the server works on one, the next is encoded, or the rows of the
 //! one before are read: neither side waits for the other.
 
 use std::future::poll_fn;
@@ -37,7 +37,7 @@ impl<'a, T> Sent<'a, T> {
     }
 }
 
-/// Runs statements in their order. After one that failed, what follows has no effect, as in any transaction.
+/// Runs statements. After one that failed, what follows has no effect, as in any transaction.
 pub(crate) fn execute_all<'a>(conn: &Conn, statements: impl Iterator<Item = Statement<'a>>) -> QueryResult<()> {
     let mut session: &AsyncPgConnection = conn;
     let run = async {
@@ -66,7 +66,7 @@ pub(crate) enum Found<'a> {
     Row(&'a PgRow),
 }
 
-/// Runs statements in their order, and hands over the rows of each.
+/// Runs statements, and hands over the rows of each in the statements' order.
 pub(crate) fn load_all<'a, E: From<Error>>(
     conn: &Conn,
     statements: impl Iterator<Item = Statement<'a>>,

@@ -204,6 +204,8 @@ fn stores() -> Vec<Case> {
         ("postgres://me:database-password@host:port/db", "port"),
         ("postgres://me:database-password@host:99999/db", "port"),
         ("postgres://me:database-password@[::1/db", "malformed"),
+        ("postgres://me:12/database-password@host/db", "written %2F and %40"),
+        ("postgres://me:12/database-password@host", "written %2F and %40"),
     ] {
         rows.push(case("status").set("store.url", &format!("{url:?}")).says(2, &["store.url", words]));
     }
