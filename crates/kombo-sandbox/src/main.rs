@@ -42,19 +42,20 @@ fn run(cli: Cli) -> Result<ExitCode, Box<dyn std::error::Error>> {
 }
 
 async fn serve(config: SandboxConfig) -> Result<(), Box<dyn std::error::Error>> {
-    let key = config.api_key.clone();
+    let (key, secret) = (config.api_key.clone(), config.webhooks.secret.clone());
     let sandbox = Sandbox::start(config).await?;
-    welcome(&sandbox, &key)?;
+    welcome(&sandbox, &key, &secret)?;
     tokio::signal::ctrl_c().await?;
     sandbox.shutdown().await;
     Ok(())
 }
 
-fn welcome(sandbox: &Sandbox, key: &str) -> io::Result<()> {
+fn welcome(sandbox: &Sandbox, key: &str, secret: &str) -> io::Result<()> {
     let (base, control, integrations) = (sandbox.base_url(), sandbox.control_url(), sandbox.integrations());
     let mut out = io::stdout().lock();
     writeln!(out, "kombo-sandbox at {base}")?;
     writeln!(out, "api key          {key}")?;
+    writeln!(out, "webhook secret   {secret}")?;
     for id in &integrations {
         writeln!(out, "integration      {id}")?;
     }

@@ -87,7 +87,7 @@ pub(super) async fn configure_webhooks(
     State(shared): State<Arc<Shared>>,
     Json(config): Json<WebhookConfig>,
 ) -> Json<Value> {
-    shared.hooks().config = config;
+    shared.configure_hooks(config);
     Json(json!({}))
 }
 

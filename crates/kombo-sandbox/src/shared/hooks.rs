@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::Shared;
 use crate::{
-    Delivery, Model, SandboxError, Webhook, WebhookMode,
+    Delivery, Model, SandboxError, Webhook, WebhookConfig, WebhookMode,
     webhook::{deliver, payload, sign},
 };
 
@@ -50,6 +50,19 @@ impl Shared {
                 // The integration may have been removed meanwhile; then there is nothing to tell.
                 let _ = on_the_way.0.send_data_changed(&integration);
             });
+        }
+    }
+
+    /// Sends as `config` says from now on. What was noted until then goes at once if nobody has to ask for it any more.
+    pub(crate) fn configure_hooks(self: &Arc<Self>, config: WebhookConfig) {
+        let mut hooks = self.hooks();
+        hooks.config = config;
+        let is_auto = matches!(hooks.config.data_changed, WebhookMode::Auto { .. });
+        let untold: Vec<String> = if is_auto { hooks.untold.keys().cloned().collect() } else { Vec::new() };
+        drop(hooks);
+        for integration in untold {
+            // It may have been removed meanwhile; then there is nothing to tell.
+            let _ = self.send_data_changed(&integration);
         }
     }
 
