@@ -17,6 +17,8 @@ pub struct SchemaStatus {
     pub pending: Vec<String>,
     /// Migrations that this version does not know: a newer one ran them.
     pub unknown: Vec<String>,
+    /// Whether the role that connects may run those that are pending, as far as its rights can be looked up.
+    pub may_migrate: bool,
 }
 
 /// A failure that does not know its database yet.
@@ -80,8 +82,23 @@ both! {
         };
         let mut unknown: Vec<String> = applied.iter().filter(|version| !known.contains(version)).cloned().collect();
         unknown.sort();
-        let pending = known.into_iter().filter(|version| !applied.contains(version)).collect();
-        Ok(SchemaStatus { pending, unknown })
+        let pending: Vec<String> = known.into_iter().filter(|version| !applied.contains(version)).collect();
+        let may_migrate = pending.is_empty() || may_migrate(conn)?;
+        Ok(SchemaStatus { pending, unknown, may_migrate })
+    }
+
+    /// Whether the role may make tables in the schema, or the schema itself where there is none.
+    fn may_migrate(conn: &mut Conn) -> Result<bool, Failure> {
+        if DIALECT == Dialect::Sqlite {
+            return Ok(true);
+        }
+        let question = Statement::new(
+            "SELECT CASE WHEN coalesce((SELECT has_schema_privilege(oid, 'CREATE') FROM pg_namespace WHERE nspname = 'kombo'), \
+             has_database_privilege(current_database(), 'CREATE')) THEN 1::bigint ELSE 0::bigint END",
+        );
+        let answer: Vec<Cells> = question.load(conn).during("looking for rights").map_err(failed)?;
+        let may = answer.into_iter().next().and_then(|cells| cells.0.into_iter().next().flatten()?.into_int());
+        Ok(may == Some(1))
     }
 
     fn source() -> EmbeddedMigrations {

@@ -46,8 +46,11 @@ impl FromStr for StoreUrl {
             let scheme: String = scheme.chars().filter(char::is_ascii_alphanumeric).take(16).collect();
             return Err(StoreUrlError::Unsupported(scheme));
         }
-        let url: ::url::Url =
-            text.parse().map_err(|error: ::url::ParseError| StoreUrlError::Malformed(error.to_string()))?;
+        let url: ::url::Url = text.parse().map_err(|error: ::url::ParseError| {
+            let is_port = error == ::url::ParseError::InvalidPort;
+            let hint = if is_port { "; in a password, / is written %2F" } else { "" };
+            StoreUrlError::Malformed(format!("{error}{hint}"))
+        })?;
         let database = url.path().trim_matches('/');
         if database.is_empty() {
             return Err(StoreUrlError::Malformed("no database is named".to_owned()));

@@ -215,6 +215,27 @@ impl Config {
         Ok(secrets.iter().map(Secret::reveal).collect())
     }
 
+    /// The sections in which another configuration says something else, but for secrets.
+    pub(crate) fn sections_unlike(&self, other: &Self) -> Vec<&'static str> {
+        // What `Debug` shows of a section is all of it without its secrets.
+        let sections = |it: &Self| {
+            [
+                ("store", format!("{:?}", it.store)),
+                ("sync", format!("{:?}", it.sync)),
+                ("server", format!("{:?}", it.server)),
+                ("changes", format!("{:?}", it.changes)),
+                ("delivery", format!("{:?}", it.delivery)),
+            ]
+        };
+        let both = sections(self).into_iter().zip(sections(other));
+        both.filter(|(this, that)| this != that).map(|((name, _), _)| name).collect()
+    }
+
+    /// Whether it is said where a secret of webhooks is.
+    pub(crate) fn has_webhook_secret(&self) -> bool {
+        self.kombo.webhook_secret.is_some() || self.kombo.webhook_secret_file.is_some()
+    }
+
     /// What the status page asks for; without it everybody may look and nobody may act.
     pub(crate) fn operations_token(&self) -> Result<Option<SecretString>, ConfigError> {
         use secrecy::ExposeSecret as _;

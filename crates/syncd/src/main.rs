@@ -22,6 +22,7 @@ fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     match command::run(cli) {
         Ok(exit) => exit.into(),
+        Err(error) if output::is_closed(&error) => command::Exit::Done.into(),
         Err(error) => {
             output::complain(&error);
             command::Exit::of(&error).into()

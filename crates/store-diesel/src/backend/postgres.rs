@@ -5,7 +5,7 @@ use diesel::connection::Connection as _;
 use diesel::{ConnectionError, RunQueryDsl as _};
 use diesel_async::AsyncPgConnection;
 use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
-use diesel_async::pooled_connection::deadpool::{BuildError, Object, Pool};
+use diesel_async::pooled_connection::deadpool::{BuildError, Object, Pool, PoolError};
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
 use kombo_model::IntegrationId;
 use rustls::ClientConfig;
@@ -72,7 +72,7 @@ impl PostgresStore {
         let tls = MakeRustlsConnect::new(tls_config(root_certificates.as_deref()).map_err(failed)?);
         let pool = pool(&address, &tls, POOL_SIZE).map_err(|error| failed(error.to_string()))?;
         let store = Self { shown: shown.into(), address: address.into(), tls, pool, turns: Turns::default() };
-        drop(store.pool.get().await.map_err(|error| failed(chain(&error)))?);
+        drop(store.pool.get().await.map_err(|error| failed(no_connection(&error)))?);
         Ok(store)
     }
 
@@ -130,7 +130,7 @@ impl PostgresStore {
     async fn connection(&self) -> Result<Object<AsyncPgConnection>, StoreError> {
         self.pool.get().await.map_err(|error| StoreError::Unavailable {
             message: format!("no connection to {}", self.shown),
-            source: Some(Box::new(error)),
+            source: Some(no_connection(&error).into()),
         })
     }
 
@@ -284,6 +284,18 @@ fn tls_config(root_certificates: Option<&str>) -> Result<ClientConfig, String> {
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let builder = builder.map_err(|error| format!("TLS cannot be set up: {error}"))?;
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// Why there is no connection. That one was to be made says nothing new.
+#[allow(clippy::wildcard_enum_match_arm, reason = "the errors of another crate, which may become more")]
+fn no_connection(error: &PoolError) -> String {
+    match error {
+        PoolError::Backend(error) => {
+            let error: &dyn std::error::Error = error;
+            chain(error.source().unwrap_or(error))
+        }
+        error => chain(error),
+    }
 }
 
 /// What an error says, with what its causes say.

@@ -145,12 +145,12 @@ pub(crate) fn pg_lock(conn: &mut crate::backend::postgres::Conn, target: &Target
 
 pub(crate) fn pg_try_lock(conn: &mut crate::backend::postgres::Conn, target: &Target) -> TxResult<TryRequest> {
     let key = (target.integration_id.as_str(), target.endpoint.as_str(), target.kind.as_str());
+    // Asked for first, since most often there is none: each batch of a full fetch looks for a delta.
+    if !exists(conn, target)? {
+        return Ok(TryRequest::Missing);
+    }
     let row = sync_requests::table.find(key).for_update().skip_locked().first(conn).optional().during(TABLE)?;
-    Ok(match request(row)? {
-        Some(request) => TryRequest::Locked(request),
-        None if exists(conn, target)? => TryRequest::Busy,
-        None => TryRequest::Missing,
-    })
+    Ok(request(row)?.map_or(TryRequest::Busy, TryRequest::Locked))
 }
 
 fn exists(conn: &mut crate::backend::postgres::Conn, target: &Target) -> TxResult<bool> {

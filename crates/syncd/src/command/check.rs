@@ -31,6 +31,16 @@ pub(crate) async fn run(context: &Context) -> anyhow::Result<Exit> {
         }
     }
 
+    if config.has_webhook_secret() {
+        let said = config.webhook_secrets().map(|secrets| match secrets.len() {
+            1 => "one secret".to_owned(),
+            several => format!("{several} secrets"),
+        });
+        checks.push(("kombo.webhook_secret".to_owned(), said.map_err(|error| error.0)));
+    } else {
+        let said = "not set: `syncd sync` does without, `syncd run` does not start".to_owned();
+        checks.push(("kombo.webhook_secret".to_owned(), Ok(said)));
+    }
     if let Some(receiver) = receiver {
         // Not asked: whatever is posted there may be taken for a delivery.
         checks.push(("delivery.url".to_owned(), Ok(format!("changes will be delivered to {}", receiver.shown()))));
@@ -77,7 +87,12 @@ async fn check_store(url: &StoreUrl) -> Result<String, String> {
     match (status.unknown.last(), status.pending.len()) {
         (Some(newest), _) => Err(format!("the tables are newer than this program (migration {newest}): upgrade syncd")),
         (None, 0) => Ok(format!("{url} is up to date")),
-        (None, pending) => Ok(format!("{url} answers; {pending} migrations are pending")),
+        (None, pending) if status.may_migrate => Ok(format!("{url} answers; {pending} migrations are pending")),
+        (None, _) => {
+            Err("store.url: the role may not make the tables; as the owner of the database run CREATE SCHEMA \
+                          kombo AUTHORIZATION and the role's name, or let `syncd migrate` run as a role that may"
+                .to_owned())
+        }
     }
 }
 

@@ -65,7 +65,8 @@ fn print(standings: &[Standing], now: Timestamp) -> anyhow::Result<()> {
         let failing = standing.delivery.parcel.as_ref().and_then(|parcel| Some((parcel, parcel.error.as_ref()?)));
         if let Some((parcel, error)) = failing {
             let (attempts, since) = (parcel.attempts, output::ago(Some(parcel.first_tried_at), now));
-            output::paragraph(format!("{id}: tried {attempts} times since {since}: {error}"))?;
+            let times = if attempts == 1 { "once".to_owned() } else { format!("{attempts} times") };
+            output::paragraph(format!("{id}: tried {times} since {since}: {error}"))?;
         }
         for letter in &standing.dead_letters {
             let DeadLetter { first_seq, last_seq, entries, attempts, error, .. } = letter;
@@ -85,13 +86,13 @@ fn print(standings: &[Standing], now: Timestamp) -> anyhow::Result<()> {
 pub(crate) async fn try_again(context: &Context, args: LettersArgs) -> anyhow::Result<Exit> {
     let now = SystemClock.now();
     let marked = for_each(context, args, move |tx, id| delivery::retry(tx, id, now)).await?;
-    report(context, "retried", marked, "are back in line")
+    report(context, "retried", marked, "back in line")
 }
 
 /// Throws dead letters away.
 pub(crate) async fn throw_away(context: &Context, args: LettersArgs) -> anyhow::Result<Exit> {
     let dropped = for_each(context, args, delivery::drop_letters).await?;
-    report(context, "dropped", dropped, "were thrown away")
+    report(context, "dropped", dropped, "thrown away")
 }
 
 /// Does something for the integrations that are named, or for all, in one unit.
@@ -125,7 +126,7 @@ fn report(context: &Context, name: &str, number: u64, what: &str) -> anyhow::Res
     if context.global.json {
         output::json(&serde_json::json!({ name: number }))?;
     } else {
-        output::line(format!("{number} dead letters {what}."))?;
+        output::line(format!("Dead letters {what}: {number}."))?;
     }
     Ok(Exit::Done)
 }

@@ -2,10 +2,9 @@ use kombo_model::IntegrationId;
 use sync_core::hold::{self, Held};
 use sync_core::port::{Clock as _, Scope, Store as _};
 
-use super::store::{Tables, open};
+use super::store::{Tables, open, unknown_integration};
 use super::{Context, Exit};
 use crate::clock::SystemClock;
-use crate::config::ConfigError;
 use crate::output;
 
 /// Keeps an integration from being fetched, whatever webhooks and the schedule say.
@@ -13,7 +12,8 @@ pub(crate) async fn pause(context: &Context, id: IntegrationId) -> anyhow::Resul
     let store = open(&context.config()?, Tables::Expect).await?;
     let (wanted, now) = (id.clone(), SystemClock.now());
     let held = store.transact(Scope::Integration(id.clone()), move |tx| hold::pause(tx, &wanted, now)).await?;
-    tell(context, &id, held, "paused", "nothing is fetched until `syncd resume`")
+    let words = ("paused", "nothing is fetched until `syncd resume`", "it was paused already");
+    tell(context, &id, held, words)
 }
 
 /// Lets it be fetched again, and asks for what changed meanwhile.
@@ -23,14 +23,17 @@ pub(crate) async fn resume(context: &Context, id: IntegrationId) -> anyhow::Resu
     let (wanted, endpoints, now) = (id.clone(), config.plan_policy().endpoints, SystemClock.now());
     let unit = move |tx: &mut dyn sync_core::port::Tx| hold::resume(tx, &wanted, &endpoints, now);
     let held = store.transact(Scope::Integration(id.clone()), unit).await?;
-    tell(context, &id, held, "resumed", "a daemon fetches what changed meanwhile, or `syncd sync`")
+    let words = ("resumed", "a daemon fetches what changed meanwhile, or `syncd sync`", "it was not paused");
+    tell(context, &id, held, words)
 }
 
-fn tell(context: &Context, id: &IntegrationId, held: Held, done: &str, then: &str) -> anyhow::Result<Exit> {
+/// Words for what was done, for what follows, and for why nothing was done.
+type Words = (&'static str, &'static str, &'static str);
+
+fn tell(context: &Context, id: &IntegrationId, held: Held, (done, then, unchanged): Words) -> anyhow::Result<Exit> {
     let shown = output::one_line(id.as_str());
     if held == Held::Unknown {
-        let text = format!("{shown} is not in this store, or was deleted: `syncd status` names those that are there");
-        return Err(ConfigError(text).into());
+        return Err(unknown_integration(id).into());
     }
     let changed = held == Held::Done;
     if context.global.json {
@@ -38,7 +41,7 @@ fn tell(context: &Context, id: &IntegrationId, held: Held, done: &str, then: &st
     } else if changed {
         output::line(format!("{shown} is {done}: {then}."))?;
     } else {
-        output::line(format!("{shown} is not changed: it was {done} already, or never paused."))?;
+        output::line(format!("{shown} is not changed: {unchanged}."))?;
     }
     Ok(Exit::Done)
 }

@@ -1,9 +1,12 @@
 //! Opening the store, with errors that say what to do.
 
 use anyhow::{Context as _, bail};
+use kombo_model::IntegrationId;
 use store_diesel::{DieselStore, StoreUrl};
+use sync_core::port::Store as _;
 
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
+use crate::output;
 
 /// Whether a command makes the tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +15,19 @@ pub(crate) enum Tables {
     Migrate,
     /// They must be there.
     Expect,
+}
+
+/// Makes sure that the store knows an integration, which a person may have mistyped.
+pub(crate) async fn expect_integration(store: &DieselStore, id: IntegrationId) -> anyhow::Result<()> {
+    let wanted = id.clone();
+    let known = store.read(move |tx| tx.integration(&wanted)).await?;
+    if known.is_none() { Err(unknown_integration(&id).into()) } else { Ok(()) }
+}
+
+/// What is said of an integration that is not there.
+pub(crate) fn unknown_integration(id: &IntegrationId) -> ConfigError {
+    let shown = output::one_line(id.as_str());
+    ConfigError(format!("{shown} is not in this store, or was deleted: `syncd status` names those that are there"))
 }
 
 /// Opens the configured store.
@@ -25,11 +41,18 @@ pub(crate) async fn open_url(url: &StoreUrl, tables: Tables) -> anyhow::Result<D
     if let (StoreUrl::Sqlite(path), Tables::Expect) = (url, tables)
         && !path.exists()
     {
-        bail!("store.url: there is no {url} yet: run `syncd migrate` or `syncd sync` first");
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        bail!(
+            "store.url: there is no {} yet: run `syncd migrate` or `syncd sync` first. A path that does not begin with / \
+             is looked for from the working directory",
+            path.display()
+        );
     }
     let store = DieselStore::open(url).await.with_context(|| match url {
-        StoreUrl::Sqlite(_) => "store.url: check that the folder is there and may be written to",
-        StoreUrl::Postgres(_) => "store.url: check that the server runs, and its address, user, password and TLS",
+        StoreUrl::Sqlite(_) => "store.url: check that the folder is there and may be written to, and that the file is SQLite's",
+        StoreUrl::Postgres(_) => {
+            "store.url: check that the server runs, its address, user and password, and TLS (sslmode=disable does without)"
+        }
     })?;
     match tables {
         Tables::Migrate => {

@@ -44,6 +44,7 @@ pub(crate) async fn run(context: &Context, args: SyncArgs) -> anyhow::Result<Exi
     let store = Arc::new(open(&config, tables).await?);
     pace.share(&store);
     reach_kombo(&config).await?;
+    expect_named(&config, &store, &args.integrations).await?;
     let progress = Arc::new(Progress::new(context.bars.clone()));
     let source = Arc::new(KomboSource::new(client, config.kombo_name()));
     let engine = Engine::new(Arc::clone(&store), source, SystemClock, Arc::clone(&progress), config.policy());
@@ -92,6 +93,23 @@ pub(crate) async fn reach_kombo(config: &Config) -> anyhow::Result<()> {
     );
     if unreachable || error.kind() == ErrorKind::KeyRejected {
         anyhow::bail!(source_error(&error, &config.kombo_name()).message);
+    }
+    Ok(())
+}
+
+/// Asks Kombo for integrations that a command names and nothing knows yet: one that is mistyped would be registered.
+async fn expect_named(config: &Config, store: &DieselStore, named: &[IntegrationId]) -> anyhow::Result<()> {
+    let known: BTreeSet<IntegrationId> =
+        store.read(|tx| tx.integrations()).await?.into_iter().map(|known| known.id).collect();
+    let configured = |id: &IntegrationId| config.integrations.iter().any(|it| it.id == *id);
+    let client = config.client()?.build().map_err(|error| ConfigError::of_client(&error))?;
+    for id in named.iter().filter(|id| !known.contains(*id) && !configured(id)) {
+        if let Err(error) = client.integration(id).await {
+            let error = source_error(&error, &config.kombo_name());
+            if error.class == FailureClass::IntegrationNotFound {
+                anyhow::bail!("--integration {id}: {}", error.message);
+            }
+        }
     }
     Ok(())
 }
@@ -149,7 +167,7 @@ impl Wanted {
 /// Registers the integrations and asks for the fetches.
 pub(crate) async fn request(store: &DieselStore, wanted: Wanted) -> anyhow::Result<Vec<Target>> {
     let now = SystemClock.now();
-    let targets: Vec<Target> = store
+    let (targets, left_out): (Vec<Target>, Vec<String>) = store
         .transact(Scope::Shared, move |tx| {
             for target in queue::release_abandoned(tx, owner::is_gone)? {
                 tracing::info!(
@@ -161,13 +179,22 @@ pub(crate) async fn request(store: &DieselStore, wanted: Wanted) -> anyhow::Resu
             for id in &wanted.register {
                 register(tx, id, &wanted, now)?;
             }
-            let mut targets = Vec::new();
+            let (mut targets, mut left_out) = (Vec::new(), Vec::new());
             for integration in tx.integrations()? {
                 let is_wanted = wanted.integrations.is_empty() || wanted.integrations.contains(&integration.id);
                 // What a person paused is fetched if a person asks for it by name.
                 let by_name = wanted.integrations.contains(&integration.id);
                 let held = integration.status == IntegrationStatus::Held && !by_name;
-                if !is_wanted || held || integration.status == IntegrationStatus::Deleted {
+                if !is_wanted {
+                    continue;
+                }
+                let id = &integration.id;
+                if held {
+                    left_out.push(format!("{id} is paused: `syncd resume {id}`, or name it with --integration"));
+                    continue;
+                }
+                if integration.status == IntegrationStatus::Deleted {
+                    left_out.push(format!("{id} was deleted at Kombo"));
                     continue;
                 }
                 for endpoint in &wanted.endpoints {
@@ -182,9 +209,12 @@ pub(crate) async fn request(store: &DieselStore, wanted: Wanted) -> anyhow::Resu
                     targets.push(request.target);
                 }
             }
-            Ok::<_, StoreError>(targets)
+            Ok::<_, StoreError>((targets, left_out))
         })
         .await?;
+    if targets.is_empty() && !left_out.is_empty() {
+        return Err(ConfigError(format!("nothing is fetched: {}", left_out.join("; "))).into());
+    }
     if targets.is_empty() {
         let message = "no integration is known: name one with --integration ID, or in the configuration as\n\n  \
                        [[integrations]]\n  id = \"sandbox:7C9M5sXAQx2cNMpVHLojrFpL\"";

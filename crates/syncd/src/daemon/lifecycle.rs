@@ -34,7 +34,9 @@ impl Readiness {
 
     /// `Err` says why not.
     pub(super) async fn check(&self) -> Result<(), &'static str> {
-        let Some(store) = self.store.get() else { return Err("starting: the database is not migrated yet") };
+        let Some(store) = self.store.get() else {
+            return Err("starting: the database does not answer yet, or is being migrated");
+        };
         let look = store.read(|tx| tx.last_change());
         if !matches!(tokio::time::timeout(ANSWER_WITHIN, look).await, Ok(Ok(_))) {
             return Err("the database does not answer");

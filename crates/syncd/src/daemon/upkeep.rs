@@ -145,7 +145,16 @@ async fn reload(shared: Arc<Shared>, file: Option<PathBuf>, mut hangup: Signal) 
             () = shared.stop.cancelled() => return,
         }
         match reload_once(&shared, file.as_deref()).await {
-            Ok(()) => tracing::info!("secrets and integrations were read again"),
+            Ok(waiting) => {
+                tracing::info!("secrets and integrations were read again");
+                if !waiting.is_empty() {
+                    let sections = waiting.join(", ");
+                    tracing::warn!(
+                        sections,
+                        "other settings were changed: they take effect when syncd is started again"
+                    );
+                }
+            }
             Err(error) => {
                 tracing::error!(error = output::chain(error.as_ref()), "the configuration is wrong: the old one stays");
             }
@@ -153,7 +162,8 @@ async fn reload(shared: Arc<Shared>, file: Option<PathBuf>, mut hangup: Signal) 
     }
 }
 
-async fn reload_once(shared: &Shared, file: Option<&std::path::Path>) -> anyhow::Result<()> {
+/// Returns the sections with changes that wait for the next start.
+async fn reload_once(shared: &Shared, file: Option<&std::path::Path>) -> anyhow::Result<Vec<&'static str>> {
     let config = crate::config::load(file)?;
     let secrets = super::secrets(&config)?;
     let token = config.operations_token()?;
@@ -173,7 +183,7 @@ async fn reload_once(shared: &Shared, file: Option<&std::path::Path>) -> anyhow:
     if shared.source.check_api_key().await.is_ok() {
         accepted(shared).await;
     }
-    Ok(())
+    Ok(shared.config.sections_unlike(&config))
 }
 
 async fn pause(shared: &Shared, time: Duration) {

@@ -21,7 +21,7 @@ on_both_databases!(
 fn each_type_does_its_part(backend: Backend) {
     let place = Place::new();
     let mut world = world_for(backend, SandboxConfig::default(), place);
-    world.name_no_integrations();
+    world.name_integrations(&[]);
     world.sandbox.configure_webhooks(|hooks| hooks.data_changed = WebhookMode::Manual);
     let daemon = Daemon::start(&world, place);
     let look = Look::new(&world);

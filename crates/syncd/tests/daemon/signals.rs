@@ -101,10 +101,15 @@ fn the_configuration_is_read_again(backend: Backend) {
     daemon.process.signal("HUP");
     world.set("kombo.webhook_secret", new_secret);
     assert_eq!(try_with(SECRET, "c"), 200);
+    world.set("changes.keep_for", "40d");
     let configuration = format!("{}\n[[integrations]]\nid = \"{another}\"\n", world.configuration());
     world.write("syncd.toml", &configuration);
     daemon.process.signal("HUP");
     wait_until("the new secret counts", || try_with(new_secret, "d") == 200);
+    wait_until("it tells what waits", || {
+        let said = daemon.process.stderr_so_far();
+        said.contains("take effect when syncd is started again") && said.contains("\"sections\":\"changes\"")
+    });
     assert_eq!(try_with(SECRET, "e"), 401, "the old one does not any more");
     look.wait_until_loaded(&world);
     look.assert_faithful_in_the_end(&world);

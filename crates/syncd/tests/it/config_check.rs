@@ -12,7 +12,7 @@ fn checking_changes_nothing(backend: Backend) {
     let world = World::new(backend, SandboxConfig::default());
     let check = world.syncd(&["config", "check", "--json"]).expect_code(0).json();
     assert_eq!(check["ok"], true);
-    assert_eq!(check["checks"].as_array().unwrap().len(), 3, "{check}");
+    assert_eq!(check["checks"].as_array().unwrap().len(), 4, "{check}");
     match &world.database {
         Database::Sqlite(path) => assert!(!path.exists(), "no file was made"),
         Database::Postgres(database) => {

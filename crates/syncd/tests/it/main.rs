@@ -29,6 +29,7 @@ mod quarantine;
 mod refused;
 mod second_sync;
 mod skew;
+mod slips;
 #[cfg(target_os = "linux")]
 mod terminal;
 mod typos;

@@ -141,7 +141,7 @@ fn tables() -> Vec<Case> {
 
 fn assert_each(cases: &[Case]) {
     let mut world = World::new(Backend::Sqlite, SandboxConfig::empty());
-    world.name_no_integrations();
+    world.name_integrations(&[]);
     let Database::Sqlite(mirror) = &world.database else { panic!("a file") };
     let mut wrong = Vec::new();
     for case in cases {

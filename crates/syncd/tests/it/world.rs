@@ -83,9 +83,9 @@ impl World {
         self.settings.remove(key);
     }
 
-    /// Takes the integrations out of the configuration.
-    pub fn name_no_integrations(&mut self) {
-        self.integrations.clear();
+    /// Puts other integrations into the configuration.
+    pub fn name_integrations(&mut self, ids: &[&str]) {
+        self.integrations = ids.iter().map(|id| (*id).to_owned()).collect();
     }
 
     /// The configuration as text.

@@ -60,13 +60,20 @@ fn a_key_that_is_withdrawn_midway_is_told_once() {
 #[test]
 fn an_integration_that_kombo_does_not_know() {
     let mut world = world();
-    world.name_no_integrations();
+    world.name_integrations(&[]);
     let finished = world.syncd(&["sync", "--integration", "sandbox:unknown", "--endpoint", "users"]).expect_code(1);
     let complaint = finished.complaint();
     assert_eq!(complaint.lines().count(), 1, "{complaint}");
     for word in ["sandbox:unknown", "INTEGRATION_NOT_FOUND", "check the integration's id"] {
         assert!(complaint.contains(word), "{complaint}");
     }
+    assert_eq!(world.requests(Endpoint::Users).len(), 0, "nothing is fetched");
+    assert_eq!(world.read(|tx| tx.integrations()), [], "it may be mistyped, so it is not registered");
+
+    // In the configuration it is meant.
+    world.name_integrations(&["sandbox:unknown"]);
+    let finished = world.syncd(&["sync", "--endpoint", "users"]).expect_code(1);
+    assert!(finished.complaint().contains("INTEGRATION_NOT_FOUND"), "{}", finished.stderr);
     assert_eq!(world.requests(Endpoint::Users).len(), 1, "it is not asked again");
     let status = world.syncd(&["status", "--json"]).expect_code(0).json();
     assert_eq!(status["integrations"][0]["state"], "not_found");

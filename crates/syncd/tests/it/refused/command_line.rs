@@ -162,14 +162,14 @@ fn without_tables() -> Vec<Case> {
         "sync --no-migrate",
     ]
     .into_iter()
-    .map(|command| case(command).says(1, &["store.url: there is no sqlite://", "`syncd migrate`"]))
+    .map(|command| case(command).says(1, &["store.url: there is no /", "`syncd migrate`"]))
     .collect();
     rows.push(
         case("run --no-migrate")
             .set("kombo.webhook_secret", "\"a secret\"")
             .set("server.webhooks", "\"127.0.0.1:0\"")
             .set("server.operations", "\"127.0.0.1:0\"")
-            .says(1, &["store.url: there is no sqlite://", "`syncd migrate`"]),
+            .says(1, &["store.url: there is no /", "`syncd migrate`"]),
     );
     rows.push(case("man /dev/null").says(1, &["/dev/null"]));
     rows.push(case("man /nowhere").says(1, &["/nowhere"]));
