@@ -165,6 +165,34 @@ async fn a_crash_repeats_at_most_one_batch() {
     assert_eq!(watermark.saturating_add(bench.policy.overlap), run.fetch_started_at.unwrap());
 }
 
+/// A database that crashes may lose the last batches of a fetch. Whoever goes on with it, and knows nothing of that, must not
+/// go past them.
+#[tokio::test]
+async fn a_checkpoint_that_the_database_lost_is_gone_back_to() {
+    let bench = Bench::new(&[Endpoint::Users]);
+    bench.kombo.edit(|lms| (0..30).for_each(|user| lms.add_user(&format!("u{user}"))));
+    bench.pass(3_600);
+    bench.ask(Endpoint::Users, SyncKind::Full);
+    let lease = bench.lease(Endpoint::Users, SyncKind::Full).unwrap();
+    let (engine, stop) = (bench.engine(), CancellationToken::new());
+    let batches = || {
+        let run = bench.store.look(|tx| tx.latest_run(&target(Endpoint::Users, SyncKind::Full))).unwrap();
+        run.map_or(0, |run| run.batches)
+    };
+    let mut work = std::pin::pin!(engine.work(&lease, &stop));
+    while batches() < 3 {
+        assert!(futures_poll(work.as_mut()).await.is_none());
+    }
+    bench.store.crash();
+    assert_eq!((batches(), bench.store.table(Model::LmsUsers, &id()).len()), (0, 0), "they are lost");
+    let run = work.await.unwrap();
+    assert_eq!(run.outcome, RunOutcome::Failed);
+    assert!(run.error.as_ref().unwrap().contains("lost a checkpoint"), "{run:?}");
+    assert_eq!((run.batches, &run.page_cursor), (0, &None), "it goes on from what is there");
+    finish(&bench, Endpoint::Users, SyncKind::Full).await;
+    assert_eq!(bench.store.table(Model::LmsUsers, &id()).len(), 30);
+}
+
 #[tokio::test]
 async fn a_stop_ends_after_the_current_batch_and_the_next_run_goes_on() {
     let bench = changed().await;
