@@ -3,6 +3,7 @@
 mod commit;
 mod fail;
 mod pages;
+mod precedence;
 mod quarantine;
 mod sweep;
 
@@ -18,6 +19,8 @@ use crate::planner::PlanPolicy;
 use crate::port::{Clock, Event, Observer, Scope, Source, Store};
 use crate::queue;
 use crate::types::{Lease, Run, RunCounts, RunId, RunOutcome, RunPhase, SyncKind, Tombstones};
+
+use precedence::Precedence;
 
 pub use fail::Backoff;
 
@@ -132,12 +135,13 @@ pub struct Engine<St, So, C, O> {
     clock: C,
     observer: O,
     policy: Arc<SyncPolicy>,
+    precedence: Precedence,
 }
 
 impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
     /// An engine over these ports.
     pub fn new(store: Arc<St>, source: Arc<So>, clock: C, observer: O, policy: SyncPolicy) -> Self {
-        Self { store, source, clock, observer, policy: Arc::new(policy) }
+        Self { store, source, clock, observer, policy: Arc::new(policy), precedence: Precedence::default() }
     }
 
     /// Where the engine writes.
@@ -172,6 +176,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
 
     async fn lead(&self, lease: &Lease, stop: &CancellationToken) -> Result<Run, SyncError> {
         let began = self.clock.now();
+        let _delta = (lease.request.target.kind == SyncKind::Delta).then(|| self.precedence.begin());
         let (mut run, resumed) = self.begin(lease).await?;
         self.observer.event(Event::Started { run: &run, resumed });
         let result = self.drive(lease, &mut run, stop).await;

@@ -7,10 +7,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::Engine;
 use super::commit::{Onward, Prepared, prepare};
+use super::precedence::Precedence;
 use crate::error::SyncError;
 use crate::mirror::Repeats;
 use crate::port::{Clock, FailureClass, Fetch, FetchSpec, Observer, Pages, Source, SourceError, Store};
-use crate::types::{Lease, PageCursor, Run, RunPhase};
+use crate::types::{Lease, PageCursor, Run, RunPhase, SyncKind};
 use crate::watermark;
 
 /// How many pages may wait to be written.
@@ -67,7 +68,8 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         // Whoever stops writing stops the fetching.
         let halt = stop.child_token();
         let started = run.clone();
-        let producer = fetch_pages(&mut fetch, &started, ready, halt.clone());
+        let precedence = (target.kind == SyncKind::Full).then_some(&self.precedence);
+        let producer = fetch_pages(&mut fetch, &started, ready, precedence, halt.clone());
         let consumer = async {
             let result = self.write_pages(lease, run, &mut waiting, stop).await;
             halt.cancel();
@@ -124,6 +126,9 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
                     }
                 }
             }
+            if run.target.kind == SyncKind::Full {
+                self.precedence.let_deltas_go_first().await;
+            }
             let onward = self.commit(lease, run, batch, next).await?;
             if let Some(error) = failure {
                 return Err(error.into());
@@ -167,11 +172,20 @@ fn tells_of_cursor(class: FailureClass, got_somewhere: bool, attempts: i32) -> b
 }
 
 /// Fetches pages and reads them into rows, while earlier ones are compared and written.
-async fn fetch_pages(pages: &mut impl Pages, run: &Run, ready: mpsc::Sender<Fetched>, stop: CancellationToken) {
+async fn fetch_pages(
+    pages: &mut impl Pages,
+    run: &Run,
+    ready: mpsc::Sender<Fetched>,
+    precedence: Option<&Precedence>,
+    stop: CancellationToken,
+) {
     let room = Arc::new(Semaphore::new(usize::try_from(BYTES_AHEAD).unwrap_or(usize::MAX)));
     let mut repeats = Repeats::default();
     let fetch = async {
         loop {
+            if let Some(precedence) = precedence {
+                precedence.let_deltas_go_first().await;
+            }
             let fetched = pages.next_page().await.and_then(|page| {
                 page.ok_or_else(|| SourceError {
                     class: FailureClass::Unintelligible,

@@ -47,8 +47,12 @@ fn read(file: Option<&Path>, environment: Environment) -> Result<Config, ConfigE
 fn check_environment() -> Result<(), ConfigError> {
     let wrong = std::env::vars_os().filter(|(_, value)| value.to_str().is_none());
     let mut names = wrong.filter_map(|(name, _)| name.into_string().ok());
-    match names.find(|name| name.to_lowercase().starts_with("syncd__")) {
-        Some(name) => Err(ConfigError(format!("{name} in the environment is not UTF-8"))),
+    if let Some(name) = names.find(|name| name.to_lowercase().starts_with("syncd__")) {
+        return Err(ConfigError(format!("{name} in the environment is not UTF-8")));
+    }
+    let mut names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    match names.find(|name| name.to_lowercase().starts_with("syncd__") && !is_plain(name)) {
+        Some(name) => Err(ConfigError(format!("{name} in the environment is no setting"))),
         None => Ok(()),
     }
 }
@@ -72,10 +76,38 @@ fn meant(message: &str) -> String {
 
 /// Says what is wrong with the text, and where, without showing it: the line may hold a secret.
 fn check_syntax(text: &str) -> Result<(), String> {
-    let Err(error) = toml::from_str::<toml::Table>(text) else { return Ok(()) };
+    let error = match toml::from_str::<toml::Table>(text) {
+        // Quoted, a key may be anything; what reads it would take `a[999999999]` for the last place of a long list.
+        Ok(table) if !has_plain_keys(&table) => {
+            return Err("a key has other characters than letters, digits, _ and -: no setting has".to_owned());
+        }
+        Ok(_) => return Ok(()),
+        Err(error) => error,
+    };
     let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or(text);
     let line = before.matches('\n').count() + 1;
     Err(format!("line {line}: {}", error.message().replace('\n', "; ")))
+}
+
+/// Whether keys are names, also those of tables further down.
+fn has_plain_keys(table: &toml::Table) -> bool {
+    table.iter().all(|(key, value)| is_plain(key) && value_has_plain_keys(value))
+}
+
+fn value_has_plain_keys(value: &toml::Value) -> bool {
+    match value {
+        toml::Value::Table(table) => has_plain_keys(table),
+        toml::Value::Array(values) => values.iter().all(value_has_plain_keys),
+        toml::Value::String(_)
+        | toml::Value::Integer(_)
+        | toml::Value::Float(_)
+        | toml::Value::Boolean(_)
+        | toml::Value::Datetime(_) => true,
+    }
+}
+
+fn is_plain(key: &str) -> bool {
+    key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
 }
 
 #[cfg(test)]

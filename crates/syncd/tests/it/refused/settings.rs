@@ -354,6 +354,8 @@ fn toml() -> Vec<Case> {
         broken("[kombo]\napi_key = 'key-that-must-not-be-shown' x\n", "line 2"),
         broken("[kombo]\napi_key = 0key-that-must-not-be-shown\n", "line 2"),
         broken("[kombo\n", "line 1"),
+        broken("'kombo[99999999].a' = \"key-that-must-not-be-shown\"\n", "no setting has"),
+        broken("[[integrations]]\n\"id[7]\" = \"key-that-must-not-be-shown\"\n", "no setting has"),
         broken("[kombo]\nregion = \"eu\"\nregion = \"us\"\n", "line 3"),
         broken("[kombo]\nregion = \"eu\"\n[kombo]\npage_size = 5\n", "line 3"),
         broken("[sync]\n\n\nworkers = \n", "line 4"),
