@@ -8,7 +8,7 @@ use sync_core::port::{Store as _, StoreError};
 use sync_core::types::Change;
 use tokio_util::sync::CancellationToken;
 
-use super::store::{Tables, expect_integration, open};
+use super::store::{Tables, open};
 use super::{Context, Exit};
 use crate::cli::ChangesArgs;
 use crate::output;
@@ -23,9 +23,6 @@ const RETRY_AT_MOST: Duration = Duration::from_secs(10);
 /// Prints the change log, and what is added to it.
 pub(crate) async fn run(context: &Context, args: ChangesArgs) -> anyhow::Result<Exit> {
     let store = open(&context.config()?, Tables::Expect).await?;
-    if let Some(id) = args.integration.clone() {
-        expect_integration(&store, id).await?;
-    }
     let since = match args.since {
         Some(since) => since,
         None if args.follow => store.read(|tx| tx.last_change()).await?,

@@ -3,7 +3,6 @@
 use anyhow::{Context as _, bail};
 use kombo_model::IntegrationId;
 use store_diesel::{DieselStore, StoreUrl};
-use sync_core::port::Store as _;
 
 use crate::config::{Config, ConfigError};
 use crate::output;
@@ -15,13 +14,6 @@ pub(crate) enum Tables {
     Migrate,
     /// They must be there.
     Expect,
-}
-
-/// Makes sure that the store knows an integration, which a person may have mistyped.
-pub(crate) async fn expect_integration(store: &DieselStore, id: IntegrationId) -> anyhow::Result<()> {
-    let wanted = id.clone();
-    let known = store.read(move |tx| tx.integration(&wanted)).await?;
-    if known.is_none() { Err(unknown_integration(&id).into()) } else { Ok(()) }
 }
 
 /// What is said of an integration that is not there.
