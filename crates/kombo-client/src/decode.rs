@@ -43,21 +43,12 @@ impl<'de> Deserialize<'de> for Success {
     }
 }
 
-/// A list of which every record can be read.
 #[derive(Deserialize)]
-struct WholeList<R> {
-    #[serde(deserialize_with = "Option::deserialize")]
-    next: Option<String>,
-    results: Vec<R>,
-}
-
-#[derive(Deserialize)]
-struct RawList<'a> {
+struct Page<R> {
     // Not optional: a body without `next` is not Kombo's, and must not pass for the end of a list.
     #[serde(deserialize_with = "Option::deserialize")]
     next: Option<String>,
-    #[serde(borrow)]
-    results: Vec<&'a RawValue>,
+    results: Vec<R>,
 }
 
 /// Reads the body of one object.
@@ -75,10 +66,10 @@ pub(crate) fn written<T: DeserializeOwned>(body: &str) -> Result<(T, Vec<Warning
 /// Reads the body of a list. One that cannot be read at once, as most can, is read record by record: one that is wrong does
 /// not fail the others.
 pub(crate) fn list<R: DeserializeOwned>(body: &str) -> Result<List<R>, Undecodable> {
-    if let Ok(Envelope { status: Success, data: WholeList { next, results } }) = serde_json::from_str(body) {
+    if let Ok(Envelope { status: Success, data: Page { next, results } }) = serde_json::from_str(body) {
         return Ok(List { records: results, rejected: Vec::new(), next });
     }
-    let raw: RawList<'_> = envelope(body)?;
+    let raw: Page<&RawValue> = envelope(body)?;
     let mut list = List { records: Vec::with_capacity(raw.results.len()), rejected: Vec::new(), next: raw.next };
     for (index, json) in raw.results.into_iter().enumerate() {
         match serde_json::from_str(json.get()) {

@@ -133,6 +133,17 @@ impl Post {
     }
 }
 
+/// A letter of `a` that was given up and put back in line.
+fn back_in_line() -> Post {
+    let post = Post::new();
+    post.register(&a());
+    post.log(&a(), &["1"]);
+    post.is_given_up();
+    let now = post.now();
+    post.store.edit(|tx| delivery::retry(tx, None, now)).unwrap();
+    post
+}
+
 fn records(sending: &Sending) -> Vec<String> {
     match &sending.content {
         Content::Entries(entries) => entries.iter().map(|entry| entry.record_id.clone()).collect(),
@@ -355,12 +366,7 @@ fn asking_to_try_again_waits_for_nothing() {
 /// What was thrown away while it waited to be tried again is not told of any more.
 #[test]
 fn what_is_thrown_away_is_not_tried_any_more() {
-    let post = Post::new();
-    post.register(&a());
-    post.log(&a(), &["1"]);
-    post.is_given_up();
-    let now = post.now();
-    post.store.edit(|tx| delivery::retry(tx, None, now)).unwrap();
+    let post = back_in_line();
     post.fails(&post.take().unwrap()).unwrap();
     let parcel = || post.store.look(|tx| tx.delivery(&a())).unwrap().unwrap().parcel;
     assert!(parcel().is_some());
@@ -370,12 +376,7 @@ fn what_is_thrown_away_is_not_tried_any_more() {
 
 #[test]
 fn what_is_thrown_away_does_not_go_out_again() {
-    let post = Post::new();
-    post.register(&a());
-    post.log(&a(), &["1"]);
-    post.is_given_up();
-    let now = post.now();
-    post.store.edit(|tx| delivery::retry(tx, None, now)).unwrap();
+    let post = back_in_line();
     let sending = post.take().unwrap();
     post.log(&a(), &["2"]);
     assert_eq!(post.store.edit(|tx| delivery::drop_letters(tx, Some(&b()))).unwrap(), 0);

@@ -25,11 +25,16 @@ fn hear(bench: &Bench, event: &str, model: &str) -> Intake {
     bench.store.edit(|tx| intake::receive(tx, &webhook, &policy(), now)).unwrap()
 }
 
-#[tokio::test]
-async fn a_blind_full_fetch_is_put_off_by_one_interval_however_many_webhooks_come() {
-    let bench = Bench::new(&[Endpoint::Users, Endpoint::Courses, Endpoint::CourseProgressions]);
+async fn loaded() -> Bench {
+    let bench = Bench::new(&USUAL);
     bench.furnish();
     bench.load().await;
+    bench
+}
+
+#[tokio::test]
+async fn a_blind_full_fetch_is_put_off_by_one_interval_however_many_webhooks_come() {
+    let bench = loaded().await;
     let courses = target(Endpoint::Courses, SyncKind::Full);
     assert_eq!(hear(&bench, "first", "lms_skills"), Intake::Stored(vec![courses.clone()]));
     assert_eq!(hear(&bench, "first", "lms_skills"), Intake::Repeated);
@@ -46,9 +51,7 @@ async fn a_blind_full_fetch_is_put_off_by_one_interval_however_many_webhooks_com
 /// A person may set going what waits, and webhooks go on coming: no fetch waits longer for that.
 #[tokio::test]
 async fn a_blind_full_fetch_that_went_ahead_puts_off_no_other() {
-    let bench = Bench::new(&[Endpoint::Users, Endpoint::Courses, Endpoint::CourseProgressions]);
-    bench.furnish();
-    bench.load().await;
+    let bench = loaded().await;
     let courses = target(Endpoint::Courses, SyncKind::Full);
     for round in 0..4 {
         hear(&bench, &round.to_string(), "lms_skills");

@@ -44,7 +44,7 @@ pub(crate) async fn run(context: &Context, args: SyncArgs) -> anyhow::Result<Exi
     let store = Arc::new(open(&config, tables).await?);
     pace.share(&store);
     reach_kombo(&config).await?;
-    expect_named(&config, &store, &args.integrations).await?;
+    expect_named(&config, &client, &store, &args.integrations).await?;
     let progress = Arc::new(Progress::new(context.bars.clone()));
     let source = Arc::new(KomboSource::new(client, config.kombo_name()));
     let engine = Engine::new(Arc::clone(&store), source, SystemClock, Arc::clone(&progress), config.policy());
@@ -98,11 +98,15 @@ pub(crate) async fn reach_kombo(config: &Config) -> anyhow::Result<()> {
 }
 
 /// Asks Kombo for integrations that a command names and nothing knows yet: one that is mistyped would be registered.
-async fn expect_named(config: &Config, store: &DieselStore, named: &[IntegrationId]) -> anyhow::Result<()> {
+async fn expect_named(
+    config: &Config,
+    client: &kombo_client::Client,
+    store: &DieselStore,
+    named: &[IntegrationId],
+) -> anyhow::Result<()> {
     let known: BTreeSet<IntegrationId> =
         store.read(|tx| tx.integrations()).await?.into_iter().map(|known| known.id).collect();
     let configured = |id: &IntegrationId| config.integrations.iter().any(|it| it.id == *id);
-    let client = config.client()?.build().map_err(|error| ConfigError::of_client(&error))?;
     for id in named.iter().filter(|id| !known.contains(*id) && !configured(id)) {
         if let Err(error) = client.integration(id).await {
             let error = source_error(&error, &config.kombo_name());

@@ -1,5 +1,6 @@
-//! Statements that are sent one behind the other, mostly: they must not depend on each other's order. While the server works on one, the next is encoded, or the rows of the
-//! one before are read: neither side waits for the other.
+//! Statements that are sent one behind the other. While the server works on one, the next is encoded, or the rows of the
+//! one before are read: neither side waits for the other. Mostly they arrive in this order, and must not depend on it: the
+//! first of its kind is prepared first, while another one may go ahead.
 
 use std::future::poll_fn;
 use std::pin::Pin;
