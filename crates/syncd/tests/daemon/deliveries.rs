@@ -19,6 +19,7 @@ on_both_databases!(
     a_receiver_that_is_down_misses_nothing,
     what_was_under_way_in_a_crash_comes_again,
     what_is_given_up_waits_for_a_person,
+    what_cannot_be_read_holds_up_nobody_else,
 );
 
 const KEY: &str = "what-deliveries-are-signed-with";
@@ -312,6 +313,44 @@ fn what_is_given_up_waits_for_a_person(backend: Backend) {
     world.syncd(&["deliveries", "retry", "--integration", "sandbox:unknown"]).expect_code(2);
     assert_eq!(world.syncd(&["deliveries", "drop", "--json"]).expect_code(0).json()["dropped"], 1);
     assert_eq!(standing(&world, &integrations[0])["dead_letters"], serde_json::json!([]));
+    daemon.stop();
+}
+
+fn what_cannot_be_read_holds_up_nobody_else(backend: Backend) {
+    let place = Place::new();
+    let address = Place::new().webhooks;
+    let world = world(backend, place, address, 2);
+    let daemon = Daemon::start(&world, place);
+    let look = Look::new(&world);
+    look.wait_until_loaded(&world);
+    daemon.stop();
+    let integrations = world.sandbox.integrations();
+    for integration in &integrations {
+        let id = world.sandbox.ids(integration, Model::Users).unwrap()[0];
+        world.sandbox.mutate(integration, Mutation::update(Model::Users, id, "first_name", "Changed")).unwrap();
+    }
+    world.sync();
+    // As a newer version might write it.
+    let of = &integrations[0];
+    let say = |cause: &str| {
+        let sql =
+            format!("UPDATE sync_changes SET cause = '{cause}' WHERE integration_id = '{of}' RETURNING cause AS value");
+        assert_eq!(world.database.query(&sql), [cause]);
+    };
+    say("of-tomorrow");
+
+    let receiver = Receiver::start(address, |_| Some(200));
+    let daemon = Daemon::start(&world, place);
+    let taken_of = |integration: &str| receiver.entries().get(integration).map_or(0, Vec::len);
+    wait_until("the other one is delivered", || taken_of(&integrations[1]) == 1);
+    wait_until("it is told", || {
+        let said = daemon.process.stderr_so_far();
+        said.lines().any(|line| line.contains("cannot be read are not delivered") && line.contains(of.as_str()))
+    });
+    assert_eq!(taken_of(of), 0);
+    say("direct");
+    world.syncd(&["deliveries", "retry", "--integration", of]).expect_code(0);
+    wait_until("it is delivered as well", || taken_of(of) == 1);
     daemon.stop();
 }
 
