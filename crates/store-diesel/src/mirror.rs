@@ -1,5 +1,6 @@
 //! The mirror's own tables: statements follow from the list of columns of a model.
 
+mod fingerprint;
 pub(crate) mod held;
 
 use diesel::result::{DatabaseErrorKind, Error};
@@ -8,8 +9,8 @@ use kombo_model::{IntegrationId, Timestamp};
 use sync_core::mirror::{ColumnKind, Key, Model, NewRow, Row, StoredRow, Value};
 use sync_core::port::{StoreError, TxResult};
 
-use crate::backend::Dialect;
 use crate::backend::postgres::pipeline;
+use crate::backend::{Dialect, postgres};
 use crate::both;
 use crate::error::{During as _, corrupt};
 use crate::statement::{Bind, Cell, Cells, Statement, WriteRow};
@@ -69,12 +70,12 @@ fn among<'a>(
     keys: impl Iterator<Item = &'a Key>,
     dialect: Dialect,
 ) -> Statement<'a> {
-    let mut keys: Vec<[&str; 2]> = keys.map(|key| [key.first(), key.second()]).collect();
-    keys.sort_unstable();
-    keys.dedup();
     match dialect {
-        Dialect::Postgres => by_index(model, model.key_columns(), integration, &keys).sql(" OFFSET 0) AS t"),
+        Dialect::Postgres => {
+            select_among(Statement::new(format!("SELECT {}", selection(model))), model, integration, keys)
+        }
         Dialect::Sqlite => {
+            let keys = in_order(keys);
             let statement = from_table(model, integration);
             if let [first, second] = model.key_columns() {
                 statement
@@ -87,6 +88,23 @@ fn among<'a>(
             }
         }
     }
+}
+
+fn in_order<'a>(keys: impl Iterator<Item = &'a Key>) -> Vec<[&'a str; 2]> {
+    let mut keys: Vec<[&str; 2]> = keys.map(|key| [key.first(), key.second()]).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    keys
+}
+
+/// What `select` says of the rows with one of `keys`; PostgreSQL only.
+fn select_among<'a>(
+    select: Statement<'a>,
+    model: Model,
+    integration: &'a IntegrationId,
+    keys: impl Iterator<Item = &'a Key>,
+) -> Statement<'a> {
+    by_index(select, model, model.key_columns(), integration, &in_order(keys)).sql(" OFFSET 0) AS t")
 }
 
 /// The rows without `removed_at` whose `column` is one of `parents`.
@@ -102,7 +120,8 @@ fn under<'a>(
             let mut parents: Vec<[&str; 2]> = parents.iter().map(|parent| [parent.as_str(), ""]).collect();
             parents.sort_unstable();
             parents.dedup();
-            by_index(model, &[column], integration, &parents).sql(" AND t.removed_at IS NULL OFFSET 0) AS t")
+            let select = Statement::new(format!("SELECT {}", selection(model)));
+            by_index(select, model, &[column], integration, &parents).sql(" AND t.removed_at IS NULL OFFSET 0) AS t")
         }
         Dialect::Sqlite => from_table(model, integration)
             .sql(format!(" AND t.{column} IN (SELECT value FROM json_each("))
@@ -114,13 +133,14 @@ fn under<'a>(
 /// The head of a statement that looks up keys one after the other, however many there are. `OFFSET 0` keeps the planner
 /// from turning that into something else: without statistics it would read all rows of the integration for each batch.
 fn by_index<'a>(
+    select: Statement<'a>,
     model: Model,
     columns: &[&'static str],
     integration: &'a IntegrationId,
     keys: &[[&'a str; 2]],
 ) -> Statement<'a> {
     let names = ["first", "second"];
-    let mut statement = Statement::new(format!("SELECT {} FROM (SELECT ", selection(model)));
+    let mut statement = select.sql(" FROM (SELECT ");
     let mut wanted = String::new();
     for (place, (column, name)) in columns.iter().zip(names).enumerate() {
         statement = statement.sql(if place > 0 { ", unnest(" } else { "unnest(" });
@@ -333,55 +353,83 @@ impl Written for StoredRow {
 
 /// The tail of the statement that writes such rows.
 fn tail<W: Written>(model: Model) -> String {
-    if W::REPLACES { format!("){}", or_replace(model)) } else { ")".to_owned() }
+    if W::REPLACES { or_replace(model) } else { String::new() }
 }
 
 /// Writes whole rows, an array for each column.
 pub(crate) fn pg_write_rows<W: Written>(
-    conn: &crate::backend::postgres::Conn,
+    conn: &postgres::Conn,
     model: Model,
     integration: &IntegrationId,
     rows: &[W],
 ) -> QueryResult<()> {
-    // Arrays are unnested side by side in the list of what is selected: as functions to select from, each of them would
-    // be written out into a table of its own first.
     let (head, tail) = (format!("{}SELECT ", insert_into(model)), tail::<W>(model));
     let statements = rows.chunks(PG_ROWS).map(|rows| {
-        let next = ", unnest(";
-        let mut statement = Statement::new(&*head)
-            .text(integration.as_str())
-            .sql(next)
-            .texts(rows.iter().map(|row| Some(row.row().key.first())).collect());
-        if model.key_columns().len() == 2 {
-            statement =
-                statement.sql(")").sql(next).texts(rows.iter().map(|row| Some(row.row().key.second())).collect());
-        }
-        for (position, column) in model.columns().iter().enumerate() {
-            let values = rows.iter().map(|row| row.row().values().get(position));
-            statement = statement.sql(")").sql(next);
-            let texts = || values.clone().map(|value| value.and_then(Value::text)).collect();
-            statement = match column.kind {
-                ColumnKind::Time => statement.times(values.map(|value| value.and_then(Value::time)).collect()),
-                ColumnKind::Text => statement.texts(texts()),
-                ColumnKind::Document => statement.documents(texts()),
-                ColumnKind::Opaque => statement.opaques(texts()),
-            };
-        }
-        statement
-            .sql(")")
-            .sql(next)
-            .times(rows.iter().map(Written::removed_at).collect())
-            .sql(")")
-            .sql(next)
-            .times(rows.iter().map(|row| Some(row.synced_at())).collect())
-            .sql(&*tail)
+        let statement = Statement::new(&*head).text(integration.as_str()).sql(", ");
+        unnested(statement, model, rows).sql(&*tail)
     });
-    pipeline::execute_all(conn, statements)
+    pipeline::execute_all(conn, statements, |_| {})
+}
+
+/// Writes whole rows, most of which are stored: an update takes half the time of an insert that finds them.
+pub(crate) fn pg_replace_rows(
+    conn: &postgres::Conn,
+    model: Model,
+    integration: &IntegrationId,
+    rows: &[StoredRow],
+) -> QueryResult<()> {
+    let keys = model.key_columns();
+    let values = columns(model).into_iter().filter(|name| !keys.contains(name));
+    let values: Vec<String> = values.map(|name| format!("{name} = k.{name}")).collect();
+    let keys: Vec<String> = keys.iter().map(|name| format!("t.{name} = k.{name}")).collect();
+    let tail = format!(" AND {}", keys.join(" AND "));
+    let head = format!("UPDATE {model} AS t SET {} FROM (SELECT ", values.join(", "));
+    let statements = rows.chunks(PG_ROWS).map(|rows| {
+        let statement = unnested(Statement::new(&*head), model, rows).sql(") AS k WHERE t.integration_id = ");
+        statement.text(integration.as_str()).sql(&*tail)
+    });
+    let mut chunks = rows.chunks(PG_ROWS);
+    let mut incomplete = Vec::new();
+    pipeline::execute_all(conn, statements, |updated| {
+        incomplete.extend(chunks.next().filter(|rows| rows.len() != updated));
+    })?;
+    incomplete.into_iter().try_for_each(|rows| pg_write_rows(conn, model, integration, rows))
+}
+
+/// All columns of rows but `integration_id`, to select from nothing.
+///
+/// Arrays are unnested side by side in the list of what is selected: as functions to select from, each of them would be
+/// written out into a table of its own first.
+fn unnested<'a, W: Written>(statement: Statement<'a>, model: Model, rows: &'a [W]) -> Statement<'a> {
+    let key = |place: fn(&Key) -> &str| rows.iter().map(|row| Some(place(&row.row().key))).collect();
+    let mut names = columns(model).into_iter();
+    let mut next = move || format!(") AS {}, unnest(", names.next().unwrap_or_default());
+    let mut statement = statement.sql("unnest(").texts(key(Key::first));
+    if model.key_columns().len() == 2 {
+        statement = statement.sql(next()).texts(key(Key::second));
+    }
+    for (position, column) in model.columns().iter().enumerate() {
+        let values = rows.iter().map(|row| row.row().values().get(position));
+        let texts = || values.clone().map(|value| value.and_then(Value::text)).collect();
+        statement = statement.sql(next());
+        statement = match column.kind {
+            ColumnKind::Time => statement.times(values.map(|value| value.and_then(Value::time)).collect()),
+            ColumnKind::Text => statement.texts(texts()),
+            ColumnKind::Document => statement.documents(texts()),
+            ColumnKind::Opaque => statement.opaques(texts()),
+        };
+    }
+    statement
+        .sql(next())
+        .times(rows.iter().map(Written::removed_at).collect())
+        .sql(next())
+        .times(rows.iter().map(|row| Some(row.synced_at())).collect())
+        .sql(") AS synced_at")
 }
 
 /// Inserts rows unless one of them is stored, which the primary key finds out: nothing is looked up.
 pub(crate) fn pg_insert_if_new(
-    conn: &mut crate::backend::postgres::Conn,
+    conn: &mut postgres::Conn,
     model: Model,
     integration: &IntegrationId,
     rows: &[NewRow<'_>],
@@ -419,7 +467,7 @@ fn write_each<const TABLE: u8, W: Written>(
     integration: &IntegrationId,
     rows: &[W],
 ) -> QueryResult<()> {
-    let (head, tail) = (format!("{}VALUES (", insert_into(model)), tail::<W>(model));
+    let (head, tail) = (format!("{}VALUES (", insert_into(model)), format!("){}", tail::<W>(model)));
     for written in rows {
         let row = written.row();
         let (integration, key) = (Bind::Text(Some(integration.as_str())), Bind::Text(Some(row.key.first())));

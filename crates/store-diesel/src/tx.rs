@@ -320,7 +320,7 @@ tx! { PgTx, pg {
     }
 
     fn put_rows(&mut self, model: Model, integration: &IntegrationId, rows: &[StoredRow]) -> TxResult<()> {
-        mirror::pg_write_rows(self.indexed()?, model, integration, rows).during(model.as_str())
+        mirror::pg_replace_rows(self.indexed()?, model, integration, rows).during(model.as_str())
     }
 
     fn insert_rows(&mut self, model: Model, integration: &IntegrationId, rows: &[NewRow<'_>]) -> TxResult<()> {

@@ -134,7 +134,7 @@ impl PostgresStore {
         })
     }
 
-    async fn on_connection<T: Send + 'static>(
+    pub(crate) async fn on_connection<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Conn) -> T + Send + 'static,
     ) -> Result<T, StoreError> {
@@ -187,11 +187,12 @@ impl Store for PostgresStore {
 
 /// Until the unit ends, thousands of rows are found by their keys in an index, whatever the planner thinks of a table
 /// that it last looked at when it was empty, and whatever plan an earlier unit left. Each key is looked up once and has one
-/// row at most, so there is nothing to remember or to gather.
+/// row at most, so there is nothing to remember, to gather or to join in another way than key by key.
 pub(crate) fn look_up_by_index(conn: &mut Conn) -> Result<(), StoreError> {
     Statement::new(
         "SELECT set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true), \
-         set_config('enable_memoize', 'off', true), set_config('plan_cache_mode', 'force_custom_plan', true)",
+         set_config('enable_memoize', 'off', true), set_config('enable_hashjoin', 'off', true), \
+         set_config('enable_mergejoin', 'off', true), set_config('plan_cache_mode', 'force_custom_plan', true)",
     )
     .execute(conn)
     .during("the planner")

@@ -38,19 +38,24 @@ impl<'a, T> Sent<'a, T> {
     }
 }
 
-/// Runs statements. After one that failed, what follows has no effect, as in any transaction.
-pub(crate) fn execute_all<'a>(conn: &Conn, statements: impl Iterator<Item = Statement<'a>>) -> QueryResult<()> {
+/// Runs statements, and hands over how many rows each of them touched, in the statements' order. After one that failed,
+/// what follows has no effect, as in any transaction.
+pub(crate) fn execute_all<'a>(
+    conn: &Conn,
+    statements: impl Iterator<Item = Statement<'a>>,
+    mut touched: impl FnMut(usize),
+) -> QueryResult<()> {
     let mut session: &AsyncPgConnection = conn;
     let run = async {
         let mut before = None;
         for statement in statements {
             let next = Sent::new(session.execute_returning_count(statement)).await;
             if let Some(before) = before.replace(next) {
-                before.answer().await?;
+                touched(before.answer().await?);
             }
         }
         if let Some(last) = before {
-            last.answer().await?;
+            touched(last.answer().await?);
         }
         Ok(())
     };
