@@ -1,4 +1,3 @@
-use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, RandomState};
 
 use super::model::Model;
@@ -10,41 +9,67 @@ use super::model::Model;
 /// commits its pages in order or ends.
 #[derive(Default)]
 pub(crate) struct Repeats {
-    /// By the hash of a row's name, the hash of what was last said of it.
-    said: HashMap<u64, u64>,
+    /// Where a row belongs follows from the hash of its name. Made when there is something to remember.
+    said: Vec<Place>,
     /// What the record that is being read says.
-    new: Vec<(u64, u64)>,
+    new: Vec<Said>,
     hasher: RandomState,
 }
 
-impl Repeats {
-    /// How many rows are remembered, in a few megabytes at most.
-    const AT_MOST: usize = 100_000;
+/// What was last said of a row.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Said {
+    /// The hash of the row's name.
+    row: u64,
+    /// The hash of what was said.
+    says: u64,
+}
 
-    /// Whether a copy of a row says something else than the one before, if there was one.
+/// Rows that belong to one place. The one that came last drives out the one that came first, which is then news again.
+type Place = [Said; 8];
+
+impl Repeats {
+    /// Enough for 65,536 rows, in a megabyte, however many there are.
+    const PLACES: u16 = 1 << 13;
+
+    /// Whether a copy of a row says something else than the one before, as far as that is remembered.
     pub(super) fn is_news(&mut self, model: Model, id: &str, says: impl Hash) -> bool {
-        let row = self.hasher.hash_one((model, id));
-        let says = self.hasher.hash_one(says);
-        let in_record = self.new.iter().rev().find(|(named, _)| *named == row).map(|(_, said)| said);
-        let is_news = in_record.or_else(|| self.said.get(&row)) != Some(&says);
+        let said = Said { row: self.hasher.hash_one((model, id)), says: self.hasher.hash_one(says) };
+        let in_record = self.new.iter().rev().find(|before| before.row == said.row);
+        let before = in_record.or_else(|| self.said.get(place(said.row))?.iter().find(|before| before.row == said.row));
+        let is_news = before != Some(&said);
         if is_news {
-            self.new.push((row, says));
+            self.new.push(said);
         }
         is_news
     }
 
     /// The record was taken over with its copies.
     pub(super) fn keep(&mut self) {
-        if self.said.len() + self.new.len() > Self::AT_MOST {
-            self.said.clear();
+        if self.said.is_empty() && !self.new.is_empty() {
+            self.said = vec![Place::default(); usize::from(Self::PLACES)];
         }
-        self.said.extend(self.new.drain(..));
+        for said in self.new.drain(..) {
+            let Some(place) = self.said.get_mut(place(said.row)) else { continue };
+            if let Some(before) = place.iter_mut().find(|before| before.row == said.row) {
+                *before = said;
+            } else {
+                place.rotate_right(1);
+                place[0] = said;
+            }
+        }
     }
 
     /// The record was put aside.
     pub(super) fn forget(&mut self) {
         self.new.clear();
     }
+}
+
+/// Where a row belongs.
+fn place(row: u64) -> usize {
+    let [high, low, ..] = row.to_be_bytes();
+    usize::from(u16::from_be_bytes([high, low]) % Repeats::PLACES)
 }
 
 #[cfg(test)]
@@ -81,5 +106,28 @@ mod tests {
         repeats.keep();
         assert!(!repeats.is_news(MODEL, "a", "one"));
         assert!(repeats.is_news(Model::LmsCourses, "a", "one"));
+    }
+
+    #[test]
+    fn however_many_rows_there_are_none_is_taken_for_another() {
+        let mut repeats = Repeats::default();
+        let ids: Vec<String> = (0..8 * usize::from(Repeats::PLACES)).map(|number| format!("{number}")).collect();
+        let mut news = |ids: &[String], says: &str| {
+            let is_news = |id: &&String| {
+                let is_news = repeats.is_news(MODEL, id, says);
+                repeats.keep();
+                is_news
+            };
+            ids.iter().filter(is_news).count()
+        };
+        assert_eq!(news(&ids, "one"), ids.len());
+        // A quarter of what there is room for is remembered but for a few that met in one place; of all, most are.
+        let (few, many) = (ids.len() / 4, ids.len());
+        assert_eq!(news(&ids[..few], "two"), few);
+        let forgotten = news(&ids[..few], "two");
+        assert!(forgotten < few / 100, "{forgotten} of {few}");
+        assert_eq!(news(&ids, "three"), many);
+        let forgotten = news(&ids, "three");
+        assert!(forgotten < many / 4 * 3, "{forgotten} of {many}");
     }
 }
