@@ -32,6 +32,7 @@ mod receiver;
 mod sender;
 
 mod answers;
+mod arenas;
 mod bad_webhooks;
 mod coalescing;
 mod crashes;
