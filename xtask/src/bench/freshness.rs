@@ -10,11 +10,41 @@ use super::figure::{Figure, Target, seconds};
 use super::program::Daemon;
 use super::world::{Sandbox, World, free_port, sql};
 
-/// How long changes are made while nothing else goes on.
-const IDLE: Duration = Duration::from_secs(15);
+/// How long changes are made while nothing else goes on, in each run.
+const IDLE: Duration = Duration::from_secs(10);
 const BETWEEN: Duration = Duration::from_millis(50);
 
 pub(crate) fn run(world: &World) -> Result<Vec<Figure>> {
+    // A run brings some forty changes while the large integration is loaded: 95 of 100 are judged over all runs.
+    let (mut idle, mut busy) = (Vec::new(), Vec::new());
+    for _ in 0..world.options.runs {
+        let (alone, beside) = once(world)?;
+        idle.extend(alone);
+        busy.extend(beside);
+    }
+    let (changes, idle_changes) = (busy.len(), idle.len());
+    let (busy, idle) = (most_within(busy), most_within(idle));
+    Ok(vec![Figure {
+        what: format!(
+            "changes of 49 integrations until they are committed while a 50th loads {} records: 95 of 100 within",
+            world.options.records
+        ),
+        measured: format!("{} ({changes} changes)", seconds(busy)),
+        yardstick: format!("idle {} ({idle_changes} changes)", seconds(idle)),
+        judged: busy.as_secs_f64() / idle.as_secs_f64(),
+        unit: "x",
+        target: Target::AtMost(2.0),
+    }])
+}
+
+/// The time within which 95 of 100 are.
+fn most_within(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times.get(times.len() * 95 / 100).copied().unwrap_or_default()
+}
+
+/// How late changes were, alone and while a large integration was loaded.
+fn once(world: &World) -> Result<(Vec<Duration>, Vec<Duration>)> {
     let url = world.postgres.create_database("fresh")?;
     // The daemon's port must be known before the sandbox starts, and the sandbox's before the daemon's.
     let webhooks = free_port()?;
@@ -65,27 +95,19 @@ pub(crate) fn run(world: &World) -> Result<Vec<Figure>> {
         began.elapsed() > Duration::from_secs(600) || sql(&url, &is_loaded).is_ok_and(|loaded| loaded == "3")
     })?;
     drop(running);
-    Ok(vec![Figure {
-        what: format!(
-            "changes of 49 integrations until they are committed while a 50th loads {} records: 95 of 100 within",
-            world.options.records
-        ),
-        measured: format!("{} ({} changes)", seconds(busy.0), busy.1),
-        yardstick: format!("idle {} ({} changes)", seconds(idle.0), idle.1),
-        judged: busy.0.as_secs_f64() / idle.0.as_secs_f64(),
-        unit: "x",
-        target: Target::AtMost(2.0),
-    }])
+    let (_, name) = url.rsplit_once('/').context("a database")?;
+    sql(&world.postgres.url("postgres"), &format!("DROP DATABASE {name} WITH (FORCE)"))?;
+    Ok((idle, busy))
 }
 
-/// Makes changes until it is enough, waits until the log has them, and returns by when 95 of 100 were committed.
+/// Makes changes until it is enough, waits until the log has them, and returns how late each was committed.
 fn changes(
     sandbox: &Sandbox,
     url: &str,
     ids: &[String],
     seed: usize,
     enough: &mut dyn FnMut(Instant) -> bool,
-) -> Result<(Duration, u64)> {
+) -> Result<Vec<Duration>> {
     let first = sql(url, "SELECT coalesce(max(seq), 0) FROM kombo.sync_changes")?;
     let (began, mut control) = (Instant::now(), sandbox.control()?);
     for (number, id) in ids.iter().cycle().enumerate() {
@@ -108,12 +130,12 @@ fn changes(
              WHERE c.seq > {first} AND c.kind = 'updated' AND c.integration_id <> 'sandbox:large'
                  AND r.changed_at > now() - interval '1 hour'
          )
-         SELECT extract(epoch FROM percentile_cont(0.95) WITHIN GROUP (ORDER BY late)) || ' ' || count(*) FROM fresh
-         WHERE late > interval '0'"
+         SELECT extract(epoch FROM late) FROM fresh WHERE late > interval '0'"
     );
-    let said = sql(url, &late)?;
-    let (late, count) = said.split_once(' ').context("no changes were logged")?;
-    Ok((Duration::from_secs_f64(late.parse()?), count.parse()?))
+    let late: Vec<Duration> =
+        sql(url, &late)?.lines().map(|late| Ok(Duration::from_secs_f64(late.parse()?))).collect::<Result<_>>()?;
+    ensure!(!late.is_empty(), "no changes were logged");
+    Ok(late)
 }
 
 fn wait(url: &str, statement: &str, wanted: &str, within: Duration) -> Result<()> {
