@@ -3,9 +3,6 @@
 fn main() {
     const SOURCE: &str = "src/one_arena.c";
     println!("cargo::rerun-if-changed={SOURCE}");
-    // Nothing refers to it: it runs by itself as the program starts, if it is linked whole.
-    cc::Build::new().file(SOURCE).cargo_metadata(false).compile("one_arena");
-    let folder = std::env::var("OUT_DIR").unwrap_or_default();
-    println!("cargo::rustc-link-search=native={folder}");
-    println!("cargo::rustc-link-lib=static:+whole-archive=one_arena");
+    // Nothing refers to it, so it has to be linked as a whole: it runs by itself as the program starts.
+    cc::Build::new().file(SOURCE).link_lib_modifier("+whole-archive").compile("one_arena");
 }

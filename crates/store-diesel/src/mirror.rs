@@ -378,22 +378,26 @@ pub(crate) fn pg_replace_rows(
     integration: &IntegrationId,
     rows: &[StoredRow],
 ) -> QueryResult<()> {
-    let keys = model.key_columns();
-    let values = columns(model).into_iter().filter(|name| !keys.contains(name));
-    let values: Vec<String> = values.map(|name| format!("{name} = k.{name}")).collect();
-    let keys: Vec<String> = keys.iter().map(|name| format!("t.{name} = k.{name}")).collect();
-    let tail = format!(" AND {}", keys.join(" AND "));
-    let head = format!("UPDATE {model} AS t SET {} FROM (SELECT ", values.join(", "));
-    let statements = rows.chunks(PG_ROWS).map(|rows| {
-        let statement = unnested(Statement::new(&*head), model, rows).sql(") AS k WHERE t.integration_id = ");
-        statement.text(integration.as_str()).sql(&*tail)
-    });
+    let statements = rows.chunks(PG_ROWS).map(|rows| replacement("UPDATE", model, integration, rows));
     let mut chunks = rows.chunks(PG_ROWS);
     let mut incomplete = Vec::new();
     pipeline::execute_all(conn, statements, |updated| {
         incomplete.extend(chunks.next().filter(|rows| rows.len() != updated));
     })?;
     incomplete.into_iter().try_for_each(|rows| pg_write_rows(conn, model, integration, rows))
+}
+
+/// Updates rows, found by their keys one after the other. That the integration comes out of what is joined keeps the planner
+/// from reading all its rows instead, if by its statistics they are few.
+fn replacement<'a>(update: &str, model: Model, integration: &'a IntegrationId, rows: &'a [StoredRow]) -> Statement<'a> {
+    let keys = model.key_columns();
+    let values = columns(model).into_iter().filter(|name| !keys.contains(name));
+    let values: Vec<String> = values.map(|name| format!("{name} = k.{name}")).collect();
+    let keys: Vec<String> = keys.iter().map(|name| format!("t.{name} = k.{name}")).collect();
+    let head = format!("{update} {model} AS t SET {} FROM (SELECT ", values.join(", "));
+    let statement = Statement::new(head).text(integration.as_str()).sql(" AS integration_id, ");
+    let tail = format!(") AS k WHERE t.integration_id = k.integration_id AND {}", keys.join(" AND "));
+    unnested(statement, model, rows).sql(tail)
 }
 
 /// All columns of rows but `integration_id`, to select from nothing.
@@ -488,4 +492,59 @@ fn write_each<const TABLE: u8, W: Written>(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use diesel::connection::SimpleConnection as _;
+    use sync_testkit::postgres::test_database;
+    use url::Url;
+
+    use super::*;
+    use crate::backend::postgres::{PostgresStore, look_up_by_index};
+
+    /// A thousand rows are written at the cost of a thousand, even where the statistics do not know the integration.
+    #[tokio::test]
+    async fn rows_are_replaced_key_by_key_whatever_the_statistics_say() {
+        let database = tokio::task::spawn_blocking(|| test_database().unwrap()).await.unwrap();
+        let store = PostgresStore::connect(&Url::parse(database.url()).unwrap(), "test").await.unwrap();
+        store.migrate().await.unwrap();
+        let plans = move |conn: &mut postgres::Conn| {
+            let fill = |integration: &str, rows: usize| {
+                format!(
+                    "INSERT INTO lms_course_progressions (integration_id, id, synced_at) \
+                     SELECT '{integration}', 'id ' || n, now() FROM generate_series(1, {rows}) AS n;"
+                )
+            };
+            let unknown = IntegrationId::from("unknown");
+            let row = |number: usize| StoredRow {
+                row: Row::new(Model::LmsCourseProgressions, Key::Id(format!("id {number}")), Vec::new()),
+                removed_at: None,
+                synced_at: Timestamp::MIN,
+            };
+            let rows: Vec<StoredRow> = (1..=PG_ROWS).map(row).collect();
+            let plan = |conn: &mut postgres::Conn| {
+                conn.transaction(|conn| {
+                    look_up_by_index(conn).unwrap();
+                    let explained = replacement("EXPLAIN UPDATE", Model::LmsCourseProgressions, &unknown, &rows);
+                    let lines: Vec<Cells> = explained.load(conn)?;
+                    let text = |cells: Cells| cells.0.into_iter().next().flatten().and_then(Cell::into_text);
+                    QueryResult::Ok(lines.into_iter().filter_map(text).collect::<Vec<_>>().join("\n"))
+                })
+            };
+            let mut plans = vec![("empty", plan(conn).unwrap())];
+            conn.batch_execute(&fill("unknown", 2_000)).unwrap();
+            plans.push(("never looked at", plan(conn).unwrap()));
+            conn.batch_execute("TRUNCATE lms_course_progressions").unwrap();
+            conn.batch_execute(&fill("known", 20_000)).unwrap();
+            conn.batch_execute("ANALYZE lms_course_progressions").unwrap();
+            conn.batch_execute(&fill("unknown", 1_900)).unwrap();
+            plans.push(("looked at before", plan(conn).unwrap()));
+            plans
+        };
+        for (table, plan) in store.on_connection(plans).await.unwrap() {
+            let is_by_key = |line: &str| line.trim().starts_with("Index Cond:") && line.contains("(id = ");
+            assert!(plan.lines().any(is_by_key), "{table}:\n{plan}");
+        }
+    }
 }

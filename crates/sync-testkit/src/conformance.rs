@@ -59,13 +59,14 @@ macro_rules! conformance_suite {
             rows_of_null_values_come_back_as_written
             rows_not_stored_are_not_returned
             rows_are_replaced_whole
+            rows_are_written_whether_they_are_stored_or_not
             rows_that_are_new_are_inserted
             rows_are_inserted_if_none_is_stored
             rows_are_not_inserted_if_one_is_stored
             absent_values_of_new_rows_become_null
             rows_are_held_against_what_is_stored
             rows_are_the_same_if_they_hold_what_is_said
-            values_that_are_written_otherwise_are_handed_over
+            rows_that_differ_in_one_value_are_handed_over
             rows_that_are_not_new_are_replaced_or_refused
             rows_with_the_same_id_do_not_meet
             rows_page_in_the_order_of_keys

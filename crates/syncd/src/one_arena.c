@@ -3,13 +3,15 @@
  * runs and the more threads there are. One part for all costs no time that could be measured, since Kombo's rate limit
  * lets few rows through. Whoever sets another number in the environment gets that. */
 #include <stdlib.h>
+#include <string.h>
 
 #ifdef __GLIBC__
 #include <malloc.h>
 
 __attribute__((constructor)) static void one_arena(void)
 {
-    if (getenv("MALLOC_ARENA_MAX") == NULL && getenv("GLIBC_TUNABLES") == NULL)
+    const char *tunables = getenv("GLIBC_TUNABLES");
+    if (getenv("MALLOC_ARENA_MAX") == NULL && (tunables == NULL || strstr(tunables, "glibc.malloc.arena_max") == NULL))
         mallopt(M_ARENA_MAX, 1);
 }
 #endif

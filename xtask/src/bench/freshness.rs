@@ -40,7 +40,7 @@ pub(crate) fn run(world: &World) -> Result<Vec<Figure>> {
 /// The time within which 95 of 100 are.
 fn most_within(mut times: Vec<Duration>) -> Duration {
     times.sort_unstable();
-    times.get(times.len() * 95 / 100).copied().unwrap_or_default()
+    times.get((times.len() * 95).div_ceil(100).saturating_sub(1)).copied().unwrap_or_default()
 }
 
 /// How late changes were, alone and while a large integration was loaded.

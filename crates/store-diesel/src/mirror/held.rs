@@ -1,5 +1,5 @@
-//! Holds rows against what PostgreSQL has: a row that is stored as it is does not come over, and most rows of a full
-//! fetch are.
+//! Holds rows against what PostgreSQL has. Of many rows only those come over that differ: most rows of a full fetch are
+//! stored as they are.
 
 use std::hash::{BuildHasher as _, RandomState};
 
@@ -302,6 +302,10 @@ mod tests {
                     differing
                 };
                 assert_eq!(differing(&stored), [0; 0], "{model}");
+                let removed = StoredRow { removed_at: Some(Timestamp::MIN), ..stored[800].clone() };
+                pg_replace_rows(conn, model, &integration, &[removed]).unwrap();
+                assert_eq!(differing(&stored), [800], "{model} came back");
+                pg_replace_rows(conn, model, &integration, &stored[800..801]).unwrap();
                 for (place, column) in model.columns().iter().enumerate() {
                     let mut said = stored.clone();
                     // One that was null, one that is null now, and one that is something else, far from each other.

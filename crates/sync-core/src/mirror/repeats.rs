@@ -25,11 +25,11 @@ struct Said {
     says: u64,
 }
 
-/// Rows that belong to one place. The one that came last drives out the one that came first, which is then news again.
+/// Rows that belong to one place. One more drives out the one that came first, which is then news again.
 type Place = [Said; 8];
 
 impl Repeats {
-    /// Enough for 65,536 rows, in a megabyte, however many there are.
+    /// Room for 65,536 rows, in a megabyte: of more, some are forgotten.
     const PLACES: u16 = 1 << 13;
 
     /// Whether a copy of a row says something else than the one before, as far as that is remembered.

@@ -59,6 +59,24 @@ fn new_row(row: &StoredRow) -> NewRow<'_> {
     NewRow { row: &row.row, synced_at: row.synced_at }
 }
 
+/// Rows may be stored, or new, or both side by side.
+pub async fn rows_are_written_whether_they_are_stored_or_not<S: Store>(store: Arc<S>) {
+    for model in Model::ALL {
+        let rows = |numbers: std::ops::Range<usize>, full: bool| -> Vec<StoredRow> {
+            let row = if full { full_row } else { null_row };
+            numbers.map(|number| row(model, example_key(model, &format!("key-{number:05}")))).collect()
+        };
+        let (before, after) = (rows(0..400, true), rows(200..900, false));
+        let found = write(&store, move |tx| {
+            tx.put_rows(model, &alpha(), &before)?;
+            tx.put_rows(model, &alpha(), &after)?;
+            tx.rows_after(model, &alpha(), None, 1_000)
+        });
+        let expected: Vec<StoredRow> = rows(0..200, true).into_iter().chain(rows(200..900, false)).collect();
+        check_same(model, &found.await, &expected);
+    }
+}
+
 /// Rows of which none is stored are written as they are.
 pub async fn rows_that_are_new_are_inserted<S: Store>(store: Arc<S>) {
     for model in Model::ALL {
@@ -170,8 +188,8 @@ pub async fn rows_are_the_same_if_they_hold_what_is_said<S: Store>(store: Arc<S>
     }
 }
 
-/// Unless a row is the same to the letter, it is handed over: what is the same is not for a store to say.
-pub async fn values_that_are_written_otherwise_are_handed_over<S: Store>(store: Arc<S>) {
+/// A row in which one value means something else is handed over, whichever that is.
+pub async fn rows_that_differ_in_one_value_are_handed_over<S: Store>(store: Arc<S>) {
     for model in Model::ALL {
         for (position, column) in model.columns().iter().enumerate() {
             let stored = full_row(model, example_key(model, "a"));
