@@ -70,12 +70,12 @@ fn among<'a>(
     keys: impl Iterator<Item = &'a Key>,
     dialect: Dialect,
 ) -> Statement<'a> {
+    let mut keys: Vec<[&str; 2]> = keys.map(|key| [key.first(), key.second()]).collect();
+    keys.sort_unstable();
+    keys.dedup();
     match dialect {
-        Dialect::Postgres => {
-            select_among(Statement::new(format!("SELECT {}", selection(model))), model, integration, keys)
-        }
+        Dialect::Postgres => by_index(by_key(model), "*", model, model.key_columns(), integration, &keys, ""),
         Dialect::Sqlite => {
-            let keys = in_order(keys);
             let statement = from_table(model, integration);
             if let [first, second] = model.key_columns() {
                 statement
@@ -88,23 +88,6 @@ fn among<'a>(
             }
         }
     }
-}
-
-fn in_order<'a>(keys: impl Iterator<Item = &'a Key>) -> Vec<[&'a str; 2]> {
-    let mut keys: Vec<[&str; 2]> = keys.map(|key| [key.first(), key.second()]).collect();
-    keys.sort_unstable();
-    keys.dedup();
-    keys
-}
-
-/// What `select` says of the rows with one of `keys`; PostgreSQL only.
-fn select_among<'a>(
-    select: Statement<'a>,
-    model: Model,
-    integration: &'a IntegrationId,
-    keys: impl Iterator<Item = &'a Key>,
-) -> Statement<'a> {
-    by_index(select, model, model.key_columns(), integration, &in_order(keys)).sql(" OFFSET 0) AS t")
 }
 
 /// The rows without `removed_at` whose `column` is one of `parents`.
@@ -120,8 +103,7 @@ fn under<'a>(
             let mut parents: Vec<[&str; 2]> = parents.iter().map(|parent| [parent.as_str(), ""]).collect();
             parents.sort_unstable();
             parents.dedup();
-            let select = Statement::new(format!("SELECT {}", selection(model)));
-            by_index(select, model, &[column], integration, &parents).sql(" AND t.removed_at IS NULL OFFSET 0) AS t")
+            by_index(by_key(model), "*", model, &[column], integration, &parents, " AND t.removed_at IS NULL")
         }
         Dialect::Sqlite => from_table(model, integration)
             .sql(format!(" AND t.{column} IN (SELECT value FROM json_each("))
@@ -130,17 +112,27 @@ fn under<'a>(
     }
 }
 
-/// The head of a statement that looks up keys one after the other, however many there are. `OFFSET 0` keeps the planner
-/// from turning that into something else: without statistics it would read all rows of the integration for each batch.
+/// How a statement begins that looks up whole rows by [`by_index`].
+fn by_key<'a>(model: Model) -> Statement<'a> {
+    Statement::new(format!("SELECT {} FROM (SELECT ", selection(model)))
+}
+
+/// A statement that looks up keys one after the other, however many they are. `begin` ends within the list of what belongs
+/// to each key, `of` is what is read of a row, and `and` what is asked of it besides.
+///
+/// `OFFSET 0` keeps the planner from turning it into something else: without statistics it would read all rows of the
+/// integration for each batch.
 fn by_index<'a>(
-    select: Statement<'a>,
+    begin: Statement<'a>,
+    of: &str,
     model: Model,
     columns: &[&'static str],
     integration: &'a IntegrationId,
     keys: &[[&'a str; 2]],
+    and: &'static str,
 ) -> Statement<'a> {
     let names = ["first", "second"];
-    let mut statement = select.sql(" FROM (SELECT ");
+    let mut statement = begin;
     let mut wanted = String::new();
     for (place, (column, name)) in columns.iter().zip(names).enumerate() {
         statement = statement.sql(if place > 0 { ", unnest(" } else { "unnest(" });
@@ -149,9 +141,9 @@ fn by_index<'a>(
         wanted = format!("{wanted} AND t.{column} = k.{name}");
     }
     statement
-        .sql(format!(") AS k CROSS JOIN LATERAL (SELECT * FROM {model} AS t WHERE t.integration_id = "))
+        .sql(format!(") AS k CROSS JOIN LATERAL (SELECT {of} FROM {model} AS t WHERE t.integration_id = "))
         .text(integration.as_str())
-        .sql(wanted)
+        .sql(format!("{wanted}{and} OFFSET 0) AS t"))
 }
 
 fn from_table(model: Model, integration: &IntegrationId) -> Statement<'_> {
@@ -503,7 +495,7 @@ mod tests {
     use super::*;
     use crate::backend::postgres::{PostgresStore, look_up_by_index};
 
-    /// A thousand rows are written at the cost of a thousand, even where the statistics do not know the integration.
+    /// Rows are found by their keys, even where the statistics do not know the integration.
     #[tokio::test]
     async fn rows_are_replaced_key_by_key_whatever_the_statistics_say() {
         let database = tokio::task::spawn_blocking(|| test_database().unwrap()).await.unwrap();

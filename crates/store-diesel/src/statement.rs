@@ -28,6 +28,7 @@ enum Part<'a> {
     /// An array in PostgreSQL, a JSON array in SQLite.
     Texts(Vec<Option<&'a str>>, String),
     /// Arrays; PostgreSQL only.
+    Ints(Vec<Option<i64>>),
     Times(Vec<Option<Moment>>),
     Documents(Vec<Option<JsonText<'a>>>),
     Opaques(Vec<Option<JsonText<'a>>>),
@@ -82,6 +83,12 @@ impl<'a> Statement<'a> {
         self
     }
 
+    /// An array of `bigint`.
+    pub(crate) fn ints(mut self, numbers: Vec<Option<i64>>) -> Self {
+        self.parts.push(Part::Ints(numbers));
+        self
+    }
+
     pub(crate) fn times(mut self, times: Vec<Option<Timestamp>>) -> Self {
         self.parts.push(Part::Times(times.into_iter().map(|time| time.map(Moment)).collect()));
         self
@@ -97,6 +104,7 @@ impl QueryFragment<Pg> for Statement<'_> {
                 Part::Time(time) => out.push_bind_param::<Nullable<Instant>, _>(time)?,
                 Part::Int(number) => out.push_bind_param::<BigInt, _>(number)?,
                 Part::Texts(texts, _) => out.push_bind_param::<Array<Nullable<Text>>, _>(texts)?,
+                Part::Ints(numbers) => out.push_bind_param::<Array<Nullable<BigInt>>, _>(numbers)?,
                 Part::Times(times) => out.push_bind_param::<Array<Nullable<Instant>>, _>(times)?,
                 Part::Documents(texts) => out.push_bind_param::<Array<Nullable<Document>>, _>(texts)?,
                 Part::Opaques(texts) => out.push_bind_param::<Array<Nullable<Opaque>>, _>(texts)?,
@@ -115,7 +123,7 @@ impl QueryFragment<Sqlite> for Statement<'_> {
                 Part::Time(time) => out.push_bind_param::<Nullable<Instant>, _>(time)?,
                 Part::Int(number) => out.push_bind_param::<BigInt, _>(number)?,
                 Part::Texts(_, json) => out.push_bind_param::<Text, str>(json)?,
-                Part::Times(_) | Part::Documents(_) | Part::Opaques(_) => {
+                Part::Ints(_) | Part::Times(_) | Part::Documents(_) | Part::Opaques(_) => {
                     let error = "SQLite has no arrays".into();
                     return Err(diesel::result::Error::QueryBuilderError(error));
                 }

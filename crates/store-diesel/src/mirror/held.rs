@@ -1,4 +1,4 @@
-//! Holds rows against what PostgreSQL has. Of many rows only those come over that differ: most rows of a full fetch are
+//! Holds rows against what PostgreSQL has. The texts of a row come over only if they differ: most rows of a full fetch are
 //! stored as they are.
 
 use std::hash::{BuildHasher as _, RandomState};
@@ -12,7 +12,7 @@ use sync_core::mirror::{Column, ColumnKind, Held, Model, Row, Value, same_json};
 use sync_core::port::{StoreError, TxResult};
 
 use super::fingerprint::fingerprint;
-use super::{select_among, selection, stored_row};
+use super::{by_index, stored_row};
 use crate::backend::postgres::{Conn, pipeline};
 use crate::error::statement_failed;
 use crate::statement::{Cells, Statement};
@@ -20,119 +20,119 @@ use crate::types::{json_bytes, millis};
 
 /// Keys of one look-up, of which two are on their way at a time.
 const KEYS: usize = 500;
-/// So few rows come over at once: asking twice would take longer.
-const FEW: usize = 100;
 
 pub(crate) fn pg_held(conn: &Conn, model: Model, integration: &IntegrationId, rows: &[&Row]) -> TxResult<Vec<Held>> {
+    let lookup = LookUp::new(model, integration);
+    let lookups = rows.chunks(KEYS).map(|rows| lookup.among(rows));
     let mut held: Vec<Held> = Vec::with_capacity(rows.len());
     held.resize_with(rows.len(), || Held::Nothing);
-    // What a partial copy leaves out may be anything.
-    let are_whole = || rows.iter().all(|row| !row.values().iter().any(Value::is_absent));
-    let places = if rows.len() > FEW && are_whole() {
-        differing(conn, model, integration, rows, &mut held)?
-    } else {
-        (0..rows.len()).collect()
-    };
-    let rows: Vec<&Row> = places.iter().filter_map(|place| rows.get(*place).copied()).collect();
-    let columns = format!("SELECT {}", selection(model));
-    look_up(
-        conn,
-        model,
-        integration,
-        &rows,
-        || Statement::new(&*columns),
-        |place, row, found| {
-            if let Some(held) = places.get(place).and_then(|place| held.get_mut(*place)) {
-                *held = if is_same(model, row, found) {
-                    Held::Same
-                } else {
-                    let cells = <Cells as QueryableByName<_>>::build(found).map_err(Error::DeserializationError)?;
-                    Held::Row(stored_row(model, cells)?)
-                };
-            }
-            Ok(())
-        },
-    )?;
-    Ok(held)
-}
-
-/// Tells the rows that are stored as they are by their fingerprints, and returns the places of those that are stored and
-/// differ.
-fn differing(
-    conn: &Conn,
-    model: Model,
-    integration: &IntegrationId,
-    rows: &[&Row],
-    held: &mut [Held],
-) -> TxResult<Vec<usize>> {
-    // Another one each time: two texts that happen to have the same fingerprint have different ones the next time.
-    let seed = RandomState::new().hash_one(model.as_str());
-    let [before, after] = summary(model);
-    let select = || Statement::new(&*before).int(seed.cast_signed()).sql(&*after);
-    let mut others = Vec::new();
-    look_up(conn, model, integration, rows, select, |place, row, found| {
-        match held.get_mut(place) {
-            Some(held) if is_summed_up(model, row, seed, found) => *held = Held::Same,
-            _ => others.push(place),
-        }
-        Ok(())
-    })?;
-    Ok(others)
-}
-
-/// Looks rows up by their keys, and hands over what `select` says of each that is found, with its place among `rows`.
-fn look_up<'a>(
-    conn: &Conn,
-    model: Model,
-    integration: &'a IntegrationId,
-    rows: &'a [&'a Row],
-    select: impl Fn() -> Statement<'a>,
-    mut take: impl FnMut(usize, &Row, &pipeline::PgRow) -> Result<(), Interrupted>,
-) -> TxResult<()> {
-    let mut parts = rows.chunks(KEYS).enumerate().map(|(number, rows)| Part::new(model, rows, number * KEYS));
+    let mut parts = rows.chunks(KEYS).zip(held.chunks_mut(KEYS)).map(|(rows, held)| Part::new(model, rows, held));
     let mut part = None;
-    let lookups =
-        rows.chunks(KEYS).map(|rows| select_among(select(), model, integration, rows.iter().map(|row| &row.key)));
     pipeline::load_all(conn, lookups, |found| -> Result<(), Interrupted> {
         match found {
             pipeline::Found::Statement => part = parts.next(),
             pipeline::Found::Row(found) => {
-                if let Some((place, row)) = part.as_mut().and_then(|part| part.whose(found)) {
-                    take(place, row, found)?;
+                if let Some(part) = &mut part {
+                    part.take(found)?;
                 }
             }
         }
         Ok(())
     })
-    .map_err(|error| error.during(model.as_str()))
+    .map_err(|error| error.during(model.as_str()))?;
+    Ok(held)
+}
+
+/// How rows are looked up by their keys and the fingerprints of their texts.
+struct LookUp<'a> {
+    model: Model,
+    integration: &'a IntegrationId,
+    /// Another one each time: two texts that happen to have the same fingerprint have different ones the next time.
+    seed: u64,
+    /// All columns, of which those of texts are null unless they differ, and last whether they do.
+    select: String,
+    /// What is read of a row: whether its texts differ, besides all columns.
+    of: String,
+}
+
+impl<'a> LookUp<'a> {
+    fn new(model: Model, integration: &'a IntegrationId) -> Self {
+        let value = |column: &Column| {
+            let name = column.name;
+            if is_text(column) { format!("CASE WHEN t.differs THEN t.{name} END") } else { format!("t.{name}") }
+        };
+        let keys = model.key_columns().iter().map(|name| format!("t.{name}"));
+        let select: Vec<String> = keys.chain(model.columns().iter().map(value)).collect();
+        let texts = model.columns().iter().filter(|column| is_text(column));
+        let texts: Vec<String> = texts.map(|column| format!("t.{}::text", column.name)).collect();
+        let hash = format!("hash_array_extended(ARRAY[{}]::text[], k.seed)", texts.join(", "));
+        Self {
+            model,
+            integration,
+            seed: RandomState::new().hash_one(model.as_str()),
+            select: format!(
+                "SELECT {}, t.removed_at, t.synced_at, CASE WHEN t.differs THEN 1::bigint END FROM (SELECT ",
+                select.join(", ")
+            ),
+            of: format!("*, {hash} IS DISTINCT FROM k.fingerprint AS differs"),
+        }
+    }
+
+    fn among<'b>(&'b self, rows: &[&'b Row]) -> Statement<'b> {
+        let mut rows = rows.to_vec();
+        rows.sort_by(|one, other| one.key.cmp(&other.key));
+        let fingerprints = rows.iter().map(|row| self.fingerprint(row).map(u64::cast_signed)).collect();
+        let keys: Vec<[&str; 2]> = rows.iter().map(|row| [row.key.first(), row.key.second()]).collect();
+        let begin = Statement::new(&*self.select).int(self.seed.cast_signed()).sql(" AS seed, unnest(");
+        let begin = begin.ints(fingerprints).sql(") AS fingerprint, ");
+        by_index(begin, &self.of, self.model, self.model.key_columns(), self.integration, &keys, "")
+    }
+
+    /// None of a partial copy: what it leaves out may be anything.
+    fn fingerprint(&self, row: &Row) -> Option<u64> {
+        let said = row.values().iter().zip(self.model.columns());
+        let texts = said.filter(|(_, column)| is_text(column)).map(|(said, _)| said.text().map(str::as_bytes));
+        let is_whole = !row.values().iter().any(Value::is_absent);
+        is_whole.then(|| fingerprint(texts, self.seed))
+    }
+}
+
+/// JSON that PostgreSQL keeps to the letter is a text. What it rewrites is not.
+fn is_text(column: &Column) -> bool {
+    match column.kind {
+        ColumnKind::Text | ColumnKind::Opaque => true,
+        ColumnKind::Time | ColumnKind::Document => false,
+    }
 }
 
 /// The rows whose keys one statement looks up.
 struct Part<'a> {
     model: Model,
     rows: &'a [&'a Row],
-    /// The place of the first of them.
-    first: usize,
-    /// The places of the rows within this part, in the order of their keys.
+    held: &'a mut [Held],
+    /// The places of the rows, in the order of their keys.
     order: Vec<usize>,
     /// The place in `order` that is most likely next: what is found comes in the order of keys, but for no promise.
     next: usize,
 }
 
 impl<'a> Part<'a> {
-    fn new(model: Model, rows: &'a [&'a Row], first: usize) -> Self {
+    fn new(model: Model, rows: &'a [&'a Row], held: &'a mut [Held]) -> Self {
         let mut order: Vec<usize> = (0..rows.len()).collect();
         order.sort_by(|one, other| rows.get(*one).map(|row| &row.key).cmp(&rows.get(*other).map(|row| &row.key)));
-        Self { model, rows, first, order, next: 0 }
+        Self { model, rows, held, order, next: 0 }
     }
 
-    /// Which row was found, and its place.
-    fn whose(&mut self, found: &pipeline::PgRow) -> Option<(usize, &'a Row)> {
-        let place = self.place(found)?;
-        Some((self.first + place, self.rows.get(place).copied()?))
+    /// Takes a row that is stored.
+    fn take(&mut self, found: &pipeline::PgRow) -> Result<(), Interrupted> {
+        let Some(place) = self.place(found) else { return Ok(()) };
+        if let (Some(row), Some(held)) = (self.rows.get(place), self.held.get_mut(place)) {
+            *held = hold(self.model, row, found)?;
+        }
+        Ok(())
     }
 
-    /// Whose row it is, within this part.
+    /// Whose row it is.
     fn place(&mut self, found: &pipeline::PgRow) -> Option<usize> {
         let (first, second) = (found.get(0)?, found.get(1)?);
         let (first, second) = (first.value()?, second.value());
@@ -158,44 +158,26 @@ impl<'a> Part<'a> {
     }
 }
 
-/// Whether a stored row is not removed and holds all that is said.
-fn is_same(model: Model, row: &Row, found: &pipeline::PgRow) -> bool {
-    let first = model.key_columns().len();
-    is_null(found, first + row.values().len())
-        && row.values().iter().enumerate().all(|(place, said)| says(found, first + place, said))
-}
-
-/// What [`is_summed_up`] reads, before and after the seed of the fingerprint: the keys, the fingerprint of all texts,
-/// `removed_at`, and the other columns as they are.
-///
-/// JSON that PostgreSQL keeps to the letter is a text. What it rewrites is not.
-fn summary(model: Model) -> [String; 2] {
-    let (texts, others): (Vec<_>, Vec<_>) = model.columns().iter().partition(|column| is_text(column.kind));
-    let texts: Vec<String> = texts.into_iter().map(|column: &Column| format!("t.{}::text", column.name)).collect();
-    let keys: Vec<String> = model.key_columns().iter().map(|name| format!("t.{name}")).collect();
-    let others = others.into_iter().map(|column| column.name);
-    let others: Vec<String> = ["removed_at"].into_iter().chain(others).map(|name| format!("t.{name}")).collect();
-    let before = format!("SELECT {}, hash_array_extended(ARRAY[{}]::text[], ", keys.join(", "), texts.join(", "));
-    [before, format!("), {}", others.join(", "))]
-}
-
-fn is_text(kind: ColumnKind) -> bool {
-    match kind {
-        ColumnKind::Text | ColumnKind::Opaque => true,
-        ColumnKind::Time | ColumnKind::Document => false,
+/// Holds a row against what is stored under its key.
+fn hold(model: Model, row: &Row, found: &pipeline::PgRow) -> Result<Held, Interrupted> {
+    let (first, columns) = (model.key_columns().len(), model.columns());
+    let [removed_at, differs] = [0, 2].map(|behind| first + columns.len() + behind);
+    let texts_differ = !is_null(found, differs);
+    let is_same = |(place, (said, column)): (usize, (&Value, &Column))| {
+        is_text(column) && !texts_differ || says(found, first + place, said)
+    };
+    if is_null(found, removed_at) && row.values().iter().zip(columns).enumerate().all(is_same) {
+        return Ok(Held::Same);
     }
-}
-
-/// Whether a stored row is not removed and, by its [`summary`], holds all that is said.
-fn is_summed_up(model: Model, row: &Row, seed: u64, found: &pipeline::PgRow) -> bool {
-    let first = model.key_columns().len();
-    let said = || row.values().iter().zip(model.columns());
-    let stored = found.get(first).and_then(|field| field.value()?.as_bytes().try_into().ok()).map(u64::from_be_bytes);
-    let texts = said().filter(|(_, column)| is_text(column.kind)).map(|(said, _)| said.text().map(str::as_bytes));
-    let others = said().filter(|(_, column)| !is_text(column.kind)).map(|(said, _)| said);
-    is_null(found, first + 1)
-        && (first + 2..).zip(others).all(|(place, said)| says(found, place, said))
-        && stored == Some(fingerprint(texts, seed))
+    let cells = <Cells as QueryableByName<_>>::build(found).map_err(Error::DeserializationError)?;
+    let mut stored = stored_row(model, cells)?;
+    if !texts_differ {
+        let values = stored.row.values_mut().iter_mut().zip(row.values());
+        for ((stored, said), _) in values.zip(columns).filter(|(_, column)| is_text(column)) {
+            stored.clone_from(said);
+        }
+    }
+    Ok(Held::Row(stored))
 }
 
 fn is_null(found: &pipeline::PgRow, place: usize) -> bool {
@@ -253,13 +235,14 @@ impl From<StoreError> for Interrupted {
 mod tests {
     use std::time::Duration;
 
+    use diesel::QueryResult;
     use kombo_model::Timestamp;
     use sync_core::mirror::{Key, StoredRow};
     use sync_testkit::postgres::test_database;
     use url::Url;
 
     use super::*;
-    use crate::backend::postgres::{PostgresStore, look_up_by_index};
+    use crate::backend::postgres::PostgresStore;
     use crate::mirror::pg_replace_rows;
 
     const ROWS: usize = 3 * KEYS;
@@ -281,39 +264,65 @@ mod tests {
         StoredRow { row: Row::new(model, key, values), removed_at: None, synced_at: Timestamp::MIN }
     }
 
-    /// Whatever column differs, exactly those rows come over in which it does.
+    /// The places of the rows that are not stored as they are, and of how many of them the texts came over.
+    fn differing(conn: &Conn, model: Model, said: &[StoredRow], stored: &[StoredRow]) -> (Vec<usize>, usize) {
+        let integration = IntegrationId::from("sandbox:a");
+        let rows: Vec<&Row> = said.iter().map(|said| &said.row).collect();
+        let held = pg_held(conn, model, &integration, &rows).unwrap();
+        let mut differing = Vec::new();
+        for (place, (held, stored)) in held.iter().zip(stored).enumerate() {
+            match held {
+                Held::Same => {}
+                Held::Row(row) => {
+                    assert_eq!(row, stored, "{model}: {place}");
+                    differing.push(place);
+                }
+                Held::Nothing => panic!("{model}: {place} is stored"),
+            }
+        }
+        let lookup = LookUp::new(model, &integration);
+        let mut came = 0;
+        pipeline::load_all(conn, [lookup.among(&rows)].into_iter(), |found| {
+            if let pipeline::Found::Row(found) = found {
+                came += usize::from(!is_null(found, model.key_columns().len() + model.columns().len() + 2));
+            }
+            QueryResult::Ok(())
+        })
+        .unwrap();
+        (differing, came)
+    }
+
+    /// Whatever column differs, those rows are handed over in which it does, and texts come over only if one of them does.
     #[tokio::test]
-    async fn only_what_differs_comes_over() {
+    async fn texts_come_over_only_if_they_differ() {
         let database = tokio::task::spawn_blocking(|| test_database().unwrap()).await.unwrap();
         let store = PostgresStore::connect(&Url::parse(database.url()).unwrap(), "test").await.unwrap();
         store.migrate().await.unwrap();
         let integration = IntegrationId::from("sandbox:a");
         let check = move |conn: &mut Conn| {
-            look_up_by_index(conn).unwrap();
             for model in Model::ALL {
-                let stored: Vec<StoredRow> = (0..ROWS).map(|number| row(model, number)).collect();
+                let mut stored: Vec<StoredRow> = (0..ROWS).map(|number| row(model, number)).collect();
+                stored[800].removed_at = Some(Timestamp::MIN);
                 pg_replace_rows(conn, model, &integration, &stored).unwrap();
-                let differing = |rows: &[StoredRow]| {
-                    let mut held: Vec<Held> = rows.iter().map(|_| Held::Nothing).collect();
-                    let rows: Vec<&Row> = rows.iter().map(|stored| &stored.row).collect();
-                    let differing = differing(conn, model, &integration, &rows, &mut held).unwrap();
-                    let same = held.iter().filter(|held| **held == Held::Same).count();
-                    assert_eq!(same + differing.len(), ROWS, "{model}");
-                    differing
-                };
-                assert_eq!(differing(&stored), [0; 0], "{model}");
-                let removed = StoredRow { removed_at: Some(Timestamp::MIN), ..stored[800].clone() };
-                pg_replace_rows(conn, model, &integration, &[removed]).unwrap();
-                assert_eq!(differing(&stored), [800], "{model} came back");
-                pg_replace_rows(conn, model, &integration, &stored[800..801]).unwrap();
+                assert_eq!(differing(conn, model, &stored, &stored), (vec![800], 0), "{model}");
                 for (place, column) in model.columns().iter().enumerate() {
                     let mut said = stored.clone();
                     // One that was null, one that is null now, and one that is something else, far from each other.
                     for (number, value) in [(7, value(column, 1)), (601, Value::Null), (1_403, value(column, 1))] {
                         said[number].row.values_mut()[place] = value;
                     }
-                    assert_eq!(differing(&said), [7, 601, 1_403], "{model}.{}", column.name);
+                    let came = if is_text(column) { 3 } else { 0 };
+                    let differing = differing(conn, model, &said, &stored);
+                    assert_eq!(differing, (vec![7, 601, 800, 1_403], came), "{model}.{}", column.name);
                 }
+                // A partial copy says nothing of a text.
+                let mut said = stored.clone();
+                for (said, absent) in said.iter_mut().zip([true, false].iter().cycle()) {
+                    if let Some(place) = model.columns().iter().position(is_text).filter(|_| *absent) {
+                        said.row.values_mut()[place] = Value::Absent;
+                    }
+                }
+                assert_eq!(differing(conn, model, &said, &stored).0, [800], "{model}");
             }
         };
         store.on_connection(check).await.unwrap();

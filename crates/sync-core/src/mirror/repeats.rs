@@ -29,7 +29,7 @@ struct Said {
 type Place = [Said; 8];
 
 impl Repeats {
-    /// Room for 65,536 rows, in a megabyte: of more, some are forgotten.
+    /// Room for 65,536 rows at most, in a megabyte. Where too many meet in one place, some are forgotten before.
     const PLACES: u16 = 1 << 13;
 
     /// Whether a copy of a row says something else than the one before, as far as that is remembered.
