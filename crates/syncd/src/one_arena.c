@@ -1,7 +1,7 @@
-/* The allocator of glibc gives each thread a part of memory of its own, and each part keeps most of what it ever held: a
- * fetch whose rows are made in one thread and dropped in another takes a quarter more memory, and the more the longer it
- * runs and the more threads there are. One part for all costs no time that could be measured, since Kombo's rate limit
- * lets few rows through. Whoever sets another number in the environment gets that. */
+/* The allocator of glibc gives each thread an arena of its own, and each arena keeps most of what it ever held: a fetch
+ * whose rows are made in one thread and dropped in another takes more memory the longer it runs and the more threads there
+ * are. One arena for all took a quarter less, and as much time on two processors; on more of them threads might wait for
+ * each other, if Kombo's rate limit let enough rows through. Whoever sets another number in the environment gets that. */
 #include <stdlib.h>
 #include <string.h>
 
