@@ -22,18 +22,21 @@ use crate::types::{json_bytes, millis};
 const KEYS: usize = 500;
 
 pub(crate) fn pg_held(conn: &Conn, model: Model, integration: &IntegrationId, rows: &[&Row]) -> TxResult<Vec<Held>> {
-    let lookup = LookUp::new(model, integration);
-    let lookups = rows.chunks(KEYS).map(|rows| lookup.among(rows));
     let mut held: Vec<Held> = Vec::with_capacity(rows.len());
     held.resize_with(rows.len(), || Held::Nothing);
-    let mut parts = rows.chunks(KEYS).zip(held.chunks_mut(KEYS)).map(|(rows, held)| Part::new(model, rows, held));
+    let rows = in_order(rows);
+    let lookup = LookUp::new(model, integration);
+    let lookups = rows.chunks(KEYS).map(|rows| lookup.among(rows));
+    let mut parts = rows.chunks(KEYS).map(|rows| Part { model, rows, next: 0 });
     let mut part = None;
     pipeline::load_all(conn, lookups, |found| -> Result<(), Interrupted> {
         match found {
             pipeline::Found::Statement => part = parts.next(),
             pipeline::Found::Row(found) => {
-                if let Some(part) = &mut part {
-                    part.take(found)?;
+                if let Some((place, row)) = part.as_mut().and_then(|part| part.whose(found))
+                    && let Some(held) = held.get_mut(place)
+                {
+                    *held = hold(model, row, found)?;
                 }
             }
         }
@@ -41,6 +44,16 @@ pub(crate) fn pg_held(conn: &Conn, model: Model, integration: &IntegrationId, ro
     })
     .map_err(|error| error.during(model.as_str()))?;
     Ok(held)
+}
+
+/// A row with its place.
+type Placed<'a> = (usize, &'a Row);
+
+/// Rows in the order of their keys.
+fn in_order<'a>(rows: &[&'a Row]) -> Vec<Placed<'a>> {
+    let mut rows: Vec<Placed<'a>> = rows.iter().copied().enumerate().collect();
+    rows.sort_by(|(_, one), (_, other)| one.key.cmp(&other.key));
+    rows
 }
 
 /// How rows are looked up by their keys and the fingerprints of their texts.
@@ -78,11 +91,9 @@ impl<'a> LookUp<'a> {
         }
     }
 
-    fn among<'b>(&'b self, rows: &[&'b Row]) -> Statement<'b> {
-        let mut rows = rows.to_vec();
-        rows.sort_by(|one, other| one.key.cmp(&other.key));
-        let fingerprints = rows.iter().map(|row| self.fingerprint(row).map(u64::cast_signed)).collect();
-        let keys: Vec<[&str; 2]> = rows.iter().map(|row| [row.key.first(), row.key.second()]).collect();
+    fn among<'b>(&'b self, rows: &[Placed<'b>]) -> Statement<'b> {
+        let fingerprints = rows.iter().map(|(_, row)| self.fingerprint(row).map(u64::cast_signed)).collect();
+        let keys: Vec<[&str; 2]> = rows.iter().map(|(_, row)| [row.key.first(), row.key.second()]).collect();
         let begin = Statement::new(&*self.select).int(self.seed.cast_signed()).sql(" AS seed, unnest(");
         let begin = begin.ints(fingerprints).sql(") AS fingerprint, ");
         by_index(begin, &self.of, self.model, self.model.key_columns(), self.integration, &keys, "")
@@ -105,35 +116,17 @@ fn is_text(column: &Column) -> bool {
     }
 }
 
-/// The rows whose keys one statement looks up.
+/// The rows whose keys one statement looks up, in the order of their keys.
 struct Part<'a> {
     model: Model,
-    rows: &'a [&'a Row],
-    held: &'a mut [Held],
-    /// The places of the rows, in the order of their keys.
-    order: Vec<usize>,
-    /// The place in `order` that is most likely next: what is found comes in the order of keys, but for no promise.
+    rows: &'a [Placed<'a>],
+    /// Which of them is most likely next: what is found comes in the order of keys, but for no promise.
     next: usize,
 }
 
 impl<'a> Part<'a> {
-    fn new(model: Model, rows: &'a [&'a Row], held: &'a mut [Held]) -> Self {
-        let mut order: Vec<usize> = (0..rows.len()).collect();
-        order.sort_by(|one, other| rows.get(*one).map(|row| &row.key).cmp(&rows.get(*other).map(|row| &row.key)));
-        Self { model, rows, held, order, next: 0 }
-    }
-
-    /// Takes a row that is stored.
-    fn take(&mut self, found: &pipeline::PgRow) -> Result<(), Interrupted> {
-        let Some(place) = self.place(found) else { return Ok(()) };
-        if let (Some(row), Some(held)) = (self.rows.get(place), self.held.get_mut(place)) {
-            *held = hold(self.model, row, found)?;
-        }
-        Ok(())
-    }
-
-    /// Whose row it is.
-    fn place(&mut self, found: &pipeline::PgRow) -> Option<usize> {
+    /// Which row was found.
+    fn whose(&mut self, found: &pipeline::PgRow) -> Option<Placed<'a>> {
         let (first, second) = (found.get(0)?, found.get(1)?);
         let (first, second) = (first.value()?, second.value());
         let second = match self.model.key_columns().len() {
@@ -141,20 +134,14 @@ impl<'a> Part<'a> {
             _ => &[],
         };
         let found = (first.as_bytes(), second);
-        let of =
-            |place: usize| self.rows.get(place).map(|row| (row.key.first().as_bytes(), row.key.second().as_bytes()));
-        let expected = self.order.iter().enumerate().skip(self.next);
-        let mut ahead = expected.skip_while(|(_, place)| of(**place).is_some_and(|key| key < found));
-        match ahead.next() {
-            Some((next, place)) if of(*place) == Some(found) => {
-                self.next = next + 1;
-                Some(*place)
-            }
-            _ => {
-                let at = self.order.binary_search_by(|place| of(*place).cmp(&Some(found))).ok()?;
-                self.order.get(at).copied()
-            }
-        }
+        let key = |(_, row): &Placed<'a>| (row.key.first().as_bytes(), row.key.second().as_bytes());
+        let ahead = self.rows.get(self.next..)?;
+        let at = match ahead.iter().position(|row| key(row) >= found).map(|step| self.next + step) {
+            Some(at) if self.rows.get(at).is_some_and(|row| key(row) == found) => at,
+            _ => self.rows.binary_search_by(|row| key(row).cmp(&found)).ok()?,
+        };
+        self.next = at + 1;
+        self.rows.get(at).copied()
     }
 }
 
@@ -282,7 +269,7 @@ mod tests {
         }
         let lookup = LookUp::new(model, &integration);
         let mut came = 0;
-        pipeline::load_all(conn, [lookup.among(&rows)].into_iter(), |found| {
+        pipeline::load_all(conn, [lookup.among(&in_order(&rows))].into_iter(), |found| {
             if let pipeline::Found::Row(found) = found {
                 came += usize::from(!is_null(found, model.key_columns().len() + model.columns().len() + 2));
             }
