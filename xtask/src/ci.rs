@@ -4,9 +4,7 @@ mod examples;
 mod fuzz;
 mod layering;
 mod links;
-mod machine_paths;
 mod migrations;
-mod public_api;
 mod report;
 mod rust;
 mod spelling;
@@ -24,8 +22,6 @@ const CHECKS: &[(&str, Check)] = &[
     ("layering", layering::check),
     ("migrations", migrations::check),
     ("links", links::check),
-    ("public API", public_api::check),
-    ("machine paths", machine_paths::check),
     ("spelling", spelling::check),
     ("licences, bans, sources", dependencies::licences_bans_sources),
     ("advisories", dependencies::advisories),

@@ -11,7 +11,6 @@ mod histories;
 mod install;
 mod install_postgres;
 mod process;
-mod public_api;
 mod sim;
 mod storm;
 mod test;
@@ -34,7 +33,6 @@ usage: cargo xtask COMMAND
                           repeats the moments
   ci [CHECK]...           every other check, or those that are named: format, lints, documentation, examples,
                           layering, unused dependencies, spelling, ...
-  api                     notes anew what the library crates promise, in their public-api.txt
   deb [--check]           the Debian package of a release; --check installs that of a quick build on this machine, runs,
                           upgrades and purges it
   docs                    writes anew what the program says of its settings: docs/configuration.md and the sample
@@ -77,7 +75,6 @@ fn run() -> Result<bool> {
         ["deb"] => in_root().and_then(|()| deb::build()),
         ["deb", "--check"] => in_root().and_then(|()| deb::check()),
         ["docs"] => in_root().and_then(|()| docs::write()),
-        ["api"] => in_root().and_then(|()| public_api::write()),
         ["storm", arguments @ ..] => {
             let arguments = storm::Options::parse(arguments)?;
             in_root().and_then(|()| storm::run(&arguments))

@@ -5,11 +5,11 @@ use sync_testkit::postgres::{PostgresError, PrivatePostgres};
 
 use crate::install;
 use crate::install_postgres::install_postgres;
-use crate::process::{cargo, in_ci, is_there, succeeds};
+use crate::process::{cargo, is_there, succeeds};
 
 pub(crate) const URL_VARIABLE: &str = "DATABASE_TEST_URL";
 
-/// Runs all tests; arguments choose among them, which leaves out those of the documentation.
+/// Runs all tests, even after one fails. Arguments choose among them, and leave out those of the documentation.
 pub(crate) fn run(arguments: &[&str]) -> Result<bool> {
     install::browser()?;
     let server = if env::var_os(URL_VARIABLE).is_some() { None } else { Some(private_postgres()?) };
@@ -17,9 +17,7 @@ pub(crate) fn run(arguments: &[&str]) -> Result<bool> {
 
     let nextest = is_there(&mut cargo(&["nextest", "--version"]));
     let mut tests = if nextest { cargo(&["nextest", "run", "--workspace"]) } else { cargo(&["test", "--workspace"]) };
-    if in_ci() {
-        tests.arg("--no-fail-fast");
-    }
+    tests.arg("--no-fail-fast");
     let passed = succeeds(tests.args(arguments).envs(url.clone()))?;
 
     // `cargo test` has run them already.

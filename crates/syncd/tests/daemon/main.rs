@@ -32,7 +32,6 @@ mod receiver;
 mod sender;
 
 mod answers;
-mod arenas;
 mod bad_webhooks;
 mod coalescing;
 mod crashes;

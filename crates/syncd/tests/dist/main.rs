@@ -213,7 +213,10 @@ fn the_unit_names_what_there_is() {
     let credentials: Vec<String> =
         values("LoadCredential").iter().map(|line| line.split(':').next().unwrap().to_owned()).collect();
     let mut used = Vec::new();
-    for line in values("Environment") {
+    let (ours, others): (Vec<_>, Vec<_>) =
+        values("Environment").into_iter().partition(|line| line.starts_with("SYNCD__"));
+    assert_eq!(others, ["MALLOC_ARENA_MAX=1"]);
+    for line in ours {
         let (name, value) = line.split_once('=').unwrap();
         assert!(settings.iter().any(|setting| variable(setting) == name), "{name}");
         used.push(value.strip_prefix("%d/").unwrap().to_owned());
@@ -318,6 +321,7 @@ fn the_container_is_made_of_what_there_is() {
     let defaults = defaults();
     let webhooks = defaults.iter().find(|line| line.starts_with("server.webhooks = ")).unwrap();
     assert_eq!(rows("EXPOSE"), [format!("{} {}", port(webhooks), port(&operations.1))]);
+    assert_eq!(rows("ENV")[1], "MALLOC_ARENA_MAX=1");
     assert!(file.contains(&format!("/dev/tcp/127.0.0.1/{} ", port(&operations.1))));
     assert!(include_str!("../../src/daemon/operations.rs").contains("\"/healthz\"") && file.contains("GET /healthz "));
 }
