@@ -149,11 +149,13 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         &self.store
     }
 
-    pub(crate) fn clock(&self) -> &C {
+    /// The clock that the engine goes by.
+    pub fn clock(&self) -> &C {
         &self.clock
     }
 
-    pub(crate) fn observer(&self) -> &O {
+    /// Who observes the engine.
+    pub fn observer(&self) -> &O {
         &self.observer
     }
 

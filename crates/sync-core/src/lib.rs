@@ -3,7 +3,6 @@
 pub mod apply;
 pub mod assess;
 pub mod compare;
-pub mod crew;
 pub mod delivery;
 pub mod dispatch;
 pub mod engine;
@@ -18,7 +17,6 @@ pub mod planted;
 pub mod port;
 pub mod quarantine;
 pub mod queue;
-pub mod reception;
 pub mod retention;
 pub mod schedule;
 pub mod types;

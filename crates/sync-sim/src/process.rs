@@ -6,14 +6,14 @@ use kombo_client::webhook::WebhookSecrets;
 use kombo_model::{IntegrationId, Webhook, WebhookEvent};
 use secrecy::SecretString;
 use sync_core::SyncError;
-use sync_core::crew::{Crew, Host};
 use sync_core::dispatch::{self, SchedulePolicy};
 use sync_core::engine::Engine;
 use sync_core::intake::{Intake, IntakePolicy};
 use sync_core::port::{Clock, Event, FailureClass, Observer, Scope, Store, StoreError, Tx};
 use sync_core::queue;
-use sync_core::reception::{self, Desk};
 use sync_core::types::{Lease, LeaseToken};
+use sync_runtime::inbox::{self, InboxHandle};
+use sync_runtime::workers::{Host, WorkerPool};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -45,7 +45,7 @@ pub(crate) struct Process {
     wake: Arc<Notify>,
     secrets: WebhookSecrets,
     /// Set once it is up.
-    desk: OnceLock<Desk>,
+    inbox: OnceLock<InboxHandle>,
 }
 
 /// What becomes of a webhook.
@@ -73,7 +73,7 @@ impl Process {
             key_is_rejected: AtomicBool::new(false),
             wake: Arc::default(),
             secrets: WebhookSecrets::new([SecretString::from(SECRET)]).ok()?,
-            desk: OnceLock::new(),
+            inbox: OnceLock::new(),
         }))
     }
 
@@ -106,27 +106,27 @@ impl Process {
             accept_unknown: true,
             look_at_paused_every: LOOK_AT_PAUSED_EVERY,
         };
-        let (desk, reception) = reception::open(self.store(), self.clock.clone(), policy, Arc::clone(&self.wake));
-        self.desk.get_or_init(|| desk);
+        let (handle, inbox) = inbox::open(self.store(), self.clock.clone(), policy, Arc::clone(&self.wake));
+        self.inbox.get_or_init(|| handle);
         world.log(format_args!("{} is up", self.owner));
         world.processes().push(Arc::clone(&self));
         let source = Arc::new(SimSource(Arc::clone(&self)));
         let hand = Hand(Arc::clone(&self));
         let engine = Engine::new(self.store(), source, self.clock.clone(), hand.clone(), world.manner.policy.clone());
         let (workers, wake) = (world.manner.workers, Arc::clone(&self.wake));
-        let crew = Arc::new(Crew::new(engine, hand, self.owner.clone(), workers, wake, self.stop.clone()));
+        let pool = Arc::new(WorkerPool::new(engine, hand, self.owner.clone(), workers, wake, self.stop.clone()));
         // Whatever ends this function ends the tasks, wherever they are.
         let mut tasks = JoinSet::new();
         for _ in 0..workers {
-            let crew = Arc::clone(&crew);
-            tasks.spawn(async move { crew.work().await });
+            let pool = Arc::clone(&pool);
+            tasks.spawn(async move { pool.work().await });
         }
         let stop = self.stop.clone();
         tasks.spawn(async move {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => {}
-                () = reception.work() => {}
+                () = inbox.work() => {}
             }
         });
         tasks.spawn(Arc::clone(&self).schedule());
@@ -217,9 +217,9 @@ impl Process {
             return Answer::Refused;
         }
         let Ok(webhook) = serde_json::from_slice::<Webhook>(body) else { return Answer::Refused };
-        let Some(desk) = self.desk.get() else { return Answer::TryAgain };
+        let Some(inbox) = self.inbox.get() else { return Answer::TryAgain };
         let (id, event, began) = (webhook.id.clone(), webhook.event.clone(), self.world.elapsed());
-        match desk.receive(webhook).await {
+        match inbox.receive(webhook).await {
             Ok(Intake::Stored(targets)) => {
                 self.world.log(format_args!("{} stores webhook {id}: {targets:?}", self.owner));
                 if let WebhookEvent::DataChanged(data) = &event {
@@ -234,7 +234,7 @@ impl Process {
     }
 }
 
-/// What the crew needs of the process, and who hears what it does.
+/// What the worker pool needs of the process, and who observes it.
 #[derive(Debug, Clone)]
 struct Hand(Arc<Process>);
 

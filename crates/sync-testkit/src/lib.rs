@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod bench;
 mod clock;
 pub mod conformance;
 pub mod history;

@@ -128,8 +128,8 @@ pub(crate) async fn run(context: &Context, tables: Tables) -> anyhow::Result<Exi
     begin(&shared, configured).await?;
     readiness.ready(Arc::clone(&shared.store));
     status_page.ready(Arc::clone(&shared));
-    let (routes, reception) = webhooks::routes(Arc::clone(&shared));
-    tasks.spawn(reception);
+    let (routes, inbox) = webhooks::routes(Arc::clone(&shared));
+    tasks.spawn(inbox);
     tasks.spawn(serve::serve(webhooks, MOST_WEBHOOKS, routes, stop.clone()));
     upkeep::spawn(&tasks, &shared, context.global.config.clone(), hangup);
     workers::spawn(&tasks, &shared);

@@ -11,11 +11,12 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("kombo-model", &[]),
     ("kombo-client", &["kombo-model"]),
     ("sync-core", &["kombo-model"]),
+    ("sync-runtime", &["kombo-model", "sync-core"]),
     ("store-diesel", &["kombo-model", "sync-core"]),
     ("sync-testkit", &["kombo-model", "sync-core"]),
-    ("sync-sim", &["kombo-client", "kombo-model", "sync-core", "sync-testkit"]),
+    ("sync-sim", &["kombo-client", "kombo-model", "sync-core", "sync-runtime", "sync-testkit"]),
     ("kombo-sandbox", &[]),
-    ("syncd", &["kombo-client", "kombo-model", "kombo-sandbox", "store-diesel", "sync-core"]),
+    ("syncd", &["kombo-client", "kombo-model", "kombo-sandbox", "store-diesel", "sync-core", "sync-runtime"]),
     ("xtask", &["sync-testkit"]),
 ];
 
@@ -25,6 +26,7 @@ const LIBRARIES: &[(&str, usize, &[&str])] = &[
     ("kombo-model", 12, &["axum", "diesel", "reqwest", "tokio"]),
     ("kombo-client", 145, &["axum", "diesel"]),
     ("sync-core", 22, &["axum", "diesel", "hyper", "reqwest", "tokio-postgres"]),
+    ("sync-runtime", 23, &["axum", "diesel", "hyper", "reqwest", "tokio-postgres"]),
     ("store-diesel", 155, &["axum", "hyper", "reqwest"]),
 ];
 

@@ -4,7 +4,7 @@ use super::StoreError;
 use crate::SyncError;
 use crate::types::{Run, RunCounts, Target};
 
-/// Something that happened while the engine, or a crew, worked. For progress, logs and metrics: nothing depends on it.
+/// Something that happened while the engine or a worker pool worked. For progress, logs and metrics: nothing depends on it.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Event<'a> {

@@ -28,8 +28,15 @@ async fn loaded() -> Bench {
     bench
 }
 
-impl Bench {
-    fn wish(&self, kind: SyncKind, cause: RequestCause, not_before: i64, now: i64) -> Request {
+/// Steps on the requests of one endpoint, at times in seconds.
+trait Queue {
+    fn request(&self, kind: SyncKind, cause: RequestCause, not_before: i64, now: i64) -> Request;
+    fn take(&self, kind: SyncKind, token: &str, now: i64) -> Option<Lease>;
+    fn waiting(&self, kind: SyncKind) -> Option<Request>;
+}
+
+impl Queue for Bench {
+    fn request(&self, kind: SyncKind, cause: RequestCause, not_before: i64, now: i64) -> Request {
         let target = target(Endpoint::Users, kind);
         self.store.edit(|tx| queue::request(tx, target, cause, at(not_before), at(now))).unwrap()
     }
@@ -47,8 +54,8 @@ impl Bench {
 #[tokio::test]
 async fn wishes_that_wait_lead_to_one_fetch() {
     let bench = loaded().await;
-    bench.wish(SyncKind::Delta, RequestCause::Webhook, 0, 0);
-    let request = bench.wish(SyncKind::Delta, RequestCause::Poll, 5, 5);
+    bench.request(SyncKind::Delta, RequestCause::Webhook, 0, 0);
+    let request = bench.request(SyncKind::Delta, RequestCause::Poll, 5, 5);
     assert_eq!((request.requested_at, request.not_before, request.cause), (at(0), at(0), RequestCause::Webhook));
     bench.pass(10);
     assert_eq!(bench.drain().await.len(), 1);
@@ -96,7 +103,7 @@ async fn a_person_is_not_kept_waiting() {
     bench.kombo.refuse(Endpoint::Users, FailureClass::KeyRejected);
     bench.delta(Endpoint::Users).await;
     assert!(bench.waiting(SyncKind::Delta).unwrap().not_before > at(3_000));
-    let request = bench.wish(SyncKind::Delta, RequestCause::Command, 2, 2);
+    let request = bench.request(SyncKind::Delta, RequestCause::Command, 2, 2);
     assert_eq!((request.not_before, request.attempts), (at(2), 0));
 }
 
@@ -107,7 +114,7 @@ async fn a_webhook_does_not_cut_a_wait_short() {
     bench.kombo.refuse(Endpoint::Users, FailureClass::Transient);
     bench.delta(Endpoint::Users).await;
     let waiting = bench.waiting(SyncKind::Delta).unwrap();
-    let request = bench.wish(SyncKind::Delta, RequestCause::Webhook, 1, 1);
+    let request = bench.request(SyncKind::Delta, RequestCause::Webhook, 1, 1);
     assert_eq!((request.not_before, request.attempts), (waiting.not_before, 1));
     assert_eq!(request.generation, waiting.generation + 1, "it is heard all the same");
 }
@@ -119,9 +126,9 @@ async fn a_webhook_says_that_something_changed() {
         bench.kombo.refuse(Endpoint::Users, class);
         bench.delta(Endpoint::Users).await;
         assert!(bench.waiting(SyncKind::Delta).unwrap().not_before > at(600));
-        let poll = bench.wish(SyncKind::Delta, RequestCause::Poll, 1, 1);
+        let poll = bench.request(SyncKind::Delta, RequestCause::Poll, 1, 1);
         assert!(poll.not_before > at(600));
-        let request = bench.wish(SyncKind::Delta, RequestCause::Webhook, 1, 1);
+        let request = bench.request(SyncKind::Delta, RequestCause::Webhook, 1, 1);
         assert_eq!((request.not_before, request.attempts), (at(1), 0));
     }
 }
@@ -153,8 +160,8 @@ async fn a_wish_during_a_first_load_leads_to_a_delta_after_it() {
 #[tokio::test]
 async fn one_endpoint_is_worked_on_by_one_lease() {
     let bench = loaded().await;
-    bench.wish(SyncKind::Delta, RequestCause::Webhook, 0, 0);
-    bench.wish(SyncKind::Full, RequestCause::Schedule, 0, 0);
+    bench.request(SyncKind::Delta, RequestCause::Webhook, 0, 0);
+    bench.request(SyncKind::Full, RequestCause::Schedule, 0, 0);
     let full = bench.take(SyncKind::Full, "a", 0).unwrap();
     assert_eq!(bench.take(SyncKind::Full, "b", 1), None);
     assert_eq!(bench.take(SyncKind::Delta, "b", 1), None, "its sibling is held");
@@ -171,7 +178,7 @@ async fn one_endpoint_is_worked_on_by_one_lease() {
 #[tokio::test]
 async fn a_lease_is_lost_with_its_token() {
     let bench = loaded().await;
-    bench.wish(SyncKind::Delta, RequestCause::Webhook, 0, 0);
+    bench.request(SyncKind::Delta, RequestCause::Webhook, 0, 0);
     let first = bench.take(SyncKind::Delta, "a", 0).unwrap();
     let second = bench.take(SyncKind::Delta, "b", 30).unwrap();
     let lost = |result: Result<(), SyncError>| assert!(matches!(result, Err(SyncError::LeaseLost(_))), "{result:?}");
@@ -187,7 +194,7 @@ async fn a_lease_is_lost_with_its_token() {
 #[tokio::test]
 async fn a_lease_is_extended_and_never_shortened() {
     let bench = loaded().await;
-    bench.wish(SyncKind::Delta, RequestCause::Webhook, 0, 0);
+    bench.request(SyncKind::Delta, RequestCause::Webhook, 0, 0);
     let lease = bench.take(SyncKind::Delta, "a", 0).unwrap();
     let until = |now, ttl| {
         let held = bench.store.edit(|tx| queue::hold(tx, &lease, at(now), ttl)).unwrap();
@@ -201,7 +208,7 @@ async fn a_lease_is_extended_and_never_shortened() {
 #[tokio::test]
 async fn the_leases_of_the_dead_are_released() {
     let bench = loaded().await;
-    bench.wish(SyncKind::Delta, RequestCause::Webhook, 0, 0);
+    bench.request(SyncKind::Delta, RequestCause::Webhook, 0, 0);
     let lease = bench.take(SyncKind::Delta, "a", 0).unwrap();
     let released = bench.store.edit(|tx| queue::release_abandoned(tx, |owner| owner == "somebody else")).unwrap();
     assert!(released.is_empty());
@@ -214,7 +221,7 @@ async fn the_leases_of_the_dead_are_released() {
 #[tokio::test]
 async fn released_work_waits_for_its_time() {
     let bench = loaded().await;
-    bench.wish(SyncKind::Delta, RequestCause::Webhook, 0, 0);
+    bench.request(SyncKind::Delta, RequestCause::Webhook, 0, 0);
     let lease = bench.take(SyncKind::Delta, "a", 0).unwrap();
     bench.store.edit(|tx| queue::release(tx, &lease, at(60), true, at(1))).unwrap();
     let next = |now| bench.store.edit(|tx| queue::lease_next(tx, &claim("b"), at(now), |_| true)).unwrap();
@@ -233,7 +240,7 @@ async fn work_that_is_not_allowed_is_passed_over() {
         };
         bench.store.edit(|tx| queue::request(tx, other, RequestCause::Load, at(0), at(0))).unwrap();
     }
-    bench.wish(SyncKind::Full, RequestCause::Schedule, 0, 1);
+    bench.request(SyncKind::Full, RequestCause::Schedule, 0, 1);
     let ours = target(Endpoint::Users, SyncKind::Full);
     let lease = bench.store.edit(|tx| queue::lease_next(tx, &claim("a"), at(1), |request| request.target == ours));
     assert_eq!(lease.unwrap().map(|lease| lease.request.target), Some(ours.clone()));

@@ -11,7 +11,7 @@ use kombo_client::webhook::{SIGNATURE_HEADER, SignatureError};
 use kombo_model::Webhook;
 use sync_core::intake::{self, Intake, IntakePolicy};
 use sync_core::port::StoreError;
-use sync_core::reception::{self, Desk};
+use sync_runtime::inbox::{self, InboxHandle};
 use tokio::sync::Semaphore;
 
 use super::{Shared, measure};
@@ -31,7 +31,7 @@ const MOST_CONNECTIONS: usize = 4;
 struct Door {
     shared: Arc<Shared>,
     places: Semaphore,
-    desk: Desk,
+    inbox: InboxHandle,
 }
 
 /// `POST /webhooks/kombo`, and what stores the webhooks: it has to run, and ends when the routes are gone.
@@ -42,9 +42,9 @@ pub(super) fn routes(shared: Arc<Shared>) -> (Router, impl Future<Output = ()> +
         look_at_paused_every: super::LOOK_AT_PAUSED_EVERY,
     };
     let store = Arc::new(shared.store.beside(MOST_CONNECTIONS));
-    let (desk, reception) = reception::open(store, SystemClock, policy, Arc::clone(&shared.wake));
-    let door = Arc::new(Door { shared, places: Semaphore::new(MOST_AT_A_TIME), desk });
-    (router(door), reception.work())
+    let (handle, inbox) = inbox::open(store, SystemClock, policy, Arc::clone(&shared.wake));
+    let door = Arc::new(Door { shared, places: Semaphore::new(MOST_AT_A_TIME), inbox: handle });
+    (router(door), inbox.work())
 }
 
 fn router(door: Arc<Door>) -> Router {
@@ -146,7 +146,7 @@ impl Door {
 
     async fn store(&self, webhook: Webhook) -> Answer {
         let (event, kind) = (webhook.id.to_string(), webhook.event.kind().to_owned());
-        let Ok(stored) = tokio::time::timeout(STORED_WITHIN, self.desk.receive(webhook)).await else {
+        let Ok(stored) = tokio::time::timeout(STORED_WITHIN, self.inbox.receive(webhook)).await else {
             tracing::error!(webhook.id = event, "a webhook was not stored in time");
             return Answer::NoDatabase;
         };

@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
-use sync_core::crew::{Crew, Host};
 use sync_core::engine::Engine;
 use sync_core::types::{Lease, LeaseToken};
+use sync_runtime::workers::{Host, WorkerPool};
 use tokio_util::task::TaskTracker;
 
 use super::Shared;
@@ -20,10 +20,10 @@ pub(super) fn spawn(tasks: &TaskTracker, shared: &Arc<Shared>) {
     let engine = Engine::new(store, source, SystemClock, meter, shared.config.policy());
     let host = Daemon { gate: Arc::clone(&shared.gate) };
     let (wake, stop) = (Arc::clone(&shared.wake), shared.stop.clone());
-    let crew = Arc::new(Crew::new(engine, host, owner::this_process(), workers, wake, stop));
+    let pool = Arc::new(WorkerPool::new(engine, host, owner::this_process(), workers, wake, stop));
     for _ in 0..workers {
-        let crew = Arc::clone(&crew);
-        tasks.spawn(async move { crew.work().await });
+        let pool = Arc::clone(&pool);
+        tasks.spawn(async move { pool.work().await });
     }
 }
 

@@ -7,13 +7,12 @@ use serde_json::json;
 use sync_core::intake::{Intake, IntakePolicy, read};
 use sync_core::planner::{PlanMode, PlanPolicy};
 use sync_core::port::{Scope, Store, StoreError, Tx};
-use sync_core::reception::{self, Desk};
 use sync_core::types::IntegrationStatus;
+use sync_runtime::inbox::{self, InboxHandle};
+use sync_testkit::bench::id;
 use sync_testkit::{ManualClock, MemoryStore};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
-
-use crate::bench::id;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -28,22 +27,25 @@ fn changed(event: &str) -> Webhook {
     webhook(event, "data-changed", "sandbox:a")
 }
 
-fn open<S: Store>(store: S) -> (Desk, JoinHandle<()>) {
+fn open<S: Store>(store: S) -> (InboxHandle, JoinHandle<()>) {
     let plan = PlanPolicy {
         endpoints: BTreeSet::from([Endpoint::Users]),
         mode: PlanMode::Planned,
         blind_full_min_interval: HOUR,
     };
     let policy = IntakePolicy { plan, accept_unknown: true, look_at_paused_every: HOUR };
-    let (desk, reception) = reception::open(Arc::new(store), ManualClock::default(), policy, Arc::default());
-    (desk, tokio::spawn(reception.work()))
+    let (handle, inbox) = inbox::open(Arc::new(store), ManualClock::default(), policy, Arc::default());
+    (handle, tokio::spawn(inbox.work()))
 }
 
 /// Hands in webhooks one right behind the other.
-fn hand_in(desk: &Desk, webhooks: impl IntoIterator<Item = Webhook>) -> JoinSet<Result<Intake, Arc<StoreError>>> {
+fn hand_in(
+    handle: &InboxHandle,
+    webhooks: impl IntoIterator<Item = Webhook>,
+) -> JoinSet<Result<Intake, Arc<StoreError>>> {
     let hand_in = |webhook| {
-        let desk = desk.clone();
-        async move { desk.receive(webhook).await }
+        let handle = handle.clone();
+        async move { handle.receive(webhook).await }
     };
     webhooks.into_iter().map(hand_in).collect()
 }
@@ -101,14 +103,14 @@ impl Store for Slow {
 #[tokio::test]
 async fn what_waits_is_stored_together() {
     let alone = MemoryStore::new();
-    let (desk, _work) = open(alone.clone());
-    assert!(is_stored(&desk.receive(changed("the only one")).await));
+    let (handle, _work) = open(alone.clone());
+    assert!(is_stored(&handle.receive(changed("the only one")).await));
 
     let store = Slow::new("sandbox:a");
-    let (desk, _work) = open(store.clone());
-    let first = hand_in(&desk, [changed("first")]);
+    let (handle, _work) = open(store.clone());
+    let first = hand_in(&handle, [changed("first")]);
     store.a_unit_waits().await;
-    let later = hand_in(&desk, (0..50).map(|number| changed(&number.to_string())));
+    let later = hand_in(&handle, (0..50).map(|number| changed(&number.to_string())));
     tokio::task::yield_now().await;
     store.may.add_permits(2);
     assert!(first.join_all().await.iter().all(is_stored));
@@ -121,11 +123,11 @@ async fn what_waits_is_stored_together() {
 #[tokio::test]
 async fn nobody_waits_for_the_units_of_another_integration() {
     let store = Slow::new("sandbox:a");
-    let (desk, _work) = open(store.clone());
-    let slow = hand_in(&desk, [changed("slow")]);
+    let (handle, _work) = open(store.clone());
+    let slow = hand_in(&handle, [changed("slow")]);
     store.a_unit_waits().await;
-    assert!(is_stored(&desk.receive(webhook("other", "data-changed", "sandbox:b")).await));
-    assert!(is_stored(&desk.receive(webhook("noted", "of-tomorrow", "sandbox:a")).await));
+    assert!(is_stored(&handle.receive(webhook("other", "data-changed", "sandbox:b")).await));
+    assert!(is_stored(&handle.receive(webhook("noted", "of-tomorrow", "sandbox:a")).await));
     assert_eq!(store.store.webhooks().len(), 2);
     store.may.add_permits(1);
     assert!(slow.join_all().await.iter().all(is_stored));
@@ -138,13 +140,13 @@ async fn what_webhooks_say_takes_effect_in_their_order() {
         (["integration-deleted", "integration-created", "data-changed"], IntegrationStatus::Deleted),
     ] {
         let store = Slow::new("sandbox:a");
-        let (desk, _work) = open(store.clone());
-        let first = hand_in(&desk, [webhook("first", "integration-created", "sandbox:a")]);
+        let (handle, _work) = open(store.clone());
+        let first = hand_in(&handle, [webhook("first", "integration-created", "sandbox:a")]);
         store.a_unit_waits().await;
         let mut later = JoinSet::new();
         for (number, kind) in kinds.into_iter().enumerate() {
-            let (desk, webhook) = (desk.clone(), webhook(&number.to_string(), kind, "sandbox:a"));
-            later.spawn(async move { desk.receive(webhook).await });
+            let (handle, webhook) = (handle.clone(), webhook(&number.to_string(), kind, "sandbox:a"));
+            later.spawn(async move { handle.receive(webhook).await });
         }
         tokio::task::yield_now().await;
         store.may.add_permits(2);
@@ -163,8 +165,8 @@ async fn what_webhooks_say_takes_effect_in_their_order() {
 async fn one_that_is_refused_takes_no_other_with_it() {
     let store = MemoryStore::new();
     store.refuse_text("unspeakable");
-    let (desk, _work) = open(store.clone());
-    let answers = hand_in(&desk, ["a", "unspeakable", "b", "a"].map(changed)).join_all().await;
+    let (handle, _work) = open(store.clone());
+    let answers = hand_in(&handle, ["a", "unspeakable", "b", "a"].map(changed)).join_all().await;
     let refused =
         answers.iter().filter(|answer| matches!(answer, Err(error) if matches!(**error, StoreError::Refused { .. })));
     assert_eq!(refused.count(), 1, "{answers:?}");
@@ -178,16 +180,16 @@ async fn one_that_is_refused_takes_no_other_with_it() {
 async fn a_passing_failure_is_outlived_and_another_one_told_to_all() {
     let store = MemoryStore::new();
     let unavailable = || StoreError::Unavailable { message: "it is away".to_owned(), source: None };
-    let (desk, _work) = open(store.clone());
+    let (handle, _work) = open(store.clone());
     store.fail_statement(1, unavailable());
-    assert!(hand_in(&desk, ["a", "b"].map(changed)).join_all().await.iter().all(is_stored));
+    assert!(hand_in(&handle, ["a", "b"].map(changed)).join_all().await.iter().all(is_stored));
 
     store.fail_statement(1, StoreError::Failed { message: "a fault".to_owned(), source: None });
-    let answers = hand_in(&desk, ["c", "d"].map(changed)).join_all().await;
+    let answers = hand_in(&handle, ["c", "d"].map(changed)).join_all().await;
     assert!(answers.iter().all(is_stored), "tried one by one: {answers:?}");
     store.fail_statement(1, StoreError::Failed { message: "a fault".to_owned(), source: None });
-    assert!(desk.receive(changed("e")).await.is_err());
-    assert!(is_stored(&desk.receive(changed("e")).await));
+    assert!(handle.receive(changed("e")).await.is_err());
+    assert!(is_stored(&handle.receive(changed("e")).await));
 }
 
 /// None gets ahead of one that has to be tried again.
@@ -195,11 +197,11 @@ async fn a_passing_failure_is_outlived_and_another_one_told_to_all() {
 async fn a_failure_does_not_change_their_order() {
     let store = Slow::new("sandbox:a");
     store.store.fail_statement(1, StoreError::Unavailable { message: "it is away".to_owned(), source: None });
-    let (desk, _work) = open(store.clone());
-    let first = hand_in(&desk, [webhook("first", "integration-created", "sandbox:a")]);
+    let (handle, _work) = open(store.clone());
+    let first = hand_in(&handle, [webhook("first", "integration-created", "sandbox:a")]);
     store.a_unit_waits().await;
     store.may.add_permits(100);
-    let second = hand_in(&desk, [webhook("second", "integration-deleted", "sandbox:a")]);
+    let second = hand_in(&handle, [webhook("second", "integration-deleted", "sandbox:a")]);
     assert!(first.join_all().await.iter().chain(&second.join_all().await).all(is_stored));
     let stored = store.store.webhooks().into_iter().map(|webhook| (webhook.id, webhook.result));
     let results: Vec<(String, String)> = stored.collect();
@@ -211,13 +213,13 @@ async fn a_failure_does_not_change_their_order() {
 #[tokio::test]
 async fn whoever_stopped_waiting_is_not_stored() {
     let store = Slow::new("sandbox:a");
-    let (desk, _work) = open(store.clone());
-    let first = hand_in(&desk, [changed("first")]);
+    let (handle, _work) = open(store.clone());
+    let first = hand_in(&handle, [changed("first")]);
     store.a_unit_waits().await;
-    let mut gone = hand_in(&desk, [changed("gone")]);
+    let mut gone = hand_in(&handle, [changed("gone")]);
     tokio::task::yield_now().await;
     gone.shutdown().await;
-    let later = hand_in(&desk, [changed("later")]);
+    let later = hand_in(&handle, [changed("later")]);
     tokio::task::yield_now().await;
     store.may.add_permits(2);
     assert!(first.join_all().await.iter().chain(&later.join_all().await).all(is_stored));
@@ -228,11 +230,11 @@ async fn whoever_stopped_waiting_is_not_stored() {
 #[tokio::test]
 async fn it_ends_when_all_is_stored_and_nobody_can_hand_in_more() {
     let store = Slow::new("sandbox:a");
-    let (desk, work) = open(store.clone());
-    let first = hand_in(&desk, [changed("first")]);
+    let (handle, work) = open(store.clone());
+    let first = hand_in(&handle, [changed("first")]);
     store.a_unit_waits().await;
-    let later = hand_in(&desk, (0..600).map(|number| changed(&number.to_string())));
-    drop(desk);
+    let later = hand_in(&handle, (0..600).map(|number| changed(&number.to_string())));
+    drop(handle);
     tokio::task::yield_now().await;
     assert!(!work.is_finished());
     store.may.add_permits(10);

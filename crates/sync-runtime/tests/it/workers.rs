@@ -3,15 +3,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use kombo_model::Endpoint;
-use sync_core::crew::{Crew, Host};
 use sync_core::dispatch;
 use sync_core::port::{Clock, Silent, StoreError};
 use sync_core::types::{LeaseToken, SyncKind};
+use sync_runtime::workers::{Host, WorkerPool};
+use sync_testkit::bench::{Bench, USUAL, id, target};
 use sync_testkit::{FakeKombo, ManualClock, MemoryStore};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-
-use crate::bench::{Bench, USUAL, id, target};
 
 #[derive(Clone, Default)]
 struct Gate {
@@ -29,27 +28,27 @@ impl Host for Gate {
     }
 }
 
-type TestCrew = Crew<MemoryStore, FakeKombo, ManualClock, Silent, Gate>;
+type TestPool = WorkerPool<MemoryStore, FakeKombo, ManualClock, Silent, Gate>;
 
-/// A crew at work.
-struct AtWork {
+/// A running pool.
+struct Running {
     wake: Arc<Notify>,
     stop: CancellationToken,
     workers: tokio::task::JoinSet<()>,
 }
 
-impl AtWork {
-    fn begin(bench: &Bench, gate: &Gate, workers: usize) -> Self {
+impl Running {
+    fn start(bench: &Bench, gate: &Gate, workers: usize) -> Self {
         let (wake, stop) = (Arc::new(Notify::new()), CancellationToken::new());
         let (told, asked) = (Arc::clone(&wake), stop.clone());
-        let crew: Arc<TestCrew> =
-            Arc::new(Crew::new(bench.engine(), gate.clone(), "crew".to_owned(), workers, told, asked));
-        let mut at_work = Self { wake, stop, workers: tokio::task::JoinSet::new() };
+        let pool: Arc<TestPool> =
+            Arc::new(WorkerPool::new(bench.engine(), gate.clone(), "pool".to_owned(), workers, told, asked));
+        let mut running = Self { wake, stop, workers: tokio::task::JoinSet::new() };
         for _ in 0..workers {
-            let crew = Arc::clone(&crew);
-            at_work.workers.spawn(async move { crew.work().await });
+            let pool = Arc::clone(&pool);
+            running.workers.spawn(async move { pool.work().await });
         }
-        at_work
+        running
     }
 
     async fn end(mut self) {
@@ -58,7 +57,7 @@ impl AtWork {
     }
 }
 
-/// A bench with everything that is enabled asked for.
+/// A bench with a full fetch of every enabled endpoint requested.
 fn bench() -> Bench {
     let bench = Bench::new(&USUAL);
     bench.furnish();
@@ -76,33 +75,33 @@ async fn seconds(seconds: u64) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_crew_does_all_that_is_asked_for_and_then_what_it_is_told_of() {
+async fn a_pool_works_on_all_requests_and_wakes_for_new_ones() {
     let bench = bench();
-    let crew = AtWork::begin(&bench, &Gate::default(), 2);
+    let pool = Running::start(&bench, &Gate::default(), 2);
     seconds(60).await;
     bench.assert_mirrors();
 
     bench.pass(60);
     bench.kombo.edit(|lms| lms.rename_user("u1", "Grace"));
     bench.ask(Endpoint::Users, SyncKind::Delta);
-    crew.wake.notify_one();
-    // Sooner than an idle worker would look by itself.
+    pool.wake.notify_one();
+    // Sooner than an idle worker polls.
     seconds(1).await;
     bench.assert_mirrors();
-    crew.end().await;
+    pool.end().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_closed_gate_keeps_work_from_beginning() {
     let (bench, gate) = (bench(), Gate::default());
     gate.closed.store(true, Ordering::SeqCst);
-    let crew = AtWork::begin(&bench, &gate, 2);
+    let pool = Running::start(&bench, &gate, 2);
     seconds(3_600).await;
     assert_eq!(bench.kombo.pages(), 0);
     gate.closed.store(false, Ordering::SeqCst);
     seconds(60).await;
     bench.assert_mirrors();
-    crew.end().await;
+    pool.end().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -118,11 +117,11 @@ async fn half_of_the_workers_are_kept_for_deltas() {
         bench.policy.clone(),
     );
     let stop = CancellationToken::new();
-    let crew = Arc::new(Crew::new(engine, Gate::default(), "crew".to_owned(), 4, Arc::default(), stop.clone()));
+    let pool = Arc::new(WorkerPool::new(engine, Gate::default(), "pool".to_owned(), 4, Arc::default(), stop.clone()));
     let mut workers = tokio::task::JoinSet::new();
     for _ in 0..4 {
-        let crew = Arc::clone(&crew);
-        workers.spawn(async move { crew.work().await });
+        let pool = Arc::clone(&pool);
+        workers.spawn(async move { pool.work().await });
     }
     seconds(10).await;
     let requests = bench.store.look(|tx| tx.requests()).unwrap();
@@ -153,9 +152,9 @@ impl sync_core::port::Pages for Asleep {
 }
 
 #[tokio::test(start_paused = true)]
-async fn work_that_broke_off_with_the_store_is_let_go_of() {
+async fn work_that_breaks_off_with_the_store_is_released() {
     let bench = bench();
-    let crew = AtWork::begin(&bench, &Gate::default(), 1);
+    let pool = Running::start(&bench, &Gate::default(), 1);
     let users = target(Endpoint::Users, SyncKind::Full);
     let is_held = |bench: &Bench| {
         let request = bench.store.look(|tx| tx.request(&users)).unwrap();
@@ -167,8 +166,8 @@ async fn work_that_broke_off_with_the_store_is_let_go_of() {
     let leased_at = bench.clock.now();
     bench.store.fail_statement(1, StoreError::Unavailable { message: "gone".to_owned(), source: None });
     seconds(20).await;
-    // Our clock moves with Kombo's answers alone: the lease did not have to expire.
+    // The clock moves only with the answers of the source, so the lease has not expired.
     assert!(bench.clock.now() < leased_at.saturating_add(bench.policy.lease_ttl));
     bench.assert_mirrors();
-    crew.end().await;
+    pool.end().await;
 }

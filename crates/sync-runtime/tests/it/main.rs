@@ -1,0 +1,11 @@
+//! Tests of the runtime over a store and a Kombo in memory, in virtual time.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test that panics says why it failed"
+)]
+
+mod inbox;
+mod workers;
