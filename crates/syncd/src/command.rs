@@ -71,7 +71,7 @@ impl Context {
 
 /// Runs a command to its end.
 pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
-    let context = Context { global: cli.global, bars: MultiProgress::new() };
+    let context = Context { global: cli.global, bars: logging::bars() };
     // On a terminal the bars say what happens, so that only trouble is worth a line.
     let quiet = matches!(cli.command, Command::Sync(_)) && crate::output::is_terminal();
     let default = if quiet || !matches!(cli.command, Command::Sync(_) | Command::Run { .. }) { "warn" } else { "info" };

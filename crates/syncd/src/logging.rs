@@ -1,16 +1,33 @@
-//! Logs go to standard error: text on a terminal, JSON elsewhere. They carry ids, never names, mails or secrets. What
+//! Logs go to [`stderr`]: text on a terminal, JSON elsewhere. They carry ids, never names, mails or secrets. What
 //! comes from outside is recorded as a text (`id = id.as_str()`), which is escaped, and never by its `Display` (`%id`),
 //! which is not: a line break in it would begin a line of the log.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{self, IsTerminal as _, Write};
+use std::panic::PanicHookInfo;
 
-use indicatif::MultiProgress;
+use indicatif::{MultiProgress, ProgressDrawTarget};
+use sync_core::port::Clock as _;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
+use crate::clock::SystemClock;
 use crate::config::ConfigError;
-use crate::output::escaped;
+use crate::output::{escaped, printable};
+use crate::stderr::{self, Terminal};
+
+/// How often a second bars are drawn at most.
+const FRAMES: u8 = 20;
+
+/// Bars on the terminal that standard error is, or hidden ones.
+pub(crate) fn bars() -> MultiProgress {
+    MultiProgress::with_draw_target(if io::stderr().is_terminal() {
+        ProgressDrawTarget::term_like_with_hz(Box::new(Terminal::default()), FRAMES)
+    } else {
+        ProgressDrawTarget::hidden()
+    })
+}
 
 /// Sets logging up. Lines are written above the bars of `progress`.
 pub(crate) fn init(level: Option<&str>, default: &str, progress: &MultiProgress) -> Result<(), ConfigError> {
@@ -28,7 +45,8 @@ pub(crate) fn init(level: Option<&str>, default: &str, progress: &MultiProgress)
     let filter = EnvFilter::try_new(&wish).map_err(|error| wrong(&error.to_string()))?;
     let is_terminal = io::stderr().is_terminal();
     let writer = AboveBars { bars: progress.clone(), json: !is_terminal };
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+    std::panic::set_hook(Box::new(move |panic| stderr::write(&describe(panic, !is_terminal))));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).log_internal_errors(false);
     let result = if is_terminal {
         builder.with_ansi(!is_colour_unwanted()).with_target(false).try_init()
     } else {
@@ -42,6 +60,23 @@ fn is_colour_unwanted() -> bool {
     std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
 }
 
+/// What a panic says. Not an event of the log: the panic may come from within the log.
+fn describe(panic: &PanicHookInfo<'_>, json: bool) -> String {
+    let thread = std::thread::current();
+    let backtrace = Backtrace::capture();
+    let mut text = format!("thread {:?} {panic}", thread.name().unwrap_or("unnamed"));
+    if backtrace.status() == BacktraceStatus::Captured {
+        text.push_str(&format!("\n{backtrace}"));
+    }
+    if json {
+        let timestamp = SystemClock.now();
+        let line = serde_json::json!({ "timestamp": timestamp, "level": "ERROR", "message": text, "target": "syncd" });
+        format!("{}\n", escaped(&line.to_string()))
+    } else {
+        format!("{}\n", printable(&text))
+    }
+}
+
 #[derive(Clone)]
 struct AboveBars {
     bars: MultiProgress,
@@ -52,13 +87,16 @@ impl Write for AboveBars {
     /// Writes a line, which comes whole. In one of text the values of fields are quoted and escaped already.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let line = String::from_utf8_lossy(bytes);
-        let line = if self.json { escaped(&line) } else { line.into_owned() };
-        self.bars.suspend(|| io::stderr().lock().write_all(line.as_bytes()))?;
+        if self.json {
+            stderr::write(&escaped(&line));
+        } else {
+            self.bars.println(line.trim_end_matches('\n'))?;
+        }
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
+        Ok(())
     }
 }
 

@@ -13,19 +13,46 @@ mod owner;
 mod pace;
 mod progress;
 mod secret;
+mod stderr;
 
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use command::Exit;
 
 fn main() -> ExitCode {
-    let cli = cli::Cli::parse();
-    match command::run(cli) {
-        Ok(exit) => exit.into(),
-        Err(error) if output::is_closed(&error) => command::Exit::Done.into(),
+    let exit = match cli::Cli::try_parse() {
+        Ok(cli) => conclude(command::run(cli)),
+        Err(error) => explain(&error),
+    };
+    stderr::flush();
+    exit.into()
+}
+
+/// How the program ends after a command.
+fn conclude(result: anyhow::Result<Exit>) -> Exit {
+    match result {
+        Ok(exit) => exit,
+        Err(error) if output::is_closed(&error) => Exit::Done,
         Err(error) => {
             output::complain(&error);
-            command::Exit::of(&error).into()
+            Exit::of(&error)
         }
     }
+}
+
+/// Prints what was asked about the command line, or what is wrong with it.
+fn explain(error: &clap::Error) -> Exit {
+    let printed = error.print();
+    if error.use_stderr() {
+        // Whether anybody reads that or not.
+        return Exit::Usage;
+    }
+    conclude(
+        printed
+            .map_err(output::Unwritten::from)
+            .and_then(|()| output::write(""))
+            .map(|()| Exit::Done)
+            .map_err(Into::into),
+    )
 }

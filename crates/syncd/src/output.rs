@@ -1,4 +1,4 @@
-//! What people and programs read: standard output for results, standard error for everything else.
+//! What people and programs read: standard output for results, [`stderr`] for everything else.
 
 use std::error::Error;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -8,26 +8,38 @@ use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 use kombo_model::Timestamp;
 use serde::Serialize;
 
+use crate::stderr;
+
 /// How many columns a terminal has at least.
 const WIDTH: u16 = 100;
 
 /// How far the columns of a narrow table stand apart.
 const GAP: u16 = 2;
 
-/// Prints a line on standard output.
-pub(crate) fn line(text: impl AsRef<str>) -> io::Result<()> {
+/// A result could not be written to standard output.
+#[derive(Debug, thiserror::Error)]
+#[error("the result could not be written to standard output")]
+pub(crate) struct Unwritten(#[from] io::Error);
+
+/// Writes to standard output.
+pub(crate) fn write(text: impl AsRef<[u8]>) -> Result<(), Unwritten> {
     let mut out = io::stdout().lock();
-    out.write_all(printable(text.as_ref()).as_bytes())?;
-    out.write_all(b"\n")
+    out.write_all(text.as_ref())?;
+    Ok(out.flush()?)
+}
+
+/// Prints a line on standard output.
+pub(crate) fn line(text: impl AsRef<str>) -> Result<(), Unwritten> {
+    let mut text = printable(text.as_ref());
+    text.push('\n');
+    write(text)
 }
 
 /// Prints one JSON document on standard output, on one line.
 pub(crate) fn json(document: &impl Serialize) -> anyhow::Result<()> {
-    let text = to_json(document)?;
-    let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    out.write_all(b"\n")?;
-    Ok(())
+    let mut text = to_json(document)?;
+    text.push('\n');
+    Ok(write(text)?)
 }
 
 /// A document as JSON that says the same to every reader, and nothing to a terminal.
@@ -52,9 +64,7 @@ pub(crate) fn escaped(json: &str) -> String {
 
 /// Prints an error on standard error, with its causes.
 pub(crate) fn complain(error: &anyhow::Error) {
-    let text = format!("syncd: {}\n", printable(&chain(error.as_ref())));
-    // Nobody is left to tell if this fails.
-    drop(io::stderr().lock().write_all(text.as_bytes()));
+    stderr::write(&format!("syncd: {}\n", printable(&chain(error.as_ref()))));
 }
 
 /// What an error says, followed by what its causes say that it does not say itself.
@@ -90,7 +100,7 @@ pub(crate) fn one_line(text: &str) -> String {
 
 /// Whether somebody closed the pipe that was written to, as `head` does: they have seen enough.
 pub(crate) fn is_closed(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    error.downcast_ref::<Unwritten>().is_some_and(|Unwritten(error)| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 /// A table without lines, for a terminal of any width.
@@ -122,7 +132,7 @@ pub(crate) fn keep_whole(table: &mut Table, column: usize, length: u16) {
 }
 
 /// Prints a text on lines no wider than [`WIDTH`]. It stays one paragraph, whatever it says.
-pub(crate) fn paragraph(text: impl AsRef<str>) -> io::Result<()> {
+pub(crate) fn paragraph(text: impl AsRef<str>) -> Result<(), Unwritten> {
     let mut lines = vec![String::new()];
     let mut left = usize::from(WIDTH);
     for word in one_line(text.as_ref()).split(' ') {
@@ -148,7 +158,7 @@ pub(crate) fn paragraph(text: impl AsRef<str>) -> io::Result<()> {
 }
 
 /// Prints a table on standard output.
-pub(crate) fn print(table: &Table) -> io::Result<()> {
+pub(crate) fn print(table: &Table) -> Result<(), Unwritten> {
     line(table.trim_fmt())
 }
 

@@ -1,5 +1,4 @@
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
 use std::time::Duration;
 
 use kombo_model::IntegrationId;
@@ -98,9 +97,7 @@ impl Log {
                 writeln!(text, "{}", describe(change))?;
             }
         }
-        let mut out = io::stdout().lock();
-        out.write_all(text.as_bytes())?;
-        Ok(out.flush()?)
+        Ok(output::write(text)?)
     }
 }
 

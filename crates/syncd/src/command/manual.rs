@@ -1,4 +1,3 @@
-use std::io::{self, Write as _};
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -6,18 +5,19 @@ use clap::CommandFactory as _;
 
 use super::Exit;
 use crate::cli::Cli;
+use crate::output;
 
 /// Prints what a shell needs to complete the command line.
 pub(crate) fn completions(shell: clap_complete::Shell) -> anyhow::Result<Exit> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "syncd", &mut script);
-    io::stdout().lock().write_all(&script)?;
+    output::write(&script)?;
     Ok(Exit::Done)
 }
 
 /// Prints a text that the program knows.
 pub(crate) fn text(text: &str) -> anyhow::Result<Exit> {
-    io::stdout().lock().write_all(text.as_bytes())?;
+    output::write(text)?;
     Ok(Exit::Done)
 }
 
@@ -28,7 +28,7 @@ pub(crate) fn man(folder: Option<&Path>) -> anyhow::Result<Exit> {
     } else {
         let mut page = Vec::new();
         clap_mangen::Man::new(Cli::command()).render(&mut page)?;
-        io::stdout().lock().write_all(&page)?;
+        output::write(&page)?;
     }
     Ok(Exit::Done)
 }

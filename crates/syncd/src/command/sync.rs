@@ -59,12 +59,9 @@ pub(crate) async fn run(context: &Context, args: SyncArgs) -> anyhow::Result<Exi
     // A daemon with another configuration may have them to deliver.
     trim(&store, config.changes.keep_for, Undelivered::Keep).await;
 
-    if context.global.json {
-        output::json(&report)?;
-    } else {
-        print(&report)?;
-    }
+    let printed = if context.global.json { output::json(&report) } else { print(&report) };
     match failures(&report, &progress).as_slice() {
+        [] if printed.is_err() => printed.map(|()| Exit::Done),
         [] if stop.is_cancelled() => Err(anyhow::anyhow!("stopped; the next `syncd sync` goes on from here")),
         [] => Ok(Exit::Done),
         lines => Err(anyhow::anyhow!(lines.join("\n"))),
@@ -367,6 +364,7 @@ async fn stop_on_signal(stop: CancellationToken) {
             _ = terminate.recv() => {}
         }
         if count > 0 {
+            crate::stderr::flush();
             std::process::exit(130);
         }
         tracing::warn!("stopping after the current batch; once more to stop at once");

@@ -66,6 +66,7 @@ pub(super) async fn stop_on_signal(stop: CancellationToken) {
             _ = interrupt.recv() => {}
         }
         tracing::warn!("stopped at once: unfinished work goes on from its checkpoint the next time");
+        crate::stderr::flush();
         std::process::exit(130);
     });
 }

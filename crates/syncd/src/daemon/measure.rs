@@ -20,7 +20,9 @@ use crate::output;
 
 /// Begins to measure.
 pub(super) fn install() -> anyhow::Result<PrometheusHandle> {
-    Ok(PrometheusBuilder::new().install_recorder()?)
+    let metrics = PrometheusBuilder::new().install_recorder()?;
+    crate::stderr::describe();
+    Ok(metrics)
 }
 
 /// Counts an answer of Kombo's, or that there was none.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
@@ -101,6 +101,14 @@ impl Daemon {
         command.env("SYNCD__SERVER__WEBHOOKS", place.webhooks.to_string());
         command.env("SYNCD__SERVER__OPERATIONS", place.operations.to_string());
         Self { process: world.start(command), place }
+    }
+
+    /// Starts a daemon whose standard error goes elsewhere.
+    pub fn launch_to(world: &World, place: Place, stderr: Stdio) -> Self {
+        let mut command = world.command(&["run"]);
+        command.env("SYNCD__SERVER__WEBHOOKS", place.webhooks.to_string());
+        command.env("SYNCD__SERVER__OPERATIONS", place.operations.to_string());
+        Self { process: world.start_to(command, [Stdio::null(), stderr]), place }
     }
 
     /// What `/readyz` answers.

@@ -50,3 +50,4 @@ mod replicas;
 mod scarce;
 mod signals;
 mod storm;
+mod unwritable_log;

@@ -164,6 +164,39 @@ fn postgres_on_a_disk_that_fills_up() {
     goes_on_after_the_disk_was_full(&world, place, &disk);
 }
 
+#[test]
+fn a_log_on_a_disk_that_fills_up() {
+    let Some(disk) = SmallDisk::mount(1) else { return };
+    let place = Place::new();
+    let world = world(Backend::Sqlite, place);
+    let file = disk.path().join("syncd.log");
+    let log = || fs::read_to_string(&file).unwrap();
+    let mut daemon =
+        Daemon::launch_to(&world, place, File::options().create(true).append(true).open(&file).unwrap().into());
+    wait_until("it is ready", || daemon.is_ready());
+    let look = Look::new(&world);
+    look.wait_until_loaded(&world);
+    let mut teller = Teller { world: &world, place, told: 0, taken: Vec::new() };
+    disk.fill();
+    wait_until("a line is lost", || {
+        assert_eq!(teller.tell(), Some(200));
+        daemon.metric("syncd_log_lines_dropped_total", "") > Some(0.0)
+    });
+    assert!(daemon.is_ready());
+    disk.free();
+    wait_until("the log says that lines are missing", || {
+        assert_eq!(teller.tell(), Some(200));
+        log().contains("lines are missing before this one")
+    });
+    look.assert_faithful_in_the_end(&world);
+    assert!(daemon.process.is_running());
+    daemon.stop();
+    let log = log();
+    let torn = log.lines().filter(|line| serde_json::from_str::<serde_json::Value>(line).is_err()).count();
+    assert!(torn <= 1, "all lines are whole but the one that did not fit: {log}");
+    teller.assert_none_is_lost();
+}
+
 /// The user that nothing belongs to.
 const NOBODY: u32 = 65_534;
 

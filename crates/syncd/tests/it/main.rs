@@ -33,5 +33,6 @@ mod slips;
 #[cfg(target_os = "linux")]
 mod terminal;
 mod typos;
+mod unwritable_output;
 mod verify;
 mod wrong;

@@ -32,10 +32,20 @@ pub struct Running {
 impl Running {
     /// Starts `command`. What it prints goes to files, so that it never waits for a reader; none of the secrets may
     /// be in it.
-    pub fn start(mut command: Command, output: &Path, secrets: Vec<String>) -> Self {
+    pub fn start(command: Command, output: &Path, secrets: Vec<String>) -> Self {
         let (stdout, stderr) = (output.with_extension("out"), output.with_extension("err"));
-        command.stdin(Stdio::null());
-        command.stdout(File::create(&stdout).unwrap()).stderr(File::create(&stderr).unwrap());
+        let to = [File::create(stdout).unwrap().into(), File::create(stderr).unwrap().into()];
+        Self::start_to(command, output, secrets, to)
+    }
+
+    /// The same with standard output and standard error of the caller's.
+    pub fn start_to(mut command: Command, output: &Path, secrets: Vec<String>, to: [Stdio; 2]) -> Self {
+        let (stdout, stderr) = (output.with_extension("out"), output.with_extension("err"));
+        for file in [&stdout, &stderr] {
+            File::options().create(true).append(true).open(file).unwrap();
+        }
+        let [to_stdout, to_stderr] = to;
+        command.stdin(Stdio::null()).stdout(to_stdout).stderr(to_stderr);
         let began = Instant::now();
         Self { child: command.spawn().expect("syncd can be started"), began, stdout, stderr, secrets }
     }

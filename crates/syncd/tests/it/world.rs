@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use kombo_model::IntegrationId;
@@ -133,6 +133,13 @@ impl World {
         let number = self.runs.fetch_add(1, Ordering::Relaxed);
         let secrets = vec![API_KEY.to_owned(), DATABASE_PASSWORD.to_owned()];
         Running::start(command, &self.folder().join(format!("output-{number}")), secrets)
+    }
+
+    /// Starts a command whose standard output and standard error go elsewhere.
+    pub fn start_to(&self, command: Command, to: [Stdio; 2]) -> Running {
+        let number = self.runs.fetch_add(1, Ordering::Relaxed);
+        let secrets = vec![API_KEY.to_owned(), DATABASE_PASSWORD.to_owned()];
+        Running::start_to(command, &self.folder().join(format!("output-{number}")), secrets, to)
     }
 
     /// Starts the program with these arguments.
