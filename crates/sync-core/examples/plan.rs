@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! changed: lms_course_progressions, lms_courses, hris_employees
-//! with progressions alone: delta of course-progressions because of lms_course_progressions, lms_courses
+//! with progressions alone: full of course-progressions because of lms_course_progressions, lms_courses
 //! with everything: delta of courses because of lms_courses
 //! with everything: delta of course-progressions because of lms_course_progressions
 //! with everything: users is spared: shows none of the changed models

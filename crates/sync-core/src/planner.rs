@@ -20,6 +20,22 @@ pub struct PlanPolicy {
     pub blind_full_min_interval: Duration,
 }
 
+impl PlanPolicy {
+    /// The enabled endpoints from which a model is fetched: its owner or, if that is off, those that embed it.
+    fn sources(&self, model: Model) -> Vec<Endpoint> {
+        let owner = model.owner();
+        if self.endpoints.contains(&owner) {
+            return vec![owner];
+        }
+        model.embedded_by().iter().copied().filter(|endpoint| self.endpoints.contains(endpoint)).collect()
+    }
+
+    /// Whether a model is fetched from an endpoint whose deltas may not show a change to it.
+    pub(crate) fn is_blind(&self, model: Model, endpoint: Endpoint) -> bool {
+        model.blind_in_delta(endpoint) && self.sources(model).contains(&endpoint)
+    }
+}
+
 /// How much thought goes into a plan.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -69,13 +85,15 @@ pub struct Spared {
 ///
 /// A model is fetched from the enabled endpoint that owns it; if there is none, from the enabled ones that embed it.
 /// An unknown `lms_…` model calls everything enabled, since new models must not be missed. Models that a delta may not
-/// show ask for a full fetch, at the earliest `blind_full_min_interval` after `last_blind_full`.
+/// show ask for a full fetch, at the earliest `blind_full_min_interval` after `last_blind_full`: those that are blind in
+/// deltas of courses, and those that only copies in progressions show because their own endpoint is off.
 ///
 /// ```
 /// use std::time::Duration;
 ///
 /// use kombo_model::{Endpoint, ModelName};
 /// use sync_core::planner::{PlanMode, PlanPolicy, plan};
+/// use sync_core::types::SyncKind;
 ///
 /// let policy = PlanPolicy {
 ///     endpoints: [Endpoint::CourseProgressions].into(),
@@ -84,9 +102,10 @@ pub struct Spared {
 /// };
 /// let changed = [ModelName::LmsCourses, ModelName::LmsCourseProgressions];
 /// let plan = plan(&changed, &policy, None, "2026-01-01T00:00:00Z".parse()?);
-/// // Progressions carry what of courses matters here: one call.
+/// // Progressions carry what of courses matters here: one call. It is a full fetch, since a delta may leave out
+/// // progressions of which only the course changed.
 /// assert_eq!(plan.fetches.len(), 1);
-/// assert_eq!(plan.fetches[0].because, changed);
+/// assert_eq!((plan.fetches[0].kind, &*plan.fetches[0].because), (SyncKind::Full, &changed[..]));
 /// # Ok::<(), kombo_model::ParseTimestampError>(())
 /// ```
 pub fn plan(
@@ -126,12 +145,11 @@ impl Reasons {
         let mut reasons = Self::default();
         for name in lms {
             let calls = match (Model::from_name(name.as_str()), policy.mode) {
-                (Some(model), _) if sources(model, policy).contains(&endpoint) => true,
+                (Some(model), _) if policy.sources(model).contains(&endpoint) => true,
                 (None, _) | (Some(_), PlanMode::Simple) => true,
                 (Some(_), PlanMode::Planned) => false,
             };
-            let blind = Model::from_name(name.as_str())
-                .is_some_and(|model| model.blind_in_delta(endpoint) && sources(model, policy).contains(&endpoint));
+            let blind = Model::from_name(name.as_str()).is_some_and(|model| policy.is_blind(model, endpoint));
             if blind {
                 reasons.blind.push(name.clone());
             } else if calls {
@@ -171,21 +189,12 @@ fn fetch(endpoint: Endpoint, kind: SyncKind, because: Vec<ModelName>, not_before
     PlannedFetch { endpoint, kind, because, not_before }
 }
 
-/// The enabled endpoints from which a model is fetched.
-fn sources(model: Model, policy: &PlanPolicy) -> Vec<Endpoint> {
-    let owner = model.owner();
-    if policy.endpoints.contains(&owner) {
-        return vec![owner];
-    }
-    model.embedded_by().iter().copied().filter(|endpoint| policy.endpoints.contains(endpoint)).collect()
-}
-
 fn why_spared(endpoint: Endpoint, lms: &[ModelName], policy: &PlanPolicy) -> String {
     let fetched_elsewhere: Vec<String> = lms
         .iter()
         .filter_map(|name| Model::from_name(name.as_str()))
         .filter(|model| model.embedded_by().contains(&endpoint))
-        .flat_map(|model| sources(model, policy).into_iter().map(move |source| format!("{model} comes from {source}")))
+        .flat_map(|model| policy.sources(model).into_iter().map(move |source| format!("{model} comes from {source}")))
         .collect();
     if fetched_elsewhere.is_empty() {
         "shows none of the changed models".to_owned()

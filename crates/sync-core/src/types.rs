@@ -132,6 +132,8 @@ words! {
         ModelUnavailable = "model_unavailable",
         /// A sweep would have removed too many records: a person must look.
         MassRemoval = "mass_removal",
+        /// At least half of what Kombo shows cannot be read or stored.
+        Unreadable = "unreadable",
         /// The last attempt failed in a way that trying again does not mend.
         Failed = "failed",
     }

@@ -14,7 +14,7 @@ use crate::compare::Reading;
 use crate::error::SyncError;
 use crate::lookup::LookUp;
 use crate::mirror::{Batch, Key, Model, Standing, clean_text, decompose};
-use crate::port::{FailureClass, Fetch, FetchSpec, Pages, RecordPage, Source, SourceError, Store};
+use crate::port::{FailureClass, Fetch, FetchSpec, Pages, RecordPage, Rejected, Source, SourceError, Store};
 use crate::types::{RunId, SyncKind, Tombstones};
 
 use difference::Told;
@@ -107,7 +107,7 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
             for id in &seen.held {
                 shown.add(id);
             }
-            self.tell(seen.findings, &mut tell)?;
+            self.tell_seen(endpoint, seen, &mut tell)?;
             if last {
                 break;
             }
@@ -121,27 +121,43 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
         self.source.open(FetchSpec { integration_id: self.integration.clone(), endpoint, fetch })
     }
 
+    fn tell_seen<E>(
+        &mut self,
+        endpoint: Endpoint,
+        seen: Seen,
+        tell: &mut impl FnMut(Difference) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.tell(seen.findings, tell)?;
+        let (model, integration) = (Model::listed_by(endpoint), self.integration.clone());
+        let unreadable = seen.unreadable.into_iter().map(|id| difference::unreadable(&integration, model, id));
+        self.tell_each(unreadable, tell)
+    }
+
     fn tell<E>(&mut self, findings: Vec<Finding>, tell: &mut impl FnMut(Difference) -> Result<(), E>) -> Result<(), E> {
-        for difference in findings.into_iter().flat_map(|finding| difference::of(&self.integration, finding)) {
-            if self.told.is_news(&difference) {
-                tell(difference)?;
-            }
-        }
-        Ok(())
+        let integration = self.integration.clone();
+        self.tell_each(findings.into_iter().flat_map(|finding| difference::of(&integration, finding)), tell)
+    }
+
+    fn tell_each<E>(
+        &mut self,
+        mut differences: impl Iterator<Item = Difference>,
+        tell: &mut impl FnMut(Difference) -> Result<(), E>,
+    ) -> Result<(), E> {
+        differences.try_for_each(|difference| if self.told.is_news(&difference) { tell(difference) } else { Ok(()) })
     }
 
     async fn compare(&self, endpoint: Endpoint, page: RecordPage) -> Result<Seen, SyncError> {
         let (mut batch, mut records) = (Batch::default(), 0);
-        // They are shown all the same, and so are not gone.
-        let mut in_quarantine: Vec<Key> =
-            page.rejected.into_iter().filter_map(|rejected| rejected.id).map(|id| Key::Id(clean_text(id))).collect();
+        let mut unreadable: Vec<String> = page.rejected.iter().map(Rejected::name).collect();
         for record in page.records {
             let id = clean_text(record.id().to_owned());
             match decompose(record, page.requested_at, &mut batch) {
                 Ok(()) => records += 1,
-                Err(_) => in_quarantine.push(Key::Id(id)),
+                Err(_) => unreadable.push(id),
             }
         }
+        // They are shown all the same, and so are not gone.
+        let in_quarantine: Vec<Key> = unreadable.iter().cloned().map(Key::Id).collect();
         // What its own list shows in full is compared there: copies say no more, and say it many times.
         let endpoints = &self.policy.endpoints;
         batch.rows.retain(|row| row.standing != Standing::Copy || !endpoints.contains(&row.model.owner()));
@@ -154,7 +170,7 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
                 held.extend(
                     stored.into_iter().filter(|row| row.removed_at.is_none()).map(|row| row.row.key.first().to_owned()),
                 );
-                Ok::<_, SyncError>(Seen { findings: found.findings, held, records })
+                Ok::<_, SyncError>(Seen { findings: found.findings, unreadable, held, records })
             })
             .await
     }
@@ -214,7 +230,7 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
             let last = page.next.is_none();
             look_up.note(&page);
             let seen = self.compare(endpoint, page).await?;
-            self.tell(seen.findings, tell)?;
+            self.tell_seen(endpoint, seen, tell)?;
             if last {
                 break;
             }
@@ -235,6 +251,8 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
 /// What a page came to.
 struct Seen {
     findings: Vec<Finding>,
+    /// The names of the records that could not be read or stored.
+    unreadable: Vec<String>,
     /// The ids of what it listed, as far as rows are stored that are not removed.
     held: Vec<String>,
     records: u64,

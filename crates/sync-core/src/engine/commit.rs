@@ -413,22 +413,24 @@ pub(super) fn complete(
             state.pending_removals = None;
         }
     }
-    // A stopped sweep is settled by a full fetch only.
-    if run.target.kind == SyncKind::Full || state.status != EndpointStatus::MassRemoval {
-        queue::set_status(&mut state, EndpointStatus::Ok, None, now);
-    }
-    tx.put_endpoint(&state)?;
-    back_in_order(tx, integration, now)?;
     if run.target.kind == SyncKind::Full {
         clear_old_quarantine(tx, run)?;
     }
+    run.error = quarantine::too_much(tx, run, state.status)?;
+    // A stopped sweep is settled by a full fetch only.
+    if run.target.kind == SyncKind::Full || state.status != EndpointStatus::MassRemoval {
+        let status = if run.error.is_some() { EndpointStatus::Unreadable } else { EndpointStatus::Ok };
+        queue::set_status(&mut state, status, run.error.clone(), now);
+    }
+    tx.put_endpoint(&state)?;
+    back_in_order(tx, integration, now)?;
     run.phase = RunPhase::Done;
     run.finished_at = Some(now);
     // A record that was put aside may have come in order since, on a later page or in another attempt.
     let some_are_left = run.counts.quarantined > 0 && tx.quarantine_size(integration, endpoint)? > 0;
     run.outcome = if some_are_left { RunOutcome::CompletedWithQuarantine } else { RunOutcome::Completed };
     let again = queue::finish(tx, lease, now)?;
-    if again && run.first_load && !Model::ALL.iter().any(|model| model.blind_in_delta(endpoint)) {
+    if again && run.first_load && !Model::ALL.iter().any(|model| policy.plan.is_blind(*model, endpoint)) {
         // While nothing was loaded, every wish was one for everything. What changed since is enough now.
         tx.delete_request(&run.target)?;
         let delta = Target { kind: SyncKind::Delta, ..run.target.clone() };

@@ -1,17 +1,15 @@
 use kombo_model::{FreeJson, Timestamp};
 
-use crate::mirror::{Incoming, MAX_DOCUMENT_DEPTH, MAX_OPAQUE_DEPTH, Unstorable, is_deeper};
-use crate::port::{Record, Rejected};
-use crate::schedule::spread;
-use crate::types::{Quarantined, Run};
+use crate::mirror::{Incoming, MAX_DOCUMENT_DEPTH, MAX_OPAQUE_DEPTH, Model, Unstorable, is_deeper};
+use crate::port::{Record, Rejected, Tx, TxResult};
+use crate::types::{EndpointStatus, Quarantined, Run, RunCounts, SyncKind};
 
 /// A record that could not be read.
 pub(super) fn unreadable(run: &Run, rejected: Rejected, observed_at: Timestamp) -> Quarantined {
-    let record_id = rejected.id.unwrap_or_else(|| format!("#{:016x}", spread(&rejected.json, "")));
     Quarantined {
         integration_id: run.target.integration_id.clone(),
         endpoint: run.target.endpoint,
-        record_id: crate::mirror::clean_text(record_id),
+        record_id: rejected.name(),
         json: rejected.json,
         path: crate::mirror::clean_text(rejected.path),
         reason: crate::mirror::clean_text(rejected.reason),
@@ -25,6 +23,25 @@ pub(super) fn unstorable(run: &Run, id: &str, json: String, fault: Unstorable, o
     let rejected =
         Rejected { id: Some(id.to_owned()).filter(|id| !id.is_empty()), json, path: fault.path, reason: fault.reason };
     unreadable(run, rejected, observed_at)
+}
+
+/// Why an endpoint is not well although its run did all it was for: at least half of what Kombo shows is in quarantine, of
+/// ten records or more. A delta that returns few records does not end this state.
+pub(super) fn too_much(tx: &mut dyn Tx, run: &Run, status: EndpointStatus) -> TxResult<Option<String>> {
+    const LEAST: u64 = 10;
+    let (integration, endpoint) = (&run.target.integration_id, run.target.endpoint);
+    let aside = tx.quarantine_size(integration, endpoint)?;
+    let RunCounts { records, quarantined, .. } = run.counts;
+    let of_run = records >= LEAST && quarantined.min(aside).saturating_mul(2) >= records;
+    let goes_on = status == EndpointStatus::Unreadable && run.target.kind == SyncKind::Delta;
+    let is_much = aside > 0
+        && (of_run
+            || goes_on
+            // Small deltas add up.
+            || aside >= LEAST && aside >= tx.live_rows(Model::listed_by(endpoint), integration)?);
+    Ok(is_much.then(|| {
+        format!("{aside} records cannot be read or stored and are in quarantine: `syncd quarantine list` names them")
+    }))
 }
 
 /// Whether a record might turn out to be unstorable, so that its text should be kept until that is known.

@@ -226,11 +226,19 @@ impl Model {
         }
     }
 
-    /// Whether a change may stay unseen by a delta of the endpoint that shows the model: a course does not come back
-    /// when only its provider, a skill or a skill assignment changed.
+    /// Whether a delta of an endpoint that shows the model may not show a change to it: by Kombo's API reference a course
+    /// does not come back when only its provider, a skill or a skill assignment changed, and a progression does not when
+    /// only its user, revision or course did.
     pub const fn blind_in_delta(self, endpoint: Endpoint) -> bool {
-        matches!(endpoint, Endpoint::Courses)
-            && matches!(self, Self::LmsCourseProviders | Self::LmsSkills | Self::LmsJoinRevisionsSkills)
+        match endpoint {
+            Endpoint::Courses => {
+                matches!(self, Self::LmsCourseProviders | Self::LmsSkills | Self::LmsJoinRevisionsSkills)
+            }
+            Endpoint::CourseProgressions => {
+                matches!(self, Self::LmsUsers | Self::LmsCourses | Self::LmsCourseRevisions)
+            }
+            Endpoint::Users | Endpoint::Skills => false,
+        }
     }
 }
 

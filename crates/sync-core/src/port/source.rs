@@ -2,6 +2,8 @@ use std::time::Duration;
 
 use kombo_model::{Course, CourseProgression, Endpoint, IntegrationId, Skill, Timestamp, User};
 
+use crate::mirror::clean_text;
+use crate::schedule::spread;
 use crate::types::PageCursor;
 
 /// Where records come from: Kombo, or something that plays its part.
@@ -118,6 +120,14 @@ pub struct Rejected {
     pub path: String,
     /// What the fault is.
     pub reason: String,
+}
+
+impl Rejected {
+    /// Its id or, where that could not be read, a digest of its text.
+    pub(crate) fn name(&self) -> String {
+        let digest = || format!("#{:016x}", spread(&self.json, ""));
+        clean_text(self.id.clone().filter(|id| !id.is_empty()).unwrap_or_else(digest))
+    }
 }
 
 impl std::fmt::Debug for Rejected {

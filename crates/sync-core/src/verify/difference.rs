@@ -39,6 +39,8 @@ pub enum What {
     Extra,
     /// A record is stored as removed that Kombo shows.
     Removed,
+    /// Kombo shows a record that cannot be read or stored, so that nothing of it could be compared.
+    Unreadable,
 }
 
 impl What {
@@ -49,7 +51,21 @@ impl What {
             Self::Differs => "differs",
             Self::Extra => "extra",
             Self::Removed => "removed",
+            Self::Unreadable => "unreadable",
         }
+    }
+}
+
+/// A record that could not be compared.
+pub(super) fn unreadable(integration: &IntegrationId, model: Model, record_id: String) -> Difference {
+    Difference {
+        integration_id: integration.clone(),
+        model,
+        record_id,
+        field: None,
+        what: What::Unreadable,
+        kombo: Value::Null,
+        store: Value::Null,
     }
 }
 

@@ -249,3 +249,46 @@ async fn an_id_with_nul_is_one_record_under_one_name() {
     assert_eq!(bench.log(), [""; 0]);
     assert!(bench.store.look::<_, StoreError>(|tx| tx.quarantined(None)).unwrap().is_empty());
 }
+
+/// What Kombo shows and nobody can read is no copy of it.
+#[tokio::test]
+async fn an_endpoint_that_is_mostly_unreadable_is_not_ok() {
+    let bench = Bench::new(&[Endpoint::Users]);
+    bench.kombo.edit(|lms| (0..20).for_each(|user| lms.add_user(&format!("u{user}"))));
+    bench.pass(3_600);
+    let spoil =
+        |users: std::ops::Range<usize>| users.for_each(|it| bench.kombo.spoil(Endpoint::Users, &format!("u{it}")));
+    let mend =
+        |users: std::ops::Range<usize>| users.for_each(|it| bench.kombo.mend(Endpoint::Users, &format!("u{it}")));
+    let status = || bench.state(Endpoint::Users).status;
+    spoil(0..9);
+    bench.full(Endpoint::Users).await;
+    assert_eq!(status(), EndpointStatus::Ok, "9 of 20");
+    spoil(9..10);
+    let run = bench.full(Endpoint::Users).await;
+    assert_eq!((run.outcome, status()), (RunOutcome::CompletedWithQuarantine, EndpointStatus::Unreadable));
+    assert!(run.error.is_some_and(|error| error.contains("10 records")), "it says how many");
+    // A small delta that is in order ends nothing.
+    bench.kombo.edit(|lms| lms.rename_user("u15", "Grace"));
+    bench.pass(3_600);
+    bench.delta(Endpoint::Users).await;
+    assert_eq!(status(), EndpointStatus::Unreadable);
+    mend(0..1);
+    bench.full(Endpoint::Users).await;
+    assert_eq!(status(), EndpointStatus::Ok);
+
+    // Small deltas add up.
+    mend(1..10);
+    bench.full(Endpoint::Users).await;
+    for round in 0..20 {
+        bench.pass(3_600);
+        bench.kombo.edit(|lms| lms.rename_user(&format!("u{round}"), "Grace"));
+        spoil(round..round + 1);
+        bench.delta(Endpoint::Users).await;
+    }
+    assert_eq!(status(), EndpointStatus::Unreadable);
+    mend(0..20);
+    bench.full(Endpoint::Users).await;
+    assert_eq!(status(), EndpointStatus::Ok);
+    bench.assert_mirrors();
+}

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use serde_json::json;
 use sync_core::dispatch;
 use sync_core::intake::{self, Intake, IntakePolicy, read};
+use sync_core::mirror::Model;
 use sync_core::planner::{self, PlanMode, PlanPolicy};
 use sync_core::port::{Clock as _, Scope, StoreError, Tx};
 use sync_core::queue::{self, Claim};
@@ -17,12 +18,16 @@ use crate::bench::{Bench, USUAL, id, target};
 const INTERVAL: Duration = Duration::from_secs(3_600);
 
 fn hear(bench: &Bench, event: &str, model: &str) -> Intake {
+    hear_with(&policy(), bench, event, model)
+}
+
+fn hear_with(policy: &IntakePolicy, bench: &Bench, event: &str, model: &str) -> Intake {
     let json = serde_json::json!({ "id": event, "type": "data-changed", "data": {
         "integration_id": id(), "integration_tool": "sandbox", "integration_category": "LMS",
         "changed_models": [{ "name": model }] } });
     let webhook: Webhook = serde_json::from_value(json).unwrap();
     let now = bench.clock.now();
-    bench.store.edit(|tx| intake::receive(tx, &webhook, &policy(), now)).unwrap()
+    bench.store.edit(|tx| intake::receive(tx, &webhook, policy, now)).unwrap()
 }
 
 async fn loaded() -> Bench {
@@ -63,6 +68,28 @@ async fn a_blind_full_fetch_that_went_ahead_puts_off_no_other() {
         assert_eq!(bench.store.look(|tx| tx.request(&courses)).unwrap(), None);
         bench.clock.advance(Duration::from_secs(60));
     }
+}
+
+/// By the API reference, a delta of progressions does not show that a user, a revision or a course was renamed.
+#[tokio::test]
+async fn renames_arrive_where_only_progressions_are_fetched() {
+    let bench = Bench::new(&[Endpoint::CourseProgressions]);
+    bench.furnish();
+    bench.load().await;
+    bench.kombo.edit(|lms| {
+        lms.rename_user("u1", "Grace");
+        lms.update_revision("r1", |revision| revision.title = Some("Renamed".to_owned()));
+    });
+    bench.pass(3_600);
+    let plan = bench.policy.plan.clone();
+    let policy = IntakePolicy { plan, accept_unknown: true, look_at_paused_every: INTERVAL };
+    for model in ["lms_users", "lms_course_revisions"] {
+        hear_with(&policy, &bench, model, model);
+    }
+    bench.drain().await;
+    assert_eq!(bench.text(Model::LmsUsers, "u1", "first_name").as_deref(), Some("Grace"));
+    assert_eq!(bench.text(Model::LmsCourseRevisions, "r1", "title").as_deref(), Some("Renamed"));
+    bench.assert_mirrors();
 }
 
 fn policy() -> IntakePolicy {

@@ -100,6 +100,19 @@ fn a_full_fetch_for_what_deltas_do_not_show_waits_for_its_time() {
     insta::assert_snapshot!(all);
 }
 
+/// Where the owner is off, nothing but copies shows a model, and deltas may leave those out.
+#[test]
+fn what_only_copies_show_is_fetched_in_full_and_waits_for_its_time() {
+    let policy = policy(&[Endpoint::CourseProgressions], PlanMode::Planned);
+    let last = Some("2026-01-01T11:30:00.000Z".parse().unwrap());
+    let plan = plan(&names("lms_users lms_course_progressions"), &policy, last, now());
+    assert_eq!(
+        text(&plan),
+        "  delta of course-progressions: lms_course_progressions lms_users\n  full of course-progressions, not before \
+         2026-01-01T12:30:00.000Z: lms_users\n"
+    );
+}
+
 #[test]
 fn the_json_of_a_plan_is_what_the_command_line_promises() {
     let policy = policy(&[Endpoint::Users, Endpoint::CourseProgressions], PlanMode::Planned);

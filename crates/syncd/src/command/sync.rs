@@ -13,7 +13,7 @@ use sync_core::port::{Clock as _, FailureClass, Scope, Store as _, StoreError, T
 use sync_core::queue::{self, Claim};
 use sync_core::retention;
 use sync_core::types::{
-    IntegrationRecord, IntegrationStatus, LeaseToken, RequestCause, Run, RunCounts, RunOutcome, SyncKind, Target,
+    IntegrationRecord, IntegrationStatus, Lease, LeaseToken, RequestCause, Run, RunCounts, RunOutcome, SyncKind, Target,
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Mutex;
@@ -255,7 +255,10 @@ pub(crate) async fn work(
     progress: &Arc<Progress>,
     stop: &CancellationToken,
 ) -> anyhow::Result<SyncReport> {
-    let order: BTreeMap<Target, usize> = targets.iter().cloned().zip(0..).collect();
+    // Everything was requested before this.
+    let asked_at = SystemClock.now();
+    let order: BTreeMap<(IntegrationId, Endpoint), usize> =
+        targets.iter().map(|target| (target.integration_id.clone(), target.endpoint)).zip(0..).collect();
     let workers = workers.min(targets.len());
     let waiting = Arc::new(Mutex::new(targets.into_iter()));
     let engine = Arc::new(engine);
@@ -268,15 +271,12 @@ pub(crate) async fn work(
             let mut done = Vec::new();
             while !stop.is_cancelled() {
                 let Some(target) = waiting.lock().await.next() else { break };
-                let began = SystemClock.now();
-                let run = work_on(&engine, &target, &owner, &stop).await?;
+                let worked = work_on(&engine, &target, asked_at, &owner, &stop).await?;
                 if progress.failure(&target) == Some(FailureClass::KeyRejected) {
                     // Whatever else uses the key would be rejected as well.
                     stop.cancel();
                 }
-                if let Some(run) = run {
-                    done.push((run, SystemClock.now().since(began)));
-                }
+                done.extend(worked);
             }
             Ok::<_, SyncError>(done)
         });
@@ -285,7 +285,10 @@ pub(crate) async fn work(
     while let Some(done) = tasks.join_next().await {
         runs.extend(done??);
     }
-    runs.sort_by_key(|(run, _)| order.get(&run.target).copied());
+    runs.sort_by_key(|(run, _): &(Run, Duration)| {
+        let target = &run.target;
+        (order.get(&(target.integration_id.clone(), target.endpoint)).copied(), run.id)
+    });
     let mut report = SyncReport { runs: Vec::new() };
     for (run, took) in runs {
         let watermark = engine
@@ -301,38 +304,46 @@ pub(crate) async fn work(
     Ok(report)
 }
 
-/// Works on one target, or waits for the process that does; `None` if `stop` came first.
+/// Works on one target until what was requested before `asked_at` is done, or waits for the process that does it. Returns
+/// the runs that ended, with the time that each took; fewer if `stop` came first.
+///
+/// The first run may go on where an earlier process ended: pages that were committed then say nothing of what changed
+/// since. The request knows that, and is due again when such a run ends.
 async fn work_on(
     engine: &SyncEngine,
     target: &Target,
+    asked_at: Timestamp,
     owner: &str,
     stop: &CancellationToken,
-) -> Result<Option<Run>, SyncError> {
+) -> Result<Vec<(Run, Duration)>, SyncError> {
+    let mut done: Vec<(Run, Duration)> = Vec::new();
+    let mut target = target.clone();
     let mut said = false;
     loop {
-        let token = LeaseToken(format!("{:032x}", fastrand::u128(..)));
-        let claim = Claim { owner: owner.to_owned(), token, ttl: engine.policy().lease_ttl };
-        let (wanted, now) = (target.clone(), SystemClock.now());
-        let lease = engine
-            .store()
-            .transact(Scope::Shared, move |tx| {
-                let lease = queue::lease_target(tx, &wanted, &claim, now)?;
-                let held_by_others = lease.is_none() && tx.request(&wanted)?.is_some();
-                let latest = if lease.is_none() && !held_by_others { tx.latest_run(&wanted)? } else { None };
-                Ok::<_, StoreError>((lease, held_by_others, latest))
-            })
-            .await?;
-        match lease {
-            (Some(lease), _, _) => match engine.work(&lease, stop).await {
+        let began = SystemClock.now();
+        match lease(engine, &target, owner).await? {
+            Leased::Lease(lease) => match engine.work(&lease, stop).await {
                 Err(SyncError::LeaseLost(_)) => {}
+                Err(error) => return Err(error),
                 // A full fetch gave way to a delta: that one first.
                 Ok(run) if run.outcome == RunOutcome::Interrupted && !stop.is_cancelled() => {
                     let delta = Target { kind: SyncKind::Delta, ..target.clone() };
-                    Box::pin(work_on(engine, &delta, owner, stop)).await?;
+                    Box::pin(work_on(engine, &delta, asked_at, owner, stop)).await?;
                 }
-                result => return result.map(Some),
+                Ok(run) => {
+                    let resumed = run.outcome.is_complete() && run.started_at < asked_at;
+                    let first_load = run.first_load;
+                    done.push((run, SystemClock.now().since(began)));
+                    if !resumed {
+                        return Ok(done);
+                    }
+                    if first_load && target.kind == SyncKind::Full && !is_requested(engine, &target).await? {
+                        // After a first load, a delta is enough for what was requested since.
+                        target.kind = SyncKind::Delta;
+                    }
+                }
             },
-            (None, true, _) => {
+            Leased::Busy => {
                 if !said {
                     tracing::warn!(
                         integration.id = target.integration_id.as_str(),
@@ -343,13 +354,54 @@ async fn work_on(
                 }
                 tokio::select! {
                     () = tokio::time::sleep(WAIT_FOR_OTHERS) => {}
-                    () = stop.cancelled() => return Ok(None),
+                    () = stop.cancelled() => return Ok(done),
                 }
             }
-            // Another process did it.
-            (None, false, latest) => return Ok(latest),
+            Leased::Missing(latest) => {
+                // Another process did it, if this one did not.
+                if done.is_empty() {
+                    done.extend(latest.map(|run| (*run, SystemClock.now().since(began))));
+                }
+                return Ok(done);
+            }
+        }
+        if stop.is_cancelled() {
+            return Ok(done);
         }
     }
+}
+
+/// What became of an attempt to lease a request.
+enum Leased {
+    Lease(Lease),
+    /// Another process has it.
+    Busy,
+    /// There is no such request; with the latest run of its target.
+    Missing(Option<Box<Run>>),
+}
+
+async fn lease(engine: &SyncEngine, target: &Target, owner: &str) -> Result<Leased, SyncError> {
+    let token = LeaseToken(format!("{:032x}", fastrand::u128(..)));
+    let claim = Claim { owner: owner.to_owned(), token, ttl: engine.policy().lease_ttl };
+    let (wanted, now) = (target.clone(), SystemClock.now());
+    engine
+        .store()
+        .transact(Scope::Shared, move |tx| {
+            if let Some(lease) = queue::lease_target(tx, &wanted, &claim, now)? {
+                return Ok(Leased::Lease(lease));
+            }
+            Ok(if tx.request(&wanted)?.is_some() {
+                Leased::Busy
+            } else {
+                Leased::Missing(tx.latest_run(&wanted)?.map(Box::new))
+            })
+        })
+        .await
+}
+
+async fn is_requested(engine: &SyncEngine, target: &Target) -> Result<bool, SyncError> {
+    let target = target.clone();
+    engine.store().transact(Scope::Shared, move |tx| Ok(tx.request(&target)?.is_some())).await
 }
 
 /// Asks to stop after the current batch on the first signal, and ends at once on the second.
@@ -448,14 +500,31 @@ pub(crate) fn print(report: &SyncReport) -> anyhow::Result<()> {
         let took = output::took(Duration::from_millis(run.duration_ms));
         table.add_row(target.into_iter().chain(numbers).chain([took]));
     }
-    Ok(output::print(&table)?)
+    output::print(&table)?;
+    for line in put_aside(report) {
+        output::paragraph(line)?;
+    }
+    Ok(())
+}
+
+/// How many records each run put aside, a line each.
+fn put_aside(report: &SyncReport) -> Vec<String> {
+    let told = report.runs.iter().filter(|run| run.counts.quarantined > 0);
+    told.map(|run| {
+        let (records, of) = (run.counts.records, format!("{} of {}", run.endpoint, run.integration_id));
+        let aside = run.counts.quarantined;
+        output::one_line(&format!(
+            "{of}: {aside} of {records} records could not be read or stored; see `syncd quarantine list`"
+        ))
+    })
+    .collect()
 }
 
 /// What went wrong, a line each; of a rejected key, which concerns them all, one line only.
 fn failures(report: &SyncReport, progress: &Progress) -> Vec<String> {
     let mut lines = Vec::new();
     for run in &report.runs {
-        let Some(error) = run.error.as_ref().filter(|_| !run.outcome.is_complete()) else { continue };
+        let Some(error) = &run.error else { continue };
         let target = Target { integration_id: run.integration_id.clone(), endpoint: run.endpoint, kind: run.kind };
         if progress.failure(&target) == Some(FailureClass::KeyRejected) {
             return vec![output::one_line(error)];

@@ -141,7 +141,7 @@ impl Report {
             let text = output::to_json(&DifferenceReport { integration_id, model, record_id, field, what, values })?;
             return print(&if is_first { text } else { format!(",{text}") });
         }
-        let mut line = format!("{:<7}  {integration_id}  {:<25}  {record_id}", what.as_str(), model.as_str());
+        let mut line = format!("{:<10}  {integration_id}  {:<25}  {record_id}", what.as_str(), model.as_str());
         if let Some(field) = field {
             write!(line, "  {field}")?;
             if self.values {

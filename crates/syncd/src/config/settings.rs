@@ -195,8 +195,9 @@ const SYNC: &[Setting] = &[
         kind: Kind::Duration,
         default: Some("1h"),
         example: "6h",
-        meaning: "How long after a full fetch for what deltas do not show (providers, skills, skill assignments) the next \
-                  one may follow.",
+        meaning: "How long after a full fetch for what deltas do not show the next one may follow. Deltas of `courses` do \
+                  not show changes of providers, skills and skill assignments; deltas of `course-progressions` do not \
+                  show changes of users, courses and revisions, which matters where the endpoint that lists those is off.",
     },
     Setting {
         name: "lease",

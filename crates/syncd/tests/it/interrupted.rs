@@ -4,17 +4,19 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use kombo_model::Endpoint as Listed;
-use kombo_sandbox::{Endpoint, GeneratorConfig, Latency, LoggedRequest, SandboxConfig};
+use kombo_sandbox::{Endpoint, GeneratorConfig, Latency, LoggedRequest, Mutation, SandboxConfig};
+use sync_core::mirror::Model;
 use sync_core::types::{Run, RunOutcome, SyncKind, Target};
 
 use crate::database::Backend;
-use crate::mirror::{Skills, assert_faithful};
+use crate::mirror::{Skills, assert_faithful, rows};
 use crate::program::{Running, wait_until};
 use crate::world::World;
 
 on_both_databases!(
     a_killed_fetch_is_resumed_at_once,
     ctrl_c_stops_after_the_batch,
+    what_changed_after_a_killed_fetch_arrives_with_the_next,
     a_second_process_waits_for_the_first
 );
 
@@ -29,8 +31,10 @@ fn large(backend: Backend, progressions: usize, latency: u64) -> World {
     World::new(backend, SandboxConfig { generator, latency, ..SandboxConfig::default() })
 }
 
+/// The requests of full fetches.
 fn progressions(world: &World) -> Vec<LoggedRequest> {
-    world.requests(Endpoint::CourseProgressions)
+    let requests = world.requests(Endpoint::CourseProgressions).into_iter();
+    requests.filter(|request| request.param("updated_after").is_none()).collect()
 }
 
 fn cursors(requests: &[LoggedRequest]) -> Vec<Option<String>> {
@@ -88,6 +92,28 @@ fn a_killed_fetch_is_resumed_at_once(backend: Backend) {
 
     assert_goes_on(&first, &cursors(&progressions(&world)), &checkpoint, PAGES);
     assert_faithful(&world, Skills::FromCourses);
+}
+
+/// The next fetch goes on behind pages that the killed one committed, and then fetches what was requested now.
+fn what_changed_after_a_killed_fetch_arrives_with_the_next(backend: Backend) {
+    for again in [&["sync", "--full"][..], &["sync"]] {
+        let world = large(backend, 5_000, 20);
+        if again.len() > 1 {
+            world.sync();
+        }
+        world.sandbox.clear_requests();
+        let mut process = world.spawn(again);
+        is_midway(&world, &mut process, 10);
+        assert_eq!(process.kill().code, None);
+        assert!(latest_run(&world).page_cursor.is_some(), "some pages were committed");
+        let integration = &world.sandbox.integrations()[0];
+        let first = rows(&world, &world.integrations()[0], Model::LmsCourseProgressions).remove(0);
+        let id = first.row.key.first().parse().unwrap();
+        let complete = Mutation::update(kombo_sandbox::Model::CourseProgressions, id, "status", "DROPPED");
+        world.sandbox.mutate(integration, complete).unwrap();
+        world.syncd(again).expect_code(0);
+        assert_faithful(&world, Skills::FromCourses);
+    }
 }
 
 fn ctrl_c_stops_after_the_batch(backend: Backend) {

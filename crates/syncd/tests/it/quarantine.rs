@@ -3,6 +3,7 @@
 use kombo_sandbox::{Endpoint, Fault, FaultKind, GeneratorConfig, Mutation, Sandbox, SandboxConfig};
 use serde_json::{Value, json};
 use sync_core::mirror::{Model, StoredRow};
+use sync_core::types::EndpointStatus;
 
 use crate::database::Backend;
 use crate::mirror::{Skills, assert_faithful, rows};
@@ -14,6 +15,7 @@ on_both_databases!(
     what_no_database_can_hold_is_put_aside_alone,
     what_can_be_read_now_leaves_quarantine,
     a_retry_never_overwrites_what_is_newer,
+    an_endpoint_that_cannot_be_read_is_not_well,
 );
 
 const USERS: usize = 40;
@@ -68,8 +70,10 @@ fn a_malformed_record_is_put_aside_until_a_good_one_comes(backend: Backend) {
     let run = run_of_users(&world.syncd(&["sync", "--full", "--json"]).expect_code(0).json());
     assert_eq!((&run["deleted"], &run["quarantined"]), (&json!(0), &json!(1)));
     spoil(&world.sandbox, 3, "first_name", json!(7));
-    let verified = world.syncd(&["verify", "--json", "--endpoint", "users"]).expect_code(0).json();
-    assert_eq!((&verified["differences"], &verified["compared"]), (&json!([]), &json!(USERS - 1)));
+    let verified = world.syncd(&["verify", "--json", "--endpoint", "users"]).expect_code(3).json();
+    let differences = verified["differences"].as_array().unwrap();
+    assert_eq!((differences.len(), &verified["compared"]), (1, &json!(USERS - 1)));
+    assert_eq!((&differences[0]["record_id"], &differences[0]["what"]), (&json!(id), &json!("unreadable")));
 
     let integration = &world.sandbox.integrations()[0];
     let rename = Mutation::update(kombo_sandbox::Model::Users, id.parse().unwrap(), "first_name", "Good");
@@ -214,4 +218,31 @@ fn a_retry_never_overwrites_what_is_newer(backend: Backend) {
     assert_eq!(text("copied", "first_name").as_deref(), Some("Newer"));
     assert_eq!(text("copied", "work_email").as_deref(), Some("a@b.example"));
     assert_eq!(quarantine(&world), [json!(null); 0]);
+}
+
+fn an_endpoint_that_cannot_be_read_is_not_well(backend: Backend) {
+    let world = world(backend);
+    let records: Vec<Value> =
+        (0..12).map(|number| json!({ "id": format!("u{number}"), "changed_at": "never" })).collect();
+    let page = json!({ "status": "success", "data": { "next": null, "results": records } }).to_string();
+    let inject = || {
+        let page = FaultKind::Foreign { status: 200, content_type: "application/json".to_owned(), body: page.clone() };
+        world.sandbox.inject(Fault::once(page).at(Endpoint::Users));
+    };
+    inject();
+    let finished = world.syncd(&["sync", "--endpoint", "users"]).expect_code(1);
+    assert!(finished.stdout.contains("12 of 12 records could not be read or stored"), "{}", finished.stdout);
+    assert!(finished.complaint().contains("12 records cannot be read or stored"), "{}", finished.stderr);
+    let states: Vec<EndpointStatus> = world.read(|tx| tx.endpoints()).into_iter().map(|state| state.status).collect();
+    assert_eq!(states, [EndpointStatus::Unreadable]);
+    assert!(world.syncd(&["status"]).expect_code(0).stdout.contains("unreadable since"), "status says so");
+    inject();
+    let verified = world.syncd(&["verify", "--json", "--endpoint", "users"]).expect_code(3).json();
+    let what: Vec<&str> =
+        verified["differences"].as_array().unwrap().iter().map(|it| it["what"].as_str().unwrap()).collect();
+    assert_eq!((what, &verified["compared"]), (vec!["unreadable"; 12], &json!(0)));
+
+    world.syncd(&["sync", "--full"]).expect_code(0);
+    let states = world.read(|tx| tx.endpoints());
+    assert!(states.iter().all(|state| state.status == EndpointStatus::Ok), "{states:?}");
 }
