@@ -1,3 +1,4 @@
+use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::Url;
 
 /// Reads the address below which Kombo's paths lie. A trailing slash makes no difference.
@@ -24,6 +25,17 @@ pub(crate) fn parse(text: &str) -> Result<Url, String> {
 pub(crate) fn host(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     url.port_or_known_default().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+/// Host and port of the proxy that the environment names for this address, without the credentials that it may hold.
+pub(crate) fn proxy(url: &Url) -> Option<Box<str>> {
+    if is_loopback(url) {
+        return None;
+    }
+    // The rules are those of the HTTP client below.
+    let intercept = Matcher::from_system().intercept(&url.as_str().parse().ok()?)?;
+    let proxy: Url = intercept.uri().to_string().parse().ok()?;
+    Some(host(&proxy).into_boxed_str())
 }
 
 /// Whether the address is this machine's own.

@@ -9,6 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::client::{Client, Inner};
 use crate::clock::{Clock, system_clock};
 use crate::observe::{OnResponse, Pacer, ResponseEvent};
+use crate::pages::Sizes;
 use crate::send::Sender;
 use crate::{PageSize, RetryPolicy, base_url};
 
@@ -97,7 +98,7 @@ impl ClientBuilder {
             write_timeout: Duration::from_secs(120),
             user_agent: concat!("kombo-client/", env!("CARGO_PKG_VERSION")).to_owned(),
             retry: RetryPolicy::default(),
-            max_body_bytes: 64 * 1024 * 1024,
+            max_body_bytes: 32 * 1024 * 1024,
             clock: system_clock(),
             on_response: None,
             pacer: None,
@@ -156,7 +157,8 @@ impl ClientBuilder {
         self
     }
 
-    /// The largest body to accept, in bytes after decompression; 64 MiB unless set.
+    /// The largest body to accept, in bytes as sent and after decompression; 32 MiB unless set: 128 KiB for each of the
+    /// records of a full page. A page that is larger is asked for again with fewer records.
     #[must_use]
     pub fn max_body_bytes(mut self, bytes: usize) -> Self {
         self.max_body_bytes = bytes;
@@ -197,6 +199,7 @@ impl ClientBuilder {
         let mut headers = HeaderMap::new();
         headers.insert(HeaderName::from_static("authorization"), authorization(&self.api_key)?);
         headers.insert(HeaderName::from_static("accept"), HeaderValue::from_static("application/json"));
+        headers.insert(HeaderName::from_static("accept-encoding"), HeaderValue::from_static("gzip"));
 
         // An error means that the process has chosen a provider already, which is as good.
         rustls::crypto::ring::default_provider().install_default().ok();
@@ -215,6 +218,7 @@ impl ClientBuilder {
         let sender = Sender {
             http: http.build().map_err(BuildError::Http)?,
             host: base_url::host(&base_url),
+            proxy: base_url::proxy(&base_url),
             base_url,
             api_key: self.api_key,
             timeout: self.timeout,
@@ -225,7 +229,7 @@ impl ClientBuilder {
             on_response: self.on_response,
             pacer: self.pacer,
         };
-        Ok(Client { inner: Arc::new(Inner { sender, page_size }) })
+        Ok(Client { inner: Arc::new(Inner { sender, page_size, sizes: Sizes::default() }) })
     }
 }
 

@@ -7,7 +7,7 @@ use kombo_model::{ApiKeyInfo, Course, CourseProgression, Integration, Integratio
 use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 
-use crate::pages::Pages;
+use crate::pages::{Pages, Sizes};
 use crate::query::{CoursesQuery, ListQuery, Listed, ProgressionsQuery, SkillsQuery, UsersQuery};
 use crate::request::Request;
 use crate::send::Sender;
@@ -44,6 +44,7 @@ pub struct Client {
 pub(crate) struct Inner {
     pub(crate) sender: Sender,
     pub(crate) page_size: PageSize,
+    pub(crate) sizes: Sizes,
 }
 
 impl Client {
@@ -111,7 +112,7 @@ impl Client {
     }
 
     async fn read<T: DeserializeOwned>(&self, request: Request) -> Result<Answer<T>, Error> {
-        let (data, meta) = self.inner.sender.send(&request, decode::object).await?;
+        let (data, meta) = self.inner.sender.send(request, decode::object).await?;
         Ok(Answer { data, meta })
     }
 }

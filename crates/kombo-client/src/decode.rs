@@ -2,8 +2,11 @@
 
 mod reason;
 
+use std::fmt;
+use std::marker::PhantomData;
+
 use kombo_model::{FreeJson, Warning, WriteEnvelope};
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::{DeserializeOwned, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
@@ -14,8 +17,12 @@ use crate::RejectedRecord;
 pub(crate) enum Undecodable {
     /// Nothing but white space, or JSON that breaks off.
     Incomplete,
-    /// Something else than Kombo documents.
+    /// No JSON at all.
+    NotJson { reason: String },
+    /// JSON, and something else than Kombo documents.
     Unexpected { path: String, reason: String },
+    /// A page of more than [`MOST_RECORDS`].
+    TooManyRecords { limit: usize },
 }
 
 /// The content of a list page.
@@ -48,7 +55,51 @@ struct Page<R> {
     // Not optional: a body without `next` is not Kombo's, and must not pass for the end of a list.
     #[serde(deserialize_with = "Option::deserialize")]
     next: Option<String>,
-    results: Vec<R>,
+    results: Results<R>,
+}
+
+/// The most records that a page may hold. Kombo's hold 250, and a source that takes no notice of `page_size` may send more.
+const MOST_RECORDS: usize = 10_000;
+
+/// At most [`MOST_RECORDS`] of the records of a page. The others are skipped unread, so that memory is bounded.
+struct Results<R> {
+    records: Vec<R>,
+    too_many: bool,
+}
+
+impl<'de, R: Deserialize<'de>> Deserialize<'de> for Results<R> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visit<R>(PhantomData<R>);
+        impl<'de, R: Deserialize<'de>> Visitor<'de> for Visit<R> {
+            type Value = Results<R>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a sequence")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Results<R>, A::Error> {
+                let mut records = Vec::new();
+                while records.len() < MOST_RECORDS {
+                    match seq.next_element()? {
+                        Some(record) => records.push(record),
+                        None => return Ok(Results { records, too_many: false }),
+                    }
+                }
+                let mut too_many = false;
+                while seq.next_element::<IgnoredAny>()?.is_some() {
+                    too_many = true;
+                }
+                Ok(Results { records, too_many })
+            }
+        }
+        deserializer.deserialize_seq(Visit(PhantomData))
+    }
+}
+
+impl<R> Results<R> {
+    fn within_bounds(self) -> Result<Vec<R>, Undecodable> {
+        if self.too_many { Err(Undecodable::TooManyRecords { limit: MOST_RECORDS }) } else { Ok(self.records) }
+    }
 }
 
 /// Reads the body of one object.
@@ -67,11 +118,12 @@ pub(crate) fn written<T: DeserializeOwned>(body: &str) -> Result<(T, Vec<Warning
 /// not fail the others.
 pub(crate) fn list<R: DeserializeOwned>(body: &str) -> Result<List<R>, Undecodable> {
     if let Ok(Envelope { status: Success, data: Page { next, results } }) = serde_json::from_str(body) {
-        return Ok(List { records: results, rejected: Vec::new(), next });
+        return Ok(List { records: results.within_bounds()?, rejected: Vec::new(), next });
     }
-    let raw: Page<&RawValue> = envelope(body)?;
-    let mut list = List { records: Vec::with_capacity(raw.results.len()), rejected: Vec::new(), next: raw.next };
-    for (index, json) in raw.results.into_iter().enumerate() {
+    let Page { next, results } = envelope::<Page<&RawValue>>(body)?;
+    let results = results.within_bounds()?;
+    let mut list = List { records: Vec::with_capacity(results.len()), rejected: Vec::new(), next };
+    for (index, json) in results.into_iter().enumerate() {
         match serde_json::from_str(json.get()) {
             Ok(record) => list.records.push(record),
             Err(error) => list.rejected.push(reject::<R>(index, json, &error)),
@@ -89,8 +141,12 @@ fn envelope<'a, T: Deserialize<'a>>(body: &'a str) -> Result<T, Undecodable> {
         Err(error) => error,
     };
     // A body can break off without the transport noticing, where only the closed connection marks its end.
-    if first.is_eof() || serde_json::from_str::<IgnoredAny>(body).is_err_and(|error| error.is_eof()) {
+    let as_json = serde_json::from_str::<IgnoredAny>(body).err();
+    if first.is_eof() || as_json.as_ref().is_some_and(serde_json::Error::is_eof) {
         return Err(Undecodable::Incomplete);
+    }
+    if let Some(error) = as_json {
+        return Err(Undecodable::NotJson { reason: reason::without_data(&error) });
     }
     let (path, reason) = locate::<Envelope<T>>(body, &first);
     Err(Undecodable::Unexpected { path, reason })

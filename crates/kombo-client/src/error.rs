@@ -58,7 +58,7 @@ pub enum Error {
     Transport {
         /// What was asked.
         operation: Operation,
-        /// Host and port that were asked.
+        /// Host and port that were asked; those of the proxy for [`TransportFault::Proxy`].
         host: Box<str>,
         /// What went wrong.
         fault: TransportFault,
@@ -84,6 +84,19 @@ pub enum Error {
         /// How many attempts were made.
         attempts: u32,
     },
+    /// A status of success with a body that is no JSON, such as the page of a proxy.
+    NotJson {
+        /// What was asked.
+        operation: Operation,
+        /// The HTTP status.
+        status: u16,
+        /// Why it cannot be read as JSON, without its content.
+        reason: Box<str>,
+        /// The `Content-Type` of the answer.
+        content_type: Option<Box<str>>,
+        /// How many attempts were made.
+        attempts: u32,
+    },
     /// The body is larger than the client accepts.
     BodyTooLarge {
         /// What was asked.
@@ -91,6 +104,17 @@ pub enum Error {
         /// The HTTP status.
         status: u16,
         /// The most that the client accepts, in bytes after decompression.
+        limit: usize,
+        /// How many attempts were made.
+        attempts: u32,
+    },
+    /// The page holds more records than the client accepts, whatever its size in bytes.
+    TooManyRecords {
+        /// What was asked.
+        operation: Operation,
+        /// The HTTP status.
+        status: u16,
+        /// The most that the client accepts.
         limit: usize,
         /// How many attempts were made.
         attempts: u32,
@@ -119,6 +143,8 @@ pub enum TransportFault {
     Dns,
     /// No connection could be made.
     Connect,
+    /// The proxy that the environment names could not be reached, or refused to pass the request on.
+    Proxy,
     /// The server's certificate or its way to speak TLS was refused.
     Tls,
     /// The attempt took longer than its time-out.
@@ -140,7 +166,9 @@ impl Error {
             | Self::Redirect { operation, .. }
             | Self::Transport { operation, .. }
             | Self::Decode { operation, .. }
+            | Self::NotJson { operation, .. }
             | Self::BodyTooLarge { operation, .. }
+            | Self::TooManyRecords { operation, .. }
             | Self::InvalidRequest { operation, .. } => *operation,
             Self::RepeatedCursor { endpoint, .. } => Operation::List(*endpoint),
         }
@@ -153,7 +181,9 @@ impl Error {
             | Self::Foreign { status, .. }
             | Self::Redirect { status, .. }
             | Self::Decode { status, .. }
-            | Self::BodyTooLarge { status, .. } => Some(*status),
+            | Self::NotJson { status, .. }
+            | Self::BodyTooLarge { status, .. }
+            | Self::TooManyRecords { status, .. } => Some(*status),
             Self::Transport { .. } | Self::RepeatedCursor { .. } | Self::InvalidRequest { .. } => None,
         }
     }
@@ -166,7 +196,9 @@ impl Error {
             | Self::Redirect { .. }
             | Self::Transport { .. }
             | Self::Decode { .. }
+            | Self::NotJson { .. }
             | Self::BodyTooLarge { .. }
+            | Self::TooManyRecords { .. }
             | Self::RepeatedCursor { .. }
             | Self::InvalidRequest { .. } => None,
         }
@@ -184,7 +216,9 @@ impl Error {
             Self::Redirect { .. }
             | Self::Transport { .. }
             | Self::Decode { .. }
+            | Self::NotJson { .. }
             | Self::BodyTooLarge { .. }
+            | Self::TooManyRecords { .. }
             | Self::RepeatedCursor { .. }
             | Self::InvalidRequest { .. } => None,
         }
@@ -199,7 +233,9 @@ impl Error {
             | Self::Redirect { attempts, .. }
             | Self::Transport { attempts, .. }
             | Self::Decode { attempts, .. }
-            | Self::BodyTooLarge { attempts, .. } => *attempts,
+            | Self::NotJson { attempts, .. }
+            | Self::BodyTooLarge { attempts, .. }
+            | Self::TooManyRecords { attempts, .. } => *attempts,
             Self::RepeatedCursor { .. } => 1,
             Self::InvalidRequest { .. } => 0,
         }
@@ -212,7 +248,9 @@ impl Error {
             | Self::Redirect { attempts, .. }
             | Self::Transport { attempts, .. }
             | Self::Decode { attempts, .. }
-            | Self::BodyTooLarge { attempts, .. } => *attempts = made,
+            | Self::NotJson { attempts, .. }
+            | Self::BodyTooLarge { attempts, .. }
+            | Self::TooManyRecords { attempts, .. } => *attempts = made,
             Self::RepeatedCursor { .. } | Self::InvalidRequest { .. } => {}
         }
         self
@@ -228,7 +266,9 @@ impl StdError for Error {
             | Self::Redirect { .. }
             | Self::Transport { source: None, .. }
             | Self::Decode { .. }
+            | Self::NotJson { .. }
             | Self::BodyTooLarge { .. }
+            | Self::TooManyRecords { .. }
             | Self::RepeatedCursor { .. }
             | Self::InvalidRequest { .. } => None,
         }

@@ -1,3 +1,5 @@
+mod size;
+
 use std::collections::HashSet;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
@@ -5,11 +7,23 @@ use std::hash::{BuildHasher, RandomState};
 use futures_util::stream::{self, Stream};
 use kombo_model::IntegrationId;
 
-use crate::query::{ListQuery, Listed, PageCursor};
+use crate::query::{ListQuery, Listed, PageCursor, PageSize};
 use crate::request::Request;
-use crate::{Client, Error, Page, decode};
+use crate::{Client, Error, ErrorKind, Page, ResponseMeta, decode};
+use size::Weight;
+
+pub(crate) use size::Sizes;
+
+/// How many failures in a row may be chance, where they only may come from the weight of a page.
+const FEWEST_SUSPICIONS: u32 = 4;
+
+/// How many cursors a listing remembers, to notice that it goes in circles.
+const MOST_CURSORS: usize = 1 << 16;
 
 /// A listing, read page by page. It ends when Kombo names no next page, never because a page is empty.
+///
+/// A page that is too heavy for Kombo, for the way or for this client is asked for again with fewer records, down to one.
+/// The client remembers how many an endpoint of an integration takes, and tries more again after some pages.
 ///
 /// The query's filters are sent with every page. What Kombo does to a listing while records change is not documented:
 /// a record may be seen twice, or be missed if it moves between pages.
@@ -42,6 +56,10 @@ pub struct Pages<R: Listed> {
     hasher: RandomState,
     /// How many pages were read.
     read: u64,
+    /// How many records the page had at most that named the cursor at hand.
+    named_by: Option<PageSize>,
+    /// Whether cursors are refused unless the page size stays what it was.
+    ties_cursor_to_size: bool,
 }
 
 enum State {
@@ -60,6 +78,8 @@ impl<R: Listed> Pages<R> {
             seen: HashSet::new(),
             hasher: RandomState::new(),
             read: 0,
+            named_by: None,
+            ties_cursor_to_size: false,
         };
         if let Some(start) = &start {
             pages.seen.insert(pages.hasher.hash_one(start));
@@ -77,10 +97,23 @@ impl<R: Listed> Pages<R> {
     /// knows the cursor. A record that cannot be read is no error, see [`Page::rejected`].
     pub async fn next_page(&mut self) -> Result<Option<Page<R>>, Error> {
         let State::At(cursor) = &self.state else { return Ok(None) };
-        let page_size = self.query.page_size.unwrap_or(self.client.inner.page_size);
-        let request = Request::page(&self.integration, &self.query, cursor.as_ref(), page_size)?;
-        let (list, meta) = self.client.inner.sender.send(&request, decode::list::<R>).await?;
+        let cursor = cursor.clone();
+        let size = self.size();
+        let mut asked = self.ask(cursor.as_ref(), size).await;
+        // Whether a cursor goes with another page size than before is not documented.
+        if let (Err((error, tried)), Some(before)) = (&asked, self.named_by.or(cursor.as_ref().map(|_| self.wanted())))
+            && *tried != before
+            && matches!(error.kind(), ErrorKind::InputInvalid | ErrorKind::Refused)
+        {
+            self.ties_cursor_to_size = true;
+            self.named_by = Some(before);
+            asked = self.ask(cursor.as_ref(), before).await;
+        }
+        let (list, meta, size) = asked.map_err(|(error, _)| error)?;
         let next = list.next.and_then(PageCursor::new);
+        if self.seen.len() >= MOST_CURSORS {
+            self.seen.clear();
+        }
         self.state = match &next {
             Some(next) if !self.seen.insert(self.hasher.hash_one(next)) => {
                 return Err(Error::RepeatedCursor { endpoint: R::ENDPOINT, pages: self.read });
@@ -88,8 +121,74 @@ impl<R: Listed> Pages<R> {
             Some(next) => State::At(Some(next.clone())),
             None => State::Ended,
         };
+        self.client.inner.sizes.succeeded(&self.integration, R::ENDPOINT, size, self.wanted());
+        self.named_by = Some(size);
         self.read += 1;
         Ok(Some(Page { records: list.records, rejected: list.rejected, next, meta }))
+    }
+
+    /// How many records a page is to have if nothing speaks against it.
+    fn wanted(&self) -> PageSize {
+        self.query.page_size.unwrap_or(self.client.inner.page_size)
+    }
+
+    fn size(&self) -> PageSize {
+        match self.named_by {
+            Some(before) if self.ties_cursor_to_size => before,
+            _ => self
+                .client
+                .inner
+                .sizes
+                .get(&self.integration, R::ENDPOINT)
+                .map_or(self.wanted(), |known| known.min(self.wanted())),
+        }
+    }
+
+    /// Asks for a page of so many records, and for smaller ones while it is too heavy. With the page, or the error, comes
+    /// the size that was asked for last.
+    async fn ask(
+        &self,
+        cursor: Option<&PageCursor>,
+        mut size: PageSize,
+    ) -> Result<(decode::List<R>, ResponseMeta, PageSize), (Error, PageSize)> {
+        let request = |size| Request::page(&self.integration, &self.query, cursor, size);
+        let sizes = &self.client.inner.sizes;
+        let first = request(size).map_err(|error| (error, size))?;
+        let (mut was_slow, mut suspicions) = (false, 0);
+        let lighter = |error: &Error| {
+            match size::weight(error) {
+                Weight::TooHeavy => {}
+                // Once may be chance.
+                Weight::TooSlow => {
+                    if !std::mem::replace(&mut was_slow, true) {
+                        return None;
+                    }
+                }
+                // While Kombo is down, no size helps: so fewer and fewer failures count.
+                Weight::PerhapsTooHeavy => {
+                    suspicions += 1_u32;
+                    if suspicions < FEWEST_SUSPICIONS || !suspicions.is_power_of_two() {
+                        return None;
+                    }
+                }
+                Weight::Unknown => return None,
+            }
+            let smaller = sizes.reduce(&self.integration, R::ENDPOINT, size)?;
+            if self.ties_cursor_to_size {
+                return None; // for the next listing
+            }
+            size = smaller;
+            request(smaller).ok()
+        };
+        match self.client.inner.sender.send_adapting(first, decode::list::<R>, lighter).await {
+            Ok((list, meta)) => Ok((list, meta, size)),
+            Err(error) => {
+                if matches!(size::weight(&error), Weight::TooSlow | Weight::PerhapsTooHeavy) {
+                    sizes.reduce(&self.integration, R::ENDPOINT, size); // for the next try
+                }
+                Err((error, size))
+            }
+        }
     }
 
     /// The pages as a stream, which ends after an error.

@@ -43,8 +43,8 @@ impl RetryPolicy {
     pub(crate) fn decide(&self, failed: &Failed, jitter: f64) -> RetryDecision {
         match failed.class {
             RetryClass::Never => return RetryDecision::GiveUp,
-            RetryClass::Once if failed.once_used => return RetryDecision::GiveUp,
-            RetryClass::Once | RetryClass::Backoff => {}
+            RetryClass::Few(most) if failed.few_used >= most => return RetryDecision::GiveUp,
+            RetryClass::Few(_) | RetryClass::Backoff => {}
         }
         let backoff = self.backoff(failed.attempts, jitter);
         // A request that was told when to come back comes a little later than that, and not all at the same moment.
@@ -77,8 +77,8 @@ pub(crate) struct Failed {
     pub(crate) attempts: u32,
     /// Time spent on attempts and pauses.
     pub(crate) spent: Duration,
-    /// Whether a failure of the class [`RetryClass::Once`] came before in this request.
-    pub(crate) once_used: bool,
+    /// How many failures of the class [`RetryClass::Few`] came before in this request.
+    pub(crate) few_used: u32,
 }
 
 /// Which failures are worth another attempt.
@@ -86,8 +86,8 @@ pub(crate) struct Failed {
 pub(crate) enum RetryClass {
     /// Another attempt would fail the same way.
     Never,
-    /// One more attempt, since the answer made no sense.
-    Once,
+    /// So many more attempts, since the answer made no sense.
+    Few(u32),
     /// As many as the budget allows.
     Backoff,
 }

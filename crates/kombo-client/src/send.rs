@@ -1,6 +1,7 @@
 //! The one place that sends requests and tries them again.
 
 mod attempt;
+mod body;
 mod fault;
 
 use std::sync::Arc;
@@ -24,6 +25,8 @@ pub(crate) struct Sender {
     pub(crate) base_url: Url,
     /// Host and port, for errors.
     pub(crate) host: String,
+    /// Host and port of the proxy that leads to Kombo, if there is one.
+    pub(crate) proxy: Option<Box<str>>,
     /// Only to be cut out of error texts: the header holds it already.
     pub(crate) api_key: SecretString,
     pub(crate) timeout: Duration,
@@ -59,11 +62,22 @@ impl Sender {
     /// Sends a request, again and again for as long as that makes sense, and reads the body of its answer.
     pub(crate) async fn send<T>(
         &self,
-        request: &Request,
+        request: Request,
         decode: impl Fn(&str) -> Result<T, Undecodable>,
     ) -> Result<(T, ResponseMeta), Error> {
+        self.send_adapting(request, decode, |_| None).await
+    }
+
+    /// The same. After a failure, `instead` may name another request to go on with. One takes the place of a request
+    /// that is never to be sent again, and is sent at once.
+    pub(crate) async fn send_adapting<T>(
+        &self,
+        mut request: Request,
+        decode: impl Fn(&str) -> Result<T, Undecodable>,
+        mut instead: impl FnMut(&Error) -> Option<Request>,
+    ) -> Result<(T, ResponseMeta), Error> {
         let mut spent = Duration::ZERO;
-        let mut once_used = false;
+        let mut few_used = 0_u32;
         let mut attempts = 0_u32;
         loop {
             if let Some(pacer) = &self.pacer {
@@ -72,7 +86,7 @@ impl Sender {
             attempts = attempts.saturating_add(1);
             let began = Instant::now();
             let under_way = UnderWay::new(self.pacer.as_deref());
-            let attempt = self.attempt(request, began).await;
+            let attempt = self.attempt(&request, began).await;
             under_way.ended();
             self.observe(request.operation, attempts, &attempt);
             let error = match attempt.result {
@@ -93,13 +107,19 @@ impl Sender {
             };
             spent = spent.saturating_add(began.elapsed());
             let class = error.retry_class();
-            let failed = Failed { class, retry_after: error.retry_after(), attempts, spent, once_used };
+            if let Some(other) = instead(&error) {
+                request = other;
+                if class == RetryClass::Never && spent < self.retry.budget {
+                    continue;
+                }
+            }
+            let failed = Failed { class, retry_after: error.retry_after(), attempts, spent, few_used };
             match self.retry.decide(&failed, fastrand::f64()) {
                 RetryDecision::GiveUp => return Err(error.with_attempts(attempts)),
                 RetryDecision::After(delay) => {
                     tokio::time::sleep(delay).await;
                     spent = spent.saturating_add(delay);
-                    once_used |= class == RetryClass::Once;
+                    few_used = few_used.saturating_add(u32::from(matches!(class, RetryClass::Few(_))));
                 }
             }
         }
@@ -107,8 +127,18 @@ impl Sender {
 
     fn undecodable(&self, operation: Operation, received: &Received, fault: Undecodable) -> Error {
         let (status, attempts) = (received.status, 1);
+        if let Some(encoding) = headers::foreign_encoding(&received.headers) {
+            let reason = format!("its Content-Encoding is {encoding}, and only gzip is supported").into();
+            let content_type = headers::content_type(&received.headers);
+            return Error::NotJson { operation, status, reason, content_type, attempts };
+        }
         match fault {
             Undecodable::Incomplete => self.transport(operation, TransportFault::Incomplete, None),
+            Undecodable::NotJson { reason } => {
+                let content_type = headers::content_type(&received.headers);
+                Error::NotJson { operation, status, reason: reason.into(), content_type, attempts }
+            }
+            Undecodable::TooManyRecords { limit } => Error::TooManyRecords { operation, status, limit, attempts },
             // Some gateways wrap an error into a status of success.
             Undecodable::Unexpected { path, reason } => match self.kombo_error(&received.body) {
                 Some(error) => Error::Api { operation, status, error: Box::new(error), retry_after: None, attempts },
@@ -136,7 +166,9 @@ impl Sender {
                     | Error::Foreign { .. }
                     | Error::Redirect { .. }
                     | Error::Decode { .. }
+                    | Error::NotJson { .. }
                     | Error::BodyTooLarge { .. }
+                    | Error::TooManyRecords { .. }
                     | Error::RepeatedCursor { .. }
                     | Error::InvalidRequest { .. } => {
                         error.status().map_or(Outcome::Fault(TransportFault::Other), Outcome::Status)

@@ -9,6 +9,7 @@ pub mod engine;
 mod error;
 pub mod hold;
 pub mod intake;
+mod listing;
 mod lookup;
 pub mod mirror;
 pub mod pacing;

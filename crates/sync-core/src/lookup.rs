@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use kombo_model::Timestamp;
 
 use crate::mirror::clean_text;
-use crate::port::RecordPage;
+use crate::port::{FailureClass, RecordPage, SourceError};
 
 /// A look-up under way: which ids were not returned yet.
 #[derive(Debug)]
@@ -35,5 +35,49 @@ impl LookUp {
     pub(crate) fn gone(self) -> Option<(Timestamp, Vec<String>)> {
         let asked_at = self.asked_at.filter(|_| !self.nameless && !self.missing.is_empty())?;
         Some((asked_at, self.missing.into_iter().collect()))
+    }
+}
+
+/// How many ids one look-up names: as many as are wanted, and fewer once a source refuses them. How many fit into an
+/// address, and how many a source takes, is not documented.
+#[derive(Debug)]
+pub(crate) struct LookUpSize {
+    most: usize,
+    now: usize,
+    accepted: usize,
+}
+
+impl LookUpSize {
+    /// After so many look-ups that went well, twice as many ids are tried.
+    const TRY_MORE_AFTER: usize = 20;
+
+    pub(crate) fn new(most: usize) -> Self {
+        let most = most.max(1);
+        Self { most, now: most, accepted: 0 }
+    }
+
+    /// How many ids the next look-up may name: at least one.
+    pub(crate) fn get(&self) -> usize {
+        self.now
+    }
+
+    /// A look-up went well.
+    pub(crate) fn accept(&mut self) {
+        self.accepted += 1;
+        if self.accepted >= Self::TRY_MORE_AFTER {
+            self.accepted = 0;
+            self.now = self.now.saturating_mul(2).min(self.most);
+        }
+    }
+
+    /// Whether a look-up of so many ids that failed is to be made with fewer.
+    pub(crate) fn reduce(&mut self, asked: usize, error: &SourceError) -> bool {
+        let may_be_too_many = matches!(error.class, FailureClass::RequestRefused | FailureClass::Unintelligible);
+        if !may_be_too_many || asked <= 1 {
+            return false;
+        }
+        self.now = asked / 2;
+        self.accepted = 0;
+        true
     }
 }

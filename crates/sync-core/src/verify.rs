@@ -12,7 +12,8 @@ use kombo_model::{Endpoint, IntegrationId};
 use crate::assess::{Assessing, Finding, assess, assess_removal};
 use crate::compare::Reading;
 use crate::error::SyncError;
-use crate::lookup::LookUp;
+use crate::listing::Listing;
+use crate::lookup::{LookUp, LookUpSize};
 use crate::mirror::{Batch, Key, Model, Standing, clean_text, decompose};
 use crate::port::{FailureClass, Fetch, FetchSpec, Pages, RecordPage, Rejected, Source, SourceError, Store};
 use crate::types::{RunId, SyncKind, Tombstones};
@@ -117,8 +118,9 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
         Ok(compared)
     }
 
-    fn open(&self, endpoint: Endpoint, fetch: Fetch) -> So::Pages {
-        self.source.open(FetchSpec { integration_id: self.integration.clone(), endpoint, fetch })
+    fn open(&self, endpoint: Endpoint, fetch: Fetch) -> Listing<So::Pages> {
+        let spec = FetchSpec { integration_id: self.integration.clone(), endpoint, fetch };
+        Listing::new(self.source.open(spec), endpoint)
     }
 
     fn tell_seen<E>(
@@ -197,15 +199,39 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
             return Ok(());
         }
         let (mut suspects, mut after) = (Vec::new(), None);
+        let mut size = LookUpSize::new(self.policy.ids_per_lookup);
         while let Some(mut ids) = self.held_ids(endpoint, &mut after).await? {
             ids.retain(|id| !stored.agrees_on(shown, id));
             suspects.append(&mut ids);
-            let whole = suspects.len() - suspects.len() % self.policy.ids_per_lookup.max(1);
-            for ids in suspects.drain(..whole).collect::<Vec<_>>().chunks(self.policy.ids_per_lookup.max(1)) {
-                self.look_up(endpoint, ids, tell).await?;
+            while suspects.len() >= size.get() {
+                self.look_up_some(endpoint, &mut suspects, &mut size, tell).await?;
             }
         }
-        if suspects.is_empty() { Ok(()) } else { self.look_up(endpoint, &suspects, tell).await }
+        while !suspects.is_empty() {
+            self.look_up_some(endpoint, &mut suspects, &mut size, tell).await?;
+        }
+        Ok(())
+    }
+
+    /// Looks up some of the suspects, which go, or finds out that they were too many at a time.
+    async fn look_up_some<E: From<SyncError>>(
+        &mut self,
+        endpoint: Endpoint,
+        suspects: &mut Vec<String>,
+        size: &mut LookUpSize,
+        tell: &mut impl FnMut(Difference) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let asked = size.get().min(suspects.len());
+        let ids: Vec<String> = suspects.iter().take(asked).cloned().collect();
+        match self.look_up(endpoint, &ids, tell).await? {
+            Ok(()) => {
+                size.accept();
+                suspects.drain(..asked);
+                Ok(())
+            }
+            Err(error) if size.reduce(asked, &error) => Ok(()),
+            Err(error) => Err(SyncError::from(error).into()),
+        }
     }
 
     /// Ids of rows that are not removed after `after`, which moves on; `None` after the last ones.
@@ -223,10 +249,15 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
         endpoint: Endpoint,
         ids: &[String],
         tell: &mut impl FnMut(Difference) -> Result<(), E>,
-    ) -> Result<(), E> {
+    ) -> Result<Result<(), SourceError>, E> {
         let mut look_up = LookUp::new(ids.iter().cloned());
         let mut pages = self.open(endpoint, Fetch::Ids(ids.to_vec()));
-        while let Some(page) = pages.next_page().await.map_err(SyncError::from)? {
+        loop {
+            let page = match pages.next_page().await {
+                Ok(Some(page)) => page,
+                Ok(None) => break,
+                Err(error) => return Ok(Err(error)),
+            };
             let last = page.next.is_none();
             look_up.note(&page);
             let seen = self.compare(endpoint, page).await?;
@@ -235,7 +266,7 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
                 break;
             }
         }
-        let Some((looked_up_at, gone)) = look_up.gone() else { return Ok(()) };
+        let Some((looked_up_at, gone)) = look_up.gone() else { return Ok(Ok(())) };
         let (integration, reading) = (self.integration.clone(), self.reading());
         let findings = self
             .store
@@ -244,7 +275,7 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
                 Ok::<_, SyncError>(assess_removal(tx, &gone, looked_up_at, assessing)?.findings)
             })
             .await?;
-        self.tell(findings, tell)
+        self.tell(findings, tell).map(Ok)
     }
 }
 

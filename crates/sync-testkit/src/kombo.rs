@@ -33,6 +33,8 @@ pub struct Settings {
     pub latency: Duration,
     /// What a page cursor stands for.
     pub paging: Paging,
+    /// A fetch that names more ids than this is refused.
+    pub most_ids: usize,
 }
 
 /// What a page cursor stands for.
@@ -92,6 +94,7 @@ impl FakeKombo {
             skew_millis: 0,
             latency: Duration::from_millis(10),
             paging: Paging::Offset,
+            most_ids: usize::MAX,
         };
         let world = World {
             lms: Lms::default(),

@@ -2,7 +2,7 @@
 
 use std::sync::{PoisonError, RwLock};
 
-use kombo_client::{Client, Error, ErrorKind, ListQuery, Page};
+use kombo_client::{Client, Error, ErrorKind, ListQuery, Page, TransportFault};
 use kombo_model::{Course, CourseProgression, Endpoint, Skill, User};
 use sync_core::port::{FailureClass, Fetch, FetchSpec, Pages, Record, RecordPage, Rejected, Source, SourceError};
 use sync_core::types::PageCursor;
@@ -52,7 +52,7 @@ impl Source for KomboSource {
             }
             Endpoint::Skills => List::Skills(client.skills(&integration_id, query::<Skill>(fetch))),
         };
-        KomboPages { list, name: self.name.clone() }
+        KomboPages { list, client, name: self.name.clone() }
     }
 }
 
@@ -75,7 +75,22 @@ where
 /// A list being read.
 pub(crate) struct KomboPages {
     list: List,
+    client: Client,
     name: String,
+}
+
+impl KomboPages {
+    /// What the engine is to do about an error. A refusal that does not name its reason is the key's only if Kombo
+    /// rejects the key when asked about nothing else; otherwise it belongs to this integration or endpoint.
+    async fn failure(&self, error: &Error) -> SourceError {
+        if error.kind() == ErrorKind::AccessDenied
+            && let Err(of_key) = self.client.check_api_key().await
+            && of_key.kind() == ErrorKind::KeyRejected
+        {
+            return source_error(&of_key, &self.name);
+        }
+        source_error(error, &self.name)
+    }
 }
 
 enum List {
@@ -95,7 +110,10 @@ impl Pages for KomboPages {
             }
             List::Skills(pages) => pages.next_page().await.map(|page| page.map(|page| convert(page, Record::Skill))),
         };
-        page.map_err(|error| source_error(&error, &self.name))
+        match page {
+            Ok(page) => Ok(page),
+            Err(error) => Err(self.failure(&error).await),
+        }
     }
 }
 
@@ -135,9 +153,19 @@ pub(crate) fn source_error(error: &Error, kombo: &str) -> SourceError {
             FailureClass::ModelUnavailable,
             "enable the model in Kombo's scope configuration, or take the endpoint out of sync.endpoints".to_owned(),
         ),
-        // Both begin anew from the first page.
+        // These begin anew from the first page.
         ErrorKind::InputInvalid | ErrorKind::RepeatedCursor => (FailureClass::RequestRefused, String::new()),
+        ErrorKind::Refused => (FailureClass::RequestRefused, format!("check that {kombo} is the right address")),
+        ErrorKind::AccessDenied => {
+            // Of a gateway's word it is not known that it is about the page.
+            let of_kombo = error.api_error().is_some();
+            let class = if of_kombo { FailureClass::RequestRefused } else { FailureClass::Unintelligible };
+            (class, "Kombo does not reject the key as such, so the other fetches go on".to_owned())
+        }
         ErrorKind::RateLimited | ErrorKind::Unavailable => (FailureClass::Transient, String::new()),
+        ErrorKind::Transport if matches!(error, Error::Transport { fault: TransportFault::Proxy, .. }) => {
+            (FailureClass::Transient, "check the proxy, and HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY".to_owned())
+        }
         ErrorKind::Transport => {
             (FailureClass::Transient, format!("check the network, and that {kombo} is the right address"))
         }
@@ -150,3 +178,6 @@ pub(crate) fn source_error(error: &Error, kombo: &str) -> SourceError {
     let message = if remedy.is_empty() { said } else { format!("{said}; {remedy}") };
     SourceError { class, message, retry_after: error.retry_after() }
 }
+
+#[cfg(test)]
+mod tests;

@@ -169,7 +169,7 @@ impl Client {
     }
 
     async fn write<T: DeserializeOwned>(&self, request: Request) -> Result<Written<T>, Error> {
-        let ((data, warnings), meta) = self.inner.sender.send(&request, decode::written).await?;
+        let ((data, warnings), meta) = self.inner.sender.send(request, decode::written).await?;
         Ok(Written { data, warnings, meta })
     }
 }

@@ -29,6 +29,9 @@ impl fmt::Display for Error {
             }
             Self::Foreign { status, content_type, retry_after, attempts, .. } => {
                 write!(f, "HTTP {status} without Kombo's error body")?;
+                if *status == 407 {
+                    f.write_str(": the proxy asks for credentials")?;
+                }
                 let mut notes = Notes::new(f);
                 if let Some(content_type) = content_type {
                     notes.add(format_args!("{content_type}"))?;
@@ -46,6 +49,7 @@ impl fmt::Display for Error {
             Self::Transport { host, fault, timeout, attempts, .. } => {
                 match fault {
                     TransportFault::Dns => write!(f, "could not resolve {host}"),
+                    TransportFault::Proxy => write!(f, "could not pass through the proxy {host}"),
                     TransportFault::Connect => write!(f, "could not connect to {host}"),
                     TransportFault::Tls => write!(f, "could not agree on TLS with {host}"),
                     TransportFault::Timeout => write!(f, "no complete answer from {host} within {timeout:?}"),
@@ -66,8 +70,20 @@ impl fmt::Display for Error {
                 notes.attempts(*attempts)?;
                 notes.end()
             }
+            Self::NotJson { status, reason, content_type, attempts, .. } => {
+                write!(f, "HTTP {status} with a body that is no JSON: {reason}")?;
+                let mut notes = Notes::new(f);
+                if let Some(content_type) = content_type {
+                    notes.add(format_args!("{content_type}"))?;
+                }
+                notes.attempts(*attempts)?;
+                notes.end()
+            }
             Self::BodyTooLarge { status, limit, .. } => {
                 write!(f, "HTTP {status} with a body of more than {limit} bytes")
+            }
+            Self::TooManyRecords { status, limit, .. } => {
+                write!(f, "HTTP {status} with a page of more than {limit} records")
             }
             Self::RepeatedCursor { pages, .. } => {
                 write!(f, "the page after {pages} others leads back to one of them: the listing would never end")

@@ -1,6 +1,7 @@
 use kombo_model::ErrorCode;
 
 use super::{Error, TransportFault};
+use crate::Operation;
 use crate::operation::Repeatable;
 use crate::retry::RetryClass;
 
@@ -24,6 +25,9 @@ use crate::retry::RetryClass;
 pub enum ErrorKind {
     /// The key is wrong, revoked or not allowed from here: stop all that uses it, a person must act.
     KeyRejected,
+    /// Refused with the status 401 or 403 and without a code that names the reason. It may be the key, or only this
+    /// integration or endpoint: [`Client::check_api_key`](crate::Client::check_api_key) tells which.
+    AccessDenied,
     /// The integration is gone, or in the other region: stop it.
     IntegrationNotFound,
     /// The integration is off, or the connected tool refuses it: stop it until its state changes.
@@ -37,6 +41,9 @@ pub enum ErrorKind {
     /// The request is wrong: a fault of the caller, something within the integration that Kombo does not know, or a
     /// cursor that it no longer knows.
     InputInvalid,
+    /// Kombo refuses the request with another status from 400 to 499 and no code that this version knows. A cursor
+    /// that Kombo no longer accepts may show like this.
+    Refused,
     /// The connected tool refuses what it was to write.
     ToolRefused,
     /// Too many requests, still after the retries: wait for [`Error::retry_after`].
@@ -54,18 +61,18 @@ pub enum ErrorKind {
 }
 
 impl Error {
-    /// What the error means for the caller. Kombo's code decides; the HTTP status only where there is none.
+    /// What the error means for the caller. Kombo's code decides; the HTTP status where there is none, or one that
+    /// says no more than that something went wrong, or one that this version does not know.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Api { operation, status, error, .. } => match &error.code {
-                Some(code) => of_code(code),
-                None if *status == 404 && operation.names_a_record() => ErrorKind::InputInvalid,
-                None => of_status(*status, true),
-            },
-            Self::Foreign { status, .. } => of_status(*status, false),
-            Self::Redirect { .. } | Self::BodyTooLarge { .. } => ErrorKind::Unexpected,
+            Self::Api { operation, status, error, .. } => {
+                let lasting = error.code.as_ref().and_then(of_code);
+                lasting.unwrap_or_else(|| of_status(*operation, *status, Answerer::Kombo))
+            }
+            Self::Foreign { operation, status, .. } => of_status(*operation, *status, Answerer::Other),
+            Self::Redirect { .. } | Self::BodyTooLarge { .. } | Self::TooManyRecords { .. } => ErrorKind::Unexpected,
             Self::Transport { .. } => ErrorKind::Transport,
-            Self::Decode { .. } => ErrorKind::Decode,
+            Self::Decode { .. } | Self::NotJson { .. } => ErrorKind::Decode,
             Self::RepeatedCursor { .. } => ErrorKind::RepeatedCursor,
             Self::InvalidRequest { .. } => ErrorKind::InputInvalid,
         }
@@ -82,7 +89,7 @@ impl Error {
     /// before you send it again. Always false of other operations, which can be repeated without harm.
     ///
     /// A write certainly was not carried out if no connection could be made, or if it was refused: with a 429 of
-    /// Kombo's own limits or of a gateway, or with any other status below 500 but 408. All else is unknown: a time-out,
+    /// Kombo's own limits or of a gateway, or with any other status below 500 but 408 and 499. All else is unknown: a time-out,
     /// a connection that broke, a status of 500 and above, an error of the connected tool's, a body that says nothing.
     pub fn outcome_unknown(&self) -> bool {
         if self.operation().repeatable() == Repeatable::Always {
@@ -95,14 +102,16 @@ impl Error {
             },
             Self::Foreign { status, .. } => by_status(*status),
             Self::Transport { fault, .. } => match fault {
-                TransportFault::Dns | TransportFault::Connect | TransportFault::Tls => false,
+                TransportFault::Dns | TransportFault::Proxy | TransportFault::Connect | TransportFault::Tls => false,
                 TransportFault::Timeout
                 | TransportFault::Dropped
                 | TransportFault::Incomplete
                 | TransportFault::Other => true,
             },
             // The status was one of success.
-            Self::Decode { .. } | Self::BodyTooLarge { .. } => true,
+            Self::Decode { .. } | Self::NotJson { .. } | Self::BodyTooLarge { .. } | Self::TooManyRecords { .. } => {
+                true
+            }
             Self::Redirect { .. } | Self::RepeatedCursor { .. } | Self::InvalidRequest { .. } => false,
         }
     }
@@ -116,12 +125,14 @@ impl Error {
             Self::Api { .. } | Self::Foreign { .. } => match self.kind() {
                 ErrorKind::RateLimited | ErrorKind::Unavailable => RetryClass::Backoff,
                 ErrorKind::KeyRejected
+                | ErrorKind::AccessDenied
                 | ErrorKind::IntegrationNotFound
                 | ErrorKind::IntegrationUnavailable
                 | ErrorKind::SetupPending
                 | ErrorKind::ModelUnavailable
                 | ErrorKind::ActionUnavailable
                 | ErrorKind::InputInvalid
+                | ErrorKind::Refused
                 | ErrorKind::ToolRefused
                 | ErrorKind::Decode
                 | ErrorKind::Transport
@@ -130,6 +141,7 @@ impl Error {
             },
             Self::Transport { fault, .. } => match fault {
                 TransportFault::Dns
+                | TransportFault::Proxy
                 | TransportFault::Connect
                 | TransportFault::Timeout
                 | TransportFault::Dropped
@@ -137,18 +149,21 @@ impl Error {
                 // A certificate does not mend itself within minutes.
                 TransportFault::Tls | TransportFault::Other => RetryClass::Never,
             },
-            // A proxy's page in the place of an answer may be gone the next time.
-            Self::Decode { .. } => RetryClass::Once,
+            // A maintenance page lasts some seconds at least.
+            Self::NotJson { .. } => RetryClass::Few(5),
+            Self::Decode { .. } => RetryClass::Few(1),
             Self::Redirect { .. }
             | Self::BodyTooLarge { .. }
+            | Self::TooManyRecords { .. }
             | Self::RepeatedCursor { .. }
             | Self::InvalidRequest { .. } => RetryClass::Never,
         }
     }
 }
 
-fn of_code(code: &ErrorCode) -> ErrorKind {
-    match code {
+/// What Kombo's codes mean; `None` for those that do not say whether it lasts, whose status decides.
+fn of_code(code: &ErrorCode) -> Option<ErrorKind> {
+    Some(match code {
         ErrorCode::PlatformRateLimitExceeded
         | ErrorCode::PlatformConcurrencyLimitExceeded
         | ErrorCode::RemoteRateLimitExceeded => ErrorKind::RateLimited,
@@ -168,8 +183,62 @@ fn of_code(code: &ErrorCode) -> ErrorKind {
         ErrorCode::PlatformUnknownError
         | ErrorCode::PlatformTaskTimedOut
         | ErrorCode::RemoteUnknownHttpError
-        | ErrorCode::Other(_) => ErrorKind::Unexpected,
+        | ErrorCode::Other(_) => return None,
+    })
+}
+
+/// Who sent an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answerer {
+    /// The body is Kombo's.
+    Kombo,
+    /// Anything between here and Kombo.
+    Other,
+}
+
+/// What a status means where no code decides: the first row that fits, by the first and the last status, who sent it,
+/// and the kind. `None` fits both.
+const BY_STATUS: &[(u16, u16, Option<Answerer>, ErrorKind)] = &[
+    // Some gateways wrap an error into a status of success.
+    (200, 299, None, ErrorKind::Unavailable),
+    (300, 399, None, ErrorKind::Unexpected),
+    (400, 400, None, ErrorKind::InputInvalid),
+    (401, 401, None, ErrorKind::AccessDenied),
+    (403, 403, None, ErrorKind::AccessDenied),
+    // Request Timeout, Too Early, and what nginx says if the client was too slow.
+    (408, 408, None, ErrorKind::Unavailable),
+    (425, 425, None, ErrorKind::Unavailable),
+    (499, 499, None, ErrorKind::Unavailable),
+    // Too long a body, address or head.
+    (413, 414, None, ErrorKind::InputInvalid),
+    (422, 422, None, ErrorKind::InputInvalid),
+    (431, 431, None, ErrorKind::InputInvalid),
+    (429, 429, None, ErrorKind::RateLimited),
+    (400, 499, Some(Answerer::Kombo), ErrorKind::Refused),
+    (400, 499, Some(Answerer::Other), ErrorKind::Unexpected),
+    // Content delivery networks have statuses of their own, such as 520 to 530.
+    (500, 999, None, ErrorKind::Unavailable),
+];
+
+fn of_status(operation: Operation, status: u16, answerer: Answerer) -> ErrorKind {
+    match (operation, status) {
+        // This operation asks about nothing but the key.
+        (Operation::CheckApiKey, 401 | 403) => return ErrorKind::KeyRejected,
+        // What a 404 did not find. One of something else says nothing of an integration.
+        (Operation::Integration | Operation::DeleteIntegration | Operation::ForceSync, 404)
+            if answerer == Answerer::Kombo =>
+        {
+            return ErrorKind::IntegrationNotFound;
+        }
+        (operation, 404) if answerer == Answerer::Kombo && operation.names_a_record() => {
+            return ErrorKind::InputInvalid;
+        }
+        _ => {}
     }
+    let fits = |(first, last, who, _): &&(u16, u16, Option<Answerer>, ErrorKind)| {
+        (*first..=*last).contains(&status) && who.is_none_or(|who| who == answerer)
+    };
+    BY_STATUS.iter().find(fits).map_or(ErrorKind::Unexpected, |(.., kind)| *kind)
 }
 
 /// Whether a write that came back with this code may have been carried out.
@@ -207,20 +276,6 @@ fn may_be_carried_out(code: &ErrorCode, status: u16) -> bool {
 
 /// Whether a write that came back with this status may have been carried out.
 fn by_status(status: u16) -> bool {
-    !matches!(status, 400..=407 | 409..=499)
-}
-
-/// `from_kombo`: whether the body was Kombo's. A 404 of something else says nothing of an integration.
-fn of_status(status: u16, from_kombo: bool) -> ErrorKind {
-    match status {
-        400 | 413 | 414 | 422 | 431 => ErrorKind::InputInvalid,
-        401 | 403 => ErrorKind::KeyRejected,
-        404 if from_kombo => ErrorKind::IntegrationNotFound,
-        409 if from_kombo => ErrorKind::SetupPending,
-        429 => ErrorKind::RateLimited,
-        500 | 502 | 503 | 504 => ErrorKind::Unavailable,
-        // Gateways have statuses of their own, such as 520 to 527.
-        501.. if !from_kombo => ErrorKind::Unavailable,
-        _ => ErrorKind::Unexpected,
-    }
+    // 499 says that the client went away, not that nothing was done.
+    !matches!(status, 400..=407 | 409..=498)
 }

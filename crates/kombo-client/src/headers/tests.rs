@@ -48,11 +48,57 @@ fn reads_the_date() {
 fn retry_after_may_be_seconds_or_a_date() {
     assert_eq!(wait(503, &[("retry-after", "7")]), Some(7));
     assert_eq!(wait(503, &[("retry-after", "0")]), Some(0));
-    assert_eq!(wait(503, &[("retry-after", "18446744073709551615")]), Some(86_400));
+    assert_eq!(wait(503, &[("retry-after", "18446744073709551615")]), Some(3_600));
     let date = ("retry-after", "Sun, 07 Aug 2022 14:01:39 GMT");
     assert_eq!(wait(503, &[date, ("date", "Sun, 07 Aug 2022 14:01:29 GMT")]), Some(10));
     assert_eq!(wait(503, &[date, ("date", "Sun, 07 Aug 2022 15:00:00 GMT")]), Some(0));
     assert_eq!(wait(503, &[("retry-after", "Thu, 01 Jan 1970 00:00:05 GMT")]), Some(5));
+}
+
+#[test]
+fn a_wait_is_read_in_each_form_that_http_ever_had() {
+    let now = ("date", "Sun, 07 Aug 2022 14:01:29 GMT");
+    for (text, seconds) in [
+        ("Sun, 07 Aug 2022 14:01:39 GMT", Some(10)),
+        ("Sunday, 07-Aug-22 14:01:39 GMT", Some(10)),
+        ("Sun Aug  7 14:01:39 2022", Some(10)),
+        ("Sun, 07 Aug 2022 16:01:39 +0200", Some(10)),
+        ("Tue, 07 Aug 2029 14:01:39 GMT", Some(3_600)),
+        ("Fri, 07 Aug 1992 14:01:39 GMT", Some(0)),
+        (" 12 ", Some(12)),
+        ("1.9", Some(1)),
+        ("99999999999999999999999999", Some(3_600)),
+        ("-5", None),
+        ("-99999999999999999999999999", None),
+        ("", None),
+        ("inf", None),
+        ("NaN", None),
+        ("+5", None),
+    ] {
+        assert_eq!(wait(503, &[("retry-after", text), now]), seconds, "{text:?}");
+    }
+    for date in ["Sunday, 07-Aug-22 14:01:29 GMT", "Sun Aug  7 14:01:29 2022", "Sun, 07 Aug 2022 14:01:29 GMT"] {
+        assert_eq!(server_date(&headers(&[("date", date)])), server_date(&headers(&[now])), "{date:?}");
+        assert_eq!(wait(503, &[("retry-after", "Sun Aug  7 14:01:39 2022"), ("date", date)]), Some(10), "{date:?}");
+    }
+}
+
+#[test]
+fn codings_that_are_not_undone_are_named() {
+    let named = |value: &str| foreign_encoding(&headers(&[("content-encoding", value)]));
+    for known in ["gzip", "GZIP", "x-gzip", "identity", "", " gzip , identity"] {
+        assert_eq!(named(known), None, "{known:?}");
+    }
+    assert_eq!(named("br").as_deref(), Some("br"));
+    assert_eq!(named("gzip, Zstd,deflate").as_deref(), Some("Zstd, deflate"));
+    assert_eq!(foreign_encoding(&HeaderMap::new()), None);
+}
+
+#[test]
+fn a_charset_of_one_byte_is_recognised() {
+    let latin1 = |kind: &str| is_latin1(&headers(&[("content-type", kind)]));
+    assert!(latin1("application/json; charset=ISO-8859-1") && latin1("text/json;v=1; Charset=\"latin1\""));
+    assert!(!latin1("application/json; charset=utf-8") && !latin1("application/json"));
 }
 
 #[test]

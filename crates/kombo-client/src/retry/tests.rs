@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 
 const FAILED: Failed =
-    Failed { class: RetryClass::Backoff, retry_after: None, attempts: 1, spent: Duration::ZERO, once_used: false };
+    Failed { class: RetryClass::Backoff, retry_after: None, attempts: 1, spent: Duration::ZERO, few_used: 0 };
 
 fn millis(decision: RetryDecision) -> Option<u128> {
     match decision {
@@ -41,13 +41,14 @@ fn a_named_wait_is_obeyed_or_the_request_given_up() {
 }
 
 #[test]
-fn what_cannot_succeed_is_not_repeated_and_nonsense_once() {
+fn what_cannot_succeed_is_not_repeated_and_nonsense_a_few_times() {
     let policy = RetryPolicy::default();
-    let of = |class, once_used| Failed { class, once_used, ..FAILED };
-    assert_eq!(millis(policy.decide(&of(RetryClass::Never, false), 0.0)), None);
-    assert_eq!(millis(policy.decide(&of(RetryClass::Once, false), 0.0)), Some(500));
-    assert_eq!(millis(policy.decide(&of(RetryClass::Once, true), 0.0)), None);
-    assert_eq!(millis(policy.decide(&of(RetryClass::Backoff, true), 0.0)), Some(500));
+    let of = |class, few_used| Failed { class, few_used, ..FAILED };
+    assert_eq!(millis(policy.decide(&of(RetryClass::Never, 0), 0.0)), None);
+    assert_eq!(millis(policy.decide(&of(RetryClass::Few(1), 0), 0.0)), Some(500));
+    assert_eq!(millis(policy.decide(&of(RetryClass::Few(1), 1), 0.0)), None);
+    assert_eq!(millis(policy.decide(&of(RetryClass::Few(5), 4), 0.0)), Some(500));
+    assert_eq!(millis(policy.decide(&of(RetryClass::Backoff, 9), 0.0)), Some(500));
 }
 
 proptest! {

@@ -7,7 +7,8 @@ use reqwest::{Method, Response, StatusCode};
 use secrecy::ExposeSecret;
 use tokio::time::Instant;
 
-use super::{Attempt, Failure, Received, Sender, fault};
+use super::body::Unread;
+use super::{Attempt, Failure, Received, Sender, body, fault};
 use crate::request::Request;
 use crate::{Error, Operation, RateLimit, TransportFault, answer, headers};
 
@@ -50,21 +51,14 @@ impl Sender {
         if !status.is_success() {
             return Err(self.refused(operation, response).await);
         }
-        let body = read(&mut response, self.max_body_bytes).await.map_err(|unread| match unread {
+        let body = body::read(&mut response, self.max_body_bytes).await.map_err(|unread| match unread {
             Unread::TooLarge => {
                 Error::BodyTooLarge { operation, status: status.as_u16(), limit: self.max_body_bytes, attempts: 1 }
             }
-            Unread::Broken(error) => self.transport(operation, TransportFault::Incomplete, Some(error.into())),
+            Unread::Broken(source) => self.transport(operation, TransportFault::Incomplete, Some(source)),
         })?;
         let headers = response.headers().clone();
-        let body = String::from_utf8(body).map_err(|error| Error::Decode {
-            operation,
-            status: status.as_u16(),
-            path: ".".into(),
-            reason: format!("not UTF-8 from byte {}", error.utf8_error().valid_up_to()).into(),
-            content_type: headers::content_type(&headers),
-            attempts: 1,
-        })?;
+        let body = body::text(body, &headers);
         Ok(Received { status: status.as_u16(), headers, body })
     }
 
@@ -76,8 +70,8 @@ impl Sender {
             return Error::Redirect { operation, status: status.as_u16(), host, attempts: 1 };
         }
         // The status counts even where the body cannot be read.
-        let body = read(&mut response, ERROR_BODY_BYTES).await.unwrap_or_default();
-        let error = str::from_utf8(&body).ok().and_then(|body| self.kombo_error(body));
+        let body = body::read(&mut response, ERROR_BODY_BYTES).await.unwrap_or_default();
+        let error = self.kombo_error(&body::text(body, response.headers()));
         let code = error.as_ref().and_then(|error| error.code.as_ref());
         let headers = response.headers();
         let retry_after = headers::retry_after(headers, status, code, (self.clock)());
@@ -101,7 +95,11 @@ impl Sender {
     ) -> Error {
         Error::Transport {
             operation,
-            host: self.host.as_str().into(),
+            host: match (&self.proxy, fault) {
+                (None, _) => self.host.as_str().into(),
+                (Some(proxy), TransportFault::Proxy) => proxy.clone(),
+                (Some(proxy), _) => format!("{} behind the proxy {proxy}", self.host).into(),
+            },
             fault,
             timeout: self.timeout_of(operation),
             attempts: 1,
@@ -116,6 +114,9 @@ impl Sender {
     /// The error of a request that got no response.
     fn broken(&self, operation: Operation, error: reqwest::Error) -> Error {
         let fault = fault::classify(&error);
+        // With a proxy, these are connections to it, or what it answers to the wish for a tunnel.
+        let at_proxy = matches!(fault, TransportFault::Dns | TransportFault::Connect) && self.proxy.is_some();
+        let fault = if at_proxy { TransportFault::Proxy } else { fault };
         // The address holds the cursor and the filters, which may be mail addresses.
         self.transport(operation, fault, Some(error.without_url().into()))
     }
@@ -125,22 +126,4 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self { error, rate_limit: RateLimit::default() }
     }
-}
-
-/// Why a body could not be read.
-enum Unread {
-    TooLarge,
-    Broken(reqwest::Error),
-}
-
-/// Reads a body of at most `limit` bytes.
-async fn read(response: &mut Response, limit: usize) -> Result<Vec<u8>, Unread> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| Unread::Broken(error.without_url()))? {
-        if chunk.len() > limit.saturating_sub(body.len()) {
-            return Err(Unread::TooLarge);
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
 }

@@ -61,12 +61,12 @@ async fn a_body_that_cannot_be_read_names_the_path() {
     );
     assert_eq!(
         says(Reply::new(200, &[("content-type", "text/html; charset=utf-8")], "<html>")).await,
-        "GET /lms/courses: HTTP 200 with an unexpected body, at .: expected value at line 1 column 1 \
+        "GET /lms/courses: HTTP 200 with a body that is no JSON: expected value at line 1 column 1 \
          (text/html; charset=utf-8)"
     );
     assert_eq!(
         says(Reply::new(200, &[], b"{\"status\":\"\xff\"}")).await,
-        "GET /lms/courses: HTTP 200 with an unexpected body, at .: not UTF-8 from byte 11"
+        "GET /lms/courses: HTTP 200 with an unexpected body, at status: not \"success\""
     );
 }
 

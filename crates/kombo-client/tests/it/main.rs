@@ -1,11 +1,14 @@
 //! The client against a server that says and does what it is told.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that panics has failed")]
 
+mod classes;
+mod encodings;
 mod errors;
 mod hooks;
 mod meta;
 mod objects;
 mod paging;
+mod proxies;
 mod records;
 mod retrying;
 mod sandbox;
@@ -14,6 +17,7 @@ mod server;
 mod transport;
 mod writes;
 
+use std::io::Write as _;
 use std::time::Duration;
 
 use kombo_client::{Client, ClientBuilder, RetryPolicy};
@@ -45,6 +49,13 @@ fn client(server: &Server) -> Client {
 /// The body of a list page.
 fn page(next: &str, results: &str) -> String {
     format!(r#"{{"status":"success","data":{{"next":{next},"results":{results}}}}}"#)
+}
+
+/// The bytes compressed, as one member.
+fn gzip(bytes: impl AsRef<[u8]>) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(bytes.as_ref()).unwrap();
+    encoder.finish().unwrap()
 }
 
 /// The body of an error with this code, which is JSON: `null` or a quoted text.

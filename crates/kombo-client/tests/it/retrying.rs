@@ -4,7 +4,7 @@ use kombo_client::{Error, ErrorKind, Page, RetryPolicy, UsersQuery};
 use kombo_model::User;
 
 use crate::server::{Reply, Server};
-use crate::{QUICK, builder, error_body, integration, page};
+use crate::{QUICK, builder, error_body, gzip, integration, page};
 
 async fn ask(server: &Server, retry: RetryPolicy) -> Result<Page<User>, Error> {
     let client = builder(server).retry(retry).build().unwrap();
@@ -43,7 +43,16 @@ async fn passing_faults_are_tried_again() {
         ("broken off", Reply::raw(200, &[("content-length", "500")], r#"{"status":"success","#)),
         ("broken off chunk", Reply::raw(200, &[("transfer-encoding", "chunked")], "ff\r\n{\"status\"")),
         ("broken off without length", Reply::raw(200, &[], r#"{"status":"success","data":{"next":null"#)),
-        ("broken gzip", Reply::new(200, &[("content-encoding", "gzip")], "not gzip")),
+        ("broken gzip", Reply::new(200, &[("content-encoding", "gzip")], b"\x1f\x8bnot gzip")),
+        ("gzip that breaks off", Reply::new(200, &[("content-encoding", "gzip")], &gzip("{}")[..15])),
+        ("too slow", Reply::json(408, error_body("null"))),
+        ("too slow, of a gateway", Reply::new(408, &[], "")),
+        ("too early", Reply::new(425, &[], "")),
+        ("client closed", html(499)),
+        ("unknown code", Reply::json(503, error_body(r#""PLATFORM.ADDED_LATER""#))),
+        ("unknown error", Reply::json(500, error_body(r#""PLATFORM.UNKNOWN_ERROR""#))),
+        ("501", Reply::json(501, error_body("null"))),
+        ("an error with a status of success", Reply::json(200, error_body("null"))),
         ("not HTTP", Reply::Bytes(b"SSH-2.0-OpenSSH\r\n\r\n".to_vec())),
     ];
     for (name, fault) in faults {
@@ -80,8 +89,8 @@ async fn what_cannot_succeed_is_asked_once() {
         (403, "INTEGRATION.PERMISSION_MISSING", ErrorKind::IntegrationUnavailable),
         (404, "INTEGRATION.MODEL_NOT_AVAILABLE", ErrorKind::ModelUnavailable),
         (400, "INTEGRATION.MODEL_DISABLED", ErrorKind::ModelUnavailable),
-        (500, "PLATFORM.UNKNOWN_ERROR", ErrorKind::Unexpected),
-        (503, "PLATFORM.ADDED_LATER", ErrorKind::Unexpected),
+        (400, "PLATFORM.UNKNOWN_ERROR", ErrorKind::InputInvalid),
+        (404, "PLATFORM.ADDED_LATER", ErrorKind::Refused),
         (200, "PLATFORM.INPUT_INVALID", ErrorKind::InputInvalid),
     ] {
         let server = Server::start([Reply::json(status, error_body(&format!("\"{code}\"")))]).await;
@@ -93,29 +102,8 @@ async fn what_cannot_succeed_is_asked_once() {
 }
 
 #[tokio::test]
-async fn without_a_code_the_status_decides() {
-    for (status, body, kind) in [
-        (400, error_body("null"), ErrorKind::InputInvalid),
-        (401, error_body("null"), ErrorKind::KeyRejected),
-        (403, String::new(), ErrorKind::KeyRejected),
-        (404, error_body("null"), ErrorKind::IntegrationNotFound),
-        (404, "<html>no such page</html>".to_owned(), ErrorKind::Unexpected),
-        (409, error_body("null"), ErrorKind::SetupPending),
-        (409, String::new(), ErrorKind::Unexpected),
-        (414, String::new(), ErrorKind::InputInvalid),
-        (418, String::new(), ErrorKind::Unexpected),
-        (304, String::new(), ErrorKind::Unexpected),
-        (501, error_body("null"), ErrorKind::Unexpected),
-    ] {
-        let server = Server::start([Reply::new(status, &[], &body)]).await;
-        let error = ask(&server, QUICK).await.unwrap_err();
-        assert_eq!((error.kind(), error.attempts()), (kind, 1), "{status} {body}");
-    }
-}
-
-#[tokio::test]
 async fn a_body_that_makes_no_sense_is_asked_for_once_more() {
-    for body in ["<html>log in</html>", r#"{"hello":"world"}"#, "[]", r#"{"status":"success","data":{"results":[]}}"#] {
+    for body in [r#"{"hello":"world"}"#, "[]", r#"{"status":"success","data":{"results":[]}}"#] {
         let server = Server::start([Reply::ok(body), good()]).await;
         assert_eq!(ask(&server, QUICK).await.unwrap().meta.attempts, 2, "{body}");
 
@@ -124,6 +112,19 @@ async fn a_body_that_makes_no_sense_is_asked_for_once_more() {
         assert_eq!((error.kind(), error.status(), error.attempts()), (ErrorKind::Decode, Some(200), 3), "{body}");
         assert!(!error.is_retryable());
     }
+}
+
+/// A maintenance page with a status of success lasts some seconds.
+#[tokio::test]
+async fn a_page_that_is_no_json_is_asked_for_a_few_times() {
+    let html = || Reply::new(200, &[("content-type", "text/html")], "<html>back in a minute</html>");
+    let server = Server::start((0..5).map(|_| html()).chain([good()])).await;
+    assert_eq!(ask(&server, QUICK).await.unwrap().meta.attempts, 6);
+
+    let server = Server::start((0..6).map(|_| html()).chain([good()])).await;
+    let error = ask(&server, QUICK).await.unwrap_err();
+    assert!(matches!(error, Error::NotJson { status: 200, attempts: 6, .. }), "{error}");
+    assert_eq!(error.kind(), ErrorKind::Decode);
 }
 
 #[tokio::test]

@@ -16,6 +16,8 @@ pub(crate) enum Reply {
     Drop,
     /// Reads the request and never answers.
     Hang,
+    /// Sends the first bytes once, and the others again and again.
+    Endless(Vec<u8>, Vec<u8>),
     /// Sends the first bytes at once and a blank every ten milliseconds from then on.
     Dribble(Vec<u8>),
 }
@@ -96,6 +98,10 @@ impl Server {
                     }
                     Some(Reply::Drop) => drop(stream),
                     Some(Reply::Dribble(head)) => drop(tokio::spawn(dribble(stream, head))),
+                    Some(Reply::Endless(head, more)) => drop(tokio::spawn(async move {
+                        stream.write_all(&head).await.ok();
+                        while stream.write_all(&more).await.is_ok() {}
+                    })),
                     Some(Reply::Hang) | None => hanging.push(stream),
                 }
             }
@@ -121,6 +127,53 @@ impl Server {
 }
 
 impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// A server that answers each request by its path and query.
+pub(crate) struct Answering {
+    address: SocketAddr,
+    targets: Arc<Mutex<Vec<String>>>,
+    task: JoinHandle<()>,
+}
+
+impl Answering {
+    /// Sends the reply's bytes, and nothing for any other reply.
+    pub(crate) async fn start(answer: impl Fn(&str) -> Reply + Send + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let targets = Arc::new(Mutex::new(Vec::new()));
+        let record = Arc::clone(&targets);
+        let task = tokio::spawn(async move {
+            let mut hanging = Vec::new();
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let Some(request) = read_request(&mut stream).await else { continue };
+                let reply = answer(&request.target);
+                record.lock().unwrap().push(request.target);
+                if let Reply::Bytes(bytes) = reply {
+                    stream.write_all(&bytes).await.ok();
+                    stream.shutdown().await.ok();
+                } else {
+                    hanging.push(stream);
+                }
+            }
+        });
+        Self { address, targets, task }
+    }
+
+    pub(crate) fn base_url(&self) -> String {
+        format!("http://{}/v1", self.address)
+    }
+
+    pub(crate) fn targets(&self) -> Vec<String> {
+        self.targets.lock().unwrap().clone()
+    }
+}
+
+impl Drop for Answering {
     fn drop(&mut self) {
         self.task.abort();
     }

@@ -116,6 +116,7 @@ async fn a_write_that_may_have_been_carried_out_is_sent_once() {
         ("remote down", Reply::json(503, error_body(r#""REMOTE.SERVICE_UNAVAILABLE""#))),
         ("remote error", Reply::json(400, error_body(r#""REMOTE.UNKNOWN_HTTP_ERROR""#))),
         ("too slow", Reply::json(408, error_body("null"))),
+        ("gone away", Reply::json(499, error_body("null"))),
         ("500", Reply::json(500, error_body("null"))),
         ("504", Reply::json(504, error_body("null"))),
         ("502 HTML", html(502)),
@@ -185,7 +186,7 @@ async fn a_write_that_cannot_be_done_says_why() {
         (400, "REMOTE.INPUT_INVALID", ErrorKind::ToolRefused),
         (400, "LMS.COURSE_UPDATE_NOT_SUPPORTED", ErrorKind::ToolRefused),
         (403, "INTEGRATION.PERMISSION_MISSING", ErrorKind::IntegrationUnavailable),
-        (422, "ADDED.LATER", ErrorKind::Unexpected),
+        (422, "ADDED.LATER", ErrorKind::InputInvalid),
     ] {
         let server = Server::start([Reply::json(status, error_body(&format!("\"{code}\"")))]).await;
         let error = enrol(&server).await.unwrap_err();

@@ -78,7 +78,9 @@ fn failure(error: &Error) -> SourceError {
         ErrorKind::IntegrationUnavailable => FailureClass::IntegrationUnavailable,
         ErrorKind::SetupPending => FailureClass::SetupPending,
         ErrorKind::ModelUnavailable => FailureClass::ModelUnavailable,
-        ErrorKind::InputInvalid | ErrorKind::RepeatedCursor => FailureClass::RequestRefused,
+        ErrorKind::InputInvalid | ErrorKind::Refused | ErrorKind::AccessDenied | ErrorKind::RepeatedCursor => {
+            FailureClass::RequestRefused
+        }
         ErrorKind::RateLimited | ErrorKind::Unavailable | ErrorKind::Transport => FailureClass::Transient,
         ErrorKind::Decode | ErrorKind::Unexpected | _ => FailureClass::Unintelligible,
     };

@@ -13,13 +13,14 @@ use crate::types::{EndpointStatus, IntegrationRecord, IntegrationStatus, Lease, 
 /// How long to wait after failures, by what failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Backoff {
-    /// After the first passing failure; doubled with every further one.
+    /// After the first failure that may pass; doubled with every further one. All may pass but those that Kombo itself
+    /// calls a lasting state.
     pub first: Duration,
-    /// At most, after passing failures.
+    /// At most, after failures that may pass.
     pub most: Duration,
     /// While Kombo has no data yet: a webhook is waited for, this is the look in between.
     pub setup_pending: Duration,
-    /// While a person must act or a state must change.
+    /// While a person must act or a state must change, by Kombo's own word.
     pub standing: Duration,
 }
 
@@ -39,7 +40,7 @@ impl Backoff {
     /// is not tried together.
     pub fn wait(&self, class: FailureClass, attempts: i32, retry_after: Option<Duration>, target: &Target) -> Duration {
         let wait = match class {
-            FailureClass::Transient => {
+            FailureClass::Transient | FailureClass::RequestRefused | FailureClass::Unintelligible => {
                 let doublings = u32::try_from(attempts).unwrap_or(0).min(16);
                 self.first.saturating_mul(1 << doublings).min(self.most)
             }
@@ -47,9 +48,7 @@ impl Backoff {
             FailureClass::KeyRejected
             | FailureClass::IntegrationNotFound
             | FailureClass::IntegrationUnavailable
-            | FailureClass::ModelUnavailable
-            | FailureClass::RequestRefused
-            | FailureClass::Unintelligible => self.standing,
+            | FailureClass::ModelUnavailable => self.standing,
         };
         let wait = wait.max(retry_after.unwrap_or_default());
         let quarters = spread(target.integration_id.as_str(), target.endpoint.as_str()) % 256;

@@ -9,6 +9,7 @@ use super::Engine;
 use super::commit::{Onward, Prepared, prepare};
 use super::precedence::Precedence;
 use crate::error::SyncError;
+use crate::listing::Listing;
 use crate::mirror::Repeats;
 use crate::port::{Clock, FailureClass, Fetch, FetchSpec, Observer, Pages, Source, SourceError, Store};
 use crate::types::{Lease, PageCursor, Run, RunPhase, SyncKind};
@@ -59,11 +60,12 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         stop: &CancellationToken,
     ) -> Result<(), SyncError> {
         let target = &run.target;
-        let mut fetch = self.source.open(FetchSpec {
+        let fetch = self.source.open(FetchSpec {
             integration_id: target.integration_id.clone(),
             endpoint: target.endpoint,
             fetch: Fetch::List { updated_after: run.updated_after, from: run.page_cursor.clone() },
         });
+        let mut fetch = Listing::new(fetch, target.endpoint);
         let (ready, mut waiting) = mpsc::channel(PAGES_AHEAD);
         // Whoever stops writing stops the fetching.
         let halt = stop.child_token();

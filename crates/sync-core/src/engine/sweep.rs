@@ -5,7 +5,8 @@ use super::Engine;
 use super::commit::{applying, complete, prepare};
 use crate::apply;
 use crate::error::SyncError;
-use crate::lookup::LookUp;
+use crate::listing::Listing;
+use crate::lookup::{LookUp, LookUpSize};
 use crate::mirror::{Key, Model, Repeats};
 use crate::planted::{self, Bug};
 use crate::port::{Clock, Event, Fetch, FetchSpec, Observer, Pages, Scope, Source, Store};
@@ -88,13 +89,22 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
     ) -> Result<Option<Findings>, SyncError> {
         let mut findings = Findings { gone: Vec::new(), count: 0 };
         let mut after: Option<String> = None;
+        let mut size = LookUpSize::new(self.policy.ids_per_lookup);
         loop {
             let unseen = self.unseen(lease, run, after.take()).await?;
             let Some(last) = unseen.last() else { return Ok(Some(findings)) };
             after = Some(last.clone());
-            for ids in unseen.chunks(self.policy.ids_per_lookup.max(1)) {
-                if !self.look_up(lease, run, ids.to_vec(), &mut findings, stop).await? {
-                    return Ok(None);
+            let mut rest = unseen.as_slice();
+            while !rest.is_empty() {
+                let (ids, later) = rest.split_at(size.get().min(rest.len()));
+                match self.look_up(lease, run, ids.to_vec(), &mut findings, stop).await {
+                    Ok(true) => {
+                        size.accept();
+                        rest = later;
+                    }
+                    Ok(false) => return Ok(None),
+                    Err(SyncError::Source(error)) if size.reduce(ids.len(), &error) => {}
+                    Err(error) => return Err(error),
                 }
             }
         }
@@ -136,11 +146,12 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
             findings.gone.push((self.clock.now(), ids));
             return Ok(true);
         }
-        let mut pages = self.source.open(FetchSpec {
+        let pages = self.source.open(FetchSpec {
             integration_id: run.target.integration_id.clone(),
             endpoint: run.target.endpoint,
             fetch: Fetch::Ids(ids.clone()),
         });
+        let mut pages = Listing::new(pages, run.target.endpoint);
         let (mut look_up, mut repeats) = (LookUp::new(ids), Repeats::default());
         loop {
             // Kombo may take minutes to answer, with all retries: whoever asks to stop does not wait for that.

@@ -163,8 +163,8 @@ pub enum FailureClass {
     SetupPending,
     /// This endpoint is off for this integration; the others go on.
     ModelUnavailable,
-    /// Kombo refused the request: our fault, or a page cursor that it no longer knows.
+    /// The request was refused without a word of a lasting state: our fault, or a page cursor that Kombo no longer knows.
     RequestRefused,
-    /// Kombo answered something that is not Kombo's.
+    /// The answer is not Kombo's, or cannot be read: perhaps that of a gateway for some seconds.
     Unintelligible,
 }

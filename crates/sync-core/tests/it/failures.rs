@@ -12,8 +12,8 @@ const CLASSES: [(FailureClass, EndpointStatus, IntegrationStatus, u64); 8] = [
     (FailureClass::IntegrationUnavailable, EndpointStatus::Failed, IntegrationStatus::Paused, 3_600),
     (FailureClass::SetupPending, EndpointStatus::WaitingForSetup, IntegrationStatus::Active, 900),
     (FailureClass::ModelUnavailable, EndpointStatus::ModelUnavailable, IntegrationStatus::Active, 3_600),
-    (FailureClass::RequestRefused, EndpointStatus::Failed, IntegrationStatus::Active, 3_600),
-    (FailureClass::Unintelligible, EndpointStatus::Failed, IntegrationStatus::Active, 3_600),
+    (FailureClass::RequestRefused, EndpointStatus::Failed, IntegrationStatus::Active, 10),
+    (FailureClass::Unintelligible, EndpointStatus::Failed, IntegrationStatus::Active, 10),
 ];
 
 #[tokio::test]
@@ -62,9 +62,15 @@ async fn a_failure_leaves_watermark_and_data_and_says_why() {
 
 #[tokio::test]
 async fn passing_failures_wait_longer_and_longer() {
+    for class in [FailureClass::Transient, FailureClass::RequestRefused, FailureClass::Unintelligible] {
+        waits_longer_and_longer(class).await;
+    }
+}
+
+async fn waits_longer_and_longer(class: FailureClass) {
     let bench = Bench::new(&USUAL);
     bench.furnish();
-    bench.kombo.refuse(Endpoint::Users, FailureClass::Transient);
+    bench.kombo.refuse(Endpoint::Users, class);
     bench.ask(Endpoint::Users, SyncKind::Full);
     let mut waits = Vec::new();
     for _ in 0..10 {
@@ -291,4 +297,42 @@ async fn an_endpoint_that_is_mostly_unreadable_is_not_ok() {
     bench.full(Endpoint::Users).await;
     assert_eq!(status(), EndpointStatus::Ok);
     bench.assert_mirrors();
+}
+
+/// Each page names another one for ever.
+#[tokio::test]
+async fn a_list_that_never_ends_is_given_up() {
+    let source = sync_testkit::ScriptedSource::new();
+    let bench = Bench::new(&[Endpoint::Skills]);
+    let page = |number: u32| {
+        let record = |id: u32| Record::read(Endpoint::Skills, &format!(r#"{{"id":"s{id}"}}"#)).unwrap();
+        Ok(RecordPage {
+            records: (0..3).map(record).collect(),
+            rejected: Vec::new(),
+            next: Some(sync_core::types::PageCursor(format!("page {number}"))),
+            requested_at: bench.clock.now(),
+            elapsed: std::time::Duration::ZERO,
+            server_date: None,
+        })
+    };
+    // The attempt begins anew once.
+    for _ in 0..2 {
+        source.script(&id(), Endpoint::Skills, sync_testkit::FetchKind::Full, (0..1_000).map(page));
+    }
+    bench.ask(Endpoint::Skills, SyncKind::Full);
+    let lease = bench.lease(Endpoint::Skills, SyncKind::Full).unwrap();
+    let engine = sync_core::engine::Engine::new(
+        std::sync::Arc::new(bench.store.clone()),
+        std::sync::Arc::new(source.clone()),
+        bench.clock.clone(),
+        sync_core::port::Silent,
+        bench.policy.clone(),
+    );
+    let run = engine.work(&lease, &tokio_util::sync::CancellationToken::new()).await.unwrap();
+    assert_eq!(run.outcome, RunOutcome::Failed);
+    let error = run.error.unwrap();
+    assert_eq!(error, "the list of skills does not end: 100 pages in a row showed only records of earlier pages");
+    assert_eq!(source.asked().len(), 2);
+    assert!(run.counts.pages <= 201, "{}", run.counts.pages);
+    assert_eq!(bench.state(Endpoint::Skills).status, EndpointStatus::Failed);
 }

@@ -249,3 +249,36 @@ async fn a_first_load_that_is_stopped_is_a_load() {
     assert!(state.loaded_at.is_some() && state.watermark.is_some());
     assert!(state.next_full_at > Some(bench.clock.now()), "the schedule does not ask again at once");
 }
+
+/// How many ids a fetch by ids named.
+fn ids_named(bench: &Bench) -> Vec<usize> {
+    let asked = bench.kombo.asked();
+    asked.iter().filter_map(|spec| if let Fetch::Ids(ids) = &spec.fetch { Some(ids.len()) } else { None }).collect()
+}
+
+/// How many ids a source takes at a time is not documented.
+#[tokio::test]
+async fn look_ups_name_as_many_ids_as_the_source_takes() {
+    let bench = loaded(400).await;
+    bench.kombo.configure(|settings| settings.most_ids = 4);
+    purge(&bench, 0..30);
+    bench.kombo.asked();
+    let run = bench.full(Endpoint::Users).await;
+    assert_eq!((run.outcome, run.counts.deleted), (RunOutcome::Completed, 30));
+    let named = ids_named(&bench);
+    assert_eq!(named[..4], [30, 15, 7, 3], "halved until it goes");
+    assert!(named[3..].iter().all(|ids| *ids == 3), "{named:?}");
+    assert_eq!(named.len(), 3 + 10);
+    bench.assert_mirrors();
+}
+
+#[tokio::test]
+async fn a_source_that_takes_no_id_at_all_fails_the_run_and_removes_nothing() {
+    let bench = loaded(400).await;
+    bench.kombo.configure(|settings| settings.most_ids = 0);
+    purge(&bench, 0..30);
+    bench.kombo.asked();
+    let run = bench.full(Endpoint::Users).await;
+    assert_eq!((run.outcome, run.counts.deleted), (RunOutcome::Failed, 0));
+    assert_eq!(ids_named(&bench), [30, 15, 7, 3, 1]);
+}

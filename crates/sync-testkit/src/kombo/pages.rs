@@ -66,6 +66,11 @@ impl World {
         if let Some(class) = class {
             return Err(error(class, format!("{} answers {class:?}", spec.endpoint)));
         }
+        if let Fetch::Ids(ids) = &spec.fetch
+            && ids.len() > self.settings.most_ids
+        {
+            return Err(error(FailureClass::RequestRefused, format!("{} takes no so many ids", spec.endpoint)));
+        }
         let wanted = self.wanted(spec);
         let offset = match cursor {
             Some(cursor) => self.offset(&cursor, &wanted)?,

@@ -86,7 +86,10 @@ pub(crate) async fn reach_kombo(config: &Config) -> anyhow::Result<()> {
     let Err(error) = client.check_api_key().await else { return Ok(()) };
     let unreachable = matches!(
         error,
-        Error::Transport { fault: TransportFault::Dns | TransportFault::Connect | TransportFault::Tls, .. }
+        Error::Transport {
+            fault: TransportFault::Dns | TransportFault::Proxy | TransportFault::Connect | TransportFault::Tls,
+            ..
+        }
     );
     if unreachable || error.kind() == ErrorKind::KeyRejected {
         anyhow::bail!(source_error(&error, &config.kombo_name()).message);

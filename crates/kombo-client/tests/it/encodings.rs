@@ -1,0 +1,110 @@
+//! Bodies in the forms that servers and proxies give them.
+
+use kombo_client::{Error, Page, RetryPolicy, UsersQuery};
+use kombo_model::User;
+
+use crate::server::{Reply, Server};
+use crate::{builder, gzip, integration, page};
+
+async fn ask(reply: Reply) -> Result<Page<User>, Error> {
+    ask_with(reply, 1 << 20).await
+}
+
+async fn ask_with(reply: Reply, limit: usize) -> Result<Page<User>, Error> {
+    let server = Server::start([reply]).await;
+    let client = builder(&server).retry(RetryPolicy::NEVER).max_body_bytes(limit).page_size(1).build().unwrap();
+    client.users(&integration(), UsersQuery::default()).next_page().await.map(Option::unwrap)
+}
+
+fn user(name: &str) -> String {
+    page("null", &format!(r#"[{{"id":"u","first_name":"{name}"}}]"#))
+}
+
+async fn name_in(reply: Reply) -> String {
+    ask(reply).await.unwrap().records[0].first_name.clone().unwrap()
+}
+
+#[tokio::test]
+async fn gzip_is_understood_under_each_of_its_names_and_in_several_members() {
+    let body = user("Ada");
+    let (head, tail) = body.split_at(30);
+    let members = [gzip(head), gzip(tail)].concat();
+    for (coding, bytes) in [
+        ("gzip", gzip(&body)),
+        ("GZIP", gzip(&body)),
+        ("x-gzip", gzip(&body)),
+        ("gzip", members.clone()),
+        ("X-GZip", members),
+        // The header is wrong, and the body is not.
+        ("identity", gzip(&body)),
+        ("gzip", body.clone().into_bytes()),
+        ("br", body.clone().into_bytes()),
+    ] {
+        assert_eq!(name_in(Reply::new(200, &[("content-encoding", coding)], bytes)).await, "Ada", "{coding}");
+    }
+    // In the smallest pieces.
+    let pieces: Vec<u8> = gzip(&body).iter().flat_map(|byte| [b"1\r\n", &[*byte][..], b"\r\n"].concat()).collect();
+    let chunked = Reply::raw(200, &[("transfer-encoding", "chunked")], [&pieces[..], b"0\r\n\r\n"].concat());
+    assert_eq!(name_in(chunked).await, "Ada");
+}
+
+#[tokio::test]
+async fn a_coding_that_is_not_understood_is_named() {
+    for coding in ["br", "deflate", "zstd", "compress"] {
+        let error = ask(Reply::new(200, &[("content-encoding", coding)], b"\x8b\x02\x80{\x03")).await.unwrap_err();
+        assert!(error.to_string().contains(&format!("Content-Encoding is {coding}")), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn text_is_read_in_what_it_is_written() {
+    let json = |kind: &str, body: &[u8]| Reply::new(200, &[("content-type", kind)], body);
+    assert_eq!(name_in(json("application/json", format!("\u{feff}{}", user("Ada")).as_bytes())).await, "Ada");
+    assert_eq!(name_in(json("application/json; charset=UTF-8", user("Zoë").as_bytes())).await, "Zoë");
+    let latin1: Vec<u8> = user("Zoë").chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect();
+    assert_eq!(name_in(json("application/json; charset=ISO-8859-1", &latin1)).await, "Zoë");
+    // Bytes that mean nothing cost themselves only.
+    assert_eq!(name_in(json("application/json", &latin1)).await, "Zo\u{fffd}");
+}
+
+#[tokio::test]
+async fn a_body_too_large_names_the_limit_and_is_not_read_to_its_end() {
+    let body = user("Ada");
+    let padded = format!("{body}{}", " ".repeat(2_000));
+    ask_with(Reply::ok(&padded), padded.len()).await.unwrap();
+    let limit = padded.len() - 1;
+    // Announced, chunked without end, until the connection closes, and compressed.
+    let endless = Reply::Endless(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".to_vec(), chunk());
+    let unlimited = Reply::Endless(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n".to_vec(), vec![b' '; 4_096]);
+    let announced = Reply::Dribble(b"HTTP/1.1 200 OK\r\ncontent-length: 50000000\r\n\r\n".to_vec());
+    let bomb = Reply::new(200, &[("content-encoding", "gzip")], gzip(vec![b' '; 10_000_000]));
+    let empty_members = Reply::Endless(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n".to_vec(), gzip("").repeat(100));
+    for (name, reply) in [
+        ("plain", Reply::ok(&padded)),
+        ("chunked", endless),
+        ("until the end", unlimited),
+        ("announced", announced),
+        ("bomb", bomb),
+        ("members of nothing", empty_members),
+    ] {
+        let error = ask_with(reply, limit).await.unwrap_err();
+        assert!(matches!(error, Error::BodyTooLarge { .. }), "{name}: {error}");
+        assert!(error.to_string().contains(&format!("more than {limit} bytes")), "{name}: {error}");
+    }
+}
+
+/// A page of few bytes can hold many records, each of which takes much more memory than bytes.
+#[tokio::test]
+async fn a_page_of_too_many_records_names_the_limit() {
+    let of = |records: usize| Reply::ok(page("null", &format!("[{}]", vec![r#"{"id":"u"}"#; records].join(","))));
+    assert_eq!(ask(of(10_000)).await.unwrap().records.len(), 10_000);
+    let error = ask(of(10_001)).await.unwrap_err();
+    assert!(matches!(error, Error::TooManyRecords { limit: 10_000, .. }), "{error}");
+    assert!(error.to_string().contains("more than 10000 records"), "{error}");
+    let unreadable = Reply::ok(page("null", &format!("[{}]", vec!["7"; 10_001].join(","))));
+    assert!(matches!(ask(unreadable).await.unwrap_err(), Error::TooManyRecords { .. }));
+}
+
+fn chunk() -> Vec<u8> {
+    [b"1000\r\n", &[b' '; 4_096][..], b"\r\n"].concat()
+}
