@@ -1,4 +1,7 @@
-use diesel::result::{DatabaseErrorKind, Error};
+pub(crate) mod postgres;
+mod sqlite;
+
+use diesel::result::Error;
 use sync_core::port::StoreError;
 
 /// Why a database could not be opened.
@@ -50,55 +53,35 @@ pub enum MigrateError {
     Store(#[from] StoreError),
 }
 
-/// What PostgreSQL says of values that it cannot hold: it gives no kind for them, only words.
-const REFUSALS: [&str; 8] = [
-    "unsupported unicode escape sequence",
-    "invalid input syntax for type json",
-    "value overflows numeric format",
-    "stack depth limit exceeded",
-    "invalid byte sequence for encoding",
-    "string too long to represent as jsonb",
-    "total size of jsonb",
-    "index row size",
-];
-
-/// What databases say while they start, stop or are busy.
-const PASSING: [&str; 9] = [
-    "terminating connection",
-    "the database system is",
-    "database is locked",
-    "database table is locked",
-    "connection closed",
-    "canceling statement due to",
-    "deadlock detected",
-    "too many clients",
-    "remaining connection slots",
-];
+/// What an error of a statement means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// The database does not take the content of a row.
+    Refused,
+    /// The same may pass later.
+    Unavailable,
+    /// It stays until a person does something.
+    Lasting(&'static str),
+    Unknown,
+}
 
 /// Sorts what a statement said.
 pub(crate) fn statement_failed(what: &str, error: Error) -> StoreError {
-    let said = error.to_string().to_lowercase();
-    if REFUSALS.iter().any(|words| said.contains(words)) {
-        return StoreError::Refused { message: error.to_string() };
-    }
-    let passing = matches!(
-        &error,
-        Error::BrokenTransactionManager
-            | Error::DatabaseError(
-                DatabaseErrorKind::ClosedConnection
-                    | DatabaseErrorKind::UnableToSendCommand
-                    | DatabaseErrorKind::SerializationFailure
-                    | DatabaseErrorKind::ReadOnlyTransaction
-                    // Somebody else inserted the row after this unit saw that it is not there.
-                    | DatabaseErrorKind::UniqueViolation,
-                _
-            )
-    );
+    let verdict = match (postgres::server_error(&error), &error) {
+        (Some(error), _) => error.verdict(),
+        (None, Error::BrokenTransactionManager) => Verdict::Unavailable,
+        (None, Error::DatabaseError(kind, said)) => sqlite::verdict(*kind, said.message()),
+        (None, Error::DeserializationError(_)) => Verdict::Lasting("a stored value cannot be read"),
+        (None, _) => Verdict::Unknown,
+    };
     let message = format!("{what}: {error}");
-    if passing || PASSING.iter().any(|words| said.contains(words)) {
-        StoreError::Unavailable { message, source: Some(Box::new(error)) }
-    } else {
-        StoreError::Failed { message, source: Some(Box::new(error)) }
+    match verdict {
+        Verdict::Refused => StoreError::Refused { message: error.to_string() },
+        Verdict::Unavailable => StoreError::Unavailable { message, source: Some(Box::new(error)) },
+        Verdict::Lasting(remedy) => {
+            StoreError::Failed { message: format!("{message}; {remedy}"), source: Some(Box::new(error)) }
+        }
+        Verdict::Unknown => StoreError::Unexpected { message, source: Some(Box::new(error)) },
     }
 }
 

@@ -3,7 +3,6 @@
 mod fingerprint;
 pub(crate) mod held;
 
-use diesel::result::{DatabaseErrorKind, Error};
 use diesel::{Connection as _, QueryResult, RunQueryDsl as _};
 use kombo_model::{IntegrationId, Timestamp};
 use sync_core::mirror::{ColumnKind, Key, Model, NewRow, Row, StoredRow, Value};
@@ -12,6 +11,7 @@ use sync_core::port::{StoreError, TxResult};
 use crate::backend::postgres::pipeline;
 use crate::backend::{Dialect, postgres};
 use crate::both;
+use crate::error::postgres::is_unique_violation;
 use crate::error::{During as _, corrupt};
 use crate::statement::{Bind, Cell, Cells, Statement, WriteRow};
 
@@ -433,7 +433,7 @@ pub(crate) fn pg_insert_if_new(
     // Within the unit's transaction, so this is a savepoint.
     match conn.transaction(|conn| pg_write_rows(conn, model, integration, rows)) {
         Ok(()) => Ok(true),
-        Err(Error::DatabaseError(DatabaseErrorKind::UniqueViolation, _)) => Ok(false),
+        Err(error) if is_unique_violation(&error) => Ok(false),
         Err(error) => Err(error),
     }
 }

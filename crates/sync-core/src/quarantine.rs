@@ -45,7 +45,7 @@ pub async fn retry<S: Store>(
         records.into_iter().map(|record| try_again(tx, record, policy, now)).collect()
     };
     match store.transact(Scope::Integration(integration.clone()), together).await {
-        Err(StoreError::Refused { .. }) => one_by_one(store, integration, policy, now).await,
+        Err(error) if error.may_lie_in_a_row() => one_by_one(store, integration, policy, now).await,
         result => result,
     }
 }
@@ -68,8 +68,8 @@ async fn one_by_one<S: Store>(
         };
         match store.transact(Scope::Integration(integration.clone()), alone).await {
             Ok(record) => retried.extend(record),
-            Err(StoreError::Refused { message }) => {
-                let record = Quarantined { reason: message, ..listed };
+            Err(error) if error.may_lie_in_a_row() => {
+                let record = Quarantined { reason: error.to_string(), ..listed };
                 let kept = record.clone();
                 let keep = move |tx: &mut dyn Tx| tx.put_quarantined(&[kept]);
                 store.transact(Scope::Integration(integration.clone()), keep).await?;

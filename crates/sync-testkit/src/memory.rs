@@ -11,7 +11,7 @@ use sync_core::mirror::{Model, StoredRow};
 use sync_core::port::{Scope, Store, StoreError, Tx};
 use sync_core::types::WebhookRecord;
 
-use faults::Faults;
+use faults::{Faults, Reason};
 use state::State;
 use tx::{MemoryTx, Mode};
 
@@ -49,7 +49,13 @@ impl MemoryStore {
     /// Makes the store refuse rows with a text that contains `needle`, and webhooks with such an id, as databases refuse
     /// some values.
     pub fn refuse_text(&self, needle: &str) {
-        self.faults().refused = Some(needle.to_owned());
+        self.faults().refused = Some((needle.to_owned(), Reason::Known));
+    }
+
+    /// As [`MemoryStore::refuse_text`], with an error of which the store does not know that it lies in the text. Every
+    /// row contains the needle `""`.
+    pub fn stumble_over_text(&self, needle: &str) {
+        self.faults().refused = Some((needle.to_owned(), Reason::Unknown));
     }
 
     /// How many statements units have run so far.

@@ -1,12 +1,8 @@
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::AtomicU64;
 
+use diesel::RunQueryDsl as _;
 use diesel::connection::Connection as _;
-use diesel::{ConnectionError, RunQueryDsl as _};
-use diesel_async::AsyncPgConnection;
-use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
-use diesel_async::pooled_connection::deadpool::{BuildError, Object, Pool, PoolError};
-use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
 use kombo_model::IntegrationId;
 use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
@@ -23,23 +19,18 @@ use crate::statement::Statement;
 use crate::store::{Load, News};
 use crate::tx::PgTx;
 
+mod connection;
 pub(crate) mod pipeline;
+mod pool;
+mod query;
+pub(crate) mod row;
 mod turns;
 
+pub(crate) use connection::Conn;
+use pool::{Borrowed, Pool, PoolError, pool};
 use turns::Turns;
 
-/// A pooled connection that is used from a thread that may block.
-pub(crate) type Conn = AsyncConnectionWrapper<Object<AsyncPgConnection>>;
-
 const POOL_SIZE: usize = 10;
-/// How long to wait for a connection.
-const CONNECTION_TIMEOUT: Duration = Duration::from_secs(10);
-/// What every session begins with. A statement that takes this long is stuck; none gains by being compiled. A process that says nothing for seconds in
-/// the midst of a unit is frozen or cut off: the locks that it holds must not keep others from taking over its work.
-const SESSION: &str = "SET search_path TO kombo, public; SET statement_timeout TO '10min'; SET TimeZone TO 'UTC'; \
-                       SET idle_in_transaction_session_timeout TO '10s'; SET client_min_messages TO warning; \
-                       SET jit TO off";
-
 /// Options of a URL, unless it says otherwise, in seconds and milliseconds: a server that vanished without a word is
 /// noticed within a minute.
 const UNLESS_SAID: [(&str, &str); 4] =
@@ -51,7 +42,9 @@ pub struct PostgresStore {
     shown: Arc<str>,
     address: Arc<str>,
     tls: MakeRustlsConnect,
-    pool: Pool<AsyncPgConnection>,
+    pool: Pool,
+    /// See [`pool`].
+    generation: Arc<AtomicU64>,
     turns: Turns,
 }
 
@@ -70,8 +63,9 @@ impl PostgresStore {
         let failed = |reason: String| ConnectError::Server { url: shown.to_owned(), reason };
         let (address, root_certificates) = split_tls_options(url);
         let tls = MakeRustlsConnect::new(tls_config(root_certificates.as_deref()).map_err(failed)?);
-        let pool = pool(&address, &tls, POOL_SIZE).map_err(|error| failed(error.to_string()))?;
-        let store = Self { shown: shown.into(), address: address.into(), tls, pool, turns: Turns::default() };
+        let (address, generation): (Arc<str>, _) = (address.into(), Arc::default());
+        let pool = pool(&address, &tls, &generation, POOL_SIZE).map_err(|error| failed(error.to_string()))?;
+        let store = Self { shown: shown.into(), address, tls, pool, generation, turns: Turns::default() };
         drop(store.pool.get().await.map_err(|error| failed(no_connection(&error)))?);
         Ok(store)
     }
@@ -81,7 +75,7 @@ impl PostgresStore {
     #[must_use]
     pub fn beside(&self, connections: usize) -> Self {
         // Nothing is connected yet, so that nothing can fail but an impossible setting: then there is one pool for all.
-        let pool = pool(&self.address, &self.tls, connections).unwrap_or_else(|_| self.pool.clone());
+        let pool = pool(&self.address, &self.tls, &self.generation, connections).unwrap_or_else(|_| self.pool.clone());
         Self { pool, ..self.clone() }
     }
 
@@ -127,7 +121,7 @@ impl PostgresStore {
         tokio::try_join!(begin, hear).map_err(lost).map(drop)
     }
 
-    async fn connection(&self) -> Result<Object<AsyncPgConnection>, StoreError> {
+    async fn connection(&self) -> Result<Borrowed, StoreError> {
         self.pool.get().await.map_err(|error| StoreError::Unavailable {
             message: format!("no connection to {}", self.shown),
             source: Some(no_connection(&error).into()),
@@ -138,8 +132,12 @@ impl PostgresStore {
         &self,
         work: impl FnOnce(&mut Conn) -> T + Send + 'static,
     ) -> Result<T, StoreError> {
-        let conn = self.connection().await?;
-        let work = move || work(&mut Conn::from(conn));
+        let mut session = self.connection().await?;
+        let work = move || {
+            let result = work(&mut session.conn);
+            session.settle();
+            result
+        };
         tokio::task::spawn_blocking(work).await.map_err(|error| panicked(&error))
     }
 }
@@ -213,34 +211,6 @@ fn lock_integration(conn: &mut Conn, integration: &IntegrationId) -> diesel::Que
         .map(drop)
 }
 
-/// Connections, made when they are needed.
-fn pool(address: &str, tls: &MakeRustlsConnect, size: usize) -> Result<Pool<AsyncPgConnection>, BuildError> {
-    let tls = tls.clone();
-    let mut config = ManagerConfig::default();
-    config.recycling_method = RecyclingMethod::Fast;
-    config.custom_setup = Box::new(move |address| {
-        let (address, tls) = (address.to_owned(), tls.clone());
-        Box::pin(async move { session(&address, tls).await })
-    });
-    Pool::builder(AsyncDieselConnectionManager::<AsyncPgConnection>::new_with_config(address, config))
-        .max_size(size)
-        .wait_timeout(Some(CONNECTION_TIMEOUT))
-        .create_timeout(Some(CONNECTION_TIMEOUT))
-        .runtime(deadpool::Runtime::Tokio1)
-        .build()
-}
-
-async fn session(address: &str, tls: MakeRustlsConnect) -> diesel::ConnectionResult<AsyncPgConnection> {
-    let bad = |error: &dyn std::error::Error| ConnectionError::BadConnection(chain(error));
-    let (client, connection) = tokio_postgres::connect(address, tls).await.map_err(|error| bad(&error))?;
-    let conn = AsyncPgConnection::try_from_client_and_connection(client, connection).await?;
-    let mut conn = conn;
-    diesel_async::SimpleAsyncConnection::batch_execute(&mut conn, SESSION)
-        .await
-        .map_err(ConnectionError::CouldntSetupConfiguration)?;
-    Ok(conn)
-}
-
 /// Takes out of a URL what tokio-postgres does not know, and returns the file of root certificates if it names one.
 fn split_tls_options(url: &Url) -> (String, Option<String>) {
     let mut root_certificates = None;
@@ -291,25 +261,7 @@ fn tls_config(root_certificates: Option<&str>) -> Result<ClientConfig, String> {
 #[allow(clippy::wildcard_enum_match_arm, reason = "the errors of another crate, which may become more")]
 fn no_connection(error: &PoolError) -> String {
     match error {
-        PoolError::Backend(error) => {
-            let error: &dyn std::error::Error = error;
-            chain(error.source().unwrap_or(error))
-        }
-        error => chain(error),
+        PoolError::Backend(error) => error.to_string(),
+        error => error.to_string(),
     }
-}
-
-/// What an error says, with what its causes say.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut said = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !said.contains(&more) {
-            said.push_str(": ");
-            said.push_str(&more);
-        }
-        cause = error.source();
-    }
-    said
 }

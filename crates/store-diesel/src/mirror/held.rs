@@ -13,6 +13,7 @@ use sync_core::port::{StoreError, TxResult};
 
 use super::fingerprint::fingerprint;
 use super::{by_index, stored_row};
+use crate::backend::postgres::row::PgRow;
 use crate::backend::postgres::{Conn, pipeline};
 use crate::error::statement_failed;
 use crate::statement::{Cells, Statement};
@@ -126,7 +127,7 @@ struct Part<'a> {
 
 impl<'a> Part<'a> {
     /// Which row was found.
-    fn whose(&mut self, found: &pipeline::PgRow) -> Option<Placed<'a>> {
+    fn whose(&mut self, found: &PgRow) -> Option<Placed<'a>> {
         let (first, second) = (found.get(0)?, found.get(1)?);
         let (first, second) = (first.value()?, second.value());
         let second = match self.model.key_columns().len() {
@@ -146,7 +147,7 @@ impl<'a> Part<'a> {
 }
 
 /// Holds a row against what is stored under its key.
-fn hold(model: Model, row: &Row, found: &pipeline::PgRow) -> Result<Held, Interrupted> {
+fn hold(model: Model, row: &Row, found: &PgRow) -> Result<Held, Interrupted> {
     let (first, columns) = (model.key_columns().len(), model.columns());
     let [removed_at, differs] = [0, 2].map(|behind| first + columns.len() + behind);
     let texts_differ = !is_null(found, differs);
@@ -167,12 +168,12 @@ fn hold(model: Model, row: &Row, found: &pipeline::PgRow) -> Result<Held, Interr
     Ok(Held::Row(stored))
 }
 
-fn is_null(found: &pipeline::PgRow, place: usize) -> bool {
+fn is_null(found: &PgRow, place: usize) -> bool {
     found.get(place).is_some_and(|field| field.value().is_none())
 }
 
 /// Whether a column that was found holds what is said of it.
-fn says(found: &pipeline::PgRow, place: usize, said: &Value) -> bool {
+fn says(found: &PgRow, place: usize, said: &Value) -> bool {
     let Some(field) = found.get(place) else { return false };
     match (said, field.value()) {
         (Value::Absent, _) | (Value::Null, None) => true,

@@ -8,7 +8,7 @@ use super::{Engine, SyncPolicy, quarantine};
 use crate::apply::{Applied, Applying, apply, apply_and_tell};
 use crate::compare::Reading;
 use crate::error::SyncError;
-use crate::mirror::{Batch, Model, Repeats, clean_text, decompose_news};
+use crate::mirror::{Batch, Incoming, Key, Model, Repeats, Row, Standing, clean_text, decompose_news};
 use crate::planted::{self, Bug};
 use crate::port::{Clock, Event, Observer, RecordPage, Scope, Source, Store, StoreError, TryRequest, Tx, TxResult};
 use crate::schedule;
@@ -91,8 +91,8 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
     ) -> Result<Onward, SyncError> {
         let prepared = Arc::new(prepared);
         match self.commit_prepared(lease, run, Arc::clone(&prepared), next.clone()).await {
-            Err(SyncError::Store(StoreError::Refused { message })) => {
-                self.commit_around(lease, run, &prepared, next, message).await
+            Err(SyncError::Store(error)) if error.may_lie_in_a_row() => {
+                self.commit_around(lease, run, &prepared, next, error).await
             }
             result => result,
         }
@@ -157,18 +157,24 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         self.store.transact(Scope::Shared, unit).await
     }
 
-    /// Commits pages of which the database refuses a value: record by record into quarantine what it refuses, and
-    /// the rest as usual.
+    /// Commits pages with an error that may lie in a row: puts each row that the database does not take into quarantine,
+    /// and commits the rest as usual. An error that lies elsewhere is returned.
     async fn commit_around(
         &self,
         lease: &Lease,
         run: &mut Run,
         refused: &Prepared,
         next: Next,
-        refusal: String,
+        error: StoreError,
     ) -> Result<Onward, SyncError> {
         let now = self.clock.now();
         let batch = refused.batch.clone();
+        let placeholders = placeholders(&batch, now);
+        if matches!(error, StoreError::Unexpected { .. })
+            && matches!(self.attempt(lease, run, placeholders).await?, Err(StoreError::Unexpected { .. }))
+        {
+            return Err(error.into());
+        }
         let mut prepared = Prepared {
             batch: Batch::default(),
             quarantined: refused.quarantined.clone(),
@@ -181,56 +187,49 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         let mut good = Batch { rows: Vec::new(), members: batch.members };
         while let Some(part) = parts.pop() {
             self.heartbeat(lease).await?;
-            if self.is_accepted(lease, run, part.clone()).await? {
+            let Err(error) = self.attempt(lease, run, part.clone()).await? else {
                 good.rows.extend(part.rows);
-            } else if let Some((left, right)) = halves(&part) {
+                continue;
+            };
+            if let Some((left, right)) = halves(&part) {
                 // The left one is looked at next: later copies have to stay behind earlier ones.
                 parts.push(right);
                 parts.push(left);
             } else if let Some(row) = part.rows.first() {
                 prepared.counts.quarantined += 1;
-                prepared.quarantined.push(Quarantined {
-                    integration_id: run.target.integration_id.clone(),
-                    endpoint: run.target.endpoint,
-                    record_id: row.row.key.to_string(),
-                    json: quarantine::row_json(row),
-                    path: row.model.to_string(),
-                    reason: refusal.clone(),
-                    observed_at: now,
-                    run_id: run.id,
-                });
+                prepared.quarantined.push(quarantine::refused(run, row, &error, now));
             }
         }
         prepared.batch = good;
         self.commit_prepared(lease, run, Arc::new(prepared), next).await
     }
 
-    /// Whether the database takes a batch: tried in a unit that is then undone.
-    async fn is_accepted(&self, lease: &Lease, run: &Run, batch: Batch) -> Result<bool, SyncError> {
-        enum Trial {
+    /// Applies a batch in a transaction that is then undone. Returns the error if it may lie in a row, and fails with any
+    /// other.
+    async fn attempt(&self, lease: &Lease, run: &Run, batch: Batch) -> Result<Result<(), StoreError>, SyncError> {
+        enum Attempt {
             Passed,
-            Refused,
-            Broken(SyncError),
+            Failed(StoreError),
         }
-        impl From<StoreError> for Trial {
+        impl From<StoreError> for Attempt {
             fn from(error: StoreError) -> Self {
-                if matches!(error, StoreError::Refused { .. }) { Self::Refused } else { Self::Broken(error.into()) }
+                Self::Failed(error)
             }
         }
         let (run, policy, now) = (run.clone(), self.policy.clone(), self.clock.now());
         let asked_by = lease.request.cause;
-        let trial = self
+        let attempt = self
             .store
             .transact(Scope::Integration(run.target.integration_id.clone()), move |tx| {
                 let applying = applying(tx, &run, asked_by, &policy, now)?;
                 apply(tx, &batch, &applying)?;
-                Err::<(), Trial>(Trial::Passed)
+                Err::<(), Attempt>(Attempt::Passed)
             })
             .await;
-        match trial {
-            Ok(()) | Err(Trial::Passed) => Ok(true),
-            Err(Trial::Refused) => Ok(false),
-            Err(Trial::Broken(error)) => Err(error),
+        match attempt {
+            Ok(()) | Err(Attempt::Passed) => Ok(Ok(())),
+            Err(Attempt::Failed(error)) if error.may_lie_in_a_row() => Ok(Err(error)),
+            Err(Attempt::Failed(error)) => Err(error.into()),
         }
     }
 
@@ -469,6 +468,23 @@ fn clear_old_quarantine(tx: &mut dyn Tx, run: &Run) -> TxResult<()> {
         .map(|record| record.record_id)
         .collect();
     tx.clear_quarantined(integration, endpoint, &old).map(drop)
+}
+
+/// A row without content for each table that a batch writes to. If the database does not take these, an error does not
+/// lie in the content of the batch.
+fn placeholders(batch: &Batch, now: Timestamp) -> Batch {
+    let models: BTreeSet<Model> = batch.rows.iter().map(|incoming| incoming.model).collect();
+    let placeholder = |model: Model| Incoming {
+        model,
+        row: Row::new(
+            model,
+            Key::of(model, "syncd placeholder".to_owned(), "syncd placeholder".to_owned()),
+            Vec::new(),
+        ),
+        standing: Standing::Listed,
+        observed_at: now,
+    };
+    Batch { rows: models.into_iter().map(placeholder).collect(), members: Vec::new() }
 }
 
 fn halves(batch: &Batch) -> Option<(Batch, Batch)> {

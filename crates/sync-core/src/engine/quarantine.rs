@@ -1,7 +1,7 @@
 use kombo_model::{FreeJson, Timestamp};
 
 use crate::mirror::{Incoming, MAX_DOCUMENT_DEPTH, MAX_OPAQUE_DEPTH, Model, Unstorable, is_deeper};
-use crate::port::{Record, Rejected, Tx, TxResult};
+use crate::port::{Record, Rejected, StoreError, Tx, TxResult};
 use crate::types::{EndpointStatus, Quarantined, Run, RunCounts, SyncKind};
 
 /// A record that could not be read.
@@ -96,8 +96,22 @@ pub(super) fn record_json(record: &Record) -> String {
     json.unwrap_or_default()
 }
 
+/// A row that the database does not take.
+pub(super) fn refused(run: &Run, row: &Incoming, error: &StoreError, observed_at: Timestamp) -> Quarantined {
+    Quarantined {
+        integration_id: run.target.integration_id.clone(),
+        endpoint: run.target.endpoint,
+        record_id: row.row.key.to_string(),
+        json: row_json(row),
+        path: row.model.to_string(),
+        reason: error.to_string(),
+        observed_at,
+        run_id: run.id,
+    }
+}
+
 /// A row as JSON, for a person to look at.
-pub(super) fn row_json(row: &Incoming) -> String {
+fn row_json(row: &Incoming) -> String {
     let columns = row.model.columns().iter().zip(row.row.values());
     let object: serde_json::Map<_, _> =
         columns.map(|(column, value)| (column.name.to_owned(), value.to_json())).collect();

@@ -358,7 +358,16 @@ pub enum StoreError {
         /// What is wrong.
         message: String,
     },
-    /// Anything else.
+    /// The database gives a reason that this version does not know. It may lie in the content of a row.
+    #[error("{message}")]
+    Unexpected {
+        /// What was tried.
+        message: String,
+        /// What the database said.
+        #[source]
+        source: Option<Box<dyn Error + Send + Sync>>,
+    },
+    /// Anything else: it does not lie in the content of a row, and does not pass by itself.
     #[error("{message}")]
     Failed {
         /// What was tried.
@@ -373,5 +382,10 @@ impl StoreError {
     /// Whether the same may pass later.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable { .. })
+    }
+
+    /// Whether the same may pass without one of the rows.
+    pub fn may_lie_in_a_row(&self) -> bool {
+        matches!(self, Self::Refused { .. } | Self::Unexpected { .. })
     }
 }

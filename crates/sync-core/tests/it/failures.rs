@@ -196,6 +196,36 @@ async fn a_record_that_the_database_refuses_is_put_aside() {
     bench.assert_mirrors();
 }
 
+/// An error of unknown meaning is traced to its row.
+#[tokio::test]
+async fn a_record_with_an_unknown_error_is_put_aside() {
+    let bench = Bench::new(&[Endpoint::Users]);
+    bench.furnish();
+    bench.store.stumble_over_text("strange");
+    bench.kombo.edit(|lms| lms.rename_user("u4", "strange"));
+    let run = bench.full(Endpoint::Users).await;
+    assert_eq!((run.outcome, run.counts.quarantined), (RunOutcome::CompletedWithQuarantine, 1));
+    assert_eq!(bench.store.table(Model::LmsUsers, &id()).len(), 7);
+    let quarantined = bench.store.look(|tx| tx.quarantined(None)).unwrap();
+    assert_eq!((quarantined[0].record_id.as_str(), quarantined[0].reason.as_str()), ("u4", "something went wrong"));
+}
+
+/// An error of unknown meaning that every row meets is none of the rows' fault: it is found out by a few statements.
+#[tokio::test]
+async fn an_unknown_error_of_all_rows_puts_nothing_aside() {
+    let mut bench = Bench::new(&[Endpoint::Users]);
+    bench.policy.batch_records = 10_000;
+    bench.kombo.edit(|lms| (0..1_000).for_each(|user| lms.add_user(&format!("u{user}"))));
+    bench.store.stumble_over_text("");
+    bench.ask(Endpoint::Users, SyncKind::Full);
+    let before = bench.store.statements();
+    let run = bench.attempt(Endpoint::Users, SyncKind::Full).await.unwrap();
+    assert_eq!((run.outcome, run.error.as_deref()), (RunOutcome::Failed, Some("something went wrong")));
+    let statements = bench.store.statements() - before;
+    assert!(statements < 60, "{statements}");
+    assert!(bench.store.look::<_, StoreError>(|tx| tx.quarantined(None)).unwrap().is_empty());
+}
+
 /// What is refused makes the batch be taken apart; what is left of it means what it meant.
 #[tokio::test]
 async fn later_copies_win_in_a_batch_that_is_taken_apart() {

@@ -2,11 +2,18 @@ use std::fmt;
 
 use sync_core::port::{StoreError, TxResult};
 
+/// Whether the store knows that an error lies in a text.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Reason {
+    Known,
+    Unknown,
+}
+
 /// What is to go wrong, and how much went well.
 #[derive(Default)]
 pub(super) struct Faults {
     pub(super) statements: u64,
-    pub(super) refused: Option<String>,
+    pub(super) refused: Option<(String, Reason)>,
     failing: Option<(u64, StoreError)>,
 }
 

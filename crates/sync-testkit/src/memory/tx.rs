@@ -12,7 +12,7 @@ use sync_core::types::{
     Change, EndpointState, IntegrationRecord, Quarantined, Request, Run, RunId, SyncKind, Target, WebhookRecord,
 };
 
-use super::faults::Faults;
+use super::faults::{Faults, Reason};
 use super::state::{State, Table};
 
 /// What a unit may do.
@@ -73,12 +73,15 @@ impl<'a> MemoryTx<'a> {
         Ok(())
     }
 
-    fn accept<'t>(&mut self, mut texts: impl Iterator<Item = &'t str>) -> TxResult<()> {
+    fn accept(&mut self, mut texts: impl Iterator<Item: AsRef<str>>) -> TxResult<()> {
         let refused = self.faults.lock().unwrap_or_else(PoisonError::into_inner).refused.clone();
-        let Some(needle) = refused else { return Ok(()) };
-        if texts.any(|text| text.contains(&needle)) {
+        let Some((needle, reason)) = refused else { return Ok(()) };
+        if texts.any(|text| text.as_ref().contains(&needle)) {
             self.broken = true;
-            return Err(StoreError::Refused { message: "the text may not be stored".to_owned() });
+            return Err(match reason {
+                Reason::Known => StoreError::Refused { message: "the text may not be stored".to_owned() },
+                Reason::Unknown => StoreError::Unexpected { message: "something went wrong".to_owned(), source: None },
+            });
         }
         Ok(())
     }
@@ -111,7 +114,11 @@ impl Tx for MemoryTx<'_> {
 
     fn put_rows(&mut self, model: Model, integration: &IntegrationId, rows: &[StoredRow]) -> TxResult<()> {
         self.writing()?;
-        self.accept(rows.iter().flat_map(|row| row.row.values()).filter_map(Value::text))?;
+        let texts = |row: &'_ StoredRow| {
+            let values = row.row.values().iter().filter_map(Value::text);
+            values.chain([row.row.key.first()]).map(ToOwned::to_owned).collect::<Vec<_>>()
+        };
+        self.accept(rows.iter().flat_map(texts))?;
         let keys: BTreeSet<&Key> = rows.iter().map(|row| &row.row.key).collect();
         let absent = rows.iter().flat_map(|row| row.row.values()).any(Value::is_absent);
         if keys.len() < rows.len() || absent {

@@ -32,11 +32,20 @@ pub struct Options {
     pub max_connections: u16,
     /// Further settings of `postgresql.conf`, name and value; they win over all others.
     pub settings: Vec<(String, String)>,
+    /// The language of the server's messages, such as `de_DE`; English where `localedef` or the server's translations are
+    /// not installed.
+    pub language: Option<String>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { durable: false, shared_buffers: "128MB".into(), max_connections: 200, settings: Vec::new() }
+        Self {
+            durable: false,
+            shared_buffers: "128MB".into(),
+            max_connections: 200,
+            settings: Vec::new(),
+            language: None,
+        }
     }
 }
 
@@ -52,7 +61,16 @@ pub struct PrivatePostgres {
     owner: Owner,
     options: Options,
     port: u16,
+    /// The locale of the server's messages.
+    messages: Option<Locale>,
     folder: TempDir,
+}
+
+/// A compiled locale.
+#[derive(Debug)]
+struct Locale {
+    name: String,
+    folder: PathBuf,
 }
 
 impl PrivatePostgres {
@@ -78,7 +96,8 @@ impl PrivatePostgres {
             .map_err(PostgresError::io("make the data folder"))?;
         let owner = Owner::for_folder(folder.path())?;
         owner.take_over(folder.path())?;
-        let mut server = Self { running: None, installation, owner, options, port: 0, folder };
+        let messages = options.language.as_deref().and_then(|language| compile_locale(language, folder.path()));
+        let mut server = Self { running: None, installation, owner, options, port: 0, messages, folder };
         server.initialise()?;
         server.start_on_a_free_port()?;
         Ok(server)
@@ -175,8 +194,13 @@ impl PrivatePostgres {
 
     fn launch(&mut self, deadline: Instant) -> Result<(), PostgresError> {
         let log_before = self.log().lines().count();
-        let mut server =
-            Supervisor::spawn(&self.installation, self.owner, self.folder.path(), self.server_arguments())?;
+        let mut server = Supervisor::spawn(
+            &self.installation,
+            self.owner,
+            self.folder.path(),
+            &self.environment(),
+            self.server_arguments(),
+        )?;
         loop {
             if self.is_ready(server.server_pid()) {
                 self.running = Some(server);
@@ -214,11 +238,16 @@ impl PrivatePostgres {
             ("timezone", "UTC".into()),
             ("log_timezone", "UTC".into()),
         ];
+        let messages = self.messages.iter().map(|locale| format!("lc_messages={}", locale.name));
         let further = self.options.settings.iter().map(|(name, value)| format!("{name}={value}"));
-        let settings = settings.iter().map(|(name, value)| format!("{name}={value}")).chain(further);
+        let settings = settings.iter().map(|(name, value)| format!("{name}={value}")).chain(messages).chain(further);
         let mut arguments = vec!["-D".into(), self.data().into_os_string()];
         arguments.extend(settings.flat_map(|setting| ["-c".into(), OsString::from(setting)]));
         arguments
+    }
+
+    fn environment(&self) -> Vec<(&'static str, OsString)> {
+        self.messages.iter().map(|locale| ("LOCPATH", locale.folder.clone().into_os_string())).collect()
     }
 
     fn data(&self) -> PathBuf {
@@ -233,6 +262,17 @@ impl PrivatePostgres {
         let log = fs::read(self.folder.path().join("server.log")).unwrap_or_default();
         String::from_utf8_lossy(&log).into_owned()
     }
+}
+
+/// Compiles a locale for the server's messages, which systems need not have installed.
+fn compile_locale(language: &str, folder: &Path) -> Option<Locale> {
+    let name = format!("{language}.UTF-8");
+    let locales = folder.join("locales");
+    fs::create_dir(&locales).ok()?;
+    let mut localedef = command("localedef");
+    localedef.args(["-i", language, "-f", "UTF-8"]).arg(locales.join(&name));
+    let compiled = localedef.output().ok()?.status.success();
+    compiled.then_some(Locale { name, folder: locales })
 }
 
 /// A port that nobody listens on, below the ranges from which systems pick the local ports of outgoing connections:

@@ -38,6 +38,7 @@ impl Supervisor {
         installation: &Installation,
         owner: Owner,
         folder: &Path,
+        environment: &[(&str, OsString)],
         arguments: Vec<OsString>,
     ) -> Result<Self, PostgresError> {
         let mut sh = command("sh");
@@ -45,6 +46,7 @@ impl Supervisor {
             .arg(folder)
             .arg(installation.program("postgres"))
             .args(arguments)
+            .envs(environment.iter().map(|(name, value)| (name, value)))
             .current_dir(folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

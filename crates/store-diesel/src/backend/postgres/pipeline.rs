@@ -1,41 +1,73 @@
 //! Statements that are sent one behind the other. While the server works on one, the next is encoded, or the rows of the
-//! one before are read: neither side waits for the other. Mostly they arrive in this order, and must not depend on it: the
-//! first of its kind is prepared first, while another one may go ahead.
+//! one before are read: neither side waits for the other.
 
-use std::future::poll_fn;
+use std::future::{poll_fn, ready};
 use std::pin::Pin;
 use std::task::Poll;
 
 use diesel::QueryResult;
 use diesel::result::Error;
-use diesel_async::{AsyncConnectionCore, AsyncPgConnection};
 use futures_util::TryStreamExt as _;
 use tokio::runtime::Handle;
+use tokio_postgres::Statement as Prepared;
 
-use super::Conn;
+use super::connection::Conn;
+use super::query::{Bind, Encoded};
+use super::row::PgRow;
 use crate::statement::Statement;
+
+type Answered<T> = Result<T, tokio_postgres::Error>;
+type Answer<'a, T> = Pin<Box<dyn Future<Output = Answered<T>> + 'a>>;
 
 /// A statement that was sent.
 enum Sent<'a, T> {
-    Waiting(Pin<Box<dyn Future<Output = QueryResult<T>> + Send + 'a>>),
-    Answered(QueryResult<T>),
+    Waiting(Answer<'a, T>),
+    Answered(Answered<T>),
 }
 
 impl<'a, T> Sent<'a, T> {
     /// Sends what `answer` waits for.
-    async fn new(mut answer: Pin<Box<dyn Future<Output = QueryResult<T>> + Send + 'a>>) -> Self {
-        match poll_fn(|context| Poll::Ready(answer.as_mut().poll(context))).await {
+    fn new(mut answer: Answer<'a, T>) -> Self {
+        match Handle::current().block_on(poll_fn(|context| Poll::Ready(answer.as_mut().poll(context)))) {
             Poll::Ready(answered) => Self::Answered(answered),
             Poll::Pending => Self::Waiting(answer),
         }
     }
 
-    async fn answer(self) -> QueryResult<T> {
+    fn wait(self, conn: &Conn) -> QueryResult<T> {
         match self {
-            Self::Waiting(answer) => answer.await,
-            Self::Answered(answered) => answered,
+            Self::Waiting(answer) => conn.wait(answer),
+            Self::Answered(answered) => conn.wait(ready(answered)),
         }
     }
+}
+
+/// Runs statements, and hands over the answer of each in the statements' order.
+fn run<'a, 'b, T, E: From<Error>>(
+    conn: &'a Conn,
+    statements: impl Iterator<Item = Statement<'b>>,
+    send: impl Fn(&'a Conn, Prepared, Vec<Bind>) -> Answer<'a, T>,
+    mut take: impl FnMut(T) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut before: Option<Sent<'a, T>> = None;
+    for statement in statements {
+        let Encoded { text, binds, .. } = Encoded::new(&statement)?;
+        let prepared = match conn.prepared(&text) {
+            Some(prepared) => prepared,
+            None => {
+                // The answer to this waits behind the one before, which nobody would read meanwhile.
+                if let Some(before) = before.take() {
+                    take(before.wait(conn)?)?;
+                }
+                conn.prepare(text)?
+            }
+        };
+        let next = Sent::new(send(conn, prepared, binds));
+        if let Some(before) = before.replace(next) {
+            take(before.wait(conn)?)?;
+        }
+    }
+    before.map_or(Ok(()), |last| take(last.wait(conn)?))
 }
 
 /// Runs statements, and hands over how many rows each of them touched, in the statements' order. After one that failed,
@@ -45,25 +77,16 @@ pub(crate) fn execute_all<'a>(
     statements: impl Iterator<Item = Statement<'a>>,
     mut touched: impl FnMut(usize),
 ) -> QueryResult<()> {
-    let mut session: &AsyncPgConnection = conn;
-    let run = async {
-        let mut before = None;
-        for statement in statements {
-            let next = Sent::new(session.execute_returning_count(statement)).await;
-            if let Some(before) = before.replace(next) {
-                touched(before.answer().await?);
-            }
-        }
-        if let Some(last) = before {
-            touched(last.answer().await?);
-        }
-        Ok(())
-    };
-    Handle::current().block_on(run)
+    run(
+        conn,
+        statements,
+        |conn, prepared, binds| Box::pin(async move { conn.client.execute_raw(&prepared, binds).await }),
+        |rows| {
+            touched(usize::try_from(rows).unwrap_or(usize::MAX));
+            Ok(())
+        },
+    )
 }
-
-/// A row as it came.
-pub(crate) type PgRow = <AsyncPgConnection as AsyncConnectionCore>::Row<'static, 'static>;
 
 /// What is handed over.
 pub(crate) enum Found<'a> {
@@ -78,23 +101,17 @@ pub(crate) fn load_all<'a, E: From<Error>>(
     statements: impl Iterator<Item = Statement<'a>>,
     mut take: impl FnMut(Found<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
-    let mut session: &AsyncPgConnection = conn;
-    let run = async {
-        let mut before = None;
-        for statement in statements.map(Some).chain([None]) {
-            let next = match statement {
-                Some(statement) => Some(Sent::new(session.load(statement)).await),
-                None => None,
-            };
-            if let Some(sent) = std::mem::replace(&mut before, next) {
-                let mut rows = sent.answer().await?;
-                take(Found::Statement)?;
-                while let Some(row) = rows.try_next().await? {
-                    take(Found::Row(&row))?;
-                }
+    run(
+        conn,
+        statements,
+        |conn, prepared, binds| Box::pin(async move { conn.client.query_raw(&prepared, binds).await }),
+        |rows| {
+            let mut rows = Box::pin(rows);
+            take(Found::Statement)?;
+            while let Some(row) = conn.wait(rows.try_next())? {
+                take(Found::Row(&PgRow(row)))?;
             }
-        }
-        Ok(())
-    };
-    Handle::current().block_on(run)
+            Ok(())
+        },
+    )
 }

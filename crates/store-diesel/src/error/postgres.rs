@@ -1,0 +1,211 @@
+//! What PostgreSQL's errors mean, by their SQLSTATE: their words are in the server's language.
+
+use std::fmt;
+
+use diesel::result::Error;
+
+use super::Verdict;
+
+/// An error of the connection or of the server.
+#[derive(Debug)]
+pub(crate) struct ServerError(tokio_postgres::Error);
+
+/// Which sessions cannot do their work any more after an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Spent {
+    Nothing,
+    /// The one that met the error.
+    Session,
+    /// All that are as old.
+    AllSessions,
+}
+
+const RIGHTS: &str = "grant the role the rights that it needs (docs/operations.md lists them)";
+const TABLES: &str = "the database is not as syncd made it: run `syncd migrate`, or undo what was changed by hand";
+const DAMAGED: &str = "the database is damaged: restore it from a backup";
+
+/// What an SQLSTATE means for a statement. The longest prefix that fits counts.
+const VERDICTS: &[(&str, Verdict)] = &[
+    // Connection exception.
+    ("08", Verdict::Unavailable),
+    // Feature not supported: in a prepared statement, the table is another one than before.
+    ("0A", Verdict::Unavailable),
+    // Invalid grantor, invalid role specification.
+    ("0L", Verdict::Lasting(RIGHTS)),
+    ("0P", Verdict::Lasting(RIGHTS)),
+    // Cardinality violation, data exception, integrity constraint violation.
+    ("21", Verdict::Refused),
+    ("22", Verdict::Refused),
+    ("23", Verdict::Refused),
+    // Unique violation: somebody else inserted the row after this transaction saw that it is not there.
+    ("23505", Verdict::Unavailable),
+    // Invalid transaction state: read-only after a failover, or a time-out within a transaction.
+    ("25006", Verdict::Unavailable),
+    ("25P03", Verdict::Unavailable),
+    ("25P04", Verdict::Unavailable),
+    // Invalid prepared statement: a pooler put another session behind this one.
+    ("26", Verdict::Unavailable),
+    // Invalid authorization.
+    ("28", Verdict::Lasting("check the user and the password in store.url, and the server's pg_hba.conf")),
+    ("3D", Verdict::Lasting("create the database, or correct its name in store.url")),
+    ("3F", Verdict::Lasting(TABLES)),
+    // Transaction rollback: deadlock, serialization failure.
+    ("40", Verdict::Unavailable),
+    // Syntax error or access rule violation.
+    ("42", Verdict::Lasting(TABLES)),
+    ("42501", Verdict::Lasting(RIGHTS)),
+    ("42P05", Verdict::Unavailable),
+    // Check option of a view.
+    ("44", Verdict::Refused),
+    // Insufficient resources: disk, memory, connections.
+    ("53", Verdict::Unavailable),
+    // Program limit exceeded: an index entry or a row is too long, JSON is too deep.
+    ("54", Verdict::Refused),
+    // Object not in prerequisite state: a lock is not available, a server is in recovery.
+    ("55", Verdict::Unavailable),
+    // Operator intervention: a time-out, a shutdown, a start.
+    ("57", Verdict::Unavailable),
+    // System error.
+    ("58", Verdict::Unavailable),
+    ("F0", Verdict::Lasting("the server's configuration file is wrong")),
+    ("XX001", Verdict::Lasting(DAMAGED)),
+    ("XX002", Verdict::Lasting(DAMAGED)),
+];
+
+const UNIQUE_VIOLATION: &str = "23505";
+
+/// After these, no session that is as old can be used: the server is read-only, or the tables are others than those for
+/// which statements were prepared.
+const ALL_SPENT: [&str; 2] = ["25006", "0A"];
+/// After these, this session cannot be used.
+const SPENT: [&str; 4] = ["08", "26", "42P05", "57P"];
+
+impl ServerError {
+    pub(crate) fn new(error: tokio_postgres::Error) -> Self {
+        Self(error)
+    }
+
+    /// The SQLSTATE, if the server said anything.
+    pub(crate) fn code(&self) -> Option<&str> {
+        self.0.code().map(tokio_postgres::error::SqlState::code)
+    }
+
+    pub(crate) fn verdict(&self) -> Verdict {
+        if let Some(code) = self.code() {
+            return verdict(code);
+        }
+        // A message too long to send is the only error of input and output that is not of the connection.
+        let cause = std::error::Error::source(&self.0).and_then(|cause| cause.downcast_ref::<std::io::Error>());
+        match cause.map(std::io::Error::kind) {
+            Some(std::io::ErrorKind::InvalidInput) => Verdict::Refused,
+            _ => Verdict::Unavailable,
+        }
+    }
+
+    pub(crate) fn spent(&self) -> Spent {
+        let begins = |prefixes: &[&str]| self.code().is_some_and(|code| prefixes.iter().any(|it| code.starts_with(it)));
+        if begins(&ALL_SPENT) {
+            Spent::AllSessions
+        } else if self.code().is_none() || begins(&SPENT) {
+            Spent::Session
+        } else {
+            Spent::Nothing
+        }
+    }
+}
+
+fn verdict(code: &str) -> Verdict {
+    let fitting = VERDICTS.iter().filter(|(prefix, _)| code.starts_with(prefix));
+    fitting.max_by_key(|(prefix, _)| prefix.len()).map_or(Verdict::Unknown, |(_, verdict)| *verdict)
+}
+
+impl fmt::Display for ServerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(said) = self.0.as_db_error() else { return f.write_str(&chain(&self.0)) };
+        let code = said.code().code();
+        let message = if code.starts_with("22") {
+            // What follows may be the value.
+            said.message().split(':').next().unwrap_or_default()
+        } else {
+            said.message()
+        };
+        write!(f, "{message} (SQLSTATE {code})")
+    }
+}
+
+impl std::error::Error for ServerError {}
+
+impl From<ServerError> for Error {
+    fn from(error: ServerError) -> Self {
+        // Diesel's own kind for errors of databases has no place for the code.
+        Self::QueryBuilderError(Box::new(error))
+    }
+}
+
+/// What the server said, if an error is from there.
+pub(super) fn server_error(error: &Error) -> Option<&ServerError> {
+    match error {
+        Error::QueryBuilderError(error) => error.downcast_ref(),
+        Error::RollbackErrorOnCommit { commit_error, .. } => server_error(commit_error),
+        _ => None,
+    }
+}
+
+/// Whether a row with the same key is there already.
+pub(crate) fn is_unique_violation(error: &Error) -> bool {
+    server_error(error).and_then(ServerError::code) == Some(UNIQUE_VIOLATION)
+}
+
+/// What an error says, with what its causes say.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut said = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !said.contains(&more) {
+            said.push_str(": ");
+            said.push_str(&more);
+        }
+        cause = error.source();
+    }
+    said
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn verdicts() {
+        for (code, expected) in [
+            ("22P05", Verdict::Refused),
+            ("22021", Verdict::Refused),
+            ("54000", Verdict::Refused),
+            ("54001", Verdict::Refused),
+            ("21000", Verdict::Refused),
+            ("23514", Verdict::Refused),
+            ("23505", Verdict::Unavailable),
+            ("08006", Verdict::Unavailable),
+            ("57P01", Verdict::Unavailable),
+            ("57P03", Verdict::Unavailable),
+            ("57014", Verdict::Unavailable),
+            ("53300", Verdict::Unavailable),
+            ("40001", Verdict::Unavailable),
+            ("40P01", Verdict::Unavailable),
+            ("55P03", Verdict::Unavailable),
+            ("25006", Verdict::Unavailable),
+            ("58030", Verdict::Unavailable),
+            ("0A000", Verdict::Unavailable),
+            ("28P01", Verdict::Lasting("check the user and the password in store.url, and the server's pg_hba.conf")),
+            ("42501", Verdict::Lasting(RIGHTS)),
+            ("42P01", Verdict::Lasting(TABLES)),
+            ("3D000", Verdict::Lasting("create the database, or correct its name in store.url")),
+            ("XX001", Verdict::Lasting(DAMAGED)),
+            ("XX000", Verdict::Unknown),
+            ("P0001", Verdict::Unknown),
+            ("25001", Verdict::Unknown),
+        ] {
+            assert_eq!(verdict(code), expected, "{code}");
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! What errors of databases become, on a server that speaks another language.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use kombo_model::{Endpoint, IntegrationId, Timestamp};
+use store_diesel::{DieselStore, StoreUrl};
+use sync_core::engine::{Engine, SyncPolicy};
+use sync_core::mirror::{Key, Model, Row, StoredRow, Value};
+use sync_core::port::{Clock as _, Scope, Silent, Store as _, StoreError, Tx};
+use sync_core::queue::{self, Claim};
+use sync_core::types::{LeaseToken, Quarantined, RequestCause, Run, RunOutcome, SyncKind, Target};
+use sync_testkit::postgres::{Options, PrivatePostgres, TestDatabase, test_database};
+use sync_testkit::{FakeKombo, ManualClock};
+use tokio_util::sync::CancellationToken;
+
+fn alpha() -> IntegrationId {
+    IntegrationId::from("sandbox:a")
+}
+
+async fn open(url: &str) -> DieselStore {
+    let url: StoreUrl = url.parse().unwrap();
+    let store = DieselStore::open(&url).await.unwrap();
+    store.migrate().await.unwrap();
+    store
+}
+
+fn user(id: &str, column: &str, value: Value) -> StoredRow {
+    let values = Model::LmsUsers.columns().iter().map(|it| if it.name == column { value.clone() } else { Value::Null });
+    let row = Row::new(Model::LmsUsers, Key::Id(id.to_owned()), values.collect());
+    StoredRow { row, removed_at: None, synced_at: Timestamp::MIN }
+}
+
+async fn put(store: &DieselStore, row: StoredRow) -> Result<(), StoreError> {
+    let scope = Scope::Integration(alpha());
+    store.transact(scope, move |tx| tx.put_rows(Model::LmsUsers, &alpha(), &[row])).await
+}
+
+/// Runs SQL on a database with psql.
+async fn sql(database: &Arc<TestDatabase>, sql: &str) -> String {
+    let (database, sql) = (Arc::clone(database), sql.to_owned());
+    tokio::task::spawn_blocking(move || database.execute(&sql).unwrap()).await.unwrap()
+}
+
+async fn database() -> Arc<TestDatabase> {
+    Arc::new(tokio::task::spawn_blocking(|| test_database().unwrap()).await.unwrap())
+}
+
+/// A server's language says nothing about what an error means.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn errors_mean_the_same_in_german() {
+    let (server, url) = tokio::task::spawn_blocking(|| {
+        let options = Options { language: Some("de_DE".to_owned()), ..Options::default() };
+        let server = PrivatePostgres::start_with(options).unwrap();
+        let url = server.create_database("german").unwrap();
+        (server, url)
+    })
+    .await
+    .unwrap();
+    let store = open(&url).await;
+    let refused = put(&store, user("a", "custom_fields", Value::Json(r#"{"a":"\u0000"}"#.to_owned()))).await;
+    let Err(StoreError::Refused { message }) = refused else { panic!("{refused:?}") };
+    assert!(message.ends_with("(SQLSTATE 22P05)"), "{message}");
+
+    // The session is ended from outside while a transaction runs.
+    let terminated = store.transact(Scope::Integration(alpha()), move |tx: &mut dyn Tx| {
+        let client = std::thread::spawn(move || {
+            let (runtime, all) = (
+                tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap(),
+                "
+                SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                WHERE datname = current_database() AND pid <> pg_backend_pid()",
+            );
+            runtime.block_on(async {
+                let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
+                let connection = tokio::spawn(connection);
+                client.batch_execute(all).await.unwrap();
+                drop(client);
+                connection.await.unwrap().unwrap();
+            });
+        });
+        client.join().unwrap();
+        tx.put_rows(Model::LmsUsers, &alpha(), &[user("a", "status", Value::Null)])
+    });
+    let terminated = terminated.await;
+    assert!(matches!(&terminated, Err(error) if error.is_transient()), "{terminated:?}");
+    put(&store, user("a", "status", Value::Null)).await.unwrap();
+    drop(server);
+}
+
+/// A change of a table makes prepared statements useless: one transaction notices, in any session.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_changed_table_costs_one_transaction() {
+    let database = database().await;
+    let store = Arc::new(open(database.url()).await);
+    put(&store, user("a", "status", Value::Null)).await.unwrap();
+    let read = async |store: &Arc<DieselStore>, meet: Option<Arc<std::sync::Barrier>>| {
+        let store = Arc::clone(store);
+        let keys = vec![Key::Id("a".to_owned())];
+        tokio::spawn(async move {
+            let unit = move |tx: &mut dyn Tx| {
+                let rows = tx.rows(Model::LmsUsers, &alpha(), &keys);
+                meet.map(|meet| meet.wait());
+                rows
+            };
+            store.read(unit).await
+        })
+    };
+    // Four sessions at the same time prepare the statement.
+    let meet = Arc::new(std::sync::Barrier::new(4));
+    let mut reads = Vec::new();
+    for _ in 0..4 {
+        reads.push(read(&store, Some(Arc::clone(&meet))).await);
+    }
+    for read in reads {
+        assert_eq!(read.await.unwrap().unwrap().len(), 1);
+    }
+    sql(&database, "ALTER TABLE kombo.lms_users ALTER COLUMN remote_id TYPE varchar(200)").await;
+    let noticed = read(&store, None).await.await.unwrap();
+    assert!(matches!(&noticed, Err(error) if error.is_transient()), "{noticed:?}");
+    for _ in 0..4 {
+        assert_eq!(read(&store, None).await.await.unwrap().unwrap().len(), 1);
+    }
+}
+
+/// A store, a Kombo in memory, and an engine between them.
+struct Bench {
+    store: Arc<DieselStore>,
+    kombo: FakeKombo,
+    clock: ManualClock,
+}
+
+impl Bench {
+    async fn new(url: &str) -> Self {
+        let clock = ManualClock::default();
+        Self { store: Arc::new(open(url).await), kombo: FakeKombo::new(clock.clone()), clock }
+    }
+
+    async fn full(&self, endpoint: Endpoint) -> Run {
+        let policy = SyncPolicy::new(BTreeSet::from([endpoint]));
+        let target = Target { integration_id: alpha(), endpoint, kind: SyncKind::Full };
+        let claim = Claim { owner: "bench".to_owned(), token: LeaseToken("1".to_owned()), ttl: policy.lease_ttl };
+        let now = self.clock.now();
+        let lease = self.store.transact(Scope::Shared, move |tx| {
+            queue::request(tx, target.clone(), RequestCause::Command, now, now)?;
+            queue::lease_target(tx, &target, &claim, now)
+        });
+        let lease = lease.await.unwrap().unwrap();
+        let kombo = Arc::new(self.kombo.clone());
+        let engine = Engine::new(Arc::clone(&self.store), kombo, self.clock.clone(), Silent, policy);
+        engine.work(&lease, &CancellationToken::new()).await.unwrap()
+    }
+
+    async fn ids(&self, model: Model) -> Vec<String> {
+        let rows = self.store.read(move |tx| tx.rows_after(model, &alpha(), None, 1_000)).await.unwrap();
+        rows.into_iter().map(|row| row.row.key.to_string()).collect()
+    }
+
+    async fn quarantined(&self) -> Vec<Quarantined> {
+        self.store.read(|tx| tx.quarantined(None)).await.unwrap()
+    }
+}
+
+/// What a trigger of the operator's objects to has no code that could be known. The row goes to quarantine with it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_that_a_trigger_objects_to_is_put_aside() {
+    let database = database().await;
+    let bench = Bench::new(database.url()).await;
+    sql(
+        &database,
+        "CREATE FUNCTION public.object() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+             IF NEW.first_name = 'odd' THEN RAISE EXCEPTION 'no'; END IF; RETURN NEW; END $$;
+         CREATE TRIGGER object BEFORE INSERT OR UPDATE ON kombo.lms_users FOR EACH ROW EXECUTE FUNCTION public.object()",
+    )
+    .await;
+    bench.kombo.edit(|lms| {
+        (0..9).for_each(|user| lms.add_user(&format!("u{user}")));
+        lms.rename_user("u4", "odd");
+    });
+    let run = bench.full(Endpoint::Users).await;
+    assert_eq!((run.outcome, run.counts.quarantined), (RunOutcome::CompletedWithQuarantine, 1));
+    assert_eq!(bench.ids(Model::LmsUsers).await.len(), 8);
+    let [aside] = bench.quarantined().await.try_into().unwrap();
+    assert_eq!(aside.record_id, "u4");
+    assert!(aside.reason.ends_with("(SQLSTATE P0001)"), "{}", aside.reason);
+}
