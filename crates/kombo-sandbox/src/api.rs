@@ -97,8 +97,11 @@ pub(crate) async fn handle(shared: Arc<Shared>, request: Request<Bytes>) -> Resu
         Some(reply) => reply,
         None => answer::answer(&shared, &asked, verdict),
     };
-    let own_cursor =
-        if matches!(fault, Some(FaultKind::RepeatedCursor)) { answer::own_cursor(&asked) } else { String::new() };
+    let own_cursor = match fault {
+        Some(FaultKind::RepeatedCursor) => answer::own_cursor(&asked),
+        Some(FaultKind::EndlessPages { .. }) => answer::another_cursor(&asked),
+        _ => String::new(),
+    };
     let spoilt = spoil(fault.as_ref(), reply, &own_cursor).await;
     let status = match &spoilt {
         Spoilt::Response(response) => Some(response.status().as_u16()),
@@ -132,7 +135,7 @@ fn admit(shared: &Shared, asked: &mut Asked) -> (Option<FaultKind>, RateVerdict,
     traffic.served += 1;
     asked.number = traffic.served;
     asked.cursor_generation = traffic.cursor_generation;
-    let fault = traffic.faults.strike(asked.endpoint, asked.integration.as_deref(), &mut traffic.rng);
+    let fault = traffic.faults.strike(asked.endpoint, asked.integration.as_deref(), &asked.query, &mut traffic.rng);
     let verdict = traffic.window.see(limit, shared.clock.now(), known);
     let jitter = traffic.rng.random_range(0..=latency.jitter_ms);
     drop(guard);

@@ -63,6 +63,30 @@ pub enum FaultKind {
     EmptyBody,
     /// `next` is the cursor that this very page was asked for with.
     RepeatedCursor,
+    /// `next` is another cursor each time, under which this very page is found again.
+    EndlessPages {
+        /// Whether the pages hold no records.
+        #[serde(default)]
+        empty: bool,
+    },
+    /// The right answer, and so many blanks behind it.
+    Padded {
+        /// How many.
+        bytes: usize,
+    },
+    /// The records of the page come again and again, until there are so many.
+    ManyRecords {
+        /// How many.
+        records: usize,
+    },
+    /// The body as some members of gzip, under this `Content-Encoding`.
+    Encoded {
+        /// The value of the header, such as `x-gzip`. The bytes are gzip, whatever it says.
+        coding: String,
+        /// How many members.
+        #[serde(default = "one")]
+        members: usize,
+    },
     /// One field of one record has another type.
     MalformedRecord {
         /// Which record of the page, from 0.
@@ -130,6 +154,39 @@ const fn always() -> f64 {
     1.0
 }
 
+const fn one() -> usize {
+    1
+}
+
+/// Which requests a fault may strike, by what they ask for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Struck {
+    /// All of them.
+    #[default]
+    Any,
+    /// Those that ask for more records a page.
+    PageLargerThan(usize),
+    /// Those that name more `ids`.
+    MoreIdsThan(usize),
+    /// Those with a cursor.
+    WithCursor,
+}
+
+impl Struck {
+    fn matches(self, query: &[(String, String)]) -> bool {
+        let value = |name: &str| query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+        match self {
+            Self::Any => true,
+            Self::PageLargerThan(most) => {
+                value("page_size").is_some_and(|it| it.parse::<usize>().is_ok_and(|it| it > most))
+            }
+            Self::MoreIdsThan(most) => value("ids").is_some_and(|it| it.split(',').count() > most),
+            Self::WithCursor => value("cursor").is_some(),
+        }
+    }
+}
+
 /// A fault waiting for its requests.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -142,6 +199,9 @@ pub struct Fault {
     /// Only for this integration.
     #[serde(default)]
     pub integration: Option<String>,
+    /// Only requests that ask for this.
+    #[serde(default)]
+    pub only: Struck,
     /// Lets so many matching requests pass first.
     #[serde(default)]
     pub after: u32,
@@ -156,7 +216,7 @@ pub struct Fault {
 impl Fault {
     /// Strikes the next request, once.
     pub const fn once(fault: FaultKind) -> Self {
-        Self { fault, endpoint: None, integration: None, after: 0, times: Some(1), probability: 1.0 }
+        Self { fault, endpoint: None, integration: None, only: Struck::Any, after: 0, times: Some(1), probability: 1.0 }
     }
 
     /// Strikes every request.
@@ -175,6 +235,13 @@ impl Fault {
     #[must_use]
     pub fn of(mut self, integration: &str) -> Self {
         self.integration = Some(integration.to_owned());
+        self
+    }
+
+    /// Only requests that ask for this.
+    #[must_use]
+    pub const fn only(mut self, only: Struck) -> Self {
+        self.only = only;
         self
     }
 
@@ -199,8 +266,9 @@ impl Fault {
         self
     }
 
-    fn matches(&self, endpoint: Endpoint, integration: Option<&str>) -> bool {
-        self.endpoint.is_none_or(|it| it == endpoint)
+    fn matches(&self, endpoint: Endpoint, integration: Option<&str>, query: &[(String, String)]) -> bool {
+        self.only.matches(query)
+            && self.endpoint.is_none_or(|it| it == endpoint)
             && self.integration.as_deref().is_none_or(|it| Some(it) == integration)
     }
 }
@@ -230,10 +298,11 @@ impl FaultQueue {
         &mut self,
         endpoint: Endpoint,
         integration: Option<&str>,
+        query: &[(String, String)],
         rng: &mut StdRng,
     ) -> Option<FaultKind> {
         let mut struck = None;
-        for fault in self.waiting.iter_mut().filter(|it| it.matches(endpoint, integration)) {
+        for fault in self.waiting.iter_mut().filter(|it| it.matches(endpoint, integration, query)) {
             if fault.after > 0 {
                 fault.after -= 1;
                 continue;

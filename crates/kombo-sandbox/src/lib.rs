@@ -30,7 +30,7 @@ mod webhook;
 pub use clock::{ClockMode, SandboxClock};
 pub use config::{Behaviour, CursorKind, Latency, ListOrder, NestedReading, RateLimit, SandboxConfig};
 pub use error::SandboxError;
-pub use fault::{Fault, FaultKind};
+pub use fault::{Fault, FaultKind, Struck};
 pub use generate::{GeneratorConfig, generate};
 pub use id::Id;
 pub use integration::{EndUser, Integration, IntegrationStatus, QaStatus, Refusal, SetupStatus};

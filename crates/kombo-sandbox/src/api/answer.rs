@@ -145,6 +145,12 @@ fn cursor(asked: &Asked, filters: u64, position: Position) -> Cursor {
     Cursor { position, filters, generation: asked.cursor_generation, issued: asked.number }
 }
 
+/// Another cursor each time under which this very page is found again.
+pub(super) fn another_cursor(asked: &Asked) -> String {
+    let own = own_cursor(asked);
+    Cursor::decode(&own).map_or(own, |cursor| Cursor { issued: asked.number, ..cursor }.encode())
+}
+
 /// The cursor under which this very page is found again, for the fault that repeats it.
 pub(super) fn own_cursor(asked: &Asked) -> String {
     let Ok(query) = query::parse(asked.endpoint, &asked.query) else {

@@ -10,6 +10,7 @@ pub(crate) struct Reply {
     pub(crate) content_type: String,
     pub(crate) body: Bytes,
     pub(crate) retry_after: Option<String>,
+    pub(crate) content_encoding: Option<String>,
 }
 
 impl Reply {
@@ -18,7 +19,13 @@ impl Reply {
     }
 
     pub(crate) fn json_bytes(status: u16, body: Bytes) -> Self {
-        Self { status, content_type: "application/json; charset=utf-8".to_owned(), body, retry_after: None }
+        Self {
+            status,
+            content_type: "application/json; charset=utf-8".to_owned(),
+            body,
+            retry_after: None,
+            content_encoding: None,
+        }
     }
 
     pub(crate) fn success(data: &Value) -> Self {

@@ -1,9 +1,14 @@
 //! How a fault changes an answer.
 
-use std::{convert::Infallible, io, time::Duration};
+use std::{
+    convert::Infallible,
+    io::{self, Write as _},
+    time::Duration,
+};
 
 use axum::body::Body;
 use bytes::Bytes;
+use flate2::{Compression, write::GzEncoder};
 use futures_util::stream;
 use hyper::{Response, StatusCode, header};
 use serde_json::{Value, json};
@@ -33,6 +38,7 @@ pub(crate) fn answer_instead(kind: &FaultKind) -> Option<Reply> {
             content_type: content_type.clone(),
             body: Bytes::from(body.clone()),
             retry_after: None,
+            content_encoding: None,
         }),
         FaultKind::ForeignJson => Some(Reply::json(200, &json!({ "message": "hello", "items": [1, 2, 3] }))),
         FaultKind::EmptyBody => Some(Reply {
@@ -40,6 +46,7 @@ pub(crate) fn answer_instead(kind: &FaultKind) -> Option<Reply> {
             content_type: "application/json".to_owned(),
             body: Bytes::new(),
             retry_after: None,
+            content_encoding: None,
         }),
         FaultKind::DropConnection
         | FaultKind::TruncatedBody
@@ -48,10 +55,22 @@ pub(crate) fn answer_instead(kind: &FaultKind) -> Option<Reply> {
         | FaultKind::HangingBody { .. }
         | FaultKind::Delay { .. }
         | FaultKind::RepeatedCursor
+        | FaultKind::EndlessPages { .. }
+        | FaultKind::Padded { .. }
+        | FaultKind::ManyRecords { .. }
+        | FaultKind::Encoded { .. }
         | FaultKind::MalformedRecord { .. }
         | FaultKind::DuplicateRecord
         | FaultKind::MissingField { .. } => None,
     }
+}
+
+/// One member of gzip.
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    // Nothing is refused by a vector.
+    encoder.write_all(bytes).ok();
+    encoder.finish().unwrap_or_default()
 }
 
 fn edit(reply: &mut Reply, change: impl FnOnce(&mut Value)) {
@@ -72,6 +91,25 @@ fn spoil_page(kind: &FaultKind, reply: &mut Reply, own_cursor: &str) {
                 *next = Value::from(own_cursor);
             }
         }),
+        FaultKind::EndlessPages { empty } => edit(reply, |body| {
+            if let Some(next) = body.pointer_mut("/data/next") {
+                *next = Value::from(own_cursor);
+            }
+            if let Some(results) = results(body).filter(|_| *empty) {
+                results.clear();
+            }
+        }),
+        FaultKind::Padded { bytes } => reply.body = [&reply.body[..], &vec![b' '; *bytes]].concat().into(),
+        FaultKind::ManyRecords { records } => edit(reply, |body| {
+            if let Some(results) = results(body) {
+                *results = results.iter().cycle().take(*records).cloned().collect();
+            }
+        }),
+        FaultKind::Encoded { coding, members } => {
+            let piece = reply.body.len().div_ceil((*members).max(1)).max(1);
+            reply.body = reply.body.chunks(piece).flat_map(gzip).collect();
+            reply.content_encoding = Some(coding.clone());
+        }
         FaultKind::MalformedRecord { index, field, value } => edit(reply, |body| {
             if let Some(record) = results(body).and_then(|it| it.get_mut(*index)).and_then(Value::as_object_mut) {
                 record.insert(field.clone(), value.clone());
@@ -124,6 +162,10 @@ pub(crate) async fn spoil(kind: Option<&FaultKind>, mut reply: Reply, own_cursor
         | FaultKind::ForeignJson
         | FaultKind::EmptyBody
         | FaultKind::RepeatedCursor
+        | FaultKind::EndlessPages { .. }
+        | FaultKind::Padded { .. }
+        | FaultKind::ManyRecords { .. }
+        | FaultKind::Encoded { .. }
         | FaultKind::MalformedRecord { .. }
         | FaultKind::DuplicateRecord
         | FaultKind::MissingField { .. } => Spoilt::Response(reply.into_response()),
@@ -178,6 +220,9 @@ impl Reply {
         }
         if let Some(retry_after) = self.retry_after.and_then(|it| it.parse().ok()) {
             headers.insert(header::RETRY_AFTER, retry_after);
+        }
+        if let Some(coding) = self.content_encoding.and_then(|it| it.parse().ok()) {
+            headers.insert(header::CONTENT_ENCODING, coding);
         }
         response
     }

@@ -1,6 +1,6 @@
 //! Every fault, as a client sees it.
 
-use kombo_sandbox::{Endpoint, FIRST_INTEGRATION, Fault, FaultKind, Sandbox, SandboxConfig};
+use kombo_sandbox::{Endpoint, FIRST_INTEGRATION, Fault, FaultKind, Sandbox, SandboxConfig, Struck};
 use serde_json::json;
 
 use crate::client::{Answer, get, start, try_get};
@@ -114,4 +114,41 @@ async fn faults_choose_their_requests() {
     );
     sandbox.clear_requests();
     assert_eq!((sandbox.request_count(Endpoint::Courses), sandbox.requests().len()), (0, 0));
+}
+
+#[tokio::test]
+async fn pages_without_end() {
+    for empty in [false, true] {
+        let sandbox = start(SandboxConfig::default()).await;
+        sandbox.inject(Fault::always(FaultKind::EndlessPages { empty }));
+        let first = get(&sandbox, PATH).await;
+        let second = get(&sandbox, &format!("{PATH}&cursor={}", first.next().unwrap())).await;
+        let third = get(&sandbox, &format!("{PATH}&cursor={}", second.next().unwrap())).await;
+        assert_eq!(first.ids(), third.ids());
+        assert_eq!(first.ids().is_empty(), empty);
+        assert!(first.next() != second.next() && second.next() != third.next());
+    }
+}
+
+#[tokio::test]
+async fn bodies_that_are_too_large_or_compressed() {
+    let answer = answered(FaultKind::Padded { bytes: 10_000 }).await;
+    assert!(answer.body.len() > 10_000 && answer.results().len() == 5);
+    assert_eq!(answered(FaultKind::ManyRecords { records: 1_000 }).await.results().len(), 1_000);
+    let answer = answered(FaultKind::Encoded { coding: "x-gzip".to_owned(), members: 2 }).await;
+    assert_eq!((answer.header("content-encoding"), &answer.body[..2]), ("x-gzip", &[0x1f, 0x8b][..]));
+}
+
+#[tokio::test]
+async fn faults_that_strike_what_is_asked_for() {
+    let sandbox = start(SandboxConfig::default()).await;
+    let order = |only| sandbox.inject(Fault::once(FaultKind::error_without_code(409)).only(only));
+    let status = async |path: &str| get(&sandbox, path).await.status;
+    order(Struck::PageLargerThan(5));
+    assert_eq!((status(PATH).await, status("/lms/users?page_size=6").await), (200, 409));
+    order(Struck::MoreIdsThan(1));
+    assert_eq!((status("/lms/users?ids=a").await, status("/lms/users?ids=a,b").await), (200, 409));
+    order(Struck::WithCursor);
+    let next = get(&sandbox, PATH).await.next().unwrap();
+    assert_eq!(status(&format!("{PATH}&cursor={next}")).await, 409);
 }

@@ -10,6 +10,8 @@ use crate::world::{API_KEY, World};
 on_both_databases!(
     a_rejected_key_stops_everything_until_it_is_accepted,
     a_restart_mends_a_rejected_key,
+    a_refusal_of_one_integration_closes_nothing,
+    bad_answers_cost_seconds,
     each_failure_shows_and_passes
 );
 
@@ -75,6 +77,55 @@ fn a_restart_mends_a_rejected_key(backend: Backend) {
     let look = Look::new(&world);
     look.wait_until_loaded(&world);
     look.assert_faithful_in_the_end(&world);
+    daemon.stop();
+}
+
+/// A 401 or 403 that does not name its reason, while Kombo accepts the key.
+fn a_refusal_of_one_integration_closes_nothing(backend: Backend) {
+    let place = Place::new();
+    let world = world_for(backend, SandboxConfig { integrations: 3, ..SandboxConfig::default() }, place);
+    let daemon = Daemon::start(&world, place);
+    let look = Look::new(&world);
+    look.wait_until_loaded(&world);
+    let integrations = world.sandbox.integrations();
+    let html = FaultKind::Foreign { status: 403, content_type: "text/html".to_owned(), body: "<html>".to_owned() };
+    for (integration, fault) in integrations.iter().zip([FaultKind::error_without_code(401), html]) {
+        world.sandbox.inject(Fault::always(fault).at(Endpoint::Users).of(integration));
+        rename_a_user(&world, integration, "Refused");
+    }
+    wait_until("the refusals show", || {
+        let shown = status(&world);
+        integrations[..2].iter().all(|refused| endpoint_of(&shown, refused, "users")["state"] == "failed")
+    });
+    assert!(daemon.is_ready(), "{:?}", daemon.readyz());
+    assert_eq!(daemon.metric("syncd_kombo_key_accepted", ""), Some(1.0));
+    rename_a_user(&world, &integrations[2], "Goes on");
+    wait_until("the user is renamed", || {
+        world.database.query("SELECT id AS value FROM lms_users WHERE first_name = 'Goes on'").len() == 1
+    });
+    assert!(daemon.is_ready());
+    // It is tried again without anybody's word.
+    world.sandbox.clear_faults();
+    look.assert_faithful_in_the_end(&world);
+    daemon.stop();
+}
+
+fn bad_answers_cost_seconds(backend: Backend) {
+    let place = Place::new();
+    let world = world_for(backend, SandboxConfig::default(), place);
+    let daemon = Daemon::start(&world, place);
+    let look = Look::new(&world);
+    look.wait_until_loaded(&world);
+    let integration = world.sandbox.integrations()[0].clone();
+    let foreign =
+        |status| FaultKind::Foreign { status, content_type: "text/html".to_owned(), body: "<html>".to_owned() };
+    // Each is the end of an attempt: the client asks no more than once, or has asked a few times.
+    for (fault, times) in [(foreign(404), 1), (FaultKind::ForeignJson, 2), (FaultKind::error(409, "ADDED.LATER"), 1)] {
+        world.sandbox.inject(Fault::once(fault).at(Endpoint::Users).times(times));
+        rename_a_user(&world, &integration, &format!("Grace {times}"));
+        wait_until("the fetch fails", || world.sandbox.faults().is_empty());
+        look.assert_faithful_in_the_end(&world);
+    }
     daemon.stop();
 }
 

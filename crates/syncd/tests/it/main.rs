@@ -30,6 +30,7 @@ mod refused;
 mod second_sync;
 mod skew;
 mod slips;
+mod sources;
 #[cfg(target_os = "linux")]
 mod terminal;
 mod typos;

@@ -1,0 +1,141 @@
+//! What sources and gateways do to lists: the copy is right all the same, or the error names the reason.
+
+use kombo_sandbox::{Endpoint, Fault, FaultKind, GeneratorConfig, Model, SandboxConfig, Struck};
+
+use crate::database::Backend;
+use crate::mirror::{Skills, assert_faithful};
+use crate::world::World;
+
+on_both_databases!(
+    a_cursor_that_is_refused_restarts_the_fetch,
+    a_refusal_of_one_endpoint_leaves_the_others_alone,
+    look_ups_adapt_to_what_the_source_takes,
+);
+
+fn world(backend: Backend) -> World {
+    let generator = GeneratorConfig { users: 1_200, courses: 300, progressions: 600, ..GeneratorConfig::default() };
+    World::new(backend, SandboxConfig { generator, ..SandboxConfig::default() })
+}
+
+/// The error of a sync of users, and how many requests it took.
+fn failure(world: &World) -> (String, usize) {
+    world.sandbox.clear_requests();
+    let finished = world.syncd(&["sync", "--endpoint", "users"]).expect_code(1);
+    let complaint = finished.complaint().to_owned();
+    assert_eq!(complaint.lines().count(), 1, "{complaint}");
+    (complaint, world.requests(Endpoint::Users).len())
+}
+
+fn a_cursor_that_is_refused_restarts_the_fetch(backend: Backend) {
+    for (number, status) in (0_u32..).zip([400, 404, 409, 403]) {
+        let world = world(backend);
+        let refusal = FaultKind::error_without_code(status);
+        world.sandbox.inject(Fault::once(refusal).at(Endpoint::Users).only(Struck::WithCursor).after(number % 3));
+        world.sync();
+        assert_eq!(world.sandbox.faults(), [], "{status}");
+        assert_faithful(&world, Skills::FromCourses);
+    }
+    // What Kombo says of the integration is about the integration.
+    let world = world(backend);
+    let pending = FaultKind::error(409, "INTEGRATION.SETUP_SYNC_PENDING");
+    world.sandbox.inject(Fault::always(pending).at(Endpoint::Users).only(Struck::WithCursor));
+    let (complaint, requests) = failure(&world);
+    assert!(complaint.contains("SETUP_SYNC_PENDING"), "{complaint}");
+    assert_eq!(requests, 2);
+}
+
+fn a_refusal_of_one_endpoint_leaves_the_others_alone(backend: Backend) {
+    let mut world = World::new(backend, SandboxConfig { integrations: 3, ..SandboxConfig::default() });
+    // One after the other, the one that is refused first.
+    world.set_toml("sync.workers", "1");
+    let refused = world.sandbox.integrations()[0].clone();
+    let html = |status| FaultKind::Foreign { status, content_type: "text/html".to_owned(), body: "<html>".to_owned() };
+    for fault in [FaultKind::error_without_code(401), html(403), FaultKind::error(403, "ADDED.LATER")] {
+        world.sandbox.inject(Fault::always(fault).at(Endpoint::Users).of(&refused));
+        let finished = world.syncd(&["sync", "--json"]).expect_code(1);
+        let report = finished.json();
+        let failed = report["runs"].as_array().unwrap().iter().filter(|run| run["outcome"] != "completed").count();
+        assert_eq!((report["runs"].as_array().unwrap().len(), failed), (9, 1), "{report}");
+        assert!(finished.complaint().contains("does not reject the key"), "{}", finished.stderr);
+        world.sandbox.clear_faults();
+    }
+}
+
+fn look_ups_adapt_to_what_the_source_takes(backend: Backend) {
+    let world = world(backend);
+    world.sync();
+    let integration = world.sandbox.integrations()[0].clone();
+    let gone = world.sandbox.ids(&integration, Model::Users).unwrap();
+    for user in gone.iter().take(40) {
+        world.sandbox.mutate(&integration, kombo_sandbox::Mutation::Purge { model: Model::Users, id: *user }).unwrap();
+    }
+    let refusal = FaultKind::error(400, "PLATFORM.INPUT_INVALID");
+    world.sandbox.inject(Fault::always(refusal).at(Endpoint::Users).only(Struck::MoreIdsThan(10)));
+    world.syncd(&["sync", "--full"]).expect_code(0);
+    assert_faithful(&world, Skills::FromCourses);
+    world.syncd(&["verify"]).expect_code(0);
+}
+
+#[test]
+fn pages_too_heavy_are_asked_for_in_smaller_ones() {
+    for status in [413, 500] {
+        let world = world(Backend::Sqlite);
+        let heavy = FaultKind::Foreign { status, content_type: "text/plain".to_owned(), body: String::new() };
+        world.sandbox.inject(Fault::always(heavy).at(Endpoint::Users).only(Struck::PageLargerThan(150)));
+        world.sync();
+        assert_faithful(&world, Skills::FromCourses);
+    }
+}
+
+#[test]
+fn what_is_too_large_names_the_limit() {
+    let world = world(Backend::Sqlite);
+    world.sandbox.inject(Fault::always(FaultKind::Padded { bytes: 40_000_000 }).at(Endpoint::Users));
+    let (complaint, requests) = failure(&world);
+    assert!(complaint.contains("a body of more than 33554432 bytes"), "{complaint}");
+    assert_eq!(requests, 8, "down to one record");
+    world.sandbox.clear_faults();
+    world.sandbox.inject(Fault::always(FaultKind::ManyRecords { records: 20_000 }).at(Endpoint::Users));
+    let (complaint, _) = failure(&world);
+    assert!(complaint.contains("a page of more than 10000 records"), "{complaint}");
+}
+
+#[test]
+fn lists_that_never_end_are_given_up() {
+    for (empty, says) in [(false, "100 pages in a row showed only records"), (true, "1000 pages in a row were empty")] {
+        let world = world(Backend::Sqlite);
+        world.sandbox.inject(Fault::always(FaultKind::EndlessPages { empty }).at(Endpoint::Users));
+        let (complaint, requests) = failure(&world);
+        assert!(complaint.contains("the list of users does not end") && complaint.contains(says), "{complaint}");
+        assert!(requests <= 2_002, "{requests}");
+        world.sandbox.clear_faults();
+        world.sync();
+        assert_faithful(&world, Skills::FromCourses);
+    }
+}
+
+#[test]
+fn a_maintenance_page_of_some_seconds_is_lived_through() {
+    let world = world(Backend::Sqlite);
+    let page = || FaultKind::Foreign {
+        status: 200,
+        content_type: "text/html".to_owned(),
+        body: "<html>We are back in a minute</html>".to_owned(),
+    };
+    world.sandbox.inject(Fault::once(page()).at(Endpoint::Users).after(1).times(3));
+    world.sandbox.inject(Fault::once(FaultKind::error_without_code(408)).at(Endpoint::Courses));
+    world.sandbox.inject(Fault::once(FaultKind::error(500, "PLATFORM.ADDED_LATER")).at(Endpoint::Courses));
+    world.sync();
+    assert_eq!(world.sandbox.faults(), []);
+    assert_faithful(&world, Skills::FromCourses);
+}
+
+#[test]
+fn compressed_pages_are_read() {
+    for coding in ["gzip", "GZIP", "x-gzip"] {
+        let world = world(Backend::Sqlite);
+        world.sandbox.inject(Fault::always(FaultKind::Encoded { coding: coding.to_owned(), members: 3 }));
+        world.sync();
+        assert_faithful(&world, Skills::FromCourses);
+    }
+}
