@@ -37,6 +37,20 @@ pub(crate) fn browser() -> Result<()> {
     package("chromium")
 }
 
+/// Sees to it that there is a pooler for the tests of what is between a daemon and its database.
+pub(crate) fn pooler() -> Result<()> {
+    let version = |program: &str| is_there(Command::new(program).arg("--version"));
+    if version("pgbouncer") || version("/usr/sbin/pgbouncer") {
+        return Ok(());
+    }
+    if !possible() {
+        bail!("there is no `pgbouncer`: the tests of poolers need it");
+    }
+    println!("a pooler for the tests is missing: installing the package `pgbouncer`");
+    run(root("apt-get").arg("update"))?;
+    package("pgbouncer")
+}
+
 pub(crate) fn is_root() -> bool {
     let id = Command::new("id").arg("-u").output();
     id.is_ok_and(|output| output.stdout.trim_ascii() == b"0")

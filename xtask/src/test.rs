@@ -12,6 +12,7 @@ pub(crate) const URL_VARIABLE: &str = "DATABASE_TEST_URL";
 /// Runs all tests, even after one fails. Arguments choose among them, and leave out those of the documentation.
 pub(crate) fn run(arguments: &[&str]) -> Result<bool> {
     install::browser()?;
+    install::pooler()?;
     let server = if env::var_os(URL_VARIABLE).is_some() { None } else { Some(private_postgres()?) };
     let url = server.as_ref().map(|server| (URL_VARIABLE, server.url("postgres")));
 

@@ -21,10 +21,12 @@ mod database;
 mod error;
 mod installation;
 mod owner;
+mod pgbouncer;
 mod server;
 mod supervisor;
 
 pub use database::{TestDatabase, test_database};
 pub use error::PostgresError;
 pub use installation::programs_folder;
+pub use pgbouncer::{PoolMode, PrivatePgBouncer};
 pub use server::{Options, PrivatePostgres};

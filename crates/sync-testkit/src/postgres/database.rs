@@ -80,7 +80,7 @@ impl Server {
         Self { url }
     }
 
-    fn execute(&self, statement: &str) -> Result<String, PostgresError> {
+    pub(super) fn execute(&self, statement: &str) -> Result<String, PostgresError> {
         execute(&self.url, statement)
     }
 }

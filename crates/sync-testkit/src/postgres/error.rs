@@ -34,8 +34,12 @@ pub enum PostgresError {
         source: io::Error,
     },
 
-    /// `initdb` failed.
-    #[error("initdb failed: {output}")]
+    /// There is no pooler.
+    #[error("`pgbouncer` is neither on PATH nor in /usr/sbin: install the package `pgbouncer`")]
+    NoPgBouncer,
+
+    /// A data folder could not be made.
+    #[error("initdb or pg_basebackup failed: {output}")]
     Initdb {
         /// What it printed.
         output: String,

@@ -44,6 +44,12 @@ pub(super) fn psql() -> Result<PathBuf, PostgresError> {
     beside_server.filter(|program| program.is_file()).or_else(|| on_path("psql")).ok_or(PostgresError::NoPsql)
 }
 
+/// The `pgbouncer` on `PATH`, or where Debian puts it.
+pub(super) fn pgbouncer() -> Result<PathBuf, PostgresError> {
+    let usual = Some(PathBuf::from("/usr/sbin/pgbouncer")).filter(|program| program.is_file());
+    on_path("pgbouncer").or(usual).ok_or(PostgresError::NoPgBouncer)
+}
+
 /// A command that the caller's own `PG…` variables do not steer.
 pub(super) fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);

@@ -90,17 +90,46 @@ impl PrivatePostgres {
     /// As [`start`](Self::start).
     pub fn start_with(options: Options) -> Result<Self, PostgresError> {
         let installation = Installation::find()?;
-        let folder = tempfile::Builder::new()
-            .prefix("pg-")
-            .tempdir_in(env::temp_dir())
-            .map_err(PostgresError::io("make the data folder"))?;
-        let owner = Owner::for_folder(folder.path())?;
-        owner.take_over(folder.path())?;
+        let (folder, owner) = own_folder()?;
         let messages = options.language.as_deref().and_then(|language| compile_locale(language, folder.path()));
         let mut server = Self { running: None, installation, owner, options, port: 0, messages, folder };
         server.initialise()?;
         server.start_on_a_free_port()?;
         Ok(server)
+    }
+
+    /// Starts a hot standby of this server, with the same options, and waits until it accepts connections. It follows
+    /// this server until it is [promoted](Self::promote).
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start), and where this server does not run.
+    pub fn standby(&self) -> Result<Self, PostgresError> {
+        let (folder, owner) = own_folder()?;
+        let (installation, options) = (self.installation.clone(), self.options.clone());
+        let mut standby = Self { running: None, installation, owner, options, port: 0, messages: None, folder };
+        let mut backup = command(standby.installation.program("pg_basebackup"));
+        backup
+            .args(["--host", "127.0.0.1", "--port", &self.port.to_string(), "--username", SUPERUSER])
+            .args(["--checkpoint", "fast", "--wal-method", "stream", "--write-recovery-conf", "--no-sync", "--pgdata"])
+            .arg(standby.data())
+            .current_dir(standby.folder());
+        let output = standby.owner.run(&mut backup).output().map_err(PostgresError::io("run pg_basebackup"))?;
+        if !output.status.success() {
+            let output = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+            return Err(PostgresError::Initdb { output });
+        }
+        standby.start_on_a_free_port()?;
+        Ok(standby)
+    }
+
+    /// Makes a standby a server of its own, which takes writes, and returns when it does.
+    ///
+    /// # Errors
+    ///
+    /// Fails where it is no standby.
+    pub fn promote(&self) -> Result<(), PostgresError> {
+        Server::new(self.url(SUPERUSER)).execute("SELECT pg_promote(true, 60)").map(drop)
     }
 
     /// The URL of a database on this server, as the superuser.
@@ -195,7 +224,7 @@ impl PrivatePostgres {
     fn launch(&mut self, deadline: Instant) -> Result<(), PostgresError> {
         let log_before = self.log().lines().count();
         let mut server = Supervisor::spawn(
-            &self.installation,
+            &self.program(),
             self.owner,
             self.folder.path(),
             &self.environment(),
@@ -222,7 +251,7 @@ impl PrivatePostgres {
     fn is_ready(&self, pid: u32) -> bool {
         let lock = fs::read_to_string(self.data().join("postmaster.pid")).unwrap_or_default();
         let mut lines = lock.lines().map(str::trim);
-        lines.next() == Some(pid.to_string().as_str()) && lines.next_back() == Some("ready")
+        lines.next() == Some(pid.to_string().as_str()) && matches!(lines.next_back(), Some("ready" | "standby"))
     }
 
     fn server_arguments(&self) -> Vec<OsString> {
@@ -250,6 +279,10 @@ impl PrivatePostgres {
         self.messages.iter().map(|locale| ("LOCPATH", locale.folder.clone().into_os_string())).collect()
     }
 
+    fn program(&self) -> PathBuf {
+        self.installation.program("postgres")
+    }
+
     fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
@@ -275,9 +308,20 @@ fn compile_locale(language: &str, folder: &Path) -> Option<Locale> {
     compiled.then_some(Locale { name, folder: locales })
 }
 
+/// A folder, and who runs the server that lives in it.
+pub(super) fn own_folder() -> Result<(TempDir, Owner), PostgresError> {
+    let folder = tempfile::Builder::new()
+        .prefix("pg-")
+        .tempdir_in(env::temp_dir())
+        .map_err(PostgresError::io("make the data folder"))?;
+    let owner = Owner::for_folder(folder.path())?;
+    owner.take_over(folder.path())?;
+    Ok((folder, owner))
+}
+
 /// A port that nobody listens on, below the ranges from which systems pick the local ports of outgoing connections:
 /// there, a client that keeps trying a server that is down could take the server's port itself.
-fn free_port() -> Result<u16, PostgresError> {
+pub(super) fn free_port() -> Result<u16, PostgresError> {
     const PORTS: std::ops::Range<u16> = 15_000..32_000;
     let random = RandomState::new().build_hasher().finish() % u64::from(PORTS.end - PORTS.start);
     let first = PORTS.start + u16::try_from(random).unwrap_or_default();

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 
 use super::PostgresError;
-use super::installation::{Installation, command};
+use super::installation::command;
 use super::owner::Owner;
 
 /// How a server is told to end.
@@ -35,7 +35,7 @@ pub(super) struct Supervisor {
 
 impl Supervisor {
     pub(super) fn spawn(
-        installation: &Installation,
+        program: &Path,
         owner: Owner,
         folder: &Path,
         environment: &[(&str, OsString)],
@@ -44,7 +44,7 @@ impl Supervisor {
         let mut sh = command("sh");
         sh.args(["-c", include_str!("supervisor.sh"), "supervisor"])
             .arg(folder)
-            .arg(installation.program("postgres"))
+            .arg(program)
             .args(arguments)
             .envs(environment.iter().map(|(name, value)| (name, value)))
             .current_dir(folder)

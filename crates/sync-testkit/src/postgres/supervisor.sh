@@ -4,6 +4,7 @@
 #
 # Prints the server's process id. A line on standard input names the signal to end the server with, and leaves the
 # folder alone; the end of input ends the server at once and removes the folder. Exits when the server has ended.
+# ABANDON_WITH names the signal for that, QUIT unless it is set.
 # The server is this shell's own child until it is waited for, so its id can belong to nobody else.
 folder=$1
 shift
@@ -16,7 +17,7 @@ server=$!
         kill -s "$signal" "$server"
     else
         : >"$folder/abandoned"
-        kill -s QUIT "$server"
+        kill -s "${ABANDON_WITH:-QUIT}" "$server"
     fi
 ) <&3 >/dev/null 3<&- &
 guard=$!

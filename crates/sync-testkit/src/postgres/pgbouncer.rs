@@ -1,0 +1,84 @@
+use std::fs;
+use std::net::{Ipv4Addr, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use super::PostgresError;
+use super::PrivatePostgres;
+use super::installation::pgbouncer;
+use super::server::{free_port, own_folder};
+use super::supervisor::Supervisor;
+
+const READY_WITHIN: Duration = Duration::from_secs(30);
+const POLL_EVERY: Duration = Duration::from_millis(10);
+
+/// How long a client of a pooler keeps a session with the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PoolMode {
+    /// Until it disconnects.
+    Session,
+    /// Until its transaction ends.
+    Transaction,
+}
+
+/// A `PgBouncer` of this process's own before a [`PrivatePostgres`], on a free port of 127.0.0.1. Every role of the
+/// server may connect through it without a password. It ends as the server does.
+#[derive(Debug)]
+pub struct PrivatePgBouncer {
+    port: u16,
+    // Dropped in this order: the pooler ends, then what is left of the folder goes.
+    _running: Supervisor,
+    _folder: TempDir,
+}
+
+impl PrivatePgBouncer {
+    /// Starts a pooler with these roles, and waits until it accepts connections.
+    ///
+    /// # Errors
+    ///
+    /// [`PostgresError::NoPgBouncer`] where the program is not found; others where starting fails.
+    pub fn start(server: &PrivatePostgres, mode: PoolMode, roles: &[&str]) -> Result<Self, PostgresError> {
+        let program = pgbouncer()?;
+        let (folder, owner) = own_folder()?;
+        let port = free_port()?;
+        let mode = match mode {
+            PoolMode::Session => "session",
+            PoolMode::Transaction => "transaction",
+        };
+        let path = |name: &str| folder.path().join(name);
+        let settings = format!(
+            "[databases]\n* = host=127.0.0.1 port={}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\
+             unix_socket_dir =\nauth_type = trust\nauth_file = {}\npool_mode = {mode}\ndefault_pool_size = 40\n\
+             max_client_conn = 200\n",
+            server.port(),
+            path("users").display(),
+        );
+        let users: String = roles.iter().map(|role| format!("\"{role}\" \"\"\n")).collect();
+        fs::write(path("users"), users).map_err(PostgresError::io("write the pooler's users"))?;
+        fs::write(path("pgbouncer.ini"), settings).map_err(PostgresError::io("write the pooler's settings"))?;
+        let arguments = vec![path("pgbouncer.ini").into_os_string()];
+        // Of the signals that end a PostgreSQL server at once, a pooler knows none.
+        let environment = [("ABANDON_WITH", "TERM".into())];
+        let mut running = Supervisor::spawn(&program, owner, folder.path(), &environment, arguments)?;
+        let deadline = Instant::now() + READY_WITHIN;
+        while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
+            let log = || fs::read_to_string(path("server.log")).unwrap_or_default();
+            if running.has_ended()? {
+                return Err(PostgresError::Ended { log: log() });
+            }
+            if Instant::now() >= deadline {
+                let directory = folder.path().to_path_buf();
+                return Err(PostgresError::NotReady { directory, waited: READY_WITHIN, log: log() });
+            }
+            thread::sleep(POLL_EVERY);
+        }
+        Ok(Self { port, _running: running, _folder: folder })
+    }
+
+    /// The URL of a database behind this pooler.
+    pub fn url(&self, role: &str, database: &str) -> String {
+        format!("postgres://{role}@{}:{}/{database}", Ipv4Addr::LOCALHOST, self.port)
+    }
+}
