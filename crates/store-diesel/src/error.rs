@@ -16,6 +16,14 @@ pub enum ConnectError {
         /// What SQLite said.
         reason: String,
     },
+    /// A setting of the URL that can never work.
+    #[error("cannot connect to {url}: {reason}")]
+    Setting {
+        /// The store, without secrets.
+        url: String,
+        /// Which, and why.
+        reason: String,
+    },
     /// The server cannot be reached or refuses.
     #[error("cannot connect to {url}: {reason}")]
     Server {

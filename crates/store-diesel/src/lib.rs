@@ -17,8 +17,8 @@ pub use backend::postgres::PostgresStore;
 pub use backend::sqlite::SqliteStore;
 pub use error::{ConnectError, MigrateError};
 pub use migrations::SchemaStatus;
-pub use store::{DieselStore, Load, News};
-pub use url::{StoreUrl, StoreUrlError};
+pub use store::{DieselStore, Load, Moved, News};
+pub use url::{PostgresUrl, StoreUrl, StoreUrlError};
 
 /// Defines the same functions twice: in `pg` for PostgreSQL and in `sqlite` for SQLite, where `Conn` is the connection
 /// and `DIALECT` the dialect. Diesel checks each against its own backend, which a generic function could only promise.

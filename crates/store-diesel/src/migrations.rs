@@ -21,6 +21,12 @@ pub struct SchemaStatus {
     pub may_migrate: bool,
 }
 
+/// The newest migration of PostgreSQL that this version knows.
+pub(crate) fn newest() -> String {
+    let known = MigrationSource::<diesel::pg::Pg>::migrations(&POSTGRES).unwrap_or_default();
+    known.iter().map(|migration| migration.name().version().to_string()).max().unwrap_or_default()
+}
+
 /// A failure that does not know its database yet.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -94,7 +100,9 @@ both! {
         }
         let question = Statement::new(
             "SELECT CASE WHEN coalesce((SELECT has_schema_privilege(oid, 'CREATE') FROM pg_namespace WHERE nspname = 'kombo'), \
-             has_database_privilege(current_database(), 'CREATE')) THEN 1::bigint ELSE 0::bigint END",
+             has_database_privilege(current_database(), 'CREATE')) \
+             AND NOT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'kombo' \
+             AND c.relkind IN ('r', 'p') AND NOT pg_has_role(c.relowner, 'USAGE')) THEN 1::bigint ELSE 0::bigint END",
         );
         let answer: Vec<Cells> = question.load(conn).during("looking for rights").map_err(failed)?;
         let may = answer.into_iter().next().and_then(|cells| cells.0.into_iter().next().flatten()?.into_int());

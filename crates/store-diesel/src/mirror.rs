@@ -490,7 +490,6 @@ fn write_each<const TABLE: u8, W: Written>(
 mod tests {
     use diesel::connection::SimpleConnection as _;
     use sync_testkit::postgres::test_database;
-    use url::Url;
 
     use super::*;
     use crate::backend::postgres::{PostgresStore, look_up_by_index};
@@ -499,7 +498,7 @@ mod tests {
     #[tokio::test]
     async fn rows_are_replaced_key_by_key_whatever_the_statistics_say() {
         let database = tokio::task::spawn_blocking(|| test_database().unwrap()).await.unwrap();
-        let store = PostgresStore::connect(&Url::parse(database.url()).unwrap(), "test").await.unwrap();
+        let store = PostgresStore::connect(&database.url().parse().unwrap()).await.unwrap();
         store.migrate().await.unwrap();
         let plans = move |conn: &mut postgres::Conn| {
             let fill = |integration: &str, rows: usize| {

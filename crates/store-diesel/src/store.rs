@@ -23,6 +23,17 @@ pub enum News {
     Change,
 }
 
+/// What became of an address that was to be gone over to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moved {
+    /// It is the present one.
+    Same,
+    /// New connections are made there.
+    Done,
+    /// It is of another kind of database, or another file: that takes a new store.
+    AtRestart,
+}
+
 /// How busy the connections to a database are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Load {
@@ -41,7 +52,50 @@ impl DieselStore {
     pub async fn open(url: &StoreUrl) -> Result<Self, ConnectError> {
         match url {
             StoreUrl::Sqlite(path) => SqliteStore::open(path).await.map(Self::Sqlite),
-            StoreUrl::Postgres(address) => PostgresStore::connect(address, &url.to_string()).await.map(Self::Postgres),
+            StoreUrl::Postgres(address) => PostgresStore::connect(address).await.map(Self::Postgres),
+        }
+    }
+
+    /// The same with so many connections to PostgreSQL at most.
+    pub async fn open_with(url: &StoreUrl, connections: usize) -> Result<Self, ConnectError> {
+        match url {
+            StoreUrl::Sqlite(path) => SqliteStore::open(path).await.map(Self::Sqlite),
+            StoreUrl::Postgres(address) => PostgresStore::connect_with(address, connections).await.map(Self::Postgres),
+        }
+    }
+
+    /// Goes over to another address of the same database, such as one with another password. If it does not answer or
+    /// cannot be written to, the present one stays.
+    pub async fn move_to(&self, url: &StoreUrl) -> Result<Moved, ConnectError> {
+        match (self, url) {
+            (Self::Postgres(store), StoreUrl::Postgres(address)) => store.move_to(address).await,
+            (Self::Sqlite(store), StoreUrl::Sqlite(path)) if store.is_at(path) => Ok(Moved::Same),
+            (Self::Sqlite(_) | Self::Postgres(_), _) => Ok(Moved::AtRestart),
+        }
+    }
+
+    /// Returns when the database has refused the user or the password, which SQLite never does.
+    pub async fn refused(&self) {
+        match self {
+            Self::Sqlite(_) => std::future::pending().await,
+            Self::Postgres(store) => store.refused().await,
+        }
+    }
+
+    /// What the database lacks of what a daemon needs, each with its remedy. In PostgreSQL these are rights, `fewest`
+    /// connections, an encoding that holds every character, and sessions that are kept.
+    pub async fn missing(&self, fewest: usize, better: usize) -> Result<Vec<String>, StoreError> {
+        match self {
+            Self::Sqlite(_) => Ok(Vec::new()),
+            Self::Postgres(store) => store.missing(fewest, better).await,
+        }
+    }
+
+    /// Whether the database can be written to now: tries it, and takes it back. Its tables have to be there.
+    pub async fn try_write(&self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(store) => store.try_write().await,
+            Self::Postgres(store) => store.try_write().await,
         }
     }
 

@@ -1,109 +1,155 @@
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use diesel::RunQueryDsl as _;
 use diesel::connection::Connection as _;
 use kombo_model::IntegrationId;
-use rustls::ClientConfig;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
 use sync_core::port::{Scope, Store, StoreError, Tx};
 use tokio_postgres::AsyncMessage;
-use tokio_postgres_rustls::MakeRustlsConnect;
-use url::Url;
 
 use super::{Undone, panicked};
 use crate::error::{ConnectError, During as _, MigrateError};
 use crate::migrations::{self, SchemaStatus};
 use crate::statement::Statement;
-use crate::store::{Load, News};
+use crate::store::{Load, Moved, News};
 use crate::tx::PgTx;
+use crate::url::PostgresUrl;
 
+mod address;
 mod connection;
+mod database;
+mod lending;
 pub(crate) mod pipeline;
 mod pool;
 mod query;
+mod requirements;
 pub(crate) mod row;
 mod turns;
 
+use address::{Address, Unconnected};
 pub(crate) use connection::Conn;
-use pool::{Borrowed, Pool, PoolError, pool};
+use database::Database;
+use lending::{Lending, Lent};
 use turns::Turns;
 
-const POOL_SIZE: usize = 10;
-/// Options of a URL, unless it says otherwise, in seconds and milliseconds: a server that vanished without a word is
-/// noticed within a minute.
-const UNLESS_SAID: [(&str, &str); 4] =
-    [("keepalives_idle", "30"), ("keepalives_interval", "10"), ("keepalives_retries", "3"), ("tcp_user_timeout", "60")];
+/// How many connections there are at most, unless it is said.
+const CONNECTIONS: usize = 10;
 
 /// A mirror in a PostgreSQL database, in the schema `kombo`.
 #[derive(Clone)]
 pub struct PostgresStore {
-    shown: Arc<str>,
-    address: Arc<str>,
-    tls: MakeRustlsConnect,
-    pool: Pool,
-    /// See [`pool`].
-    generation: Arc<AtomicU64>,
+    database: Arc<Database>,
+    sessions: Lending,
     turns: Turns,
 }
 
 impl std::fmt::Debug for PostgresStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PostgresStore").field("url", &self.shown).finish_non_exhaustive()
+        f.debug_struct("PostgresStore").field("url", &self.shown()).finish_non_exhaustive()
     }
 }
 
 impl PostgresStore {
-    /// Connects to the server that `url` names; `shown` is how errors name it, without secrets.
-    ///
-    /// Besides `sslmode=disable|prefer|require`, the URL may say `sslmode=verify-ca|verify-full` (certificates are
-    /// always verified in full) and `sslrootcert=FILE`.
-    pub async fn connect(url: &Url, shown: &str) -> Result<Self, ConnectError> {
-        let failed = |reason: String| ConnectError::Server { url: shown.to_owned(), reason };
-        let (address, root_certificates) = split_tls_options(url);
-        let tls = MakeRustlsConnect::new(tls_config(root_certificates.as_deref()).map_err(failed)?);
-        let (address, generation): (Arc<str>, _) = (address.into(), Arc::default());
-        let pool = pool(&address, &tls, &generation, POOL_SIZE).map_err(|error| failed(error.to_string()))?;
-        let store = Self { shown: shown.into(), address, tls, pool, generation, turns: Turns::default() };
-        drop(store.pool.get().await.map_err(|error| failed(no_connection(&error)))?);
+    /// Connects to the server that `url` names, with at most ten connections.
+    pub async fn connect(url: &PostgresUrl) -> Result<Self, ConnectError> {
+        Self::connect_with(url, CONNECTIONS).await
+    }
+
+    /// Connects to the server that `url` names, with at most so many connections. Fewer do if the server gives no more.
+    pub async fn connect_with(url: &PostgresUrl, connections: usize) -> Result<Self, ConnectError> {
+        let address = Address::new(url).map_err(|reason| ConnectError::Setting { url: url.to_string(), reason })?;
+        let database = Arc::new(Database::new(address));
+        let failed = |reason: String| ConnectError::Server { url: url.to_string(), reason };
+        let sessions = Lending::new(&database, connections, None).map_err(|error| failed(error.to_string()))?;
+        let store = Self { database, sessions, turns: Turns::default() };
+        drop(store.sessions.borrow().await.map_err(|error| failed(error.to_string()))?);
         Ok(store)
     }
 
     /// The same database over connections of their own, so many at most: whoever uses them keeps nobody else waiting for
-    /// one. Units of one integration go on running one after the other.
+    /// one. If the server gives none for them, one of the others is used. Units of one integration go on running one
+    /// after the other.
     #[must_use]
     pub fn beside(&self, connections: usize) -> Self {
         // Nothing is connected yet, so that nothing can fail but an impossible setting: then there is one pool for all.
-        let pool = pool(&self.address, &self.tls, &self.generation, connections).unwrap_or_else(|_| self.pool.clone());
-        Self { pool, ..self.clone() }
+        let sessions = Lending::new(&self.database, connections, Some(&self.sessions));
+        Self { sessions: sessions.unwrap_or_else(|_| self.sessions.clone()), ..self.clone() }
+    }
+
+    /// Goes over to another address of the database, if it is one and can be written to: new connections are made there,
+    /// and old ones are not used again.
+    pub async fn move_to(&self, url: &PostgresUrl) -> Result<Moved, ConnectError> {
+        if self.database.address().is(url) {
+            return Ok(Moved::Same);
+        }
+        let address = Address::new(url).map_err(|reason| ConnectError::Setting { url: url.to_string(), reason })?;
+        let failed = |reason: String| ConnectError::Server { url: url.to_string(), reason };
+        let found = requirements::tables(&address).await.map_err(|error| failed(error.to_string()))?;
+        if found != migrations::newest() {
+            return Err(failed("its tables are not those of this version: run `syncd migrate` there first".to_owned()));
+        }
+        self.database.move_to(address);
+        Ok(Moved::Done)
+    }
+
+    /// Returns when the server has refused the user or the password.
+    pub async fn refused(&self) {
+        self.database.refused().await;
+    }
+
+    /// What the database lacks of what a daemon needs, each with its remedy: `fewest` connections, `better` ones.
+    pub async fn missing(&self, fewest: usize, better: usize) -> Result<Vec<String>, StoreError> {
+        let (fewest, better) = (i64::try_from(fewest), i64::try_from(better));
+        let (fewest, better) = (fewest.unwrap_or(i64::MAX), better.unwrap_or(i64::MAX));
+        let missing = self.on_connection(move |conn| requirements::missing(conn, fewest, better)).await??;
+        if !missing.is_empty() {
+            return Ok(missing);
+        }
+        let way = requirements::way(&self.database.address()).await;
+        way.map(Option::into_iter).map(Iterator::collect).map_err(|error| self.no_connection(error))
+    }
+
+    /// Writes a row, and takes it back.
+    pub async fn try_write(&self) -> Result<(), StoreError> {
+        let session = self.session_to_write().await?;
+        on_session(session, requirements::try_write).await??;
+        self.database.recent_trouble().map_or(Ok(()), |said| {
+            Err(StoreError::Unavailable {
+                message: "the database refused a write".to_owned(),
+                source: Some(said.into()),
+            })
+        })
     }
 
     /// Makes or upgrades the tables. Safe to call from several processes.
     pub async fn migrate(&self) -> Result<Vec<String>, MigrateError> {
-        self.on_connection(migrations::pg_migrate).await?.map_err(|error| error.at(&self.shown))
+        self.on_connection(migrations::pg_migrate).await?.map_err(|error| error.at(&self.shown()))
     }
 
     /// How the tables stand.
     pub async fn schema_status(&self) -> Result<SchemaStatus, MigrateError> {
-        self.on_connection(migrations::pg::status).await?.map_err(|error| error.at(&self.shown))
+        self.on_connection(migrations::pg::status).await?.map_err(|error| error.at(&self.shown()))
     }
 
     /// How busy the connections are.
     pub fn load(&self) -> Load {
-        let status = self.pool.status();
-        Load { most: status.max_size, open: status.size, idle: status.available, waiting: status.waiting }
+        self.sessions.load()
     }
 
     /// Calls `tell` with what happened, by whatever process, and at the beginning with everything that may have. Ends when
     /// the connection does: what happened while there is none is not told later.
     pub async fn listen(&self, tell: impl Fn(News)) -> Result<(), StoreError> {
+        let message = || format!("listening to {}", self.shown());
         let lost = |error: tokio_postgres::Error| StoreError::Unavailable {
-            message: format!("listening to {}", self.shown),
+            message: message(),
             source: Some(Box::new(error)),
         };
-        let (client, mut connection) = tokio_postgres::connect(&self.address, self.tls.clone()).await.map_err(lost)?;
+        let moved = self.database.moved();
+        let link = self.database.connect().await;
+        let link =
+            link.map_err(|error| StoreError::Unavailable { message: message(), source: Some(Box::new(error)) })?;
+        let (client, mut connection) = (link.client, link.connection);
         let begin = async {
+            client.batch_execute(pool::SESSION).await?;
             client.batch_execute("LISTEN syncd_requests; LISTEN syncd_changes").await?;
             // For what happened before.
             tell(News::Request);
@@ -118,28 +164,55 @@ impl PostgresStore {
             }
             Ok(())
         };
-        tokio::try_join!(begin, hear).map_err(lost).map(drop)
+        let listen = async { tokio::try_join!(begin, hear).map_err(lost).map(drop) };
+        tokio::select! {
+            listened = listen => listened,
+            () = moved => Ok(()),
+        }
     }
 
-    async fn connection(&self) -> Result<Borrowed, StoreError> {
-        self.pool.get().await.map_err(|error| StoreError::Unavailable {
-            message: format!("no connection to {}", self.shown),
-            source: Some(no_connection(&error).into()),
-        })
+    fn shown(&self) -> String {
+        self.database.address().to_string()
+    }
+
+    fn no_connection(&self, error: Unconnected) -> StoreError {
+        StoreError::Unavailable { message: format!("no connection to {}", self.shown()), source: Some(Box::new(error)) }
+    }
+
+    async fn session(&self) -> Result<Lent, StoreError> {
+        Box::pin(self.sessions.borrow()).await.map_err(|error| self.no_connection(error))
+    }
+
+    /// One in which transactions may write.
+    async fn session_to_write(&self) -> Result<Lent, StoreError> {
+        let session = self.session().await?;
+        match session.read_only() {
+            None => Ok(session),
+            Some(why) => Err(StoreError::Unavailable {
+                message: format!("nothing can be written to {}", self.shown()),
+                source: Some(why.into()),
+            }),
+        }
     }
 
     pub(crate) async fn on_connection<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Conn) -> T + Send + 'static,
     ) -> Result<T, StoreError> {
-        let mut session = self.connection().await?;
-        let work = move || {
-            let result = work(&mut session.conn);
-            session.settle();
-            result
-        };
-        tokio::task::spawn_blocking(work).await.map_err(|error| panicked(&error))
+        on_session(self.session().await?, work).await
     }
+}
+
+async fn on_session<T: Send + 'static>(
+    mut session: Lent,
+    work: impl FnOnce(&mut Conn) -> T + Send + 'static,
+) -> Result<T, StoreError> {
+    let work = move || {
+        let result = work(session.conn());
+        session.settle();
+        result
+    };
+    tokio::task::spawn_blocking(work).await.map_err(|error| panicked(&error))
 }
 
 impl Store for PostgresStore {
@@ -154,6 +227,8 @@ impl Store for PostgresStore {
             Scope::Integration(integration) => Some(self.turns.take(integration).await),
             Scope::Shared => None,
         };
+        let session = self.session_to_write().await?;
+        let is_of_integration = turn.is_some();
         let run = move |conn: &mut Conn| {
             // Until the end of the unit, whoever waits for that.
             let _turn = turn;
@@ -164,7 +239,11 @@ impl Store for PostgresStore {
                 work(&mut PgTx::new(conn)).map_err(Undone::Work)
             })
         };
-        self.on_connection(run).await?.map_err(Undone::into_error)
+        let done = on_session(session, run).await?.map_err(Undone::into_error)?;
+        if is_of_integration {
+            self.database.wrote();
+        }
+        Ok(done)
     }
 
     async fn read<T, E, F>(&self, work: F) -> Result<T, E>
@@ -209,59 +288,4 @@ fn lock_integration(conn: &mut Conn, integration: &IntegrationId) -> diesel::Que
         .sql(", 0))")
         .execute(conn)
         .map(drop)
-}
-
-/// Takes out of a URL what tokio-postgres does not know, and returns the file of root certificates if it names one.
-fn split_tls_options(url: &Url) -> (String, Option<String>) {
-    let mut root_certificates = None;
-    let mut address = url.clone();
-    let mut options = Vec::new();
-    for (name, value) in url.query_pairs() {
-        match (name.as_ref(), value.as_ref()) {
-            ("sslrootcert", file) => root_certificates = Some(file.to_owned()),
-            ("sslmode", "verify-ca" | "verify-full") => options.push(("sslmode".to_owned(), "require".to_owned())),
-            _ => options.push((name.into_owned(), value.into_owned())),
-        }
-    }
-    for (name, value) in UNLESS_SAID {
-        if !options.iter().any(|(said, _)| said == name) {
-            options.push((name.to_owned(), value.to_owned()));
-        }
-    }
-    address.set_query(None);
-    address.query_pairs_mut().extend_pairs(options);
-    (address.to_string(), root_certificates)
-}
-
-fn tls_config(root_certificates: Option<&str>) -> Result<ClientConfig, String> {
-    let mut roots = rustls::RootCertStore::empty();
-    match root_certificates {
-        Some(file) => {
-            let certificates = CertificateDer::pem_file_iter(file)
-                .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-                .map_err(|error| format!("sslrootcert={file} cannot be read: {error}"))?;
-            for certificate in certificates {
-                roots.add(certificate).map_err(|error| format!("sslrootcert={file}: {error}"))?;
-            }
-        }
-        None => {
-            for certificate in rustls_native_certs::load_native_certs().certs {
-                // One that is malformed is no reason to do without the others.
-                drop(roots.add(certificate));
-            }
-        }
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let builder = builder.map_err(|error| format!("TLS cannot be set up: {error}"))?;
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
-}
-
-/// Why there is no connection. That one was to be made says nothing new.
-#[allow(clippy::wildcard_enum_match_arm, reason = "the errors of another crate, which may become more")]
-fn no_connection(error: &PoolError) -> String {
-    match error {
-        PoolError::Backend(error) => error.to_string(),
-        error => error.to_string(),
-    }
 }

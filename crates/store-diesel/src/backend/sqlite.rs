@@ -11,6 +11,7 @@ use crate::migrations::{self, SchemaStatus};
 use crate::store::Load;
 use crate::tx::SqliteTx;
 
+mod probe;
 mod writer;
 
 use writer::{Writer, is_broken};
@@ -55,6 +56,22 @@ impl SqliteStore {
     /// How the tables stand.
     pub async fn schema_status(&self) -> Result<SchemaStatus, MigrateError> {
         self.writer.alone(migrations::sqlite::status).await?.map_err(|error| error.at(&self.url()))
+    }
+
+    /// Whether this is the file.
+    pub(crate) fn is_at(&self, path: &Path) -> bool {
+        self.path == path
+    }
+
+    /// Writes to the file, and takes it back.
+    pub async fn try_write(&self) -> Result<(), StoreError> {
+        let path = self.path.clone();
+        let tried = tokio::task::spawn_blocking(move || probe::try_write(&path)).await;
+        let tried = tried.map_err(|error| panicked(&error))?;
+        tried.map_err(|said| StoreError::Unavailable {
+            message: "writing on trial".to_owned(),
+            source: Some(said.into()),
+        })
     }
 
     /// How busy the connections are: one writes, and as many read as there are readers.
@@ -116,7 +133,9 @@ fn open(path: &Path) -> Result<SqliteConnection, ConnectError> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) {
         return Err(unopened(path, &format!("there is no folder {}", folder.display())));
     }
-    let mut conn = SqliteConnection::establish(name).map_err(|error| unopened(path, &error))?;
+    // So that no name is taken for something else, such as a URI.
+    let name = if path.is_absolute() { name.to_owned() } else { format!("./{name}") };
+    let mut conn = SqliteConnection::establish(&name).map_err(|error| unopened(path, &error))?;
     // WAL: readers and the writer do not wait for each other. FULL: a webhook that was answered and a number of the
     // change log that was read survive a power cut too.
     let pragmas = format!(

@@ -102,6 +102,11 @@ impl ServerError {
         }
     }
 
+    /// Whether the server has no room for what is to be written, or cannot write to its disk.
+    pub(crate) fn is_of_room(&self) -> bool {
+        self.code().is_some_and(|code| ["53100", "53200", "58"].iter().any(|it| code.starts_with(it)))
+    }
+
     pub(crate) fn spent(&self) -> Spent {
         let begins = |prefixes: &[&str]| self.code().is_some_and(|code| prefixes.iter().any(|it| code.starts_with(it)));
         if begins(&ALL_SPENT) {

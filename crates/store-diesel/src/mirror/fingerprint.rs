@@ -97,7 +97,6 @@ mod tests {
     use diesel::sql_types::{Array, BigInt, Nullable, Text};
     use diesel::{QueryResult, RunQueryDsl as _};
     use sync_testkit::postgres::test_database;
-    use url::Url;
 
     use super::*;
     use crate::backend::postgres::{Conn, PostgresStore};
@@ -110,7 +109,7 @@ mod tests {
     #[tokio::test]
     async fn this_server_computes_the_same() {
         let database = tokio::task::spawn_blocking(|| test_database().unwrap()).await.unwrap();
-        let store = PostgresStore::connect(&Url::parse(database.url()).unwrap(), "test").await.unwrap();
+        let store = PostgresStore::connect(&database.url().parse().unwrap()).await.unwrap();
         let compared = store.on_connection(compare).await.unwrap().unwrap();
         assert!(compared > 200, "{compared}");
     }

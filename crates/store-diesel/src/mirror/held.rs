@@ -227,7 +227,6 @@ mod tests {
     use kombo_model::Timestamp;
     use sync_core::mirror::{Key, StoredRow};
     use sync_testkit::postgres::test_database;
-    use url::Url;
 
     use super::*;
     use crate::backend::postgres::PostgresStore;
@@ -284,7 +283,7 @@ mod tests {
     #[tokio::test]
     async fn texts_come_over_only_if_they_differ() {
         let database = tokio::task::spawn_blocking(|| test_database().unwrap()).await.unwrap();
-        let store = PostgresStore::connect(&Url::parse(database.url()).unwrap(), "test").await.unwrap();
+        let store = PostgresStore::connect(&database.url().parse().unwrap()).await.unwrap();
         store.migrate().await.unwrap();
         let integration = IntegrationId::from("sandbox:a");
         let check = move |conn: &mut Conn| {

@@ -1,6 +1,7 @@
 //! The stores on real databases.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
 
+mod addresses;
 mod errors;
 mod history;
 mod postgres;

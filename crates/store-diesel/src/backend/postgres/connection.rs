@@ -29,6 +29,8 @@ pub(crate) struct Conn {
     instrumentation: Option<Box<dyn Instrumentation>>,
     /// Whether an error showed that this session, or every session as old as it, cannot do its work any more.
     spent: Cell<Spent>,
+    /// What the server said when it had no room for what was to be written.
+    trouble: RefCell<Option<String>>,
 }
 
 impl Conn {
@@ -39,6 +41,7 @@ impl Conn {
             transactions: AnsiTransactionManager::default(),
             instrumentation: None,
             spent: Cell::new(Spent::Nothing),
+            trouble: RefCell::default(),
         }
     }
 
@@ -54,11 +57,19 @@ impl Conn {
         self.spent.get() == Spent::AllSessions
     }
 
+    /// What was said since the last time when there was no room for what was to be written.
+    pub(super) fn take_trouble(&self) -> Option<String> {
+        self.trouble.take()
+    }
+
     /// Waits for the server, and remembers what an error says of this session.
     pub(super) fn wait<T>(&self, answer: impl Future<Output = Result<T, tokio_postgres::Error>>) -> QueryResult<T> {
         Handle::current().block_on(answer).map_err(|error| {
             let error = ServerError::new(error);
             self.spent.set(self.spent.get().max(error.spent()));
+            if error.is_of_room() {
+                self.trouble.replace(Some(error.to_string()));
+            }
             error.into()
         })
     }

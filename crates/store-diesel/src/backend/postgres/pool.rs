@@ -1,66 +1,96 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use deadpool::managed::{BuildError, Manager, Metrics, Object, RecycleError, RecycleResult};
-use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::address::Unconnected;
 use super::connection::Conn;
+use super::database::Database;
 use crate::error::postgres::ServerError;
 
-/// How long to wait for a connection.
-const CONNECTION_TIMEOUT: Duration = Duration::from_secs(10);
-/// What every session begins with. A statement that takes this long is stuck; none gains by being compiled. A process that says nothing for seconds in
-/// the midst of a unit is frozen or cut off: the locks that it holds must not keep others from taking over its work.
-const SESSION: &str = "SET search_path TO kombo, public; SET statement_timeout TO '10min'; SET TimeZone TO 'UTC'; \
-                       SET idle_in_transaction_session_timeout TO '10s'; SET client_min_messages TO warning; \
-                       SET jit TO off";
+/// What every session begins with: all that the program depends on, whatever a server, a database or a role has for
+/// defaults. Settings that the server does not know are left out.
+///
+/// A statement that takes ten minutes is stuck; none gains by being compiled. A process that says nothing for seconds in
+/// the midst of a unit is frozen or cut off: the locks that it holds must not keep others from taking over its work. A
+/// commit that was answered has reached the disk, unless a unit says that it need not. With `row_security` off, rows that
+/// a policy hides are an error.
+pub(super) const SESSION: &str = "
+SET statement_timeout TO '10min'; SET lock_timeout TO 0;
+SELECT set_config(name, value, false) FROM (VALUES
+  ('search_path', 'kombo, public'), ('TimeZone', 'UTC'), ('DateStyle', 'ISO, MDY'), ('IntervalStyle', 'postgres'),
+  ('bytea_output', 'hex'), ('extra_float_digits', '1'), ('standard_conforming_strings', 'on'),
+  ('array_nulls', 'on'), ('transform_null_equals', 'off'), ('xmloption', 'content'),
+  ('idle_in_transaction_session_timeout', '10000'),
+  ('idle_session_timeout', '0'), ('transaction_timeout', '0'),
+  ('default_transaction_isolation', 'read committed'), ('default_transaction_deferrable', 'off'),
+  ('row_security', 'off'), ('client_min_messages', 'warning'), ('jit', 'off'), ('plan_cache_mode', 'auto'),
+  ('enable_indexscan', 'on'), ('enable_indexonlyscan', 'on'), ('enable_bitmapscan', 'on'), ('enable_seqscan', 'on'),
+  ('enable_nestloop', 'on'), ('enable_hashjoin', 'on'), ('enable_mergejoin', 'on'), ('enable_hashagg', 'on'),
+  ('enable_sort', 'on'), ('enable_incremental_sort', 'on'), ('enable_material', 'on'), ('enable_memoize', 'on'),
+  ('default_table_access_method', 'heap'),
+  ('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on'
+                         ELSE current_setting('synchronous_commit') END)
+) AS wanted(name, value) JOIN pg_settings USING (name)";
+
+/// What makes transactions of a new session read-only.
+const WHY_READ_ONLY: &str = "SELECT 1 WHERE pg_is_in_recovery()";
+const STANDBY: &str = "the server is a standby, which takes no writes: promote it, or name the primary in store.url";
+const READ_ONLY: &str = "default_transaction_read_only is on: switch it off for the server, the database and the role";
 
 pub(super) type Pool = deadpool::managed::Pool<Sessions>;
-pub(super) type PoolError = deadpool::managed::PoolError<ServerError>;
+pub(super) type PoolError = deadpool::managed::PoolError<Unconnected>;
 
 /// Makes sessions, and says which of them may be used again.
 pub(super) struct Sessions {
-    address: Arc<str>,
-    tls: MakeRustlsConnect,
-    generation: Arc<AtomicU64>,
+    database: Arc<Database>,
 }
 
 /// A session in a pool.
 pub(super) struct Pooled {
     pub(super) conn: Conn,
-    /// [`Sessions::generation`] when it was made.
+    /// [`Database::generation`] when it was made.
     made_in: u64,
-    generation: Arc<AtomicU64>,
+    database: Arc<Database>,
+    /// Why its transactions cannot write, if they cannot.
+    pub(super) read_only: Option<&'static str>,
 }
 
 impl Pooled {
     /// Looks at what the last transaction learnt of sessions like this one.
     pub(super) fn settle(&self) {
         if self.conn.shows_all_spent() {
-            // If another one of the same age said so before, nothing is new.
-            let next = self.made_in.saturating_add(1);
-            self.generation.fetch_max(next, Ordering::Relaxed);
+            self.database.outlive(self.made_in);
+        }
+        if let Some(said) = self.conn.take_trouble() {
+            self.database.refused_write(said);
         }
     }
 }
 
 impl Manager for Sessions {
     type Type = Pooled;
-    type Error = ServerError;
+    type Error = Unconnected;
 
-    async fn create(&self) -> Result<Pooled, ServerError> {
-        let made_in = self.generation.load(Ordering::Relaxed);
-        let (client, connection) =
-            tokio_postgres::connect(&self.address, self.tls.clone()).await.map_err(ServerError::new)?;
+    async fn create(&self) -> Result<Pooled, Unconnected> {
+        let made_in = self.database.generation();
+        let link = self.database.connect().await?;
+        let (client, connection) = (link.client, link.connection);
         // It ends when the session is dropped, or with an error that the session's next statement reports.
         tokio::spawn(async move { drop(connection.await) });
         client.batch_execute(SESSION).await.map_err(ServerError::new)?;
-        Ok(Pooled { conn: Conn::new(client), made_in, generation: Arc::clone(&self.generation) })
+        let read_only = if link.is_writable {
+            None
+        } else {
+            let standby = client.simple_query(WHY_READ_ONLY).await.map_err(ServerError::new)?;
+            let is_standby = standby.iter().any(|it| matches!(it, tokio_postgres::SimpleQueryMessage::Row(_)));
+            Some(if is_standby { STANDBY } else { READ_ONLY })
+        };
+        Ok(Pooled { conn: Conn::new(client), made_in, database: Arc::clone(&self.database), read_only })
     }
 
-    async fn recycle(&self, pooled: &mut Pooled, _: &Metrics) -> RecycleResult<ServerError> {
-        let is_current = pooled.made_in >= self.generation.load(Ordering::Relaxed);
+    async fn recycle(&self, pooled: &mut Pooled, _: &Metrics) -> RecycleResult<Unconnected> {
+        // A server that took no writes may take them by now: that is asked at connecting.
+        let is_current = pooled.made_in >= self.database.generation() && pooled.read_only.is_none();
         if is_current && pooled.conn.is_usable() {
             Ok(())
         } else {
@@ -69,23 +99,10 @@ impl Manager for Sessions {
     }
 }
 
-/// Connections, made when they are needed.
-///
-/// `generation` counts the errors which showed that no session made before can be used any more: pools of one database
-/// share it.
-pub(super) fn pool(
-    address: &Arc<str>,
-    tls: &MakeRustlsConnect,
-    generation: &Arc<AtomicU64>,
-    size: usize,
-) -> Result<Pool, BuildError> {
-    let sessions = Sessions { address: Arc::clone(address), tls: tls.clone(), generation: Arc::clone(generation) };
-    Pool::builder(sessions)
-        .max_size(size)
-        .wait_timeout(Some(CONNECTION_TIMEOUT))
-        .create_timeout(Some(CONNECTION_TIMEOUT))
-        .runtime(deadpool::Runtime::Tokio1)
-        .build()
+/// Connections, made when they are needed. Each host of an address has a limit of its own for connecting.
+pub(super) fn pool(database: &Arc<Database>, size: usize) -> Result<Pool, BuildError> {
+    let sessions = Sessions { database: Arc::clone(database) };
+    Pool::builder(sessions).max_size(size).runtime(deadpool::Runtime::Tokio1).build()
 }
 
 /// A session that goes back to its pool when it is dropped.

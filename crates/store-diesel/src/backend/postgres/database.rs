@@ -1,0 +1,91 @@
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
+
+use super::address::{Address, Link, Unconnected};
+
+/// A refused write counts for so long, unless a later one succeeds.
+const TROUBLE_LASTS: Duration = Duration::from_secs(30);
+
+/// What all connections to a database share.
+pub(super) struct Database {
+    address: RwLock<Arc<Address>>,
+    /// Counts what showed that no session made before can be used any more.
+    generation: AtomicU64,
+    /// Told when the server refuses the user or the password.
+    refused: Notify,
+    /// Told when the database is somewhere else.
+    moved: Notify,
+    /// The last write that was refused for lack of room, and when.
+    trouble: Mutex<Option<(Instant, String)>>,
+}
+
+impl Database {
+    pub(super) fn new(address: Address) -> Self {
+        Self {
+            address: RwLock::new(Arc::new(address)),
+            generation: AtomicU64::default(),
+            refused: Notify::new(),
+            moved: Notify::new(),
+            trouble: Mutex::default(),
+        }
+    }
+
+    /// Where the database is now.
+    pub(super) fn address(&self) -> Arc<Address> {
+        Arc::clone(&self.address.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn move_to(&self, address: Address) {
+        *self.address.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(address);
+        self.generation.fetch_add(1, Ordering::Relaxed);
+        self.moved.notify_waiters();
+    }
+
+    /// Ends when the database is somewhere else than now.
+    pub(super) fn moved(&self) -> Notified<'_> {
+        self.moved.notified()
+    }
+
+    pub(super) async fn connect(&self) -> Result<Link, Unconnected> {
+        // Boxed: what it takes to connect is large, and part of whatever future waits for it.
+        let address = self.address();
+        let connected = Box::pin(address.connect()).await;
+        if connected.as_ref().is_err_and(Unconnected::is_refusal) {
+            self.refused.notify_one();
+        }
+        connected
+    }
+
+    pub(super) async fn refused(&self) {
+        self.refused.notified().await;
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Relaxed)
+    }
+
+    /// No session of this generation can be used. If another one of the same age showed it before, nothing is new.
+    pub(super) fn outlive(&self, generation: u64) {
+        self.generation.fetch_max(generation.saturating_add(1), Ordering::Relaxed);
+    }
+
+    /// A write was refused for lack of room.
+    pub(super) fn refused_write(&self, said: String) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), said));
+    }
+
+    /// A transaction that writes was committed.
+    pub(super) fn wrote(&self) {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    /// Why a write was refused lately, if none succeeded since.
+    pub(super) fn recent_trouble(&self) -> Option<String> {
+        let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        trouble.as_ref().filter(|(at, _)| at.elapsed() < TROUBLE_LASTS).map(|(_, said)| said.clone())
+    }
+}

@@ -1,0 +1,429 @@
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use tokio_postgres::Config;
+use tokio_postgres::config::{ChannelBinding, LoadBalanceHosts, SslMode, SslNegotiation};
+
+use super::StoreUrlError;
+use super::escape::{decode, encode};
+
+/// A server that vanished without a word is noticed within a minute.
+const KEEPALIVES_IDLE: Duration = Duration::from_secs(30);
+const KEEPALIVES_INTERVAL: Duration = Duration::from_secs(10);
+const KEEPALIVES_COUNT: u32 = 3;
+const TCP_USER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What sessions are called in `pg_stat_activity`.
+const APPLICATION_NAME: &str = "syncd";
+
+const PORT: u16 = 5432;
+
+/// The address of a PostgreSQL database: what a URL says, checked.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PostgresUrl {
+    /// One for each host, in the order in which they are tried.
+    pub(crate) servers: Vec<Config>,
+    pub(crate) encryption: Encryption,
+    pub(crate) roots: Roots,
+    /// A file of passwords, read at each connection.
+    pub(crate) passfile: Option<PathBuf>,
+    /// Whether hosts are tried in a random order.
+    pub(crate) shuffle: bool,
+    shown: String,
+}
+
+impl FromStr for PostgresUrl {
+    type Err = StoreUrlError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let rest = text.strip_prefix("postgres://").or_else(|| text.strip_prefix("postgresql://"));
+        rest.map_or_else(|| Err(malformed("it does not begin with postgres://")), Self::parse)
+    }
+}
+
+/// Whether a connection is encrypted, and how much of the certificate is checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Encryption {
+    Disable,
+    /// Only if the server insists on it.
+    Allow,
+    /// If the server can.
+    Prefer,
+    Require,
+    /// As `Require`, but for the name in the certificate.
+    AnyName,
+}
+
+/// Which authorities may have signed a server's certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Roots {
+    /// Those that the system knows.
+    System,
+    /// Those in a file.
+    File(String),
+}
+
+impl fmt::Display for PostgresUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown)
+    }
+}
+
+impl fmt::Debug for PostgresUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown)
+    }
+}
+
+/// What a URL says, before it is known to make sense together.
+#[derive(Default)]
+struct Parts {
+    user: Option<String>,
+    password: Option<String>,
+    database: Option<String>,
+    hosts: Vec<String>,
+    addresses: Vec<String>,
+    ports: Vec<Option<u16>>,
+    config: Config,
+    encryption: Option<Encryption>,
+    root_file: Option<String>,
+    passfile: Option<PathBuf>,
+    shuffle: bool,
+}
+
+impl PostgresUrl {
+    /// Reads what follows `postgres://`.
+    pub(super) fn parse(text: &str) -> Result<Self, StoreUrlError> {
+        let (place, parameters) = text.split_once('?').map_or((text, None), |(place, rest)| (place, Some(rest)));
+        let (authority, path) =
+            place.split_once('/').map_or((place, None), |(authority, path)| (authority, Some(path)));
+        let (credentials, hosts) =
+            authority.rsplit_once('@').map_or((None, authority), |(credentials, hosts)| (Some(credentials), hosts));
+
+        let mut parts = Parts { config: defaults(), ..Parts::default() };
+        if let Some(credentials) = credentials {
+            let (user, password) =
+                credentials.split_once(':').map_or((credentials, None), |(user, password)| (user, Some(password)));
+            parts.user = Some(decode(user).map_err(malformed)?).filter(|user| !user.is_empty());
+            parts.password = password.map(decode).transpose().map_err(malformed)?;
+        }
+        parts.read_hosts(hosts)?;
+        if let Some(path) = path {
+            let path = path.trim_end_matches('/');
+            // What stands there is shown, and may be a part of a password.
+            if path.contains(['/', '@']) {
+                return Err(malformed(
+                    "the name of the database contains / or @; in a password, they are written %2F and %40",
+                ));
+            }
+            parts.database = Some(decode(path).map_err(malformed)?).filter(|name| !name.is_empty());
+        }
+        for parameter in parameters.into_iter().flat_map(|all| all.split('&')).filter(|it| !it.is_empty()) {
+            let Some((key, value)) = parameter.split_once('=') else {
+                let reason = "a parameter has no =; in a password, ? is written %3F and & is written %26";
+                return Err(StoreUrlError::Parameter(reason.to_owned()));
+            };
+            let (key, value) = (decode(key).map_err(malformed)?, decode(value).map_err(malformed)?);
+            parts.set(&key, value)?;
+        }
+        parts.finish()
+    }
+}
+
+/// Whether a text looks like `host=… dbname=…`.
+pub(super) fn is_key_value(text: &str) -> bool {
+    let key = text.trim_start().split_once('=').map(|(key, _)| key.trim_end());
+    key.is_some_and(|key| ["host", "hostaddr", "port", "dbname", "user", "password", "service"].contains(&key))
+}
+
+fn defaults() -> Config {
+    let mut config = Config::new();
+    config
+        .application_name(APPLICATION_NAME)
+        .keepalives_idle(KEEPALIVES_IDLE)
+        .keepalives_interval(KEEPALIVES_INTERVAL)
+        .keepalives_retries(KEEPALIVES_COUNT)
+        .tcp_user_timeout(TCP_USER_TIMEOUT);
+    config
+}
+
+fn malformed(reason: &str) -> StoreUrlError {
+    StoreUrlError::Malformed(reason.to_owned())
+}
+
+fn wrong(key: &str, reason: &str) -> StoreUrlError {
+    StoreUrlError::Parameter(format!("{key}: {reason}"))
+}
+
+fn number<T: FromStr>(key: &str, value: &str) -> Result<T, StoreUrlError> {
+    value.trim().parse().map_err(|_| wrong(key, "is no whole number, or too large or small"))
+}
+
+/// Seconds or milliseconds; none where the system's own limit is to hold.
+fn positive(key: &str, value: &str) -> Result<Option<u64>, StoreUrlError> {
+    let value: i64 = number(key, value)?;
+    Ok(u64::try_from(value).ok().filter(|value| *value > 0))
+}
+
+impl Parts {
+    fn read_hosts(&mut self, hosts: &str) -> Result<(), StoreUrlError> {
+        for host in hosts.split(',').filter(|_| !hosts.is_empty()) {
+            let (host, port) = match host.strip_prefix('[') {
+                Some(rest) => {
+                    let (host, rest) =
+                        rest.split_once(']').ok_or_else(|| malformed("a ] is missing behind an IPv6 address"))?;
+                    (host, if rest.is_empty() { None } else { Some(rest.strip_prefix(':').unwrap_or("no number")) })
+                }
+                None => host.split_once(':').map_or((host, None), |(host, port)| (host, Some(port))),
+            };
+            self.hosts.push(decode(host).map_err(malformed)?);
+            self.ports.push(port.map(|port| port_number(&decode(port).map_err(malformed)?)).transpose()?.flatten());
+        }
+        Ok(())
+    }
+
+    /// Takes over a parameter. All that libpq knows are known here; what cannot be done is refused.
+    fn set(&mut self, key: &str, value: String) -> Result<(), StoreUrlError> {
+        match key {
+            "user" => self.user = Some(value).filter(|user| !user.is_empty()),
+            "password" => self.password = Some(value),
+            "passfile" => self.passfile = Some(value.into()),
+            "dbname" => self.database = Some(value).filter(|name| !name.is_empty()),
+            "host" => self.hosts = value.split(',').map(str::to_owned).collect(),
+            "hostaddr" => self.addresses = value.split(',').map(str::to_owned).collect(),
+            "port" => self.ports = value.split(',').map(port_number).collect::<Result<_, _>>()?,
+            "options" => drop(self.config.options(value)),
+            "application_name" => drop(self.config.application_name(value)),
+            // Taken where the other one is missing: there is a name in any case.
+            "fallback_application_name" => {}
+            "connect_timeout" => {
+                if let Some(seconds) = positive(key, &value)? {
+                    self.config.connect_timeout(Duration::from_secs(seconds));
+                }
+            }
+            "ssl" if value == "true" => self.encryption = Some(Encryption::Require),
+            "sslmode" => self.encryption = Some(encryption(&value)?),
+            "sslrootcert" => self.root_file = Some(value),
+            "sslnegotiation" => {
+                let negotiation = match value.as_str() {
+                    "postgres" => SslNegotiation::Postgres,
+                    "direct" => SslNegotiation::Direct,
+                    _ => return Err(wrong(key, "is neither postgres nor direct")),
+                };
+                self.config.ssl_negotiation(negotiation);
+            }
+            "channel_binding" => {
+                let binding = match value.as_str() {
+                    "disable" => ChannelBinding::Disable,
+                    "prefer" => ChannelBinding::Prefer,
+                    "require" => ChannelBinding::Require,
+                    _ => return Err(wrong(key, "is neither disable nor prefer nor require")),
+                };
+                self.config.channel_binding(binding);
+            }
+            "target_session_attrs" => match value.as_str() {
+                // A server that can be written to is looked for in any case.
+                "any" | "read-write" | "primary" => {}
+                "read-only" | "standby" | "prefer-standby" => {
+                    return Err(wrong(key, "syncd writes: only read-write, primary and any are possible"));
+                }
+                _ => return Err(wrong(key, "is neither read-write nor primary nor any")),
+            },
+            "load_balance_hosts" => {
+                self.shuffle = match value.as_str() {
+                    "disable" => false,
+                    "random" => true,
+                    _ => return Err(wrong(key, "is neither disable nor random")),
+                };
+                let order = if self.shuffle { LoadBalanceHosts::Random } else { LoadBalanceHosts::Disable };
+                self.config.load_balance_hosts(order);
+            }
+            "client_encoding" => {
+                let name: String = value.chars().filter(char::is_ascii_alphanumeric).collect();
+                if !["utf8", "unicode", "auto"].contains(&name.to_lowercase().as_str()) {
+                    return Err(wrong(key, "syncd speaks UTF8 only: leave it out"));
+                }
+            }
+            "gssencmode" if value == "require" => return Err(wrong(key, "encryption by GSSAPI is not supported")),
+            // What they ask for is so in any case, or concerns what is not used.
+            "gssencmode" | "sslsni" | "sslcompression" | "krbsrvname" | "gsslib" | "gssdelegation" => {}
+            "sslcert" | "sslkey" | "sslpassword" | "sslcertmode" => {
+                return Err(wrong(key, "certificates of clients are not supported"));
+            }
+            "sslcrl"
+            | "sslcrldir"
+            | "ssl_min_protocol_version"
+            | "ssl_max_protocol_version"
+            | "sslkeylogfile"
+            | "requirepeer"
+            | "require_auth"
+            | "requiressl"
+            | "replication"
+            | "service"
+            | "servicefile"
+            | "scram_client_key"
+            | "scram_server_key"
+            | "min_protocol_version"
+            | "max_protocol_version"
+            | "oauth_issuer"
+            | "oauth_client_id"
+            | "oauth_client_secret"
+            | "oauth_scope" => {
+                return Err(wrong(key, "is not supported: leave it out"));
+            }
+            key => return self.set_keepalive(key, &value),
+        }
+        Ok(())
+    }
+
+    fn set_keepalive(&mut self, key: &str, value: &str) -> Result<(), StoreUrlError> {
+        match key {
+            "keepalives" => {
+                let on = number::<u64>(key, value)? != 0;
+                self.config.keepalives(on);
+            }
+            "keepalives_idle" => {
+                if let Some(seconds) = positive(key, value)? {
+                    self.config.keepalives_idle(Duration::from_secs(seconds));
+                }
+            }
+            "keepalives_interval" => {
+                if let Some(seconds) = positive(key, value)? {
+                    self.config.keepalives_interval(Duration::from_secs(seconds));
+                }
+            }
+            "keepalives_count" | "keepalives_retries" => {
+                let count = number(key, value)?;
+                self.config.keepalives_retries(count);
+            }
+            "tcp_user_timeout" => {
+                if let Some(milliseconds) = positive(key, value)? {
+                    self.config.tcp_user_timeout(Duration::from_millis(milliseconds));
+                }
+            }
+            // A name is shown only if it cannot be a part of a password.
+            key => {
+                let is_plain = key.len() <= 32 && key.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+                let name = if is_plain { format!("\"{key}\"") } else { "one".to_owned() };
+                return Err(StoreUrlError::Parameter(format!(
+                    "{name} is unknown; in a password, ? is written %3F and & is written %26"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<PostgresUrl, StoreUrlError> {
+        let database = self.database.take().ok_or_else(|| malformed("no database is named"))?;
+        let count = self.hosts.len().max(self.addresses.len());
+        if count == 0 {
+            return Err(malformed("no host is named; a socket is named by ?host=/var/run/postgresql"));
+        }
+        if !self.hosts.is_empty() && !self.addresses.is_empty() && self.hosts.len() != self.addresses.len() {
+            return Err(wrong("hostaddr", "there are not as many addresses as hosts"));
+        }
+        if self.ports.len() > 1 && self.ports.len() != count {
+            return Err(wrong("port", "there are not as many ports as hosts"));
+        }
+        let encryption = self.encryption.unwrap_or(Encryption::Prefer);
+        let roots = self.roots(encryption)?;
+        let encryption = if self.root_file.as_deref() == Some("system") { Encryption::Require } else { encryption };
+
+        let mut base = self.config.clone();
+        base.dbname(&database);
+        base.ssl_mode(match encryption {
+            Encryption::Disable | Encryption::Allow => SslMode::Disable,
+            Encryption::Prefer => SslMode::Prefer,
+            Encryption::Require | Encryption::AnyName => SslMode::Require,
+        });
+        if let Some(user) = &self.user {
+            base.user(user);
+        }
+        if let Some(password) = &self.password {
+            base.password(password);
+        }
+        let mut servers = Vec::with_capacity(count);
+        let mut places = Vec::with_capacity(count);
+        for index in 0..count {
+            let (host, address) = (self.hosts.get(index), self.addresses.get(index));
+            let port = *self.ports.get(index).or_else(|| self.ports.first()).unwrap_or(&None);
+            let mut server = base.clone();
+            server.port(port.unwrap_or(PORT));
+            if let Some(host) = host {
+                check_host(host)?;
+                server.host(host);
+            }
+            if let Some(address) = address {
+                let address: IpAddr = address.parse().map_err(|_| wrong("hostaddr", "is no IP address"))?;
+                server.hostaddr(address);
+            }
+            servers.push(server);
+            let place = host.or(address).map(|place| shown_host(place)).unwrap_or_default();
+            places.push(port.map_or_else(|| place.clone(), |port| format!("{place}:{port}")));
+        }
+        let shown = shown(self.user.as_deref(), self.password.is_some(), &places, &database);
+        Ok(PostgresUrl { servers, encryption, roots, passfile: self.passfile, shuffle: self.shuffle, shown })
+    }
+
+    fn roots(&self, encryption: Encryption) -> Result<Roots, StoreUrlError> {
+        match self.root_file.as_deref() {
+            None | Some("") => Ok(Roots::System),
+            // libpq refuses weaker modes too: whoever names the system's authorities wants the name checked.
+            Some("system") if self.encryption.is_none() || encryption == Encryption::Require => Ok(Roots::System),
+            Some("system") => Err(wrong("sslrootcert", "system goes with sslmode=verify-full only")),
+            Some(file) => Ok(Roots::File(file.to_owned())),
+        }
+    }
+}
+
+fn encryption(value: &str) -> Result<Encryption, StoreUrlError> {
+    match value {
+        "disable" => Ok(Encryption::Disable),
+        "allow" => Ok(Encryption::Allow),
+        "prefer" => Ok(Encryption::Prefer),
+        // Checked in full: what encrypts to anybody protects from nobody who is in between.
+        "require" | "verify-full" => Ok(Encryption::Require),
+        "verify-ca" => Ok(Encryption::AnyName),
+        _ => Err(wrong("sslmode", "is none of disable, allow, prefer, require, verify-ca and verify-full")),
+    }
+}
+
+/// None for the default.
+fn port_number(text: &str) -> Result<Option<u16>, StoreUrlError> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let number = text.parse().ok().filter(|port| *port > 0).map(Some);
+    number.ok_or_else(|| {
+        malformed("a port is no number from 1 to 65535; in a password, / is written %2F and ? is written %3F")
+    })
+}
+
+fn check_host(host: &str) -> Result<(), StoreUrlError> {
+    if host.is_empty() {
+        return Err(malformed("a host is empty"));
+    }
+    let is_odd = |c: char| c.is_control() || c.is_whitespace() || ['/', '@', '#', '\\', '?'].contains(&c);
+    if !host.starts_with('/') && host.contains(is_odd) {
+        return Err(malformed("a host has characters that no host has; in a password, / is written %2F and @ is %40"));
+    }
+    Ok(())
+}
+
+fn shown_host(host: &str) -> String {
+    if host.contains(':') && !host.starts_with('/') {
+        return format!("[{host}]");
+    }
+    encode(host, &['/', '?', '#', '@', ',', ':', ' '])
+}
+
+fn shown(user: Option<&str>, has_password: bool, places: &[String], database: &str) -> String {
+    let user = user.map(|user| encode(user, &['/', '?', '#', '@', ':', ' '])).unwrap_or_default();
+    let password = if has_password { ":***" } else { "" };
+    let at = if user.is_empty() && !has_password { "" } else { "@" };
+    let database = encode(database, &['/', '?', '#', '@', ' ']);
+    format!("postgres://{user}{password}{at}{}/{database}", places.join(","))
+}
