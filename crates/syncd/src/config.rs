@@ -1,6 +1,7 @@
 //! The configuration: defaults, then a file, then the environment.
 
 mod address;
+mod connections;
 mod delivery;
 mod duration;
 mod exact;
@@ -27,6 +28,7 @@ use sync_core::types::Tombstones;
 use crate::output::chain;
 use crate::secret::{Secret, read_file};
 
+pub(crate) use connections::Connections;
 pub(crate) use delivery::Receiver;
 pub(crate) use load::load;
 pub(crate) use reference::{page, sample};
@@ -113,6 +115,8 @@ enum RegionName {
 pub(crate) struct Store {
     url: Option<Secret>,
     url_file: Option<PathBuf>,
+    #[serde(deserialize_with = "exact::number")]
+    connections: usize,
 }
 
 #[derive(Debug, Deserialize)]
@@ -231,11 +235,6 @@ impl Config {
         both.filter(|(this, that)| this != that).map(|((name, _), _)| name).collect()
     }
 
-    /// Whether it is said where a secret of webhooks is.
-    pub(crate) fn has_webhook_secret(&self) -> bool {
-        self.kombo.webhook_secret.is_some() || self.kombo.webhook_secret_file.is_some()
-    }
-
     /// What the status page asks for; without it everybody may look and nobody may act.
     pub(crate) fn operations_token(&self) -> Result<Option<SecretString>, ConfigError> {
         use secrecy::ExposeSecret as _;
@@ -307,6 +306,11 @@ impl Config {
         url.expose_secret().parse().map_err(|error| ConfigError(format!("store.url: {error}")))
     }
 
+    /// How many connections there may be.
+    pub(crate) fn connections(&self) -> Result<Connections, ConfigError> {
+        Connections::new(self.store.connections)
+    }
+
     /// What the engine is told.
     pub(crate) fn policy(&self) -> SyncPolicy {
         let endpoints: BTreeSet<Endpoint> = self.sync.endpoints.iter().copied().collect();
@@ -344,6 +348,7 @@ impl Config {
         if self.kombo.timeout.is_zero() {
             return wrong("kombo.timeout: must be longer than nothing, such as \"30s\"");
         }
+        self.connections()?;
         if self.sync.endpoints.is_empty() {
             return wrong("sync.endpoints: name at least one of users, courses, course-progressions and skills");
         }

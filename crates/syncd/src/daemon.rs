@@ -12,6 +12,7 @@ mod webhooks;
 mod workers;
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use kombo_client::webhook::WebhookSecrets;
 use kombo_model::IntegrationId;
 use metrics_exporter_prometheus::PrometheusHandle;
 use store_diesel::{DieselStore, News};
-use sync_core::port::{Clock as _, Scope, Store as _, StoreError};
+use sync_core::port::{Clock as _, Scope, Store as _};
 use sync_core::{delivery, dispatch, queue};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
@@ -28,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::SystemClock;
-use crate::command::store::{Tables, open};
+use crate::command::store::{Tables, is_passing, open_for_daemon};
 use crate::command::{Context, Exit};
 use crate::config::{Config, ConfigError};
 use crate::kombo::KomboSource;
@@ -44,7 +45,9 @@ use page::{Access, Page};
 const GRACE: Duration = Duration::from_secs(25);
 /// How long it may take to leave to others what Kombo allows.
 const GIVE_BACK_WITHIN: Duration = Duration::from_secs(1);
-/// Between two tries to reach the database at the start, at most.
+/// Between the first two tries to reach the database at the start.
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+/// Between two of them, at most.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// How many connections there may be to each server.
@@ -125,10 +128,14 @@ pub(crate) async fn run(context: &Context, tables: Tables) -> anyhow::Result<Exi
         stop: stop.clone(),
     });
     shared.pace.share(&shared.store);
-    begin(&shared, configured).await?;
-    readiness.ready(Arc::clone(&shared.store));
+    if begin_sometime(&shared, &configured).await?.is_break() {
+        return Ok(Exit::Done);
+    }
+    // Of their own, and no more: neither they nor the workers keep the other waiting for one.
+    let for_webhooks = Arc::new(shared.store.beside(shared.config.connections()?.for_webhooks()));
+    readiness.ready(Arc::clone(&shared.store), Arc::clone(&for_webhooks));
     status_page.ready(Arc::clone(&shared));
-    let (routes, inbox) = webhooks::routes(Arc::clone(&shared));
+    let (routes, inbox) = webhooks::routes(Arc::clone(&shared), for_webhooks);
     tasks.spawn(inbox);
     tasks.spawn(serve::serve(webhooks, MOST_WEBHOOKS, routes, stop.clone()));
     upkeep::spawn(&tasks, &shared, context.global.config.clone(), hangup);
@@ -170,21 +177,48 @@ pub(crate) fn secrets(config: &Config) -> anyhow::Result<WebhookSecrets> {
 
 /// Opens the store, waiting for a database that is not there yet; `None` if the daemon is asked to stop meanwhile.
 async fn open_store(config: &Config, tables: Tables, stop: &CancellationToken) -> anyhow::Result<Option<DieselStore>> {
-    let mut wait = Duration::from_millis(500);
+    let mut wait = FIRST_WAIT;
     loop {
-        let error = match open(config, tables).await {
+        // A file that holds the URL is read again each time.
+        let error = match open_for_daemon(config, tables).await {
             Ok(store) => return Ok(Some(store)),
             Err(error) => error,
         };
-        let passing = error.is::<store_diesel::ConnectError>() || error.is::<StoreError>();
         let is_server = matches!(config.store_url()?, store_diesel::StoreUrl::Postgres(_));
-        if !passing || !is_server {
+        if !is_passing(&error) || !is_server {
             return Err(error);
         }
         tracing::error!(error = output::chain(error.as_ref()), "no database yet: trying again");
-        tokio::select! {
-            () = tokio::time::sleep(wait) => wait = (wait * 2).min(LONGEST_WAIT),
-            () = stop.cancelled() => return Ok(None),
+        if wait_longer(&mut wait, stop).await.is_break() {
+            return Ok(None);
+        }
+    }
+}
+
+/// Waits, and the next time twice as long. Breaks if the daemon is asked to stop meanwhile.
+async fn wait_longer(wait: &mut Duration, stop: &CancellationToken) -> ControlFlow<()> {
+    tokio::select! {
+        () = tokio::time::sleep(*wait) => {
+            *wait = (*wait * 2).min(LONGEST_WAIT);
+            ControlFlow::Continue(())
+        }
+        () = stop.cancelled() => ControlFlow::Break(()),
+    }
+}
+
+/// Begins, waiting for a database that went away meanwhile. Breaks if the daemon is asked to stop.
+async fn begin_sometime(shared: &Shared, configured: &BTreeSet<IntegrationId>) -> anyhow::Result<ControlFlow<()>> {
+    let mut wait = FIRST_WAIT;
+    loop {
+        match begin(shared, configured.clone()).await {
+            Ok(()) => return Ok(ControlFlow::Continue(())),
+            Err(error) if is_passing(&error) => {
+                tracing::error!(error = output::chain(error.as_ref()), "the database went away: trying again");
+            }
+            Err(error) => return Err(error),
+        }
+        if wait_longer(&mut wait, &shared.stop).await.is_break() {
+            return Ok(ControlFlow::Break(()));
         }
     }
 }

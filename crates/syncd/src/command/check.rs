@@ -1,15 +1,30 @@
+use std::io::Write as _;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
 use anyhow::bail;
 use kombo_client::RetryPolicy;
 use kombo_model::IntegrationCategory;
 use serde_json::json;
 use store_diesel::{DieselStore, StoreUrl};
+use sync_core::port::{Scope, Store as _, StoreError};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 
 use super::{Context, Exit};
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, Connections};
 use crate::kombo::source_error;
 use crate::output;
 
-/// Reads everything, asks Kombo if the key works, and changes nothing.
+/// What a file of SQLite needs.
+const TO_WRITE: &str = "the user that runs syncd needs to write to the file and to its folder";
+
+/// What answers no sooner is no daemon.
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+
+/// Makes sure that all that `syncd run` needs is there: reads everything, tries the database and the addresses, asks Kombo
+/// if the key works, and leaves everything as it was.
 pub(crate) async fn run(context: &Context) -> anyhow::Result<Exit> {
     let config = context.config()?;
     let url = config.store_url()?;
@@ -19,7 +34,7 @@ pub(crate) async fn run(context: &Context) -> anyhow::Result<Exit> {
     let client = client.map_err(|error| ConfigError::of_client(&error))?;
 
     let mut checks = Vec::new();
-    checks.push(("store".to_owned(), check_store(&url).await));
+    checks.push(("store".to_owned(), check_store(&config, &url).await));
     let key = client.check_api_key().await;
     let key = key.map(|answer| format!("the key opens environment {}", answer.data.environment_id));
     let key_works = key.is_ok();
@@ -31,15 +46,16 @@ pub(crate) async fn run(context: &Context) -> anyhow::Result<Exit> {
         }
     }
 
-    if config.has_webhook_secret() {
-        let said = config.webhook_secrets().map(|secrets| match secrets.len() {
-            1 => "one secret".to_owned(),
-            several => format!("{several} secrets"),
-        });
-        checks.push(("kombo.webhook_secret".to_owned(), said.map_err(|error| error.0)));
-    } else {
-        let said = "not set: `syncd sync` does without, `syncd run` does not start".to_owned();
-        checks.push(("kombo.webhook_secret".to_owned(), Ok(said)));
+    let secrets = config.webhook_secrets().map(|secrets| match secrets.len() {
+        1 => "one secret".to_owned(),
+        several => format!("{several} secrets"),
+    });
+    let secrets = secrets.map_err(|error| format!("{error}. `syncd sync` does without it, `syncd run` does not start"));
+    checks.push(("kombo.webhook_secret".to_owned(), secrets));
+    let (webhooks, operations) = (config.server.webhooks, config.server.operations);
+    let is_running = is_syncd(operations).await;
+    for (what, address) in [("server.webhooks", webhooks), ("server.operations", operations)] {
+        checks.push((what.to_owned(), check_address(address, webhooks == operations, is_running).await));
     }
     if let Some(receiver) = receiver {
         // Not asked: whatever is posted there may be taken for a delivery.
@@ -72,28 +88,95 @@ pub(crate) async fn run(context: &Context) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-async fn check_store(url: &StoreUrl) -> Result<String, String> {
+async fn check_store(config: &Config, url: &StoreUrl) -> Result<String, String> {
     if let StoreUrl::Sqlite(path) = url
         && !path.exists()
     {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        return match folder {
-            Some(folder) if !folder.is_dir() => Err(format!("store.url: there is no folder {}", folder.display())),
-            _ => Ok(format!("{url} will be created")),
-        };
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        if !folder.is_dir() {
+            return Err(format!("store.url: there is no folder {}", folder.display()));
+        }
+        let made = tempfile_in(folder);
+        return made.map(|()| format!("{url} will be created")).map_err(|error| {
+            format!(
+                "store.url: no file can be made in {}: {error}; the user that runs syncd needs the right to",
+                folder.display()
+            )
+        });
     }
-    let store = DieselStore::open(url).await.map_err(|error| format!("store.url: {}", output::chain(&error)))?;
+    let connections = config.connections().map_err(|error| error.0)?;
+    let store = DieselStore::open_with(url, connections.for_work()).await;
+    let store = store.map_err(|error| match url {
+        StoreUrl::Sqlite(_) => format!("store.url: {}; {TO_WRITE}", output::chain(&error)),
+        StoreUrl::Postgres(_) => format!("store.url: {}", output::chain(&error)),
+    })?;
+    let said = |error: StoreError| unwritable(url, &error);
+    // Before anything else: what else is missing on a standby does not matter.
+    store.transact(Scope::Shared, |_| Ok::<(), StoreError>(())).await.map_err(said)?;
+    let missing = store.missing(Connections::fewest(), connections.all()).await.map_err(said)?;
+    if !missing.is_empty() {
+        return Err(missing.join("; "));
+    }
     let status = store.schema_status().await.map_err(|error| output::chain(&error))?;
     match (status.unknown.last(), status.pending.len()) {
         (Some(newest), _) => Err(format!("the tables are newer than this program (migration {newest}): upgrade syncd")),
-        (None, 0) => Ok(format!("{url} is up to date")),
-        (None, pending) if status.may_migrate => Ok(format!("{url} answers; {pending} migrations are pending")),
-        (None, _) => {
-            Err("store.url: the role may not make the tables; as the owner of the database run CREATE SCHEMA \
-                          kombo AUTHORIZATION and the role's name, or let `syncd migrate` run as a role that may"
-                .to_owned())
+        (None, 0) => {
+            store.try_write().await.map_err(said)?;
+            Ok(format!("{url} is up to date, and can be written to"))
         }
+        (None, pending) if status.may_migrate => Ok(format!("{url} answers; {pending} migrations are pending")),
+        (None, _) => Err("store.url: the role may not make the tables; as the owner of the database run CREATE SCHEMA \
+                          kombo AUTHORIZATION and the role's name, or let `syncd migrate` run as the role that owns them"
+            .to_owned()),
     }
+}
+
+/// Why nothing can be written.
+fn unwritable(url: &StoreUrl, error: &StoreError) -> String {
+    let said = output::chain(error);
+    match url {
+        StoreUrl::Sqlite(path) => format!("store.url: {} cannot be written to: {said}; {TO_WRITE}", path.display()),
+        StoreUrl::Postgres(_) => format!("store.url: {url} cannot be written to: {said}"),
+    }
+}
+
+/// Makes a file and takes it away.
+fn tempfile_in(folder: &Path) -> std::io::Result<()> {
+    let path = folder.join(format!(".syncd-check-{}", std::process::id()));
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(&path)?;
+    let written = file.write_all(&[0; 4096]).and_then(|()| file.sync_all());
+    std::fs::remove_file(&path)?;
+    written
+}
+
+/// Whether the daemon can listen there.
+async fn check_address(address: SocketAddr, is_twice: bool, is_running: bool) -> Result<String, String> {
+    if is_twice && address.port() != 0 {
+        return Err(format!("server.webhooks and server.operations are both {address}: take two ports"));
+    }
+    match TcpListener::bind(address).await {
+        Ok(_) => Ok(format!("{address} is free")),
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse && is_running => {
+            Ok(format!("{address} is in use, by the syncd that runs here"))
+        }
+        Err(error) => Err(format!("cannot listen on {address}: {error}")),
+    }
+}
+
+/// Whether a daemon answers there.
+async fn is_syncd(operations: SocketAddr) -> bool {
+    let ask = async {
+        let mut address = operations;
+        if address.ip().is_unspecified() {
+            address.set_ip(if address.is_ipv6() { Ipv6Addr::LOCALHOST.into() } else { Ipv4Addr::LOCALHOST.into() });
+        }
+        let mut stream = TcpStream::connect(address).await?;
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: syncd\r\nConnection: close\r\n\r\n").await?;
+        let mut answer = Vec::new();
+        stream.take(1024).read_to_end(&mut answer).await?;
+        Ok::<_, std::io::Error>(answer.ends_with(b"alive\n"))
+    };
+    matches!(tokio::time::timeout(ANSWER_WITHIN, ask).await, Ok(Ok(true)))
 }
 
 async fn check_integration(

@@ -2,10 +2,14 @@
 
 use anyhow::{Context as _, bail};
 use kombo_model::IntegrationId;
-use store_diesel::{DieselStore, StoreUrl};
+use store_diesel::{ConnectError, DieselStore, MigrateError, StoreUrl};
+use sync_core::port::{Scope, Store as _, StoreError};
 
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, Connections};
 use crate::output;
+
+/// How many connections a command that is configured by its arguments alone opens at most.
+const ALONE: usize = 4;
 
 /// Whether a command makes the tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,11 +29,42 @@ pub(crate) fn unknown_integration(id: &IntegrationId) -> ConfigError {
 /// Opens the configured store.
 pub(crate) async fn open(config: &Config, tables: Tables) -> anyhow::Result<DieselStore> {
     let url = config.store_url()?;
-    open_url(&url, tables).await
+    let store = connect(&url, tables, config.connections()?.for_work()).await?;
+    prepare(&store, &url, tables).await?;
+    Ok(store)
+}
+
+/// Opens the configured store for the daemon, which writes for as long as it runs: first makes sure that this can work.
+pub(crate) async fn open_for_daemon(config: &Config, tables: Tables) -> anyhow::Result<DieselStore> {
+    let (url, connections) = (config.store_url()?, config.connections()?);
+    let store = connect(&url, tables, connections.for_work()).await?;
+    // A standby may become the primary: that is waited for.
+    store.transact(Scope::Shared, |_| Ok::<(), StoreError>(())).await?;
+    let missing = store.missing(Connections::fewest(), connections.all()).await?;
+    if !missing.is_empty() {
+        bail!("{}", missing.join("; "));
+    }
+    prepare(&store, &url, tables).await?;
+    store.try_write().await.with_context(|| format!("store.url: {url} cannot be written to"))?;
+    Ok(store)
+}
+
+/// Whether what failed may succeed later, with nothing changed in the configuration.
+pub(crate) fn is_passing(error: &anyhow::Error) -> bool {
+    let is_unavailable = |error: &StoreError| matches!(error, StoreError::Unavailable { .. });
+    error.is::<ConnectError>()
+        || error.downcast_ref::<StoreError>().is_some_and(is_unavailable)
+        || matches!(error.downcast_ref(), Some(MigrateError::Store(error)) if is_unavailable(error))
 }
 
 /// Opens a store.
 pub(crate) async fn open_url(url: &StoreUrl, tables: Tables) -> anyhow::Result<DieselStore> {
+    let store = connect(url, tables, ALONE).await?;
+    prepare(&store, url, tables).await?;
+    Ok(store)
+}
+
+async fn connect(url: &StoreUrl, tables: Tables, connections: usize) -> anyhow::Result<DieselStore> {
     if let (StoreUrl::Sqlite(path), Tables::Expect) = (url, tables)
         && !path.exists()
     {
@@ -40,12 +75,20 @@ pub(crate) async fn open_url(url: &StoreUrl, tables: Tables) -> anyhow::Result<D
             path.display()
         );
     }
-    let store = DieselStore::open(url).await.with_context(|| match url {
+    let store = match DieselStore::open_with(url, connections).await {
+        Err(error @ ConnectError::Setting { .. }) => return Err(ConfigError(format!("store.url: {error}")).into()),
+        opened => opened,
+    };
+    store.with_context(|| match url {
         StoreUrl::Sqlite(_) => "store.url: check that the folder is there and may be written to, and that the file is SQLite's",
         StoreUrl::Postgres(_) => {
             "store.url: check that the server runs, its address, user and password, and TLS (sslmode=disable does without)"
         }
-    })?;
+    })
+}
+
+/// Makes the tables, or makes sure that they are there.
+async fn prepare(store: &DieselStore, url: &StoreUrl, tables: Tables) -> anyhow::Result<()> {
     match tables {
         Tables::Migrate => {
             let ran = store.migrate().await?;
@@ -56,7 +99,7 @@ pub(crate) async fn open_url(url: &StoreUrl, tables: Tables) -> anyhow::Result<D
         Tables::Expect => {
             let status = store.schema_status().await?;
             if let Some(newest) = status.unknown.last() {
-                return Err(store_diesel::MigrateError::TooNew { url: url.to_string(), newest: newest.clone() }.into());
+                return Err(MigrateError::TooNew { url: url.to_string(), newest: newest.clone() }.into());
             }
             if !status.pending.is_empty() {
                 bail!(
@@ -67,5 +110,5 @@ pub(crate) async fn open_url(url: &StoreUrl, tables: Tables) -> anyhow::Result<D
             }
         }
     }
-    Ok(store)
+    Ok(())
 }

@@ -157,7 +157,15 @@ const STORE: &[Setting] = &[
         kind: Kind::File,
         default: None,
         example: "/etc/syncd/store.url",
-        meaning: "A file that holds the URL, in the place of `url`.",
+        meaning: "A file that holds the URL, in the place of `url`. Read again when the server refuses the password.",
+    },
+    Setting {
+        name: "connections",
+        kind: Kind::Integer,
+        default: Some("15"),
+        example: "8",
+        meaning: "How many connections to PostgreSQL one process opens at most, 4 to 500. A few of them are for webhooks \
+                  alone.",
     },
 ];
 

@@ -1,47 +1,75 @@
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use store_diesel::DieselStore;
-use sync_core::port::Store as _;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::KeyGate;
+use crate::output;
 
 /// A database that takes longer to answer is as good as none.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
+/// Whoever asks again within this time gets the same answer: the database is not to be kept busy with answering.
+const SAME_FOR: Duration = Duration::from_secs(2);
+
 /// Whether the daemon can do its work.
 pub(crate) struct Readiness {
-    store: OnceLock<Arc<DieselStore>>,
+    store: OnceLock<Stores>,
     gate: Arc<KeyGate>,
+    /// What the database was found to be, and when.
+    found: Mutex<Option<(Instant, Result<(), String>)>>,
+}
+
+struct Stores {
+    all: Arc<DieselStore>,
+    for_webhooks: Arc<DieselStore>,
 }
 
 impl Readiness {
     pub(super) fn new(gate: Arc<KeyGate>) -> Self {
-        Self { store: OnceLock::new(), gate }
+        Self { store: OnceLock::new(), gate, found: Mutex::default() }
     }
 
-    /// The tables are there.
-    pub(super) fn ready(&self, store: Arc<DieselStore>) {
+    /// The tables are there. Asked is over the connections of webhooks, which do not wait for long transactions.
+    pub(super) fn ready(&self, all: Arc<DieselStore>, for_webhooks: Arc<DieselStore>) {
         // Set once, at the end of the start.
-        drop(self.store.set(store));
+        drop(self.store.set(Stores { all, for_webhooks }));
     }
 
     pub(super) fn store(&self) -> Option<&Arc<DieselStore>> {
-        self.store.get()
+        self.store.get().map(|stores| &stores.all)
     }
 
     /// `Err` says why not.
-    pub(super) async fn check(&self) -> Result<(), &'static str> {
-        let Some(store) = self.store.get() else {
-            return Err("starting: the database does not answer yet, or is being migrated");
+    pub(super) async fn check(&self) -> Result<(), String> {
+        let Some(stores) = self.store.get() else {
+            return Err("starting: the database does not answer yet, or is being migrated".to_owned());
         };
-        let look = store.read(|tx| tx.last_change());
-        if !matches!(tokio::time::timeout(ANSWER_WITHIN, look).await, Ok(Ok(_))) {
-            return Err("the database does not answer");
+        self.check_store(&stores.for_webhooks).await?;
+        if self.gate.is_open() { Ok(()) } else { Err("Kombo rejects the key".to_owned()) }
+    }
+
+    /// Whether the database can be written to: one looks, others who ask meanwhile wait for the same answer.
+    async fn check_store(&self, store: &DieselStore) -> Result<(), String> {
+        let mut found = self.found.lock().await;
+        if let Some((at, answer)) = &*found
+            && at.elapsed() < SAME_FOR
+        {
+            return answer.clone();
         }
-        if self.gate.is_open() { Ok(()) } else { Err("Kombo rejects the key") }
+        let answer = match tokio::time::timeout(ANSWER_WITHIN, store.try_write()).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => {
+                let said = output::one_line(&output::chain(&error));
+                Err(format!("the database does not answer, or cannot be written to: {said}"))
+            }
+            Err(_) => Err("the database does not answer".to_owned()),
+        };
+        *found = Some((Instant::now(), answer.clone()));
+        answer
     }
 }
 

@@ -6,6 +6,9 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use kombo_client::ErrorKind;
+use kombo_client::webhook::WebhookSecrets;
+use secrecy::SecretString;
+use store_diesel::{Moved, StoreUrl};
 use sync_core::dispatch::{self, SchedulePolicy};
 use sync_core::port::{Clock as _, Scope, Store as _};
 use sync_core::retention;
@@ -14,6 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use super::Shared;
 use crate::clock::SystemClock;
+use crate::config::{Config, Receiver};
 use crate::output;
 
 /// Between two looks at what is due.
@@ -24,6 +28,8 @@ const LISTEN_AGAIN_AFTER: Duration = Duration::from_secs(5);
 const TRIM_EVERY: Duration = Duration::from_secs(3_600);
 /// Between two questions whether a rejected key is accepted again.
 const ASK_ABOUT_KEY_EVERY: Duration = Duration::from_secs(10);
+/// Between two looks for a new password.
+const ASK_FOR_CREDENTIALS_EVERY: Duration = Duration::from_secs(2);
 /// Between two times at which what was measured is summed up: without, it would pile up while nobody reads it.
 const SUM_UP_EVERY: Duration = Duration::from_secs(5);
 
@@ -34,6 +40,7 @@ pub(super) fn spawn(tasks: &TaskTracker, shared: &Arc<Shared>, file: Option<Path
     tasks.spawn(trim(Arc::clone(shared)));
     tasks.spawn(ask_about_key(Arc::clone(shared)));
     tasks.spawn(sum_up(Arc::clone(shared)));
+    tasks.spawn(renew_credentials(Arc::clone(shared), file.clone()));
     tasks.spawn(reload(Arc::clone(shared), file, hangup));
 }
 
@@ -137,24 +144,46 @@ async fn accepted(shared: &Shared) {
     shared.wake.notify_one();
 }
 
-/// Reads secrets and integrations again on SIGHUP.
+/// Reads the address of the database again when the server refuses the password: it may have been changed.
+async fn renew_credentials(shared: Arc<Shared>, file: Option<PathBuf>) {
+    loop {
+        tokio::select! {
+            () = shared.store.refused() => {}
+            () = shared.stop.cancelled() => return,
+        }
+        let moved = match crate::config::load(file.as_deref()).and_then(|config| config.store_url()) {
+            Ok(url) => move_store(&shared, &url).await,
+            Err(error) => Some(error.to_string()),
+        };
+        if let Some(why) = moved {
+            tracing::warn!(why, "the database refuses the user or the password, and there are no others to try");
+        }
+        pause(&shared, ASK_FOR_CREDENTIALS_EVERY).await;
+    }
+}
+
+/// Goes over to an address, if it is another one. Says why not, if that cannot be.
+async fn move_store(shared: &Shared, url: &StoreUrl) -> Option<String> {
+    match shared.store.move_to(url).await {
+        Ok(Moved::Same) => None,
+        Ok(Moved::Done) => {
+            tracing::info!(store = url.to_string(), "the address of the database was read again");
+            None
+        }
+        Ok(Moved::AtRestart) => Some("store.url names another kind of database: that takes a restart".to_owned()),
+        Err(error) => Some(format!("store.url: {}", output::chain(&error))),
+    }
+}
+
+/// Reads secrets, integrations and the address of the database again on SIGHUP.
 async fn reload(shared: Arc<Shared>, file: Option<PathBuf>, mut hangup: Signal) {
     loop {
         tokio::select! {
             _ = hangup.recv() => {}
             () = shared.stop.cancelled() => return,
         }
-        match reload_once(&shared, file.as_deref()).await {
-            Ok(waiting) => {
-                tracing::info!("secrets and integrations were read again");
-                if !waiting.is_empty() {
-                    let sections = waiting.join(", ");
-                    tracing::warn!(
-                        sections,
-                        "other settings were changed: they take effect when syncd is started again"
-                    );
-                }
-            }
+        match Reload::read(&shared, file.as_deref()) {
+            Ok(reload) => reload.apply(&shared).await,
             Err(error) => {
                 tracing::error!(error = output::chain(error.as_ref()), "the configuration is wrong: the old one stays");
             }
@@ -162,28 +191,61 @@ async fn reload(shared: Arc<Shared>, file: Option<PathBuf>, mut hangup: Signal) 
     }
 }
 
-/// Returns the sections with changes that wait for the next start.
-async fn reload_once(shared: &Shared, file: Option<&std::path::Path>) -> anyhow::Result<Vec<&'static str>> {
-    let config = crate::config::load(file)?;
-    let secrets = super::secrets(&config)?;
-    let token = config.operations_token()?;
-    let receiver = config.receiver()?;
-    let client = super::client(&config, &shared.pace)?;
-    let configured = config.integrations.iter().map(|known| known.id.clone()).collect();
-    let now = SystemClock.now();
-    shared.store.transact(Scope::Shared, move |tx| dispatch::register(tx, &configured, now)).await?;
-    *shared.secrets.write().unwrap_or_else(PoisonError::into_inner) = secrets;
-    if let (Some(courier), Some(receiver)) = (&shared.courier, receiver) {
-        courier.replace_secret(receiver.secret);
+/// All that a configuration says of what can be changed while the daemon runs, found in order.
+struct Reload {
+    config: Config,
+    store: StoreUrl,
+    secrets: WebhookSecrets,
+    token: Option<SecretString>,
+    receiver: Option<Receiver>,
+    client: kombo_client::Client,
+}
+
+impl Reload {
+    fn read(shared: &Shared, file: Option<&std::path::Path>) -> anyhow::Result<Self> {
+        let config = crate::config::load(file)?;
+        Ok(Self {
+            store: config.store_url()?,
+            secrets: super::secrets(&config)?,
+            token: config.operations_token()?,
+            receiver: config.receiver()?,
+            client: super::client(&config, &shared.pace)?,
+            config,
+        })
     }
-    shared.access.replace(token);
-    shared.source.replace(client);
-    shared.pace.set_per_minute(config.kombo.max_requests_per_minute);
-    shared.look.notify_one();
-    if shared.source.check_api_key().await.is_ok() {
-        accepted(shared).await;
+
+    /// Takes everything over. What the database has no part in does not wait for it.
+    async fn apply(self, shared: &Shared) {
+        *shared.secrets.write().unwrap_or_else(PoisonError::into_inner) = self.secrets;
+        if let (Some(courier), Some(receiver)) = (&shared.courier, self.receiver) {
+            courier.replace_secret(receiver.secret);
+        }
+        shared.access.replace(self.token);
+        shared.source.replace(self.client);
+        shared.pace.set_per_minute(self.config.kombo.max_requests_per_minute);
+        tracing::info!("secrets were read again");
+        if let Some(why) = move_store(shared, &self.store).await {
+            tracing::error!(why, "the database stays the one that it was");
+        }
+        let configured = self.config.integrations.iter().map(|known| known.id.clone()).collect();
+        let now = SystemClock.now();
+        match shared.store.transact(Scope::Shared, move |tx| dispatch::register(tx, &configured, now)).await {
+            Ok(_) => tracing::info!("integrations were read again"),
+            Err(error) => {
+                let error = output::chain(&error);
+                tracing::error!(error, "the database does not take new integrations: reload again when it is back");
+            }
+        }
+        let waiting = shared.config.sections_unlike(&self.config);
+        if !waiting.is_empty() {
+            let sections = waiting.join(", ");
+            tracing::warn!(sections, "other settings were changed: they take effect when syncd is started again");
+        }
+        shared.look.notify_one();
+        if shared.source.check_api_key().await.is_ok() {
+            accepted(shared).await;
+        }
     }
-    Ok(shared.config.sections_unlike(&config))
 }
 
 async fn pause(shared: &Shared, time: Duration) {

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use kombo_client::webhook::{SIGNATURE_HEADER, SignatureError};
 use kombo_model::Webhook;
+use store_diesel::DieselStore;
 use sync_core::intake::{self, Intake, IntakePolicy};
 use sync_core::port::StoreError;
 use sync_runtime::inbox::{self, InboxHandle};
@@ -25,8 +26,6 @@ const BODY_WITHIN: Duration = Duration::from_secs(10);
 const STORED_WITHIN: Duration = Duration::from_secs(10);
 /// More webhooks at a time are turned away: the sender tries again.
 const MOST_AT_A_TIME: usize = 256;
-/// Webhooks have connections of their own, and no more: neither they nor the workers keep the other waiting for one.
-const MOST_CONNECTIONS: usize = 4;
 
 struct Door {
     shared: Arc<Shared>,
@@ -35,13 +34,15 @@ struct Door {
 }
 
 /// `POST /webhooks/kombo`, and what stores the webhooks: it has to run, and ends when the routes are gone.
-pub(super) fn routes(shared: Arc<Shared>) -> (Router, impl Future<Output = ()> + Send + 'static) {
+pub(super) fn routes(
+    shared: Arc<Shared>,
+    store: Arc<DieselStore>,
+) -> (Router, impl Future<Output = ()> + Send + 'static) {
     let policy = IntakePolicy {
         plan: shared.config.plan_policy(),
         accept_unknown: shared.config.sync.accept_unknown,
         look_at_paused_every: super::LOOK_AT_PAUSED_EVERY,
     };
-    let store = Arc::new(shared.store.beside(MOST_CONNECTIONS));
     let (handle, inbox) = inbox::open(store, SystemClock, policy, Arc::clone(&shared.wake));
     let door = Arc::new(Door { shared, places: Semaphore::new(MOST_AT_A_TIME), inbox: handle });
     (router(door), inbox.work())

@@ -84,6 +84,12 @@ impl Database {
         String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
     }
 
+    /// Runs a statement that may not run in a transaction.
+    pub fn run_alone(&self, sql: &str) {
+        let output = psql(&self.url()).args(["-c", sql]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
     /// Goes on in another database of the same server, made of `statements`, none of which may run in a transaction.
     pub fn move_to(&mut self, name: &str, statements: &[String]) {
         let Self::OwnPostgres { url, .. } = self else { panic!("no server of its own") };

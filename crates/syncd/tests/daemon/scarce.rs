@@ -116,6 +116,10 @@ fn goes_on_after_the_disk_was_full(world: &World, place: Place, disk: &SmallDisk
             assert!(matches!(status, Some(200 | 503)), "{status:?}");
         }
         assert!(daemon.process.is_running(), "a full disk is not its end");
+        wait_until("it says that it is not ready", || {
+            drop(teller.tell());
+            daemon.readyz().is_some_and(|it| it.status == 503 && it.text.contains("cannot be written to"))
+        });
         teller.assert_none_is_lost();
 
         disk.free();
@@ -201,7 +205,7 @@ fn a_log_on_a_disk_that_fills_up() {
 const NOBODY: u32 = 65_534;
 
 /// The program as somebody whom permissions bind, as they do not bind root. None where that cannot be.
-fn as_nobody(world: &World, program: &Path) -> Option<Command> {
+fn as_nobody(world: &World, program: &Path, arguments: &[&str]) -> Option<Command> {
     let probe = Command::new("setpriv").args(["--reuid", "65534", "--clear-groups", "--", "true"]).output();
     if !probe.as_ref().is_ok_and(|it| it.status.success()) {
         eprintln!("SKIPPED: no process may be another user's here: {probe:?}");
@@ -213,9 +217,50 @@ fn as_nobody(world: &World, program: &Path) -> Option<Command> {
         fs::copy(usual.get_program(), program).unwrap();
     }
     let mut command = Command::new("setpriv");
-    command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "--"]).arg(program).arg("run");
+    command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "--"]).arg(program).args(arguments);
     command.current_dir(world.folder()).env_clear();
     Some(command)
+}
+
+#[test]
+fn the_check_of_a_file_that_may_only_be_read_fails() {
+    let place = Place::new();
+    let mut world = world(Backend::Sqlite, place);
+    let program = world.folder().join("syncd-of-nobody");
+    if as_nobody(&world, &program, &["status"]).is_none() {
+        return;
+    }
+    let folder = world.folder().join("data");
+    fs::create_dir(&folder).unwrap();
+    world.set("store.url", &format!("sqlite://{}", folder.join("mirror.db").display()));
+    let check = |code: i32| {
+        let command = as_nobody(&world, &program, &["config", "check"]).unwrap();
+        world.start(command).wait().expect_code(code).stdout
+    };
+    // Another one's folder, without a file and with one.
+    let said = check(1);
+    assert!(said.contains("FAILED  store: store.url: no file can be made in"), "{said}");
+    world.syncd(&["migrate"]).expect_code(0);
+    let said = check(1);
+    assert!(said.contains("FAILED  store: store.url") && said.contains("needs to write to the file"), "{said}");
+    for entry in fs::read_dir(&folder).unwrap() {
+        chown(entry.unwrap().path(), Some(NOBODY), None).unwrap();
+    }
+    chown(&folder, Some(NOBODY), None).unwrap();
+    assert!(check(0).contains("can be written to"));
+    let daemon = Daemon::launch_as(&world, place, as_nobody(&world, &program, &["run"]).unwrap());
+    wait_until("it is ready", || daemon.is_ready());
+    for entry in fs::read_dir(&folder).unwrap() {
+        chown(entry.unwrap().path(), Some(0), None).unwrap();
+    }
+    wait_until("it says that it is not ready", || {
+        daemon.readyz().is_some_and(|it| it.status == 503 && it.text.contains("cannot be written to"))
+    });
+    for entry in fs::read_dir(&folder).unwrap() {
+        chown(entry.unwrap().path(), Some(NOBODY), None).unwrap();
+    }
+    wait_until("it is ready again", || daemon.is_ready());
+    daemon.stop();
 }
 
 #[test]
@@ -223,7 +268,7 @@ fn sqlite_in_a_folder_that_may_not_be_written_to() {
     let place = Place::new();
     let mut world = world(Backend::Sqlite, place);
     let program = world.folder().join("syncd-of-nobody");
-    if as_nobody(&world, &program).is_none() {
+    if as_nobody(&world, &program, &["run"]).is_none() {
         return;
     }
     let folder = world.folder().join("data");
@@ -244,14 +289,14 @@ fn sqlite_in_a_folder_that_may_not_be_written_to() {
 
     // From the start: it says what is wrong, and writes nothing.
     allow(0o500, 0o400);
-    let refused = Daemon::launch_as(&world, place, as_nobody(&world, &program).unwrap());
+    let refused = Daemon::launch_as(&world, place, as_nobody(&world, &program, &["run"]).unwrap());
     let why = refused.process.wait().expect_code(1).complaint();
     assert!(why.contains("store.url") && why.contains("mirror.db") && why.contains("may be written to"), "{why}");
     assert!(!file.exists());
 
     // In the midst of its work.
     allow(0o700, 0o600);
-    let mut daemon = Daemon::launch_as(&world, place, as_nobody(&world, &program).unwrap());
+    let mut daemon = Daemon::launch_as(&world, place, as_nobody(&world, &program, &["run"]).unwrap());
     wait_until("it is ready", || daemon.is_ready());
     let mut teller = Teller { world: &world, place, told: 0, taken: Vec::new() };
     assert_eq!(teller.tell(), Some(200));
@@ -275,7 +320,7 @@ fn sqlite_in_a_folder_that_may_not_be_written_to() {
     // A file that may only be read, from the start: whether it can be opened depends on what lies beside it.
     daemon.stop();
     allow(0o500, 0o400);
-    let mut daemon = Daemon::launch_as(&world, place, as_nobody(&world, &program).unwrap());
+    let mut daemon = Daemon::launch_as(&world, place, as_nobody(&world, &program, &["run"]).unwrap());
     wait_until("it has ended or started", || {
         !daemon.process.is_running() || daemon.readyz().is_some_and(|answer| !answer.text.contains("starting"))
     });

@@ -9,10 +9,14 @@ use crate::world::World;
 on_both_databases!(checking_changes_nothing, what_does_not_work_is_told);
 
 fn checking_changes_nothing(backend: Backend) {
-    let world = World::new(backend, SandboxConfig::default());
+    let mut world = World::new(backend, SandboxConfig::default());
+    let check = world.syncd(&["config", "check", "--json"]).expect_code(1).json();
+    assert_eq!(check["ok"], false, "there is no secret of webhooks");
+    world.set("kombo.webhook_secret", "a secret");
     let check = world.syncd(&["config", "check", "--json"]).expect_code(0).json();
     assert_eq!(check["ok"], true);
-    assert_eq!(check["checks"].as_array().unwrap().len(), 4, "{check}");
+    assert_eq!(check["checks"].as_array().unwrap().len(), 6, "{check}");
+    assert_eq!(std::fs::read_dir(world.folder()).unwrap().filter(|it| !is_output(it)).count(), 1, "the configuration");
     match &world.database {
         Database::Sqlite(path) => assert!(!path.exists(), "no file was made"),
         Database::Postgres(database) => {
@@ -32,6 +36,11 @@ fn checking_changes_nothing(backend: Backend) {
     world.syncd(&["config", "check"]).expect_code(0);
     assert!(everything(&world) == before, "nothing is written");
     assert!(world.sandbox.requests().iter().all(|request| !request.path.contains("/lms/")), "no record is fetched");
+}
+
+/// What the processes of these tests print goes into the folder.
+fn is_output(entry: &std::io::Result<std::fs::DirEntry>) -> bool {
+    entry.as_ref().unwrap().file_name().to_string_lossy().starts_with("output-")
 }
 
 fn what_does_not_work_is_told(backend: Backend) {

@@ -65,6 +65,9 @@ impl World {
         world.set("kombo.api_key", API_KEY);
         world.set("kombo.base_url", &world.sandbox.base_url());
         world.set("store.url", &world.database.url());
+        // Any port that is free, unless a test says which.
+        world.set("server.webhooks", "127.0.0.1:0");
+        world.set("server.operations", "127.0.0.1:0");
         world
     }
 

@@ -193,10 +193,16 @@ fn stores() -> Vec<Case> {
         ("SQLITE://syncd.db", "\"SQLITE\""),
         ("mysql://root:database-password@host/db", "\"mysql\""),
         ("jdbc:postgresql://me:database-password@host/db", "unsupported kind"),
-        ("host=h password=database-password dbname=db", "unsupported kind"),
+        ("host=h password=database-password dbname=db", "key=value"),
+        ("file:syncd.db", "unsupported kind"),
         ("sqlite:", "names no file"),
         ("sqlite://", "names no file"),
         ("sqlite://:memory:", "memory"),
+        ("sqlite://syncd.db?mode=ro", "mode=rwc"),
+        ("sqlite://syncd.db?cache=shared", "%3F"),
+        ("sqlite://syncd#1.db", "%23"),
+        ("sqlite://100%.db", "%25"),
+        ("sqlite://~/syncd.db", "~"),
         ("postgres://", "no database is named"),
         ("postgres://host", "no database is named"),
         ("postgres://me:database-password@host", "no database is named"),
@@ -204,6 +210,15 @@ fn stores() -> Vec<Case> {
         ("postgres://me:database-password@host:port/db", "port"),
         ("postgres://me:database-password@host:99999/db", "port"),
         ("postgres://me:database-password@[::1/db", "malformed"),
+        ("postgres:///db?password=database-password", "no host"),
+        ("postgres://me:database-password@h/db?sslmode=sometimes", "sslmode"),
+        ("postgres://me:database-password@h/db?sslmode=prefer&sslrootcert=system", "verify-full"),
+        ("postgres://me:database-password@h/db?ssl=maybe", "ssl"),
+        ("postgres://me:database-password@h/db?sslcert=mine", "certificates of clients"),
+        ("postgres://me:database-password@h/db?connect_timeout=soon", "connect_timeout"),
+        ("postgres://me:database-password@h/db?target_session_attrs=standby", "read-write"),
+        ("postgres://me:database-password@h,/db", "a host is empty"),
+        ("postgres://me@h/db?password=a&database-password=b", "a password"),
         ("postgres://me:12/database-password@host/db", "written %2F and %40"),
         ("postgres://me:12/database-password@host", "written %2F and %40"),
     ] {
@@ -214,16 +229,23 @@ fn stores() -> Vec<Case> {
         ("sqlite:///proc/syncd.db", "/proc/syncd.db"),
         ("sqlite:///dev/null", "/dev/null"),
         ("sqlite:///", "sqlite:///"),
-        ("postgres:///db?password=database-password", "host"),
         ("postgres://me:database-password@127.0.0.1:1/db", "me:***@127.0.0.1:1/db"),
         ("postgres://me:database-password@host.invalid/db", "me:***@host.invalid"),
-        ("postgres://me:database-password@127.0.0.1:1/db?sslmode=sometimes", "sslmode"),
-        ("postgres://me:database-password@127.0.0.1:1/db?ssl=true", "ssl"),
-        ("postgres://me:database-password@127.0.0.1:1/db?sslrootcert=/nowhere", "/nowhere"),
-        ("postgres://me:database-password@127.0.0.1:1/db?connect_timeout=soon", "connect_timeout"),
+        ("postgres://me:database-password@127.0.0.1:1/db?ssl=true", "me:***@127.0.0.1:1/db"),
+        ("postgres://me:database-password@127.0.0.1:1/db?passfile=/nowhere", "me:***@127.0.0.1:1/db"),
+        ("postgres://me@127.0.0.1:1/db?passfile=/nowhere", "passfile: cannot read /nowhere"),
     ] {
         rows.push(case("migrate").set("store.url", &format!("{url:?}")).says(1, &["store.url", words]));
     }
+    // What can never work is an error of the configuration, for the daemon too: it does not wait for a database.
+    for command in ["migrate", "sync", "config check", "run"] {
+        let url = "\"postgres://me:database-password@127.0.0.1:1/db?sslrootcert=/nowhere\"";
+        let row = case(command).set("store.url", url).set("kombo.webhook_secret", "\"a secret\"");
+        let code = if command == "config check" { 1 } else { 2 };
+        rows.push(row.says(code, &["store", "/nowhere"]));
+    }
+    let url = "\"postgres://me:database-password@127.0.0.1:1/db?target_session_attrs=standby\"";
+    rows.push(case("run").set("store.url", url).set("kombo.webhook_secret", "\"a secret\"").says(2, &["read-write"]));
     rows
 }
 

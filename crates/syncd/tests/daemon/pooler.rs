@@ -1,0 +1,41 @@
+//! A pooler between the daemon and its database: PgBouncer in both of its modes.
+
+use sync_testkit::postgres::{PoolMode, PrivatePgBouncer};
+
+use crate::deployment::{Daemon, Look, Place};
+use crate::standby::{wait_for_webhook, world};
+
+/// Puts a pooler before the world's database.
+fn pooled(place: Place, mode: PoolMode) -> (crate::world::World, PrivatePgBouncer) {
+    let mut world = world(place);
+    let pooler = PrivatePgBouncer::start(&world.database.server(), mode, &["postgres"]).unwrap();
+    let name = world.database.url().rsplit_once('/').unwrap().1.to_owned();
+    world.set("store.url", &pooler.url("postgres", &name));
+    (world, pooler)
+}
+
+#[test]
+fn sessions_may_come_from_a_pooler() {
+    let place = Place::new();
+    let (world, _pooler) = pooled(place, PoolMode::Session);
+    world.syncd(&["migrate"]).expect_code(0);
+    let check = world.syncd(&["config", "check"]).expect_code(0).stdout;
+    assert!(check.contains("ok      store"), "{check}");
+    let daemon = Daemon::start(&world, place);
+    let look = Look::new(&world);
+    look.wait_until_loaded(&world);
+    wait_for_webhook(&world, place, 0);
+    look.assert_faithful_in_the_end(&world);
+    daemon.stop();
+}
+
+#[test]
+fn a_pooler_that_hands_out_transactions_is_refused() {
+    let place = Place::new();
+    let (world, _pooler) = pooled(place, PoolMode::Transaction);
+    let check = world.syncd(&["config", "check"]).expect_code(1).stdout;
+    assert!(check.contains("FAILED  store: store.url") && check.contains("pool_mode = session"), "{check}");
+    let refused = world.syncd(&["run"]).expect_code(1);
+    let said = refused.complaint();
+    assert!(said.contains("pool_mode = session") && said.lines().count() == 1, "{}", refused.stderr);
+}

@@ -1,0 +1,86 @@
+//! What `syncd run` needs and does not find: `config check`, `/readyz` and the daemon itself say so, with the remedy.
+
+use std::net::TcpListener;
+
+use crate::deployment::{Daemon, Look, Place};
+use crate::program::wait_until;
+use crate::standby::{wait_for_webhook, world};
+
+#[test]
+fn a_database_of_another_encoding_is_refused() {
+    let place = Place::new();
+    let mut world = world(place);
+    let make = "CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0".to_owned();
+    world.database.move_to("latin", &[make]);
+    world.set("store.url", &world.database.url());
+    let check = world.syncd(&["config", "check"]).expect_code(1).stdout;
+    assert!(check.contains("FAILED  store: the encoding of database latin is LATIN1"), "{check}");
+    let refused = world.syncd(&["run"]).expect_code(1).complaint();
+    assert!(refused.contains("LATIN1") && refused.contains("ENCODING 'UTF8'"), "{refused}");
+}
+
+#[test]
+fn rights_that_are_missing_are_named() {
+    let place = Place::new();
+    let mut world = world(place);
+    world.syncd(&["migrate"]).expect_code(0);
+    world.database.query("CREATE ROLE worker LOGIN");
+    let url = world.database.url().replacen("postgres@", "worker@", 1);
+    world.set("store.url", &url);
+    let check = |words: &[&str]| {
+        let check = world.syncd(&["config", "check"]).expect_code(1).stdout;
+        assert!(words.iter().all(|words| check.contains(words)), "{check}");
+    };
+    check(&["FAILED  store", "GRANT USAGE ON SCHEMA kombo TO worker"]);
+    world.database.query("GRANT USAGE ON SCHEMA kombo TO worker");
+    world.database.query("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA kombo TO worker");
+    world.syncd(&["config", "check"]).expect_code(0);
+    world.database.query("REVOKE INSERT, DELETE ON kombo.sync_requests FROM worker");
+    check(&["worker lacks rights on kombo.sync_requests: GRANT ", "INSERT", "DELETE"]);
+    let refused = world.syncd(&["run", "--no-migrate"]).expect_code(1);
+    assert!(refused.complaint().contains("GRANT "), "{}", refused.stderr);
+    world.database.query("GRANT INSERT, DELETE ON kombo.sync_requests TO worker");
+    world.database.query("ALTER TABLE kombo.lms_users ENABLE ROW LEVEL SECURITY");
+    check(&["row-level security hides rows of kombo.lms_users from role worker"]);
+    world.database.query("ALTER TABLE kombo.lms_users DISABLE ROW LEVEL SECURITY");
+
+    // Taken away and given back while the daemon runs.
+    let command = world.command(&["run", "--no-migrate"]);
+    let daemon = Daemon::launch_as(&world, place, command);
+    wait_until("it is ready", || daemon.is_ready());
+    Look::new(&world).wait_until_loaded(&world);
+    world.database.query("REVOKE INSERT ON kombo.sync_integrations FROM worker");
+    wait_until("it is not ready", || {
+        daemon.readyz().is_some_and(|answer| answer.status == 503 && answer.text.contains("42501"))
+    });
+    world.database.query("GRANT INSERT ON kombo.sync_integrations TO worker");
+    wait_until("it is ready again", || daemon.is_ready());
+    wait_for_webhook(&world, place, 0);
+    daemon.stop();
+}
+
+#[test]
+fn what_the_daemon_needs_beside_a_database_is_checked() {
+    let place = Place::new();
+    let mut world = world(place);
+    world.set("server.webhooks", &place.webhooks.to_string());
+    world.set("server.operations", &place.operations.to_string());
+    world.syncd(&["config", "check"]).expect_code(0);
+
+    let taken = TcpListener::bind(place.webhooks).unwrap();
+    let check = world.syncd(&["config", "check"]).expect_code(1).stdout;
+    assert!(check.contains("FAILED  server.webhooks: cannot listen on"), "{check}");
+    drop(taken);
+    // A daemon that runs is no reason to fail.
+    let daemon = Daemon::start(&world, place);
+    let check = world.syncd(&["config", "check"]).expect_code(0).stdout;
+    assert!(check.contains("by the syncd that runs here"), "{check}");
+    daemon.stop();
+
+    world.set("server.operations", &place.webhooks.to_string());
+    let check = world.syncd(&["config", "check"]).expect_code(1).stdout;
+    assert!(check.contains("FAILED  server.operations"), "{check}");
+    world.unset("kombo.webhook_secret");
+    let check = world.syncd(&["config", "check"]).expect_code(1).stdout;
+    assert!(check.contains("FAILED  kombo.webhook_secret: kombo.webhook_secret is not set"), "{check}");
+}
