@@ -18,6 +18,7 @@ tables! {
         status_since -> Instant,
         reason -> Nullable<Text>,
         registered_at -> Instant,
+        state_updated_at -> Nullable<Instant>,
     }
     sync_watermarks (integration_id, endpoint) {
         integration_id -> Text,

@@ -136,6 +136,23 @@ impl DieselStore {
         }
     }
 
+    /// Why the database cannot be used at the moment, where that is known: its SQLite file was replaced or deleted.
+    pub fn unusable(&self) -> Option<String> {
+        match self {
+            Self::Sqlite(store) => store.unusable(),
+            Self::Postgres(_) => None,
+        }
+    }
+
+    /// Changes when the store goes on with another database in place of the one that was opened: an SQLite file that
+    /// replaced it.
+    pub fn generation(&self) -> u64 {
+        match self {
+            Self::Sqlite(store) => store.generation(),
+            Self::Postgres(_) => 0,
+        }
+    }
+
     /// How the tables stand. Changes nothing.
     pub async fn schema_status(&self) -> Result<SchemaStatus, MigrateError> {
         match self {

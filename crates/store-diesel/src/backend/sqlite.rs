@@ -1,5 +1,5 @@
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use diesel::connection::SimpleConnection as _;
 use diesel::{Connection as _, SqliteConnection};
@@ -11,9 +11,12 @@ use crate::migrations::{self, SchemaStatus};
 use crate::store::Load;
 use crate::tx::SqliteTx;
 
+mod database;
+mod files;
 mod probe;
 mod writer;
 
+use database::Database;
 use writer::{Writer, is_broken};
 
 pub(crate) type Conn = SqliteConnection;
@@ -24,16 +27,18 @@ const BUSY_TIMEOUT_MS: u32 = 30_000;
 const IDLE_READERS: usize = 4;
 
 /// A mirror in an SQLite file. One connection writes, others read beside it.
+///
+/// If the file is replaced or deleted, every transaction fails with [`StoreError::Unavailable`] until a complete database
+/// is in its place again; then the store goes on with that one.
 #[derive(Clone)]
 pub struct SqliteStore {
-    path: PathBuf,
+    database: Arc<Database>,
     writer: Writer,
-    readers: Arc<Mutex<Vec<SqliteConnection>>>,
 }
 
 impl std::fmt::Debug for SqliteStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SqliteStore").field("path", &self.path).finish_non_exhaustive()
+        f.debug_struct("SqliteStore").field("path", &self.database.path()).finish_non_exhaustive()
     }
 }
 
@@ -42,15 +47,18 @@ impl SqliteStore {
     pub async fn open(path: impl Into<PathBuf>) -> Result<Self, ConnectError> {
         let path = path.into();
         let opening = path.clone();
-        let writer = tokio::task::spawn_blocking(move || open(&opening)).await;
-        let writer = writer.map_err(|error| unopened(&path, &error)).and_then(|opened| opened)?;
-        let writer = Writer::start(writer, path.clone()).map_err(|error| unopened(&path, &error))?;
-        Ok(Self { path, writer, readers: Arc::default() })
+        let opened = tokio::task::spawn_blocking(move || Database::open(&opening)).await;
+        let (database, conn) = opened.map_err(|error| unopened(&path, &error)).and_then(|opened| opened)?;
+        let database = Arc::new(database);
+        let writer = Writer::start(conn, Arc::clone(&database)).map_err(|error| unopened(&path, &error))?;
+        Ok(Self { database, writer })
     }
 
     /// Makes or upgrades the tables. Safe to call from several processes.
     pub async fn migrate(&self) -> Result<Vec<String>, MigrateError> {
-        self.writer.alone(migrations::sqlite_migrate).await?.map_err(|error| error.at(&self.url()))
+        let ran = self.writer.alone(migrations::sqlite_migrate).await?.map_err(|error| error.at(&self.url()))?;
+        self.database.migrate_from_now_on();
+        Ok(ran)
     }
 
     /// How the tables stand.
@@ -60,12 +68,16 @@ impl SqliteStore {
 
     /// Whether this is the file.
     pub(crate) fn is_at(&self, path: &Path) -> bool {
-        self.path == path
+        self.database.path() == path
     }
 
     /// Writes to the file, and takes it back.
     pub async fn try_write(&self) -> Result<(), StoreError> {
-        let path = self.path.clone();
+        // Opening a file that is gone would make one.
+        if let Some(reason) = self.unusable() {
+            return Err(unavailable(reason));
+        }
+        let path = self.database.path().to_owned();
         let tried = tokio::task::spawn_blocking(move || probe::try_write(&path)).await;
         let tried = tried.map_err(|error| panicked(&error))?;
         tried.map_err(|said| StoreError::Unavailable {
@@ -76,19 +88,27 @@ impl SqliteStore {
 
     /// How busy the connections are: one writes, and as many read as there are readers.
     pub fn load(&self) -> Load {
-        let (idle, waiting) = (lock(&self.readers).len(), self.writer.waiting());
+        let (idle, waiting) = (self.database.idle_readers(), self.writer.waiting());
         Load { most: IDLE_READERS + 1, open: idle + 1, idle: idle + usize::from(waiting == 0), waiting }
     }
 
-    fn url(&self) -> String {
-        format!("sqlite://{}", self.path.display())
+    /// Why the file cannot be used at the moment, if it was replaced or deleted.
+    pub fn unusable(&self) -> Option<String> {
+        let reason = self.database.unusable();
+        if reason.is_some() {
+            // The writer opens the file that is there now.
+            self.writer.look();
+        }
+        reason
     }
 
-    fn reader(&self) -> Result<SqliteConnection, StoreError> {
-        if let Some(reader) = lock(&self.readers).pop() {
-            return Ok(reader);
-        }
-        open(&self.path).map_err(|error| StoreError::Unavailable { message: error.to_string(), source: None })
+    /// How often another file was opened in place of the first.
+    pub fn generation(&self) -> u64 {
+        self.database.generation()
+    }
+
+    fn url(&self) -> String {
+        format!("sqlite://{}", self.database.path().display())
     }
 }
 
@@ -110,22 +130,25 @@ impl Store for SqliteStore {
     {
         let store = self.clone();
         let run = move || {
-            let mut conn = store.reader()?;
-            let result = conn.transaction(|conn| work(&mut SqliteTx { conn }).map_err(Undone::Work));
-            let broken = is_broken(&mut conn);
-            let mut readers = lock(&store.readers);
-            if !broken && readers.len() < IDLE_READERS {
-                readers.push(conn);
+            let result = store.database.read(|conn| {
+                let result = conn.transaction(|conn| work(&mut SqliteTx { conn }).map_err(Undone::Work));
+                (result, !is_broken(conn))
+            });
+            match result {
+                Ok(result) => result.map_err(Undone::into_error),
+                Err(reason) => {
+                    // The writer opens the file that is there now.
+                    store.writer.look();
+                    Err(unavailable(reason).into())
+                }
             }
-            result.map_err(Undone::into_error)
         };
         tokio::task::spawn_blocking(run).await.map_err(|error| panicked(&error))?
     }
 }
 
-/// A connection whose last unit panicked is as good as any: its transaction was undone.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+fn unavailable(message: String) -> StoreError {
+    StoreError::Unavailable { message, source: None }
 }
 
 fn open(path: &Path) -> Result<SqliteConnection, ConnectError> {
@@ -137,10 +160,11 @@ fn open(path: &Path) -> Result<SqliteConnection, ConnectError> {
     let name = if path.is_absolute() { name.to_owned() } else { format!("./{name}") };
     let mut conn = SqliteConnection::establish(&name).map_err(|error| unopened(path, &error))?;
     // WAL: readers and the writer do not wait for each other. FULL: a webhook that was answered and a number of the
-    // change log that was read survive a power cut too.
+    // change log that was read survive a power cut too. The first read makes the files beside the database.
     let pragmas = format!(
         "PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
-         PRAGMA cache_size = -16384; PRAGMA wal_autocheckpoint = 16000; PRAGMA journal_size_limit = 67108864;"
+         PRAGMA cache_size = -16384; PRAGMA wal_autocheckpoint = 16000; PRAGMA journal_size_limit = 67108864;
+         SELECT count(*) FROM sqlite_master;"
     );
     conn.batch_execute(&pragmas).map_err(|error| unopened(path, &statement_failed("opening", error)))?;
     Ok(conn)

@@ -21,6 +21,7 @@ struct IntegrationRow {
     status_since: Moment,
     reason: Option<String>,
     registered_at: Moment,
+    state_updated_at: Option<Moment>,
 }
 
 impl From<&IntegrationRecord> for IntegrationRow {
@@ -32,6 +33,7 @@ impl From<&IntegrationRecord> for IntegrationRow {
             status_since: Moment(record.status_since),
             reason: record.reason.clone(),
             registered_at: Moment(record.registered_at),
+            state_updated_at: record.state_updated_at.map(Moment),
         }
     }
 }
@@ -47,6 +49,7 @@ impl TryFrom<IntegrationRow> for IntegrationRecord {
             status_since: row.status_since.0,
             reason: row.reason,
             registered_at: row.registered_at.0,
+            state_updated_at: row.state_updated_at.map(|moment| moment.0),
         })
     }
 }

@@ -54,6 +54,9 @@ impl Readiness {
 
     /// Whether the database can be written to: one looks, others who ask meanwhile wait for the same answer.
     async fn check_store(&self, store: &DieselStore) -> Result<(), String> {
+        if let Some(reason) = store.unusable() {
+            return Err(reason);
+        }
         let mut found = self.found.lock().await;
         if let Some((at, answer)) = &*found
             && at.elapsed() < SAME_FOR

@@ -52,7 +52,17 @@ async fn schedule(shared: Arc<Shared>) {
         poll_every,
         look_at_paused_every: super::LOOK_AT_PAUSED_EVERY,
     };
+    let mut generation = shared.store.generation();
     while !shared.stop.is_cancelled() {
+        if shared.store.generation() != generation {
+            let configured = shared.config.integrations.iter().map(|known| known.id.clone()).collect();
+            match super::begin(&shared, configured).await {
+                Ok(()) => generation = shared.store.generation(),
+                Err(error) => {
+                    tracing::warn!(error = output::chain(error.as_ref()), "the other database is not ready yet");
+                }
+            }
+        }
         let (policy, now) = (policy.clone(), SystemClock.now());
         let unit = move |tx: &mut dyn sync_core::port::Tx| dispatch::schedule(tx, &policy, now);
         match shared.store.transact(Scope::Shared, unit).await {

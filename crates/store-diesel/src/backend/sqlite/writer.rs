@@ -5,7 +5,6 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -17,6 +16,7 @@ use diesel::{QueryResult, SqliteConnection};
 use sync_core::port::{StoreError, Tx};
 use tokio::sync::oneshot;
 
+use super::database::Database;
 use crate::backend::panicked;
 use crate::error::statement_failed;
 use crate::tx::SqliteTx;
@@ -55,6 +55,8 @@ enum Job {
     Unit(Box<dyn Unit>),
     /// To be run by itself, outside of any transaction.
     Alone(Box<dyn Unit>),
+    /// To look whether the files are still the same.
+    Look,
 }
 
 /// Work that somebody waits for.
@@ -101,10 +103,10 @@ where
 }
 
 impl Writer {
-    /// Starts the thread. `reopen` is where the file is, should the connection have to be replaced.
-    pub(super) fn start(conn: SqliteConnection, path: PathBuf) -> std::io::Result<Self> {
+    /// Starts the thread.
+    pub(super) fn start(conn: SqliteConnection, database: Arc<Database>) -> std::io::Result<Self> {
         let (jobs, waiting) = channel();
-        let mut desk = Desk { conn: Some(conn), path };
+        let mut desk = Desk { conn: Some(conn), database };
         let thread = std::thread::Builder::new().name("sqlite-writer".to_owned());
         thread.spawn(move || desk.work(&waiting))?;
         Ok(Self { jobs, waiting: Arc::default() })
@@ -113,6 +115,12 @@ impl Writer {
     /// How many units are not answered yet.
     pub(super) fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Has the thread look whether the files are still the same.
+    pub(super) fn look(&self) {
+        // Without the thread there is nothing to be opened.
+        drop(self.jobs.send(Job::Look));
     }
 
     /// Runs a unit in a transaction, which it may share with others. It runs to its end even if nobody waits for it.
@@ -153,43 +161,41 @@ impl Writer {
 
 /// Where the work is done.
 struct Desk {
-    /// None after a failure that left it in the midst of a transaction.
+    /// None after a failure that left it in the midst of a transaction, and while there is no file to be used.
     conn: Option<SqliteConnection>,
-    path: PathBuf,
+    database: Arc<Database>,
 }
 
 impl Desk {
     fn work(&mut self, jobs: &Receiver<Job>) {
         let mut next = jobs.recv().ok();
         while let Some(job) = next {
-            next = match (self.open(), job) {
+            let opened = self.database.renew(&mut self.conn);
+            next = match (opened.map(|()| self.conn.as_mut()), job) {
                 (Err(error), Job::Unit(unit) | Job::Alone(unit)) => {
                     unit.answer(Err(error));
                     None
                 }
-                (Ok(conn), Job::Alone(mut unit)) => {
+                (Ok(Some(conn)), Job::Alone(mut unit)) => {
                     unit.run(conn);
                     unit.answer(Ok(()));
                     None
                 }
-                (Ok(conn), Job::Unit(unit)) => share(conn, unit, jobs),
+                (Ok(Some(conn)), Job::Unit(unit)) => share(conn, unit, jobs, &self.database),
+                (Ok(None), Job::Unit(unit) | Job::Alone(unit)) => {
+                    unit.answer(Err("there is no connection".to_owned()));
+                    None
+                }
+                (_, Job::Look) => None,
             };
             self.conn.take_if(is_broken);
             next = next.or_else(|| jobs.recv().ok());
         }
     }
-
-    fn open(&mut self) -> Result<&mut SqliteConnection, String> {
-        let conn = match self.conn.take() {
-            Some(conn) => conn,
-            None => super::open(&self.path).map_err(|error| error.to_string())?,
-        };
-        Ok(self.conn.insert(conn))
-    }
 }
 
 /// Runs a unit and those that wait behind it in one transaction. Returns a job that has to wait for its end.
-fn share(conn: &mut SqliteConnection, first: Box<dyn Unit>, jobs: &Receiver<Job>) -> Option<Job> {
+fn share(conn: &mut SqliteConnection, first: Box<dyn Unit>, jobs: &Receiver<Job>, database: &Database) -> Option<Job> {
     let began = Instant::now();
     let (mut units, mut later) = (vec![first], None);
     // Immediate: a transaction that begins by reading could not wait for another process that writes later.
@@ -205,6 +211,7 @@ fn share(conn: &mut SqliteConnection, first: Box<dyn Unit>, jobs: &Receiver<Job>
                     units.push(unit);
                     ran?;
                 }
+                Ok(Job::Look) => {}
                 Ok(alone @ Job::Alone(_)) => {
                     later = Some(alone);
                     break;
@@ -215,6 +222,8 @@ fn share(conn: &mut SqliteConnection, first: Box<dyn Unit>, jobs: &Receiver<Job>
         Ok(())
     });
     let committed = committed.map_err(|error| statement_failed("transaction", error).to_string());
+    // What was committed to a file that was replaced meanwhile is lost.
+    let committed = committed.and_then(|()| database.check());
     for unit in units {
         unit.answer(committed.clone());
     }
