@@ -120,6 +120,11 @@ impl Door {
         if announced.is_some_and(|length: usize| length > MOST_BYTES) {
             return Answer::TooLarge;
         }
+        // Nobody has to send a body that will be refused.
+        let signature = match signature(&head.headers) {
+            Ok(signature) => signature,
+            Err(error) => return refused(error),
+        };
         // One byte more than allowed tells a body that is too long from one that broke off.
         let bytes = match tokio::time::timeout(BODY_WITHIN, to_bytes(body, MOST_BYTES)).await {
             Err(_) => return Answer::TooSlow,
@@ -127,22 +132,12 @@ impl Door {
             Ok(Err(error)) if is_length_limit(&error) => return Answer::TooLarge,
             Ok(Err(_)) => return Answer::Unreadable,
         };
-        if let Err(error) = self.verify(&head.headers, &bytes) {
-            tracing::warn!(error = error.to_string(), "a webhook was refused");
-            return Answer::BadSignature;
+        let secrets = self.shared.secrets.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Err(error) = secrets.verify(&bytes, Some(signature)) {
+            return refused(error);
         }
         let Some(webhook) = intake::read(&bytes) else { return Answer::NotAWebhook };
         self.store(webhook).await
-    }
-
-    /// Whether Kombo signed these bytes. Of several signatures none counts: whatever passed them on may go by another.
-    fn verify(&self, headers: &HeaderMap, bytes: &[u8]) -> Result<(), SignatureError> {
-        let mut signatures = headers.get_all(SIGNATURE_HEADER).iter();
-        let signature = signatures.next().map(HeaderValue::as_bytes);
-        if signatures.next().is_some() {
-            return Err(SignatureError::Malformed);
-        }
-        self.shared.secrets.read().unwrap_or_else(PoisonError::into_inner).verify(bytes, signature)
     }
 
     async fn store(&self, webhook: Webhook) -> Answer {
@@ -168,6 +163,21 @@ impl Door {
             }
         }
     }
+}
+
+/// What is said to be Kombo's signature. Of several none counts: whatever passed them on may go by another.
+fn signature(headers: &HeaderMap) -> Result<&[u8], SignatureError> {
+    let mut signatures = headers.get_all(SIGNATURE_HEADER).iter();
+    match (signatures.next(), signatures.next()) {
+        (Some(signature), None) => Ok(signature.as_bytes()),
+        (None, _) => Err(SignatureError::Missing),
+        (Some(_), Some(_)) => Err(SignatureError::Malformed),
+    }
+}
+
+fn refused(error: SignatureError) -> Answer {
+    tracing::warn!(error = error.to_string(), "a webhook was refused");
+    Answer::BadSignature
 }
 
 fn is_length_limit(error: &axum::Error) -> bool {

@@ -78,10 +78,12 @@ fn slow_clients_are_hung_up_on() {
     let mut silent = connect(place.webhooks).unwrap();
     let mut half_a_head = connect(place.webhooks).unwrap();
     half_a_head.write_all(b"POST /webhooks/kombo HTTP/1.1\r\nHost: local").unwrap();
+    let signature = "x".repeat(43);
+    let signed = format!("POST /webhooks/kombo HTTP/1.1\r\nHost: localhost\r\nX-Kombo-Signature: {signature}\r\n");
     let mut no_body = connect(place.webhooks).unwrap();
-    no_body.write_all(b"POST /webhooks/kombo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n").unwrap();
+    no_body.write_all(format!("{signed}Content-Length: 100\r\n\r\n").as_bytes()).unwrap();
     let mut dribbling = connect(place.webhooks).unwrap();
-    dribbling.write_all(b"POST /webhooks/kombo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n").unwrap();
+    dribbling.write_all(format!("{signed}Content-Length: 100000\r\n\r\n").as_bytes()).unwrap();
     let dribble = std::thread::spawn(move || {
         dribbling.set_nonblocking(false).unwrap();
         // Until the daemon closes: a byte now and then keeps no connection alive.

@@ -49,6 +49,8 @@ mod outage;
 mod page;
 mod page_in_browser;
 mod pooler;
+mod refused_bodies;
+mod replaced_file;
 mod replicas;
 mod rotation;
 mod scarce;

@@ -65,7 +65,7 @@ fn a_second_signal_ends_it_at_once() {
     let mut daemon = Daemon::start(&world, place);
     let mut slow = connect(place.webhooks).unwrap();
     slow.write_all(
-        b"POST /webhooks/kombo HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 100\r\n\r\n",
+        b"POST /webhooks/kombo HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nX-Kombo-Signature: a\r\nContent-Length: 100\r\n\r\n",
     )
     .unwrap();
     // It asks for the body, so the request is being served.
