@@ -22,6 +22,7 @@
 //! #     status_since: now,
 //! #     reason: None,
 //! #     registered_at: now,
+//! #     state_updated_at: None,
 //! # };
 //! # let change = Change {
 //! #     seq: 0,

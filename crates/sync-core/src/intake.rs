@@ -111,7 +111,7 @@ pub fn receive_all(
     let mut unit = Unit { tx, policy, now, known: BTreeMap::new(), received: Vec::with_capacity(webhooks.len()) };
     let mut stretch = Vec::new();
     for &webhook in webhooks {
-        let action = Action::of(webhook, unit.known(webhook.event.integration_id())?.as_ref(), policy);
+        let action = Action::of(webhook, unit.known(webhook.event.integration_id())?.as_ref(), policy, now);
         if matches!(action, Action::Stand(_)) {
             unit.settle(std::mem::take(&mut stretch))?;
             unit.settle(vec![(webhook, action)])?;

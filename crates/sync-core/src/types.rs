@@ -421,6 +421,9 @@ pub struct IntegrationRecord {
     pub reason: Option<String>,
     /// When it was registered.
     pub registered_at: Timestamp,
+    /// Kombo's time of the latest change of state that was applied; an older one arrives late.
+    #[serde(default)]
+    pub state_updated_at: Option<Timestamp>,
 }
 
 /// An entry of the change log.

@@ -4,7 +4,7 @@ use kombo_model::{
     Endpoint, IntegrationCategory, IntegrationId, IntegrationState, ModelName, Timestamp, Webhook, WebhookEvent,
 };
 
-use super::status::{hear, put_status};
+use super::status::{Status, hear, put_status, state_updated_at};
 use super::{IntakePolicy, is_blank};
 use crate::planner::{PlanPolicy, PlannedFetch, plan};
 use crate::port::{Tx, TxResult};
@@ -26,6 +26,8 @@ pub(super) struct Standing {
     pub(super) id: IntegrationId,
     tool: String,
     change: Change,
+    /// Kombo's time of the change, where it gave one.
+    updated_at: Option<Timestamp>,
 }
 
 enum Change {
@@ -45,7 +47,12 @@ pub(super) struct Fetch {
 }
 
 impl Action {
-    pub(super) fn of(webhook: &Webhook, known: Option<&IntegrationRecord>, policy: &IntakePolicy) -> Self {
+    pub(super) fn of(
+        webhook: &Webhook,
+        known: Option<&IntegrationRecord>,
+        policy: &IntakePolicy,
+        now: Timestamp,
+    ) -> Self {
         if webhook.event.category().is_some_and(|category| *category != IntegrationCategory::Lms) {
             return Self::Record("ignored: not of the LMS category");
         }
@@ -61,14 +68,30 @@ impl Action {
                 Some(_) | None => {}
             }
         }
+        // Webhooks may come in any order, and again under other ids.
+        let latest = known.and_then(|known| state_updated_at(known, now));
         match &webhook.event {
             WebhookEvent::DataChanged(data) => Self::Fetch(Fetch {
                 id: data.integration_id.clone(),
                 tool: data.integration_tool.clone(),
                 changed: vec![data.changed_models.iter().map(|model| model.name.clone()).collect()],
             }),
-            WebhookEvent::IntegrationCreated(data) => Self::stand(&data.id, &data.tool, Change::Register),
-            WebhookEvent::IntegrationDeleted(data) => Self::stand(&data.id, &data.tool, Change::Delete),
+            WebhookEvent::IntegrationCreated(_)
+                if latest.is_some() && known.is_some_and(|known| known.status == IntegrationStatus::Paused) =>
+            {
+                Self::Record("ignored: a later state of the integration is known")
+            }
+            WebhookEvent::IntegrationCreated(data) => Self::stand(&data.id, &data.tool, Change::Register, None),
+            // Somebody registered the integration again after this deletion.
+            WebhookEvent::IntegrationDeleted(data) if data.deleted_at.is_some_and(|time| Some(time) <= latest) => {
+                Self::Record("ignored: a later state of the integration is known")
+            }
+            WebhookEvent::IntegrationDeleted(data) => {
+                Self::stand(&data.id, &data.tool, Change::Delete, data.deleted_at)
+            }
+            WebhookEvent::IntegrationStateChanged(data) if data.updated_at.is_some_and(|time| Some(time) < latest) => {
+                Self::Record("ignored: a later state of the integration is known")
+            }
             WebhookEvent::IntegrationStateChanged(data) => {
                 let change = match &data.state {
                     IntegrationState::Active => Change::Resume,
@@ -79,15 +102,15 @@ impl Action {
                         return Self::Record("recorded: a state that this version does not know");
                     }
                 };
-                Self::stand(&data.integration_id, &data.integration_tool, change)
+                Self::stand(&data.integration_id, &data.integration_tool, change, data.updated_at)
             }
             WebhookEvent::SyncFinished(_) | WebhookEvent::ConnectionFlowFailed(_) => Self::Record("recorded"),
             WebhookEvent::Other { .. } | _ => Self::Record("recorded: of a type that this version does not know"),
         }
     }
 
-    fn stand(id: &IntegrationId, tool: &str, change: Change) -> Self {
-        Self::Stand(Standing { id: id.clone(), tool: tool.to_owned(), change })
+    fn stand(id: &IntegrationId, tool: &str, change: Change, updated_at: Option<Timestamp>) -> Self {
+        Self::Stand(Standing { id: id.clone(), tool: tool.to_owned(), change, updated_at })
     }
 
     pub(super) fn models(&self) -> &[ModelName] {
@@ -122,14 +145,15 @@ impl Standing {
         policy: &IntakePolicy,
         now: Timestamp,
     ) -> TxResult<Vec<Target>> {
-        let Self { id, tool, change } = self;
+        let Self { id, tool, change, updated_at } = self;
+        let status = |status, reason| Status { id: &id, tool: &tool, status, reason, updated_at };
         match change {
             Change::Register | Change::Resume => {
-                hear(tx, known, &id, &tool, IntegrationStatus::Active, None, now)?;
+                hear(tx, known, status(IntegrationStatus::Active, None), now)?;
                 fetch_all(tx, &id, policy, now)
             }
             Change::Pause(reason) => {
-                hear(tx, known, &id, &tool, IntegrationStatus::Paused, Some(reason), now)?;
+                hear(tx, known, status(IntegrationStatus::Paused, Some(reason)), now)?;
                 // Not for ever: the webhook that ends the pause may be lost.
                 let next_look = now.saturating_add(policy.look_at_paused_every);
                 for request in tx.requests()?.into_iter().filter(|request| request.target.integration_id == id) {
@@ -142,7 +166,7 @@ impl Standing {
             }
             Change::Delete => {
                 let reason = "Kombo says that the integration was deleted".to_owned();
-                put_status(tx, known, &id, &tool, IntegrationStatus::Deleted, Some(reason), now)?;
+                put_status(tx, known, status(IntegrationStatus::Deleted, Some(reason)), now)?;
                 // Whoever works on one of them loses the lease with the request.
                 for request in tx.requests()?.into_iter().filter(|request| request.target.integration_id == id) {
                     tx.delete_request(&request.target)?;
@@ -201,7 +225,8 @@ impl Fetch {
         if known.is_some_and(|known| known.status != IntegrationStatus::Active) {
             queue::set_going(tx, id, now)?;
         }
-        hear(tx, known, id, tool, IntegrationStatus::Active, None, now)?;
+        let status = Status { id, tool, status: IntegrationStatus::Active, reason: None, updated_at: None };
+        hear(tx, known, status, now)?;
         let mut states: BTreeMap<Endpoint, EndpointState> =
             tx.endpoints_of(id)?.into_iter().map(|state| (state.endpoint, state)).collect();
         let mut last_blind_full = None;

@@ -56,6 +56,7 @@ impl Post {
             status_since: now,
             reason: None,
             registered_at: now,
+            state_updated_at: None,
         };
         self.store.edit(|tx| tx.put_integration(&record)).unwrap();
     }

@@ -28,6 +28,7 @@ async fn a_failure_leaves_watermark_and_data_and_says_why() {
             status_since: registered_at,
             reason: None,
             registered_at,
+            state_updated_at: None,
         };
         bench.store.edit(|tx| tx.put_integration(&record)).unwrap();
         bench.furnish();

@@ -92,7 +92,7 @@ async fn renames_arrive_where_only_progressions_are_fetched() {
     bench.assert_mirrors();
 }
 
-fn policy() -> IntakePolicy {
+pub(crate) fn policy() -> IntakePolicy {
     let endpoints = BTreeSet::from([Endpoint::Users, Endpoint::Courses, Endpoint::CourseProgressions]);
     let plan = PlanPolicy { endpoints, mode: PlanMode::Planned, blind_full_min_interval: INTERVAL };
     IntakePolicy { plan, accept_unknown: true, look_at_paused_every: INTERVAL }
@@ -233,9 +233,11 @@ proptest! {
 #[test]
 fn only_what_changes_something_waits_for_its_integration() {
     let webhook = |kind: &str, category: &str, integration: &str| {
-        let data = json!({ "id": integration, "integration_id": integration, "tool": "sandbox",
-            "integration_tool": "sandbox", "integration_category": category, "category": category,
-            "changed_models": [], "state": "ACTIVE" });
+        let mut data = json!({ "id": integration, "integration_id": integration, "tool": "sandbox",
+            "integration_tool": "sandbox", "integration_category": category, "category": category, "state": "ACTIVE" });
+        if kind == "data-changed" {
+            data["changed_models"] = json!([]);
+        }
         read(json!({ "id": "1", "type": kind, "data": data }).to_string().as_bytes()).unwrap()
     };
     for kind in ["data-changed", "integration-created", "integration-deleted", "integration-state-changed"] {

@@ -24,4 +24,5 @@ mod schedule;
 mod sweep;
 mod verify;
 mod watermark;
+mod webhook_order;
 mod week;

@@ -69,6 +69,7 @@ fn register(tx: &mut dyn Tx, id: IntegrationId) -> TxResult<()> {
         status_since: at(1),
         reason: None,
         registered_at: at(1),
+        state_updated_at: None,
     })
 }
 

@@ -7,7 +7,15 @@ use sync_core::types::{EndpointState, EndpointStatus, IntegrationRecord, Integra
 use super::sample::{alpha, at, beta, read, time, write};
 
 fn record(id: IntegrationId, status: IntegrationStatus) -> IntegrationRecord {
-    IntegrationRecord { id, tool: None, status, status_since: at(1), reason: None, registered_at: at(0) }
+    IntegrationRecord {
+        id,
+        tool: None,
+        status,
+        status_since: at(1),
+        reason: None,
+        registered_at: at(0),
+        state_updated_at: None,
+    }
 }
 
 /// Integrations keep every field, are replaced by id, and come in the order of ids.
@@ -30,6 +38,7 @@ pub async fn integrations_are_registered_and_replaced<S: Store>(store: Arc<S>) {
         status: IntegrationStatus::Deleted,
         status_since: time("2026-05-06T07:08:09.123Z"),
         reason: Some("it was deleted at Kombo".to_owned()),
+        state_updated_at: Some(time("2026-05-06T07:08:08.999Z")),
         ..expected[0].clone()
     };
     let written = replaced.clone();

@@ -37,7 +37,7 @@ pub(crate) type SyncEngine = Engine<DieselStore, KomboSource, SystemClock, Arc<P
 
 /// Fetches now: asks for the fetches and works on them itself.
 pub(crate) async fn run(context: &Context, args: SyncArgs) -> anyhow::Result<Exit> {
-    let config = context.config()?;
+    let config = context.config_with_warnings()?;
     let pace = Arc::new(Pace::new(config.kombo.max_requests_per_minute));
     let client = client(&config, &pace)?;
     let tables = if args.no_migrate { Tables::Expect } else { Tables::Migrate };
@@ -243,9 +243,15 @@ fn register(tx: &mut dyn Tx, id: &IntegrationId, wanted: &Wanted, now: Timestamp
         status_since: now,
         reason: None,
         registered_at: now,
+        state_updated_at: None,
     };
     tx.put_integration(&match known {
-        Some(known) => IntegrationRecord { tool: known.tool, registered_at: known.registered_at, ..fresh },
+        Some(known) => IntegrationRecord {
+            tool: known.tool,
+            registered_at: known.registered_at,
+            state_updated_at: known.state_updated_at,
+            ..fresh
+        },
         None => fresh,
     })
 }

@@ -2,6 +2,8 @@
 
 use kombo_sandbox::{FIRST_INTEGRATION, sign};
 
+use sha2::{Digest as _, Sha256};
+
 use super::Then::{Refused, Stored};
 use super::{Case, Good, LARGEST, LINE, SECRET, Then, raw};
 
@@ -14,13 +16,22 @@ const OTHER_CATEGORY: Then = Stored("ignored: not of the LMS category");
 const NO_INTEGRATION: Then = Stored("ignored: it names no integration");
 const PLANNED: Then = Stored("planned");
 
+#[derive(serde::Deserialize)]
+struct Named {
+    id: String,
+}
+
 /// A row about a body. `ID` in it stands for the row's name, and `INTEGRATION` for an integration that there is.
 fn row(name: &str, then: Then, body: impl AsRef<str>) -> Case {
     let body = body.as_ref().replace("INTEGRATION", FIRST_INTEGRATION).replace("ID", name);
-    let id = serde_json::from_str::<serde_json::Value>(&body).ok();
-    let id = id.and_then(|body| body["id"].as_str().map(str::to_owned));
+    let id = serde_json::from_str::<Named>(&body).ok().map(|body| body.id);
+    // What cannot be a key is stored under a digest of the body.
+    let id = id.filter(|id| !id.is_empty() && id.len() <= 1_000 && !id.contains('\0')).unwrap_or_else(|| {
+        let hex: Vec<String> = Sha256::digest(&body).iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("sha256:{}", hex.concat())
+    });
     let request = Good::of(body).line(LINE);
-    Case { name: name.to_owned(), then, request, id: id.unwrap_or_else(|| name.to_owned()), breaks_off: false }
+    Case { name: name.to_owned(), then, request, id, breaks_off: false }
 }
 
 /// A row about bytes.
@@ -73,7 +84,7 @@ fn no_json() -> Vec<Case> {
         row("a comment", NO_WEBHOOK, r#"{"id":"ID",/* odd */"type":"new","data":{}}"#),
         row("a number that is none", NO_WEBHOOK, r#"{"id":"ID","type":"new","data":NaN}"#),
         row("a raw line break in a text", NO_WEBHOOK, "{\"id\":\"ID\n\",\"type\":\"new\",\"data\":{}}"),
-        row("half a pair of UTF-16 in the id", NO_WEBHOOK, r#"{"id":"\ud800","type":"new","data":{}}"#),
+        row("half a pair of UTF-16 in the id", NEW_TYPE, r#"{"id":"\ud800","type":"new","data":{}}"#),
         bytes("a byte order mark", NO_WEBHOOK, b"\xef\xbb\xbf{\"id\":\"a\",\"type\":\"new\",\"data\":{}}"),
         bytes("bytes that are not UTF-8", NO_WEBHOOK, b"{\"id\":\"\xff\xfe\",\"type\":\"new\",\"data\":{}}"),
         bytes("an overlong zero byte", NO_WEBHOOK, b"{\"id\":\"\xc0\x80\",\"type\":\"new\",\"data\":{}}"),
@@ -111,21 +122,21 @@ fn ids() -> Vec<Case> {
     let with = |name: &str, then: Then, id: &str| row(name, then, format!(r#"{{"id":{id},"type":"new","data":{{}}}}"#));
     let mut rows: Vec<Case> = ["null", "7", "true", "[]", "{}", "[\"a\"]"]
         .into_iter()
-        .map(|id| with(&format!("the id {id}"), NO_WEBHOOK, id))
+        .map(|id| with(&format!("the id {id}"), NEW_TYPE, id))
         .collect();
     rows.extend([
-        row("no id", NO_WEBHOOK, r#"{"type":"new","data":{}}"#),
-        row("no id where the data is odd", NO_WEBHOOK, r#"{"type":"data-changed","data":7}"#),
-        with("an empty id", NO_WEBHOOK, r#""""#),
-        row("an empty id where the data is odd", NO_WEBHOOK, r#"{"id":"","type":"data-changed","data":7}"#),
+        row("no id", NEW_TYPE, r#"{"type":"new","data":{}}"#),
+        row("no id where the data is odd", NEW_TYPE, r#"{"type":"data-changed","data":7}"#),
+        with("an empty id", NEW_TYPE, r#""""#),
+        row("an empty id where the data is odd", NEW_TYPE, r#"{"id":"","type":"data-changed","data":7}"#),
         with("an id that is a space", NEW_TYPE, r#"" ""#),
         with("an id with a line break", NEW_TYPE, r#""ID\nFORGED""#),
         with("an id with escapes for a terminal", NEW_TYPE, r#""ID\u001b[2J\u009b31m\u202e""#),
         with("an id with HTML", NEW_TYPE, r#""<script>alert('ID')</script>""#),
         with("an id with SQL", NEW_TYPE, r#""'; DROP TABLE sync_runs; -- ID""#),
         with("an id in another script", NEW_TYPE, r#""ID \u0438\u0434\u4e00\ud83d\ude00""#),
-        with("an id with a zero byte", NO_WEBHOOK, r#""ID\u0000""#),
-        with("an id with half a pair of UTF-16", NO_WEBHOOK, r#""ID\udfff""#),
+        with("an id with a zero byte", NEW_TYPE, r#""ID\u0000""#),
+        with("an id with half a pair of UTF-16", NEW_TYPE, r#""ID\udfff""#),
     ]);
     rows
 }
@@ -135,17 +146,17 @@ fn kinds() -> Vec<Case> {
         |name: &str, then: Then, kind: &str| row(name, then, format!(r#"{{"id":"ID","type":{kind},"data":{{}}}}"#));
     let mut rows: Vec<Case> = ["null", "7", "false", "[]", "{}"]
         .into_iter()
-        .map(|kind| with(&format!("the type {kind}"), NO_WEBHOOK, kind))
+        .map(|kind| with(&format!("the type {kind}"), NEW_TYPE, kind))
         .collect();
     rows.extend([
-        row("no type", NO_WEBHOOK, r#"{"id":"ID","data":{}}"#),
-        row("no data", NO_WEBHOOK, r#"{"id":"ID","type":"data-changed"}"#),
+        row("no type", NEW_TYPE, r#"{"id":"ID","data":{}}"#),
+        row("no data", NEW_TYPE, r#"{"id":"ID","type":"data-changed"}"#),
         with("an empty type", NEW_TYPE, r#""""#),
         with("a type with a line break", NEW_TYPE, r#""new\nFORGED""#),
         with("a type in capitals", NEW_TYPE, r#""DATA-CHANGED""#),
         with("a type with a space", NEW_TYPE, r#""data-changed ""#),
         with("a type of the next version", NEW_TYPE, r#""data-changed-v2""#),
-        with("a type with a zero byte", NO_WEBHOOK, r#""new\u0000""#),
+        with("a type with a zero byte", NEW_TYPE, r#""new\u0000""#),
     ]);
     rows
 }
@@ -171,7 +182,7 @@ fn changes() -> Vec<Case> {
         models("no models", PLANNED, "[]"),
         models("models of another category", PLANNED, r#"[{"name":"hris_employees"},{"name":""}]"#),
         models("50,000 names of models", PLANNED, &format!("[{}]", vec![r#"{"name":"x"}"#; 50_000].join(","))),
-        models("a model with a zero byte", NO_WEBHOOK, r#"[{"name":"hris_\u0000"}]"#),
+        models("a model of another category with an odd key", PLANNED, r#"[{"name":"hris_employees","\u0000":1}]"#),
         models("a model with more keys", PLANNED, r#"[{"name":"hris_employees","count":7,"ids":["a"]}]"#),
         category("another category", OTHER_CATEGORY, r#""HRIS""#),
         category("an empty category", OTHER_CATEGORY, r#""""#),
@@ -180,9 +191,9 @@ fn changes() -> Vec<Case> {
         integration("an integration without a name", NO_INTEGRATION, r#""""#),
         integration("an integration named by spaces", NO_INTEGRATION, r#"" \t ""#),
         integration("an integration that is null", NEW_TYPE, "null"),
-        integration("an integration that is a number", NEW_TYPE, "7"),
+        integration("an integration that is a list", NEW_TYPE, "[7]"),
         integration("an integration that is an object", NEW_TYPE, r#"{"id":"INTEGRATION"}"#),
-        integration("an integration with a zero byte", NO_WEBHOOK, r#""sandbox:\u0000""#),
+        integration("an integration with a zero byte", NEW_TYPE, r#""sandbox:\u0000""#),
         changed("an integration under another key", NEW_TYPE, r#"{"integration":"INTEGRATION"}"#),
         changed(
             "the integration twice",
@@ -294,11 +305,11 @@ fn sizes() -> Vec<Case> {
         with_data("a number of 100,000 digits", NEW_TYPE, &"9".repeat(100_000)),
         with_data("half a pair of UTF-16 in the data", NEW_TYPE, r#"{"a":"\ud800"}"#),
         with_data("a zero byte in the data", NEW_TYPE, r#"{"a":"\u0000"}"#),
-        row("an id of 20,000 characters", NO_WEBHOOK, format!(r#"{{"id":"{long}","type":"new","data":{{}}}}"#)),
+        row("an id of 20,000 characters", NEW_TYPE, format!(r#"{{"id":"{long}","type":"new","data":{{}}}}"#)),
         row("a type of 20,000 characters", NEW_TYPE, format!(r#"{{"id":"ID","type":"{long}","data":{{}}}}"#)),
         changed(
             "an integration of 20,000 characters",
-            NO_WEBHOOK,
+            NEW_TYPE,
             &format!(
                 r#"{{"integration_id":"{long}","integration_tool":"sandbox","integration_category":"LMS","changed_models":[]}}"#
             ),

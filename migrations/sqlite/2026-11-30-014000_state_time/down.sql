@@ -1,0 +1,1 @@
+ALTER TABLE sync_integrations DROP COLUMN state_updated_at;

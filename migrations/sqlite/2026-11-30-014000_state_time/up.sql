@@ -1,0 +1,3 @@
+-- Kombo's time of the latest change of state that was applied: webhooks may arrive in another order.
+
+ALTER TABLE sync_integrations ADD COLUMN state_updated_at TEXT;
