@@ -67,6 +67,13 @@ impl Context {
     pub(crate) fn config(&self) -> Result<Config, ConfigError> {
         crate::config::load(self.global.config.as_deref())
     }
+
+    /// The same for what talks to Kombo, with a word about what is unwise.
+    pub(crate) fn config_with_warnings(&self) -> Result<Config, ConfigError> {
+        let config = self.config()?;
+        config.warnings().into_iter().for_each(|warning| tracing::warn!("{warning}"));
+        Ok(config)
+    }
 }
 
 /// Runs a command to its end.

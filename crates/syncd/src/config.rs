@@ -4,6 +4,7 @@ mod address;
 mod connections;
 mod delivery;
 mod duration;
+mod environment;
 mod exact;
 mod list;
 mod load;
@@ -280,6 +281,14 @@ impl Config {
         })
     }
 
+    /// What is unwise about the settings, though it works.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let insecure = self.kombo.base_url.as_deref().and_then(|url| url::Url::parse(url).ok()).filter(sends_in_clear);
+        let warning = "kombo.base_url: begins with http://, so that the key and all records can be read on the way: use \
+                       https:// for anything but this machine";
+        insecure.map(|_| warning.to_owned()).into_iter().collect()
+    }
+
     /// Which Kombo is talked to, for people.
     pub(crate) fn kombo_name(&self) -> String {
         match (&self.kombo.base_url, self.kombo.region) {
@@ -366,5 +375,38 @@ impl Config {
             return Err(ConfigError(format!("integrations[{blank}].id: is empty")));
         }
         self.check_delivery()
+    }
+}
+
+/// Whether what is sent to this address leaves the machine without encryption.
+fn sends_in_clear(url: &url::Url) -> bool {
+    let is_local = match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    url.scheme() == "http" && !is_local
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sends_in_clear;
+
+    #[test]
+    fn only_loopback_does_without_encryption() {
+        for (url, warns) in [
+            ("http://api.kombo.dev/v1", true),
+            ("http://10.0.0.7:9000/v1", true),
+            ("http://localhost.example/v1", true),
+            ("http://[2001:db8::1]/v1", true),
+            ("https://api.kombo.dev/v1", false),
+            ("http://localhost:9000/v1", false),
+            ("http://kombo.localhost/v1", false),
+            ("http://127.0.0.2/v1", false),
+            ("http://[::1]:9000/v1", false),
+        ] {
+            assert_eq!(url.parse().map(|url| sends_in_clear(&url)), Ok(warns), "{url}");
+        }
     }
 }

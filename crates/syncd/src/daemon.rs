@@ -6,6 +6,7 @@ mod lifecycle;
 mod measure;
 mod operations;
 mod page;
+mod series;
 mod serve;
 mod upkeep;
 mod webhooks;
@@ -89,7 +90,7 @@ impl Shared {
 
 /// Runs until a signal asks to stop.
 pub(crate) async fn run(context: &Context, tables: Tables) -> anyhow::Result<Exit> {
-    let config = context.config()?;
+    let config = context.config_with_warnings()?;
     let secrets = secrets(&config)?;
     let courier = config.receiver()?.map(Courier::new).transpose()?.map(Arc::new);
     let metrics = measure::install()?;

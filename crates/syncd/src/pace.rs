@@ -22,6 +22,9 @@ use tokio::time::Instant;
 
 use crate::clock::SystemClock;
 use crate::output;
+use waits::Waits;
+
+mod waits;
 
 tokio::task_local! {
     /// What the current task fetches: deltas may spend what full fetches must leave.
@@ -50,6 +53,7 @@ pub(crate) struct Pace {
     store: OnceLock<Arc<DieselStore>>,
     /// The database could not be asked the last time.
     alone: AtomicBool,
+    waits: Waits,
 }
 
 /// What this process may spend of Kombo's own limit.
@@ -167,6 +171,7 @@ impl Pace {
             places: tokio::sync::Mutex::default(),
             store: OnceLock::new(),
             alone: AtomicBool::new(false),
+            waits: Waits::default(),
         }
     }
 
@@ -183,6 +188,10 @@ impl Pace {
 
     /// Takes note of what Kombo says of the budget.
     pub(crate) fn learn(self: &Arc<Self>, event: &ResponseEvent) {
+        if let Some(wait) = event.retry_after {
+            let now = SystemClock.now();
+            self.waits.mention("Kombo asks to wait before the request is sent again", now.saturating_add(wait), now);
+        }
         let waited_for = match event.outcome {
             Outcome::Status(status) => {
                 self.purse().learn(status, &event.rate_limit, event.retry_after, SystemClock.now())
@@ -293,6 +302,8 @@ impl Pace {
         }
         let place = places.pop_front().unwrap_or_else(Instant::now);
         drop(places);
+        let (now, wait) = (SystemClock.now(), place.saturating_duration_since(Instant::now()));
+        self.waits.mention("kombo.max_requests_per_minute lets the next request wait", now.saturating_add(wait), now);
         tokio::time::sleep_until(place).await;
     }
 
@@ -347,7 +358,15 @@ impl Pacer for Pace {
                 let wait = match self.take(kind).await {
                     Ok(()) => break,
                     Err(Wait::Turn) => LOOK_AGAIN,
-                    Err(Wait::Until(renewed_at)) => renewed_at.since(SystemClock.now()),
+                    Err(Wait::Until(renewed_at)) => {
+                        let now = SystemClock.now();
+                        self.waits.mention(
+                            "Kombo's rate limit is used up: requests wait for its renewal",
+                            renewed_at,
+                            now,
+                        );
+                        renewed_at.since(now)
+                    }
                 };
                 tokio::select! {
                     () = changed => {}

@@ -7,9 +7,10 @@ use sync_core::port::{Store as _, StoreError};
 use sync_core::types::Change;
 use tokio_util::sync::CancellationToken;
 
-use super::store::{Tables, open};
+use super::store::{Tables, open, unknown_integration};
 use super::{Context, Exit};
 use crate::cli::ChangesArgs;
+use crate::config::ConfigError;
 use crate::output;
 
 /// How many entries are read at a time.
@@ -22,8 +23,29 @@ const RETRY_AT_MOST: Duration = Duration::from_secs(10);
 /// Prints the change log, and what is added to it.
 pub(crate) async fn run(context: &Context, args: ChangesArgs) -> anyhow::Result<Exit> {
     let store = open(&context.config()?, Tables::Expect).await?;
+    if let Some(id) = args.integration.clone() {
+        let wanted = id.clone();
+        // One whose row is gone may have left entries.
+        let is_known = store.read(move |tx| {
+            Ok::<_, StoreError>(tx.integration(&wanted)?.is_some() || !tx.changes(Some(&wanted), 0, 1)?.is_empty())
+        });
+        if !is_known.await? {
+            return Err(unknown_integration(&id).into());
+        }
+    }
     let since = match args.since {
-        Some(since) => since,
+        Some(since) => {
+            let last = store.read(|tx| tx.last_change()).await?;
+            if last == 0 && since > 0 {
+                // It may have been longer: what is old is removed.
+                tracing::warn!(since, "the change log is empty");
+            } else if since > last {
+                let text =
+                    format!("--since {since}: the change log ends at {last}; it begins anew with another database");
+                return Err(ConfigError(text).into());
+            }
+            since
+        }
         None if args.follow => store.read(|tx| tx.last_change()).await?,
         None => 0,
     };

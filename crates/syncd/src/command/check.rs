@@ -63,6 +63,7 @@ pub(crate) async fn run(context: &Context) -> anyhow::Result<Exit> {
     }
 
     let failed = checks.iter().any(|(_, result)| result.is_err());
+    let warnings = config.warnings();
     if context.global.json {
         let list: Vec<_> = checks
             .iter()
@@ -73,13 +74,16 @@ pub(crate) async fn run(context: &Context) -> anyhow::Result<Exit> {
                 json!({ "check": what, "ok": result.is_ok(), "message": said })
             })
             .collect();
-        output::json(&json!({ "ok": !failed, "checks": list }))?;
+        output::json(&json!({ "ok": !failed, "checks": list, "warnings": warnings }))?;
     } else {
         for (what, result) in &checks {
             match result {
                 Ok(said) => output::line(output::one_line(&format!("ok      {what}: {said}")))?,
                 Err(said) => output::line(output::one_line(&format!("FAILED  {what}: {said}")))?,
             }
+        }
+        for warning in &warnings {
+            output::line(output::one_line(&format!("WARNING {warning}")))?;
         }
     }
     if failed {

@@ -1,7 +1,10 @@
+use std::time::Duration;
+
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
 use serde::Serialize;
 use sync_core::delivery::{self, Standing};
-use sync_core::port::{Clock as _, Store as _, StoreError};
+use sync_core::pacing::{Budget, Pacing};
+use sync_core::port::{Clock as _, Scope, Store as _, StoreError};
 use sync_core::types::{
     DeliveryStatus, EndpointState, EndpointStatus, IntegrationRecord, IntegrationStatus, Quarantined, Request, Run,
     SyncKind,
@@ -14,6 +17,9 @@ use crate::output;
 
 /// How many runs are shown.
 const LAST_RUNS: usize = 10;
+
+/// A shorter wait for the next request to Kombo is not mentioned.
+const LONG_WAIT: Duration = Duration::from_secs(10);
 
 /// How long the ids that Kombo gives to integrations and records usually are.
 const INTEGRATION_ID: u16 = 32;
@@ -33,10 +39,13 @@ pub(crate) async fn run(context: &Context) -> anyhow::Result<Exit> {
                 runs: tx.recent_runs(None, LAST_RUNS)?,
                 quarantined: tx.quarantined(None)?,
                 deliveries: if delivers { Some(delivery::standings(tx)?) } else { None },
+                pacing: Pacing::default(),
             })
         })
         .await?;
-    let now = SystemClock.now();
+    // Looking at it locks it, for which a role that only reads has no right.
+    let pacing = store.transact(Scope::Shared, |tx| tx.pacing()).await.unwrap_or_default();
+    let (status, now) = (Known { pacing, ..status }, SystemClock.now());
     if context.global.json {
         output::json(&status.report(now))?;
     } else {
@@ -53,6 +62,7 @@ struct Known {
     quarantined: Vec<Quarantined>,
     /// None where nothing is delivered.
     deliveries: Option<Vec<Standing>>,
+    pacing: Pacing,
 }
 
 #[derive(Serialize)]
@@ -61,6 +71,9 @@ struct StatusReport<'a> {
     runs: Vec<RunReport<'a>>,
     queue: Vec<RequestReport<'a>>,
     quarantine: Vec<QuarantineReport<'a>>,
+    /// Until then no request is sent to Kombo.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waiting_until: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     delivery: Option<DeliveryReport>,
 }
@@ -140,8 +153,18 @@ impl Known {
             runs: self.runs.iter().map(run_report).collect(),
             queue: self.requests.iter().map(|request| request_report(request, now)).collect(),
             quarantine: self.quarantined.iter().map(quarantine_report).collect(),
+            waiting_until: self.waiting_until(now),
             delivery: self.deliveries.as_deref().map(|standings| delivery_report(standings, now)),
         }
+    }
+
+    /// The end of a wait for Kombo's rate limit or the configured pace that is worth a word.
+    fn waiting_until(&self, now: Timestamp) -> Option<Timestamp> {
+        let renewal = match self.pacing.budget {
+            Budget::Left { left: 0, renewed_at, .. } => Some(renewed_at),
+            Budget::Left { .. } | Budget::Asked(_) | Budget::Unknown => None,
+        };
+        renewal.max(self.pacing.next_at).filter(|until| *until > now && until.since(now) >= LONG_WAIT)
     }
 
     fn integration<'a>(&'a self, integration: &'a IntegrationRecord, now: Timestamp) -> IntegrationReport<'a> {
@@ -191,6 +214,12 @@ impl Known {
             let (id, endpoint, status) = (&state.integration_id, state.endpoint, state.status);
             let reason = state.reason.as_deref().unwrap_or("-");
             output::paragraph(format!("{endpoint} of {id} {status} since {since}: {reason}"))?;
+        }
+        if let Some(until) = self.waiting_until(now) {
+            let renewal = output::ago(Some(until), now);
+            output::paragraph(format!(
+                "No request is sent to Kombo before its rate limit or the pace allows one: {renewal}"
+            ))?;
         }
         self.print_runs(now)?;
         self.print_queue(now)?;

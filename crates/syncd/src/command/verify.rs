@@ -20,7 +20,7 @@ use crate::output;
 
 /// Compares Kombo with the store, and prints differences as they are found.
 pub(crate) async fn run(context: &Context, args: VerifyArgs) -> anyhow::Result<Exit> {
-    let config = context.config()?;
+    let config = context.config_with_warnings()?;
     let source = KomboSource::new(
         client(&config, &std::sync::Arc::new(crate::pace::Pace::new(config.kombo.max_requests_per_minute)))?,
         config.kombo_name(),

@@ -3,7 +3,7 @@ use std::path::Path;
 use ::config::{Environment, File, FileFormat};
 
 use super::settings::defaults;
-use super::{Config, ConfigError};
+use super::{Config, ConfigError, environment};
 use crate::nearest::suggestion;
 
 /// Where the configuration is looked for when no file is named.
@@ -12,6 +12,7 @@ const DEFAULT_FILE: &str = "syncd.toml";
 /// Reads defaults, file and environment, the later over the earlier, and checks what they say together.
 pub(crate) fn load(file: Option<&Path>) -> Result<Config, ConfigError> {
     check_environment()?;
+    environment::check()?;
     read(file, Environment::with_prefix("SYNCD"))
 }
 

@@ -15,6 +15,7 @@ use sync_core::types::{EndpointStatus, IntegrationStatus, RunCounts};
 
 use super::KeyGate;
 use super::deliver::Courier;
+use super::series::Series;
 use crate::clock::SystemClock;
 use crate::output;
 
@@ -132,8 +133,9 @@ fn count(batch: &RunCounts) {
     counter!("syncd_pages_total").increment(batch.pages);
 }
 
-/// Reads from the store what is a state and no event: the queue, freshness, what is out of order.
-pub(super) async fn state(store: &DieselStore) {
+/// Reads from the store what is a state and no event: the queue, freshness, what is out of order. Returns the series of
+/// single integrations and endpoints: they are written anew each time, so that none stays that has ceased to be.
+pub(super) async fn state(store: &DieselStore) -> String {
     let read = store
         .read(|tx| Ok::<_, StoreError>((tx.integrations()?, tx.requests()?, tx.endpoints()?, tx.quarantine_total()?)));
     let read = read.await;
@@ -144,7 +146,8 @@ pub(super) async fn state(store: &DieselStore) {
         gauge!("syncd_database_connections", "state" => state).set(float(u64::try_from(number).unwrap_or(u64::MAX)));
     }
     gauge!("syncd_database_waiting").set(float(u64::try_from(load.waiting).unwrap_or(u64::MAX)));
-    let Ok((integrations, requests, endpoints, quarantined)) = read else { return };
+    let mut series = Series::default();
+    let Ok((integrations, requests, endpoints, quarantined)) = read else { return String::new() };
     let now = SystemClock.now();
     // What waits on purpose, for a failure to pass or its time to come, is not late.
     let held = |id: &IntegrationId| {
@@ -164,9 +167,10 @@ pub(super) async fn state(store: &DieselStore) {
     for integration in integrations.iter().filter(|known| known.status != IntegrationStatus::Deleted) {
         let wishes = requests.iter().filter(|request| request.target.integration_id == integration.id);
         let lag = wishes.map(|request| now.since(request.requested_at)).max().unwrap_or_default();
-        gauge!("syncd_freshness_lag_seconds", "integration" => integration.id.to_string()).set(lag.as_secs_f64());
+        let labels = [("integration", integration.id.as_str())];
+        series.add("syncd_freshness_lag_seconds", &labels, lag.as_secs_f64());
         let paused = if integration.status == IntegrationStatus::Held { 1.0 } else { 0.0 };
-        gauge!("syncd_integration_held", "integration" => integration.id.to_string()).set(paused);
+        series.add("syncd_integration_held", &labels, paused);
     }
     gauge!("syncd_queue_depth").set(float(u64::try_from(requests.len()).unwrap_or(u64::MAX)));
     gauge!("syncd_queue_oldest_seconds").set(oldest.max().unwrap_or_default().as_secs_f64());
@@ -175,14 +179,14 @@ pub(super) async fn state(store: &DieselStore) {
     for endpoint in endpoints.iter().filter(|endpoint| !deleted(&endpoint.integration_id)) {
         *states.entry(endpoint.status.as_str()).or_default() += 1;
         if let Some(watermark) = endpoint.watermark {
-            let labels =
-                [("integration", endpoint.integration_id.to_string()), ("endpoint", endpoint.endpoint.to_string())];
-            gauge!("syncd_watermark_age_seconds", &labels).set(now.since(watermark).as_secs_f64());
+            let labels = [("integration", endpoint.integration_id.as_str()), ("endpoint", endpoint.endpoint.as_str())];
+            series.add("syncd_watermark_age_seconds", &labels, now.since(watermark).as_secs_f64());
         }
     }
     for (status, number) in states {
         gauge!("syncd_endpoints", "state" => status).set(float(number));
     }
+    series.render()
 }
 
 /// Reads how far changes are delivered.

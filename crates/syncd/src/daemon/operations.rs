@@ -36,11 +36,13 @@ async fn readyz(State(desk): State<Desk>) -> Response {
 }
 
 async fn metrics_page(State(desk): State<Desk>) -> Response {
+    let mut series = String::new();
     if let Some(store) = desk.readiness.store() {
-        measure::state(store).await;
+        series = measure::state(store).await;
         if desk.delivers {
             measure::deliveries(store).await;
         }
     }
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], desk.metrics.render()).into_response()
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], format!("{}{series}", desk.metrics.render()))
+        .into_response()
 }

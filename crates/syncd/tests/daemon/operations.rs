@@ -86,3 +86,19 @@ fn every_metric_is_there_and_moves(backend: Backend) {
     }
     daemon.stop();
 }
+
+/// What was measured of an integration goes with it.
+#[test]
+fn series_of_deleted_integrations_go() {
+    let place = Place::new();
+    let world = world_for(Backend::Sqlite, SandboxConfig { integrations: 2, ..SandboxConfig::default() }, place);
+    let daemon = Daemon::start(&world, place);
+    Look::new(&world).wait_until_loaded(&world);
+    let integration = world.sandbox.integrations().remove(1);
+    let series = || daemon.metrics().keys().filter(|key| key.contains(&format!("integration={integration:?}"))).count();
+    assert_eq!(series(), 5, "{:?}", daemon.metrics());
+    world.sandbox.send_webhook(&integration, &Webhook::IntegrationDeleted).unwrap();
+    wait_until("it is deleted", || daemon.metric("syncd_integrations", "deleted") == Some(1.0));
+    assert_eq!(series(), 0, "{:?}", daemon.metrics());
+    daemon.stop();
+}

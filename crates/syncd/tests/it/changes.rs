@@ -95,6 +95,12 @@ fn the_log_is_printed_from_any_place_on(backend: Backend) {
     assert!(of_b.lines().count() == 1_250 && of_b.lines().all(|line| line.contains("sandbox:b")));
     assert_eq!(world.syncd(&["changes", "--since", "2500"]).expect_code(0).stdout, "");
     world.syncd(&["changes", "--since=-1"]).expect_code(2);
+    for more in [&[][..], &["--follow"], &["--json"]] {
+        let beyond = world.syncd(&[&["changes", "--since", "2501"], more].concat()).expect_code(2);
+        assert!(beyond.complaint().contains("--since 2501: the change log ends at 2500"), "{}", beyond.stderr);
+        let unknown = world.syncd(&[&["changes", "--integration", "sandbox:unknown"], more].concat()).expect_code(2);
+        assert!(unknown.complaint().contains("sandbox:unknown is not in this store"), "{}", unknown.stderr);
+    }
 }
 
 /// A process whose output is read line by line.

@@ -36,4 +36,5 @@ mod terminal;
 mod typos;
 mod unwritable_output;
 mod verify;
+mod waits;
 mod wrong;

@@ -56,7 +56,6 @@ impl Running {
     }
 
     /// What it printed on standard error so far.
-    #[allow(dead_code, reason = "for the tests of the daemon")]
     pub fn stderr_so_far(&self) -> String {
         fs::read_to_string(&self.stderr).unwrap()
     }

@@ -39,3 +39,39 @@ fn completions_and_manual_pages_are_of_this_command_line() {
     assert!(std::fs::read_to_string(world.folder().join("syncd-sync.1")).unwrap().contains("mass\\-removal"));
     world.syncd(&["man", "/nowhere"]).expect_code(1);
 }
+
+/// A setting that is not read must not look as if it were.
+#[test]
+fn a_variable_that_is_not_read_is_named() {
+    let world = World::new(Backend::Sqlite, SandboxConfig::empty());
+    let with = |name: &str| {
+        let mut command = world.command(&["status"]);
+        command.env(name, "8");
+        world.start(command).wait()
+    };
+    world.syncd(&["migrate"]).expect_code(0);
+    let refused = with("SYNCD_SYNC_WORKERS").expect_code(2).complaint();
+    assert!(
+        refused.contains("SYNCD_SYNC_WORKERS in the environment is not read: write SYNCD__SYNC__WORKERS"),
+        "{refused}"
+    );
+    let warned = with("SYNDC__SYNC__WORKERS").expect_code(0).stderr;
+    assert!(warned.contains("SYNDC__SYNC__WORKERS") && warned.contains("SYNCD__SYNC__WORKERS"), "{warned}");
+    assert_eq!(with("SYNCD_SERVICE_HOST").expect_code(0).stderr, "");
+}
+
+#[test]
+fn a_key_that_travels_in_clear_is_worth_a_warning() {
+    let mut world = World::new(Backend::Sqlite, SandboxConfig::empty());
+    let warns = |world: &World, arguments: &[&str]| {
+        let finished = world.syncd(arguments);
+        format!("{}{}", finished.stdout, finished.stderr).contains("kombo.base_url: begins with http://")
+    };
+    assert!(!warns(&world, &["config", "check"]) && !warns(&world, &["sync"]));
+    // Reserved for documentation: nobody is there.
+    world.set("kombo.base_url", "http://192.0.2.1:9/v1");
+    world.set("kombo.timeout", "10ms");
+    for arguments in [&["config", "check"][..], &["config", "check", "--json"], &["sync"], &["verify"]] {
+        assert!(warns(&world, arguments), "{arguments:?}");
+    }
+}

@@ -1,0 +1,27 @@
+//! A wait of minutes is said on the terminal, in the log and in the status, and once only.
+
+use kombo_sandbox::{GeneratorConfig, RateLimit, SandboxConfig};
+
+use crate::database::Backend;
+use crate::program::wait_until;
+use crate::world::World;
+
+on_both_databases!(a_wait_for_the_rate_limit_is_said);
+
+fn a_wait_for_the_rate_limit_is_said(backend: Backend) {
+    let generator = GeneratorConfig { users: 100, ..GeneratorConfig::default() };
+    let rate_limit = RateLimit { requests: 3, window: 60, ..RateLimit::default() };
+    let mut world = World::new(backend, SandboxConfig { generator, rate_limit, ..SandboxConfig::default() });
+    world.set_toml("kombo.page_size", "5");
+    let sync = world.spawn(&["sync"]);
+    let said = "Kombo's rate limit is used up";
+    wait_until("the wait is said", || sync.stderr_so_far().contains(said));
+    // The status says it as long as it lasts, which may be no more than ten seconds after this.
+    wait_until("the status says it", || {
+        let shown = world.syncd(&["status"]).expect_code(0).stdout;
+        let report = world.syncd(&["status", "--json"]).expect_code(0).json();
+        shown.contains("No request is sent to Kombo before") && report["waiting_until"].is_string()
+    });
+    assert!(sync.stderr_so_far().matches(said).count() <= 3, "once for each wait: {}", sync.stderr_so_far());
+    sync.kill();
+}
