@@ -7,7 +7,6 @@ mod contract;
 mod crashes;
 mod deb;
 mod docs;
-mod histories;
 mod install;
 mod install_postgres;
 mod process;
@@ -26,9 +25,6 @@ usage: cargo xtask COMMAND
 
   test [-- ARGUMENT]...   all tests, with a private PostgreSQL (or the server that DATABASE_TEST_URL names);
                           arguments go to the test runner, and leave out the documentation's tests
-  histories --cases N     random histories on SQLite and PostgreSQL: the same end and the same log under both
-                          readings of updated_after; SYNC_HISTORY_STEPS says how long they are, SYNC_HISTORY_SEED
-                          repeats one
   crashes --times N       the daemon and its database are killed N times while Kombo changes; SYNCD_CRASH_SEED
                           repeats the moments
   ci [CHECK]...           every other check, or those that are named: format, lints, documentation, examples,
@@ -65,7 +61,6 @@ fn run() -> Result<bool> {
     match arguments.as_slice() {
         ["test"] => in_root().and_then(|()| test::run(&[])),
         ["test", "--", for_the_runner @ ..] => in_root().and_then(|()| test::run(for_the_runner)),
-        ["histories", "--cases", cases] => in_root().and_then(|()| histories::run(cases)),
         ["bench", arguments @ ..] => {
             let options = bench::Options::parse(arguments)?;
             in_root().and_then(|()| bench::run(&options))

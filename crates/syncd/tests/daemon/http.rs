@@ -4,8 +4,8 @@ use std::io::{self, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// Longer than the daemon takes for any answer.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Longer than the daemon takes for any answer on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// An answer.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use crate::deployment::{Daemon, Look, Place, data_changed, world_for};
 use crate::http::{self, Answer};
 use crate::world::World;
 
-on_both_databases!(pages_show_what_is_stored, a_pause_lasts_until_somebody_resumes);
+on_both_databases!(pages_show_what_is_stored);
 
 /// What the page asks for in these tests.
 pub const TOKEN: &str = "operations-token-of-these-tests";
@@ -96,9 +96,10 @@ fn pages_show_what_is_stored(backend: Backend) {
     daemon.stop();
 }
 
-fn a_pause_lasts_until_somebody_resumes(backend: Backend) {
+#[test]
+fn a_pause_lasts_until_somebody_resumes() {
     let place = Place::new();
-    let (world, user) = hostile_world(backend, place);
+    let (world, user) = hostile_world(Backend::Sqlite, place);
     let daemon = Daemon::start(&world, place);
     let look = Look::new(&world);
     look.wait_until_loaded(&world);

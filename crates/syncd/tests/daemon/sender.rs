@@ -12,7 +12,7 @@ const AT_A_TIME: usize = 8;
 /// Before one that was not taken is sent again.
 const AGAIN_AFTER: Duration = Duration::from_millis(50);
 /// Longer than any outage of these tests.
-const PATIENCE: Duration = Duration::from_secs(80);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Sends webhooks until each has been answered with 200.
 #[derive(Debug, Default)]

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use kombo_sandbox::{Endpoint, FIRST_INTEGRATION, GeneratorConfig, Latency, SandboxConfig};
+use kombo_sandbox::{Endpoint, FIRST_INTEGRATION, Fault, FaultKind, GeneratorConfig, Latency, SandboxConfig};
 use sync_core::types::{RunOutcome, SyncKind, Target};
 
 use crate::database::Backend;
@@ -10,26 +10,33 @@ use crate::deployment::{Daemon, Look, Place, SECRET, data_changed, post_webhook,
 use crate::http::{connect, read_answer};
 use crate::program::wait_until;
 
-on_both_databases!(what_is_under_way_goes_on_after_a_stop, the_configuration_is_read_again);
-
-fn what_is_under_way_goes_on_after_a_stop(backend: Backend) {
+#[test]
+fn what_is_under_way_goes_on_after_a_stop() {
     let place = Place::new();
     let generator = GeneratorConfig { users: 300, courses: 5, progressions: 10, ..GeneratorConfig::default() };
-    let latency = Latency { fixed_ms: 50, jitter_ms: 0 };
-    let mut world = world_for(backend, SandboxConfig { generator, latency, ..SandboxConfig::default() }, place);
+    let mut world = world_for(Backend::Sqlite, SandboxConfig { generator, ..SandboxConfig::default() }, place);
     world.set_toml("kombo.page_size", "10");
+    let hang = Fault::once(FaultKind::Delay { pause_ms: 600_000 });
+    world.sandbox.inject(hang.at(Endpoint::Users).after(10));
     let daemon = Daemon::start(&world, place);
-    wait_until("the first load is midway", || world.sandbox.request_count(Endpoint::Users) >= 10);
-    daemon.process.signal("TERM");
-    let stopped = daemon.process.wait().expect_code(0);
-    eprintln!("{backend:?}: ended after {:?} of life, with SIGTERM under a fetch", stopped.took);
     let look = Look::new(&world);
     let target = Target {
         integration_id: FIRST_INTEGRATION.into(),
         endpoint: kombo_model::Endpoint::Users,
         kind: SyncKind::Full,
     };
-    let run = look.read(move |tx| tx.latest_run(&target)).unwrap();
+    let latest_run = || {
+        let target = target.clone();
+        look.read(move |tx| tx.latest_run(&target))
+    };
+    wait_until("the first load is midway", || {
+        let committed = latest_run().is_some_and(|run| run.page_cursor.is_some());
+        committed && world.sandbox.request_count(Endpoint::Users) > 10
+    });
+    daemon.process.signal("TERM");
+    let stopped = daemon.process.wait().expect_code(0);
+    eprintln!("ended after {:?} of life, with SIGTERM under a fetch", stopped.took);
+    let run = latest_run().unwrap();
     assert_eq!(run.outcome, RunOutcome::Interrupted);
     let cursor = run.page_cursor.expect("some pages are in").0;
     assert!(look.requests().iter().all(|request| request.lease.is_none()), "nothing is held any more");
@@ -80,9 +87,10 @@ fn a_second_signal_ends_it_at_once() {
     assert_eq!(read_answer(&mut slow).unwrap_or(None).map(|answer| answer.status), None);
 }
 
-fn the_configuration_is_read_again(backend: Backend) {
+#[test]
+fn the_configuration_is_read_again() {
     let place = Place::new();
-    let mut world = world_for(backend, SandboxConfig::default(), place);
+    let mut world = world_for(Backend::Sqlite, SandboxConfig::default(), place);
     world.set_toml("sync.accept_unknown", "false");
     let daemon = Daemon::start(&world, place);
     let look = Look::new(&world);

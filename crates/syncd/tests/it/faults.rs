@@ -10,23 +10,16 @@ use crate::database::Backend;
 use crate::mirror::{Skills, assert_faithful, rows, snapshot};
 use crate::world::{LISTS, World};
 
-on_both_databases!(
-    passing_faults_are_lived_through,
-    a_rate_limit_is_waited_out,
-    what_one_sync_does_not_use_is_there_for_the_next,
-    a_failed_run_keeps_what_it_committed,
-    a_failed_delta_keeps_the_watermark,
-);
-
-fn world(backend: Backend) -> World {
+fn world() -> World {
     let generator = GeneratorConfig { users: 1_500, courses: 300, progressions: 2_000, ..GeneratorConfig::default() };
-    let mut world = World::new(backend, SandboxConfig { generator, ..SandboxConfig::default() });
+    let mut world = World::new(Backend::Sqlite, SandboxConfig { generator, ..SandboxConfig::default() });
     world.set("kombo.timeout", "2s");
     world
 }
 
-fn passing_faults_are_lived_through(backend: Backend) {
-    let world = world(backend);
+#[test]
+fn passing_faults_are_lived_through() {
+    let world = world();
     let tool_is_busy = FaultKind::Error {
         status: 429,
         code: Some("REMOTE.RATE_LIMIT_EXCEEDED".to_owned()),
@@ -63,8 +56,9 @@ fn set_second(world: &World, window: i64, second: i64) {
     world.sandbox.advance(TimeDelta::seconds(second - now.rem_euclid(window)));
 }
 
-fn a_rate_limit_is_waited_out(backend: Backend) {
-    let world = world(backend);
+#[test]
+fn a_rate_limit_is_waited_out() {
+    let world = world();
     world.syncd(&["migrate"]).expect_code(0);
     // The window ends in a few seconds.
     set_second(&world, 60, 57);
@@ -76,8 +70,9 @@ fn a_rate_limit_is_waited_out(backend: Backend) {
 }
 
 /// A process takes some requests at a time of what Kombo allows in a window, here in an hour.
-fn what_one_sync_does_not_use_is_there_for_the_next(backend: Backend) {
-    let mut world = World::new(backend, SandboxConfig::default());
+#[test]
+fn what_one_sync_does_not_use_is_there_for_the_next() {
+    let mut world = World::new(Backend::Sqlite, SandboxConfig::default());
     world.set_toml("sync.endpoints", r#"["users"]"#);
     set_second(&world, 3_600, 0);
     world.sandbox.edit(|state| state.rate_limit = RateLimit { requests: 100, window: 3_600, retry_after: false });
@@ -87,8 +82,9 @@ fn what_one_sync_does_not_use_is_there_for_the_next(backend: Backend) {
     assert_eq!(world.requests(Endpoint::Users).len(), 45);
 }
 
-fn a_failed_run_keeps_what_it_committed(backend: Backend) {
-    let world = world(backend);
+#[test]
+fn a_failed_run_keeps_what_it_committed() {
+    let world = world();
     // JSON that is not Kombo's is asked for once more, then it is a failure.
     world.sandbox.inject(Fault::once(FaultKind::ForeignJson).at(Endpoint::Users).after(3).times(2));
     let failed = world.syncd(&["sync", "--json"]).expect_code(1);
@@ -113,8 +109,9 @@ fn a_failed_run_keeps_what_it_committed(backend: Backend) {
     assert_faithful(&world, Skills::FromCourses);
 }
 
-fn a_failed_delta_keeps_the_watermark(backend: Backend) {
-    let world = world(backend);
+#[test]
+fn a_failed_delta_keeps_the_watermark() {
+    let world = world();
     world.sync();
     for seed in 0..50 {
         world.sandbox.mutate_random(&world.sandbox.integrations()[0], seed).unwrap();

@@ -1,10 +1,9 @@
 //! Processes that do not come to their end: what was committed counts, and the next one goes on from there.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use kombo_model::Endpoint as Listed;
-use kombo_sandbox::{Endpoint, GeneratorConfig, Latency, LoggedRequest, Mutation, SandboxConfig};
+use kombo_sandbox::{Endpoint, Fault, FaultKind, GeneratorConfig, LoggedRequest, Mutation, SandboxConfig};
 use sync_core::mirror::Model;
 use sync_core::types::{Run, RunOutcome, SyncKind, Target};
 
@@ -25,10 +24,18 @@ const PAGES: usize = RECORDS / 250;
 /// As many pages may wait to be written, or be on their way, when a process ends.
 const AHEAD: usize = 40;
 
-fn large(backend: Backend, progressions: usize, latency: u64) -> World {
+/// No lease expires within a test: what goes on does not go on because one did.
+fn large(backend: Backend, progressions: usize) -> World {
     let generator = GeneratorConfig { users: 200, courses: 50, progressions, ..GeneratorConfig::default() };
-    let latency = Latency { fixed_ms: latency, jitter_ms: 0 };
-    World::new(backend, SandboxConfig { generator, latency, ..SandboxConfig::default() })
+    let mut world = World::new(backend, SandboxConfig { generator, ..SandboxConfig::default() });
+    world.set("sync.lease", "1h");
+    world
+}
+
+/// Kombo answers so many pages of progressions, and leaves the next one without an answer.
+fn hang_after(world: &World, pages: u32) {
+    let hang = Fault::once(FaultKind::Delay { pause_ms: 600_000 });
+    world.sandbox.inject(hang.at(Endpoint::CourseProgressions).after(pages));
 }
 
 /// The requests of full fetches.
@@ -47,10 +54,11 @@ fn latest_run(world: &World) -> Run {
     world.read(move |tx| tx.latest_run(&target)).expect("a run began")
 }
 
+/// Waits until Kombo left a page without an answer, and pages before it are committed.
 fn is_midway(world: &World, process: &mut Running, pages: u64) {
     wait_until("the fetch is midway", || {
         assert!(process.is_running(), "it must not end before");
-        world.sandbox.request_count(Endpoint::CourseProgressions) >= pages
+        world.sandbox.request_count(Endpoint::CourseProgressions) > pages && latest_run(world).page_cursor.is_some()
     });
 }
 
@@ -70,7 +78,8 @@ fn assert_goes_on(first: &[Option<String>], second: &[Option<String>], checkpoin
 }
 
 fn a_killed_fetch_is_resumed_at_once(backend: Backend) {
-    let world = large(backend, RECORDS, 10);
+    let world = large(backend, RECORDS);
+    hang_after(&world, 80);
     let mut process = world.spawn(&["sync"]);
     is_midway(&world, &mut process, 80);
     assert_eq!(process.kill().code, None);
@@ -80,12 +89,7 @@ fn a_killed_fetch_is_resumed_at_once(backend: Backend) {
     assert_eq!(checkpoint.outcome, RunOutcome::Running, "it had no time to say goodbye");
 
     world.sandbox.clear_requests();
-    world.sandbox.edit(|state| state.latency = Latency::default());
-    let second = world.spawn(&["sync", "--json"]);
-    let began = std::time::Instant::now();
-    wait_until("it goes on", || world.sandbox.request_count(Endpoint::CourseProgressions) > 0);
-    assert!(began.elapsed() < Duration::from_secs(5), "no lease is waited for");
-    let report = second.wait().expect_code(0).json();
+    let report = world.spawn(&["sync", "--json"]).wait().expect_code(0).json();
     let run = report["runs"].as_array().unwrap().iter().find(|run| run["endpoint"] == "course-progressions").unwrap();
     assert_eq!(run["records"], RECORDS);
     assert_eq!(run["pages"], PAGES);
@@ -97,15 +101,15 @@ fn a_killed_fetch_is_resumed_at_once(backend: Backend) {
 /// The next fetch goes on behind pages that the killed one committed, and then fetches what was requested now.
 fn what_changed_after_a_killed_fetch_arrives_with_the_next(backend: Backend) {
     for again in [&["sync", "--full"][..], &["sync"]] {
-        let world = large(backend, 5_000, 20);
+        let world = large(backend, 5_000);
         if again.len() > 1 {
             world.sync();
         }
         world.sandbox.clear_requests();
+        hang_after(&world, 10);
         let mut process = world.spawn(again);
         is_midway(&world, &mut process, 10);
         assert_eq!(process.kill().code, None);
-        assert!(latest_run(&world).page_cursor.is_some(), "some pages were committed");
         let integration = &world.sandbox.integrations()[0];
         let first = rows(&world, &world.integrations()[0], Model::LmsCourseProgressions).remove(0);
         let id = first.row.key.first().parse().unwrap();
@@ -117,7 +121,8 @@ fn what_changed_after_a_killed_fetch_arrives_with_the_next(backend: Backend) {
 }
 
 fn ctrl_c_stops_after_the_batch(backend: Backend) {
-    let world = large(backend, 10_000, 20);
+    let world = large(backend, 10_000);
+    hang_after(&world, 15);
     let mut process = world.spawn(&["sync"]);
     is_midway(&world, &mut process, 15);
     process.signal("INT");
@@ -137,13 +142,16 @@ fn ctrl_c_stops_after_the_batch(backend: Backend) {
 }
 
 fn a_second_process_waits_for_the_first(backend: Backend) {
-    let world = large(backend, 5_000, 20);
+    let world = large(backend, 5_000);
+    let slow = Fault::always(FaultKind::Delay { pause_ms: 3_000 });
+    world.sandbox.inject(slow.at(Endpoint::CourseProgressions).after(5));
     let mut first = world.spawn(&["sync", "--json"]);
     is_midway(&world, &mut first, 5);
     let second = world.spawn(&["sync", "--json"]);
+    wait_until("the second waits", || second.stderr_so_far().contains("another process works on this"));
+    world.sandbox.clear_faults();
     first.wait().expect_code(0);
-    let second = second.wait().expect_code(0);
-    assert!(second.stderr.contains("another process works on this"), "{}", second.stderr);
+    second.wait().expect_code(0);
     // What was asked for while the first worked is answered by one more fetch at most.
     let whole = progressions(&world).iter().filter(|request| request.param("cursor").is_none()).count();
     assert!((1..=2).contains(&whole), "{whole}");

@@ -11,38 +11,38 @@ use crate::database::Backend;
 use crate::mirror::{Skills, assert_faithful};
 use crate::world::World;
 
-on_both_databases!(kombo_ahead_by_ten_minutes, kombo_behind_by_ten_minutes, anything_at_all_and_a_full_fetch);
-
 /// Things that happen between two syncs.
 const MUTATIONS: usize = 4;
 
-fn kombo_ahead_by_ten_minutes(backend: Backend) {
-    lose_nothing(backend, TimeDelta::minutes(10), NestedReading::Guide);
+#[test]
+fn kombo_ahead_by_ten_minutes() {
+    lose_nothing(TimeDelta::minutes(10), NestedReading::Guide);
 }
 
-fn kombo_behind_by_ten_minutes(backend: Backend) {
-    lose_nothing(backend, TimeDelta::minutes(-10), NestedReading::Reference);
+#[test]
+fn kombo_behind_by_ten_minutes() {
+    lose_nothing(TimeDelta::minutes(-10), NestedReading::Reference);
 }
 
-fn world(backend: Backend, nested: NestedReading) -> World {
+fn world(nested: NestedReading) -> World {
     let generator =
         GeneratorConfig { users: 30, courses: 12, skills: 8, progressions: 60, ..GeneratorConfig::default() };
     let behaviour = Behaviour { nested, ..Behaviour::default() };
     // More syncs than a minute allows.
     let rate_limit = RateLimit { requests: 100_000, ..RateLimit::default() };
-    let mut world = World::new(backend, SandboxConfig { generator, behaviour, rate_limit, ..SandboxConfig::default() });
+    let mut world =
+        World::new(Backend::Sqlite, SandboxConfig { generator, behaviour, rate_limit, ..SandboxConfig::default() });
     world.set("sync.overlap", "0s");
     world
 }
 
-fn lose_nothing(backend: Backend, skew: TimeDelta, nested: NestedReading) {
-    let world = world(backend, nested);
+fn lose_nothing(skew: TimeDelta, nested: NestedReading) {
+    let world = world(nested);
     world.sandbox.clock().skew(skew);
     world.sync();
     assert_faithful(&world, Skills::FromCourses);
     let mut chance = Chance { world: &world, rng: Rng::with_seed(4), nested };
-    // The clocks matter to the core alone, and PostgreSQL takes longer to connect to.
-    let rounds = if backend == Backend::Sqlite { 100 } else { 25 };
+    let rounds = 100;
     let mut done = 0_usize;
     for round in 1..=rounds {
         // Some rounds have nothing to tell.
@@ -141,8 +141,9 @@ impl Chance<'_> {
 }
 
 /// What no delta shows (purged rows, silent changes, renamed providers) is made good by the next full fetch.
-fn anything_at_all_and_a_full_fetch(backend: Backend) {
-    let mut world = world(backend, NestedReading::Reference);
+#[test]
+fn anything_at_all_and_a_full_fetch() {
+    let mut world = world(NestedReading::Reference);
     world.set_toml("sync.endpoints", r#"["users", "courses", "course-progressions", "skills"]"#);
     world.sync();
     let integration = world.sandbox.integrations().remove(0);

@@ -7,10 +7,9 @@ use kombo_sandbox::{FIRST_INTEGRATION, SandboxConfig};
 use crate::database::Backend;
 use crate::world::World;
 
-on_both_databases!(a_mistyped_integration_is_not_registered, a_paused_integration_is_named);
-
-fn a_mistyped_integration_is_not_registered(backend: Backend) {
-    let world = World::new(backend, SandboxConfig::default());
+#[test]
+fn a_mistyped_integration_is_not_registered() {
+    let world = World::new(Backend::Sqlite, SandboxConfig::default());
     let refused = world.syncd(&["sync", "--integration", "nope:1"]).expect_code(1);
     let complaint = refused.complaint();
     assert!(
@@ -21,8 +20,9 @@ fn a_mistyped_integration_is_not_registered(backend: Backend) {
     assert_eq!(world.read(|tx| tx.integrations()).len(), 1);
 }
 
-fn a_paused_integration_is_named(backend: Backend) {
-    let world = World::new(backend, SandboxConfig::default());
+#[test]
+fn a_paused_integration_is_named() {
+    let world = World::new(Backend::Sqlite, SandboxConfig::default());
     world.sync();
     world.syncd(&["pause", FIRST_INTEGRATION]).expect_code(0);
     let again = world.syncd(&["pause", FIRST_INTEGRATION]).expect_code(0);
