@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use kombo_model::{CourseProgression, Endpoint, IntegrationId, Timestamp};
 use store_diesel::{DieselStore, StoreUrl};
-use sync_core::apply::{Applying, apply};
+use sync_core::apply::{Applying, Unlisted, apply};
 use sync_core::compare::Reading;
 use sync_core::mirror::{Batch, Model, decompose};
 use sync_core::port::{Record, Scope, Store as _, StoreError};
@@ -62,11 +62,20 @@ async fn pass(
         let run = run.clone();
         let began = Instant::now();
         let work = move |tx: &mut dyn sync_core::port::Tx| {
-            let reading =
-                Reading { kind: SyncKind::Full, tombstones: Tombstones::Mirror, known_until: None, announced: false };
+            let reading = Reading {
+                kind: SyncKind::Full,
+                tombstones: Tombstones::Mirror,
+                known_until: None,
+                announced: false,
+                now,
+            };
             // As in a first load, new rows are not logged; changed ones are.
             let quiet = if run.first_load { BTreeSet::from([Model::LmsCourseProgressions]) } else { BTreeSet::new() };
-            apply(tx, &batch, &Applying { run: &run, reading, quiet, change_values: false, now })
+            apply(
+                tx,
+                &batch,
+                &Applying { run: &run, reading, quiet, change_values: false, unlisted: Unlisted::Leave, now },
+            )
         };
         counts.add(&store.transact::<_, StoreError, _>(Scope::Integration(integration.clone()), work).await?);
         took += began.elapsed();

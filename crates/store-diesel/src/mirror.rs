@@ -14,6 +14,7 @@ use crate::both;
 use crate::error::postgres::is_unique_violation;
 use crate::error::{During as _, corrupt};
 use crate::statement::{Bind, Cell, Cells, Statement, WriteRow};
+use crate::sync::seen;
 
 const LIVE: &str = "remote_deleted_at IS NULL AND removed_at IS NULL";
 
@@ -38,24 +39,18 @@ fn stored_row(model: Model, cells: Cells) -> Result<StoredRow, StoreError> {
         let cell = next()?;
         values.push(match (column.kind, cell) {
             (_, None) => Value::Null,
-            (ColumnKind::Time, Some(cell)) => Value::Time(time(cell).ok_or_else(|| bad(column.name))?),
-            (ColumnKind::Text, Some(cell)) => Value::Text(cell.into_text().ok_or_else(|| bad(column.name))?),
+            (ColumnKind::Time, Some(cell)) => cell.into_exact_time().map_or(Value::Unreadable, Value::Time),
+            (ColumnKind::Text, Some(cell)) => cell.into_text().map_or(Value::Unreadable, Value::Text),
             (ColumnKind::Document | ColumnKind::Opaque, Some(cell)) => {
-                Value::Json(cell.into_text().ok_or_else(|| bad(column.name))?)
+                cell.into_text().map_or(Value::Unreadable, Value::Json)
             }
         });
     }
-    let removed_at = next()?.map(|cell| time(cell).ok_or_else(|| bad("removed_at"))).transpose()?;
-    let synced_at = next()?.and_then(time).ok_or_else(|| bad("synced_at"))?;
+    // When a row was written or removed is no value of Kombo's: what cannot be read counts as long ago.
+    let moment = |cell: Cell| cell.into_time().unwrap_or(Timestamp::MIN);
+    let removed_at = next()?.map(moment);
+    let synced_at = next()?.map_or(Timestamp::MIN, moment);
     Ok(StoredRow { row: Row::new(model, key, values), removed_at, synced_at })
-}
-
-fn time(cell: Cell) -> Option<Timestamp> {
-    match cell {
-        Cell::Time(time) => Some(time),
-        Cell::Text(text) => text.parse().ok(),
-        Cell::Int(_) => None,
-    }
 }
 
 /// For `json_each`.
@@ -244,11 +239,11 @@ both! {
         count.and_then(Cell::into_int).and_then(|count| u64::try_from(count).ok()).ok_or_else(|| corrupt(model.as_str(), "count"))
     }
 
-    /// Whether the ids of all rows, each once, add up to what the notes add up to. Nearly always they do, and two sums take a
-    /// quarter of the time that a difference of sets takes. Sums of 64-bit hashes of different ids, which are new with
+    /// Whether the keys of all rows, each once, add up to what the notes add up to. Nearly always they do, and two sums take a
+    /// quarter of the time that a difference of sets takes. Sums of 64-bit hashes of different keys, which are new with
     /// each run, are equal once in 2^64 times.
     fn are_all_seen(conn: &mut Conn, model: Model, integration: &IntegrationId, run: i64) -> TxResult<bool> {
-        let head = "SELECT CASE WHEN (SELECT (count(*), sum(hashtextextended(t.id, ";
+        let head = format!("SELECT CASE WHEN (SELECT (count(*), sum(hashtextextended({}, ", name(model, DIALECT));
         let statement = Statement::new(head)
             .int(run)
             .sql(format!("))) FROM {model} AS t WHERE t.removed_at IS NULL AND t.integration_id = "))
@@ -257,6 +252,8 @@ both! {
             .int(run)
             .sql("))) FROM sync_seen AS s, unnest(s.ids) AS seen (id) WHERE s.run_id = ")
             .int(run)
+            .sql(" AND s.model = ")
+            .text(model.as_str())
             .sql(") THEN 1::bigint ELSE 0::bigint END");
         let cells: Vec<Cells> = statement.load(conn).during("unseen rows")?;
         Ok(cells.into_iter().next().and_then(|cells| cells.0.into_iter().next().flatten()?.into_int()) == Some(1))
@@ -267,32 +264,53 @@ both! {
         model: Model,
         integration: &IntegrationId,
         run: i64,
-        after: Option<&str>,
+        after: Option<&Key>,
         limit: usize,
-    ) -> TxResult<Vec<String>> {
+    ) -> TxResult<Vec<Key>> {
         allow_whole_scans(conn)?;
         if DIALECT == Dialect::Postgres && after.is_none() && are_all_seen(conn, model, integration, run)? {
             return Ok(Vec::new());
         }
-        let head = format!("SELECT t.id FROM {model} AS t WHERE t.removed_at IS NULL AND t.integration_id = ");
+        let name = name(model, DIALECT);
+        let after = after.map(seen::note);
+        let head = format!("SELECT {name} AS name FROM {model} AS t WHERE t.removed_at IS NULL AND t.integration_id = ");
         let mut statement = Statement::new(head).text(integration.as_str());
-        if let Some(after) = after {
-            statement = statement.sql(" AND t.id > ").text(after);
+        if let Some(after) = &after {
+            statement = statement.sql(format!(" AND {name} > ")).text(after);
         }
         statement = match DIALECT {
             // A difference of sets is hashed or sorted. An anti-join would be a nested loop over all ids as soon as
             // the planner takes the notes, of which it has no statistics, for few.
             Dialect::Postgres => statement
                 .sql(" EXCEPT SELECT seen.id COLLATE \"C\" FROM sync_seen AS s, unnest(s.ids) AS seen (id) WHERE s.run_id = ")
-                .int(run),
-            Dialect::Sqlite => statement
-                .sql(" AND t.id NOT IN (SELECT seen.value FROM sync_seen AS s, json_each(s.ids) AS seen WHERE s.run_id = ")
                 .int(run)
+                .sql(" AND s.model = ")
+                .text(model.as_str()),
+            Dialect::Sqlite => statement
+                .sql(format!(
+                    " AND {name} NOT IN (SELECT seen.value FROM sync_seen AS s, json_each(s.ids) AS seen WHERE s.run_id = "
+                ))
+                .int(run)
+                .sql(" AND s.model = ")
+                .text(model.as_str())
                 .sql(")"),
         };
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let cells: Vec<Cells> = statement.sql(" ORDER BY id LIMIT ").int(limit).load(conn).during("unseen rows")?;
-        Ok(cells.into_iter().filter_map(|cells| cells.0.into_iter().next().flatten()?.into_text()).collect())
+        let cells: Vec<Cells> = statement.sql(" ORDER BY name LIMIT ").int(limit).load(conn).during("unseen rows")?;
+        let texts = cells.into_iter().filter_map(|cells| cells.0.into_iter().next().flatten()?.into_text());
+        Ok(texts.map(|text| seen::key(model, text)).collect())
+    }
+}
+
+/// A row's key as [`seen::note`] writes it.
+fn name(model: Model, dialect: Dialect) -> String {
+    let character = match dialect {
+        Dialect::Postgres => "chr",
+        Dialect::Sqlite => "char",
+    };
+    match model.key_columns() {
+        [first, second] => format!("(t.{first} || {character}(31) || t.{second})"),
+        _ => "t.id".to_owned(),
     }
 }
 

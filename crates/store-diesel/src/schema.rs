@@ -74,6 +74,8 @@ tables! {
         stale -> BigInt,
         quarantined -> BigInt,
         error -> Nullable<Text>,
+        unlisted -> BigInt,
+        withheld -> BigInt,
     }
     sync_pacing (id) {
         id -> SmallInt,

@@ -10,7 +10,7 @@ use diesel::sql_types::{Array, BigInt, Nullable, Text, Untyped};
 use diesel::sqlite::Sqlite;
 use kombo_model::Timestamp;
 
-use crate::types::{Document, Instant, JsonText, Moment, Opaque, json_text};
+use crate::types::{Document, Instant, JsonText, Moment, Opaque, exact_millis, json_text, millis};
 
 /// A statement under construction. Its text depends on the model only, never on the values, so that the connection's
 /// statement cache stays small and every statement is prepared once.
@@ -152,7 +152,11 @@ pub(crate) struct Cells(pub(crate) Vec<Option<Cell>>);
 pub(crate) enum Cell {
     Text(String),
     Time(Timestamp),
+    /// A time that no fetch writes: finer than milliseconds or, with none, outside of the years 0 to 9999.
+    OddTime(Option<Timestamp>),
     Int(i64),
+    /// A text that is none: SQLite takes any bytes.
+    NoText,
 }
 
 impl Cell {
@@ -164,8 +168,18 @@ impl Cell {
     pub(crate) fn into_time(self) -> Option<Timestamp> {
         match self {
             Self::Time(time) => Some(time),
+            Self::OddTime(time) => time,
             Self::Text(text) => text.parse().ok(),
-            Self::Int(_) => None,
+            Self::Int(_) | Self::NoText => None,
+        }
+    }
+
+    /// A time in the form in which it is written.
+    pub(crate) fn into_exact_time(self) -> Option<Timestamp> {
+        match self {
+            Self::Time(time) => Some(time),
+            Self::Text(text) => text.parse().ok().filter(|time: &Timestamp| time.to_string() == text),
+            Self::OddTime(_) | Self::Int(_) | Self::NoText => None,
         }
     }
 
@@ -174,7 +188,7 @@ impl Cell {
     }
 }
 
-const PG_TIMESTAMPTZ: u32 = 1184;
+pub(crate) const PG_TIMESTAMPTZ: u32 = 1184;
 const PG_INT8: u32 = 20;
 const PG_JSON: u32 = 114;
 const PG_JSONB: u32 = 3802;
@@ -187,7 +201,13 @@ impl QueryableByName<Pg> for Cells {
             cells.push(match field.value() {
                 None => None,
                 Some(value) => Some(match value.get_oid().get() {
-                    PG_TIMESTAMPTZ => Cell::Time(<Moment as FromSql<Instant, Pg>>::from_sql(value)?.0),
+                    PG_TIMESTAMPTZ => {
+                        let micros = <i64 as FromSql<BigInt, Pg>>::from_sql(value)?;
+                        match (exact_millis(micros), Timestamp::from_unix_millis(millis(micros))) {
+                            (Some(_), Some(time)) => Cell::Time(time),
+                            (_, time) => Cell::OddTime(time),
+                        }
+                    }
                     PG_JSON | PG_JSONB => Cell::Text(json_text(&value)?),
                     PG_INT8 => Cell::Int(<i64 as FromSql<BigInt, Pg>>::from_sql(value)?),
                     _ => Cell::Text(<String as FromSql<Text, Pg>>::from_sql(value)?),
@@ -209,7 +229,7 @@ impl QueryableByName<Sqlite> for Cells {
                     Some(diesel::sqlite::SqliteType::Long | diesel::sqlite::SqliteType::Integer) => {
                         Cell::Int(<i64 as FromSql<BigInt, Sqlite>>::from_sql(value)?)
                     }
-                    _ => Cell::Text(<String as FromSql<Text, Sqlite>>::from_sql(value)?),
+                    _ => <String as FromSql<Text, Sqlite>>::from_sql(value).map_or(Cell::NoText, Cell::Text),
                 }),
             });
         }

@@ -12,6 +12,7 @@ pub(crate) mod runs;
 pub(crate) mod seen;
 pub(crate) mod webhooks;
 
+use std::fmt::Display;
 use std::str::FromStr;
 
 use kombo_model::Timestamp;
@@ -25,12 +26,27 @@ fn word<T: FromStr<Err: ToString>>(table: &'static str, text: &str) -> Result<T,
     text.parse().map_err(|error: T::Err| corrupt(table, &error))
 }
 
+/// The same of a word that can do without: one that somebody wrote by hand must not stop all rows that are read with it.
+fn word_or<T: FromStr<Err: ToString>>(table: &'static str, row: &dyn Display, text: &str, otherwise: T) -> T {
+    text.parse().unwrap_or_else(|error: T::Err| {
+        tracing::warn!(table, row = %row, "a word of this row is unknown: {}", error.to_string());
+        otherwise
+    })
+}
+
+/// The rows that can be read. One that somebody wrote by hand must not hide the others.
+fn readable<R, T: TryFrom<R, Error = StoreError>>(rows: Vec<R>) -> Vec<T> {
+    let read = |row: R| row.try_into().inspect_err(|error: &StoreError| tracing::warn!("left out: {error}")).ok();
+    rows.into_iter().filter_map(read).collect()
+}
+
 fn moment(time: Option<Timestamp>) -> Option<Moment> {
     time.map(Moment)
 }
 
+/// A time that may be missing. Bounds stand for what was written by hand and cannot be read.
 fn time(moment: Option<Moment>) -> Option<Timestamp> {
-    moment.map(|moment| moment.0)
+    moment.map(|moment| moment.0).filter(|time| *time > Timestamp::MIN && *time < Timestamp::MAX)
 }
 
 fn count(number: i64) -> u64 {

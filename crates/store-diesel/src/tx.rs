@@ -79,8 +79,8 @@ macro_rules! tx {
                 mirror::$backend::live_rows(self.indexed()?, model, integration)
             }
 
-            fn put_seen(&mut self, run: RunId, batch: i64, ids: &[String]) -> TxResult<()> {
-                sync::seen::$backend::put(self.conn, run, batch, ids)
+            fn put_seen(&mut self, run: RunId, batch: i64, model: Model, keys: &[Key]) -> TxResult<()> {
+                sync::seen::$backend::put(self.conn, run, batch, model, keys)
             }
 
             fn seen_batches(&mut self, run: RunId) -> TxResult<i64> {
@@ -96,9 +96,9 @@ macro_rules! tx {
                 model: Model,
                 integration: &IntegrationId,
                 run: RunId,
-                after: Option<&str>,
+                after: Option<&Key>,
                 limit: usize,
-            ) -> TxResult<Vec<String>> {
+            ) -> TxResult<Vec<Key>> {
                 mirror::$backend::unseen(self.indexed()?, model, integration, run.0, after, limit)
             }
 

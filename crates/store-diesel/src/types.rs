@@ -74,6 +74,12 @@ pub(crate) fn millis(pg_micros: i64) -> i64 {
     pg_micros.div_euclid(1_000).saturating_add(PG_EPOCH_MILLIS)
 }
 
+/// The same of a moment in whole milliseconds, within the years that can be written.
+pub(crate) fn exact_millis(pg_micros: i64) -> Option<i64> {
+    Some(millis(pg_micros))
+        .filter(|millis| pg_micros.rem_euclid(1_000) == 0 && Timestamp::from_unix_millis(*millis).is_some())
+}
+
 const PG_JSONB: u32 = 3802;
 /// What the wire form of `jsonb` begins with.
 const JSONB_VERSION: u8 = 1;
@@ -91,9 +97,9 @@ impl ToSql<Instant, Pg> for Moment {
 impl FromSql<Instant, Pg> for Moment {
     fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
         let micros = <i64 as FromSql<BigInt, Pg>>::from_sql(value)?;
-        Timestamp::from_unix_millis(millis(micros))
-            .map(Self)
-            .ok_or_else(|| "a time outside of the years 0 to 9999".into())
+        // Somebody wrote by hand what no program writes, such as 'infinity': one row must not stop all that are read with it.
+        let bound = if micros < 0 { Timestamp::MIN } else { Timestamp::MAX };
+        Ok(Self(Timestamp::from_unix_millis(millis(micros)).unwrap_or(bound)))
     }
 }
 
@@ -107,7 +113,8 @@ impl ToSql<Instant, Sqlite> for Moment {
 impl FromSql<Instant, Sqlite> for Moment {
     fn from_sql(value: <Sqlite as diesel::backend::Backend>::RawValue<'_>) -> deserialize::Result<Self> {
         let text = <String as FromSql<Text, Sqlite>>::from_sql(value)?;
-        Ok(Self(text.parse()?))
+        // As above: a text that is no time, written by hand, says nothing.
+        Ok(Self(text.parse().unwrap_or(Timestamp::MIN)))
     }
 }
 

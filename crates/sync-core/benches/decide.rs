@@ -12,8 +12,13 @@ use sync_core::planner::{PlanMode, PlanPolicy, plan};
 use sync_core::port::Record;
 use sync_core::types::{SyncKind, Tombstones};
 
-const FULL: Reading =
-    Reading { kind: SyncKind::Full, tombstones: Tombstones::Mirror, known_until: None, announced: false };
+const FULL: Reading = Reading {
+    kind: SyncKind::Full,
+    tombstones: Tombstones::Mirror,
+    known_until: None,
+    announced: false,
+    now: Timestamp::MAX,
+};
 
 fn records() -> Vec<Record> {
     let read = |number: usize| {

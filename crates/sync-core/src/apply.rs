@@ -1,14 +1,18 @@
 //! Applies what pages say to the mirror: writes what differs, logs what changed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kombo_model::Timestamp;
 
-use crate::assess::{Assessing, Assessment, Finding, assess_or_insert, assess_removal};
+use crate::assess::{
+    Assessing, Assessment, Finding, Lists, assess, assess_or_insert, assess_removal, assess_removal_of,
+};
 use crate::compare::{ChangedField, Reading, first_values};
 use crate::mirror::{Batch, Model};
 use crate::port::{Tx, TxResult};
+use crate::removals;
 use crate::types::{Change, Run, RunCounts};
+use crate::unlisted::Found;
 
 /// What applying a batch needs to know besides the batch.
 #[derive(Debug, Clone)]
@@ -21,8 +25,25 @@ pub struct Applying<'a> {
     pub quiet: BTreeSet<Model>,
     /// Whether the log gets old and new values.
     pub change_values: bool,
+    /// What becomes of rows that the list of their record no longer shows.
+    pub unlisted: Unlisted,
     /// When the batch is applied.
     pub now: Timestamp,
+}
+
+/// What becomes of rows that the list of their record no longer shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unlisted {
+    /// They are removed.
+    Remove,
+    /// They stay: a full fetch removes them at its end, when it knows how many there are.
+    Leave,
+    /// They are removed, unless those of the run so far are suspiciously many and more than a person approved: then they
+    /// stay, and are counted as withheld.
+    Guard {
+        /// How many removals a person approved.
+        approved: u64,
+    },
 }
 
 impl Applying<'_> {
@@ -35,9 +56,33 @@ impl Applying<'_> {
         (self.run.first_load && self.quiet.contains(&model) && !met_others).then_some(model)
     }
 
-    fn assessing(&self) -> Assessing<'_> {
+    pub(crate) fn assessing(&self, lists: Lists) -> Assessing<'_> {
         let target = &self.run.target;
-        Assessing { integration: &target.integration_id, endpoint: target.endpoint, reading: self.reading }
+        Assessing { integration: &target.integration_id, endpoint: target.endpoint, reading: self.reading, lists }
+    }
+
+    /// Whether rows that lists no longer show have to stay.
+    fn withholds(&self, tx: &mut dyn Tx, unlisted: &BTreeMap<Model, u64>) -> TxResult<bool> {
+        let Unlisted::Guard { approved } = self.unlisted else { return Ok(false) };
+        let RunCounts { unlisted: before, withheld, .. } = self.run.counts;
+        let (mut count, mut live) = (before, before);
+        for number in unlisted.values() {
+            count += number;
+        }
+        if count == 0 || count <= approved {
+            return Ok(false);
+        }
+        if withheld > 0 {
+            return Ok(true);
+        }
+        for (model, number) in unlisted {
+            let of_model = tx.live_rows(*model, &self.run.target.integration_id)?;
+            if removals::are_many(*number, of_model) {
+                return Ok(true);
+            }
+            live += of_model;
+        }
+        Ok(removals::are_many(count, live))
     }
 }
 
@@ -57,7 +102,16 @@ pub(crate) struct Applied {
 
 /// As [`apply`], and tells more.
 pub(crate) fn apply_and_tell(tx: &mut dyn Tx, batch: &Batch, applying: &Applying<'_>) -> TxResult<Applied> {
-    let mut assessment = assess_or_insert(tx, batch, applying.assessing(), applying.likely_new())?;
+    let lists = if applying.unlisted == Unlisted::Leave { Lists::Leave } else { Lists::Remove };
+    let mut assessment = assess_or_insert(tx, batch, applying.assessing(lists), applying.likely_new())?;
+    let unlisted = std::mem::take(&mut assessment.unlisted);
+    let count: u64 = unlisted.values().sum();
+    if applying.withholds(tx, &unlisted)? {
+        assessment = assess(tx, batch, applying.assessing(Lists::Leave))?;
+        assessment.counts.withheld = count;
+    } else {
+        assessment.counts.unlisted = count;
+    }
     let stale = std::mem::take(&mut assessment.stale);
     let counts = assessment.counts;
     Ok(Applied { counts, stale, logged: write(tx, assessment, applying)? })
@@ -66,9 +120,21 @@ pub(crate) fn apply_and_tell(tx: &mut dyn Tx, batch: &Batch, applying: &Applying
 /// Marks rows as removed which a full fetch did not show and a look-up by id did not find, with the members of their
 /// lists.
 pub fn sweep(tx: &mut dyn Tx, ids: &[String], looked_up_at: Timestamp, applying: &Applying<'_>) -> TxResult<RunCounts> {
-    let assessment = assess_removal(tx, ids, looked_up_at, applying.assessing())?;
+    let assessment = assess_removal(tx, ids, looked_up_at, applying.assessing(Lists::Remove))?;
     let counts = assessment.counts;
     write(tx, assessment, applying).map(|_| counts)
+}
+
+/// Marks rows of any model as removed which a full fetch did not show, with the members of their lists.
+pub(crate) fn remove_unlisted(tx: &mut dyn Tx, found: &Found, applying: &Applying<'_>) -> TxResult<RunCounts> {
+    let mut counts = RunCounts::default();
+    for (cause, keys) in &found.keys {
+        let (observed_at, assessing) = (applying.run.started_at, applying.assessing(Lists::Remove));
+        let assessment = assess_removal_of(tx, found.model, keys, observed_at, *cause, assessing)?;
+        counts.add(&assessment.counts);
+        write(tx, assessment, applying)?;
+    }
+    Ok(counts)
 }
 
 /// Says whether the change log got an entry.

@@ -28,6 +28,8 @@ pub struct Assessment<'a> {
     pub shown: Vec<String>,
     /// The ids of the listed records that hold a row which is stored from a later response and says something else.
     pub stale: BTreeSet<String>,
+    /// How many live rows are removed because the list of their record, which is there, no longer shows them.
+    pub unlisted: BTreeMap<Model, u64>,
     /// The rows to write.
     tables: BTreeMap<Model, Table<'a>>,
 }
@@ -58,6 +60,17 @@ pub struct Assessing<'a> {
     pub endpoint: Endpoint,
     /// How to read them.
     pub reading: Reading,
+    /// What becomes of rows that their list no longer shows.
+    pub lists: Lists,
+}
+
+/// What becomes of rows that the list of their record no longer shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lists {
+    /// They are removed.
+    Remove,
+    /// They stay.
+    Leave,
 }
 
 /// What would change if `batch` were applied.
@@ -88,11 +101,22 @@ pub fn assess_removal(
     looked_up_at: Timestamp,
     assessing: Assessing<'_>,
 ) -> TxResult<Assessment<'static>> {
-    let mut work = Work { assessing, tells_shown: false, found: Assessment::default() };
-    let model = Model::listed_by(assessing.endpoint);
     let keys: Vec<Key> = ids.iter().cloned().map(Key::Id).collect();
-    let stored = tx.rows(model, assessing.integration, &keys)?;
-    work.remove(tx, model, &stored, looked_up_at, ChangeCause::Sweep)?;
+    assess_removal_of(tx, Model::listed_by(assessing.endpoint), &keys, looked_up_at, ChangeCause::Sweep, assessing)
+}
+
+/// The same of rows of any model.
+pub(crate) fn assess_removal_of(
+    tx: &mut dyn Tx,
+    model: Model,
+    keys: &[Key],
+    observed_at: Timestamp,
+    cause: ChangeCause,
+    assessing: Assessing<'_>,
+) -> TxResult<Assessment<'static>> {
+    let mut work = Work { assessing, tells_shown: false, found: Assessment::default() };
+    let stored = tx.rows(model, assessing.integration, keys)?;
+    work.remove(tx, model, &stored, observed_at, cause)?;
     Ok(work.found)
 }
 
@@ -128,6 +152,9 @@ impl<'b> Work<'_, 'b> {
                 self.rows(tx, model, rows)?;
             }
         }
+        if self.assessing.lists == Lists::Leave {
+            return Ok(());
+        }
         // Lists are looked at after the rows, so that a member that moved to another list is not taken for gone.
         let mut lists: BTreeMap<(Model, &str), &Members> = BTreeMap::new();
         for members in &batch.members {
@@ -135,7 +162,7 @@ impl<'b> Work<'_, 'b> {
         }
         for model in [Model::LmsCourseRevisions, Model::LmsJoinRevisionsSkills] {
             let of_model: Vec<_> = lists.values().copied().filter(|members| members.model == model).collect();
-            self.lists(tx, &of_model)?;
+            self.lists(tx, &of_model, batch)?;
         }
         Ok(())
     }
@@ -161,7 +188,7 @@ impl<'b> Work<'_, 'b> {
         if incoming.standing == Standing::Listed {
             self.found.counts.unchanged += 1; // the same record twice
         }
-        if incoming.standing == Standing::Copy && held.standing == Standing::Copy {
+        if incoming.standing.is_copy() && held.standing.is_copy() {
             let says_less = |(held, said): (&Value, &Value)| said.is_absent() || said == held;
             if held.row.values().iter().zip(incoming.row.values()).all(says_less) {
                 if held.observed_at < incoming.observed_at {
@@ -268,12 +295,11 @@ impl<'b> Work<'_, 'b> {
         }
     }
 
-    /// Whether a webhook asked for this fetch because of changes to this model, which has no `changed_at` to tell.
     fn is_announced(&self, model: Model) -> bool {
-        self.assessing.reading.announced && model.blind_in_delta(self.assessing.endpoint)
+        is_announced(model, self.assessing)
     }
 
-    fn lists(&mut self, tx: &mut dyn Tx, lists: &[&Members]) -> TxResult<()> {
+    fn lists(&mut self, tx: &mut dyn Tx, lists: &[&Members], batch: &Batch) -> TxResult<()> {
         let Some(model) = lists.first().map(|members| members.model) else { return Ok(()) };
         let parents: Vec<String> = lists.iter().map(|members| members.parent.clone()).collect();
         let by_parent: BTreeMap<&str, (BTreeSet<&Key>, Timestamp)> = lists
@@ -290,11 +316,20 @@ impl<'b> Work<'_, 'b> {
                 gone.entry(observed_at).or_default().push(member);
             }
         }
-        let cause = match self.assessing.reading.kind {
-            SyncKind::Full if !self.is_announced(model) => ChangeCause::Drift,
-            SyncKind::Delta | SyncKind::Full => ChangeCause::Direct,
+        if gone.is_empty() {
+            return Ok(());
+        }
+        // The members of a deleted record go with it.
+        let deleted = batch.rows.iter().filter(|it| it.row.remote_deleted_at().is_some());
+        let deleted: BTreeSet<(Model, &str)> = deleted.map(|it| (it.model, it.row.key.first())).collect();
+        let counts = |member: &&StoredRow| {
+            let parent = parent_model(model).zip(parent_of(model, &member.row));
+            member.is_live() && parent.is_none_or(|parent| !deleted.contains(&parent))
         };
+        let cause = unlisted_cause(model, self.assessing);
         for (observed_at, rows) in gone {
+            let count = u64::try_from(rows.iter().filter(counts).count()).unwrap_or(u64::MAX);
+            *self.found.unlisted.entry(model).or_default() += count;
             self.remove(tx, model, &rows, observed_at, cause)?;
         }
         Ok(())
@@ -309,8 +344,9 @@ impl<'b> Work<'_, 'b> {
         observed_at: Timestamp,
         cause: ChangeCause,
     ) -> TxResult<()> {
-        let rows = rows.iter().filter(|stored| stored.synced_at <= observed_at);
-        let rows = rows.map(|stored| (stored, remove(stored, observed_at))).collect();
+        let now = self.assessing.reading.now;
+        let rows = rows.iter().filter(|stored| stored.observed_at(now) <= observed_at);
+        let rows = rows.map(|stored| (stored, remove(stored, observed_at, now))).collect();
         self.remove_as(tx, model, rows, observed_at, cause)
     }
 
@@ -334,7 +370,8 @@ impl<'b> Work<'_, 'b> {
         }
         if let (Some(member), false) = (members_of(model), parents.is_empty()) {
             let members = self.members(tx, member, &parents, |_| true)?;
-            let rows = members.iter().map(|stored| (stored, remove_with_list(stored, observed_at))).collect();
+            let now = self.assessing.reading.now;
+            let rows = members.iter().map(|stored| (stored, remove_with_list(stored, observed_at, now))).collect();
             self.remove_as(tx, member, rows, observed_at, cause)?;
         }
         Ok(())
@@ -379,6 +416,19 @@ impl<'b> Work<'_, 'b> {
     }
 }
 
+/// Whether a webhook asked for this fetch because of changes to this model, which a delta may not show.
+fn is_announced(model: Model, assessing: Assessing<'_>) -> bool {
+    assessing.reading.announced && model.blind_in_delta(assessing.endpoint)
+}
+
+/// How it became known that the list of a record no longer shows a row of `model`.
+pub(crate) fn unlisted_cause(model: Model, assessing: Assessing<'_>) -> ChangeCause {
+    match assessing.reading.kind {
+        SyncKind::Full if !is_announced(model, assessing) => ChangeCause::Drift,
+        SyncKind::Delta | SyncKind::Full => ChangeCause::Direct,
+    }
+}
+
 /// The first bytes of a key, which sort as it does.
 fn beginning(key: &Key) -> u128 {
     let mut first = [0; 16];
@@ -403,7 +453,7 @@ fn came_back_for_another(incoming: &Incoming, reading: Reading) -> bool {
 }
 
 fn rank(incoming: &Incoming) -> (bool, Option<Timestamp>, Timestamp) {
-    (incoming.standing != Standing::Copy, incoming.row.changed_at(), incoming.observed_at)
+    (!incoming.standing.is_copy(), incoming.row.changed_at(), incoming.observed_at)
 }
 
 /// The id of the listed record that a row came with, unless it is a copy.
@@ -413,7 +463,7 @@ fn listed_with(incoming: &Incoming) -> Option<String> {
         (Standing::Owned, Model::LmsCourseRevisions) => {
             incoming.row.get(incoming.model, "course_id").and_then(Value::text).map(str::to_owned)
         }
-        (Standing::Owned | Standing::Copy, _) => None,
+        (Standing::Owned | Standing::Copy | Standing::SoleCopy, _) => None,
     }
 }
 
@@ -429,7 +479,13 @@ fn members_of(model: Model) -> Option<Model> {
     }
 }
 
-fn parent_of(model: Model, row: &Row) -> Option<&str> {
+/// The model of the records whose lists hold rows of `model`.
+pub(crate) fn parent_model(model: Model) -> Option<Model> {
+    Model::ALL.into_iter().find(|parent| members_of(*parent) == Some(model))
+}
+
+/// The id of the record whose list holds a row of `model`.
+pub(crate) fn parent_of(model: Model, row: &Row) -> Option<&str> {
     if model == Model::LmsJoinRevisionsSkills {
         return Some(row.key.first());
     }

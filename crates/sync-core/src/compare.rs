@@ -16,6 +16,8 @@ pub struct Reading {
     pub known_until: Option<Timestamp>,
     /// Whether a webhook said that something changed which only a full fetch is sure to show.
     pub announced: bool,
+    /// When it is read: no stored row was observed later.
+    pub now: Timestamp,
 }
 
 /// What a returned row means.
@@ -56,12 +58,14 @@ pub struct ChangedField {
 /// - In a delta, an older `changed_at` is stale. In a full fetch Kombo is right whatever the stored row says.
 /// - Whatever was written from a later response stays, unless the returned row has a later `changed_at` of its own.
 /// - Only the values that the row carries are set. A [`Standing::Copy`] never touches a record that is deleted or
-///   removed: copies say nothing of that, and would bring back what was erased.
+///   removed: copies say nothing of that, and would bring back what was erased. A [`Standing::SoleCopy`] brings back what
+///   was removed, but no record that its own list showed as deleted.
+/// - What is stored and cannot be read is overwritten.
 pub fn compare(incoming: &Incoming, stored: Option<&StoredRow>, reading: Reading) -> Verdict {
     let Some(stored) = stored else {
         return created(incoming, reading);
     };
-    if incoming.standing == Standing::Copy && !stored.is_live() {
+    if !may_touch(incoming.standing, stored) {
         return Verdict::Unchanged;
     }
     let removed_at = if incoming.standing == Standing::Copy { stored.removed_at } else { None };
@@ -78,7 +82,8 @@ pub fn compare(incoming: &Incoming, stored: Option<&StoredRow>, reading: Reading
         (None, _) => false,
     };
     let older = matches!((said, known), (Some(said), Some(known)) if said < known);
-    let observed_before = incoming.observed_at < stored.synced_at;
+    let known_at = stored.observed_at(reading.now);
+    let observed_before = incoming.observed_at < known_at;
     if (observed_before && !newer) || (older && reading.kind == SyncKind::Delta) {
         return Verdict::Stale;
     }
@@ -88,7 +93,7 @@ pub fn compare(incoming: &Incoming, stored: Option<&StoredRow>, reading: Reading
     if reappeared {
         fields.push(ChangedField { name: "removed_at", old: stored.removed_at.into(), new: Value::Null });
     }
-    let written = StoredRow { row, removed_at, synced_at: incoming.observed_at.max(stored.synced_at) };
+    let written = StoredRow { row, removed_at, synced_at: incoming.observed_at.max(known_at) };
     if fields.is_empty() {
         return Verdict::Touched(written);
     }
@@ -100,10 +105,19 @@ pub fn compare(incoming: &Incoming, stored: Option<&StoredRow>, reading: Reading
     Verdict::Changed { row: written, kind, fields, announced: newer }
 }
 
+fn may_touch(standing: Standing, stored: &StoredRow) -> bool {
+    match standing {
+        Standing::Listed | Standing::Owned => true,
+        Standing::Copy => stored.is_live(),
+        // Only a record that its own list has shown has a `changed_at`.
+        Standing::SoleCopy => stored.row.remote_deleted_at().is_none() || stored.row.changed_at().is_none(),
+    }
+}
+
 /// A row that a whole list no longer shows, as it is to be written; `None` if that is known already or the row was
 /// written from a later response than the list.
-pub fn remove(stored: &StoredRow, observed_at: Timestamp) -> Option<StoredRow> {
-    (stored.removed_at.is_none() && stored.synced_at <= observed_at).then(|| StoredRow {
+pub fn remove(stored: &StoredRow, observed_at: Timestamp, now: Timestamp) -> Option<StoredRow> {
+    (stored.removed_at.is_none() && stored.observed_at(now) <= observed_at).then(|| StoredRow {
         row: stored.row.clone(),
         removed_at: Some(observed_at),
         synced_at: observed_at,
@@ -112,11 +126,11 @@ pub fn remove(stored: &StoredRow, observed_at: Timestamp) -> Option<StoredRow> {
 
 /// A row whose list is gone with the record that had it, as it is to be written; `None` if it is removed already. When
 /// it was written does not matter: nobody would ever look for it again.
-pub fn remove_with_list(stored: &StoredRow, observed_at: Timestamp) -> Option<StoredRow> {
+pub fn remove_with_list(stored: &StoredRow, observed_at: Timestamp, now: Timestamp) -> Option<StoredRow> {
     stored.removed_at.is_none().then(|| StoredRow {
         row: stored.row.clone(),
         removed_at: Some(observed_at),
-        synced_at: observed_at.max(stored.synced_at),
+        synced_at: observed_at.max(stored.observed_at(now)),
     })
 }
 
@@ -124,7 +138,7 @@ pub fn remove_with_list(stored: &StoredRow, observed_at: Timestamp) -> Option<St
 pub fn cause(kind: SyncKind, standing: Standing, announced: bool) -> ChangeCause {
     match (kind, standing) {
         (SyncKind::Full, _) if !announced => ChangeCause::Drift,
-        (_, Standing::Copy) => ChangeCause::Nested,
+        (_, Standing::Copy | Standing::SoleCopy) => ChangeCause::Nested,
         (_, Standing::Listed | Standing::Owned) => ChangeCause::Direct,
     }
 }
@@ -152,9 +166,9 @@ pub fn first_values(model: Model, row: &Row) -> Vec<ChangedField> {
         .collect()
 }
 
-/// Whether a returned value leaves the stored one as it is, whatever that is.
-fn is_kept(said: &Value, keeps_nulls: bool) -> bool {
-    said.is_absent() || keeps_nulls && said.is_null()
+/// Whether a returned value leaves the stored one as it is, whatever that is, as long as it can be read.
+fn is_kept(said: &Value, stored: &Value, keeps_nulls: bool) -> bool {
+    !stored.is_unreadable() && (said.is_absent() || keeps_nulls && said.is_null())
 }
 
 fn keeps_nulls(incoming: &Row, tombstones: Tombstones) -> bool {
@@ -163,7 +177,7 @@ fn keeps_nulls(incoming: &Row, tombstones: Tombstones) -> bool {
 
 fn says_the_same(incoming: &Row, stored: &Row, tombstones: Tombstones) -> bool {
     let keep = keeps_nulls(incoming, tombstones);
-    incoming.values().iter().zip(stored.values()).all(|(said, stored)| is_kept(said, keep) || said == stored)
+    incoming.values().iter().zip(stored.values()).all(|(said, stored)| is_kept(said, stored, keep) || said == stored)
 }
 
 /// The stored row with the values that the returned one carries.
@@ -171,8 +185,8 @@ fn merged(incoming: &Row, stored: &Row, tombstones: Tombstones) -> Row {
     let keep = keeps_nulls(incoming, tombstones);
     let mut row = stored.clone();
     for (value, said) in row.values_mut().iter_mut().zip(incoming.values()) {
-        if !is_kept(said, keep) {
-            value.clone_from(said);
+        if !is_kept(said, value, keep) {
+            *value = if said.is_absent() { Value::Null } else { said.clone() };
         }
     }
     row

@@ -18,9 +18,11 @@ pub mod planted;
 pub mod port;
 pub mod quarantine;
 pub mod queue;
+mod removals;
 pub mod retention;
 pub mod schedule;
 pub mod types;
+mod unlisted;
 pub mod verify;
 pub mod watermark;
 

@@ -7,6 +7,14 @@ use kombo_model::Timestamp;
 use crate::mirror::clean_text;
 use crate::port::{FailureClass, RecordPage, SourceError};
 
+/// Whether Kombo can be asked for a record by this id. Ids are sent in one value with commas between them; what nobody but
+/// a person with a database at hand would write is never sent.
+pub(crate) fn can_be_sent(id: &str) -> bool {
+    const LONGEST: usize = 200;
+    let is_odd = |letter: char| letter == ',' || letter.is_whitespace() || letter.is_control();
+    !id.is_empty() && id.len() <= LONGEST && !id.contains(is_odd)
+}
+
 /// A look-up under way: which ids were not returned yet.
 #[derive(Debug)]
 pub(crate) struct LookUp {

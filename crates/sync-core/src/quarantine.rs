@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use kombo_model::{IntegrationId, Timestamp};
 
-use crate::apply::{Applying, apply};
+use crate::apply::{Applying, Unlisted, apply};
 use crate::compare::Reading;
 use crate::mirror::{Batch, Incoming, Model, Standing, Value, decompose};
 use crate::port::{Record, Scope, Store, StoreError, Tx, TxResult};
@@ -90,14 +90,21 @@ fn try_again(tx: &mut dyn Tx, mut record: Quarantined, policy: RetryPolicy, now:
         tx.put_quarantined(std::slice::from_ref(&record))?;
         return Ok(Retried { record, applied: None });
     }
-    give_way(tx, &record.integration_id, &mut batch)?;
+    give_way(tx, &record.integration_id, &mut batch, now)?;
     let run = run_of(&record);
     let applying = Applying {
         run: &run,
         // As a delta: what is older than the stored row is stale.
-        reading: Reading { kind: SyncKind::Delta, tombstones: policy.tombstones, known_until: None, announced: false },
+        reading: Reading {
+            kind: SyncKind::Delta,
+            tombstones: policy.tombstones,
+            known_until: None,
+            announced: false,
+            now,
+        },
         quiet: not_loaded(tx, &record.integration_id)?,
         change_values: policy.change_values,
+        unlisted: Unlisted::Guard { approved: 0 },
         now,
     };
     let applied = apply(tx, &batch, &applying)?;
@@ -106,14 +113,14 @@ fn try_again(tx: &mut dyn Tx, mut record: Quarantined, policy: RetryPolicy, now:
 }
 
 /// Lets rows that are known from later copies only keep what those said: such rows have no `changed_at` to compare.
-fn give_way(tx: &mut dyn Tx, integration: &IntegrationId, batch: &mut Batch) -> TxResult<()> {
+fn give_way(tx: &mut dyn Tx, integration: &IntegrationId, batch: &mut Batch, now: Timestamp) -> TxResult<()> {
     for incoming in &mut batch.rows {
         let Incoming { model, row, standing, observed_at } = incoming;
         if *standing == Standing::Copy {
             continue;
         }
         for stored in tx.rows(*model, integration, std::slice::from_ref(&row.key))? {
-            if stored.row.changed_at().is_some() || stored.synced_at <= *observed_at {
+            if stored.row.changed_at().is_some() || stored.observed_at(now) <= *observed_at {
                 continue;
             }
             for (said, held) in row.values_mut().iter_mut().zip(stored.row.values()) {

@@ -329,6 +329,10 @@ pub struct RunCounts {
     pub stale: u64,
     /// Records that could not be read or stored.
     pub quarantined: u64,
+    /// Rows that a delta removed because the list of their record no longer shows them.
+    pub unlisted: u64,
+    /// Such rows that were kept because they were suspiciously many.
+    pub withheld: u64,
 }
 
 impl RunCounts {
@@ -354,6 +358,8 @@ impl RunCounts {
         self.indirect += other.indirect;
         self.stale += other.stale;
         self.quarantined += other.quarantined;
+        self.unlisted += other.unlisted;
+        self.withheld += other.withheld;
     }
 }
 

@@ -5,18 +5,20 @@
 mod difference;
 mod sketch;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
-use kombo_model::{Endpoint, IntegrationId};
+use kombo_model::{Endpoint, IntegrationId, Timestamp};
 
-use crate::assess::{Assessing, Finding, assess, assess_removal};
+use crate::assess::{Assessing, Finding, Lists, assess, assess_removal, assess_removal_of};
 use crate::compare::Reading;
 use crate::error::SyncError;
 use crate::listing::Listing;
-use crate::lookup::{LookUp, LookUpSize};
+use crate::lookup::{LookUp, LookUpSize, can_be_sent};
 use crate::mirror::{Batch, Key, Model, Standing, clean_text, decompose};
 use crate::port::{FailureClass, Fetch, FetchSpec, Pages, RecordPage, Rejected, Source, SourceError, Store};
+use crate::schedule::spread;
 use crate::types::{RunId, SyncKind, Tombstones};
+use crate::unlisted::{self, Search};
 
 use difference::Told;
 pub use difference::{Difference, What};
@@ -32,6 +34,8 @@ const NO_RUN: RunId = RunId(0);
 pub struct VerifyPolicy {
     /// The endpoints to compare. Partial copies of what one of them lists in full are not looked at.
     pub endpoints: BTreeSet<Endpoint>,
+    /// The endpoints that are mirrored, those to compare among them.
+    pub enabled: BTreeSet<Endpoint>,
     /// What becomes of the values of deleted records.
     pub tombstones: Tombstones,
     /// How many ids one look-up names.
@@ -40,7 +44,8 @@ pub struct VerifyPolicy {
 
 /// Compares one integration at Kombo with the store.
 ///
-/// Memory does not grow with the number of records: differences are told as they are found. A difference is told once,
+/// Memory does not grow with the number of records, but for eight bytes or some more for each row that no endpoint lists:
+/// differences are told as they are found. A difference is told once,
 /// however many records show it, unless there are about a million of them. What changes while this reads may show as a
 /// difference.
 ///
@@ -59,8 +64,12 @@ pub struct VerifyPolicy {
 /// use sync_core::types::Tombstones;
 /// use sync_core::verify::{Verifier, VerifyPolicy};
 ///
-/// let policy =
-///     VerifyPolicy { endpoints: [Endpoint::Users].into(), tombstones: Tombstones::Mirror, ids_per_lookup: 100 };
+/// let policy = VerifyPolicy {
+///     endpoints: [Endpoint::Users].into(),
+///     enabled: [Endpoint::Users].into(),
+///     tombstones: Tombstones::Mirror,
+///     ids_per_lookup: 100,
+/// };
 /// let mut verifier = Verifier::new(&store, &kombo, policy, integration);
 /// let mut differences = Vec::new();
 /// let compared = verifier
@@ -96,9 +105,10 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
         endpoint: Endpoint,
         mut tell: impl FnMut(Difference) -> Result<(), E>,
     ) -> Result<u64, E> {
-        let (mut compared, mut shown) = (0, Sketch::new());
+        let (mut compared, mut shown, mut beside) = (0, Sketch::new(), Beside::default());
         let mut pages = self.open(endpoint, Fetch::List { updated_after: None, from: None });
         let mut next = listed(pages.next_page().await.map_err(SyncError::from)?)?;
+        let began_at = next.requested_at;
         loop {
             let page = next;
             let last = page.next.is_none();
@@ -108,14 +118,47 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
             for id in &seen.held {
                 shown.add(id);
             }
+            beside.add(&seen);
             self.tell_seen(endpoint, seen, &mut tell)?;
             if last {
                 break;
             }
             next = listed(following)?;
         }
-        self.unseen(endpoint, &shown, &mut tell).await?;
+        self.unseen(endpoint, &shown, &mut beside, began_at, &mut tell).await?;
+        self.unlisted(endpoint, beside, began_at, &mut tell).await?;
         Ok(compared)
+    }
+
+    /// Tells of rows of other models that nothing shows any more.
+    async fn unlisted<E: From<SyncError>>(
+        &mut self,
+        endpoint: Endpoint,
+        beside: Beside,
+        began_at: Timestamp,
+        tell: &mut impl FnMut(Difference) -> Result<(), E>,
+    ) -> Result<(), E> {
+        if beside.is_nameless {
+            return Ok(());
+        }
+        let (integration, enabled, reading) =
+            (self.integration.clone(), self.policy.enabled.clone(), self.reading(began_at));
+        let findings = self
+            .store
+            .read(move |tx| {
+                let assessing = Assessing { integration: &integration, endpoint, reading, lists: Lists::Remove };
+                let search = Search { assessing, enabled: &enabled, run: NO_RUN, began_at, gone: BTreeSet::new() };
+                let mut findings = Vec::new();
+                for found in search.find(tx, |model, key| beside.keys.contains(&name(model, key)))? {
+                    for (cause, keys) in &found.keys {
+                        let removed = assess_removal_of(tx, found.model, keys, began_at, *cause, assessing)?;
+                        findings.extend(removed.findings);
+                    }
+                }
+                Ok::<_, SyncError>(findings)
+            })
+            .await?;
+        self.tell(findings, tell)
     }
 
     fn open(&self, endpoint: Endpoint, fetch: Fetch) -> Listing<So::Pages> {
@@ -160,26 +203,34 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
         }
         // They are shown all the same, and so are not gone.
         let in_quarantine: Vec<Key> = unreadable.iter().cloned().map(Key::Id).collect();
+        let is_nameless = unreadable.iter().any(|id| id.is_empty() || id.starts_with('#'));
+        batch.mark_sole_copies(&self.policy.enabled);
+        let mut shown = unlisted::shown_in(&batch, endpoint, &self.policy.enabled);
         // What its own list shows in full is compared there: copies say no more, and say it many times.
         let endpoints = &self.policy.endpoints;
         batch.rows.retain(|row| row.standing != Standing::Copy || !endpoints.contains(&row.model.owner()));
-        let (integration, reading) = (self.integration.clone(), self.reading());
+        let (integration, reading) = (self.integration.clone(), self.reading(page.requested_at));
         self.store
             .read(move |tx| {
-                let found = assess(tx, &batch, Assessing { integration: &integration, endpoint, reading })?;
+                let assessing = Assessing { integration: &integration, endpoint, reading, lists: Lists::Remove };
+                let found = assess(tx, &batch, assessing)?;
+                unlisted::add_stored_with(tx, &integration, endpoint, &unreadable, &mut shown)?;
                 let mut held = found.shown;
                 let stored = tx.rows(Model::listed_by(endpoint), &integration, &in_quarantine)?;
                 held.extend(
                     stored.into_iter().filter(|row| row.removed_at.is_none()).map(|row| row.row.key.first().to_owned()),
                 );
-                Ok::<_, SyncError>(Seen { findings: found.findings, unreadable, held, records })
+                let beside = shown.iter().flat_map(|(model, keys)| keys.iter().map(|key| name(*model, key)));
+                let beside = beside.collect();
+                Ok::<_, SyncError>(Seen { findings: found.findings, unreadable, is_nameless, held, beside, records })
             })
             .await
     }
 
     /// As a full fetch reads.
-    fn reading(&self) -> Reading {
-        Reading { kind: SyncKind::Full, tombstones: self.policy.tombstones, known_until: None, announced: false }
+    fn reading(&self, now: Timestamp) -> Reading {
+        let tombstones = self.policy.tombstones;
+        Reading { kind: SyncKind::Full, tombstones, known_until: None, announced: false, now }
     }
 
     /// Looks up the rows that the list may not have shown.
@@ -187,6 +238,8 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
         &mut self,
         endpoint: Endpoint,
         shown: &Sketch,
+        beside: &mut Beside,
+        began_at: Timestamp,
         tell: &mut impl FnMut(Difference) -> Result<(), E>,
     ) -> Result<(), E> {
         let (mut stored, mut after) = (Sketch::new(), None);
@@ -202,13 +255,19 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
         let mut size = LookUpSize::new(self.policy.ids_per_lookup);
         while let Some(mut ids) = self.held_ids(endpoint, &mut after).await? {
             ids.retain(|id| !stored.agrees_on(shown, id));
+            // Kombo cannot be asked for these: the list would have shown them.
+            let odd: Vec<String> =
+                ids.extract_if(.., |id| !can_be_sent(id)).filter(|id| !beside.odd.contains(id)).collect();
+            if !odd.is_empty() {
+                self.gone(endpoint, odd, began_at, tell).await?;
+            }
             suspects.append(&mut ids);
             while suspects.len() >= size.get() {
-                self.look_up_some(endpoint, &mut suspects, &mut size, tell).await?;
+                self.look_up_some(endpoint, &mut suspects, &mut size, beside, tell).await?;
             }
         }
         while !suspects.is_empty() {
-            self.look_up_some(endpoint, &mut suspects, &mut size, tell).await?;
+            self.look_up_some(endpoint, &mut suspects, &mut size, beside, tell).await?;
         }
         Ok(())
     }
@@ -219,11 +278,12 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
         endpoint: Endpoint,
         suspects: &mut Vec<String>,
         size: &mut LookUpSize,
+        beside: &mut Beside,
         tell: &mut impl FnMut(Difference) -> Result<(), E>,
     ) -> Result<(), E> {
         let asked = size.get().min(suspects.len());
         let ids: Vec<String> = suspects.iter().take(asked).cloned().collect();
-        match self.look_up(endpoint, &ids, tell).await? {
+        match self.look_up(endpoint, &ids, beside, tell).await? {
             Ok(()) => {
                 size.accept();
                 suspects.drain(..asked);
@@ -236,10 +296,11 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
 
     /// Ids of rows that are not removed after `after`, which moves on; `None` after the last ones.
     async fn held_ids(&self, endpoint: Endpoint, after: &mut Option<String>) -> Result<Option<Vec<String>>, SyncError> {
-        let (integration, from) = (self.integration.clone(), after.take());
+        let (integration, from) = (self.integration.clone(), after.take().map(Key::Id));
         let model = Model::listed_by(endpoint);
-        let read = self.store.read(move |tx| tx.unseen(model, &integration, NO_RUN, from.as_deref(), STORED_IDS));
-        let ids = read.await.map_err(|error: crate::port::StoreError| SyncError::from(error))?;
+        let read = self.store.read(move |tx| tx.unseen(model, &integration, NO_RUN, from.as_ref(), STORED_IDS));
+        let keys = read.await.map_err(|error: crate::port::StoreError| SyncError::from(error))?;
+        let ids: Vec<String> = keys.into_iter().map(|key| key.first().to_owned()).collect();
         *after = ids.last().cloned();
         Ok(Some(ids).filter(|ids| !ids.is_empty()))
     }
@@ -248,6 +309,7 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
         &mut self,
         endpoint: Endpoint,
         ids: &[String],
+        beside: &mut Beside,
         tell: &mut impl FnMut(Difference) -> Result<(), E>,
     ) -> Result<Result<(), SourceError>, E> {
         let mut look_up = LookUp::new(ids.iter().cloned());
@@ -261,21 +323,33 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
             let last = page.next.is_none();
             look_up.note(&page);
             let seen = self.compare(endpoint, page).await?;
+            beside.add(&seen);
             self.tell_seen(endpoint, seen, tell)?;
             if last {
                 break;
             }
         }
         let Some((looked_up_at, gone)) = look_up.gone() else { return Ok(Ok(())) };
-        let (integration, reading) = (self.integration.clone(), self.reading());
+        self.gone(endpoint, gone, looked_up_at, tell).await.map(Ok)
+    }
+
+    /// Tells of listed rows that are gone.
+    async fn gone<E: From<SyncError>>(
+        &mut self,
+        endpoint: Endpoint,
+        gone: Vec<String>,
+        looked_up_at: Timestamp,
+        tell: &mut impl FnMut(Difference) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let (integration, reading) = (self.integration.clone(), self.reading(looked_up_at));
         let findings = self
             .store
             .read(move |tx| {
-                let assessing = Assessing { integration: &integration, endpoint, reading };
+                let assessing = Assessing { integration: &integration, endpoint, reading, lists: Lists::Remove };
                 Ok::<_, SyncError>(assess_removal(tx, &gone, looked_up_at, assessing)?.findings)
             })
             .await?;
-        self.tell(findings, tell).map(Ok)
+        self.tell(findings, tell)
     }
 }
 
@@ -284,9 +358,36 @@ struct Seen {
     findings: Vec<Finding>,
     /// The names of the records that could not be read or stored.
     unreadable: Vec<String>,
+    /// Whether one of them has no readable id.
+    is_nameless: bool,
     /// The ids of what it listed, as far as rows are stored that are not removed.
     held: Vec<String>,
+    /// The names of the rows of other models that it showed.
+    beside: Vec<u64>,
     records: u64,
+}
+
+/// What a list showed that cannot be looked up by id.
+#[derive(Default)]
+struct Beside {
+    /// The names of rows of other models.
+    keys: HashSet<u64>,
+    /// Ids of listed rows that cannot be sent.
+    odd: HashSet<String>,
+    is_nameless: bool,
+}
+
+impl Beside {
+    fn add(&mut self, seen: &Seen) {
+        self.keys.extend(&seen.beside);
+        self.odd.extend(seen.held.iter().filter(|id| !can_be_sent(id)).cloned());
+        self.is_nameless |= seen.is_nameless;
+    }
+}
+
+/// A number for a row. Two rows have the same once in 2^64 times.
+fn name(model: Model, key: &Key) -> u64 {
+    spread(&format!("{}\u{1f}{}", key.first(), key.second()), model.as_str())
 }
 
 fn listed(page: Option<RecordPage>) -> Result<RecordPage, SyncError> {

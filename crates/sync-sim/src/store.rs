@@ -208,12 +208,12 @@ impl Tx for Spy<'_> {
         members(model: Model, integration: &IntegrationId, parents: &[String]) -> Vec<StoredRow>;
         rows_after(model: Model, integration: &IntegrationId, after: Option<&Key>, limit: usize) -> Vec<StoredRow>;
         live_rows(model: Model, integration: &IntegrationId) -> u64;
-        put_seen(run: RunId, batch: i64, ids: &[String]) -> ();
+        put_seen(run: RunId, batch: i64, model: Model, keys: &[Key]) -> ();
         seen_batches(run: RunId) -> i64;
         clear_seen(run: RunId) -> ();
         unseen(
-            model: Model, integration: &IntegrationId, run: RunId, after: Option<&str>, limit: usize
-        ) -> Vec<String>;
+            model: Model, integration: &IntegrationId, run: RunId, after: Option<&Key>, limit: usize
+        ) -> Vec<Key>;
         changes(integration: Option<&IntegrationId>, seq: i64, limit: usize) -> Vec<Change>;
         latest_changes(
             integration: &IntegrationId, record_id: Option<&str>, before: i64, limit: usize

@@ -83,6 +83,7 @@ macro_rules! conformance_suite {
             json_may_be_deep
             seen_ids_are_not_unseen
             unseen_ids_are_of_rows_not_removed
+            notes_are_of_a_model
             unseen_ids_page_in_order
             a_repeated_note_replaces_the_first
             a_note_may_be_empty

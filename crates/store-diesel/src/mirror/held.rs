@@ -16,8 +16,8 @@ use super::{by_index, stored_row};
 use crate::backend::postgres::row::PgRow;
 use crate::backend::postgres::{Conn, pipeline};
 use crate::error::statement_failed;
-use crate::statement::{Cells, Statement};
-use crate::types::{json_bytes, millis};
+use crate::statement::{Cells, PG_TIMESTAMPTZ, Statement};
+use crate::types::{exact_millis, json_bytes};
 
 /// Keys of one look-up, of which two are on their way at a time.
 const KEYS: usize = 500;
@@ -176,20 +176,27 @@ fn is_null(found: &PgRow, place: usize) -> bool {
 fn says(found: &PgRow, place: usize, said: &Value) -> bool {
     let Some(field) = found.get(place) else { return false };
     match (said, field.value()) {
-        (Value::Absent, _) | (Value::Null, None) => true,
+        (Value::Absent, Some(stored)) => !is_time(&stored) || moment(&stored).is_some(),
+        (Value::Absent | Value::Null, None) => true,
         (Value::Text(said), Some(stored)) => stored.as_bytes() == said.as_bytes(),
         (Value::Json(said), Some(stored)) => json_bytes(&stored)
             .ok()
             .and_then(|stored| std::str::from_utf8(stored).ok())
             .is_some_and(|it| same_json(it, said)),
-        (Value::Time(said), Some(stored)) => is_moment(&stored, said.unix_millis()),
-        (Value::Null, Some(_)) | (Value::Text(_) | Value::Json(_) | Value::Time(_), None) => false,
+        (Value::Time(said), Some(stored)) => moment(&stored) == Some(said.unix_millis()),
+        (Value::Unreadable, _) | (Value::Null, Some(_)) | (Value::Text(_) | Value::Json(_) | Value::Time(_), None) => {
+            false
+        }
     }
 }
 
-fn is_moment(stored: &PgValue<'_>, said: i64) -> bool {
-    let micros = stored.as_bytes().try_into().map(i64::from_be_bytes);
-    micros.is_ok_and(|micros| millis(micros) == said)
+fn is_time(stored: &PgValue<'_>) -> bool {
+    stored.get_oid().get() == PG_TIMESTAMPTZ
+}
+
+/// The milliseconds since 1970 of a moment that a fetch may have written.
+fn moment(stored: &PgValue<'_>) -> Option<i64> {
+    exact_millis(stored.as_bytes().try_into().map(i64::from_be_bytes).ok()?)
 }
 
 /// What ends a look-up.

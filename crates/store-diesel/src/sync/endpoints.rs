@@ -1,12 +1,12 @@
 use diesel::prelude::*;
-use kombo_model::{Endpoint, IntegrationId};
+use kombo_model::{Endpoint, IntegrationId, UnknownEndpoint};
 use sync_core::port::{StoreError, TxResult};
-use sync_core::types::EndpointState;
+use sync_core::types::{EndpointState, EndpointStatus};
 
-use super::{moment, time, word};
+use super::{moment, readable, time, word_or};
 use crate::both;
 use crate::cached::Cached;
-use crate::error::During as _;
+use crate::error::{During as _, corrupt};
 use crate::schema::sync_watermarks;
 use crate::types::Moment;
 
@@ -52,16 +52,20 @@ impl TryFrom<EndpointRow> for EndpointState {
     type Error = StoreError;
 
     fn try_from(row: EndpointRow) -> Result<Self, StoreError> {
+        let name = format!("{} of {}", row.endpoint, row.integration_id);
         Ok(Self {
             integration_id: IntegrationId::from(row.integration_id),
-            endpoint: word(TABLE, &row.endpoint)?,
+            endpoint: row
+                .endpoint
+                .parse()
+                .map_err(|error: UnknownEndpoint| corrupt(TABLE, &format!("{name}: {error}")))?,
             watermark: time(row.watermark),
             loaded_at: time(row.loaded_at),
             last_delta_at: time(row.last_delta_at),
             last_full_at: time(row.last_full_at),
             next_full_at: time(row.next_full_at),
             last_blind_full_at: time(row.last_blind_full_at),
-            status: word(TABLE, &row.status)?,
+            status: word_or(TABLE, &name, &row.status, EndpointStatus::Failed),
             status_since: time(row.status_since),
             reason: row.reason,
             pending_removals: row.pending_removals,
@@ -88,8 +92,7 @@ both! {
             .order((sync_watermarks::integration_id, sync_watermarks::endpoint))
             .load(conn)
             .during(TABLE)?;
-        let states: TxResult<Vec<EndpointState>> = rows.into_iter().map(TryInto::try_into).collect();
-        let mut states = states?;
+        let mut states: Vec<EndpointState> = readable(rows);
         states.sort_by(|a, b| (&a.integration_id, a.endpoint).cmp(&(&b.integration_id, b.endpoint)));
         Ok(states)
     }
@@ -99,8 +102,7 @@ both! {
             .filter(sync_watermarks::integration_id.eq(integration.as_str()))
             .load(conn)
             .during(TABLE)?;
-        let states: TxResult<Vec<EndpointState>> = rows.into_iter().map(TryInto::try_into).collect();
-        let mut states = states?;
+        let mut states: Vec<EndpointState> = readable(rows);
         states.sort_by_key(|state| state.endpoint);
         Ok(states)
     }

@@ -1,9 +1,9 @@
 use diesel::prelude::*;
 use kombo_model::IntegrationId;
 use sync_core::port::{StoreError, TxResult};
-use sync_core::types::IntegrationRecord;
+use sync_core::types::{IntegrationRecord, IntegrationStatus};
 
-use super::word;
+use super::word_or;
 use crate::both;
 use crate::cached::Cached;
 use crate::error::During as _;
@@ -42,10 +42,12 @@ impl TryFrom<IntegrationRow> for IntegrationRecord {
     type Error = StoreError;
 
     fn try_from(row: IntegrationRow) -> Result<Self, StoreError> {
+        // A paused one is tried, and goes on if that works.
+        let status = word_or(TABLE, &row.id, &row.status, IntegrationStatus::Paused);
         Ok(Self {
             id: IntegrationId::from(row.id),
             tool: row.tool,
-            status: word(TABLE, &row.status)?,
+            status,
             status_since: row.status_since.0,
             reason: row.reason,
             registered_at: row.registered_at.0,

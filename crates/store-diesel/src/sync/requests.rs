@@ -1,9 +1,9 @@
 use diesel::prelude::*;
 use kombo_model::{IntegrationId, Timestamp};
 use sync_core::port::{StoreError, TryRequest, TxResult};
-use sync_core::types::{LeaseHold, LeaseToken, Request, Target};
+use sync_core::types::{LeaseHold, LeaseToken, Request, RequestCause, Target};
 
-use super::{limited, moment, time, word};
+use super::{limited, moment, readable, time, word, word_or};
 use crate::both;
 use crate::cached::Cached;
 use crate::error::During as _;
@@ -55,6 +55,7 @@ impl TryFrom<RequestRow> for Request {
     type Error = StoreError;
 
     fn try_from(row: RequestRow) -> Result<Self, StoreError> {
+        let name = format!("{} {} of {}", row.kind, row.endpoint, row.integration_id);
         let lease = match (row.lease_token, row.lease_owner, time(row.lease_expires_at), row.lease_generation) {
             (Some(token), Some(owner), Some(expires_at), Some(generation)) => {
                 Some(LeaseHold { token: LeaseToken(token), owner, expires_at, generation })
@@ -67,7 +68,7 @@ impl TryFrom<RequestRow> for Request {
                 endpoint: word(TABLE, &row.endpoint)?,
                 kind: word(TABLE, &row.kind)?,
             },
-            cause: word(TABLE, &row.cause)?,
+            cause: word_or(TABLE, &name, &row.cause, RequestCause::Schedule),
             requested_at: row.requested_at.0,
             not_before: row.not_before.0,
             generation: row.generation,
@@ -91,7 +92,7 @@ both! {
             sync_requests::kind,
         );
         let rows: Vec<RequestRow> = sync_requests::table.order(order).load(conn).during(TABLE)?;
-        rows.into_iter().map(TryInto::try_into).collect()
+        Ok(readable(rows))
     }
 
     pub(crate) fn due(conn: &mut Conn, now: Timestamp, limit: usize) -> TxResult<Vec<Request>> {
@@ -110,7 +111,7 @@ both! {
             .limit(limited(limit))
             .load(conn)
             .during(TABLE)?;
-        rows.into_iter().map(TryInto::try_into).collect()
+        Ok(readable(rows))
     }
 
     pub(crate) fn put(conn: &mut Conn, request: &Request) -> TxResult<()> {

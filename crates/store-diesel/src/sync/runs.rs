@@ -1,9 +1,9 @@
 use diesel::prelude::*;
 use kombo_model::{IntegrationId, Timestamp};
 use sync_core::port::{StoreError, TxResult};
-use sync_core::types::{PageCursor, Run, RunCounts, RunId, Target};
+use sync_core::types::{PageCursor, Run, RunCounts, RunId, RunOutcome, RunPhase, Target};
 
-use super::{count, limited, moment, number, time, word};
+use super::{count, limited, moment, number, readable, time, word, word_or};
 use crate::both;
 use crate::cached::Cached;
 use crate::error::During as _;
@@ -39,6 +39,8 @@ struct RunRow {
     stale: i64,
     quarantined: i64,
     error: Option<String>,
+    unlisted: i64,
+    withheld: i64,
 }
 
 /// A run without its number.
@@ -68,6 +70,8 @@ struct RunValues<'a> {
     stale: i64,
     quarantined: i64,
     error: Option<String>,
+    unlisted: i64,
+    withheld: i64,
 }
 
 impl<'a> From<&'a Run> for RunValues<'a> {
@@ -97,6 +101,8 @@ impl<'a> From<&'a Run> for RunValues<'a> {
             stale: number(counts.stale),
             quarantined: number(counts.quarantined),
             error: run.error.clone(),
+            unlisted: number(counts.unlisted),
+            withheld: number(counts.withheld),
         }
     }
 }
@@ -105,6 +111,9 @@ impl TryFrom<RunRow> for Run {
     type Error = StoreError;
 
     fn try_from(row: RunRow) -> Result<Self, StoreError> {
+        let name = format!("run {}", row.id);
+        // What cannot be read is not resumed.
+        let outcome = word_or(TABLE, &name, &row.outcome, RunOutcome::Superseded);
         Ok(Self {
             id: RunId(row.id),
             target: Target {
@@ -112,13 +121,13 @@ impl TryFrom<RunRow> for Run {
                 endpoint: word(TABLE, &row.endpoint)?,
                 kind: word(TABLE, &row.kind)?,
             },
-            outcome: word(TABLE, &row.outcome)?,
+            outcome,
             started_at: row.started_at.0,
             finished_at: time(row.finished_at),
             updated_after: time(row.updated_after),
             fetch_started_at: time(row.fetch_started_at),
             first_load: row.first_load,
-            phase: word(TABLE, &row.phase)?,
+            phase: word_or(TABLE, &name, &row.phase, RunPhase::Done),
             page_cursor: row.page_cursor.map(PageCursor),
             batches: row.batches,
             counts: RunCounts {
@@ -132,6 +141,8 @@ impl TryFrom<RunRow> for Run {
                 indirect: count(row.indirect),
                 stale: count(row.stale),
                 quarantined: count(row.quarantined),
+                unlisted: count(row.unlisted),
+                withheld: count(row.withheld),
             },
             error: row.error,
         })
@@ -188,7 +199,7 @@ both! {
             Some(id) => runs.filter(sync_runs::integration_id.eq(id.as_str())).load(conn).during(TABLE)?,
             None => runs.load(conn).during(TABLE)?,
         };
-        rows.into_iter().map(TryInto::try_into).collect()
+        Ok(readable(rows))
     }
 
     pub(crate) fn trim(conn: &mut Conn, before: Timestamp) -> TxResult<u64> {

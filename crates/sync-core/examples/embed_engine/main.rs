@@ -106,7 +106,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     work(&engine).await?;
 
     // Whether the mirror is right: by the same functions, and without writing.
-    let policy = VerifyPolicy { endpoints, tombstones: engine.policy().tombstones, ids_per_lookup: 100 };
+    let enabled = endpoints.clone();
+    let policy = VerifyPolicy { endpoints, enabled, tombstones: engine.policy().tombstones, ids_per_lookup: 100 };
     let mut differences = 0;
     for endpoint in policy.endpoints.clone() {
         let mut verifier = Verifier::new(&*store, &*source, policy.clone(), integration.clone());

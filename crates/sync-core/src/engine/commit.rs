@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
 
+use super::sweep::hold_back;
 use super::{Engine, SyncPolicy, quarantine};
-use crate::apply::{Applied, Applying, apply, apply_and_tell};
+use crate::apply::{Applied, Applying, Unlisted, apply, apply_and_tell};
 use crate::compare::Reading;
 use crate::error::SyncError;
 use crate::mirror::{Batch, Incoming, Key, Model, Repeats, Row, Standing, clean_text, decompose_news};
@@ -13,9 +14,10 @@ use crate::planted::{self, Bug};
 use crate::port::{Clock, Event, Observer, RecordPage, Scope, Source, Store, StoreError, TryRequest, Tx, TxResult};
 use crate::schedule;
 use crate::types::{
-    EndpointStatus, IntegrationRecord, IntegrationStatus, Lease, PageCursor, Quarantined, RequestCause, Run, RunCounts,
-    RunOutcome, RunPhase, SyncKind, Target,
+    EndpointStatus, IntegrationRecord, IntegrationStatus, Lease, PageCursor, Quarantined, Request, RequestCause, Run,
+    RunCounts, RunOutcome, RunPhase, SyncKind, Target,
 };
+use crate::unlisted::{self, Shown};
 use crate::{queue, watermark};
 
 /// What some pages say, ready to be committed.
@@ -24,6 +26,8 @@ pub(super) struct Prepared {
     pub(super) batch: Batch,
     pub(super) quarantined: Vec<Quarantined>,
     pub(super) seen: Vec<String>,
+    /// The rows of other models that a full fetch holds against what is stored.
+    pub(super) shown: Shown,
     pub(super) counts: RunCounts,
     /// Some bytes of memory that the rows take.
     pub(super) bytes: usize,
@@ -36,6 +40,9 @@ impl Prepared {
         self.batch.members.append(&mut later.batch.members);
         self.quarantined.append(&mut later.quarantined);
         self.seen.append(&mut later.seen);
+        for (model, mut keys) in later.shown {
+            self.shown.entry(model).or_default().append(&mut keys);
+        }
         self.counts.add(&later.counts);
         self.bytes += later.bytes;
     }
@@ -179,6 +186,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
             batch: Batch::default(),
             quarantined: refused.quarantined.clone(),
             seen: refused.seen.clone(),
+            shown: refused.shown.clone(),
             counts: refused.counts,
             bytes: refused.bytes,
         };
@@ -217,11 +225,11 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
             }
         }
         let (run, policy, now) = (run.clone(), self.policy.clone(), self.clock.now());
-        let asked_by = lease.request.cause;
+        let request = lease.request.clone();
         let attempt = self
             .store
             .transact(Scope::Integration(run.target.integration_id.clone()), move |tx| {
-                let applying = applying(tx, &run, asked_by, &policy, now)?;
+                let applying = applying(tx, &run, &request, &policy, now)?;
                 apply(tx, &batch, &applying)?;
                 Err::<(), Attempt>(Attempt::Passed)
             })
@@ -260,7 +268,7 @@ pub(super) fn checkpoint(tx: &mut dyn Tx, run: &Run) -> TxResult<Run> {
 }
 
 /// Reads a page into rows, and puts aside what cannot be read or stored.
-pub(super) fn prepare(run: &Run, page: RecordPage, repeats: &mut Repeats) -> Prepared {
+pub(super) fn prepare(run: &Run, page: RecordPage, repeats: &mut Repeats, enabled: &BTreeSet<Endpoint>) -> Prepared {
     let mut prepared = Prepared::default();
     prepared.counts.pages = 1;
     for record in page.records {
@@ -281,6 +289,10 @@ pub(super) fn prepare(run: &Run, page: RecordPage, repeats: &mut Repeats) -> Pre
         prepared.seen.extend(rejected.id.clone().map(clean_text));
         prepared.quarantined.push(quarantine::unreadable(run, rejected, page.requested_at));
     }
+    prepared.batch.mark_sole_copies(enabled);
+    if run.target.kind == SyncKind::Full {
+        prepared.shown = unlisted::shown_in(&prepared.batch, run.target.endpoint, enabled);
+    }
     prepared.bytes = prepared.batch.rows.iter().map(|incoming| incoming.row.bytes()).sum();
     prepared
 }
@@ -297,16 +309,23 @@ pub(super) fn apply_prepared(
 ) -> Result<(RunCounts, bool), SyncError> {
     let (integration, endpoint) = (&run.target.integration_id, run.target.endpoint);
     let mut counts = prepared.counts;
-    let applying = applying(tx, run, lease.request.cause, policy, now)?;
+    let applying = applying(tx, run, &lease.request, policy, now)?;
     let Applied { counts: applied, stale, logged } = apply_and_tell(tx, &prepared.batch, &applying)?;
     counts.add(&applied);
     if run.target.kind == SyncKind::Full && run.phase == RunPhase::Pages {
         // What a copy wrote while the page was on its way says less than the page: the sweep looks such records up.
-        let mut seen = Cow::Borrowed(&prepared.seen);
-        if !stale.is_empty() {
-            seen.to_mut().retain(|id| !stale.contains(id));
+        let seen = prepared.seen.iter().filter(|id| !stale.contains(*id));
+        let seen: Vec<Key> = seen.cloned().map(Key::Id).collect();
+        tx.put_seen(run.id, run.batches, Model::listed_by(endpoint), &seen)?;
+        let mut shown = Cow::Borrowed(&prepared.shown);
+        if !prepared.quarantined.is_empty() {
+            let ids = put_aside(prepared);
+            unlisted::add_stored_with(tx, integration, endpoint, &ids, shown.to_mut())?;
         }
-        tx.put_seen(run.id, run.batches, &seen)?;
+        for (model, keys) in shown.iter() {
+            let keys: Vec<Key> = keys.iter().cloned().collect();
+            tx.put_seen(run.id, run.batches, *model, &keys)?;
+        }
     }
     if tx.quarantine_size(integration, endpoint)? > 0 {
         tx.clear_quarantined(integration, endpoint, &prepared.seen)?;
@@ -317,10 +336,15 @@ pub(super) fn apply_prepared(
     Ok((counts, logged))
 }
 
+/// The names of the records that were put aside.
+pub(super) fn put_aside(prepared: &Prepared) -> Vec<String> {
+    prepared.quarantined.iter().map(|record| record.record_id.clone()).collect()
+}
+
 pub(super) fn applying<'a>(
     tx: &mut dyn Tx,
     run: &'a Run,
-    asked_by: RequestCause,
+    request: &Request,
     policy: &SyncPolicy,
     now: Timestamp,
 ) -> TxResult<Applying<'a>> {
@@ -335,12 +359,22 @@ pub(super) fn applying<'a>(
             kind: run.target.kind,
             tombstones: policy.tombstones,
             known_until,
-            announced: asked_by == RequestCause::Webhook,
+            announced: request.cause == RequestCause::Webhook,
+            now,
         },
         quiet: quiet_models(tx, run, integration, endpoint)?,
         change_values: policy.change_values,
+        unlisted: match run.target.kind {
+            SyncKind::Delta => Unlisted::Guard { approved: approved(request) },
+            SyncKind::Full => Unlisted::Leave,
+        },
         now,
     })
+}
+
+/// How many removals a person approved.
+pub(super) fn approved(request: &Request) -> u64 {
+    request.approved_removals.and_then(|count| u64::try_from(count).ok()).unwrap_or(0)
 }
 
 /// The models of which a first load logs nothing: all but those that another endpoint has loaded already.
@@ -380,6 +414,13 @@ fn end_of_pages(
 ) -> Result<(), SyncError> {
     run.page_cursor = None;
     match run.target.kind {
+        SyncKind::Delta if run.counts.withheld > 0 => {
+            let what = format!(
+                "{} rows are no longer in the lists of their courses and revisions; none of them was removed",
+                run.counts.withheld
+            );
+            hold_back(tx, lease, run, run.counts.withheld, &what, policy, now)
+        }
         SyncKind::Delta => complete(tx, lease, run, policy, now),
         SyncKind::Full => {
             run.phase = RunPhase::Sweep;

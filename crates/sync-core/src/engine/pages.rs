@@ -1,7 +1,8 @@
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kombo_model::Timestamp;
+use kombo_model::{Endpoint, Timestamp};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
@@ -71,7 +72,8 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         let halt = stop.child_token();
         let started = run.clone();
         let precedence = (target.kind == SyncKind::Full).then_some(&self.precedence);
-        let producer = fetch_pages(&mut fetch, &started, ready, precedence, halt.clone());
+        let enabled = &self.policy.plan.endpoints;
+        let producer = fetch_pages(&mut fetch, &started, enabled, ready, precedence, halt.clone());
         let consumer = async {
             let result = self.write_pages(lease, run, &mut waiting, stop).await;
             halt.cancel();
@@ -177,6 +179,7 @@ fn tells_of_cursor(class: FailureClass, got_somewhere: bool, attempts: i32) -> b
 async fn fetch_pages(
     pages: &mut impl Pages,
     run: &Run,
+    enabled: &BTreeSet<Endpoint>,
     ready: mpsc::Sender<Fetched>,
     precedence: Option<&Precedence>,
     stop: CancellationToken,
@@ -199,7 +202,7 @@ async fn fetch_pages(
                 Ok(mut page) => {
                     let began = watermark::fetch_started_at(page.requested_at, page.server_date, page.elapsed);
                     let next = page.next.take();
-                    let prepared = prepare(run, page, &mut repeats);
+                    let prepared = prepare(run, page, &mut repeats, enabled);
                     let bytes = u32::try_from(prepared.bytes).unwrap_or(u32::MAX).min(BYTES_AHEAD);
                     let place = Arc::clone(&room).acquire_many_owned(bytes).await.ok();
                     Ok(Page { prepared, next, began, place })

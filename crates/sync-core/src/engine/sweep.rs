@@ -1,28 +1,37 @@
+use std::collections::BTreeSet;
+
 use kombo_model::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use super::Engine;
-use super::commit::{applying, complete, prepare};
+use super::commit::{applying, approved, complete, prepare, put_aside};
+use super::{Engine, SyncPolicy};
 use crate::apply;
+use crate::assess::Lists;
 use crate::error::SyncError;
 use crate::listing::Listing;
-use crate::lookup::{LookUp, LookUpSize};
+use crate::lookup::{LookUp, LookUpSize, can_be_sent};
 use crate::mirror::{Key, Model, Repeats};
 use crate::planted::{self, Bug};
-use crate::port::{Clock, Event, Fetch, FetchSpec, Observer, Pages, Scope, Source, Store};
-use crate::queue;
-use crate::types::{EndpointStatus, Lease, Run, RunOutcome, RunPhase};
+use crate::port::{Clock, Event, Fetch, FetchSpec, Observer, Pages, Scope, Source, Store, Tx, TxResult};
+use crate::types::{EndpointStatus, Lease, Quarantined, Request, Run, RunCounts, RunOutcome, RunPhase};
+use crate::unlisted::{self, Found, Search, Shown, shown_beside};
+use crate::{queue, removals};
 
 /// What a sweep found out about rows that no page showed.
 struct Findings {
     /// Ids that Kombo does not know, with the time of the look-up.
     gone: Vec<(Timestamp, Vec<String>)>,
     count: u64,
+    /// Rows of other models that records showed which were looked up.
+    shown: Shown,
+    /// The names of records that were looked up and cannot be read.
+    unreadable: Vec<String>,
 }
 
 impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
     /// Looks up by id the rows that no page of a full fetch showed, takes over those that Kombo still has, and
-    /// marks the others as removed, unless they are suspiciously many.
+    /// marks the others as removed, with the rows of other models that nothing shows any more, unless they are suspiciously
+    /// many.
     pub(super) async fn sweep(&self, lease: &Lease, run: &mut Run, stop: &CancellationToken) -> Result<(), SyncError> {
         if !self.notes_are_whole(lease, run).await? {
             tracing::warn!(
@@ -41,23 +50,18 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
             .store
             .transact(Scope::Integration(run.target.integration_id.clone()), move |tx| {
                 let request = queue::hold(tx, &lease, now, policy.lease_ttl)?;
-                let model = Model::listed_by(after.target.endpoint);
-                // Counting takes a look at all rows, which is needed only to hold a number against theirs.
-                let live = match findings.count {
-                    0 => 0,
-                    _ => tx.live_rows(model, &after.target.integration_id)?,
-                };
-                let mut counts = crate::types::RunCounts::default();
-                let approved = request.approved_removals.and_then(|count| u64::try_from(count).ok()).unwrap_or(0);
-                if is_suspicious(findings.count, live) && findings.count > approved {
-                    hold_back(tx, &lease, &mut after, findings.count, live, &policy, now)?;
-                } else {
-                    let applying = applying(tx, &after, request.cause, &policy, now)?;
-                    for (looked_up_at, ids) in &findings.gone {
-                        counts.add(&apply::sweep(tx, ids, *looked_up_at, &applying)?);
+                let counts;
+                let unlisted = find_unlisted(tx, &after, &request, &policy, &findings, now)?;
+                match mass_removal(tx, &after, findings.count, &unlisted)? {
+                    Some((removals, what)) if removals > approved(&request) => {
+                        hold_back(tx, &lease, &mut after, removals, &what, &policy, now)?;
+                        counts = RunCounts::default();
                     }
-                    after.counts.add(&counts);
-                    complete(tx, &lease, &mut after, &policy, now)?;
+                    _ => {
+                        counts = remove_all(tx, &after, &request, &policy, &findings, &unlisted, now)?;
+                        after.counts.add(&counts);
+                        complete(tx, &lease, &mut after, &policy, now)?;
+                    }
                 }
                 tx.clear_seen(after.id)?;
                 tx.put_run(&after)?;
@@ -87,13 +91,20 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         run: &mut Run,
         stop: &CancellationToken,
     ) -> Result<Option<Findings>, SyncError> {
-        let mut findings = Findings { gone: Vec::new(), count: 0 };
-        let mut after: Option<String> = None;
+        let mut findings = Findings { gone: Vec::new(), count: 0, shown: Shown::new(), unreadable: Vec::new() };
+        let mut after: Option<Key> = None;
         let mut size = LookUpSize::new(self.policy.ids_per_lookup);
         loop {
             let unseen = self.unseen(lease, run, after.take()).await?;
             let Some(last) = unseen.last() else { return Ok(Some(findings)) };
             after = Some(last.clone());
+            let ids = unseen.iter().map(|key| key.first().to_owned());
+            let (unseen, odd): (Vec<String>, Vec<String>) = ids.partition(|id| can_be_sent(id));
+            if !odd.is_empty() {
+                // The pages would have shown them.
+                findings.count += self.live_among(run, &odd).await?;
+                findings.gone.push((run.started_at, odd));
+            }
             let mut rest = unseen.as_slice();
             while !rest.is_empty() {
                 let (ids, later) = rest.split_at(size.get().min(rest.len()));
@@ -110,7 +121,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         }
     }
 
-    async fn unseen(&self, lease: &Lease, run: &Run, after: Option<String>) -> Result<Vec<String>, SyncError> {
+    async fn unseen(&self, lease: &Lease, run: &Run, after: Option<Key>) -> Result<Vec<Key>, SyncError> {
         let (lease, now, policy, run) = (lease.clone(), self.clock.now(), self.policy.clone(), run.clone());
         self.store
             .transact(Scope::Shared, move |tx| {
@@ -118,7 +129,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
                 let model = Model::listed_by(run.target.endpoint);
                 // A page of ids costs a look at all notes, so it is larger than a look-up.
                 let limit = policy.ids_per_lookup.saturating_mul(50);
-                Ok(tx.unseen(model, &run.target.integration_id, run.id, after.as_deref(), limit)?)
+                Ok(tx.unseen(model, &run.target.integration_id, run.id, after.as_ref(), limit)?)
             })
             .await
     }
@@ -163,7 +174,11 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
             let Some(page) = page else { break };
             let last = page.next.is_none();
             look_up.note(&page);
-            let prepared = prepare(run, page, &mut repeats);
+            let mut prepared = prepare(run, page, &mut repeats, &self.policy.plan.endpoints);
+            for (model, mut keys) in std::mem::take(&mut prepared.shown) {
+                findings.shown.entry(model).or_default().append(&mut keys);
+            }
+            findings.unreadable.append(&mut put_aside(&prepared));
             if !prepared.seen.is_empty() || !prepared.quarantined.is_empty() {
                 self.commit_looked_up(lease, run, prepared).await?;
             }
@@ -179,29 +194,97 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
     }
 }
 
-/// Whether the removals are so many that a person should look: more than ten and more than a tenth of the live rows,
-/// in small tables more than half of them, or all.
-fn is_suspicious(removals: u64, live: u64) -> bool {
-    let many = removals > 10 && removals.saturating_mul(10) > live;
-    let half = removals > 2 && removals.saturating_mul(2) > live;
-    many || half || (removals > 0 && removals >= live)
+/// The rows of other models that nothing shows any more; none if that is not known.
+fn find_unlisted(
+    tx: &mut dyn Tx,
+    run: &Run,
+    request: &Request,
+    policy: &SyncPolicy,
+    findings: &Findings,
+    now: Timestamp,
+) -> TxResult<Vec<Found>> {
+    let (integration, endpoint) = (&run.target.integration_id, run.target.endpoint);
+    let is_nameless = |record: &Quarantined| {
+        record.endpoint == endpoint && record.run_id == run.id && record.record_id.starts_with('#')
+    };
+    if tx.quarantine_size(integration, endpoint)? > 0 && tx.quarantined(Some(integration))?.iter().any(is_nameless) {
+        // A record without a readable id may be any, and may show anything.
+        return Ok(Vec::new());
+    }
+    let enabled = &policy.plan.endpoints;
+    let mut shown: Shown = shown_beside(endpoint, enabled).map(|model| (model, BTreeSet::new())).collect();
+    unlisted::add_stored_with(tx, integration, endpoint, &findings.unreadable, &mut shown)?;
+    let is_in = |shown: &Shown, model, key: &Key| shown.get(&model).is_some_and(|keys| keys.contains(key));
+    let applying = applying(tx, run, request, policy, now)?;
+    let search = Search {
+        assessing: applying.assessing(Lists::Remove),
+        enabled,
+        run: run.id,
+        began_at: run.started_at,
+        gone: findings.gone.iter().flat_map(|(_, ids)| ids).map(String::as_str).collect(),
+    };
+    search.find(tx, |model, key| is_in(&shown, model, key) || is_in(&findings.shown, model, key))
+}
+
+/// Whether so many rows would be removed that a person should look: how many of those models of which they are so many, and
+/// what they are.
+fn mass_removal(tx: &mut dyn Tx, run: &Run, listed: u64, unlisted: &[Found]) -> TxResult<Option<(u64, String)>> {
+    let integration = &run.target.integration_id;
+    let mut removals = 0;
+    let mut what = Vec::new();
+    // Counting takes a look at all rows, which is needed only to hold a number against theirs.
+    if listed > 0 {
+        let model = Model::listed_by(run.target.endpoint);
+        let live = tx.live_rows(model, integration)?;
+        if removals::are_suspicious(listed, live) {
+            removals += listed;
+            what.push(format!("{listed} of {live} {model} are no longer at Kombo"));
+        }
+    }
+    for Found { model, count, .. } in unlisted.iter().filter(|found| found.count > 0) {
+        let live = tx.live_rows(*model, integration)?;
+        if removals::are_many(*count, live) {
+            removals += count;
+            what.push(format!("{count} of {live} {model} are shown by no record any more"));
+        }
+    }
+    Ok((!what.is_empty()).then(|| (removals, format!("{}; nothing was removed", what.join(", ")))))
+}
+
+fn remove_all(
+    tx: &mut dyn Tx,
+    run: &Run,
+    request: &Request,
+    policy: &SyncPolicy,
+    findings: &Findings,
+    unlisted: &[Found],
+    now: Timestamp,
+) -> TxResult<RunCounts> {
+    let applying = applying(tx, run, request, policy, now)?;
+    let mut counts = RunCounts::default();
+    for (looked_up_at, ids) in &findings.gone {
+        counts.add(&apply::sweep(tx, ids, *looked_up_at, &applying)?);
+    }
+    for found in unlisted {
+        counts.add(&apply::remove_unlisted(tx, found, &applying)?);
+    }
+    Ok(counts)
 }
 
 /// Ends a run without removing anything, and says what a person can do.
-fn hold_back(
-    tx: &mut dyn crate::port::Tx,
+pub(super) fn hold_back(
+    tx: &mut dyn Tx,
     lease: &Lease,
     run: &mut Run,
     removals: u64,
-    live: u64,
-    policy: &super::SyncPolicy,
+    what: &str,
+    policy: &SyncPolicy,
     now: Timestamp,
 ) -> Result<(), SyncError> {
     let (integration, endpoint) = (&run.target.integration_id, run.target.endpoint);
-    let model = Model::listed_by(endpoint);
     let reason = format!(
-        "{removals} of {live} {model} are no longer at Kombo; nothing was removed. If that is right, run: syncd sync \
-         --full --integration {integration} --endpoint {endpoint} --allow-mass-removal"
+        "{what}. If that is right, run: syncd sync --full --integration {integration} --endpoint {endpoint} \
+         --allow-mass-removal"
     );
     let mut state = queue::state(tx, integration, endpoint)?;
     if let Some(started) = run.fetch_started_at {
@@ -219,31 +302,4 @@ fn hold_back(
     run.error = Some(reason);
     run.finished_at = Some(now);
     queue::finish(tx, lease, now).map(drop)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_suspicious;
-
-    #[test]
-    fn mass_removal_is_relative_but_small_tables_are_guarded_too() {
-        for (removals, live, suspicious) in [
-            (0, 0, false),
-            (0, 100, false),
-            (10, 100, false),
-            (11, 100, true),
-            (11, 1_000, false),
-            (100, 1_000, false),
-            (101, 1_000, true),
-            (1, 1, true),
-            (1, 2, false),
-            (2, 2, true),
-            (2, 3, false),
-            (3, 5, true),
-            (3, 6, false),
-            (8, 8, true),
-        ] {
-            assert_eq!(is_suspicious(removals, live), suspicious, "{removals} of {live}");
-        }
-    }
 }

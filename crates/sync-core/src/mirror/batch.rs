@@ -1,7 +1,9 @@
-use kombo_model::Timestamp;
+use std::collections::BTreeSet;
+
+use kombo_model::{Endpoint, Timestamp};
 
 use super::model::Model;
-use super::row::{Key, Row};
+use super::row::{Key, Row, Value};
 
 /// What the records of some pages say, model by model.
 #[derive(Debug, Clone, Default)]
@@ -34,6 +36,29 @@ pub enum Standing {
     Owned,
     /// A partial copy of a row that another endpoint shows in full.
     Copy,
+    /// A partial copy of a row whose own endpoint is off: nothing else tells that the record is there.
+    SoleCopy,
+}
+
+impl Standing {
+    /// Whether it is a partial copy.
+    pub fn is_copy(self) -> bool {
+        matches!(self, Self::Copy | Self::SoleCopy)
+    }
+}
+
+impl Batch {
+    /// Takes copies for all that there is of models whose own endpoint is not among the enabled ones.
+    pub(crate) fn mark_sole_copies(&mut self, enabled: &BTreeSet<Endpoint>) {
+        let copies = self.rows.iter_mut().filter(|row| row.standing == Standing::Copy);
+        for copy in copies.filter(|copy| !enabled.contains(&copy.model.owner())) {
+            copy.standing = Standing::SoleCopy;
+            // What is nested somewhere is there.
+            if let Some(remote_deleted_at) = copy.row.values_mut().last_mut() {
+                *remote_deleted_at = Value::Null;
+            }
+        }
+    }
 }
 
 /// All rows of `model` that belong to `parent`: a stored row of that parent that is not among them is gone.

@@ -181,7 +181,8 @@ impl Writer<'_> {
     }
 
     fn provider_copy(&mut self, provider: ProviderCopy) {
-        let values = vec![said_text(provider.remote_id), said_text(provider.name)];
+        // Kombo has no times of providers.
+        let values = vec![said_text(provider.remote_id), said_text(provider.name), Value::Null, Value::Null];
         self.add(Model::LmsCourseProviders, Standing::Owned, id(provider.id.into_string()), values);
     }
 

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::time::Duration;
 
 use kombo_model::Timestamp;
 
@@ -61,6 +62,9 @@ pub enum Value {
     Time(Timestamp),
     /// JSON text.
     Json(String),
+    /// What is stored cannot be read: somebody wrote it by hand in a form that no fetch writes. It equals nothing, so that
+    /// a fetch overwrites it.
+    Unreadable,
 }
 
 impl Value {
@@ -74,6 +78,11 @@ impl Value {
         matches!(self, Self::Null)
     }
 
+    /// Whether what is stored cannot be read.
+    pub fn is_unreadable(&self) -> bool {
+        matches!(self, Self::Unreadable)
+    }
+
     /// The moment, if it is one.
     pub fn time(&self) -> Option<Timestamp> {
         if let Self::Time(time) = self { Some(*time) } else { None }
@@ -83,7 +92,7 @@ impl Value {
     pub fn text(&self) -> Option<&str> {
         match self {
             Self::Text(text) | Self::Json(text) => Some(text),
-            Self::Absent | Self::Null | Self::Time(_) => None,
+            Self::Absent | Self::Null | Self::Time(_) | Self::Unreadable => None,
         }
     }
 
@@ -91,7 +100,7 @@ impl Value {
     /// an entry it would be too deep to be read again.
     pub fn to_json(&self) -> serde_json::Value {
         match self {
-            Self::Absent | Self::Null => serde_json::Value::Null,
+            Self::Absent | Self::Null | Self::Unreadable => serde_json::Value::Null,
             Self::Text(text) => serde_json::Value::String(text.clone()),
             Self::Time(time) => serde_json::Value::String(time.to_string()),
             Self::Json(text) if is_deeper(text, MAX_DOCUMENT_DEPTH) => serde_json::Value::String(text.clone()),
@@ -122,6 +131,7 @@ impl fmt::Debug for Value {
             Self::Text(text) => write!(f, "Text({} bytes)", text.len()),
             Self::Time(time) => write!(f, "Time({time})"),
             Self::Json(text) => write!(f, "Json({} bytes)", text.len()),
+            Self::Unreadable => f.write_str("Unreadable"),
         }
     }
 }
@@ -229,7 +239,7 @@ impl NewRow<'_> {
     /// The row as it is stored.
     pub fn to_stored(self) -> StoredRow {
         let values = self.row.values.iter().map(|value| match value {
-            Value::Absent => Value::Null,
+            Value::Absent | Value::Unreadable => Value::Null,
             Value::Null | Value::Text(_) | Value::Time(_) | Value::Json(_) => value.clone(),
         });
         let row = Row { key: self.row.key.clone(), values: values.collect() };
@@ -237,7 +247,16 @@ impl NewRow<'_> {
     }
 }
 
+/// How far ahead of this clock the clock of another replica may have been that wrote a row.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(60);
+
 impl StoredRow {
+    /// When the response was asked for from which the row was last written. A time that lies ahead of all clocks was
+    /// written by hand or by a clock that was wrong: it keeps nothing out.
+    pub fn observed_at(&self, now: Timestamp) -> Timestamp {
+        if self.synced_at > now.saturating_add(CLOCKS_DIFFER) { Timestamp::MIN } else { self.synced_at }
+    }
+
     /// Whether the record is there, as far as anybody knows.
     pub fn is_live(&self) -> bool {
         self.removed_at.is_none() && self.row.remote_deleted_at().is_none()

@@ -141,27 +141,28 @@ pub trait Tx {
     /// How many live rows there are.
     fn live_rows(&mut self, model: Model, integration: &IntegrationId) -> TxResult<u64>;
 
-    /// Notes that batch number `batch` of a full fetch showed these ids. Repeating a batch replaces the note.
+    /// Notes that batch number `batch` of a full fetch showed the rows of `model` with these keys. Repeating it replaces the
+    /// note.
     ///
     /// Notes may be lost when the database crashes, all at once or not: see [`Tx::seen_batches`].
-    fn put_seen(&mut self, run: RunId, batch: i64, ids: &[String]) -> TxResult<()>;
+    fn put_seen(&mut self, run: RunId, batch: i64, model: Model, keys: &[Key]) -> TxResult<()>;
 
-    /// How many notes of [`Tx::put_seen`] there are for this run.
+    /// Of how many batches there are notes of [`Tx::put_seen`] for this run.
     fn seen_batches(&mut self, run: RunId) -> TxResult<i64>;
 
     /// Forgets the notes of this run.
     fn clear_seen(&mut self, run: RunId) -> TxResult<()>;
 
-    /// Up to `limit` ids of rows without `removed_at` that no note of this run holds, after `after`, in the order of
-    /// ids.
+    /// Up to `limit` keys of rows of `model` without `removed_at` that no note of this run for `model` holds, after `after`,
+    /// in an order of keys; that of ids where a key is one.
     fn unseen(
         &mut self,
         model: Model,
         integration: &IntegrationId,
         run: RunId,
-        after: Option<&str>,
+        after: Option<&Key>,
         limit: usize,
-    ) -> TxResult<Vec<String>>;
+    ) -> TxResult<Vec<Key>>;
 
     /// Adds entries to the change log and gives them their `seq`. A reader never sees an entry before one with a
     /// smaller `seq` became visible.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use kombo_model::{Endpoint, Timestamp};
-use sync_core::apply::{Applying, apply};
+use sync_core::apply::{Applying, Unlisted, apply};
 use sync_core::compare::Reading;
 use sync_core::mirror::{Batch, Model, decompose};
 use sync_core::port::Record;
@@ -54,12 +54,14 @@ impl Batches {
             tombstones: Tombstones::Mirror,
             known_until: self.run.updated_after,
             announced: false,
+            now: at(1_000),
         };
         let applying = Applying {
             run: &self.run,
             reading,
             quiet: self.quiet.clone(),
             change_values: self.change_values,
+            unlisted: Unlisted::Remove,
             now: at(1_000),
         };
         self.bench.store.edit(|tx| apply(tx, &batch, &applying)).unwrap()

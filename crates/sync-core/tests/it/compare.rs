@@ -74,7 +74,7 @@ fn copy(name: Said, observed_at: i64) -> Incoming {
 }
 
 fn reading(kind: SyncKind) -> Reading {
-    Reading { kind, tombstones: Tombstones::Mirror, known_until: None, announced: false }
+    Reading { kind, tombstones: Tombstones::Mirror, known_until: None, announced: false, now: at(1_000) }
 }
 
 fn delta() -> Reading {
@@ -283,12 +283,16 @@ fn causes() {
 fn what_a_list_no_longer_shows_is_removed_unless_it_was_written_later() {
     let live = skill("a", 10).stored(20);
     let gone = StoredRow { removed_at: Some(at(30)), synced_at: at(30), ..live.clone() };
-    assert_eq!(remove(&live, at(30)), Some(gone.clone()));
-    assert_eq!(remove(&live, at(20)).and_then(|row| row.removed_at), Some(at(20)));
-    assert_eq!(remove(&live, at(19)), None, "it was written from a later response");
-    assert_eq!(remove(&gone, at(40)), None, "it is gone already");
+    assert_eq!(remove(&live, at(30), at(1_000)), Some(gone.clone()));
+    assert_eq!(remove(&live, at(20), at(1_000)).and_then(|row| row.removed_at), Some(at(20)));
+    assert_eq!(remove(&live, at(19), at(1_000)), None, "it was written from a later response");
+    assert_eq!(remove(&gone, at(40), at(1_000)), None, "it is gone already");
     let buried = skill("a", 10).deleted(9).stored(20);
-    assert_eq!(remove(&buried, at(40)).and_then(|row| row.removed_at), Some(at(40)), "not even its tombstone is left");
+    assert_eq!(
+        remove(&buried, at(40), at(1_000)).and_then(|row| row.removed_at),
+        Some(at(40)),
+        "not even its tombstone is left"
+    );
 }
 
 fn said() -> impl Strategy<Value = Said> {

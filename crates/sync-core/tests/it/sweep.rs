@@ -1,11 +1,11 @@
 use std::time::Duration;
 
 use kombo_model::Endpoint;
-use sync_core::mirror::Model;
+use sync_core::mirror::{Key, Model, Row, Value};
 use sync_core::port::{Clock, Fetch, StoreError};
 use sync_core::types::{EndpointStatus, RunOutcome, SyncKind};
 
-use crate::bench::{Bench, USUAL, id, target};
+use crate::bench::{ALL, Bench, USUAL, id, target};
 
 async fn loaded(users: usize) -> Bench {
     let bench = Bench::new(&USUAL);
@@ -131,6 +131,7 @@ async fn a_course_that_is_gone_takes_its_revisions_and_assignments_along() {
     lms_courses c0 deleted sweep [removed_at]
     lms_join_revisions_skills r0/s1 deleted sweep [removed_at]
     lms_join_revisions_skills r0/s2 deleted sweep [removed_at]
+    lms_skills s2 deleted sweep [removed_at]
     ");
     bench.assert_mirrors();
 }
@@ -281,4 +282,209 @@ async fn a_source_that_takes_no_id_at_all_fails_the_run_and_removes_nothing() {
     let run = bench.full(Endpoint::Users).await;
     assert_eq!((run.outcome, run.counts.deleted), (RunOutcome::Failed, 0));
     assert_eq!(ids_named(&bench), [30, 15, 7, 3, 1]);
+}
+
+/// Sixty courses with a revision each, and a skill on each revision.
+async fn catalogue() -> Bench {
+    let bench = Bench::new(&USUAL);
+    bench.kombo.edit(|lms| {
+        lms.add_skill("s", "skill");
+        for number in 0..60 {
+            lms.add_course(&format!("c{number}"), &format!("r{number}"), "A course");
+            lms.assign(&format!("r{number}"), "s");
+        }
+    });
+    bench.pass(3_600);
+    bench.load().await;
+    bench.pass(3_600);
+    bench
+}
+
+fn live_of(bench: &Bench, model: Model) -> u64 {
+    bench.store.look::<_, StoreError>(|tx| tx.live_rows(model, &id())).unwrap()
+}
+
+fn approve(bench: &Bench, endpoint: Endpoint) {
+    bench.ask(endpoint, SyncKind::Full);
+    let pending = bench.state(endpoint).pending_removals;
+    bench
+        .store
+        .edit(|tx| {
+            let mut request = tx.request(&target(endpoint, SyncKind::Full))?.unwrap();
+            request.approved_removals = pending;
+            tx.put_request(&request)
+        })
+        .unwrap();
+}
+
+/// A source that forgets to nest what it nested before, whichever way it is asked.
+#[tokio::test]
+async fn members_that_vanish_in_masses_are_kept_until_a_person_approves() {
+    for kind in [SyncKind::Full, SyncKind::Delta] {
+        let bench = catalogue().await;
+        bench.kombo.edit(|lms| {
+            for number in 0..60 {
+                lms.update_course(&format!("c{number}"), |course| course.origin_id = Some("moved".to_owned()));
+                lms.purge(Model::LmsCourseRevisions, &format!("r{number}"));
+            }
+        });
+        bench.pass(60);
+        let run = bench.fetch(Endpoint::Courses, kind).await;
+        assert_eq!(run.outcome, RunOutcome::Stopped, "{kind}");
+        assert!(run.error.unwrap().contains("--allow-mass-removal"));
+        let state = bench.state(Endpoint::Courses);
+        assert_eq!(state.status, EndpointStatus::MassRemoval, "{kind}");
+        // Of a delta, what may go without a person is a tenth at most, over all its batches.
+        let kept = live_of(&bench, Model::LmsCourseRevisions);
+        assert!(kept == 60 || kind == SyncKind::Delta && kept >= 50, "{kind}: {kept}");
+        assert_eq!(bench.text(Model::LmsCourses, "c7", "origin_id").as_deref(), Some("moved"), "the rest is stored");
+
+        bench.pass(60);
+        approve(&bench, Endpoint::Courses);
+        let run = bench.attempt(Endpoint::Courses, SyncKind::Full).await.unwrap();
+        assert_eq!(run.outcome, RunOutcome::Completed, "{kind}: {:?}", run.error);
+        assert_eq!(live_of(&bench, Model::LmsCourseRevisions), 0);
+        assert_eq!(live_of(&bench, Model::LmsJoinRevisionsSkills), 0);
+        assert_eq!(bench.state(Endpoint::Courses).status, EndpointStatus::Ok);
+        bench.assert_mirrors();
+    }
+}
+
+#[tokio::test]
+async fn assignments_that_vanish_in_masses_are_kept_too() {
+    for kind in [SyncKind::Full, SyncKind::Delta] {
+        let bench = catalogue().await;
+        bench.kombo.edit(|lms| {
+            for number in 0..60 {
+                lms.update_course(&format!("c{number}"), |course| course.origin_id = Some("moved".to_owned()));
+                lms.unassign(&format!("r{number}"), "s");
+            }
+        });
+        bench.pass(60);
+        let run = bench.fetch(Endpoint::Courses, kind).await;
+        let kept = live_of(&bench, Model::LmsJoinRevisionsSkills);
+        assert!(kept == 60 || kind == SyncKind::Delta && kept >= 50, "{kind}: {kept}");
+        assert_eq!(run.outcome, RunOutcome::Stopped, "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn a_few_members_go_and_come_without_a_person() {
+    for kind in [SyncKind::Full, SyncKind::Delta] {
+        let bench = catalogue().await;
+        bench.kombo.edit(|lms| {
+            for number in 0..4 {
+                lms.update_course(&format!("c{number}"), |course| course.origin_id = Some("moved".to_owned()));
+                lms.purge(Model::LmsCourseRevisions, &format!("r{number}"));
+            }
+            lms.update_course("c9", |course| course.origin_id = Some("moved".to_owned()));
+            lms.unassign("r9", "s");
+        });
+        bench.pass(60);
+        let run = bench.fetch(Endpoint::Courses, kind).await;
+        assert_eq!(run.outcome, RunOutcome::Completed, "{kind}");
+        let live = (live_of(&bench, Model::LmsCourseRevisions), live_of(&bench, Model::LmsJoinRevisionsSkills));
+        assert_eq!(live, (56, 55), "{kind}");
+        bench.assert_mirrors();
+    }
+}
+
+/// A course that cannot be read shows what is stored of it, as far as anybody knows.
+#[tokio::test]
+async fn an_unreadable_course_keeps_its_members() {
+    let bench = catalogue().await;
+    bench.kombo.spoil(Endpoint::Courses, "c3");
+    let run = bench.full(Endpoint::Courses).await;
+    assert_eq!((run.outcome, run.counts.deleted), (RunOutcome::CompletedWithQuarantine, 0));
+    assert!(
+        bench.row(Model::LmsCourseRevisions, "r3").is_live()
+            && bench.row(Model::LmsJoinRevisionsSkills, "r3/s").is_live()
+    );
+}
+
+/// Ids in a look-up are one value with commas between them.
+#[tokio::test]
+async fn what_kombo_cannot_be_asked_for_is_gone_when_no_page_shows_it() {
+    let bench = loaded(40).await;
+    let odd = ["hand,made", " ", "", "a b", "line\nbreak", &"x".repeat(5_000)];
+    for key in odd {
+        let mut row = bench.row(Model::LmsUsers, "u001");
+        row.row.key = Key::Id(key.to_owned());
+        bench.put(Model::LmsUsers, row);
+    }
+    bench.kombo.asked();
+    let run = bench.full(Endpoint::Users).await;
+    assert_eq!((run.outcome, run.counts.deleted), (RunOutcome::Completed, 6));
+    assert!(bench.kombo.asked().iter().all(|spec| !matches!(spec.fetch, Fetch::Ids(_))), "nobody asked for them");
+    for key in odd {
+        assert!(!bench.row(Model::LmsUsers, key).is_live(), "{key:?}");
+    }
+    bench.assert_mirrors();
+}
+
+/// What its own list showed before that was switched off is no longer kept up to date, and not gone.
+#[tokio::test]
+async fn rows_that_only_copies_show_are_held_against_the_copies() {
+    let mut bench = Bench::new(&ALL);
+    bench.furnish();
+    bench.kombo.edit(|lms| lms.add_skill("idle", "assigned to nothing"));
+    bench.pass(3_600);
+    bench.load().await;
+    let off = |bench: &mut Bench| bench.policy.plan.endpoints.remove(&Endpoint::Skills);
+    let by_hand = |bench: &Bench| {
+        let mut row = bench.row(Model::LmsSkills, "s1");
+        row.row = Row::new(Model::LmsSkills, Key::Id("made-up".to_owned()), vec![Value::Null; 8]);
+        bench.put(Model::LmsSkills, row);
+        let mut removed = bench.row(Model::LmsSkills, "s1");
+        removed.removed_at = Some(bench.clock.now());
+        bench.put(Model::LmsSkills, removed);
+    };
+    off(&mut bench);
+    by_hand(&bench);
+    bench.pass(60);
+    bench.full(Endpoint::Courses).await;
+    assert!(bench.row(Model::LmsSkills, "s1").is_live(), "it is assigned");
+    assert!(!bench.row(Model::LmsSkills, "made-up").is_live(), "nothing shows it");
+    assert!(bench.row(Model::LmsSkills, "idle").is_live(), "its own list showed it");
+    by_hand(&bench);
+    bench.policy.plan.endpoints.insert(Endpoint::Skills);
+    bench.pass(60);
+    bench.full(Endpoint::Skills).await;
+    bench.assert_mirrors();
+}
+
+/// Nothing lists these, so nothing but what a full fetch shows tells that they are not there.
+#[tokio::test]
+async fn rows_that_nothing_lists_are_held_against_what_a_full_fetch_shows() {
+    let bench = Bench::new(&USUAL);
+    bench.furnish();
+    bench.load().await;
+    let put = |model: Model, from: &str, key: Key, course: Option<&str>| {
+        let mut row = bench.row(model, from);
+        row.row.key = key;
+        if let (Some(course), Some(place)) = (course, model.columns().iter().position(|it| it.name == "course_id")) {
+            row.row.values_mut()[place] = Value::Text(course.to_owned());
+        }
+        bench.put(model, row);
+    };
+    let id = |id: &str| Key::Id(id.to_owned());
+    put(Model::LmsCourseRevisions, "r1", id("orphan"), Some("nowhere"));
+    put(Model::LmsCourseProviders, "p1", id("nobody"), None);
+    let pair = Key::Pair("no revision".to_owned(), "s1".to_owned());
+    put(Model::LmsJoinRevisionsSkills, "r1/s1", pair, None);
+    // Written by a clock that was ahead of all others.
+    let mut ahead = bench.row(Model::LmsCourses, "c2");
+    ahead.synced_at = bench.clock.now().saturating_add(Duration::from_secs(86_400));
+    bench.put(Model::LmsCourses, ahead);
+    bench.write_by_hand(Model::LmsCourses, "c2", "origin_id", "by hand");
+    bench.pass(60);
+    bench.full(Endpoint::Courses).await;
+    bench.assert_mirrors();
+    for (model, key) in [
+        (Model::LmsCourseRevisions, "orphan"),
+        (Model::LmsCourseProviders, "nobody"),
+        (Model::LmsJoinRevisionsSkills, "no revision/s1"),
+    ] {
+        assert!(!bench.row(model, key).is_live(), "{model} {key}");
+    }
 }

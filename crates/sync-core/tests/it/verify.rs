@@ -128,7 +128,12 @@ fn cells(bench: &Bench) -> BTreeSet<(Model, String, String, String)> {
 }
 
 async fn listed(bench: &Bench) -> Vec<(Model, String, String)> {
-    let policy = VerifyPolicy { endpoints: bench.endpoints(), tombstones: bench.policy.tombstones, ids_per_lookup: 2 };
+    let policy = VerifyPolicy {
+        endpoints: bench.endpoints(),
+        enabled: bench.endpoints(),
+        tombstones: bench.policy.tombstones,
+        ids_per_lookup: 2,
+    };
     let mut verifier = Verifier::new(&bench.store, &bench.kombo, policy, id());
     let mut listed = Vec::new();
     for endpoint in bench.endpoints() {

@@ -36,6 +36,8 @@ pub async fn runs_are_written_whole<S: Store>(store: Arc<S>) {
         page_cursor: Some(PageCursor("opaque 'é' ==".repeat(200))),
         batches: 5_000_000_000,
         counts: RunCounts {
+            unlisted: 11,
+            withheld: 12,
             pages: 1,
             records: big,
             created: 3,

@@ -1,15 +1,15 @@
 use std::sync::Arc;
 
-use sync_core::mirror::{Model, StoredRow, Value};
+use sync_core::mirror::{Key, Model, StoredRow, Value};
 use sync_core::port::{Store, Tx, TxResult};
 use sync_core::types::RunId;
 
-use super::sample::{alpha, at, beta, delta, key, null_row, read, run, write};
+use super::sample::{alpha, at, beta, delta, key, null_row, pair, read, run, write};
 
 const MODEL: Model = Model::LmsUsers;
 
-fn ids(ids: &[&str]) -> Vec<String> {
-    ids.iter().map(|id| (*id).to_owned()).collect()
+fn ids(ids: &[&str]) -> Vec<Key> {
+    ids.iter().map(|id| key(id)).collect()
 }
 
 /// Stores live users with these ids, and starts a run.
@@ -19,7 +19,7 @@ fn begin(tx: &mut dyn Tx, users: &[&str]) -> TxResult<RunId> {
     tx.insert_run(&run(delta()))
 }
 
-fn unseen(tx: &mut dyn Tx, run: RunId) -> TxResult<Vec<String>> {
+fn unseen(tx: &mut dyn Tx, run: RunId) -> TxResult<Vec<Key>> {
     tx.unseen(MODEL, &alpha(), run, None, 100)
 }
 
@@ -27,9 +27,9 @@ fn unseen(tx: &mut dyn Tx, run: RunId) -> TxResult<Vec<String>> {
 pub async fn seen_ids_are_not_unseen<S: Store>(store: Arc<S>) {
     let first = write(&store, |tx| {
         let (first, second) = (begin(tx, &["a", "b", "c", "d", "e"])?, tx.insert_run(&run(delta()))?);
-        tx.put_seen(first, 0, &ids(&["a", "c", "no row"]))?;
-        tx.put_seen(first, 1, &ids(&["c", "d"]))?;
-        tx.put_seen(second, 0, &ids(&["b"]))?;
+        tx.put_seen(first, 0, MODEL, &ids(&["a", "c", "no row"]))?;
+        tx.put_seen(first, 1, MODEL, &ids(&["c", "d"]))?;
+        tx.put_seen(second, 0, MODEL, &ids(&["b"]))?;
         assert_eq!(unseen(tx, first)?, ids(&["b", "e"]));
         assert_eq!(unseen(tx, second)?, ids(&["a", "c", "d", "e"]));
         assert_eq!((tx.seen_batches(first)?, tx.seen_batches(second)?), (2, 1));
@@ -50,7 +50,7 @@ pub async fn unseen_ids_are_of_rows_not_removed<S: Store>(store: Arc<S>) {
         tx.put_rows(MODEL, &alpha(), &[deleted, removed])?;
         tx.put_rows(MODEL, &beta(), &[null_row(MODEL, key("elsewhere"))])?;
         tx.put_rows(Model::LmsCourses, &alpha(), &[null_row(Model::LmsCourses, key("course"))])?;
-        tx.put_seen(run, 0, &ids(&["seen"]))?;
+        tx.put_seen(run, 0, MODEL, &ids(&["seen"]))?;
         assert_eq!(unseen(tx, run)?, ids(&["deleted", "live"]));
         Ok(())
     })
@@ -61,11 +61,11 @@ pub async fn unseen_ids_are_of_rows_not_removed<S: Store>(store: Arc<S>) {
 pub async fn unseen_ids_page_in_order<S: Store>(store: Arc<S>) {
     write(&store, |tx| {
         let run = begin(tx, &["b", "B", "a", "ä", "_", "10", "9", "z", "seen"])?;
-        tx.put_seen(run, 0, &ids(&["seen"]))?;
+        tx.put_seen(run, 0, MODEL, &ids(&["seen"]))?;
         let mut found = Vec::new();
-        let mut after: Option<String> = None;
+        let mut after: Option<Key> = None;
         loop {
-            let page = tx.unseen(MODEL, &alpha(), run, after.as_deref(), 3)?;
+            let page = tx.unseen(MODEL, &alpha(), run, after.as_ref(), 3)?;
             assert!(page.len() <= 3);
             let Some(last) = page.last() else { break };
             after = Some(last.clone());
@@ -77,12 +77,39 @@ pub async fn unseen_ids_page_in_order<S: Store>(store: Arc<S>) {
     .await;
 }
 
+/// A batch may show rows of several models: a note counts for its own, and all notes of a batch are one of its batches. Both
+/// ids of a join table count.
+pub async fn notes_are_of_a_model<S: Store>(store: Arc<S>) {
+    const JOINS: Model = Model::LmsJoinRevisionsSkills;
+    write(&store, |tx| {
+        let run = begin(tx, &["a", "b"])?;
+        let joins = [pair("a", "x"), pair("a", "y"), pair("b", "x"), pair("c", "x")];
+        let rows: Vec<StoredRow> = joins.iter().map(|key| null_row(JOINS, key.clone())).collect();
+        tx.put_rows(JOINS, &alpha(), &rows)?;
+        tx.put_seen(run, 0, MODEL, &ids(&["a"]))?;
+        tx.put_seen(run, 0, JOINS, &[pair("a", "y"), pair("b", "x"), pair("b", "x")])?;
+        assert_eq!(unseen(tx, run)?, ids(&["b"]));
+        assert_eq!(tx.unseen(JOINS, &alpha(), run, None, 100)?, [pair("a", "x"), pair("c", "x")]);
+        assert_eq!(tx.unseen(JOINS, &alpha(), run, None, 1)?, [pair("a", "x")]);
+        assert_eq!(tx.unseen(JOINS, &alpha(), run, Some(&pair("a", "x")), 100)?, [pair("c", "x")]);
+        assert_eq!(tx.unseen(Model::LmsSkills, &alpha(), run, None, 100)?, []);
+        assert_eq!(tx.seen_batches(run)?, 1);
+        tx.put_seen(run, 1, JOINS, &joins)?;
+        assert_eq!(tx.unseen(JOINS, &alpha(), run, None, 100)?, []);
+        assert_eq!((unseen(tx, run)?, tx.seen_batches(run)?), (ids(&["b"]), 2));
+        tx.clear_seen(run)?;
+        assert_eq!(tx.unseen(JOINS, &alpha(), run, None, 100)?, joins);
+        Ok(())
+    })
+    .await;
+}
+
 /// A batch that is repeated leaves one note, with what it showed the second time.
 pub async fn a_repeated_note_replaces_the_first<S: Store>(store: Arc<S>) {
     write(&store, |tx| {
         let run = begin(tx, &["a", "b", "c"])?;
-        tx.put_seen(run, 0, &ids(&["a", "b"]))?;
-        tx.put_seen(run, 0, &ids(&["b", "c", "b"]))?;
+        tx.put_seen(run, 0, MODEL, &ids(&["a", "b"]))?;
+        tx.put_seen(run, 0, MODEL, &ids(&["b", "c", "b"]))?;
         assert_eq!(unseen(tx, run)?, ids(&["a"]));
         assert_eq!(tx.seen_batches(run)?, 1);
         Ok(())
@@ -95,8 +122,8 @@ pub async fn a_note_may_be_empty<S: Store>(store: Arc<S>) {
     write(&store, |tx| {
         let run = begin(tx, &["a"])?;
         assert_eq!(tx.seen_batches(run)?, 0);
-        tx.put_seen(run, 0, &[])?;
-        tx.put_seen(run, 1, &[])?;
+        tx.put_seen(run, 0, MODEL, &[])?;
+        tx.put_seen(run, 1, MODEL, &[])?;
         assert_eq!(tx.seen_batches(run)?, 2);
         assert_eq!(unseen(tx, run)?, ids(&["a"]));
         Ok(())
@@ -108,8 +135,8 @@ pub async fn a_note_may_be_empty<S: Store>(store: Arc<S>) {
 pub async fn cleared_notes_are_gone<S: Store>(store: Arc<S>) {
     let (first, second) = write(&store, |tx| {
         let (first, second) = (begin(tx, &["a"])?, tx.insert_run(&run(delta()))?);
-        tx.put_seen(first, 0, &ids(&["a"]))?;
-        tx.put_seen(second, 0, &ids(&["a"]))?;
+        tx.put_seen(first, 0, MODEL, &ids(&["a"]))?;
+        tx.put_seen(second, 0, MODEL, &ids(&["a"]))?;
         tx.clear_seen(first)?;
         tx.clear_seen(first)?;
         Ok((first, second))

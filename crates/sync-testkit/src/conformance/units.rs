@@ -26,7 +26,7 @@ fn write_everything(tx: &mut dyn Tx) -> TxResult<()> {
         tx.put_rows(model, &alpha(), &[row])?;
     }
     let id = tx.insert_run(&run(delta()))?;
-    tx.put_seen(id, 0, &["a".to_owned()])?;
+    tx.put_seen(id, 0, Model::LmsUsers, &[super::sample::key("a")])?;
     tx.append_changes(&[change(alpha(), "a", at(1))])?;
     tx.put_request(&request(delta(), at(1)))?;
     tx.put_endpoint(&sync_core::types::EndpointState::new(alpha(), kombo_model::Endpoint::Users))

@@ -11,7 +11,7 @@ use sync_core::types::{
 };
 
 pub(super) type Table = BTreeMap<Key, StoredRow>;
-pub(super) type Notes = BTreeMap<RunId, BTreeMap<i64, BTreeSet<String>>>;
+pub(super) type Notes = BTreeMap<RunId, BTreeMap<(i64, Model), BTreeSet<Key>>>;
 
 /// All that is stored. A clone shares what is large until one of the two writes it.
 #[derive(Debug, Clone, Default)]

@@ -149,17 +149,18 @@ impl Tx for MemoryTx<'_> {
         Ok(count(table.filter(|row| row.is_live()).count()))
     }
 
-    fn put_seen(&mut self, run: RunId, batch: i64, ids: &[String]) -> TxResult<()> {
+    fn put_seen(&mut self, run: RunId, batch: i64, model: Model, keys: &[Key]) -> TxResult<()> {
         self.writing()?;
         let notes = Arc::make_mut(&mut self.state.seen);
-        notes.entry(run).or_default().insert(batch, ids.iter().cloned().collect());
+        notes.entry(run).or_default().insert((batch, model), keys.iter().cloned().collect());
         Ok(())
     }
 
     fn seen_batches(&mut self, run: RunId) -> TxResult<i64> {
         self.reading()?;
-        let notes = self.state.seen.get(&run).map_or(0, std::collections::BTreeMap::len);
-        Ok(i64::try_from(notes).unwrap_or(i64::MAX))
+        let notes = self.state.seen.get(&run).into_iter().flatten();
+        let batches: BTreeSet<i64> = notes.map(|((batch, _), _)| *batch).collect();
+        Ok(i64::try_from(batches.len()).unwrap_or(i64::MAX))
     }
 
     fn clear_seen(&mut self, run: RunId) -> TxResult<()> {
@@ -173,24 +174,20 @@ impl Tx for MemoryTx<'_> {
         model: Model,
         integration: &IntegrationId,
         run: RunId,
-        after: Option<&str>,
+        after: Option<&Key>,
         limit: usize,
-    ) -> TxResult<Vec<String>> {
+    ) -> TxResult<Vec<Key>> {
         self.reading()?;
-        let seen: BTreeSet<&str> = self
-            .state
-            .seen
-            .get(&run)
-            .into_iter()
-            .flat_map(|notes| notes.values().flatten().map(String::as_str))
-            .collect();
+        let notes = self.state.seen.get(&run).into_iter().flatten();
+        let seen: BTreeSet<&Key> =
+            notes.filter(|((_, of), _)| *of == model).flat_map(|(_, keys)| keys.iter()).collect();
         let table = self.state.table(model, integration).into_iter().flat_map(Table::values);
         Ok(table
             .filter(|row| row.removed_at.is_none())
-            .map(|row| row.row.key.first())
-            .filter(|id| !seen.contains(id) && after.is_none_or(|after| *id > after))
+            .map(|row| &row.row.key)
+            .filter(|key| !seen.contains(key) && after.is_none_or(|after| *key > after))
             .take(limit)
-            .map(str::to_owned)
+            .cloned()
             .collect())
     }
 

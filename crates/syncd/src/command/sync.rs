@@ -477,7 +477,7 @@ impl RunReport {
 /// Prints a table of what was done, without the columns in which nothing is to be told.
 pub(crate) fn print(report: &SyncReport) -> anyhow::Result<()> {
     type Count = fn(&RunCounts) -> u64;
-    let counts: [(&str, Count); 10] = [
+    let counts: [(&str, Count); 11] = [
         ("pages", |counts| counts.pages),
         ("records", |counts| counts.records),
         ("created", |counts| counts.created),
@@ -488,6 +488,7 @@ pub(crate) fn print(report: &SyncReport) -> anyhow::Result<()> {
         ("indirect", |counts| counts.indirect),
         ("stale", |counts| counts.stale),
         ("quarantined", |counts| counts.quarantined),
+        ("withheld", |counts| counts.withheld),
     ];
     let always = ["pages", "records"];
     let told: Vec<_> = counts

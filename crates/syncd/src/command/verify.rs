@@ -43,6 +43,7 @@ fn policy(config: &Config, args: &VerifyArgs) -> VerifyPolicy {
     let policy = config.policy();
     VerifyPolicy {
         endpoints: endpoints.iter().copied().collect(),
+        enabled: config.sync.endpoints.iter().chain(&args.endpoints).copied().collect(),
         tombstones: policy.tombstones,
         ids_per_lookup: policy.ids_per_lookup,
     }

@@ -10,7 +10,13 @@ use crate::database::Backend;
 use crate::mirror::{Skills, assert_faithful, rows, snapshot};
 use crate::world::World;
 
-on_both_databases!(hand_edits_are_listed_and_mended, nothing_is_written_and_memory_of_deletions_is_no_difference);
+on_both_databases!(
+    hand_edits_are_listed_and_mended,
+    nothing_is_written_and_memory_of_deletions_is_no_difference,
+    what_cannot_be_read_is_listed_and_mended,
+    rows_that_no_endpoint_lists_are_listed_and_mended,
+    one_bad_row_of_the_books_stops_nothing,
+);
 
 fn world(backend: Backend) -> World {
     let generator = GeneratorConfig { users: 300, courses: 60, progressions: 600, ..GeneratorConfig::default() };
@@ -261,4 +267,137 @@ fn nothing_is_written_and_memory_of_deletions_is_no_difference(backend: Backend)
     assert_eq!(verify(&world, &[], 0), [""; 0]);
     let look_ups = world.sandbox.requests().into_iter().filter(|request| request.param("ids").is_some()).count();
     assert_eq!(look_ups, 0, "tombstones and removed rows are not looked up");
+}
+
+/// Values that no fetch writes, and that may be impossible to read.
+fn what_cannot_be_read_is_listed_and_mended(backend: Backend) {
+    let world = world(backend);
+    world.sync();
+    let before = snapshot(&world);
+    let integration = &world.integrations()[0];
+    let ids: Vec<String> = rows(&world, integration, Model::LmsUsers)
+        .into_iter()
+        .filter(|row| row.is_live() && row.row.get(Model::LmsUsers, "custom_fields").is_some_and(|it| !it.is_null()))
+        .map(|row| row.row.key.to_string())
+        .collect();
+    let values: &[(&str, &str)] = match backend {
+        Backend::Postgres => &[
+            ("remote_created_at", "'infinity'"),
+            ("remote_created_at", "'-infinity'"),
+            ("changed_at", "'0044-03-15 12:00:00+00 BC'"),
+            ("changed_at", "'12026-01-01 12:00:00+00'"),
+            ("remote_deleted_at", "'infinity'"),
+            ("remote_created_at", "'2022-08-07 14:01:29.196123+00'"),
+            ("status", "'BY_HAND'"),
+        ],
+        Backend::Sqlite => &[
+            ("remote_created_at", "datetime('now')"),
+            ("changed_at", "'infinity'"),
+            ("remote_deleted_at", "'2022-08-07T14:01:29.196123Z'"),
+            ("remote_created_at", "unixepoch()"),
+            ("custom_fields", "'{no json'"),
+            ("first_name", "CAST(x'ff' AS TEXT)"),
+            ("status", "'BY_HAND'"),
+        ],
+    };
+    let edit = |synced_at: &str| {
+        for ((column, value), id) in values.iter().zip(&ids) {
+            world.database.execute(&format!("UPDATE lms_users SET {column} = {value}{synced_at} WHERE id = '{id}'"));
+        }
+    };
+    let mut expected: Vec<String> =
+        values.iter().zip(&ids).map(|((column, _), id)| format!("lms_users {id} {column} differs")).collect();
+    expected.sort();
+    // As they are, and as if they had been written by a clock that is ahead of all others.
+    for synced_at in ["", ", synced_at = '2999-01-01T00:00:00.000Z'"] {
+        edit(synced_at);
+        assert_eq!(verify(&world, &[], 3), expected);
+        world.syncd(&["sync", "--full"]).expect_code(0);
+        assert_eq!(verify(&world, &[], 0), [""; 0]);
+        assert_faithful(&world, Skills::FromCourses);
+    }
+    assert!(snapshot(&world).keys().eq(before.keys()));
+}
+
+fn rows_that_no_endpoint_lists_are_listed_and_mended(backend: Backend) {
+    let mut world = world(backend);
+    world.sync();
+    let integration = world.integrations()[0].clone();
+    let skill = rows(&world, &integration, Model::LmsSkills).remove(0).row.key;
+    let by_hand = |now: &str| {
+        let ours = |columns: &str, table: &str, values: &str| {
+            world.database.execute(&format!(
+                "INSERT INTO {table} (integration_id, synced_at, {columns}) VALUES ('{integration}', {now}, {values}) \
+                 ON CONFLICT DO NOTHING"
+            ));
+        };
+        ours("id", "lms_skills", "'made-up'");
+        ours("id, name", "lms_course_providers", "'made-up', 'by hand'");
+        ours("id, course_id", "lms_course_revisions", "'made-up', 'nowhere'");
+        ours("course_revision_id, skill_id", "lms_join_revisions_skills", "'nowhere', 'nothing'");
+        for id in ["hand,made", " ", "", "tab\tbed"] {
+            ours("id", "lms_users", &format!("'{id}'"));
+        }
+        world.database.execute(&format!("UPDATE lms_skills SET removed_at = {now} WHERE id = '{skill}'"));
+    };
+    by_hand("'2026-01-01T00:00:00.000Z'");
+    let mut expected: Vec<String> = [
+        "lms_skills made-up - extra",
+        "lms_course_providers made-up - extra",
+        "lms_course_revisions made-up - extra",
+        "lms_join_revisions_skills nowhere/nothing - extra",
+        "lms_users hand,made - extra",
+        "lms_users   - extra",
+        "lms_users  - extra",
+        "lms_users tab\tbed - extra",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    expected.push(format!("lms_skills {skill} - removed"));
+    expected.sort();
+    assert_eq!(verify(&world, &[], 3), expected);
+    world.syncd(&["sync", "--full"]).expect_code(0);
+    assert_eq!(verify(&world, &[], 0), [""; 0]);
+    let left = |id: &str| {
+        rows(&world, &integration, Model::LmsSkills).iter().any(|row| row.is_live() && row.row.key.first() == id)
+    };
+    assert!(!left("made-up") && left(skill.first()));
+
+    // With their own list, without it, and with it again.
+    for endpoints in ["skills", "users", "skills"] {
+        world.set_toml(
+            "sync.endpoints",
+            &format!(r#"["users", "courses", "course-progressions", "{endpoints}"]"#).replace(r#", "users"]"#, "]"),
+        );
+        world.syncd(&["sync", "--full"]).expect_code(0);
+        world
+            .database
+            .execute(&format!("UPDATE lms_skills SET removed_at = '2026-01-01T00:00:00.000Z' WHERE id = '{skill}'"));
+        world.syncd(&["sync", "--full"]).expect_code(0);
+        assert_eq!(verify(&world, &[], 0), [""; 0]);
+        assert!(rows(&world, &integration, Model::LmsSkills).iter().any(|row| row.is_live() && row.row.key == skill));
+    }
+    assert_faithful(&world, Skills::FromTheirEndpoint);
+}
+
+fn one_bad_row_of_the_books_stops_nothing(backend: Backend) {
+    let world = world(backend);
+    world.sync();
+    let time = if backend == Backend::Postgres { "'infinity'" } else { "'at noon'" };
+    for edit in [
+        format!("UPDATE sync_watermarks SET watermark = {time}, next_full_at = {time} WHERE endpoint = 'users'"),
+        format!("UPDATE sync_watermarks SET loaded_at = {time} WHERE endpoint = 'courses'"),
+        "UPDATE sync_watermarks SET status = 'by hand' WHERE endpoint = 'course-progressions'".to_owned(),
+        format!("UPDATE sync_runs SET finished_at = {time} WHERE endpoint = 'users'"),
+        "UPDATE sync_runs SET outcome = 'by hand', phase = 'by hand' WHERE endpoint = 'courses'".to_owned(),
+        "UPDATE sync_integrations SET status = 'by hand'".to_owned(),
+    ] {
+        world.database.execute(&edit);
+        world.syncd(&["status"]).expect_code(0);
+        world.syncd(&["sync"]).expect_code(0);
+        world.syncd(&["status"]).expect_code(0);
+        assert_faithful(&world, Skills::FromCourses);
+    }
+    let states = world.read(|tx| tx.endpoints());
+    assert!(states.iter().all(|state| state.watermark.is_some() && state.loaded_at.is_some()), "{states:?}");
 }

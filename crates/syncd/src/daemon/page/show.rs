@@ -63,6 +63,7 @@ pub(super) fn cut(text: &str) -> String {
 pub(super) fn value(value: &Value) -> String {
     match value {
         Value::Absent | Value::Null => "–".to_owned(),
+        Value::Unreadable => "cannot be read".to_owned(),
         Value::Time(time) => time.to_string(),
         Value::Text(text) | Value::Json(text) => cut(text),
     }
