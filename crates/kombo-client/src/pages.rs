@@ -99,7 +99,8 @@ impl<R: Listed> Pages<R> {
         let State::At(cursor) = &self.state else { return Ok(None) };
         let cursor = cursor.clone();
         let size = self.size();
-        let mut asked = self.ask(cursor.as_ref(), size).await;
+        // Boxed, as an attempt at a request is a large future.
+        let mut asked = Box::pin(self.ask(cursor.as_ref(), size)).await;
         // Whether a cursor goes with another page size than before is not documented.
         if let (Err((error, tried)), Some(before)) = (&asked, self.named_by.or(cursor.as_ref().map(|_| self.wanted())))
             && *tried != before
@@ -107,7 +108,7 @@ impl<R: Listed> Pages<R> {
         {
             self.ties_cursor_to_size = true;
             self.named_by = Some(before);
-            asked = self.ask(cursor.as_ref(), before).await;
+            asked = Box::pin(self.ask(cursor.as_ref(), before)).await;
         }
         let (list, meta, size) = asked.map_err(|(error, _)| error)?;
         let next = list.next.and_then(PageCursor::new);

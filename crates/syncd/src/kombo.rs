@@ -84,7 +84,7 @@ impl KomboPages {
     /// rejects the key when asked about nothing else; otherwise it belongs to this integration or endpoint.
     async fn failure(&self, error: &Error) -> SourceError {
         if error.kind() == ErrorKind::AccessDenied
-            && let Err(of_key) = self.client.check_api_key().await
+            && let Err(of_key) = Box::pin(self.client.check_api_key()).await
             && of_key.kind() == ErrorKind::KeyRejected
         {
             return source_error(&of_key, &self.name);

@@ -13,7 +13,10 @@ async fn ask(reply: Reply) -> Result<Page<User>, Error> {
 async fn ask_with(reply: Reply, limit: usize) -> Result<Page<User>, Error> {
     let server = Server::start([reply]).await;
     let client = builder(&server).retry(RetryPolicy::NEVER).max_body_bytes(limit).page_size(1).build().unwrap();
-    client.users(&integration(), UsersQuery::default()).next_page().await.map(Option::unwrap)
+    let result = client.users(&integration(), UsersQuery::default()).next_page().await.map(Option::unwrap);
+    // However much there is to take: the rest is what sockets hold.
+    assert!(server.sent() < 32 << 20, "{} bytes were taken", server.sent());
+    result
 }
 
 fn user(name: &str) -> String {

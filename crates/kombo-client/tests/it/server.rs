@@ -1,5 +1,6 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -74,6 +75,7 @@ impl Seen {
 pub(crate) struct Server {
     address: SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,
+    sent: Arc<AtomicUsize>,
     task: JoinHandle<()>,
 }
 
@@ -84,6 +86,8 @@ impl Server {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let mut replies: VecDeque<Reply> = replies.into_iter().collect();
         let record = Arc::clone(&seen);
+        let sent = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&sent);
         let task = tokio::spawn(async move {
             // Kept open, so that a hanging request sees no end.
             let mut hanging = Vec::new();
@@ -98,15 +102,25 @@ impl Server {
                     }
                     Some(Reply::Drop) => drop(stream),
                     Some(Reply::Dribble(head)) => drop(tokio::spawn(dribble(stream, head))),
-                    Some(Reply::Endless(head, more)) => drop(tokio::spawn(async move {
-                        stream.write_all(&head).await.ok();
-                        while stream.write_all(&more).await.is_ok() {}
-                    })),
+                    Some(Reply::Endless(head, more)) => {
+                        let count = Arc::clone(&count);
+                        drop(tokio::spawn(async move {
+                            stream.write_all(&head).await.ok();
+                            while stream.write_all(&more).await.is_ok() {
+                                count.fetch_add(more.len(), Ordering::SeqCst);
+                            }
+                        }));
+                    }
                     Some(Reply::Hang) | None => hanging.push(stream),
                 }
             }
         });
-        Self { address, seen, task }
+        Self { address, seen, sent, task }
+    }
+
+    /// How many bytes of an endless reply were taken from it, by the client and the sockets in between.
+    pub(crate) fn sent(&self) -> usize {
+        self.sent.load(Ordering::SeqCst)
     }
 
     pub(crate) fn address(&self) -> SocketAddr {

@@ -111,20 +111,19 @@ fn a_refusal_of_one_integration_closes_nothing(backend: Backend) {
 
 fn bad_answers_cost_seconds(backend: Backend) {
     let place = Place::new();
-    let world = world_for(backend, SandboxConfig::default(), place);
+    let world = world_for(backend, SandboxConfig { integrations: 3, ..SandboxConfig::default() }, place);
     let daemon = Daemon::start(&world, place);
     let look = Look::new(&world);
     look.wait_until_loaded(&world);
-    let integration = world.sandbox.integrations()[0].clone();
-    let foreign =
-        |status| FaultKind::Foreign { status, content_type: "text/html".to_owned(), body: "<html>".to_owned() };
-    // Each is the end of an attempt: the client asks no more than once, or has asked a few times.
-    for (fault, times) in [(foreign(404), 1), (FaultKind::ForeignJson, 2), (FaultKind::error(409, "ADDED.LATER"), 1)] {
-        world.sandbox.inject(Fault::once(fault).at(Endpoint::Users).times(times));
-        rename_a_user(&world, &integration, &format!("Grace {times}"));
-        wait_until("the fetch fails", || world.sandbox.faults().is_empty());
-        look.assert_faithful_in_the_end(&world);
+    let html = FaultKind::Foreign { status: 404, content_type: "text/html".to_owned(), body: "<html>".to_owned() };
+    // Each ends an attempt: the client asks no more, or has asked twice.
+    let faults = [(html, 1), (FaultKind::ForeignJson, 2), (FaultKind::error(409, "ADDED.LATER"), 1)];
+    for (integration, (fault, times)) in world.sandbox.integrations().iter().zip(faults) {
+        world.sandbox.inject(Fault::once(fault).at(Endpoint::Users).of(integration).times(times));
+        rename_a_user(&world, integration, "Grace");
     }
+    wait_until("each fetch has failed", || world.sandbox.faults().is_empty());
+    look.assert_faithful_in_the_end(&world);
     daemon.stop();
 }
 

@@ -21,7 +21,7 @@ fn world(backend: Backend) -> World {
 fn failure(world: &World) -> (String, usize) {
     world.sandbox.clear_requests();
     let finished = world.syncd(&["sync", "--endpoint", "users"]).expect_code(1);
-    let complaint = finished.complaint().to_owned();
+    let complaint = finished.complaint();
     assert_eq!(complaint.lines().count(), 1, "{complaint}");
     (complaint, world.requests(Endpoint::Users).len())
 }
