@@ -66,7 +66,7 @@ fn describe(panic: &PanicHookInfo<'_>, json: bool) -> String {
     let backtrace = Backtrace::capture();
     let mut text = format!("thread {:?} {panic}", thread.name().unwrap_or("unnamed"));
     if backtrace.status() == BacktraceStatus::Captured {
-        text.push_str(&format!("\n{backtrace}"));
+        text.extend(["\n", &backtrace.to_string()]);
     }
     if json {
         let timestamp = SystemClock.now();

@@ -81,8 +81,7 @@ fn storable(event: WebhookEvent) -> WebhookEvent {
             WebhookEvent::IntegrationStateChanged(data)
         }
         WebhookEvent::Other { kind, data } => WebhookEvent::Other { kind: without_zeros(kind), data },
-        event @ (WebhookEvent::SyncFinished(_) | WebhookEvent::ConnectionFlowFailed(_)) => event,
-        event => event,
+        event @ (WebhookEvent::SyncFinished(_) | WebhookEvent::ConnectionFlowFailed(_) | _) => event,
     }
 }
 

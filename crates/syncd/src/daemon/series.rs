@@ -11,7 +11,7 @@ impl Series {
         let labels: Vec<String> =
             labels.iter().map(|(label, value)| format!("{label}=\"{}\"", escaped(value))).collect();
         let lines = self.0.entry(name).or_default();
-        lines.push_str(&format!("{name}{{{}}} {value}\n", labels.join(",")));
+        lines.extend([format!("{name}{{{}}} {value}\n", labels.join(","))]);
     }
 
     pub(super) fn render(&self) -> String {
