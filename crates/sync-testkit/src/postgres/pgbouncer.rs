@@ -55,8 +55,8 @@ impl PrivatePgBouncer {
             server.port(),
             path("users").display(),
         );
-        let users: String = roles.iter().map(|role| format!("\"{role}\" \"\"\n")).collect();
-        fs::write(path("users"), users).map_err(PostgresError::io("write the pooler's users"))?;
+        let users: Vec<String> = roles.iter().map(|role| format!("\"{role}\" \"\"")).collect();
+        fs::write(path("users"), users.join("\n") + "\n").map_err(PostgresError::io("write the pooler's users"))?;
         fs::write(path("pgbouncer.ini"), settings).map_err(PostgresError::io("write the pooler's settings"))?;
         let arguments = vec![path("pgbouncer.ini").into_os_string()];
         // Of the signals that end a PostgreSQL server at once, a pooler knows none.

@@ -240,7 +240,7 @@ impl Reload {
         let configured = self.config.integrations.iter().map(|known| known.id.clone()).collect();
         let now = SystemClock.now();
         match shared.store.transact(Scope::Shared, move |tx| dispatch::register(tx, &configured, now)).await {
-            Ok(_) => tracing::info!("integrations were read again"),
+            Ok(()) => tracing::info!("integrations were read again"),
             Err(error) => {
                 let error = output::chain(&error);
                 tracing::error!(error, "the database does not take new integrations: reload again when it is back");

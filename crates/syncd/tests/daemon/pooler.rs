@@ -1,4 +1,4 @@
-//! A pooler between the daemon and its database: PgBouncer in both of its modes.
+//! A pooler between the daemon and its database: `PgBouncer` in both of its modes.
 
 use sync_testkit::postgres::{PoolMode, PrivatePgBouncer};
 

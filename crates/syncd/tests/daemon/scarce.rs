@@ -117,7 +117,7 @@ fn goes_on_after_the_disk_was_full(world: &World, place: Place, disk: &SmallDisk
         }
         assert!(daemon.process.is_running(), "a full disk is not its end");
         wait_until("it says that it is not ready", || {
-            drop(teller.tell());
+            teller.tell();
             daemon.readyz().is_some_and(|it| it.status == 503 && it.text.contains("cannot be written to"))
         });
         teller.assert_none_is_lost();

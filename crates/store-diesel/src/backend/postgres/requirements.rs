@@ -157,6 +157,6 @@ async fn keeps_sessions(first: &Client, second: &Client) -> Result<bool, Error> 
 /// The one value of the one row.
 async fn value(client: &Client, sql: &str) -> Result<String, Error> {
     let messages = client.simple_query(sql).await?;
-    let rows = messages.iter().filter_map(|it| if let SimpleQueryMessage::Row(row) = it { Some(row) } else { None });
-    Ok(rows.filter_map(|row| row.get(0)).next().unwrap_or_default().to_owned())
+    let first = messages.iter().find_map(|it| if let SimpleQueryMessage::Row(row) = it { row.get(0) } else { None });
+    Ok(first.unwrap_or_default().to_owned())
 }
