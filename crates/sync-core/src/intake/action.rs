@@ -4,7 +4,7 @@ use kombo_model::{
     Endpoint, IntegrationCategory, IntegrationId, IntegrationState, ModelName, Timestamp, Webhook, WebhookEvent,
 };
 
-use super::status::{Status, hear, put_status, state_updated_at};
+use super::status::{Heard, hear, put_status, state_updated_at};
 use super::{IntakePolicy, is_blank};
 use crate::planner::{PlanPolicy, PlannedFetch, plan};
 use crate::port::{Tx, TxResult};
@@ -146,14 +146,14 @@ impl Standing {
         now: Timestamp,
     ) -> TxResult<Vec<Target>> {
         let Self { id, tool, change, updated_at } = self;
-        let status = |status, reason| Status { id: &id, tool: &tool, status, reason, updated_at };
+        let heard = |status, reason| Heard { id: &id, tool: &tool, status, reason, updated_at };
         match change {
             Change::Register | Change::Resume => {
-                hear(tx, known, status(IntegrationStatus::Active, None), now)?;
+                hear(tx, known, heard(IntegrationStatus::Active, None), now)?;
                 fetch_all(tx, &id, policy, now)
             }
             Change::Pause(reason) => {
-                hear(tx, known, status(IntegrationStatus::Paused, Some(reason)), now)?;
+                hear(tx, known, heard(IntegrationStatus::Paused, Some(reason)), now)?;
                 // Not for ever: the webhook that ends the pause may be lost.
                 let next_look = now.saturating_add(policy.look_at_paused_every);
                 for request in tx.requests()?.into_iter().filter(|request| request.target.integration_id == id) {
@@ -166,7 +166,7 @@ impl Standing {
             }
             Change::Delete => {
                 let reason = "Kombo says that the integration was deleted".to_owned();
-                put_status(tx, known, status(IntegrationStatus::Deleted, Some(reason)), now)?;
+                put_status(tx, known, heard(IntegrationStatus::Deleted, Some(reason)), now)?;
                 // Whoever works on one of them loses the lease with the request.
                 for request in tx.requests()?.into_iter().filter(|request| request.target.integration_id == id) {
                     tx.delete_request(&request.target)?;
@@ -225,8 +225,8 @@ impl Fetch {
         if known.is_some_and(|known| known.status != IntegrationStatus::Active) {
             queue::set_going(tx, id, now)?;
         }
-        let status = Status { id, tool, status: IntegrationStatus::Active, reason: None, updated_at: None };
-        hear(tx, known, status, now)?;
+        let active = Heard { id, tool, status: IntegrationStatus::Active, reason: None, updated_at: None };
+        hear(tx, known, active, now)?;
         let mut states: BTreeMap<Endpoint, EndpointState> =
             tx.endpoints_of(id)?.into_iter().map(|state| (state.endpoint, state)).collect();
         let mut last_blind_full = None;

@@ -50,8 +50,8 @@ fn is_key(id: &str) -> bool {
 }
 
 fn digest(bytes: &[u8]) -> String {
-    let hex: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{hex}")
+    let hex: Vec<String> = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256:{}", hex.concat())
 }
 
 /// The event without what no database stores. One about an integration that cannot be one is about none.
@@ -111,7 +111,7 @@ fn read_leniently(bytes: &[u8]) -> Option<Webhook> {
         return None;
     }
     let kind = kind.unwrap_or_else(|| NO_TYPE.to_owned());
-    let fields = data.and_then(|data| read_as::<Fields>(data)).unwrap_or_default();
+    let fields = data.and_then(read_as::<Fields>).unwrap_or_default();
     let event = fields.event(&kind).unwrap_or_else(|| WebhookEvent::Other {
         kind,
         data: data.map_or_else(nothing, |data| FreeJson::from(data.to_owned())),

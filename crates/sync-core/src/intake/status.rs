@@ -4,7 +4,7 @@ use crate::port::{Tx, TxResult};
 use crate::types::{IntegrationRecord, IntegrationStatus};
 
 /// What is to be noted of an integration.
-pub(super) struct Status<'a> {
+pub(super) struct Heard<'a> {
     pub(super) id: &'a IntegrationId,
     pub(super) tool: &'a str,
     pub(super) status: IntegrationStatus,
@@ -17,7 +17,7 @@ pub(super) struct Status<'a> {
 pub(super) fn hear(
     tx: &mut dyn Tx,
     known: Option<&IntegrationRecord>,
-    heard: Status<'_>,
+    heard: Heard<'_>,
     now: Timestamp,
 ) -> TxResult<()> {
     let held = known.filter(|known| known.status == IntegrationStatus::Held);
@@ -25,7 +25,7 @@ pub(super) fn hear(
         Some(known) => (known.status, known.reason.clone()),
         None => (heard.status, heard.reason),
     };
-    put_status(tx, known, Status { status, reason, ..heard }, now)
+    put_status(tx, known, Heard { status, reason, ..heard }, now)
 }
 
 /// Kombo's time of the latest change of state that was applied. One in the future counts as now: it must not make every
@@ -44,14 +44,14 @@ pub fn set_status(
     now: Timestamp,
 ) -> TxResult<()> {
     let known = tx.integration(id)?;
-    put_status(tx, known.as_ref(), Status { id, tool, status, reason, updated_at: None }, now)
+    put_status(tx, known.as_ref(), Heard { id, tool, status, reason, updated_at: None }, now)
 }
 
 /// The same, where it is known how the integration stands.
 pub(super) fn put_status(
     tx: &mut dyn Tx,
     known: Option<&IntegrationRecord>,
-    Status { id, tool, status, reason, updated_at }: Status<'_>,
+    Heard { id, tool, status, reason, updated_at }: Heard<'_>,
     now: Timestamp,
 ) -> TxResult<()> {
     let updated_at = updated_at.map(|time| time.min(now));

@@ -105,7 +105,7 @@ impl Files {
                 let aside = with_suffix(path, "-of-the-replaced-file");
                 match fs::rename(path, &aside) {
                     Ok(()) => {
-                        tracing::warn!(path = aside.display().to_string(), "kept what belongs to the replaced file")
+                        tracing::warn!(path = aside.display().to_string(), "kept what belongs to the replaced file");
                     }
                     Err(error) => tracing::error!(error = error.to_string(), "the log of the replaced file stays"),
                 }
