@@ -2,6 +2,7 @@
 //!
 //! Its methods panic where a test would fail anyway.
 #![allow(
+    clippy::missing_panics_doc,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
