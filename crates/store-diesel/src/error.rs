@@ -4,6 +4,9 @@ mod sqlite;
 use diesel::result::Error;
 use sync_core::port::StoreError;
 
+/// The oldest major version of PostgreSQL that is supported.
+pub(crate) const OLDEST_POSTGRES: i64 = 14;
+
 /// Why a database could not be opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -23,6 +26,14 @@ pub enum ConnectError {
         url: String,
         /// Which, and why.
         reason: String,
+    },
+    /// The server is older than what is supported.
+    #[error("{url} is PostgreSQL {found}: syncd needs PostgreSQL {OLDEST_POSTGRES} or later")]
+    TooOld {
+        /// The store, without secrets.
+        url: String,
+        /// Its version.
+        found: String,
     },
     /// The server cannot be reached or refuses.
     #[error("cannot connect to {url}: {reason}")]

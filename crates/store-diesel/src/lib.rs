@@ -2,6 +2,7 @@
 
 mod backend;
 mod cached;
+mod counters;
 mod error;
 mod migrations;
 mod mirror;

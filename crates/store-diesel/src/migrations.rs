@@ -1,6 +1,6 @@
 //! The tables are made and upgraded by migrations that are part of the program.
 
-use diesel::connection::SimpleConnection as _;
+use diesel::connection::{Connection as _, SimpleConnection as _};
 use diesel::migration::MigrationSource;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness as _, embed_migrations};
 
@@ -141,12 +141,17 @@ both! {
 /// Migrates. One process does, others wait.
 pub(crate) fn pg_migrate(conn: &mut crate::backend::postgres::Conn) -> Result<Vec<String>, Failure> {
     conn.batch_execute("SELECT pg_advisory_lock(hashtextextended('syncd migration', 0))")?;
-    let result = pg::run(conn);
+    let result = pg::run(conn)
+        .and_then(|ran| conn.transaction(crate::counters::pg::settle).map(|()| ran).map_err(Failure::from));
     conn.batch_execute("SELECT pg_advisory_unlock(hashtextextended('syncd migration', 0))")?;
     result
 }
 
 /// Migrates, in one transaction that nobody else can be in: those of the migrations become parts of it.
 pub(crate) fn sqlite_migrate(conn: &mut diesel::SqliteConnection) -> Result<Vec<String>, Failure> {
-    conn.exclusive_transaction(sqlite::run)
+    conn.exclusive_transaction(|conn| {
+        let ran = sqlite::run(conn)?;
+        crate::counters::sqlite::settle(conn)?;
+        Ok(ran)
+    })
 }

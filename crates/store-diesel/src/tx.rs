@@ -283,6 +283,15 @@ macro_rules! tx {
                 sync::quarantine::$backend::clear(self.conn, integration, endpoint, ids)
             }
 
+            fn clear_quarantined_before(
+                &mut self,
+                integration: &IntegrationId,
+                endpoint: Endpoint,
+                run: RunId,
+            ) -> TxResult<u64> {
+                sync::quarantine::$backend::clear_before(self.conn, integration, endpoint, run)
+            }
+
             fn quarantined(&mut self, integration: Option<&IntegrationId>) -> TxResult<Vec<Quarantined>> {
                 sync::quarantine::$backend::all(self.conn, integration)
             }

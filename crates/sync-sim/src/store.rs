@@ -257,6 +257,7 @@ impl Tx for Spy<'_> {
         trim_webhooks(before: Timestamp) -> u64;
         put_quarantined(records: &[Quarantined]) -> ();
         clear_quarantined(integration: &IntegrationId, endpoint: Endpoint, ids: &[String]) -> u64;
+        clear_quarantined_before(integration: &IntegrationId, endpoint: Endpoint, run: RunId) -> u64;
         quarantined(integration: Option<&IntegrationId>) -> Vec<Quarantined>;
         first_quarantined(integration: Option<&IntegrationId>, limit: usize) -> Vec<Quarantined>;
         quarantine_total() -> u64;

@@ -131,6 +131,7 @@ macro_rules! conformance_suite {
             quarantined_records_are_kept_and_replaced
             quarantined_records_may_be_limited
             quarantined_records_are_cleared_by_id
+            quarantined_records_are_cleared_by_run
             a_unit_that_fails_leaves_nothing
             a_unit_that_fails_takes_no_other_with_it
             a_unit_sees_what_it_wrote

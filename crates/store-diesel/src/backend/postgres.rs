@@ -7,7 +7,8 @@ use sync_core::port::{Scope, Store, StoreError, Tx};
 use tokio_postgres::AsyncMessage;
 
 use super::{Undone, panicked};
-use crate::error::{ConnectError, During as _, MigrateError};
+use crate::error::postgres::ServerError;
+use crate::error::{ConnectError, During as _, MigrateError, OLDEST_POSTGRES};
 use crate::migrations::{self, SchemaStatus};
 use crate::statement::Statement;
 use crate::store::{Load, Moved, News};
@@ -15,6 +16,7 @@ use crate::tx::PgTx;
 use crate::url::PostgresUrl;
 
 mod address;
+mod blockers;
 mod connection;
 mod database;
 mod lending;
@@ -61,7 +63,13 @@ impl PostgresStore {
         let failed = |reason: String| ConnectError::Server { url: url.to_string(), reason };
         let sessions = Lending::new(&database, connections, None).map_err(|error| failed(error.to_string()))?;
         let store = Self { database, sessions, turns: Turns::default() };
-        drop(store.sessions.borrow().await.map_err(|error| failed(error.to_string()))?);
+        let mut session = store.sessions.borrow().await.map_err(|error| failed(error.to_string()))?;
+        let version = server_version(&session.conn().client).await;
+        let (number, found) = version.map_err(|error| failed(error.to_string()))?;
+        if number < OLDEST_POSTGRES * 10_000 {
+            return Err(ConnectError::TooOld { url: url.to_string(), found });
+        }
+        drop(session);
         Ok(store)
     }
 
@@ -122,7 +130,17 @@ impl PostgresStore {
 
     /// Makes or upgrades the tables. Safe to call from several processes.
     pub async fn migrate(&self) -> Result<Vec<String>, MigrateError> {
-        self.on_connection(migrations::pg_migrate).await?.map_err(|error| error.at(&self.shown()))
+        let failed =
+            |reason: &dyn std::fmt::Display| MigrateError::Failed { url: self.shown(), reason: reason.to_string() };
+        let mut session = pool::unlimited_session(&self.database).await.map_err(|error| failed(&error))?;
+        let watcher = pool::unlimited_session(&self.database).await.map_err(|error| failed(&error))?;
+        let pid = blockers::backend_pid(&session.client).await.map_err(|error| failed(&error))?;
+        let migrating = tokio::task::spawn_blocking(move || migrations::pg_migrate(&mut session));
+        let migrated = tokio::select! {
+            migrated = migrating => migrated,
+            never = blockers::watch(&watcher.client, pid) => match never {},
+        };
+        migrated.map_err(|error| panicked(&error))?.map_err(|error| error.at(&self.shown()))
     }
 
     /// How the tables stand.
@@ -288,4 +306,12 @@ fn lock_integration(conn: &mut Conn, integration: &IntegrationId) -> diesel::Que
         .sql(", 0))")
         .execute(conn)
         .map(drop)
+}
+
+/// The server's version as a number, such as 150018, and in words.
+async fn server_version(client: &tokio_postgres::Client) -> Result<(i64, String), ServerError> {
+    const VERSION: &str = "SELECT current_setting('server_version_num')::bigint, current_setting('server_version')";
+    let row = client.query_typed_one(VERSION, &[]).await.map_err(ServerError::new)?;
+    let version = row.try_get(0).and_then(|number| Ok((number, row.try_get(1)?)));
+    version.map_err(ServerError::new)
 }

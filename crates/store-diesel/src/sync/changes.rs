@@ -88,6 +88,9 @@ both! {
     }
 
     pub(crate) fn trim(conn: &mut Conn, before: Timestamp, undelivered: Undelivered) -> TxResult<u64> {
+        let last = "INSERT INTO sync_trimmed (id, seq) SELECT 1, max(seq) FROM sync_changes WHERE true HAVING max(seq) > 0 \
+                    ON CONFLICT (id) DO UPDATE SET seq = excluded.seq";
+        Statement::new(last).execute(conn).during(TABLE)?;
         // Entries are in the order of their time but for clock changes, so the search ends at the first young one.
         let keep_from: Option<i64> = sync_changes::table
             .filter(sync_changes::at.ge(Moment(before)))

@@ -100,6 +100,20 @@ both! {
         Ok(u64::try_from(cleared).unwrap_or(u64::MAX))
     }
 
+    pub(crate) fn clear_before(
+        conn: &mut Conn,
+        integration: &IntegrationId,
+        endpoint: Endpoint,
+        run: RunId,
+    ) -> TxResult<u64> {
+        let of = sync_quarantine::table
+            .filter(sync_quarantine::integration_id.eq(integration.as_str()))
+            .filter(sync_quarantine::endpoint.eq(endpoint.as_str()))
+            .filter(sync_quarantine::run_id.ne(run.0));
+        let cleared = diesel::delete(of).execute(conn).during(TABLE)?;
+        Ok(u64::try_from(cleared).unwrap_or(u64::MAX))
+    }
+
     pub(crate) fn all(conn: &mut Conn, integration: Option<&IntegrationId>) -> TxResult<Vec<Quarantined>> {
         first(conn, integration, usize::MAX)
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
 use store_diesel::{DieselStore, StoreUrl};
+use sync_core::delivery::Undelivered;
 use sync_core::engine::{Engine, SyncPolicy};
 use sync_core::mirror::{Key, Model, Row, StoredRow, Value};
 use sync_core::port::{Clock as _, Scope, Silent, Store as _, StoreError, Tx};
@@ -183,4 +184,63 @@ async fn a_row_that_a_trigger_objects_to_is_put_aside() {
     let [aside] = bench.quarantined().await.try_into().unwrap();
     assert_eq!(aside.record_id, "u4");
     assert!(aside.reason.ends_with("(SQLSTATE P0001)"), "{}", aside.reason);
+}
+
+/// Letters that hardly compress.
+fn noise(length: usize) -> String {
+    let mut state = 1_u64;
+    let mut letter = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        char::from(b'a' + u8::try_from((state >> 33) % 26).unwrap())
+    };
+    (0..length).map(|_| letter()).collect()
+}
+
+/// No index limits how long a text is. An id that cannot be a key takes its record to quarantine, under a short name.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn long_values_stop_nobody() {
+    let database = database().await;
+    let bench = Bench::new(database.url()).await;
+    put(&bench.store, user("mail", "work_email", Value::Text(noise(12_000)))).await.unwrap();
+    let plan = sql(
+        &database,
+        "SET enable_seqscan TO off; EXPLAIN SELECT * FROM kombo.lms_users WHERE work_email = 'a@example.com'",
+    );
+    let plan = plan.await;
+    assert!(plan.contains("lms_users_work_email"), "{plan}");
+    bench.kombo.edit(|lms| {
+        (0..9).for_each(|user| lms.add_user(&format!("u{user}")));
+        lms.add_user(&noise(6_000));
+    });
+    for _ in 0..2 {
+        bench.clock.advance(std::time::Duration::from_secs(60));
+        let run = bench.full(Endpoint::Users).await;
+        assert_eq!((run.outcome, run.counts.quarantined), (RunOutcome::CompletedWithQuarantine, 1));
+        let [aside] = bench.quarantined().await.try_into().unwrap();
+        assert!(aside.record_id.len() < 200 && aside.path == "id", "{}: {}", aside.path, aside.reason);
+    }
+    assert_eq!(bench.ids(Model::LmsUsers).await.len(), 10);
+}
+
+/// Rows that came without their counters: new entries get numbers behind all that are taken.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn counters_follow_the_rows() {
+    let database = database().await;
+    let store = open(database.url()).await;
+    sql(
+        &database,
+        "INSERT INTO kombo.sync_changes (seq, integration_id, model, record_id, kind, cause, fields, run_id, at)
+         VALUES (40, 'sandbox:a', 'lms_users', 'u', 'created', 'direct', '[]', 1, now());
+         INSERT INTO kombo.sync_quarantine VALUES ('sandbox:a', 'users', 'u', '', '', '', now(), 70)",
+    )
+    .await;
+    store.migrate().await.unwrap();
+    let next = "SELECT nextval('kombo.sync_changes_seq_seq'), nextval('kombo.sync_runs_id_seq')";
+    assert_eq!(sql(&database, next).await, "41|71");
+    // Everything was trimmed, and the counter is lost again.
+    let trimmed = store.transact(Scope::Shared, |tx| tx.trim_changes(Timestamp::MAX, Undelivered::Remove)).await;
+    assert_eq!(trimmed.unwrap_or_else(|error: StoreError| panic!("{error}")), 1);
+    sql(&database, "ALTER SEQUENCE kombo.sync_changes_seq_seq RESTART").await;
+    store.migrate().await.unwrap();
+    assert_eq!(sql(&database, "SELECT nextval('kombo.sync_changes_seq_seq')").await, "41");
 }

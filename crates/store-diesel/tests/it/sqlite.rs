@@ -54,3 +54,17 @@ async fn a_unit_that_panics_takes_no_other_with_it() {
     });
     assert_eq!(there.await.unwrap(), 24);
 }
+
+/// Whoever copies the file after the program ended has all of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_is_dropped_leaves_the_file_alone() {
+    let (store, folder) = fresh().await;
+    store
+        .transact(Scope::Shared, |tx| tx.insert_webhooks(&[webhook(1)]))
+        .await
+        .unwrap_or_else(|error: StoreError| panic!("{error}"));
+    store.read(|tx| tx.last_change()).await.unwrap_or_else(|error: StoreError| panic!("{error}"));
+    drop(store);
+    let files: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
+    assert_eq!(files, ["mirror.db"]);
+}

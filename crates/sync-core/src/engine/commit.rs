@@ -9,7 +9,7 @@ use super::{Engine, SyncPolicy, quarantine};
 use crate::apply::{Applied, Applying, Unlisted, apply, apply_and_tell};
 use crate::compare::Reading;
 use crate::error::SyncError;
-use crate::mirror::{Batch, Incoming, Key, Model, Repeats, Row, Standing, clean_text, decompose_news};
+use crate::mirror::{Batch, Incoming, Key, Model, Repeats, Row, Standing, bounded_name, clean_text, decompose_news};
 use crate::planted::{self, Bug};
 use crate::port::{Clock, Event, Observer, RecordPage, Scope, Source, Store, StoreError, TryRequest, Tx, TxResult};
 use crate::schedule;
@@ -281,12 +281,12 @@ pub(super) fn prepare(run: &Run, page: RecordPage, repeats: &mut Repeats, enable
             let json = copy.map(|record| quarantine::record_json(&record)).unwrap_or_default();
             prepared.quarantined.push(quarantine::unstorable(run, &id, json, fault, page.requested_at));
         }
-        prepared.seen.push(id);
+        prepared.seen.push(bounded_name(id));
     }
     for rejected in page.rejected {
         prepared.counts.records += 1;
         prepared.counts.quarantined += 1;
-        prepared.seen.extend(rejected.id.clone().map(clean_text));
+        prepared.seen.extend(rejected.id.clone().map(clean_text).map(bounded_name));
         prepared.quarantined.push(quarantine::unreadable(run, rejected, page.requested_at));
     }
     prepared.batch.mark_sole_copies(enabled);
@@ -502,13 +502,7 @@ fn clear_old_quarantine(tx: &mut dyn Tx, run: &Run) -> TxResult<()> {
     if tx.quarantine_size(integration, endpoint)? == 0 {
         return Ok(());
     }
-    let old: Vec<String> = tx
-        .quarantined(Some(integration))?
-        .into_iter()
-        .filter(|record| record.endpoint == endpoint && record.run_id != run.id)
-        .map(|record| record.record_id)
-        .collect();
-    tx.clear_quarantined(integration, endpoint, &old).map(drop)
+    tx.clear_quarantined_before(integration, endpoint, run.id).map(drop)
 }
 
 /// A row without content for each table that a batch writes to. If the database does not take these, an error does not

@@ -1,6 +1,8 @@
 use kombo_model::{FreeJson, Timestamp};
 
-use crate::mirror::{Incoming, MAX_DOCUMENT_DEPTH, MAX_OPAQUE_DEPTH, Model, Unstorable, is_deeper};
+use crate::mirror::{
+    Incoming, MAX_DOCUMENT_DEPTH, MAX_ID_BYTES, MAX_OPAQUE_DEPTH, Model, Unstorable, bounded_name, is_deeper,
+};
 use crate::port::{Record, Rejected, StoreError, Tx, TxResult};
 use crate::types::{EndpointStatus, Quarantined, Run, RunCounts, SyncKind};
 
@@ -60,26 +62,34 @@ pub(super) fn suspicious(record: &Record) -> bool {
                 || revisions.any(|it| deep(&it.remote_data, [&it.custom_fields, &it.integration_fields]))
         }
     };
-    is_deep || record.id().is_empty() || nests_without_id(record)
+    is_deep || is_no_key(record.id()) || nests_without_key(record)
 }
 
-/// Whether a record that is nested in this one has no id.
-fn nests_without_id(record: &Record) -> bool {
+/// Whether an id cannot name a row.
+fn is_no_key(id: &str) -> bool {
+    id.is_empty() || id.len() > MAX_ID_BYTES
+}
+
+/// Whether a record that is nested in this one, or one that it refers to, has an id that cannot name a row.
+fn nests_without_key(record: &Record) -> bool {
     match record {
         Record::User(_) | Record::Skill(_) => false,
         Record::CourseProgression(progression) => {
             let revision = progression.course_revision.value();
             let course = revision.and_then(|revision| revision.course.value());
-            progression.user.value().is_some_and(|user| user.id.as_str().is_empty())
-                || revision.is_some_and(|revision| revision.id.as_str().is_empty())
-                || course.is_some_and(|course| course.id.as_str().is_empty())
+            progression.user_id.as_ref().is_some_and(|id| is_no_key(id.as_str()))
+                || progression.course_revision_id.as_ref().is_some_and(|id| is_no_key(id.as_str()))
+                || progression.user.value().is_some_and(|user| is_no_key(user.id.as_str()))
+                || revision.is_some_and(|revision| is_no_key(revision.id.as_str()))
+                || course.is_some_and(|course| is_no_key(course.id.as_str()))
         }
         Record::Course(course) => {
             let mut revisions = course.revisions.value().into_iter().flatten();
-            course.provider.value().is_some_and(|provider| provider.id.as_str().is_empty())
+            course.provider_id.as_ref().is_some_and(|id| is_no_key(id.as_str()))
+                || course.provider.value().is_some_and(|provider| is_no_key(provider.id.as_str()))
                 || revisions.any(|revision| {
                     let mut assignments = revision.skill_assignments.value().into_iter().flatten();
-                    revision.id.as_str().is_empty() || assignments.any(|it| it.skill.id.as_str().is_empty())
+                    is_no_key(revision.id.as_str()) || assignments.any(|it| is_no_key(it.skill.id.as_str()))
                 })
         }
     }
@@ -101,7 +111,7 @@ pub(super) fn refused(run: &Run, row: &Incoming, error: &StoreError, observed_at
     Quarantined {
         integration_id: run.target.integration_id.clone(),
         endpoint: run.target.endpoint,
-        record_id: row.row.key.to_string(),
+        record_id: bounded_name(row.row.key.to_string()),
         json: row_json(row),
         path: row.model.to_string(),
         reason: error.to_string(),

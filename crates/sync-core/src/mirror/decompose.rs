@@ -16,6 +16,8 @@ use crate::port::Record;
 pub const MAX_DOCUMENT_DEPTH: usize = 120;
 /// How deep `remote_data` may nest: `PostgreSQL` checks even JSON that it does not rewrite, on its stack.
 pub const MAX_OPAQUE_DEPTH: usize = 1_000;
+/// Longer ids cannot be keys: PostgreSQL's indexes take 2,704 bytes, in which two ids and the integration's have to fit.
+pub const MAX_ID_BYTES: usize = 800;
 
 /// A record that no database can hold as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -252,10 +254,20 @@ impl Writer<'_> {
 
 fn check(rows: &[Incoming]) -> Result<(), Unstorable> {
     for incoming in rows {
-        if incoming.row.key.first().is_empty() {
-            return Err(Unstorable { path: "id".to_owned(), reason: format!("empty id of {}", incoming.model) });
+        let (key, model) = (&incoming.row.key, incoming.model);
+        if key.first().is_empty() {
+            return Err(Unstorable { path: "id".to_owned(), reason: format!("empty id of {model}") });
         }
-        for (column, value) in incoming.model.columns().iter().zip(incoming.row.values()) {
+        if let Some(id) = [key.first(), key.second()].into_iter().find(|id| id.len() > MAX_ID_BYTES) {
+            return Err(too_long("id", id));
+        }
+        for (column, value) in model.columns().iter().zip(incoming.row.values()) {
+            if let Value::Text(id) = value
+                && REFERENCES.contains(&column.name)
+                && id.len() > MAX_ID_BYTES
+            {
+                return Err(too_long(column.name, id));
+            }
             let (Value::Json(text), Some(limit)) = (value, depth_limit(column.kind)) else { continue };
             if is_deeper(text, limit) {
                 let levels = depth(text);
@@ -267,6 +279,14 @@ fn check(rows: &[Incoming]) -> Result<(), Unstorable> {
         }
     }
     Ok(())
+}
+
+/// Columns with the id of another record.
+const REFERENCES: [&str; 5] = ["provider_id", "course_id", "user_id", "course_revision_id", "skill_id"];
+
+fn too_long(path: &str, id: &str) -> Unstorable {
+    let reason = format!("an id of {} bytes; at most {MAX_ID_BYTES} can be stored", id.len());
+    Unstorable { path: path.to_owned(), reason }
 }
 
 fn depth_limit(kind: ColumnKind) -> Option<usize> {

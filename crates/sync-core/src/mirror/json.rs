@@ -2,6 +2,9 @@ use std::borrow::Cow;
 
 use serde_json::{Number, Value};
 
+use super::decompose::MAX_ID_BYTES;
+use crate::schedule::spread;
+
 /// Whether two JSON texts mean the same: key order, white space and the spelling of numbers and escapes aside.
 ///
 /// Texts that are too deep to read (more than 127 levels) are the same if they are equal to the letter.
@@ -39,6 +42,17 @@ const REPLACEMENT: &str = "\u{fffd}";
 /// The text without NUL, which `PostgreSQL` cannot hold and `SQLite`'s tools cut off at: U+FFFD stands in its place.
 pub fn clean_text(text: String) -> String {
     if text.contains('\0') { text.replace('\0', REPLACEMENT) } else { text }
+}
+
+/// What a record is called where any id must fit: names of more bytes than two ids with a slash are cut, and end with a
+/// digest.
+pub fn bounded_name(name: String) -> String {
+    const LONGEST: usize = 2 * MAX_ID_BYTES + 1;
+    if name.len() <= LONGEST {
+        return name;
+    }
+    let start: String = name.chars().take(100).collect();
+    format!("{start}…#{:016x}{:016x}", spread(&name, ""), spread(&name, "name"))
 }
 
 /// The JSON text with U+FFFD in the place of what `PostgreSQL`'s jsonb refuses: escaped NUL and lone surrogates.

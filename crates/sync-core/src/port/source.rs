@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use kombo_model::{Course, CourseProgression, Endpoint, IntegrationId, Skill, Timestamp, User};
 
-use crate::mirror::clean_text;
+use crate::mirror::{bounded_name, clean_text};
 use crate::schedule::spread;
 use crate::types::PageCursor;
 
@@ -123,10 +123,10 @@ pub struct Rejected {
 }
 
 impl Rejected {
-    /// Its id or, where that could not be read, a digest of its text.
+    /// Its id, shortened if it is too long for a key, or, where that could not be read, a digest of its text.
     pub(crate) fn name(&self) -> String {
         let digest = || format!("#{:016x}", spread(&self.json, ""));
-        clean_text(self.id.clone().filter(|id| !id.is_empty()).unwrap_or_else(digest))
+        bounded_name(clean_text(self.id.clone().filter(|id| !id.is_empty()).unwrap_or_else(digest)))
     }
 }
 

@@ -319,6 +319,14 @@ pub trait Tx {
     /// Takes records out of quarantine, and says how many were there.
     fn clear_quarantined(&mut self, integration: &IntegrationId, endpoint: Endpoint, ids: &[String]) -> TxResult<u64>;
 
+    /// Takes records of an endpoint out of quarantine that another run than `run` put there, and says how many were there.
+    fn clear_quarantined_before(
+        &mut self,
+        integration: &IntegrationId,
+        endpoint: Endpoint,
+        run: RunId,
+    ) -> TxResult<u64>;
+
     /// All records in quarantine, in the order of integrations, endpoints and ids.
     fn quarantined(&mut self, integration: Option<&IntegrationId>) -> TxResult<Vec<Quarantined>>;
 

@@ -89,3 +89,22 @@ pub async fn quarantined_records_are_cleared_by_id<S: Store>(store: Arc<S>) {
     })
     .await;
 }
+
+/// What other runs put there leaves, of one endpoint only.
+pub async fn quarantined_records_are_cleared_by_run<S: Store>(store: Arc<S>) {
+    write(&store, |tx| {
+        let of_run = |id: &str, run| Quarantined { run_id: RunId(run), ..record(alpha(), Endpoint::Users, id) };
+        tx.put_quarantined(&[
+            of_run("1", 2),
+            of_run("2", 3),
+            of_run("3", 4),
+            record(alpha(), Endpoint::Courses, "1"),
+            record(beta(), Endpoint::Users, "1"),
+        ])?;
+        assert_eq!(tx.clear_quarantined_before(&alpha(), Endpoint::Users, RunId(4))?, 2);
+        assert_eq!(tx.clear_quarantined_before(&alpha(), Endpoint::Users, RunId(4))?, 0);
+        assert_eq!((tx.quarantine_size(&alpha(), Endpoint::Users)?, tx.quarantine_total()?), (1, 3));
+        Ok(())
+    })
+    .await;
+}

@@ -537,6 +537,19 @@ impl Tx for MemoryTx<'_> {
         Ok(count(cleared.count()))
     }
 
+    fn clear_quarantined_before(
+        &mut self,
+        integration: &IntegrationId,
+        endpoint: Endpoint,
+        run: RunId,
+    ) -> TxResult<u64> {
+        self.writing()?;
+        let quarantine = Arc::make_mut(&mut self.state.quarantine);
+        let held = quarantine.len();
+        quarantine.retain(|(of, at, _), record| of != integration || *at != endpoint || record.run_id == run);
+        Ok(count(held - quarantine.len()))
+    }
+
     fn quarantined(&mut self, integration: Option<&IntegrationId>) -> TxResult<Vec<Quarantined>> {
         self.reading()?;
         let all = self.state.quarantine.values();

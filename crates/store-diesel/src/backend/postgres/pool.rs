@@ -37,6 +37,10 @@ const WHY_READ_ONLY: &str = "SELECT 1 WHERE pg_is_in_recovery()";
 const STANDBY: &str = "the server is a standby, which takes no writes: promote it, or name the primary in store.url";
 const READ_ONLY: &str = "default_transaction_read_only is on: switch it off for the server, the database and the role";
 
+/// For a session that migrates.
+const UNLIMITED: &str =
+    "SET statement_timeout TO 0; SET lock_timeout TO 0; SET idle_in_transaction_session_timeout TO 0";
+
 pub(super) type Pool = deadpool::managed::Pool<Sessions>;
 pub(super) type PoolError = deadpool::managed::PoolError<Unconnected>;
 
@@ -103,6 +107,16 @@ impl Manager for Sessions {
 pub(super) fn pool(database: &Arc<Database>, size: usize) -> Result<Pool, BuildError> {
     let sessions = Sessions { database: Arc::clone(database) };
     Pool::builder(sessions).max_size(size).runtime(deadpool::Runtime::Tokio1).build()
+}
+
+/// A session outside of any pool, whose statements may take and wait as long as they need.
+pub(super) async fn unlimited_session(database: &Database) -> Result<Conn, Unconnected> {
+    let link = database.connect().await?;
+    let (client, connection) = (link.client, link.connection);
+    tokio::spawn(async move { drop(connection.await) });
+    client.batch_execute(SESSION).await.map_err(ServerError::new)?;
+    client.batch_execute(UNLIMITED).await.map_err(ServerError::new)?;
+    Ok(Conn::new(client))
 }
 
 /// A session that goes back to its pool when it is dropped.

@@ -8,6 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use diesel::connection::{AnsiTransactionManager, Connection as _, TransactionManager as _};
@@ -29,9 +30,30 @@ const MOST_UNITS: usize = 256;
 /// Hands work to the thread that writes. The thread ends when all handles are gone.
 #[derive(Clone)]
 pub(super) struct Writer {
-    jobs: Sender<Job>,
+    jobs: Arc<Jobs>,
     /// Units that are not answered yet.
     waiting: Arc<AtomicUsize>,
+}
+
+/// The way to the thread. Dropping it waits until the thread has closed the file: a program that ends before that leaves
+/// what was written last in the write-ahead log, beside the file.
+struct Jobs {
+    /// Some until it is dropped.
+    sender: Option<Sender<Job>>,
+    /// Some until it is dropped.
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Jobs {
+    fn drop(&mut self) {
+        drop(self.sender.take());
+        if let Some(thread) = self.thread.take()
+            // A job may hold the last handle.
+            && thread.thread().id() != std::thread::current().id()
+        {
+            drop(thread.join());
+        }
+    }
 }
 
 /// Counts a unit as long as it is not answered.
@@ -108,8 +130,9 @@ impl Writer {
         let (jobs, waiting) = channel();
         let mut desk = Desk { conn: Some(conn), database };
         let thread = std::thread::Builder::new().name("sqlite-writer".to_owned());
-        thread.spawn(move || desk.work(&waiting))?;
-        Ok(Self { jobs, waiting: Arc::default() })
+        let thread = thread.spawn(move || desk.work(&waiting))?;
+        let jobs = Jobs { sender: Some(jobs), thread: Some(thread) };
+        Ok(Self { jobs: Arc::new(jobs), waiting: Arc::default() })
     }
 
     /// How many units are not answered yet.
@@ -120,7 +143,9 @@ impl Writer {
     /// Has the thread look whether the files are still the same.
     pub(super) fn look(&self) {
         // Without the thread there is nothing to be opened.
-        drop(self.jobs.send(Job::Look));
+        if let Some(sender) = &self.jobs.sender {
+            drop(sender.send(Job::Look));
+        }
     }
 
     /// Runs a unit in a transaction, which it may share with others. It runs to its end even if nobody waits for it.
@@ -154,7 +179,8 @@ impl Writer {
             || E::from(StoreError::Failed { message: "the thread that writes is gone".to_owned(), source: None });
         let (answer, answered) = oneshot::channel();
         let unit = Waited { work: Some(work), result: None, answer, _counted: Counted::new(&self.waiting) };
-        self.jobs.send(job(Box::new(unit))).map_err(|_| gone())?;
+        let sender = self.jobs.sender.as_ref().ok_or_else(gone)?;
+        sender.send(job(Box::new(unit))).map_err(|_| gone())?;
         answered.await.unwrap_or_else(|_| Err(gone()))
     }
 }

@@ -1,0 +1,51 @@
+//! Says for whom a session waits.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use tokio_postgres::Client;
+
+use crate::error::postgres::ServerError;
+
+/// How often to look.
+const EVERY: Duration = Duration::from_secs(5);
+
+/// The number of a session's process.
+pub(super) async fn backend_pid(client: &Client) -> Result<i32, ServerError> {
+    let row = client.query_typed_one("SELECT pg_backend_pid()", &[]).await.map_err(ServerError::new)?;
+    row.try_get(0).map_err(ServerError::new)
+}
+
+/// Logs which sessions keep `pid` waiting, until it is dropped. A failure to find out is logged as well.
+pub(super) async fn watch(client: &Client, pid: i32) -> Infallible {
+    loop {
+        tokio::time::sleep(EVERY).await;
+        match blockers(client, pid).await {
+            Ok(blockers) => {
+                for (blocker, application, state, since) in blockers {
+                    tracing::warn!(
+                        blocker.pid = blocker,
+                        blocker.application = application,
+                        blocker.state = state,
+                        blocker.transaction_seconds = since,
+                        "a migration waits for another session"
+                    );
+                }
+            }
+            Err(error) => tracing::debug!(%error, "cannot look for what a migration waits for"),
+        }
+    }
+}
+
+/// Process, application, state, and for how many seconds its transaction has run.
+type Blocker = (i32, String, String, i64);
+
+async fn blockers(client: &Client, pid: i32) -> Result<Vec<Blocker>, ServerError> {
+    const BLOCKERS: &str = "SELECT pid, coalesce(application_name, ''), coalesce(state, ''), \
+         coalesce(extract(epoch FROM now() - xact_start)::bigint, 0) \
+         FROM pg_stat_activity WHERE pid = ANY(pg_blocking_pids($1))";
+    let rows = client.query_typed(BLOCKERS, &[(&pid, tokio_postgres::types::Type::INT4)]).await;
+    let rows = rows.map_err(ServerError::new)?;
+    let blocker = |row: &tokio_postgres::Row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?));
+    rows.iter().map(|row| blocker(row).map_err(ServerError::new)).collect()
+}
