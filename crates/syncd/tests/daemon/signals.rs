@@ -31,7 +31,7 @@ fn what_is_under_way_goes_on_after_a_stop() {
     };
     wait_until("the first load is midway", || {
         let committed = latest_run().is_some_and(|run| run.page_cursor.is_some());
-        committed && world.sandbox.request_count(Endpoint::Users) > 10
+        committed && world.sandbox.request_count(Endpoint::Users) >= 10
     });
     daemon.process.signal("TERM");
     let stopped = daemon.process.wait().expect_code(0);
@@ -42,6 +42,7 @@ fn what_is_under_way_goes_on_after_a_stop() {
     assert!(look.requests().iter().all(|request| request.lease.is_none()), "nothing is held any more");
 
     world.sandbox.clear_requests();
+    world.sandbox.clear_faults();
     let daemon = Daemon::start(&world, place);
     look.wait_until_loaded(&world);
     look.assert_faithful_in_the_end(&world);
