@@ -9,6 +9,7 @@ mod deb;
 mod docs;
 mod install;
 mod install_postgres;
+mod postgres_versions;
 mod process;
 mod sim;
 mod storm;
@@ -25,6 +26,8 @@ usage: cargo xtask COMMAND
 
   test [-- ARGUMENT]...   all tests, with a private PostgreSQL (or the server that DATABASE_TEST_URL names);
                           arguments go to the test runner, and leave out the documentation's tests
+  postgres-versions       tests of the store and the program on the oldest and the newest supported PostgreSQL, which npm
+                          installs; skipped where it cannot
   crashes --times N       the daemon and its database are killed N times while Kombo changes; SYNCD_CRASH_SEED
                           repeats the moments
   ci [CHECK]...           every other check, or those that are named: format, lints, documentation, examples,
@@ -65,6 +68,7 @@ fn run() -> Result<bool> {
             let options = bench::Options::parse(arguments)?;
             in_root().and_then(|()| bench::run(&options))
         }
+        ["postgres-versions"] => in_root().and_then(|()| postgres_versions::check()),
         ["crashes", "--times", times] => in_root().and_then(|()| crashes::run(times)),
         ["ci", checks @ ..] => in_root().and_then(|()| ci::run(checks)),
         ["deb"] => in_root().and_then(|()| deb::build()),

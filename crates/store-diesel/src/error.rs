@@ -45,6 +45,16 @@ pub enum ConnectError {
     },
 }
 
+impl ConnectError {
+    /// Whether opening may succeed later, with the same URL and the same server.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Open { .. } | Self::Server { .. } => true,
+            Self::Setting { .. } | Self::TooOld { .. } => false,
+        }
+    }
+}
+
 /// Why the tables could not be created or upgraded.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -99,9 +99,10 @@ pub(crate) async fn run(context: &Context, tables: Tables) -> anyhow::Result<Exi
     let source = Arc::new(KomboSource::new(client(&config, &pace)?, config.kombo_name()));
     let webhooks = serve::bind("server.webhooks", config.server.webhooks).await?;
     let operations = serve::bind("server.operations", config.server.operations).await?;
-    let stop = CancellationToken::new();
+    let stop = context.signals.stop_gently(|| {
+        tracing::info!("stopping: running batches end first; a second signal ends everything at once");
+    });
     let tasks = TaskTracker::new();
-    tasks.spawn(lifecycle::stop_on_signal(stop.clone()));
     // Heard from here on: what nobody hears ends the process.
     let hangup = signal(SignalKind::hangup())?;
 

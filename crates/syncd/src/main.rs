@@ -13,6 +13,7 @@ mod owner;
 mod pace;
 mod progress;
 mod secret;
+mod signals;
 mod stderr;
 
 use std::process::ExitCode;

@@ -24,6 +24,11 @@ impl Installation {
             .ok_or(PostgresError::NotInstalled)
     }
 
+    /// The installation whose programs are in this folder.
+    pub(super) fn at(bin: PathBuf) -> Self {
+        Self { bin }
+    }
+
     pub(super) fn program(&self, name: &str) -> PathBuf {
         self.bin.join(name)
     }

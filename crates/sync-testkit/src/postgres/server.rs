@@ -23,6 +23,8 @@ const PORT_ATTEMPTS: u32 = 10;
 /// How a private server is set up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
+    /// The folder of the server's programs; if there is none, the ones that are installed.
+    pub programs: Option<PathBuf>,
     /// Whether a commit waits until the disk has it (`fsync`), as in production. Off for tests: a killed server loses
     /// nothing without it, only a machine without power does.
     pub durable: bool,
@@ -40,6 +42,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            programs: None,
             durable: false,
             shared_buffers: "128MB".into(),
             max_connections: 200,
@@ -89,7 +92,7 @@ impl PrivatePostgres {
     ///
     /// As [`start`](Self::start).
     pub fn start_with(options: Options) -> Result<Self, PostgresError> {
-        let installation = Installation::find()?;
+        let installation = options.programs.clone().map_or_else(Installation::find, |bin| Ok(Installation::at(bin)))?;
         let (folder, owner) = own_folder()?;
         let messages = options.language.as_deref().and_then(|language| compile_locale(language, folder.path()));
         let mut server = Self { running: None, installation, owner, options, port: 0, messages, folder };

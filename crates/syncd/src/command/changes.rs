@@ -49,12 +49,10 @@ pub(crate) async fn run(context: &Context, args: ChangesArgs) -> anyhow::Result<
         None if args.follow => store.read(|tx| tx.last_change()).await?,
         None => 0,
     };
-    let stop = CancellationToken::new();
-    let signals = tokio::spawn(stop_on_signal(stop.clone()));
+    // Following ends as it should when somebody ends it.
+    let stop = context.signals.stop_gently(|| {});
     let log = Log { store, integration: args.integration, follow: args.follow, json: context.global.json, stop };
-    let printed = log.print(since).await;
-    signals.abort();
-    printed.map(|()| Exit::Done)
+    log.print(since).await.map(|()| Exit::Done)
 }
 
 struct Log {
@@ -140,25 +138,6 @@ fn describe(change: &Change) -> String {
         names.join(","),
     );
     output::one_line(line.trim_end())
-}
-
-/// Following ends as it should when somebody ends it.
-async fn stop_on_signal(stop: CancellationToken) {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = tokio::signal::ctrl_c() => {}
-            }
-            stop.cancel();
-            return;
-        }
-    }
-    if tokio::signal::ctrl_c().await.is_ok() {
-        stop.cancel();
-    }
 }
 
 #[cfg(test)]

@@ -52,7 +52,7 @@ pub(crate) async fn open_for_daemon(config: &Config, tables: Tables) -> anyhow::
 /// Whether what failed may succeed later, with nothing changed in the configuration.
 pub(crate) fn is_passing(error: &anyhow::Error) -> bool {
     let is_unavailable = |error: &StoreError| matches!(error, StoreError::Unavailable { .. });
-    error.is::<ConnectError>()
+    error.downcast_ref().is_some_and(ConnectError::is_transient)
         || error.downcast_ref::<StoreError>().is_some_and(is_unavailable)
         || matches!(error.downcast_ref(), Some(MigrateError::Store(error)) if is_unavailable(error))
 }
@@ -77,6 +77,7 @@ async fn connect(url: &StoreUrl, tables: Tables, connections: usize) -> anyhow::
     }
     let store = match DieselStore::open_with(url, connections).await {
         Err(error @ ConnectError::Setting { .. }) => return Err(ConfigError(format!("store.url: {error}")).into()),
+        Err(error @ ConnectError::TooOld { .. }) => return Err(anyhow::Error::new(error).context("store.url")),
         opened => opened,
     };
     store.with_context(|| match url {

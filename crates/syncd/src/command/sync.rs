@@ -15,7 +15,6 @@ use sync_core::retention;
 use sync_core::types::{
     IntegrationRecord, IntegrationStatus, Lease, LeaseToken, RequestCause, Run, RunCounts, RunOutcome, SyncKind, Target,
 };
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -50,10 +49,10 @@ pub(crate) async fn run(context: &Context, args: SyncArgs) -> anyhow::Result<Exi
     let engine = Engine::new(Arc::clone(&store), source, SystemClock, Arc::clone(&progress), config.policy());
     let targets = request(&store, Wanted::new(&config, &args)).await?;
 
-    let stop = CancellationToken::new();
-    let signals = tokio::spawn(stop_on_signal(stop.clone()));
+    let stop = context.signals.stop_gently(|| {
+        tracing::warn!("stopping after the current batch; once more to stop at once");
+    });
     let report = work(engine, targets, config.sync.workers, &progress, &stop).await;
-    signals.abort();
     pace.give_back().await;
     let report = report?;
     // A daemon with another configuration may have them to deliver.
@@ -411,26 +410,6 @@ async fn lease(engine: &SyncEngine, target: &Target, owner: &str) -> Result<Leas
 async fn is_requested(engine: &SyncEngine, target: &Target) -> Result<bool, SyncError> {
     let target = target.clone();
     engine.store().transact(Scope::Shared, move |tx| Ok(tx.request(&target)?.is_some())).await
-}
-
-/// Asks to stop after the current batch on the first signal, and ends at once on the second.
-async fn stop_on_signal(stop: CancellationToken) {
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        return;
-    };
-    for count in 0.. {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-        if count > 0 {
-            crate::stderr::flush();
-            std::process::exit(130);
-        }
-        tracing::warn!("stopping after the current batch; once more to stop at once");
-        stop.cancel();
-    }
 }
 
 /// What `sync` did.

@@ -2,9 +2,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use store_diesel::DieselStore;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Mutex;
-use tokio_util::sync::CancellationToken;
 
 use super::KeyGate;
 use crate::output;
@@ -74,30 +72,4 @@ impl Readiness {
         *found = Some((Instant::now(), answer.clone()));
         answer
     }
-}
-
-/// Asks everything to stop on the first SIGTERM or SIGINT, and ends at once on the second.
-pub(super) async fn stop_on_signal(stop: CancellationToken) {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        tracing::error!("signals cannot be heard: stop the daemon with SIGKILL, it goes on from its checkpoints");
-        return;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-        () = stop.cancelled() => return,
-    }
-    tracing::info!("stopping: running batches end first; a second signal ends everything at once");
-    stop.cancel();
-    // A task of its own, so that this one does not hold the end back.
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        tracing::warn!("stopped at once: unfinished work goes on from its checkpoint the next time");
-        crate::stderr::flush();
-        std::process::exit(130);
-    });
 }

@@ -9,6 +9,7 @@ use crate::database::Backend;
 use crate::deployment::{Daemon, Look, Place, SECRET, data_changed, post_webhook, status, status_of, world_for};
 use crate::http::{connect, read_answer};
 use crate::program::wait_until;
+use crate::world::World;
 
 #[test]
 fn what_is_under_way_goes_on_after_a_stop() {
@@ -25,18 +26,21 @@ fn what_is_under_way_goes_on_after_a_stop() {
         endpoint: kombo_model::Endpoint::Users,
         kind: SyncKind::Full,
     };
-    let latest_run = || {
+    let latest_run = |look: &Look| {
         let target = target.clone();
         look.read(move |tx| tx.latest_run(&target))
     };
     wait_until("the first load is midway", || {
-        let committed = latest_run().is_some_and(|run| run.page_cursor.is_some());
+        let committed = latest_run(&look).is_some_and(|run| run.page_cursor.is_some());
         committed && world.sandbox.request_count(Endpoint::Users) >= 10
     });
     daemon.process.signal("TERM");
     let stopped = daemon.process.wait().expect_code(0);
     eprintln!("ended after {:?} of life, with SIGTERM under a fetch", stopped.took);
-    let run = latest_run().unwrap();
+    drop(look);
+    assert_eq!(files_of_the_database(&world), ["mirror.db"], "the file alone is the database");
+    let look = Look::new(&world);
+    let run = latest_run(&look).unwrap();
     assert_eq!(run.outcome, RunOutcome::Interrupted);
     let cursor = run.page_cursor.expect("some pages are in").0;
     assert!(look.requests().iter().all(|request| request.lease.is_none()), "nothing is held any more");
@@ -49,6 +53,11 @@ fn what_is_under_way_goes_on_after_a_stop() {
     let first = world.requests(Endpoint::Users).remove(0);
     assert_eq!(first.param("cursor"), Some(cursor.as_str()), "it goes on where it ended");
     daemon.stop();
+}
+
+fn files_of_the_database(world: &World) -> Vec<String> {
+    let names = std::fs::read_dir(world.folder()).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name.starts_with("mirror.db")).collect()
 }
 
 /// Whatever it asked Kombo, at its start and since, need not be answered first.
@@ -85,6 +94,7 @@ fn a_second_signal_ends_it_at_once() {
     assert!(daemon.process.is_running(), "it waits for the one that it serves");
     daemon.process.signal("TERM");
     daemon.process.wait().expect_code(130);
+    assert_eq!(files_of_the_database(&world), ["mirror.db"], "the file alone is the database");
     assert_eq!(read_answer(&mut slow).unwrap_or(None).map(|answer| answer.status), None);
 }
 

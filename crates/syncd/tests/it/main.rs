@@ -37,4 +37,5 @@ mod typos;
 mod unwritable_output;
 mod verify;
 mod waits;
+mod whole_file;
 mod wrong;

@@ -4,11 +4,12 @@
 //! each is undone alone if it fails, and none is answered before all are durable.
 
 use std::any::Any;
+use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread::JoinHandle;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use diesel::connection::{AnsiTransactionManager, Connection as _, TransactionManager as _};
@@ -27,6 +28,9 @@ const JOIN_WITHIN: Duration = Duration::from_millis(5);
 /// How many units share a transaction at most.
 const MOST_UNITS: usize = 256;
 
+/// How long the last handle waits until the file is closed: another process may hold the thread up.
+const CLOSE_WITHIN: Duration = Duration::from_secs(10);
+
 /// Hands work to the thread that writes. The thread ends when all handles are gone.
 #[derive(Clone)]
 pub(super) struct Writer {
@@ -40,18 +44,19 @@ pub(super) struct Writer {
 struct Jobs {
     /// Some until it is dropped.
     sender: Option<Sender<Job>>,
-    /// Some until it is dropped.
-    thread: Option<JoinHandle<()>>,
+    thread: ThreadId,
+    /// Ends when the thread has closed the file.
+    closed: Mutex<Receiver<Infallible>>,
 }
 
 impl Drop for Jobs {
     fn drop(&mut self) {
         drop(self.sender.take());
-        if let Some(thread) = self.thread.take()
-            // A job may hold the last handle.
-            && thread.thread().id() != std::thread::current().id()
-        {
-            drop(thread.join());
+        // A job may hold the last handle.
+        if self.thread != std::thread::current().id() {
+            let closed = self.closed.get_mut().unwrap_or_else(PoisonError::into_inner);
+            // Closed, or not in time: there is nobody to tell.
+            let _ = closed.recv_timeout(CLOSE_WITHIN);
         }
     }
 }
@@ -128,10 +133,15 @@ impl Writer {
     /// Starts the thread.
     pub(super) fn start(conn: SqliteConnection, database: Arc<Database>) -> std::io::Result<Self> {
         let (jobs, waiting) = channel();
+        let (closing, closed) = channel();
         let mut desk = Desk { conn: Some(conn), database };
         let thread = std::thread::Builder::new().name("sqlite-writer".to_owned());
-        let thread = thread.spawn(move || desk.work(&waiting))?;
-        let jobs = Jobs { sender: Some(jobs), thread: Some(thread) };
+        let thread = thread.spawn(move || {
+            desk.work(&waiting);
+            drop(desk);
+            drop(closing);
+        })?;
+        let jobs = Jobs { sender: Some(jobs), thread: thread.thread().id(), closed: Mutex::new(closed) };
         Ok(Self { jobs: Arc::new(jobs), waiting: Arc::default() })
     }
 

@@ -1,0 +1,70 @@
+//! SIGINT and SIGTERM, for every command.
+//!
+//! A command ends in two ways: gently, if it says how, or at once. Ending at once still closes the database, because an
+//! SQLite file that is not closed leaves its last transactions in the write-ahead log beside it.
+
+use std::io;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// How long the database may take to close when the program ends at once.
+const END_WITHIN: Duration = Duration::from_secs(3);
+
+/// The exit code of a program that a signal ended at once: 128 and the number of SIGINT.
+pub(crate) const ENDED_AT_ONCE: u8 = 130;
+
+/// What signals ask for.
+pub(crate) struct Signals {
+    gently: OnceLock<fn()>,
+    first: CancellationToken,
+    at_once: CancellationToken,
+}
+
+impl Signals {
+    /// Hears signals from now on. Needs a runtime.
+    pub(crate) fn listen() -> io::Result<Arc<Self>> {
+        let (interrupt, terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        let signals =
+            Self { gently: OnceLock::new(), first: CancellationToken::new(), at_once: CancellationToken::new() };
+        let signals = Arc::new(signals);
+        tokio::spawn(Arc::clone(&signals).hear(interrupt, terminate));
+        Ok(signals)
+    }
+
+    /// From now on, the first signal calls `announce` and cancels the token, and only the second ends the program at once.
+    pub(crate) fn stop_gently(&self, announce: fn()) -> CancellationToken {
+        // A command calls this once.
+        let _ = self.gently.set(announce);
+        self.first.child_token()
+    }
+
+    /// Returns when the program must end at once.
+    pub(crate) async fn end_at_once(&self) {
+        self.at_once.cancelled().await;
+    }
+
+    async fn hear(self: Arc<Self>, mut interrupt: Signal, mut terminate: Signal) {
+        either(&mut interrupt, &mut terminate).await;
+        if let Some(announce) = self.gently.get() {
+            announce();
+            self.first.cancel();
+            either(&mut interrupt, &mut terminate).await;
+            tracing::warn!("stopped at once: unfinished work goes on from its checkpoint the next time");
+        }
+        self.at_once.cancel();
+        // The main thread may be blocked, by a reader of standard output for example.
+        tokio::time::sleep(END_WITHIN).await;
+        crate::stderr::flush();
+        std::process::exit(ENDED_AT_ONCE.into());
+    }
+}
+
+async fn either(interrupt: &mut Signal, terminate: &mut Signal) {
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}

@@ -1,0 +1,112 @@
+//! When a command has ended, the SQLite file alone is the whole database: whoever copies it has everything.
+
+use diesel::deserialize::QueryableByName;
+use diesel::sql_types::BigInt;
+use diesel::{Connection as _, RunQueryDsl as _, SqliteConnection};
+use kombo_sandbox::{Endpoint, Fault, FaultKind, GeneratorConfig, SandboxConfig};
+use tempfile::TempDir;
+
+use crate::database::Backend;
+use crate::program::wait_until;
+use crate::world::World;
+
+#[derive(QueryableByName)]
+struct Count {
+    #[diesel(sql_type = BigInt)]
+    n: i64,
+}
+
+/// Copies one file of the world's folder alone, and counts the rows of a table in the copy.
+#[track_caller]
+fn rows_in_the_file_alone(world: &World, file: &str, table: &str) -> i64 {
+    let names = std::fs::read_dir(world.folder()).unwrap().map(|entry| entry.unwrap().file_name());
+    let beside: Vec<_> = names.filter(|name| name.to_str().unwrap().starts_with(&format!("{file}-"))).collect();
+    assert!(beside.is_empty(), "{beside:?} were left beside {file}");
+    let folder = TempDir::new().unwrap();
+    let copy = folder.path().join("copy.db");
+    std::fs::copy(world.folder().join(file), &copy).unwrap();
+    let mut conn = SqliteConnection::establish(copy.to_str().unwrap()).unwrap();
+    let count = diesel::sql_query(format!("SELECT count(*) AS n FROM {table}"));
+    count.get_result::<Count>(&mut conn).unwrap().n
+}
+
+fn world(users: usize) -> World {
+    let generator = GeneratorConfig { users, courses: 5, progressions: 20, ..GeneratorConfig::default() };
+    World::new(Backend::Sqlite, SandboxConfig { generator, ..SandboxConfig::default() })
+}
+
+#[test]
+fn after_each_command() {
+    let world = world(30);
+    world.syncd(&["migrate"]).expect_code(0);
+    assert_eq!(rows_in_the_file_alone(&world, "mirror.db", "lms_users"), 0);
+    world.sync();
+    assert_eq!(rows_in_the_file_alone(&world, "mirror.db", "lms_users"), 30);
+    let id = world.sandbox.integrations().remove(0);
+    let commands = [
+        &["status"][..],
+        &["changes"],
+        &["verify"],
+        &["pause", &id],
+        &["resume", &id],
+        &["quarantine", "list"],
+        &["quarantine", "retry"],
+        &["deliveries"],
+        &["config", "check"],
+        &["sync", "--full"],
+    ];
+    for command in commands {
+        world.syncd(command);
+        assert_eq!(rows_in_the_file_alone(&world, "mirror.db", "sync_integrations"), 1, "{command:?}");
+    }
+}
+
+#[test]
+fn after_the_demo() {
+    let world = world(1);
+    world.syncd(&["demo"]).expect_code(0);
+    assert!(rows_in_the_file_alone(&world, "syncd-demo.db", "lms_users") >= 1_500);
+}
+
+#[test]
+fn after_a_sync_that_fails() {
+    let world = world(30);
+    world
+        .sandbox
+        .inject(Fault::always(FaultKind::Error { status: 404, code: None, retry_after: None }).at(Endpoint::Courses));
+    world.syncd(&["sync"]).expect_code(1);
+    assert_eq!(rows_in_the_file_alone(&world, "mirror.db", "lms_users"), 30);
+}
+
+/// The signal lets the batch end.
+#[test]
+fn after_signals_during_a_sync() {
+    for signal in ["INT", "TERM"] {
+        let world = world(5_000);
+        let hang = Fault::always(FaultKind::Delay { pause_ms: 600_000 });
+        world.sandbox.inject(hang.at(Endpoint::Users).after(12));
+        let process = world.spawn(&["sync"]);
+        wait_until("the fetch is midway", || world.sandbox.request_count(Endpoint::Users) >= 12);
+        process.signal(signal);
+        process.wait().expect_code(1);
+        assert_eq!(rows_in_the_file_alone(&world, "mirror.db", "sync_integrations"), 1, "SIG{signal}");
+        world.sandbox.clear_faults();
+        world.sync();
+        assert_eq!(rows_in_the_file_alone(&world, "mirror.db", "lms_users"), 5_000);
+    }
+}
+
+/// A command that does not say how it stops ends at the first signal.
+#[test]
+fn after_a_signal_during_another_command() {
+    let world = world(30);
+    world.sync();
+    let hang = Fault::always(FaultKind::Delay { pause_ms: 600_000 });
+    world.sandbox.inject(hang.at(Endpoint::CourseProgressions));
+    world.sandbox.clear_requests();
+    let process = world.spawn(&["verify"]);
+    wait_until("it asks Kombo", || world.sandbox.request_count(Endpoint::Users) > 0);
+    process.signal("TERM");
+    process.wait().expect_code(130);
+    assert_eq!(rows_in_the_file_alone(&world, "mirror.db", "lms_users"), 30);
+}
