@@ -23,45 +23,101 @@ const COUNTERS: [(&str, &str, &str); 2] = [
     ),
 ];
 
+/// A counter that was looked at.
+struct Counter {
+    table: &'static str,
+    column: &'static str,
+    /// The number that was handed out last; nothing if the role may not look.
+    handed_out: Option<i64>,
+    /// The highest number that is taken.
+    taken: i64,
+}
+
+impl Counter {
+    /// What is wrong, and what to do.
+    fn fault(&self) -> Option<String> {
+        let Self { table, column, handed_out, taken } = self;
+        let behind = handed_out.filter(|handed_out| handed_out < taken)?;
+        Some(format!(
+            "numbers of kombo.{table}.{column} up to {taken} are taken, but the database goes on after {behind}, so that \
+             followers would miss entries: run `syncd migrate` as the owner of the tables"
+        ))
+    }
+}
+
 both! {
-    /// Moves counters behind the numbers that are taken, and logs which it moved. Runs in a transaction. A role without
-    /// rights to a sequence moves nothing.
-    pub(crate) fn settle(conn: &mut Conn) -> QueryResult<()> {
+    /// Moves counters behind the numbers that are taken, and logs which it moved. Runs in a transaction. The faults of
+    /// counters that the role may not move are returned.
+    pub(crate) fn settle(conn: &mut Conn) -> QueryResult<Vec<String>> {
         if DIALECT == Dialect::Postgres {
             Statement::new("SELECT pg_advisory_xact_lock(hashtextextended('syncd changes', 0))").execute(conn)?;
         }
-        for (table, column, taken) in COUNTERS {
-            let (handed_out, taken) = (handed_out(table, column), format!("SELECT max(n) FROM ({taken}) AS taken"));
-            let head = format!("SELECT ({handed_out}), ({taken})");
-            let found: Vec<Cells> = Statement::new(head).load(conn)?;
-            let mut cells = found.into_iter().flat_map(|cells| cells.0).map(|cell| cell.and_then(Cell::into_int));
-            let (handed_out, taken) = (cells.next().flatten(), cells.next().flatten().unwrap_or(0));
-            if let Some(handed_out) = handed_out.filter(|handed_out| *handed_out < taken) {
+        let mut faults = Vec::new();
+        for counter in look(conn)? {
+            let Some(fault) = counter.fault() else { continue };
+            let Counter { table, column, handed_out, taken } = counter;
+            if may_set(conn, table, column)? {
                 set(conn, table, column, taken)?;
                 tracing::warn!(table, handed_out, taken, "numbers were handed out before: counting goes on behind them");
+            } else {
+                faults.push(fault);
             }
         }
-        Ok(())
+        Ok(faults)
     }
 
-    /// A query for the number that was handed out last; null if the role may not change that.
+    /// The faults of counters. Changes nothing.
+    pub(crate) fn faults(conn: &mut Conn) -> QueryResult<Vec<String>> {
+        Ok(look(conn)?.iter().filter_map(Counter::fault).collect())
+    }
+
+    fn look(conn: &mut Conn) -> QueryResult<Vec<Counter>> {
+        let mut counters = Vec::new();
+        for (table, column, taken) in COUNTERS {
+            let (handed_out, taken) = (handed_out(table, column), format!("SELECT max(n) FROM ({taken}) AS taken"));
+            let found: Vec<Cells> = Statement::new(format!("SELECT ({handed_out}), ({taken})")).load(conn)?;
+            let mut cells = found.into_iter().flat_map(|cells| cells.0).map(|cell| cell.and_then(Cell::into_int));
+            let (handed_out, taken) = (cells.next().flatten(), cells.next().flatten().unwrap_or(0));
+            if handed_out.is_none() {
+                tracing::warn!(
+                    table,
+                    "the role may not look at the sequence of kombo.{table}.{column}, so nobody knows if numbers are \
+                     handed out twice: GRANT SELECT ON ALL SEQUENCES IN SCHEMA kombo to it"
+                );
+            }
+            counters.push(Counter { table, column, handed_out, taken });
+        }
+        Ok(counters)
+    }
+
+    /// A query for the number that was handed out last; null if the role may not look.
     fn handed_out(table: &str, column: &str) -> String {
         match DIALECT {
             Dialect::Postgres => {
-                let sequence = format!("pg_get_serial_sequence('{table}', '{column}')::regclass");
+                let sequence = sequence(table, column);
                 format!(
-                    "SELECT CASE WHEN has_sequence_privilege({sequence}, 'UPDATE') AND has_sequence_privilege({sequence}, \
-                     'USAGE, SELECT') THEN coalesce(pg_sequence_last_value({sequence}), 0) END"
+                    "SELECT CASE WHEN has_sequence_privilege({sequence}, 'USAGE, SELECT') \
+                     THEN coalesce(pg_sequence_last_value({sequence}), 0) END"
                 )
             }
             Dialect::Sqlite => format!("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = '{table}'"),
         }
     }
 
+    fn may_set(conn: &mut Conn, table: &str, column: &str) -> QueryResult<bool> {
+        if DIALECT == Dialect::Sqlite {
+            return Ok(true);
+        }
+        let sequence = sequence(table, column);
+        let question = format!("SELECT CASE WHEN has_sequence_privilege({sequence}, 'UPDATE') THEN 1::bigint END");
+        let found: Vec<Cells> = Statement::new(question).load(conn)?;
+        Ok(found.into_iter().flat_map(|cells| cells.0).any(|cell| cell.is_some()))
+    }
+
     fn set(conn: &mut Conn, table: &str, column: &str, taken: i64) -> QueryResult<()> {
         match DIALECT {
             Dialect::Postgres => {
-                let head = format!("SELECT setval(pg_get_serial_sequence('{table}', '{column}')::regclass, ");
+                let head = format!("SELECT setval({}, ", sequence(table, column));
                 Statement::new(head).int(taken).sql(")").execute(conn).map(drop)
             }
             Dialect::Sqlite => {
@@ -71,4 +127,9 @@ both! {
             }
         }
     }
+}
+
+/// An SQL expression for the sequence of a column.
+fn sequence(table: &str, column: &str) -> String {
+    format!("pg_get_serial_sequence('kombo.{table}', '{column}')::regclass")
 }

@@ -66,9 +66,17 @@ both! {
         if status(conn)?.pending.is_empty() {
             return Ok(Vec::new());
         }
-        let source = source();
-        let ran = conn.run_pending_migrations(source).map_err(failed)?;
-        Ok(ran.iter().map(ToString::to_string).collect())
+        let pending = conn.pending_migrations(source()).map_err(failed)?;
+        let (mut ran, of) = (Vec::new(), pending.len());
+        for (number, migration) in (1..).zip(&pending) {
+            let name = migration.name().to_string();
+            tracing::info!(migration = name, number, of, "migrating");
+            let began = std::time::Instant::now();
+            let version = conn.run_migration(migration.as_ref()).map_err(failed)?;
+            tracing::info!(migration = name, number, of, seconds = began.elapsed().as_secs(), "migrated");
+            ran.push(version.to_string());
+        }
+        Ok(ran)
     }
 
     pub(crate) fn status(conn: &mut Conn) -> Result<SchemaStatus, Failure> {
@@ -141,8 +149,10 @@ both! {
 /// Migrates. One process does, others wait.
 pub(crate) fn pg_migrate(conn: &mut crate::backend::postgres::Conn) -> Result<Vec<String>, Failure> {
     conn.batch_execute("SELECT pg_advisory_lock(hashtextextended('syncd migration', 0))")?;
-    let result = pg::run(conn)
-        .and_then(|ran| conn.transaction(crate::counters::pg::settle).map(|()| ran).map_err(Failure::from));
+    let result = pg::run(conn).and_then(|ran| {
+        let faults = conn.transaction(crate::counters::pg::settle)?;
+        if faults.is_empty() { Ok(ran) } else { Err(Failure::Failed(faults.join("; "))) }
+    });
     conn.batch_execute("SELECT pg_advisory_unlock(hashtextextended('syncd migration', 0))")?;
     result
 }

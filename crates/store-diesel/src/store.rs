@@ -108,6 +108,15 @@ impl DieselStore {
         }
     }
 
+    /// Which counters are behind the numbers that are taken, each with its remedy. [`DieselStore::migrate`] moves them, if
+    /// the role may; a program that does not migrate must not write before that.
+    pub async fn lost_counters(&self) -> Result<Vec<String>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.lost_counters().await,
+            Self::Postgres(store) => store.lost_counters().await,
+        }
+    }
+
     /// Calls `tell` with what happened, by whatever process, until the connection ends. SQLite tells nothing: there the
     /// future never ends.
     pub async fn listen(&self, tell: impl Fn(News)) -> Result<(), StoreError> {

@@ -87,7 +87,8 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
     let bars = logging::bars();
     // On a terminal the bars say what happens, so that only trouble is worth a line.
     let quiet = matches!(cli.command, Command::Sync(_)) && crate::output::is_terminal();
-    let default = if quiet || !matches!(cli.command, Command::Sync(_) | Command::Run { .. }) { "warn" } else { "info" };
+    let tells = matches!(cli.command, Command::Sync(_) | Command::Run { .. } | Command::Migrate);
+    let default = if quiet || !tells { "warn" } else { "info" };
     logging::init(cli.global.log.as_deref(), default, &bars)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(async {

@@ -143,6 +143,11 @@ impl PostgresStore {
         migrated.map_err(|error| panicked(&error))?.map_err(|error| error.at(&self.shown()))
     }
 
+    /// Which counters are behind the numbers that are taken, each with its remedy.
+    pub async fn lost_counters(&self) -> Result<Vec<String>, StoreError> {
+        self.on_connection(crate::counters::pg::faults).await?.during("looking at counters")
+    }
+
     /// How the tables stand.
     pub async fn schema_status(&self) -> Result<SchemaStatus, MigrateError> {
         self.on_connection(migrations::pg::status).await?.map_err(|error| error.at(&self.shown()))

@@ -6,7 +6,7 @@ use diesel::{Connection as _, SqliteConnection};
 use sync_core::port::{Scope, Store, StoreError, Tx};
 
 use super::{Undone, panicked};
-use crate::error::{ConnectError, MigrateError, statement_failed};
+use crate::error::{ConnectError, During as _, MigrateError, statement_failed};
 use crate::migrations::{self, SchemaStatus};
 use crate::store::Load;
 use crate::tx::SqliteTx;
@@ -59,6 +59,11 @@ impl SqliteStore {
         let ran = self.writer.alone(migrations::sqlite_migrate).await?.map_err(|error| error.at(&self.url()))?;
         self.database.migrate_from_now_on();
         Ok(ran)
+    }
+
+    /// Which counters are behind the numbers that are taken, each with its remedy.
+    pub async fn lost_counters(&self) -> Result<Vec<String>, StoreError> {
+        self.writer.alone(crate::counters::sqlite::faults).await?.during("looking at counters")
     }
 
     /// How the tables stand.

@@ -186,6 +186,60 @@ async fn a_row_that_a_trigger_objects_to_is_put_aside() {
     assert!(aside.reason.ends_with("(SQLSTATE P0001)"), "{}", aside.reason);
 }
 
+/// Records are tried again page by page; one that the database refuses, or that cannot be read, stays alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pages_of_quarantine_are_tried_again() {
+    let database = database().await;
+    let on_postgres = open(database.url()).await;
+    sql(
+        &database,
+        "CREATE FUNCTION public.object() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+             IF NEW.first_name = 'odd' THEN RAISE EXCEPTION 'no'; END IF; RETURN NEW; END $$;
+         CREATE TRIGGER object BEFORE INSERT OR UPDATE ON kombo.lms_users FOR EACH ROW EXECUTE FUNCTION public.object()",
+    )
+    .await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mirror.db").display().to_string();
+    let on_sqlite = open(&format!("sqlite://{path}")).await;
+    {
+        use diesel::Connection as _;
+        use diesel::connection::SimpleConnection as _;
+        let mut conn = diesel::SqliteConnection::establish(&path).unwrap();
+        let object = "CREATE TRIGGER object BEFORE INSERT ON lms_users WHEN NEW.first_name = 'odd'
+                      BEGIN SELECT RAISE(ABORT, 'no'); END";
+        conn.batch_execute(object).unwrap();
+    }
+    let now: Timestamp = "2026-03-01T12:00:00.000Z".parse().unwrap();
+    for store in [on_postgres, on_sqlite] {
+        let record = |number: usize| {
+            let name = if number == 300 { "odd" } else { "even" };
+            let json = format!(r#"{{"id":"u{number:03}","first_name":"{name}"}}"#);
+            Quarantined {
+                integration_id: alpha(),
+                endpoint: Endpoint::Users,
+                record_id: format!("u{number:03}"),
+                json: if number == 7 { "[".to_owned() } else { json },
+                path: "id".to_owned(),
+                reason: "an older program".to_owned(),
+                observed_at: now,
+                run_id: sync_core::types::RunId(1),
+            }
+        };
+        let records: Vec<Quarantined> = (0..450).map(record).collect();
+        let put = store.transact(Scope::Shared, move |tx| tx.put_quarantined(&records));
+        put.await.unwrap_or_else(|error: StoreError| panic!("{error}"));
+        let tombstones = SyncPolicy::new(BTreeSet::from([Endpoint::Users])).tombstones;
+        let policy = sync_core::quarantine::RetryPolicy { tombstones, change_values: false };
+        let retried = sync_core::quarantine::retry(&store, &alpha(), policy, now).await.unwrap();
+        assert_eq!(retried.len(), 450);
+        let kept: Vec<_> = retried.iter().filter(|retried| retried.applied.is_none()).collect();
+        let kept: Vec<&str> = kept.iter().map(|retried| retried.record.record_id.as_str()).collect();
+        assert_eq!(kept, ["u007", "u300"]);
+        let left = store.read(|tx| tx.quarantined(None)).await.unwrap_or_else(|error: StoreError| panic!("{error}"));
+        assert_eq!(left.iter().map(|record| record.record_id.as_str()).collect::<Vec<_>>(), kept);
+    }
+}
+
 /// Letters that hardly compress.
 fn noise(length: usize) -> String {
     let mut state = 1_u64;
@@ -208,6 +262,21 @@ async fn long_values_stop_nobody() {
     );
     let plan = plan.await;
     assert!(plan.contains("lms_users_work_email"), "{plan}");
+    assert_long_values_stop_nobody(&bench).await;
+}
+
+/// The same in SQLite, whose indexes take anything.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn long_values_stop_nobody_in_sqlite() {
+    let folder = tempfile::tempdir().unwrap();
+    let bench = Bench::new(&format!("sqlite://{}", folder.path().join("mirror.db").display())).await;
+    put(&bench.store, user("mail", "work_email", Value::Text(noise(12_000)))).await.unwrap();
+    assert_long_values_stop_nobody(&bench).await;
+}
+
+async fn assert_long_values_stop_nobody(bench: &Bench) {
+    let mail = bench.store.read(|tx| tx.rows(Model::LmsUsers, &alpha(), &[Key::Id("mail".to_owned())])).await.unwrap();
+    assert_eq!(mail[0].row.get(Model::LmsUsers, "work_email").unwrap().text().unwrap().len(), 12_000);
     bench.kombo.edit(|lms| {
         (0..9).for_each(|user| lms.add_user(&format!("u{user}")));
         lms.add_user(&noise(6_000));
@@ -243,4 +312,38 @@ async fn counters_follow_the_rows() {
     sql(&database, "ALTER SEQUENCE kombo.sync_changes_seq_seq RESTART").await;
     store.migrate().await.unwrap();
     assert_eq!(sql(&database, "SELECT nextval('kombo.sync_changes_seq_seq')").await, "41");
+}
+
+/// The same in SQLite, which keeps its counters in a table.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn counters_follow_the_rows_in_sqlite() {
+    use diesel::connection::SimpleConnection as _;
+    use diesel::{Connection as _, SqliteConnection};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mirror.db").display().to_string();
+    let url = format!("sqlite://{path}");
+    drop(open(&url).await);
+    let mut conn = SqliteConnection::establish(&path).unwrap();
+    let moved = "INSERT INTO sync_changes (seq, integration_id, model, record_id, kind, cause, fields, run_id, at)
+         VALUES (40, 'sandbox:a', 'lms_users', 'u', 'created', 'direct', '[]', 1, '2026-03-01T12:00:00.000Z');
+         INSERT INTO sync_quarantine VALUES ('sandbox:a', 'users', 'u', '', '', '', '2026-03-01T12:00:00.000Z', 70);
+         DELETE FROM sqlite_sequence";
+    conn.batch_execute(moved).unwrap();
+    drop(conn);
+    let url: StoreUrl = url.parse().unwrap();
+    let store = DieselStore::open(&url).await.unwrap();
+    let lost = store.lost_counters().await.unwrap();
+    assert!(lost.len() == 2 && lost[0].contains("up to 40 are taken"), "{lost:?}");
+    store.migrate().await.unwrap();
+    assert_eq!(store.lost_counters().await.unwrap(), [""; 0]);
+    let trimmed = store.transact(Scope::Shared, |tx| tx.trim_changes(Timestamp::MAX, Undelivered::Remove)).await;
+    assert_eq!(trimmed.unwrap_or_else(|error: StoreError| panic!("{error}")), 1);
+    drop(store);
+    let mut conn = SqliteConnection::establish(&path).unwrap();
+    conn.batch_execute("DELETE FROM sqlite_sequence").unwrap();
+    drop(conn);
+    let store = DieselStore::open(&url).await.unwrap();
+    assert_eq!(store.lost_counters().await.unwrap().len(), 2, "what was trimmed is taken too");
+    store.migrate().await.unwrap();
+    assert_eq!(store.lost_counters().await.unwrap(), [""; 0]);
 }

@@ -5,5 +5,6 @@ mod addresses;
 mod errors;
 mod history;
 mod postgres;
+mod row_security;
 mod sqlite;
 mod wakeup;

@@ -45,6 +45,7 @@ pub(crate) async fn open_for_daemon(config: &Config, tables: Tables) -> anyhow::
         bail!("{}", missing.join("; "));
     }
     prepare(&store, &url, tables).await?;
+    expect_counters(&store, tables).await?;
     store.try_write().await.with_context(|| format!("store.url: {url} cannot be written to"))?;
     Ok(store)
 }
@@ -86,6 +87,17 @@ async fn connect(url: &StoreUrl, tables: Tables, connections: usize) -> anyhow::
             "store.url: check that the server runs, its address, user and password, and TLS (sslmode=disable does without)"
         }
     })
+}
+
+/// Refuses to write where new entries would get numbers that are taken. Migrating has mended that, or failed.
+pub(crate) async fn expect_counters(store: &DieselStore, tables: Tables) -> anyhow::Result<()> {
+    match tables {
+        Tables::Migrate => Ok(()),
+        Tables::Expect => {
+            let lost = store.lost_counters().await?;
+            if lost.is_empty() { Ok(()) } else { bail!("{}", lost.join("; ")) }
+        }
+    }
 }
 
 /// Makes the tables, or makes sure that they are there.

@@ -19,7 +19,7 @@ use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::store::{Tables, open};
+use super::store::{Tables, expect_counters, open};
 use super::{Context, Exit};
 use crate::cli::SyncArgs;
 use crate::clock::SystemClock;
@@ -41,6 +41,7 @@ pub(crate) async fn run(context: &Context, args: SyncArgs) -> anyhow::Result<Exi
     let client = client(&config, &pace)?;
     let tables = if args.no_migrate { Tables::Expect } else { Tables::Migrate };
     let store = Arc::new(open(&config, tables).await?);
+    expect_counters(&store, tables).await?;
     pace.share(&store);
     reach_kombo(&config).await?;
     expect_named(&config, &client, &store, &args.integrations).await?;

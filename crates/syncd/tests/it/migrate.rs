@@ -5,7 +5,7 @@ use serde_json::json;
 use sync_core::mirror::Model;
 
 use crate::database::{Backend, Database};
-use crate::program::Running;
+use crate::program::{Running, wait_until};
 use crate::world::World;
 
 on_both_databases!(
@@ -68,4 +68,91 @@ fn commands_that_need_tables_ask_for_them(backend: Backend) {
     if let Database::Sqlite(path) = &world.database {
         assert!(!path.exists(), "no file was made");
     }
+}
+
+/// The newest migrations, newest first, which the test takes back.
+const NEWEST: [&str; 3] = ["2026-11-30-016001_unlisted", "2026-11-30-014000_state_time", "2026-11-30-012001_bounds"];
+
+/// A migration that waits says for which session, has no time-out, and goes on after it was killed.
+#[test]
+fn a_migration_waits_for_a_reader_and_says_so() {
+    let world = world(Backend::Postgres);
+    let Database::Postgres(database) = &world.database else { unreachable!("it was asked for") };
+    world.syncd(&["migrate"]).expect_code(0);
+    for migration in NEWEST {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../migrations/postgres");
+        database.execute(&std::fs::read_to_string(format!("{folder}/{migration}/down.sql")).unwrap()).unwrap();
+        let version: String = migration.chars().take(17).filter(char::is_ascii_digit).collect();
+        let forgotten = format!("DELETE FROM kombo.__diesel_schema_migrations WHERE version = '{version}' RETURNING 1");
+        assert_eq!(database.execute(&forgotten).unwrap(), "1", "{migration}");
+    }
+    // Each step of the migration waits longer than that.
+    for setting in ["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"] {
+        let set =
+            format!("DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET {setting} = 200', current_database()); END $$");
+        database.execute(&set).unwrap();
+    }
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let read = "SET statement_timeout = 0; SET application_name = 'a report'; BEGIN; SET LOCAL \
+                        idle_in_transaction_session_timeout = 0; SELECT count(*) FROM kombo.lms_users; SELECT pg_sleep(600)";
+            drop(database.execute(read));
+        });
+        let holds = "SELECT count(*) FROM pg_locks WHERE relation = 'kombo.lms_users'::regclass AND granted";
+        wait_until("the reader reads", || database.execute(holds).unwrap() != "0");
+        let first = world.spawn(&["migrate"]);
+        let names_it = |process: &Running| {
+            let said = process.stderr_so_far();
+            said.contains("a migration waits for another session") && said.contains("a report")
+        };
+        wait_until("the first process says for whom it waits", || names_it(&first));
+        assert!(first.stderr_so_far().contains("012001"), "{}", first.stderr_so_far());
+        first.kill();
+        let status = world.syncd(&["status"]).expect_code(1);
+        assert!(status.complaint().contains("3 migrations are pending"), "{}", status.stderr);
+        let second = world.spawn(&["migrate", "--json"]);
+        wait_until("the second process waits", || {
+            second.stderr_so_far().contains("a migration waits for another session")
+        });
+        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'a report'";
+        database.execute(end).unwrap();
+        reader.join().unwrap();
+        let done = second.wait().expect_code(0);
+        assert_eq!(done.json()["migrations"].as_array().unwrap().len(), 3);
+        assert!(done.stderr.contains("migrated") && done.stderr.contains("\"of\":3"), "{}", done.stderr);
+    });
+    world.sync();
+}
+
+/// A role that may not move counters refuses to hand out numbers that are taken.
+#[test]
+fn counters_that_cannot_be_moved_are_named() {
+    let mut world = world(Backend::Postgres);
+    world.sync();
+    let Database::Postgres(database) = &world.database else { unreachable!("it was asked for") };
+    let role = format!("worker_{}", database.execute("SELECT md5(current_database())").unwrap());
+    let rights = format!(
+        "CREATE ROLE {role} LOGIN; GRANT USAGE ON SCHEMA kombo TO {role};
+         GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA kombo TO {role};
+         ALTER SEQUENCE kombo.sync_runs_id_seq RESTART"
+    );
+    database.execute(&rights).unwrap();
+    let url = database.url().replacen("postgres@", &format!("{role}@"), 1);
+    let grant = format!("GRANT SELECT ON ALL SEQUENCES IN SCHEMA kombo TO {role}");
+    let owner = database.url().to_owned();
+    world.set("store.url", &url);
+    world.set("kombo.webhook_secret", "secret");
+    let unknown = world.syncd(&["sync", "--no-migrate"]);
+    assert!(unknown.stderr.contains("may not look at the sequence of kombo.sync_runs.id"), "{}", unknown.stderr);
+    // What was tried has moved it.
+    world.database.execute(&format!("{grant}; ALTER SEQUENCE kombo.sync_runs_id_seq RESTART"));
+    for command in [&["sync", "--no-migrate"][..], &["run", "--no-migrate"], &["migrate"]] {
+        let refused = world.syncd(command).expect_code(1).complaint();
+        assert!(refused.contains("numbers of kombo.sync_runs.id up to"), "{command:?}: {refused}");
+    }
+    world.set("store.url", &owner);
+    world.syncd(&["migrate"]).expect_code(0);
+    world.set("store.url", &url);
+    world.syncd(&["sync", "--no-migrate"]).expect_code(0);
+    world.database.execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}"));
 }

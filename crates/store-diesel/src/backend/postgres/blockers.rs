@@ -7,7 +7,9 @@ use tokio_postgres::Client;
 
 use crate::error::postgres::ServerError;
 
-/// How often to look.
+/// When to look first: most migrations end earlier.
+const FIRST: Duration = Duration::from_secs(1);
+/// How often to look after that.
 const EVERY: Duration = Duration::from_secs(5);
 
 /// The number of a session's process.
@@ -18,8 +20,10 @@ pub(super) async fn backend_pid(client: &Client) -> Result<i32, ServerError> {
 
 /// Logs which sessions keep `pid` waiting, until it is dropped. A failure to find out is logged as well.
 pub(super) async fn watch(client: &Client, pid: i32) -> Infallible {
+    let mut wait = FIRST;
     loop {
-        tokio::time::sleep(EVERY).await;
+        tokio::time::sleep(wait).await;
+        wait = EVERY;
         match blockers(client, pid).await {
             Ok(blockers) => {
                 for (blocker, application, state, since) in blockers {
