@@ -296,6 +296,16 @@ macro_rules! tx {
                 sync::quarantine::$backend::all(self.conn, integration)
             }
 
+            fn quarantined_from(
+                &mut self,
+                integration: &IntegrationId,
+                endpoint: Endpoint,
+                from: &str,
+                limit: usize,
+            ) -> TxResult<Vec<Quarantined>> {
+                sync::quarantine::$backend::from(self.conn, integration, endpoint, from, limit)
+            }
+
             fn first_quarantined(
                 &mut self,
                 integration: Option<&IntegrationId>,

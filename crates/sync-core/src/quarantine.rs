@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use kombo_model::{IntegrationId, Timestamp};
+use kombo_model::{Endpoint, IntegrationId, Timestamp};
 
 use crate::apply::{Applying, Unlisted, apply};
 use crate::compare::Reading;
@@ -23,11 +23,20 @@ pub struct RetryPolicy {
 /// A record that was tried again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Retried {
-    /// The record as it was in quarantine or, if it stays there, as it is there now.
+    /// The record without its JSON, as it was in quarantine or, if it stays there, as it is there now.
     pub record: Quarantined,
     /// What it changed; nothing if it stays in quarantine.
     pub applied: Option<RunCounts>,
 }
+
+impl Retried {
+    fn new(record: Quarantined, applied: Option<RunCounts>) -> Self {
+        Self { record: Quarantined { json: String::new(), ..record }, applied }
+    }
+}
+
+/// How many records are tried in one transaction.
+const PAGE: usize = 200;
 
 /// Tries every record of an integration that is in quarantine.
 ///
@@ -39,32 +48,60 @@ pub async fn retry<S: Store>(
     policy: RetryPolicy,
     now: Timestamp,
 ) -> Result<Vec<Retried>, StoreError> {
-    let id = integration.clone();
+    let mut retried = Vec::new();
+    for endpoint in Endpoint::ALL {
+        let mut from = Some(String::new());
+        while let Some(first) = from {
+            let (page, next) = retry_page(store, integration, endpoint, first, policy, now).await?;
+            retried.extend(page);
+            from = next;
+        }
+    }
+    Ok(retried)
+}
+
+/// Tries a page of records, and returns the id that the next page begins with.
+async fn retry_page<S: Store>(
+    store: &S,
+    integration: &IntegrationId,
+    endpoint: Endpoint,
+    from: String,
+    policy: RetryPolicy,
+    now: Timestamp,
+) -> Result<(Vec<Retried>, Option<String>), StoreError> {
+    let (id, first) = (integration.clone(), from.clone());
     let together = move |tx: &mut dyn Tx| {
-        let records = tx.quarantined(Some(&id))?;
-        records.into_iter().map(|record| try_again(tx, record, policy, now)).collect()
+        let mut records = tx.quarantined_from(&id, endpoint, &first, PAGE + 1)?;
+        let next = records.split_off(records.len().min(PAGE)).pop().map(|record| record.record_id);
+        let retried: TxResult<Vec<Retried>> =
+            records.into_iter().map(|record| try_again(tx, record, policy, now)).collect();
+        Ok::<_, StoreError>((retried?, next))
     };
     match store.transact(Scope::Integration(integration.clone()), together).await {
-        Err(error) if error.may_lie_in_a_row() => one_by_one(store, integration, policy, now).await,
+        Err(error) if error.may_lie_in_a_row() => one_by_one(store, integration, endpoint, from, policy, now).await,
         result => result,
     }
 }
 
-/// A unit for each record, so that one that the database refuses does not keep the others from passing.
+/// A transaction for each record of a page, so that one that the database refuses does not keep the others from passing.
 async fn one_by_one<S: Store>(
     store: &S,
     integration: &IntegrationId,
+    endpoint: Endpoint,
+    from: String,
     policy: RetryPolicy,
     now: Timestamp,
-) -> Result<Vec<Retried>, StoreError> {
+) -> Result<(Vec<Retried>, Option<String>), StoreError> {
     let id = integration.clone();
+    let mut page = store.read(move |tx| tx.quarantined_from(&id, endpoint, &from, PAGE + 1)).await?;
+    let next = page.split_off(page.len().min(PAGE)).pop().map(|record| record.record_id);
     let mut retried = Vec::new();
-    for listed in store.read(move |tx| tx.quarantined(Some(&id))).await? {
+    for listed in page {
         let wanted = listed.clone();
         let alone = move |tx: &mut dyn Tx| {
             // It may have been replaced or taken out since it was listed.
-            let is_there = tx.quarantined(Some(&wanted.integration_id))?.contains(&wanted);
-            if is_there { try_again(tx, wanted, policy, now).map(Some) } else { Ok(None) }
+            let found = tx.quarantined_from(&wanted.integration_id, endpoint, &wanted.record_id, 1)?;
+            if found.contains(&wanted) { try_again(tx, wanted, policy, now).map(Some) } else { Ok(None) }
         };
         match store.transact(Scope::Integration(integration.clone()), alone).await {
             Ok(record) => retried.extend(record),
@@ -73,22 +110,22 @@ async fn one_by_one<S: Store>(
                 let kept = record.clone();
                 let keep = move |tx: &mut dyn Tx| tx.put_quarantined(&[kept]);
                 store.transact(Scope::Integration(integration.clone()), keep).await?;
-                retried.push(Retried { record, applied: None });
+                retried.push(Retried::new(record, None));
             }
             Err(error) => return Err(error),
         }
     }
-    Ok(retried)
+    Ok((retried, next))
 }
 
 fn try_again(tx: &mut dyn Tx, mut record: Quarantined, policy: RetryPolicy, now: Timestamp) -> TxResult<Retried> {
     // Its JSON may hold anything, so what a parser says of it is not for everybody to read: the old reason stays.
-    let Ok(read) = Record::read(record.endpoint, &record.json) else { return Ok(Retried { record, applied: None }) };
+    let Ok(read) = Record::read(record.endpoint, &record.json) else { return Ok(Retried::new(record, None)) };
     let mut batch = Batch::default();
     if let Err(fault) = decompose(read, record.observed_at, &mut batch) {
         (record.path, record.reason) = (fault.path, fault.reason);
         tx.put_quarantined(std::slice::from_ref(&record))?;
-        return Ok(Retried { record, applied: None });
+        return Ok(Retried::new(record, None));
     }
     give_way(tx, &record.integration_id, &mut batch, now)?;
     let run = run_of(&record);
@@ -109,7 +146,7 @@ fn try_again(tx: &mut dyn Tx, mut record: Quarantined, policy: RetryPolicy, now:
     };
     let applied = apply(tx, &batch, &applying)?;
     tx.clear_quarantined(&record.integration_id, record.endpoint, std::slice::from_ref(&record.record_id))?;
-    Ok(Retried { record, applied: Some(applied) })
+    Ok(Retried::new(record, Some(applied)))
 }
 
 /// Lets rows that are known from later copies only keep what those said: such rows have no `changed_at` to compare.

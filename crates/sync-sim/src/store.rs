@@ -260,6 +260,7 @@ impl Tx for Spy<'_> {
         clear_quarantined_before(integration: &IntegrationId, endpoint: Endpoint, run: RunId) -> u64;
         quarantined(integration: Option<&IntegrationId>) -> Vec<Quarantined>;
         first_quarantined(integration: Option<&IntegrationId>, limit: usize) -> Vec<Quarantined>;
+        quarantined_from(integration: &IntegrationId, endpoint: Endpoint, from: &str, limit: usize) -> Vec<Quarantined>;
         quarantine_total() -> u64;
         quarantine_size(integration: &IntegrationId, endpoint: Endpoint) -> u64;
     }

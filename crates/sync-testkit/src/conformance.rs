@@ -130,6 +130,7 @@ macro_rules! conformance_suite {
             trimmed_webhooks_leave_the_rest
             quarantined_records_are_kept_and_replaced
             quarantined_records_may_be_limited
+            quarantined_records_are_read_from_an_id
             quarantined_records_are_cleared_by_id
             quarantined_records_are_cleared_by_run
             a_unit_that_fails_leaves_nothing

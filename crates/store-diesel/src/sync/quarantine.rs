@@ -132,6 +132,23 @@ both! {
         rows.into_iter().map(TryInto::try_into).collect()
     }
 
+    pub(crate) fn from(
+        conn: &mut Conn,
+        integration: &IntegrationId,
+        endpoint: Endpoint,
+        from: &str,
+        limit: usize,
+    ) -> TxResult<Vec<Quarantined>> {
+        let records = sync_quarantine::table
+            .filter(sync_quarantine::integration_id.eq(integration.as_str()))
+            .filter(sync_quarantine::endpoint.eq(endpoint.as_str()))
+            .filter(sync_quarantine::record_id.ge(from))
+            .order(sync_quarantine::record_id)
+            .limit(limited(limit));
+        let rows: Vec<QuarantineRow> = records.load(conn).during(TABLE)?;
+        rows.into_iter().map(TryInto::try_into).collect()
+    }
+
     pub(crate) fn total(conn: &mut Conn) -> TxResult<u64> {
         let total: i64 = sync_quarantine::table.count().get_result(conn).during(TABLE)?;
         Ok(count(total))

@@ -13,7 +13,7 @@ use crate::lookup::{LookUp, LookUpSize, can_be_sent};
 use crate::mirror::{Key, Model, Repeats};
 use crate::planted::{self, Bug};
 use crate::port::{Clock, Event, Fetch, FetchSpec, Observer, Pages, Scope, Source, Store, Tx, TxResult};
-use crate::types::{EndpointStatus, Lease, Quarantined, Request, Run, RunCounts, RunOutcome, RunPhase};
+use crate::types::{EndpointStatus, Lease, Request, Run, RunCounts, RunOutcome, RunPhase};
 use crate::unlisted::{self, Found, Search, Shown, shown_beside};
 use crate::{queue, removals};
 
@@ -194,6 +194,24 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
     }
 }
 
+/// Whether the run put a record without a readable id into quarantine: such records have a digest as their name.
+fn some_are_nameless(tx: &mut dyn Tx, run: &Run) -> TxResult<bool> {
+    const PAGE: usize = 200;
+    let mut from = "#".to_owned();
+    loop {
+        let mut page = tx.quarantined_from(&run.target.integration_id, run.target.endpoint, &from, PAGE + 1)?;
+        let next = page.split_off(page.len().min(PAGE)).pop();
+        let mut nameless = page.iter().take_while(|record| record.record_id.starts_with('#'));
+        if nameless.any(|record| record.run_id == run.id) {
+            return Ok(true);
+        }
+        match next {
+            Some(next) if next.record_id.starts_with('#') => from = next.record_id,
+            Some(_) | None => return Ok(false),
+        }
+    }
+}
+
 /// The rows of other models that nothing shows any more; none if that is not known.
 fn find_unlisted(
     tx: &mut dyn Tx,
@@ -204,10 +222,7 @@ fn find_unlisted(
     now: Timestamp,
 ) -> TxResult<Vec<Found>> {
     let (integration, endpoint) = (&run.target.integration_id, run.target.endpoint);
-    let is_nameless = |record: &Quarantined| {
-        record.endpoint == endpoint && record.run_id == run.id && record.record_id.starts_with('#')
-    };
-    if tx.quarantine_size(integration, endpoint)? > 0 && tx.quarantined(Some(integration))?.iter().any(is_nameless) {
+    if some_are_nameless(tx, run)? {
         // A record without a readable id may be any, and may show anything.
         return Ok(Vec::new());
     }

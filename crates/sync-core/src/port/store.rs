@@ -333,6 +333,15 @@ pub trait Tx {
     /// The first `limit` records in quarantine, in the order of integrations, endpoints and ids.
     fn first_quarantined(&mut self, integration: Option<&IntegrationId>, limit: usize) -> TxResult<Vec<Quarantined>>;
 
+    /// The first `limit` records of an endpoint in quarantine whose id is `from` or comes after it, in the order of ids.
+    fn quarantined_from(
+        &mut self,
+        integration: &IntegrationId,
+        endpoint: Endpoint,
+        from: &str,
+        limit: usize,
+    ) -> TxResult<Vec<Quarantined>>;
+
     /// How many records are in quarantine in all.
     fn quarantine_total(&mut self) -> TxResult<u64>;
 

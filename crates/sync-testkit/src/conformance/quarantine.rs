@@ -69,6 +69,26 @@ pub async fn quarantined_records_may_be_limited<S: Store>(store: Arc<S>) {
     .await;
 }
 
+/// Those of one endpoint, from an id on, in the order of bytes.
+pub async fn quarantined_records_are_read_from_an_id<S: Store>(store: Arc<S>) {
+    write(&store, |tx| {
+        let of_users = ["b", "B", "#1", "ä"].map(|id| record(alpha(), Endpoint::Users, id));
+        tx.put_quarantined(&of_users)?;
+        tx.put_quarantined(&[record(beta(), Endpoint::Users, "c"), record(alpha(), Endpoint::Courses, "c")])?;
+        let mut from = |from: &str, limit| {
+            let records = tx.quarantined_from(&alpha(), Endpoint::Users, from, limit)?;
+            Ok::<Vec<String>, sync_core::port::StoreError>(records.into_iter().map(|record| record.record_id).collect())
+        };
+        assert_eq!(from("", 9)?, ["#1", "B", "b", "ä"]);
+        assert_eq!(from("", 2)?, ["#1", "B"]);
+        assert_eq!(from("B", 2)?, ["B", "b"]);
+        assert_eq!(from("a", 1)?, ["b"]);
+        assert_eq!(from("中", 9)?, [""; 0]);
+        Ok(())
+    })
+    .await;
+}
+
 /// The ids of one endpoint's records clear nothing else; those that are not there are not counted.
 pub async fn quarantined_records_are_cleared_by_id<S: Store>(store: Arc<S>) {
     write(&store, |tx| {

@@ -562,6 +562,19 @@ impl Tx for MemoryTx<'_> {
         Ok(first)
     }
 
+    fn quarantined_from(
+        &mut self,
+        integration: &IntegrationId,
+        endpoint: Endpoint,
+        from: &str,
+        limit: usize,
+    ) -> TxResult<Vec<Quarantined>> {
+        let mut records = self.quarantined(Some(integration))?;
+        records.retain(|record| record.endpoint == endpoint && record.record_id.as_str() >= from);
+        records.truncate(limit);
+        Ok(records)
+    }
+
     fn quarantine_total(&mut self) -> TxResult<u64> {
         self.quarantined(None).map(|all| count(all.len()))
     }
