@@ -149,11 +149,10 @@ impl From<ServerError> for Error {
 
 /// What the server said, if an error is from there.
 pub(super) fn server_error(error: &Error) -> Option<&ServerError> {
-    match error {
-        Error::QueryBuilderError(error) => error.downcast_ref(),
-        Error::RollbackErrorOnCommit { commit_error, .. } => server_error(commit_error),
-        _ => None,
+    if let Error::RollbackErrorOnCommit { commit_error, .. } = error {
+        return server_error(commit_error);
     }
+    if let Error::QueryBuilderError(error) = error { error.downcast_ref() } else { None }
 }
 
 /// Whether a row with the same key is there already.

@@ -26,7 +26,7 @@ async fn open(url: &str) -> DieselStore {
     store
 }
 
-fn user(id: &str, column: &str, value: Value) -> StoredRow {
+fn user(id: &str, column: &str, value: &Value) -> StoredRow {
     let values = Model::LmsUsers.columns().iter().map(|it| if it.name == column { value.clone() } else { Value::Null });
     let row = Row::new(Model::LmsUsers, Key::Id(id.to_owned()), values.collect());
     StoredRow { row, removed_at: None, synced_at: Timestamp::MIN }
@@ -59,7 +59,7 @@ async fn errors_mean_the_same_in_german() {
     .await
     .unwrap();
     let store = open(&url).await;
-    let refused = put(&store, user("a", "custom_fields", Value::Json(r#"{"a":"\u0000"}"#.to_owned()))).await;
+    let refused = put(&store, user("a", "custom_fields", &Value::Json(r#"{"a":"\u0000"}"#.to_owned()))).await;
     let Err(StoreError::Refused { message }) = refused else { panic!("{refused:?}") };
     assert!(message.ends_with("(SQLSTATE 22P05)"), "{message}");
 
@@ -81,11 +81,11 @@ async fn errors_mean_the_same_in_german() {
             });
         });
         client.join().unwrap();
-        tx.put_rows(Model::LmsUsers, &alpha(), &[user("a", "status", Value::Null)])
+        tx.put_rows(Model::LmsUsers, &alpha(), &[user("a", "status", &Value::Null)])
     });
     let terminated = terminated.await;
     assert!(matches!(&terminated, Err(error) if error.is_transient()), "{terminated:?}");
-    put(&store, user("a", "status", Value::Null)).await.unwrap();
+    put(&store, user("a", "status", &Value::Null)).await.unwrap();
     drop(server);
 }
 
@@ -94,8 +94,8 @@ async fn errors_mean_the_same_in_german() {
 async fn a_changed_table_costs_one_transaction() {
     let database = database().await;
     let store = Arc::new(open(database.url()).await);
-    put(&store, user("a", "status", Value::Null)).await.unwrap();
-    let read = async |store: &Arc<DieselStore>, meet: Option<Arc<std::sync::Barrier>>| {
+    put(&store, user("a", "status", &Value::Null)).await.unwrap();
+    let read = |store: &Arc<DieselStore>, meet: Option<Arc<std::sync::Barrier>>| {
         let store = Arc::clone(store);
         let keys = vec![Key::Id("a".to_owned())];
         tokio::spawn(async move {
@@ -111,16 +111,16 @@ async fn a_changed_table_costs_one_transaction() {
     let meet = Arc::new(std::sync::Barrier::new(4));
     let mut reads = Vec::new();
     for _ in 0..4 {
-        reads.push(read(&store, Some(Arc::clone(&meet))).await);
+        reads.push(read(&store, Some(Arc::clone(&meet))));
     }
     for read in reads {
         assert_eq!(read.await.unwrap().unwrap().len(), 1);
     }
     sql(&database, "ALTER TABLE kombo.lms_users ALTER COLUMN remote_id TYPE varchar(200)").await;
-    let noticed = read(&store, None).await.await.unwrap();
+    let noticed = read(&store, None).await.unwrap();
     assert!(matches!(&noticed, Err(error) if error.is_transient()), "{noticed:?}");
     for _ in 0..4 {
-        assert_eq!(read(&store, None).await.await.unwrap().unwrap().len(), 1);
+        assert_eq!(read(&store, None).await.unwrap().unwrap().len(), 1);
     }
 }
 
@@ -255,7 +255,7 @@ fn noise(length: usize) -> String {
 async fn long_values_stop_nobody() {
     let database = database().await;
     let bench = Bench::new(database.url()).await;
-    put(&bench.store, user("mail", "work_email", Value::Text(noise(12_000)))).await.unwrap();
+    put(&bench.store, user("mail", "work_email", &Value::Text(noise(12_000)))).await.unwrap();
     let plan = sql(
         &database,
         "SET enable_seqscan TO off; EXPLAIN SELECT * FROM kombo.lms_users WHERE work_email = 'a@example.com'",
@@ -270,7 +270,7 @@ async fn long_values_stop_nobody() {
 async fn long_values_stop_nobody_in_sqlite() {
     let folder = tempfile::tempdir().unwrap();
     let bench = Bench::new(&format!("sqlite://{}", folder.path().join("mirror.db").display())).await;
-    put(&bench.store, user("mail", "work_email", Value::Text(noise(12_000)))).await.unwrap();
+    put(&bench.store, user("mail", "work_email", &Value::Text(noise(12_000)))).await.unwrap();
     assert_long_values_stop_nobody(&bench).await;
 }
 

@@ -52,15 +52,14 @@ fn run<'a, 'b, T, E: From<Error>>(
     let mut before: Option<Sent<'a, T>> = None;
     for statement in statements {
         let Encoded { text, binds, .. } = Encoded::new(&statement)?;
-        let prepared = match conn.prepared(&text) {
-            Some(prepared) => prepared,
-            None => {
-                // The answer to this waits behind the one before, which nobody would read meanwhile.
-                if let Some(before) = before.take() {
-                    take(before.wait(conn)?)?;
-                }
-                conn.prepare(text)?
+        let prepared = if let Some(prepared) = conn.prepared(&text) {
+            prepared
+        } else {
+            // The answer to this waits behind the one before, which nobody would read meanwhile.
+            if let Some(before) = before.take() {
+                take(before.wait(conn)?)?;
             }
+            conn.prepare(text)?
         };
         let next = Sent::new(send(conn, prepared, binds));
         if let Some(before) = before.replace(next) {

@@ -58,7 +58,7 @@ pub(crate) struct PgField<'a> {
     oid: NonZeroU32,
 }
 
-impl<'a> Field<'a, Pg> for PgField<'_> {
+impl Field<'_, Pg> for PgField<'_> {
     fn field_name(&self) -> Option<&str> {
         Some(self.name)
     }
