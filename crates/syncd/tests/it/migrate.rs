@@ -86,12 +86,14 @@ fn a_migration_waits_for_a_reader_and_says_so() {
         let forgotten = format!("DELETE FROM kombo.__diesel_schema_migrations WHERE version = '{version}' RETURNING 1");
         assert_eq!(database.execute(&forgotten).unwrap(), "1", "{migration}");
     }
-    // Each step of the migration waits longer than that.
-    for setting in ["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"] {
-        let set =
-            format!("DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET {setting} = 200', current_database()); END $$");
-        database.execute(&set).unwrap();
-    }
+    // Notes the time-outs of whoever changes tables.
+    let note = "CREATE TABLE public.seen (timeouts text);
+        CREATE FUNCTION public.note() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
+            INSERT INTO public.seen SELECT concat_ws(' ', current_setting('statement_timeout'),
+                current_setting('lock_timeout'), current_setting('idle_in_transaction_session_timeout'));
+        END $$;
+        CREATE EVENT TRIGGER note ON ddl_command_start EXECUTE FUNCTION public.note()";
+    database.execute(note).unwrap();
     std::thread::scope(|scope| {
         let reader = scope.spawn(|| {
             let read = "SET statement_timeout = 0; SET application_name = 'a report'; BEGIN; SET LOCAL \
@@ -119,6 +121,7 @@ fn a_migration_waits_for_a_reader_and_says_so() {
         reader.join().unwrap();
         let done = second.wait().expect_code(0);
         assert_eq!(done.json()["migrations"].as_array().unwrap().len(), 3);
+        assert_eq!(database.execute("SELECT DISTINCT timeouts FROM public.seen").unwrap(), "0 0 0");
         assert!(done.stderr.contains("migrated") && done.stderr.contains("\"of\":3"), "{}", done.stderr);
     });
     world.sync();
