@@ -95,7 +95,12 @@ fn handle(change: &Change) {
 async fn sync(mirror: &Mirror, clock: &ManualClock, kind: SyncKind) -> Result<(), Box<dyn Error>> {
     let target = Target { integration_id: IntegrationId::from("sandbox:a"), endpoint: Endpoint::Users, kind };
     let now = clock.now();
-    let claim = Claim { owner: "example".to_owned(), token: LeaseToken(now.to_string()), ttl: Duration::from_secs(30) };
+    let claim = Claim {
+        owner: "example".to_owned(),
+        token: LeaseToken(now.to_string()),
+        ttl: Duration::from_secs(30),
+        longest_wait: Duration::from_secs(3_600),
+    };
     let lease = mirror.store().transact(Scope::Shared, move |tx| {
         let request = queue::request(tx, target, RequestCause::Poll, now, now)?;
         queue::lease_target(tx, &request.target, &claim, now).map_err(SyncError::from)

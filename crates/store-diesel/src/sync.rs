@@ -1,6 +1,7 @@
 //! The bookkeeping tables: one file for each, row type and statements side by side.
 
 pub(crate) mod changes;
+pub(crate) mod clock;
 pub(crate) mod dead_letters;
 pub(crate) mod deliveries;
 pub(crate) mod endpoints;

@@ -2,6 +2,7 @@
 
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
 use sync_core::delivery::{Backlog, DeadLetter, Delivery, DeliveryId, Undelivered};
+use sync_core::horizon::Horizon;
 use sync_core::mirror::{Held, Key, Model, NewRow, Row, StoredRow};
 use sync_core::pacing::Pacing;
 use sync_core::port::{TryRequest, Tx, TxResult};
@@ -161,8 +162,8 @@ macro_rules! tx {
                 sync::requests::$backend::all(self.conn)
             }
 
-            fn due_requests(&mut self, now: Timestamp, limit: usize) -> TxResult<Vec<Request>> {
-                sync::requests::$backend::due(self.conn, now, limit)
+            fn due_requests(&mut self, horizon: &Horizon, limit: usize) -> TxResult<Vec<Request>> {
+                sync::requests::$backend::due(self.conn, horizon, limit)
             }
 
             fn put_request(&mut self, request: &Request) -> TxResult<()> {
@@ -238,8 +239,8 @@ macro_rules! tx {
                 sync::deliveries::$backend::all(self.conn)
             }
 
-            fn due_deliveries(&mut self, now: Timestamp, limit: usize) -> TxResult<Vec<Delivery>> {
-                sync::deliveries::$backend::due(self.conn, now, limit)
+            fn due_deliveries(&mut self, horizon: &Horizon, limit: usize) -> TxResult<Vec<Delivery>> {
+                sync::deliveries::$backend::due(self.conn, horizon, limit)
             }
 
             fn undelivered(&mut self) -> TxResult<Vec<Backlog>> {
@@ -356,6 +357,10 @@ tx! { PgTx, pg {
 
     fn request(&mut self, target: &Target) -> TxResult<Option<Request>> {
         sync::requests::pg_lock(self.conn, target)
+    }
+
+    fn clock(&mut self) -> TxResult<Option<Timestamp>> {
+        sync::clock::pg_now(self.conn).map(Some)
     }
 
     fn pacing(&mut self) -> TxResult<Pacing> {

@@ -39,7 +39,7 @@
 //! # store.edit(|tx| tx.put_integration(&integration))?;
 //! # store.edit(|tx| tx.append_changes(&[change]))?;
 //! # let claim =
-//! #     Claim { owner: "me".to_owned(), token: LeaseToken("random".to_owned()), ttl: Duration::from_secs(30) };
+//! #     Claim { owner: "me".to_owned(), token: LeaseToken("random".to_owned()), ttl: Duration::from_secs(30), longest_wait: Duration::from_secs(86_400) };
 //! let id = DeliveryId("random, too".to_owned());
 //! let sending = store.edit(|tx| delivery::take_next(tx, &claim, &id, 100, now))?.unwrap();
 //! assert!(matches!(&sending.content, Content::Entries(entries) if entries.len() == 1));
@@ -60,6 +60,7 @@ use std::time::Duration;
 use kombo_model::{IntegrationId, Timestamp};
 
 use crate::error::SyncError;
+use crate::horizon::{self, Horizon};
 use crate::port::{StoreError, Tx, TxResult};
 use crate::queue::Claim;
 use crate::types::{Change, LeaseToken};
@@ -67,7 +68,7 @@ use crate::types::{Change, LeaseToken};
 pub use backoff::wait;
 pub use letters::{drop_letters, retry};
 pub use standing::{Standing, standings};
-pub use state::{Backlog, DeadLetter, Delivery, DeliveryId, DeliveryLease, Parcel, Undelivered};
+pub use state::{Backlog, DeadLetter, Delivery, DeliveryId, DeliveryLease, Parcel, Undelivered, latest_untried};
 
 /// A parcel has no more than this, but for the first entry: entries with values may be large.
 const MOST_BYTES: usize = 1 << 20;
@@ -75,7 +76,7 @@ const MOST_BYTES: usize = 1 << 20;
 const ENTRY_BYTES: usize = 300;
 /// How many entries are read at a time.
 const ENTRIES_AT_ONCE: usize = 100;
-/// When it is looked again for what could not be read.
+/// When it is looked again for what could not be read: nothing else waits that was not tried.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(900);
 /// How many deliveries are looked at.
 const LOOK_AT: usize = 16;
@@ -131,12 +132,13 @@ pub fn begin(tx: &mut dyn Tx) -> TxResult<()> {
 }
 
 /// Whether [`take_next`] may find something.
-pub fn is_due(tx: &mut dyn Tx, now: Timestamp) -> TxResult<bool> {
-    Ok(!tx.due_deliveries(now, 1)?.is_empty() || !tx.undelivered_integrations()?.is_empty())
+pub fn is_due(tx: &mut dyn Tx, horizon: &Horizon) -> TxResult<bool> {
+    Ok(!tx.due_deliveries(horizon, 1)?.is_empty() || !tx.undelivered_integrations()?.is_empty())
 }
 
 /// Leases what has waited longest: what failed before and is due again, else a dead letter that a person put back in line,
-/// else up to `most` of the entries that come next. `fresh` is an id that no parcel ever had.
+/// else up to `most` of the entries that come next. `fresh` is an id that no parcel ever had; `claim.longest_wait` is how
+/// long a parcel is tried before it is given up.
 pub fn take_next(
     tx: &mut dyn Tx,
     claim: &Claim,
@@ -145,10 +147,11 @@ pub fn take_next(
     now: Timestamp,
 ) -> TxResult<Option<Sending>> {
     register(tx, now)?;
-    for due in tx.due_deliveries(now, LOOK_AT)? {
+    let horizon = claim.horizon(now);
+    for due in tx.due_deliveries(&horizon, LOOK_AT)? {
         // One that is locked is being looked at by another process. Looked at again under the lock.
         let Some(mut delivery) = tx.try_delivery(&due.integration_id)? else { continue };
-        if delivery.is_held(now) || delivery.not_before > now {
+        if delivery.is_held(&horizon) || !delivery.is_due(&horizon) {
             continue;
         }
         let content = match content(tx, &mut delivery, fresh, most, now) {
@@ -195,8 +198,9 @@ fn content(
 ) -> TxResult<Option<Content>> {
     if let Some(parcel) = &delivery.parcel {
         if let Some(content) = content_again(tx, delivery, parcel)? {
-            if let Some(parcel) = delivery.parcel.as_mut().filter(|parcel| parcel.attempts == 0) {
-                // Whoever had it never came to try it.
+            let is_untried = |parcel: &Parcel| parcel.attempts == 0 || is_to_come(parcel, now);
+            if let Some(parcel) = delivery.parcel.as_mut().filter(|parcel| is_untried(parcel)) {
+                // Whoever had it never came to try it, or did so by a clock that was ahead.
                 parcel.first_tried_at = now;
             }
             return Ok(Some(content));
@@ -260,6 +264,11 @@ fn next_entries(tx: &mut dyn Tx, integration: &IntegrationId, seq: i64, most: us
             return Ok(entries);
         }
     }
+}
+
+/// Whether a parcel was first tried at a time that has not come.
+fn is_to_come(parcel: &Parcel, now: Timestamp) -> bool {
+    horizon::happened(Some(parcel.first_tried_at), now).is_none()
 }
 
 /// How many of the first entries fit in a parcel.

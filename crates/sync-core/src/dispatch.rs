@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
 
+use crate::horizon::{happened, is_ahead};
 use crate::intake::set_status;
 use crate::port::{Tx, TxResult};
 use crate::queue::{self, Claim};
@@ -17,7 +18,10 @@ pub struct SchedulePolicy {
     pub endpoints: BTreeSet<Endpoint>,
     /// A delta without a webhook so often; none for never.
     pub poll_every: Option<Duration>,
-    /// How often an integration that is paused or was not found is tried.
+    /// How often everything is fetched: no full fetch is further ahead.
+    pub full_every: Duration,
+    /// How often an integration that is paused or was not found is tried. No longer than
+    /// [`SyncPolicy::longest_wait`](crate::engine::SyncPolicy::longest_wait).
     pub look_at_paused_every: Duration,
 }
 
@@ -68,10 +72,10 @@ fn due(state: Option<&EndpointState>, policy: &SchedulePolicy, now: Timestamp) -
     let Some(state) = state.filter(|state| state.loaded_at.is_some()) else {
         return Some((SyncKind::Full, RequestCause::Load));
     };
-    if state.next_full_at.is_none_or(|due| due <= now) {
+    if state.next_full_at.is_none_or(|due| !is_ahead(due, now, policy.full_every)) {
         return Some((SyncKind::Full, RequestCause::Schedule));
     }
-    let last = state.last_delta_at.max(state.last_full_at);
+    let last = happened(state.last_delta_at, now).max(happened(state.last_full_at, now));
     let poll = policy.poll_every.is_some_and(|every| last.is_none_or(|last| last.saturating_add(every) <= now));
     poll.then_some((SyncKind::Delta, RequestCause::Poll))
 }

@@ -11,14 +11,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kombo_model::Endpoint;
+use kombo_model::{Endpoint, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::SyncError;
+use crate::horizon::Horizon;
 use crate::planner::PlanPolicy;
 use crate::port::{Clock, Event, Observer, Scope, Source, Store};
-use crate::queue;
 use crate::types::{Lease, Run, RunCounts, RunId, RunOutcome, RunPhase, SyncKind, Tombstones};
+use crate::{queue, watermark};
 
 use precedence::Precedence;
 
@@ -80,6 +81,16 @@ impl SyncPolicy {
         }
     }
 
+    /// The longest that a request waits: see [`crate::horizon`].
+    pub fn longest_wait(&self) -> Duration {
+        self.backoff.longest().max(self.plan.blind_full_min_interval)
+    }
+
+    /// Which stored times count now.
+    pub(crate) fn horizon(&self, now: Timestamp) -> Horizon {
+        Horizon { now, longest_wait: self.longest_wait(), lease_ttl: self.lease_ttl }
+    }
+
     /// The same policy with changes planned in another way.
     #[must_use]
     pub fn with_plan(mut self, plan: PlanPolicy) -> Self {
@@ -112,7 +123,7 @@ impl SyncPolicy {
 /// #     endpoint: Endpoint::Users,
 /// #     kind: SyncKind::Full,
 /// # };
-/// # let claim = Claim { owner: "test".to_owned(), token: LeaseToken("1".to_owned()), ttl: Duration::from_secs(30) };
+/// # let claim = Claim { owner: "test".to_owned(), token: LeaseToken("1".to_owned()), ttl: Duration::from_secs(30), longest_wait: Duration::from_secs(3_600) };
 /// # let lease = store.edit(|tx| {
 /// #     queue::request(tx, target.clone(), RequestCause::Load, clock.now(), clock.now())?;
 /// #     queue::lease_target(tx, &target, &claim, clock.now()).map_err(SyncError::from)
@@ -212,7 +223,16 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         self.store
             .transact(Scope::Integration(target.integration_id.clone()), move |tx| {
                 let request = queue::hold(tx, &lease, now, ttl)?;
-                let state = queue::state(tx, &target.integration_id, target.endpoint)?;
+                let mut state = queue::state(tx, &target.integration_id, target.endpoint)?;
+                if state.watermark.is_some() && watermark::plausible(state.watermark, now).is_none() {
+                    tracing::warn!(
+                        integration.id = target.integration_id.as_str(),
+                        endpoint = target.endpoint.as_str(),
+                        "the watermark lies in the future: the next delta lists everything"
+                    );
+                    state.watermark = None;
+                    tx.put_endpoint(&state)?;
+                }
                 if let Some(mut run) = tx.latest_run(&target)?
                     && run.outcome.is_resumable()
                 {

@@ -8,6 +8,7 @@ pub mod dispatch;
 pub mod engine;
 mod error;
 pub mod hold;
+pub mod horizon;
 pub mod intake;
 mod listing;
 mod lookup;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use kombo_model::Timestamp;
 
+use crate::horizon::is_ahead;
 use crate::port::{Tx, TxResult};
 use crate::types::SyncKind;
 
@@ -20,6 +21,10 @@ const ASKED_FOR: Duration = Duration::from_secs(5);
 const UNDER_WAY_PART: u64 = 2;
 /// The source tells whole seconds: what differs by less is the same renewal.
 const SAME_RENEWAL: Duration = Duration::from_secs(2);
+/// The longest that a renewal is waited for, whatever the source says: then one request asks again.
+const LONGEST_RENEWAL: Duration = Duration::from_secs(300);
+/// No more requests than this wait for their places, by however many processes.
+const MOST_WAITING: u32 = 256;
 
 /// When requests to the source may be sent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -86,7 +91,8 @@ pub enum Allotment {
 /// Places that nobody took in time are gone: a pause does not allow a burst.
 pub fn reserve(tx: &mut dyn Tx, count: u32, interval: Duration, now: Timestamp) -> TxResult<Timestamp> {
     let mut pacing = tx.pacing()?;
-    let first = pacing.next_at.map_or(now, |next| next.max(now));
+    let longest = interval.saturating_mul(count.max(MOST_WAITING));
+    let first = pacing.next_at.filter(|next| is_ahead(*next, now, longest)).unwrap_or(now);
     pacing.next_at = Some(first.saturating_add(interval.saturating_mul(count)));
     tx.put_pacing(&pacing)?;
     Ok(first)
@@ -97,7 +103,7 @@ pub fn allot(tx: &mut dyn Tx, kind: SyncKind, told: Option<Told>, now: Timestamp
     let mut pacing = tx.pacing()?;
     let before = pacing.budget;
     if let Some(told) = told {
-        pacing.budget.learn(told);
+        pacing.budget.learn(told, now);
     }
     let allotment = pacing.budget.allot(kind, now);
     if pacing.budget != before {
@@ -107,9 +113,9 @@ pub fn allot(tx: &mut dyn Tx, kind: SyncKind, told: Option<Told>, now: Timestamp
 }
 
 /// Takes note of what the source told.
-pub fn learn(tx: &mut dyn Tx, told: Told) -> TxResult<()> {
+pub fn learn(tx: &mut dyn Tx, told: Told, now: Timestamp) -> TxResult<()> {
     let mut pacing = tx.pacing()?;
-    pacing.budget.learn(told);
+    pacing.budget.learn(told, now);
     tx.put_pacing(&pacing)
 }
 
@@ -131,21 +137,25 @@ impl Budget {
         }
     }
 
-    /// Takes note of what the source told.
-    pub fn learn(&mut self, told: Told) {
+    /// Takes note of what the source told. What it says of another renewal replaces what it said before: one wrong
+    /// answer counts until the next one.
+    pub fn learn(&mut self, told: Told, now: Timestamp) {
         let Told::Left { limit, left, uncounted, renewed_at } = told else {
             if let Self::Asked(_) = self {
                 *self = Self::Unknown;
             }
             return;
         };
+        let renewed_at = renewed_at.min(now.saturating_add(LONGEST_RENEWAL));
         let new = Self::Left { limit, left: left.saturating_sub(uncounted), renewed_at };
         *self = match *self {
-            Self::Left { renewed_at: known, .. } if renewed_at.saturating_add(SAME_RENEWAL) < known => return,
+            // It was told before that renewal, and says nothing of what is left since.
+            Self::Left { renewed_at: known, .. } if renewed_at <= now && known > now => return,
             // What is taken and not sent yet is in no answer, so an answer tells that others took more, or that far
             // less is used than was taken.
             Self::Left { limit: known_limit, left: known_left, renewed_at: known }
-                if renewed_at <= known.saturating_add(SAME_RENEWAL) =>
+                if renewed_at <= known.saturating_add(SAME_RENEWAL)
+                    && known <= renewed_at.saturating_add(SAME_RENEWAL) =>
             {
                 let surely = left.saturating_sub(uncounted.max(limit / UNDER_WAY_PART));
                 Self::Left {
@@ -161,8 +171,8 @@ impl Budget {
     /// Takes some of what is left.
     pub fn allot(&mut self, kind: SyncKind, now: Timestamp) -> Allotment {
         match self {
-            Self::Asked(until) if *until > now => Allotment::Turn,
-            Self::Left { limit, left, renewed_at } if *renewed_at > now => {
+            Self::Asked(until) if is_ahead(*until, now, ASKED_FOR) => Allotment::Turn,
+            Self::Left { limit, left, renewed_at } if is_ahead(*renewed_at, now, LONGEST_RENEWAL) => {
                 let reserved = match kind {
                     SyncKind::Delta => 0,
                     SyncKind::Full => *limit / RESERVED_PART,
@@ -202,14 +212,14 @@ mod tests {
         assert_eq!(budget.allot(SyncKind::Full, at(0)), Allotment::Probe);
         assert_eq!(budget.allot(SyncKind::Delta, at(0)), Allotment::Turn);
         assert_eq!(budget.allot(SyncKind::Delta, at(5)), Allotment::Probe, "the first one may have died");
-        budget.learn(told(299, 60));
+        budget.learn(told(299, 60), at(1));
         assert_eq!(budget.allot(SyncKind::Delta, at(5)), Allotment::Requests(15, at(60)));
     }
 
     #[test]
     fn no_more_is_taken_than_is_left_and_deltas_have_the_last_of_it() {
         let mut budget = Budget::default();
-        budget.learn(told(25, 60));
+        budget.learn(told(25, 60), at(1));
         assert_eq!(budget.allot(SyncKind::Full, at(1)), Allotment::Requests(15, at(60)));
         assert_eq!(budget.allot(SyncKind::Full, at(1)), Allotment::Requests(4, at(60)));
         assert_eq!(budget.allot(SyncKind::Full, at(1)), Allotment::Wait(at(60)));
@@ -221,11 +231,11 @@ mod tests {
     #[test]
     fn what_is_given_back_is_there_for_others_until_the_renewal() {
         let mut budget = Budget::default();
-        budget.learn(told(20, 60));
+        budget.learn(told(20, 60), at(1));
         assert_eq!(budget.allot(SyncKind::Delta, at(1)), Allotment::Requests(15, at(60)));
         budget.give_back(11, at(60));
         assert_eq!(budget, Budget::Left { limit: 300, left: 16, renewed_at: at(60) });
-        budget.learn(told(299, 120));
+        budget.learn(told(299, 120), at(1));
         budget.give_back(4, at(60));
         assert_eq!(budget, Budget::Left { limit: 300, left: 299, renewed_at: at(120) });
     }
@@ -233,50 +243,50 @@ mod tests {
     #[test]
     fn what_others_took_is_noticed() {
         let mut budget = Budget::default();
-        budget.learn(told(299, 60));
+        budget.learn(told(299, 60), at(1));
         assert_eq!(budget.allot(SyncKind::Delta, at(1)), Allotment::Requests(15, at(60)));
-        budget.learn(told(298, 61));
+        budget.learn(told(298, 61), at(1));
         assert_eq!(budget, Budget::Left { limit: 300, left: 284, renewed_at: at(61) }, "14 are taken and not sent");
-        budget.learn(told(100, 60));
+        budget.learn(told(100, 60), at(1));
         assert_eq!(budget, Budget::Left { limit: 300, left: 100, renewed_at: at(61) });
     }
 
     #[test]
     fn a_source_that_counts_less_is_believed() {
         let mut budget = Budget::default();
-        budget.learn(told(300, 60));
+        budget.learn(told(300, 60), at(1));
         let mut taken = 0;
         while let Allotment::Requests(count, _) = budget.allot(SyncKind::Delta, at(1)) {
             taken += count;
         }
         assert_eq!(taken, 300);
-        budget.learn(told(150, 60));
+        budget.learn(told(150, 60), at(1));
         assert_eq!(budget.allot(SyncKind::Delta, at(1)), Allotment::Wait(at(60)), "all that may be under way");
-        budget.learn(told(300, 60));
+        budget.learn(told(300, 60), at(1));
         assert_eq!(budget, Budget::Left { limit: 300, left: 150, renewed_at: at(60) });
     }
 
     #[test]
     fn an_answer_of_before_the_renewal_says_nothing() {
         let mut budget = Budget::default();
-        budget.learn(told(299, 120));
-        budget.learn(told(0, 60));
+        budget.learn(told(299, 120), at(61));
+        budget.learn(told(0, 60), at(61));
         assert_eq!(budget, Budget::Left { limit: 300, left: 299, renewed_at: at(120) });
     }
 
     #[test]
     fn a_renewal_counts_what_is_under_way() {
         let mut budget = Budget::default();
-        budget.learn(told(10, 60));
-        budget.learn(Told::Left { limit: 300, left: 299, uncounted: 14, renewed_at: at(120) });
+        budget.learn(told(10, 60), at(1));
+        budget.learn(Told::Left { limit: 300, left: 299, uncounted: 14, renewed_at: at(120) }, at(60));
         assert_eq!(budget, Budget::Left { limit: 300, left: 285, renewed_at: at(120) });
     }
 
     #[test]
     fn a_refusal_stops_everybody() {
         let mut budget = Budget::default();
-        budget.learn(told(200, 60));
-        budget.learn(Told::Left { limit: 0, left: 0, uncounted: 0, renewed_at: at(60) });
+        budget.learn(told(200, 60), at(1));
+        budget.learn(Told::Left { limit: 0, left: 0, uncounted: 0, renewed_at: at(60) }, at(1));
         assert_eq!(budget.allot(SyncKind::Delta, at(2)), Allotment::Wait(at(60)));
     }
 
@@ -284,7 +294,33 @@ mod tests {
     fn where_nothing_is_told_the_next_one_asks() {
         let mut budget = Budget::default();
         assert_eq!(budget.allot(SyncKind::Delta, at(0)), Allotment::Probe);
-        budget.learn(Told::Nothing);
+        budget.learn(Told::Nothing, at(1));
         assert_eq!(budget.allot(SyncKind::Delta, at(0)), Allotment::Probe);
+    }
+
+    #[test]
+    fn a_later_answer_replaces_a_wrong_one() {
+        let mut budget = Budget::default();
+        budget.learn(told(250, 3_600), at(1));
+        budget.learn(told(249, 60), at(2));
+        assert_eq!(budget, Budget::Left { limit: 300, left: 249, renewed_at: at(60) });
+    }
+
+    #[test]
+    fn no_renewal_is_waited_for_longer_than_the_longest() {
+        let mut budget = Budget::default();
+        budget.learn(told(0, 40 * 86_400), at(0));
+        assert_eq!(budget.allot(SyncKind::Delta, at(1)), Allotment::Wait(at(300)));
+        assert_eq!(budget.allot(SyncKind::Delta, at(300)), Allotment::Probe);
+    }
+
+    #[test]
+    fn what_a_clock_stored_that_was_ahead_does_not_count() {
+        for ahead in [3_600, 40 * 86_400] {
+            let mut budget = Budget::Left { limit: 300, left: 0, renewed_at: at(ahead + 60) };
+            assert_eq!(budget.allot(SyncKind::Delta, at(0)), Allotment::Probe);
+            let mut budget = Budget::Asked(at(ahead + 5));
+            assert_eq!(budget.allot(SyncKind::Delta, at(0)), Allotment::Probe);
+        }
     }
 }

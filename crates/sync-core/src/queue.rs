@@ -18,6 +18,7 @@
 //!     owner: owner.to_owned(),
 //!     token: LeaseToken(format!("random, of {owner}")),
 //!     ttl: Duration::from_secs(30),
+//!     longest_wait: Duration::from_secs(3_600),
 //! };
 //! store.edit(|tx| queue::request(tx, target.clone(), RequestCause::Load, now, now))?;
 //! let first = store.edit(|tx| queue::lease_target(tx, &target, &claim("first"), now))?;
@@ -40,6 +41,7 @@ use std::time::Duration;
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
 
 use crate::error::SyncError;
+use crate::horizon::{self, Horizon};
 use crate::planted::{self, Bug};
 use crate::port::{TryRequest, Tx, TxResult};
 use crate::types::{
@@ -55,6 +57,15 @@ pub struct Claim {
     pub token: LeaseToken,
     /// How long the lease holds without being extended.
     pub ttl: Duration,
+    /// The longest that anything waits: see [`SyncPolicy::longest_wait`](crate::engine::SyncPolicy::longest_wait).
+    pub longest_wait: Duration,
+}
+
+impl Claim {
+    /// The stored times that count for whoever leases now.
+    pub fn horizon(&self, now: Timestamp) -> Horizon {
+        Horizon { now, longest_wait: self.longest_wait, lease_ttl: self.ttl }
+    }
 }
 
 /// Asks for a fetch. Any number of wishes for a target while its request waits lead to one fetch; one that arrives
@@ -151,7 +162,11 @@ fn lease_if(
         TryRequest::Busy => return Ok(None),
         TryRequest::Locked(sibling) => Some(sibling),
     };
-    if is_held(&request, now) || sibling.as_ref().is_some_and(|sibling| is_held(sibling, now)) || !wanted(&request) {
+    let horizon = claim.horizon(now);
+    if is_held(&request, &horizon)
+        || sibling.as_ref().is_some_and(|sibling| is_held(sibling, &horizon))
+        || !wanted(&request)
+    {
         return Ok(None);
     }
     if let Some(mut sibling) = sibling.filter(|sibling| sibling.lease.is_some()) {
@@ -179,18 +194,20 @@ pub(crate) fn lease_next_if(
     now: Timestamp,
     mut allowed: impl FnMut(&mut dyn Tx, &Request) -> TxResult<bool>,
 ) -> TxResult<Option<Lease>> {
+    let horizon = claim.horizon(now);
     let (mut look_at, mut looked) = (16, 0);
     // Two workers that lock a delta and its full fetch at the same moment both let go. Who then goes on to the full fetch
     // would find both free, and begin what the delta is to go before.
     let mut held_back = BTreeSet::new();
     loop {
-        let due = tx.due_requests(now, look_at)?;
+        let due = tx.due_requests(&horizon, look_at)?;
         for request in due.iter().skip(looked) {
             if !allowed(tx, request)? || held_back.contains(&request.target) {
                 continue;
             }
             // Looked at again under the lock: it may just have been released to wait.
-            if let Some(lease) = lease_if(tx, &request.target, claim, now, |locked| locked.not_before <= now)? {
+            if let Some(lease) = lease_if(tx, &request.target, claim, now, |locked| horizon.is_due(locked.not_before))?
+            {
                 return Ok(Some(lease));
             }
             if request.target.kind == SyncKind::Delta {
@@ -225,7 +242,9 @@ pub fn hold(tx: &mut dyn Tx, lease: &Lease, now: Timestamp, ttl: Duration) -> Re
     let holds = |held: &&mut LeaseHold| held.token == lease.token || planted::has(Bug::NoLeaseCheck);
     let held = request.lease.as_mut().filter(holds).ok_or_else(lost)?;
     let until = now.saturating_add(ttl);
-    if held.expires_at.saturating_add(ttl / 6) < until {
+    // One that ends later than any lease was stored by a clock that was ahead: others take it for expired.
+    let is_too_long = !ttl.is_zero() && held.expires_at > horizon::latest(now, ttl);
+    if held.expires_at.saturating_add(ttl / 6) < until || is_too_long {
         held.expires_at = until;
         tx.put_request(&request)?;
     }
@@ -325,15 +344,15 @@ pub fn state(tx: &mut dyn Tx, integration: &IntegrationId, endpoint: Endpoint) -
 
 /// Sets how an endpoint stands, keeping since when if it stood so before.
 pub fn set_status(state: &mut EndpointState, status: EndpointStatus, reason: Option<String>, now: Timestamp) {
-    if state.status != status || state.status_since.is_none() {
+    if state.status != status || horizon::happened(state.status_since, now).is_none() {
         state.status_since = Some(now);
     }
     state.status = status;
     state.reason = reason;
 }
 
-fn is_held(request: &Request, now: Timestamp) -> bool {
-    request.lease.as_ref().is_some_and(|held| held.expires_at > now)
+fn is_held(request: &Request, horizon: &Horizon) -> bool {
+    request.lease.as_ref().is_some_and(|held| horizon.is_held(held.expires_at))
 }
 
 fn sibling(target: &Target) -> Target {

@@ -194,6 +194,7 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
     async fn compare(&self, endpoint: Endpoint, page: RecordPage) -> Result<Seen, SyncError> {
         let (mut batch, mut records) = (Batch::default(), 0);
         let mut unreadable: Vec<String> = page.rejected.iter().map(Rejected::name).collect();
+        let answered_at = page.requested_at.saturating_add(page.elapsed);
         for record in page.records {
             let id = clean_text(record.id().to_owned());
             match decompose(record, page.requested_at, &mut batch) {
@@ -209,7 +210,7 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
         // What its own list shows in full is compared there: copies say no more, and say it many times.
         let endpoints = &self.policy.endpoints;
         batch.rows.retain(|row| row.standing != Standing::Copy || !endpoints.contains(&row.model.owner()));
-        let (integration, reading) = (self.integration.clone(), self.reading(page.requested_at));
+        let (integration, reading) = (self.integration.clone(), self.reading(answered_at));
         self.store
             .read(move |tx| {
                 let assessing = Assessing { integration: &integration, endpoint, reading, lists: Lists::Remove };

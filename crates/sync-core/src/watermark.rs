@@ -4,16 +4,26 @@ use std::time::Duration;
 
 use kombo_model::Timestamp;
 
-/// When a fetch started, as the earlier of our clock and Kombo's.
+use crate::horizon;
+
+/// When a fetch started, as the earlier of our clock and Kombo's; `None` if Kombo's is unknown: our clock alone may be
+/// ahead, and a watermark from it would pass changes for good.
 ///
 /// `requested_at` is our clock when the first request was sent; `server_date` is Kombo's clock when it had answered,
 /// `elapsed` later, so Kombo's clock at the request was earlier by as much. A `Date` header has whole seconds, cut off:
 /// the error is on the safe side.
-pub fn fetch_started_at(requested_at: Timestamp, server_date: Option<Timestamp>, elapsed: Duration) -> Timestamp {
-    match server_date {
-        Some(date) => requested_at.min(date.saturating_sub(elapsed)),
-        None => requested_at,
-    }
+pub fn fetch_started_at(
+    requested_at: Timestamp,
+    server_date: Option<Timestamp>,
+    elapsed: Duration,
+) -> Option<Timestamp> {
+    server_date.map(|date| requested_at.min(date.saturating_sub(elapsed)))
+}
+
+/// A stored watermark, if it can be right. None lies ahead of our clock, since it never lay ahead of ours nor of Kombo's:
+/// one that does was stored by a clock that was ahead, and changes that it passed are lost unless everything is listed.
+pub fn plausible(watermark: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {
+    horizon::happened(watermark, now)
 }
 
 /// The watermark after a complete fetch: its start less `overlap`, and never earlier than the one before.

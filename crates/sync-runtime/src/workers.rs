@@ -92,7 +92,12 @@ impl<St: Store, So: Source, C: Clock, O: Observer, H: Host> WorkerPool<St, So, C
             return Ok(None);
         }
         let policy = self.engine.policy();
-        let claim = Claim { owner: self.owner.clone(), token: self.host.token(), ttl: policy.lease_ttl };
+        let claim = Claim {
+            owner: self.owner.clone(),
+            token: self.host.token(),
+            ttl: policy.lease_ttl,
+            longest_wait: policy.longest_wait(),
+        };
         let endpoints = policy.plan.endpoints.clone();
         // Taken before the lease, so that two workers cannot both take the last slot.
         let slot = FullFetchSlot::take(&self.full_fetches, self.max_full_fetches);

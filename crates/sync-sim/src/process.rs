@@ -66,7 +66,7 @@ impl Process {
         Some(Arc::new(Self {
             world: Arc::clone(world),
             owner: format!("replica {replica}/{incarnation}"),
-            clock: SimClock { world: Arc::clone(world), skew },
+            clock: SimClock { world: Arc::clone(world), skew, far_off: Arc::default() },
             dead: CancellationToken::new(),
             stop,
             frozen_until: Mutex::new(Instant::now()),
@@ -159,6 +159,7 @@ impl Process {
         let policy = SchedulePolicy {
             endpoints: self.world.manner.policy.plan.endpoints.clone(),
             poll_every: self.world.manner.poll_every,
+            full_every: self.world.manner.policy.full_every,
             look_at_paused_every: LOOK_AT_PAUSED_EVERY,
         };
         while !self.stop.is_cancelled() {
@@ -195,11 +196,26 @@ impl Process {
             if world.meets(Fault::Restart, rates.restart) {
                 self.stop.cancel();
             }
+            if world.manner.wild_clocks && world.strikes(rates.far_off) {
+                self.be_far_off().await;
+            }
             if world.meets(Fault::ProcessFrozen, rates.freeze) {
                 let ttl = world.manner.policy.lease_ttl;
                 *locked(&self.frozen_until) = Instant::now() + world.between(ttl, ttl * 5);
             }
         }
+    }
+
+    /// The clock is hours or days off, and after a while it is set right.
+    async fn be_far_off(&self) {
+        let world = &self.world;
+        let off = world.between(Duration::from_secs(3_600), Duration::from_secs(40 * 86_400));
+        let ahead = world.dice().bool();
+        world.count(if ahead { Fault::ClockFarAhead } else { Fault::ClockFarBehind });
+        let millis = i64::try_from(off.as_millis()).unwrap_or_default();
+        self.clock.far_off.store(if ahead { millis } else { -millis }, Ordering::SeqCst);
+        self.pause(world.between(Duration::from_secs(1), Duration::from_secs(300))).await;
+        self.clock.far_off.store(0, Ordering::SeqCst);
     }
 
     async fn pause(&self, time: Duration) {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
 use sync_core::delivery::{Backlog, DeadLetter, Delivery, DeliveryId, Undelivered};
+use sync_core::horizon::Horizon;
 use sync_core::mirror::{Key, Model, StoredRow};
 use sync_core::pacing::Pacing;
 use sync_core::port::{Scope, Store, StoreError, TryRequest, Tx, TxResult};
@@ -229,7 +230,7 @@ impl Tx for Spy<'_> {
         request(target: &Target) -> Option<Request>;
         try_request(target: &Target) -> TryRequest;
         requests() -> Vec<Request>;
-        due_requests(now: Timestamp, limit: usize) -> Vec<Request>;
+        due_requests(horizon: &Horizon, limit: usize) -> Vec<Request>;
         insert_run(run: &Run) -> RunId;
         run(id: RunId) -> Option<Run>;
         latest_run(target: &Target) -> Option<Run>;
@@ -246,7 +247,7 @@ impl Tx for Spy<'_> {
         delivery(integration: &IntegrationId) -> Option<Delivery>;
         try_delivery(integration: &IntegrationId) -> Option<Delivery>;
         deliveries() -> Vec<Delivery>;
-        due_deliveries(now: Timestamp, limit: usize) -> Vec<Delivery>;
+        due_deliveries(horizon: &Horizon, limit: usize) -> Vec<Delivery>;
         undelivered() -> Vec<Backlog>;
         put_dead_letter(letter: &DeadLetter, body: &str) -> ();
         dead_letters(integration: Option<&IntegrationId>) -> Vec<DeadLetter>;

@@ -75,6 +75,10 @@ faults! {
     ClockAhead = "clock jumps ahead",
     /// Our clocks jump back.
     ClockBack = "clock jumps back",
+    /// The clock of a process is hours or days ahead, and then set right.
+    ClockFarAhead = "clock ahead by hours or days",
+    /// The clock of a process is hours or days behind, and then set right.
+    ClockFarBehind = "clock behind by hours or days",
     /// A process dies wherever it is.
     CrashAnywhere = "crash at any moment",
     /// A process dies with a unit of work that is not committed.

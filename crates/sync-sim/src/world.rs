@@ -197,11 +197,16 @@ impl World {
 pub(crate) struct SimClock {
     pub(crate) world: Arc<World>,
     pub(crate) skew: i64,
+    /// Milliseconds by which it is wrong for a while.
+    pub(crate) far_off: Arc<AtomicI64>,
 }
 
 impl Clock for SimClock {
     fn now(&self) -> Timestamp {
-        shifted(self.world.true_now(), self.skew + self.world.jumped.load(Ordering::SeqCst))
+        shifted(
+            self.world.true_now(),
+            self.skew + self.world.jumped.load(Ordering::SeqCst) + self.far_off.load(Ordering::SeqCst),
+        )
     }
 }
 

@@ -100,7 +100,12 @@ impl Bench {
     /// A claim with a token of its own.
     pub fn claim(&self) -> Claim {
         let number = self.leases.fetch_add(1, Ordering::SeqCst);
-        Claim { owner: "bench".to_owned(), token: LeaseToken(format!("lease {number}")), ttl: self.policy.lease_ttl }
+        Claim {
+            owner: "bench".to_owned(),
+            token: LeaseToken(format!("lease {number}")),
+            ttl: self.policy.lease_ttl,
+            longest_wait: self.policy.longest_wait(),
+        }
     }
 
     /// Leases a requested fetch; `None` if there is none, or another worker has it.

@@ -102,6 +102,8 @@ macro_rules! conformance_suite {
             due_requests_are_deltas_first_then_by_time
             due_requests_have_come_due
             due_requests_are_held_by_nobody
+            due_requests_wait_no_longer_than_the_longest
+            due_requests_are_held_no_longer_than_a_lease
             requests_of_one_endpoint_are_leased_one_at_a_time
             requests_are_leased_once
             a_request_is_locked_until_the_unit_ends
@@ -121,6 +123,7 @@ macro_rules! conformance_suite {
             due_deliveries_have_something_to_deliver
             due_deliveries_come_by_their_time
             due_deliveries_are_held_by_nobody
+            due_deliveries_wait_no_longer_than_the_longest
             undelivered_entries_are_counted
             undelivered_changes_may_stay
             dead_letters_are_kept_and_replaced

@@ -35,6 +35,8 @@ pub struct Settings {
     pub paging: Paging,
     /// A fetch that names more ids than this is refused.
     pub most_ids: usize,
+    /// Whether answers carry a `Date`.
+    pub dated: bool,
 }
 
 /// What a page cursor stands for.
@@ -95,6 +97,7 @@ impl FakeKombo {
             latency: Duration::from_millis(10),
             paging: Paging::Offset,
             most_ids: usize::MAX,
+            dated: true,
         };
         let world = World {
             lms: Lms::default(),

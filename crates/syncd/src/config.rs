@@ -24,8 +24,10 @@ use serde::Deserialize;
 use store_diesel::StoreUrl;
 use sync_core::engine::SyncPolicy;
 use sync_core::planner::{PlanMode, PlanPolicy};
+use sync_core::port::Clock as _;
 use sync_core::types::Tombstones;
 
+use crate::clock::SystemClock;
 use crate::output::chain;
 use crate::secret::{Secret, read_file};
 
@@ -274,6 +276,7 @@ impl Config {
             .region(region)
             .page_size(kombo.page_size)
             .timeout(kombo.timeout)
+            .clock(|| SystemClock.now())
             .user_agent(concat!("syncd/", env!("CARGO_PKG_VERSION")));
         Ok(match &kombo.base_url {
             Some(url) => builder.base_url(url),

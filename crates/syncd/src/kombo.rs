@@ -1,25 +1,31 @@
 //! Kombo as the engine's source of records.
 
+mod clock;
+
 use std::sync::{PoisonError, RwLock};
 
-use kombo_client::{Client, Error, ErrorKind, ListQuery, Page, TransportFault};
+use kombo_client::{Client, Error, ErrorKind, ListQuery, Page, ResponseMeta, TransportFault};
 use kombo_model::{Course, CourseProgression, Endpoint, Skill, User};
 use sync_core::port::{FailureClass, Fetch, FetchSpec, Pages, Record, RecordPage, Rejected, Source, SourceError};
 use sync_core::types::PageCursor;
 
 use crate::output::{chain, one_line};
+use crate::skew::{self, Skew};
+
+pub(crate) use clock::KomboClock;
 
 /// Adapts the client to the engine's port.
 #[derive(Debug)]
 pub(crate) struct KomboSource {
     client: RwLock<Client>,
+    clock: KomboClock,
     /// Which Kombo is talked to, for people.
     name: String,
 }
 
 impl KomboSource {
     pub(crate) fn new(client: Client, name: String) -> Self {
-        Self { client: RwLock::new(client), name }
+        Self { client: RwLock::new(client), clock: KomboClock::default(), name }
     }
 
     /// Goes on with another client: the key or the address changed.
@@ -27,10 +33,16 @@ impl KomboSource {
         *self.client.write().unwrap_or_else(PoisonError::into_inner) = client;
     }
 
-    /// Asks Kombo if the key works.
+    /// Asks Kombo if the key works, and for the time.
     pub(crate) async fn check_api_key(&self) -> Result<(), Error> {
-        let client = self.client();
-        client.check_api_key().await.map(drop)
+        let answer = self.client().check_api_key().await?;
+        self.clock.date(answer.meta.server_date);
+        Ok(())
+    }
+
+    /// Kombo's clock.
+    pub(crate) fn clock(&self) -> &KomboClock {
+        &self.clock
     }
 
     fn client(&self) -> Client {
@@ -52,7 +64,7 @@ impl Source for KomboSource {
             }
             Endpoint::Skills => List::Skills(client.skills(&integration_id, query::<Skill>(fetch))),
         };
-        KomboPages { list, client, name: self.name.clone() }
+        KomboPages { list, client, name: self.name.clone(), clock: self.clock.clone() }
     }
 }
 
@@ -77,6 +89,7 @@ pub(crate) struct KomboPages {
     list: List,
     client: Client,
     name: String,
+    clock: KomboClock,
 }
 
 impl KomboPages {
@@ -111,7 +124,12 @@ impl Pages for KomboPages {
             List::Skills(pages) => pages.next_page().await.map(|page| page.map(|page| convert(page, Record::Skill))),
         };
         match page {
-            Ok(page) => Ok(page),
+            Ok(mut page) => {
+                if let Some(page) = &mut page {
+                    page.server_date = self.clock.date(page.server_date);
+                }
+                Ok(page)
+            }
             Err(error) => Err(self.failure(&error).await),
         }
     }
@@ -132,6 +150,12 @@ fn convert<R>(page: Page<R>, record: fn(R) -> Record) -> RecordPage {
         elapsed: page.meta.elapsed,
         server_date: page.meta.server_date,
     }
+}
+
+/// How the clock of this machine and Kombo's disagree, as an answer shows it.
+pub(crate) fn skew(meta: &ResponseMeta) -> Option<Skew> {
+    let ours = meta.requested_at.saturating_add(meta.elapsed);
+    skew::compare(ours, "Kombo's", meta.server_date?)
 }
 
 /// What the engine is to do about an error of the client, with what a person can do.

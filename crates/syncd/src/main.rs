@@ -14,6 +14,7 @@ mod pace;
 mod progress;
 mod secret;
 mod signals;
+mod skew;
 mod stderr;
 
 use std::process::ExitCode;

@@ -222,12 +222,12 @@ impl Pace {
 
     /// Passes on what Kombo said.
     async fn tell(&self) {
-        let told = self.purse().told.take();
+        let (told, now) = (self.purse().told.take(), SystemClock.now());
         if let Some(told) = told {
             let shared = if let Some(store) = self.store.get() {
-                store.transact(Scope::Shared, move |tx| pacing::learn(tx, told)).await
+                store.transact(Scope::Shared, move |tx| pacing::learn(tx, told, now)).await
             } else {
-                self.purse().alone.learn(told);
+                self.purse().alone.learn(told, now);
                 Ok(())
             };
             if let Err(error) = shared {
@@ -271,7 +271,7 @@ impl Pace {
         }
         let mut purse = self.purse();
         if let Some(told) = told {
-            purse.alone.learn(told);
+            purse.alone.learn(told, now);
         }
         purse.alone.allot(kind, now)
     }

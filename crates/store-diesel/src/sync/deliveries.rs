@@ -1,6 +1,7 @@
 use diesel::prelude::*;
-use kombo_model::{IntegrationId, Timestamp};
-use sync_core::delivery::{Backlog, Delivery, DeliveryId, DeliveryLease, Parcel};
+use kombo_model::IntegrationId;
+use sync_core::delivery::{Backlog, Delivery, DeliveryId, DeliveryLease, Parcel, latest_untried};
+use sync_core::horizon::Horizon;
 use sync_core::port::TxResult;
 use sync_core::types::LeaseToken;
 
@@ -153,12 +154,18 @@ both! {
         Ok(rows.into_iter().map(Delivery::from).collect())
     }
 
-    pub(crate) fn due(conn: &mut Conn, now: Timestamp, limit: usize) -> TxResult<Vec<Delivery>> {
+    pub(crate) fn due(conn: &mut Conn, horizon: &Horizon, limit: usize) -> TxResult<Vec<Delivery>> {
         let next = next(DIALECT);
-        let rows: Vec<DeliveryRow> = Statement::new("SELECT d.* FROM sync_deliveries AS d WHERE d.not_before <= ")
-            .time(Some(now))
-            .sql(" AND (d.lease_expires_at IS NULL OR d.lease_expires_at <= ")
-            .time(Some(now))
+        let rows: Vec<DeliveryRow> = Statement::new("SELECT d.* FROM sync_deliveries AS d WHERE (d.not_before <= ")
+            .time(Some(horizon.now))
+            .sql(" OR d.not_before > ")
+            .time(Some(horizon.latest_wait()))
+            .sql(" OR (COALESCE(d.parcel_attempts, 0) = 0 AND d.not_before > ")
+            .time(Some(latest_untried(horizon)))
+            .sql(")) AND (d.lease_expires_at IS NULL OR d.lease_expires_at <= ")
+            .time(Some(horizon.now))
+            .sql(" OR d.lease_expires_at > ")
+            .time(Some(horizon.latest_lease()))
             .sql(format!(
                 ") AND ((SELECT c.integration_id {next}) = d.integration_id OR EXISTS (SELECT 1 FROM sync_dead_letters AS \
                  l WHERE l.integration_id = d.integration_id AND l.again)) ORDER BY d.not_before, d.integration_id LIMIT "

@@ -1,5 +1,6 @@
 use diesel::prelude::*;
-use kombo_model::{IntegrationId, Timestamp};
+use kombo_model::IntegrationId;
+use sync_core::horizon::Horizon;
 use sync_core::port::{StoreError, TryRequest, TxResult};
 use sync_core::types::{LeaseHold, LeaseToken, Request, RequestCause, Target};
 
@@ -95,12 +96,16 @@ both! {
         Ok(readable(rows))
     }
 
-    pub(crate) fn due(conn: &mut Conn, now: Timestamp, limit: usize) -> TxResult<Vec<Request>> {
-        let now = Moment(now);
-        let free = sync_requests::lease_expires_at.is_null().or(sync_requests::lease_expires_at.le(now).assume_not_null());
+    pub(crate) fn due(conn: &mut Conn, horizon: &Horizon, limit: usize) -> TxResult<Vec<Request>> {
+        let now = Moment(horizon.now);
+        let due = sync_requests::not_before.le(now).or(sync_requests::not_before.gt(Moment(horizon.latest_wait())));
+        let expired = sync_requests::lease_expires_at
+            .le(now)
+            .or(sync_requests::lease_expires_at.gt(Moment(horizon.latest_lease())));
+        let free = sync_requests::lease_expires_at.is_null().or(expired.assume_not_null());
         let rows: Vec<RequestRow> = sync_requests::table
-            .filter(sync_requests::not_before.le(now))
-            .filter(free.assume_not_null())
+            .filter(due)
+            .filter(free)
             // "delta" sorts before "full".
             .order((
                 sync_requests::kind,

@@ -140,7 +140,12 @@ impl Bench {
     async fn full(&self, endpoint: Endpoint) -> Run {
         let policy = SyncPolicy::new(BTreeSet::from([endpoint]));
         let target = Target { integration_id: alpha(), endpoint, kind: SyncKind::Full };
-        let claim = Claim { owner: "bench".to_owned(), token: LeaseToken("1".to_owned()), ttl: policy.lease_ttl };
+        let claim = Claim {
+            owner: "bench".to_owned(),
+            token: LeaseToken("1".to_owned()),
+            ttl: policy.lease_ttl,
+            longest_wait: policy.longest_wait(),
+        };
         let now = self.clock.now();
         let lease = self.store.transact(Scope::Shared, move |tx| {
             queue::request(tx, target.clone(), RequestCause::Command, now, now)?;

@@ -45,7 +45,12 @@ async fn a_request_is_told() {
 
     // It is asked for again while it waits, leased, and asked for again: workers know of it.
     assert_eq!(ask("sandbox:a").await.generation, 2);
-    let claim = Claim { owner: "a".to_owned(), token: LeaseToken("1".to_owned()), ttl: Duration::from_secs(30) };
+    let claim = Claim {
+        owner: "a".to_owned(),
+        token: LeaseToken("1".to_owned()),
+        ttl: Duration::from_secs(30),
+        longest_wait: Duration::from_secs(3_600),
+    };
     let wanted = target("sandbox:a");
     let unit = move |tx: &mut dyn Tx| queue::lease_target(tx, &wanted, &claim, now);
     let lease = store.transact::<_, StoreError, _>(Scope::Shared, unit).await.unwrap().unwrap();

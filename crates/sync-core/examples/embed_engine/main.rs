@@ -45,7 +45,12 @@ async fn work<St: Store>(engine: &Engine<St, Kombo, MachineClock, Silent>) -> Re
         let endpoints = engine.policy().plan.endpoints.clone();
         // In a store that processes share, a token is random.
         let token = LeaseToken(NUMBER.fetch_add(1, Ordering::Relaxed).to_string());
-        let claim = Claim { owner: "example".to_owned(), token, ttl: engine.policy().lease_ttl };
+        let claim = Claim {
+            owner: "example".to_owned(),
+            token,
+            ttl: engine.policy().lease_ttl,
+            longest_wait: engine.policy().longest_wait(),
+        };
         let now = MachineClock.now();
         let next = engine.store().transact(Scope::Shared, move |tx| {
             dispatch::next(tx, &claim, &endpoints, FullFetches::Allowed, now).map_err(SyncError::from)
@@ -76,6 +81,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let schedule = SchedulePolicy {
         endpoints: endpoints.clone(),
         poll_every: None,
+        full_every: policy.full_every,
         look_at_paused_every: Duration::from_secs(3_600),
     };
     let (known, now) = (BTreeSet::from([integration.clone()]), MachineClock.now());

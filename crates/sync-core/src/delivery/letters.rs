@@ -16,7 +16,7 @@ pub fn retry(tx: &mut dyn Tx, integration: Option<&IntegrationId>, now: Timestam
     for delivery in wanted.filter(|delivery| delivery.not_before > now) {
         // One that is locked is being worked on.
         if let Some(mut delivery) = tx.try_delivery(&delivery.integration_id)?
-            && !delivery.is_held(now)
+            && delivery.lease.as_ref().is_none_or(|lease| lease.expires_at <= now)
         {
             delivery.not_before = delivery.not_before.min(now);
             tx.put_delivery(&delivery)?;

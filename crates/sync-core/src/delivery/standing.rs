@@ -26,7 +26,7 @@ impl Standing {
     /// The same in a word.
     pub fn status(&self, now: Timestamp) -> DeliveryStatus {
         let waits = self.backlog.is_some() || self.dead_letters.iter().any(|letter| letter.again);
-        if self.delivery.is_held(now) {
+        if self.delivery.lease.as_ref().is_some_and(|lease| lease.expires_at > now) {
             DeliveryStatus::Sending
         } else if !waits {
             DeliveryStatus::Delivered

@@ -5,6 +5,8 @@ use std::fmt;
 use kombo_model::{IntegrationId, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::LOOK_AGAIN_AFTER;
+use crate::horizon::{self, Horizon};
 use crate::types::LeaseToken;
 
 /// What a receiver knows a parcel by. It stays the same however often the parcel is tried.
@@ -41,10 +43,22 @@ impl Delivery {
         Self { integration_id, delivered_seq, delivered_at: None, not_before, parcel: None, lease: None }
     }
 
-    /// Whether somebody is at it.
-    pub fn is_held(&self, now: Timestamp) -> bool {
-        self.lease.as_ref().is_some_and(|lease| lease.expires_at > now)
+    /// Whether it may be tried now.
+    pub fn is_due(&self, horizon: &Horizon) -> bool {
+        let has_failed = self.parcel.as_ref().is_some_and(|parcel| parcel.attempts > 0);
+        let latest = if has_failed { horizon.latest_wait() } else { latest_untried(horizon) };
+        self.not_before <= horizon.now || self.not_before > latest
     }
+
+    /// Whether somebody is at it.
+    pub fn is_held(&self, horizon: &Horizon) -> bool {
+        self.lease.as_ref().is_some_and(|lease| horizon.is_held(lease.expires_at))
+    }
+}
+
+/// The latest start that is waited for where nothing has failed: what cannot be read is looked at again then.
+pub fn latest_untried(horizon: &Horizon) -> Timestamp {
+    horizon::latest(horizon.now, LOOK_AGAIN_AFTER)
 }
 
 /// Some entries of one integration that go together: once it is put together, it is the same at every try.

@@ -9,6 +9,7 @@ use super::{Engine, SyncPolicy, quarantine};
 use crate::apply::{Applied, Applying, Unlisted, apply, apply_and_tell};
 use crate::compare::Reading;
 use crate::error::SyncError;
+use crate::horizon::Horizon;
 use crate::mirror::{Batch, Incoming, Key, Model, Repeats, Row, Standing, bounded_name, clean_text, decompose_news};
 use crate::planted::{self, Bug};
 use crate::port::{Clock, Event, Observer, RecordPage, Scope, Source, Store, StoreError, TryRequest, Tx, TxResult};
@@ -142,7 +143,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
                     }
                 }
                 tx.put_run(&after)?;
-                let gives_way = gives_way(tx, &after, now)?;
+                let gives_way = gives_way(tx, &after, &policy.horizon(now))?;
                 Ok::<_, SyncError>((after, counts, gives_way))
             })
             .await?;
@@ -397,12 +398,14 @@ fn quiet_models(
 
 /// Whether a full fetch should let a delta of its endpoint go first. Its checkpoint makes that free. A first load has
 /// nothing that a delta could be based on.
-fn gives_way(tx: &mut dyn Tx, run: &Run, now: Timestamp) -> TxResult<bool> {
+fn gives_way(tx: &mut dyn Tx, run: &Run, horizon: &Horizon) -> TxResult<bool> {
     if run.target.kind == SyncKind::Delta || run.first_load || run.phase == RunPhase::Done {
         return Ok(false);
     }
     let delta = Target { kind: SyncKind::Delta, ..run.target.clone() };
-    Ok(matches!(tx.try_request(&delta)?, TryRequest::Locked(delta) if delta.not_before <= now && delta.lease.is_none()))
+    Ok(
+        matches!(tx.try_request(&delta)?, TryRequest::Locked(delta) if horizon.is_due(delta.not_before) && delta.lease.is_none()),
+    )
 }
 
 fn end_of_pages(
@@ -442,7 +445,8 @@ pub(super) fn complete(
     let mut state = queue::state(tx, integration, endpoint)?;
     if let Some(started) = run.fetch_started_at {
         let started = if planted::has(Bug::WatermarkAtEnd) { now } else { started };
-        state.watermark = Some(watermark::advance(state.watermark, started, policy.overlap));
+        let before = watermark::plausible(state.watermark, now);
+        state.watermark = Some(watermark::advance(before, started.min(now), policy.overlap));
     }
     match run.target.kind {
         SyncKind::Delta => state.last_delta_at = Some(now),

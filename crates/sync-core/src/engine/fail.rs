@@ -24,6 +24,9 @@ pub struct Backoff {
     pub standing: Duration,
 }
 
+/// The longest that Kombo's `Retry-After` is obeyed: then one attempt asks again.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3_600);
+
 impl Default for Backoff {
     fn default() -> Self {
         Self {
@@ -36,6 +39,12 @@ impl Default for Backoff {
 }
 
 impl Backoff {
+    /// The longest wait, whatever failed.
+    pub fn longest(&self) -> Duration {
+        let longest = self.most.max(self.setup_pending).max(self.standing).max(LONGEST_RETRY_AFTER);
+        longest.saturating_add(longest / 4)
+    }
+
     /// How long to wait before attempt number `attempts + 1`. Spread by up to a quarter, so that what failed together
     /// is not tried together.
     pub fn wait(&self, class: FailureClass, attempts: i32, retry_after: Option<Duration>, target: &Target) -> Duration {
@@ -50,7 +59,7 @@ impl Backoff {
             | FailureClass::IntegrationUnavailable
             | FailureClass::ModelUnavailable => self.standing,
         };
-        let wait = wait.max(retry_after.unwrap_or_default());
+        let wait = wait.max(retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER));
         let quarters = spread(target.integration_id.as_str(), target.endpoint.as_str()) % 256;
         wait.saturating_add(wait / 1_024 * u32::try_from(quarters).unwrap_or(0))
     }

@@ -110,8 +110,16 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
             let Some(first) = first.transpose()? else { return Ok(()) };
             let Page { prepared: mut batch, mut next, began, place } = first;
             drop(place); // what is in a batch no longer waits
-            if run.fetch_started_at.is_none() {
-                run.fetch_started_at = Some(began);
+            // Only of the first page: an attempt that goes on begins later than its fetch.
+            if run.batches == 0 {
+                run.fetch_started_at = began;
+                if began.is_none() {
+                    tracing::warn!(
+                        integration.id = run.target.integration_id.as_str(),
+                        endpoint = run.target.endpoint.as_str(),
+                        "no answer of Kombo has a Date, so nothing confirms the clock: the watermark stays where it is"
+                    );
+                }
             }
             let mut failure = None;
             while batch.counts.records < most
@@ -150,8 +158,8 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
 struct Page {
     prepared: Prepared,
     next: Option<PageCursor>,
-    /// When the fetch began, if this is its first page.
-    began: Timestamp,
+    /// When the fetch began, if this is its first page and Kombo's clock is known.
+    began: Option<Timestamp>,
     /// Its place among what waits.
     place: Option<OwnedSemaphorePermit>,
 }

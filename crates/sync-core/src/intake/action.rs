@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use kombo_model::{
     Endpoint, IntegrationCategory, IntegrationId, IntegrationState, ModelName, Timestamp, Webhook, WebhookEvent,
@@ -6,6 +7,7 @@ use kombo_model::{
 
 use super::status::{Heard, hear, put_status, state_updated_at};
 use super::{IntakePolicy, is_blank};
+use crate::horizon::{happened, latest};
 use crate::planner::{PlanPolicy, PlannedFetch, plan};
 use crate::port::{Tx, TxResult};
 use crate::queue;
@@ -231,7 +233,8 @@ impl Fetch {
             tx.endpoints_of(id)?.into_iter().map(|state| (state.endpoint, state)).collect();
         let mut last_blind_full = None;
         for state in states.values().filter(|state| policy.plan.endpoints.contains(&state.endpoint)) {
-            last_blind_full = last_blind_full.max(last_blind_full_of(tx, state, now)?);
+            last_blind_full =
+                last_blind_full.max(last_blind_full_of(tx, state, policy.plan.blind_full_min_interval, now)?);
         }
         let mut asked = Vec::new();
         for fetch in self.plan(&policy.plan, last_blind_full, now) {
@@ -255,12 +258,18 @@ impl Fetch {
 }
 
 /// When the latest full fetch for models that a delta may not show began, or is to begin.
-fn last_blind_full_of(tx: &mut dyn Tx, state: &EndpointState, now: Timestamp) -> TxResult<Option<Timestamp>> {
-    let last = state.last_blind_full_at;
+fn last_blind_full_of(
+    tx: &mut dyn Tx,
+    state: &EndpointState,
+    interval: Duration,
+    now: Timestamp,
+) -> TxResult<Option<Timestamp>> {
+    // It may be one that is to begin: no further ahead than the interval.
+    let last = state.last_blind_full_at.filter(|last| *last <= latest(now, interval));
     let full = Target { integration_id: state.integration_id.clone(), endpoint: state.endpoint, kind: SyncKind::Full };
     if last.is_some_and(|last| last > now) && tx.request(&full)?.is_none() {
         // The one that was to wait so long went ahead: somebody set it going.
-        return Ok(state.last_full_at);
+        return Ok(happened(state.last_full_at, now));
     }
     Ok(last)
 }

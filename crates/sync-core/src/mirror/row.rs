@@ -1,11 +1,11 @@
 use std::fmt;
-use std::time::Duration;
 
 use kombo_model::Timestamp;
 
 use super::decompose::MAX_DOCUMENT_DEPTH;
 use super::json::{is_deeper, same_json};
 use super::model::Model;
+use crate::horizon;
 
 /// What names a row within its integration and model. Ids repeat across models.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -247,14 +247,11 @@ impl NewRow<'_> {
     }
 }
 
-/// How far ahead of this clock the clock of another replica may have been that wrote a row.
-const CLOCKS_DIFFER: Duration = Duration::from_secs(60);
-
 impl StoredRow {
     /// When the response was asked for from which the row was last written. A time that lies ahead of all clocks was
     /// written by hand or by a clock that was wrong: it keeps nothing out.
     pub fn observed_at(&self, now: Timestamp) -> Timestamp {
-        if self.synced_at > now.saturating_add(CLOCKS_DIFFER) { Timestamp::MIN } else { self.synced_at }
+        horizon::happened(Some(self.synced_at), now).unwrap_or(Timestamp::MIN)
     }
 
     /// Whether the record is there, as far as anybody knows.

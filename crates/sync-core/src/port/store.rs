@@ -4,6 +4,7 @@ use std::error::Error;
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
 
 use crate::delivery::{Backlog, DeadLetter, Delivery, DeliveryId, Undelivered};
+use crate::horizon::Horizon;
 use crate::mirror::{Held, Key, Model, NewRow, Row, StoredRow};
 use crate::pacing::Pacing;
 use crate::types::{Change, EndpointState, IntegrationRecord, Quarantined, Request, Run, RunId, Target, WebhookRecord};
@@ -85,6 +86,13 @@ pub trait Tx {
     /// A store that knows of no such difference does nothing, as here.
     fn may_be_lost(&mut self) -> TxResult<()> {
         Ok(())
+    }
+
+    /// The database's own clock, if processes on several machines share it: then it decides between their clocks.
+    ///
+    /// `None`, as here, if the store has no clock but the machine's.
+    fn clock(&mut self) -> TxResult<Option<Timestamp>> {
+        Ok(None)
     }
 
     /// The stored rows among `keys`, in any order.
@@ -218,9 +226,10 @@ pub trait Tx {
     /// All requests, in the order of their time.
     fn requests(&mut self) -> TxResult<Vec<Request>>;
 
-    /// Up to `limit` requests that are due and that nobody holds: `not_before` has come, and there is no lease or it
-    /// has expired at `now`. Deltas first, then by `requested_at`. They are not locked: see [`Tx::try_request`].
-    fn due_requests(&mut self, now: Timestamp, limit: usize) -> TxResult<Vec<Request>>;
+    /// Up to `limit` requests that are due and that nobody holds: [`Horizon::is_due`] says so of `not_before`, and there
+    /// is no lease or [`Horizon::is_held`] says no. Deltas first, then by `requested_at`. They are not locked: see
+    /// [`Tx::try_request`].
+    fn due_requests(&mut self, horizon: &Horizon, limit: usize) -> TxResult<Vec<Request>>;
 
     /// Writes a request.
     fn put_request(&mut self, request: &Request) -> TxResult<()>;
@@ -283,10 +292,11 @@ pub trait Tx {
     /// All deliveries, in the order of integrations.
     fn deliveries(&mut self) -> TxResult<Vec<Delivery>>;
 
-    /// Up to `limit` deliveries that are due and that nobody holds: `not_before` has come, there is no lease or it has
-    /// expired at `now`, and there is an entry of the integration after `delivered_seq` or a dead letter that is to be
-    /// tried again. By `not_before`, then by integration. They are not locked: see [`Tx::try_delivery`].
-    fn due_deliveries(&mut self, now: Timestamp, limit: usize) -> TxResult<Vec<Delivery>>;
+    /// Up to `limit` deliveries that are due and that nobody holds: [`Delivery::is_due`] says so, there is
+    /// no lease or [`Horizon::is_held`] says no, and there is an entry of the integration after `delivered_seq` or a dead
+    /// letter that is to be tried again. By `not_before`, then by integration. They are not locked: see
+    /// [`Tx::try_delivery`].
+    fn due_deliveries(&mut self, horizon: &Horizon, limit: usize) -> TxResult<Vec<Delivery>>;
 
     /// For each delivery what comes after its `delivered_seq`, if anything does, in the order of integrations.
     fn undelivered(&mut self) -> TxResult<Vec<Backlog>>;

@@ -88,10 +88,15 @@ impl Post {
     fn take_up_to(&self, most: usize) -> Option<Sending> {
         let number = self.tokens.get() + 1;
         self.tokens.set(number);
-        let claim =
-            Claim { owner: format!("process {number}"), token: LeaseToken(format!("token {number}")), ttl: TTL };
+        let claim = Claim {
+            owner: format!("process {number}"),
+            token: LeaseToken(format!("token {number}")),
+            ttl: TTL,
+            longest_wait: DAY,
+        };
         let (fresh, now) = (DeliveryId(format!("id {number}")), self.now());
-        let due = self.store.look(|tx| delivery::is_due(tx, now)).unwrap();
+        let horizon = claim.horizon(now);
+        let due = self.store.look(|tx| delivery::is_due(tx, &horizon)).unwrap();
         let sending = self.store.edit(|tx| delivery::take_next(tx, &claim, &fresh, most, now)).unwrap();
         assert!(due || sending.is_none(), "what is taken was due");
         sending

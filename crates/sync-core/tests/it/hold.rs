@@ -68,8 +68,12 @@ async fn what_a_person_paused_stays_so_whatever_is_heard_of_it() {
         hear(&bench, event, "integration-state-changed", &json!({ "qualified_integration_id": id(), "state": state }));
     }
     bench.pass(40 * 86_400);
-    let policy =
-        SchedulePolicy { endpoints: [Endpoint::Users].into(), poll_every: Some(HOUR), look_at_paused_every: HOUR };
+    let policy = SchedulePolicy {
+        endpoints: [Endpoint::Users].into(),
+        poll_every: Some(HOUR),
+        full_every: HOUR * 24 * 7,
+        look_at_paused_every: HOUR,
+    };
     let now = bench.clock.now();
     assert_eq!(bench.store.edit(|tx| dispatch::schedule(tx, &policy, now)).unwrap(), 0);
     assert_eq!((status(&bench), next(&bench)), (IntegrationStatus::Held, None));

@@ -146,7 +146,8 @@ fn furnish(store: &MemoryStore, loaded: &BTreeSet<Endpoint>, leased: &BTreeSet<E
         for endpoint in leased {
             let wanted = queue::request(tx, target(*endpoint, SyncKind::Delta), RequestCause::Poll, now, now)?;
             let token = LeaseToken(endpoint.to_string());
-            let claim = Claim { owner: "somebody".to_owned(), token, ttl: Duration::from_secs(30) };
+            let claim =
+                Claim { owner: "somebody".to_owned(), token, ttl: Duration::from_secs(30), longest_wait: INTERVAL };
             queue::lease_target(tx, &wanted.target, &claim, now)?;
         }
         Ok::<_, StoreError>(())

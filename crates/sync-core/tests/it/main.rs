@@ -9,6 +9,7 @@
 
 mod apply;
 mod bench;
+mod clocks;
 mod compare;
 mod crash;
 mod delivery;

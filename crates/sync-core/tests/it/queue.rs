@@ -10,13 +10,19 @@ use tokio_util::sync::CancellationToken;
 use crate::bench::{Bench, target};
 
 const TTL: Duration = Duration::from_secs(30);
+const LONGEST_WAIT: Duration = Duration::from_secs(3_600);
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_unix_millis(1_767_225_600_000 + seconds * 1_000).unwrap()
 }
 
 fn claim(token: &str) -> Claim {
-    Claim { owner: format!("worker of {token}"), token: LeaseToken(token.to_owned()), ttl: TTL }
+    Claim {
+        owner: format!("worker of {token}"),
+        token: LeaseToken(token.to_owned()),
+        ttl: TTL,
+        longest_wait: LONGEST_WAIT,
+    }
 }
 
 /// A bench whose users are loaded.

@@ -17,7 +17,8 @@ const WEEK: Duration = Duration::from_secs(7 * 86_400);
 
 /// Does what the engine does when a full fetch is complete, as far as the schedule is concerned.
 fn fetch(tx: &mut dyn Tx, target: &Target, now: Timestamp) {
-    let claim = Claim { owner: "test".to_owned(), token: LeaseToken("token".to_owned()), ttl: WEEK };
+    let claim =
+        Claim { owner: "test".to_owned(), token: LeaseToken("token".to_owned()), ttl: WEEK, longest_wait: WEEK };
     let lease = queue::lease_target(tx, target, &claim, now).unwrap().expect("nobody else works");
     let mut state = queue::state(tx, &target.integration_id, target.endpoint).unwrap();
     state.loaded_at.get_or_insert(now);
@@ -33,6 +34,7 @@ fn every_full_fetch_comes_once_a_week_and_never_many_at_once() {
     let policy = SchedulePolicy {
         endpoints: BTreeSet::from([Endpoint::Courses]),
         poll_every: None,
+        full_every: WEEK,
         look_at_paused_every: Duration::from_secs(3_600),
     };
     let start: Timestamp = "2026-01-01T00:00:00.000Z".parse().unwrap();

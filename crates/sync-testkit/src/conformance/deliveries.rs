@@ -7,7 +7,7 @@ use sync_core::delivery::{Backlog, DeadLetter, Delivery, DeliveryId, DeliveryLea
 use sync_core::port::{Scope, Store, StoreError, Tx, TxResult};
 use sync_core::types::{IntegrationRecord, IntegrationStatus, LeaseToken};
 
-use super::sample::{alpha, at, beta, change, read, time, write};
+use super::sample::{alpha, at, beta, change, horizon, read, time, write};
 use super::units::{PATIENCE, beside};
 
 fn bare(id: IntegrationId) -> Delivery {
@@ -74,7 +74,7 @@ fn register(tx: &mut dyn Tx, id: IntegrationId) -> TxResult<()> {
 }
 
 async fn due(store: &impl Store, now: i64, limit: usize) -> Vec<IntegrationId> {
-    let due = read(store, move |tx| tx.due_deliveries(at(now), limit)).await;
+    let due = read(store, move |tx| tx.due_deliveries(&horizon(at(now)), limit)).await;
     due.into_iter().map(|delivery| delivery.integration_id).collect()
 }
 
@@ -226,7 +226,30 @@ pub async fn due_deliveries_are_held_by_nobody<S: Store>(store: Arc<S>) {
     })
     .await;
     assert!(due(&*store, 4, 9).await.is_empty());
-    assert_eq!(read(&store, |tx| tx.due_deliveries(at(5), 9)).await, [mine]);
+    assert_eq!(read(&store, |tx| tx.due_deliveries(&horizon(at(5)), 9)).await, [mine]);
+}
+
+/// What waits, or is held, longer than anything may was stored by a clock that was ahead: it is due.
+pub async fn due_deliveries_wait_no_longer_than_the_longest<S: Store>(store: Arc<S>) {
+    write(&store, |tx| {
+        // A receiver may ask for more time; what was not tried waits to be looked at again.
+        for (name, not_before) in [("a", 960), ("b", 961), ("c", 40 * 86_400)] {
+            tx.put_delivery(&Delivery { not_before: at(not_before), ..bare(name.into()) })?;
+            tx.append_changes(&[change(name.into(), "r", at(1))])?;
+        }
+        for (name, not_before) in [("g", 3_660), ("h", 3_661)] {
+            let failed = Delivery { delivered_seq: 0, lease: None, ..whole(name.into()) };
+            tx.put_delivery(&Delivery { not_before: at(not_before), ..failed })?;
+            tx.append_changes(&[change(name.into(), "r", at(1))])?;
+        }
+        for (name, until) in [("d", 120), ("e", 121), ("f", 40 * 86_400)] {
+            tx.put_delivery(&held(Delivery { not_before: at(0), ..bare(name.into()) }, at(until)))?;
+            tx.append_changes(&[change(name.into(), "r", at(1))])?;
+        }
+        Ok(())
+    })
+    .await;
+    assert_eq!(due(&*store, 0, 9).await, ["e", "f", "b", "h", "c"].map(IntegrationId::from));
 }
 
 /// Of each delivery that is behind it is told by how many entries, and when the first of them was found.

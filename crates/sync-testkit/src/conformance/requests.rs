@@ -6,7 +6,7 @@ use sync_core::port::{Scope, Store, StoreError, TryRequest, Tx, TxResult};
 use sync_core::queue::{Claim, lease_next, lease_target};
 use sync_core::types::{LeaseHold, LeaseToken, Request, RequestCause, SyncKind, Target};
 
-use super::sample::{alpha, at, beta, delta, read, request, target, time, write};
+use super::sample::{alpha, at, beta, delta, horizon, read, request, target, time, write};
 use super::units::{PATIENCE, beside};
 
 fn held(mut request: Request, until: Timestamp) -> Request {
@@ -104,7 +104,7 @@ pub async fn due_requests_are_deltas_first_then_by_time<S: Store>(store: Arc<S>)
         put(tx, &[full_2.clone(), delta_4.clone(), oldest.clone(), delta_3.clone()])?;
         let order = targets(&[delta_3, delta_4, oldest, full_2]);
         for limit in 1..6 {
-            assert_eq!(targets(&tx.due_requests(at(10), limit)?), order[..limit.min(4)]);
+            assert_eq!(targets(&tx.due_requests(&horizon(at(10)), limit)?), order[..limit.min(4)]);
         }
         Ok(())
     })
@@ -117,8 +117,8 @@ pub async fn due_requests_have_come_due<S: Store>(store: Arc<S>) {
         let mut waiting = request(delta(), at(1));
         waiting.not_before = time("2026-01-01T00:00:10.500Z");
         tx.put_request(&waiting)?;
-        assert!(tx.due_requests(time("2026-01-01T00:00:10.499Z"), 9)?.is_empty());
-        assert_eq!(tx.due_requests(time("2026-01-01T00:00:10.500Z"), 9)?, [waiting]);
+        assert!(tx.due_requests(&horizon(time("2026-01-01T00:00:10.499Z")), 9)?.is_empty());
+        assert_eq!(tx.due_requests(&horizon(time("2026-01-01T00:00:10.500Z")), 9)?, [waiting]);
         Ok(())
     })
     .await;
@@ -130,8 +130,43 @@ pub async fn due_requests_are_held_by_nobody<S: Store>(store: Arc<S>) {
         let leased = held(request(delta(), at(1)), time("2026-01-01T00:00:20.500Z"));
         let elsewhere = request(target(beta(), Endpoint::Users, SyncKind::Delta), at(2));
         put(tx, &[leased.clone(), elsewhere.clone()])?;
-        assert_eq!(tx.due_requests(time("2026-01-01T00:00:20.499Z"), 9)?, std::slice::from_ref(&elsewhere));
-        assert_eq!(tx.due_requests(time("2026-01-01T00:00:20.500Z"), 9)?, [leased, elsewhere]);
+        assert_eq!(tx.due_requests(&horizon(time("2026-01-01T00:00:20.499Z")), 9)?, std::slice::from_ref(&elsewhere));
+        assert_eq!(tx.due_requests(&horizon(time("2026-01-01T00:00:20.500Z")), 9)?, [leased, elsewhere]);
+        Ok(())
+    })
+    .await;
+}
+
+/// What waits longer than anything may was stored by a clock that was ahead: it is due.
+pub async fn due_requests_wait_no_longer_than_the_longest<S: Store>(store: Arc<S>) {
+    write(&store, |tx| {
+        let mut waiting = request(delta(), at(1));
+        let now = horizon(at(1_000));
+        for (ahead, due) in [(3_660, 0), (3_661, 1), (86_400, 1), (40 * 86_400, 1)] {
+            waiting.not_before = at(1_000 + ahead);
+            tx.put_request(&waiting)?;
+            assert_eq!(tx.due_requests(&now, 9)?.len(), due, "{ahead} seconds ahead");
+        }
+        waiting.not_before = Timestamp::MAX;
+        tx.put_request(&waiting)?;
+        let lease = lease_next(tx, &claim("worker", 1), at(1_000), |_| true)?;
+        assert_eq!(lease.map(|lease| lease.request.target), Some(waiting.target));
+        Ok(())
+    })
+    .await;
+}
+
+/// A lease that ends later than any can was taken by a clock that was ahead: it has expired.
+pub async fn due_requests_are_held_no_longer_than_a_lease<S: Store>(store: Arc<S>) {
+    write(&store, |tx| {
+        let now = horizon(at(1_000));
+        for (ahead, due) in [(120, 0), (121, 1), (3_600, 1), (40 * 86_400, 1)] {
+            let leased = held(request(delta(), at(1)), at(1_000 + ahead));
+            tx.put_request(&leased)?;
+            assert_eq!(tx.due_requests(&now, 9)?.len(), due, "{ahead} seconds ahead");
+            let lease = lease_target(tx, &leased.target, &claim("worker", usize::try_from(ahead).unwrap()), at(1_000))?;
+            assert_eq!(lease.is_some(), due == 1, "{ahead} seconds ahead");
+        }
         Ok(())
     })
     .await;
@@ -146,7 +181,7 @@ pub async fn requests_of_one_endpoint_are_leased_one_at_a_time<S: Store>(store: 
             let sibling = request(Target { kind: other, ..delta() }, at(2));
             let elsewhere = request(target(beta(), Endpoint::Users, other), at(4));
             put(tx, &[leased, sibling.clone(), elsewhere.clone()])?;
-            assert_eq!(tx.due_requests(at(19), 9)?, [sibling.clone(), elsewhere.clone()]);
+            assert_eq!(tx.due_requests(&horizon(at(19)), 9)?, [sibling.clone(), elsewhere.clone()]);
             let lease = lease_next(tx, &claim("worker", 1), at(19), |_| true)?;
             assert_eq!(lease.map(|lease| lease.request.target), Some(elsewhere.target), "{kind} is held");
             let lease = lease_target(tx, &sibling.target, &claim("worker", 2), at(19))?;
@@ -164,7 +199,7 @@ pub async fn requests_of_one_endpoint_are_leased_one_at_a_time<S: Store>(store: 
 
 fn claim(owner: &str, number: usize) -> Claim {
     let token = LeaseToken(format!("{owner}/{number}"));
-    Claim { owner: owner.to_owned(), token, ttl: Duration::from_secs(60) }
+    Claim { owner: owner.to_owned(), token, ttl: Duration::from_secs(60), longest_wait: Duration::from_secs(3_600) }
 }
 
 /// Workers that ask at the same time never lease the same request, nor two requests of one endpoint.

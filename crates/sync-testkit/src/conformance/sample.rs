@@ -1,6 +1,9 @@
 //! Values to store, and short ways to run a unit.
 
+use std::time::Duration;
+
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
+use sync_core::horizon::Horizon;
 use sync_core::mirror::{ColumnKind, Key, Model, Row, StoredRow, Value};
 use sync_core::port::{Scope, Store, Tx, TxResult};
 use sync_core::types::{Change, ChangeCause, ChangeKind, Request, RequestCause, Run, RunId, SyncKind, Target};
@@ -16,6 +19,11 @@ pub(super) fn beta() -> IntegrationId {
 
 pub(super) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_unix_millis(1_767_225_600_000 + seconds * 1_000).unwrap()
+}
+
+/// What counts at a time: nothing waits longer than an hour, and leases hold for a minute.
+pub(super) fn horizon(now: Timestamp) -> Horizon {
+    Horizon { now, longest_wait: Duration::from_secs(3_600), lease_ttl: Duration::from_secs(60) }
 }
 
 pub(super) fn time(text: &str) -> Timestamp {

@@ -102,7 +102,12 @@ impl<St: Store> Daemon<St> {
     async fn lease(&self) -> Option<Lease> {
         let (id, now) = (self.id.clone(), self.clock.now());
         let token = LeaseToken(self.unique("lease"));
-        let claim = Claim { owner: "history".to_owned(), token, ttl: self.policy.lease_ttl };
+        let claim = Claim {
+            owner: "history".to_owned(),
+            token,
+            ttl: self.policy.lease_ttl,
+            longest_wait: self.policy.longest_wait(),
+        };
         self.unit(move |tx| queue::lease_next(tx, &claim, now, |request| request.target.integration_id == id)).await
     }
 

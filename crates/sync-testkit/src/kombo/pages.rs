@@ -99,7 +99,8 @@ impl World {
             }
         }
         let answered_at = self.server_time(requested_at.saturating_add(self.settings.latency));
-        let server_date = Timestamp::from_unix_millis(answered_at.unix_millis().div_euclid(1_000) * 1_000);
+        let date = Timestamp::from_unix_millis(answered_at.unix_millis().div_euclid(1_000) * 1_000);
+        let server_date = date.filter(|_| self.settings.dated);
         Ok(RecordPage { records, rejected, next, requested_at, elapsed: self.settings.latency, server_date })
     }
 

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
 use sync_core::delivery::{Backlog, DeadLetter, Delivery, DeliveryId, Undelivered};
+use sync_core::horizon::Horizon;
 use sync_core::mirror::{Key, Model, StoredRow, Value};
 use sync_core::pacing::Pacing;
 use sync_core::port::{StoreError, TryRequest, Tx, TxResult};
@@ -296,10 +297,10 @@ impl Tx for MemoryTx<'_> {
         Ok(requests)
     }
 
-    fn due_requests(&mut self, now: Timestamp, limit: usize) -> TxResult<Vec<Request>> {
+    fn due_requests(&mut self, horizon: &Horizon, limit: usize) -> TxResult<Vec<Request>> {
         self.reading()?;
         let requests = self.state.requests.values();
-        let due = requests.filter(|request| request.not_before <= now && !is_held(request, now));
+        let due = requests.filter(|request| horizon.is_due(request.not_before) && !is_held(request, horizon));
         let mut due: Vec<Request> = due.cloned().collect();
         due.sort_by_key(|request| (request.target.kind != SyncKind::Delta, request.requested_at));
         due.truncate(limit);
@@ -431,7 +432,7 @@ impl Tx for MemoryTx<'_> {
         Ok(self.state.deliveries.values().cloned().collect())
     }
 
-    fn due_deliveries(&mut self, now: Timestamp, limit: usize) -> TxResult<Vec<Delivery>> {
+    fn due_deliveries(&mut self, horizon: &Horizon, limit: usize) -> TxResult<Vec<Delivery>> {
         self.reading()?;
         let again: BTreeSet<&IntegrationId> = self
             .state
@@ -444,7 +445,8 @@ impl Tx for MemoryTx<'_> {
             again.contains(&delivery.integration_id) || self.state.undelivered(delivery).next().is_some()
         };
         let deliveries = self.state.deliveries.values();
-        let due = deliveries.filter(|delivery| delivery.not_before <= now && !delivery.is_held(now) && waits(delivery));
+        let is_due = |it: &Delivery| it.is_due(horizon) && !it.is_held(horizon);
+        let due = deliveries.filter(|delivery| is_due(delivery) && waits(delivery));
         let mut due: Vec<Delivery> = due.cloned().collect();
         due.sort_by_key(|delivery| delivery.not_before);
         due.truncate(limit);
@@ -586,8 +588,8 @@ impl Tx for MemoryTx<'_> {
     }
 }
 
-fn is_held(request: &Request, now: Timestamp) -> bool {
-    request.lease.as_ref().is_some_and(|held| held.expires_at > now)
+fn is_held(request: &Request, horizon: &Horizon) -> bool {
+    request.lease.as_ref().is_some_and(|held| horizon.is_held(held.expires_at))
 }
 
 /// The id of the record whose member list holds the row.

@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::{Context, Exit};
 use crate::config::{Config, ConfigError, Connections};
-use crate::kombo::source_error;
+use crate::kombo::{self, source_error};
 use crate::output;
 
 /// What a file of SQLite needs.
@@ -36,6 +36,12 @@ pub(crate) async fn run(context: &Context) -> anyhow::Result<Exit> {
     let mut checks = Vec::new();
     checks.push(("store".to_owned(), check_store(&config, &url).await));
     let key = client.check_api_key().await;
+    if let Some(skew) = key.as_ref().ok().and_then(|answer| kombo::skew(&answer.meta)) {
+        skew.log();
+        if skew.is_wrong {
+            checks.push(("clock".to_owned(), Err(skew.message)));
+        }
+    }
     let key = key.map(|answer| format!("the key opens environment {}", answer.data.environment_id));
     let key_works = key.is_ok();
     checks.push(("kombo.api_key".to_owned(), key.map_err(|error| source_error(&error, &config.kombo_name()).message)));

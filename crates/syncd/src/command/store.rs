@@ -6,7 +6,7 @@ use store_diesel::{ConnectError, DieselStore, MigrateError, StoreUrl};
 use sync_core::port::{Scope, Store as _, StoreError};
 
 use crate::config::{Config, ConfigError, Connections};
-use crate::output;
+use crate::{clock, output, skew};
 
 /// How many connections a command that is configured by its arguments alone opens at most.
 const ALONE: usize = 4;
@@ -122,6 +122,11 @@ async fn prepare(store: &DieselStore, url: &StoreUrl, tables: Tables) -> anyhow:
                 );
             }
         }
+    }
+    if let Some(theirs) = clock::follow(store).await?
+        && let Some(skew) = skew::compare(clock::machine(), "the database's", theirs)
+    {
+        skew.log();
     }
     Ok(())
 }

@@ -24,7 +24,7 @@ use super::{Context, Exit};
 use crate::cli::SyncArgs;
 use crate::clock::SystemClock;
 use crate::config::{Config, ConfigError};
-use crate::kombo::{KomboSource, source_error};
+use crate::kombo::{self, KomboSource, source_error};
 use crate::pace::Pace;
 use crate::progress::Progress;
 use crate::{output, owner};
@@ -43,11 +43,13 @@ pub(crate) async fn run(context: &Context, args: SyncArgs) -> anyhow::Result<Exi
     let store = Arc::new(open(&config, tables).await?);
     expect_counters(&store, tables).await?;
     pace.share(&store);
-    reach_kombo(&config).await?;
+    let kombo_time = reach_kombo(&config).await?;
     expect_named(&config, &client, &store, &args.integrations).await?;
     let progress = Arc::new(Progress::new(context.bars.clone()));
     let source = Arc::new(KomboSource::new(client, config.kombo_name()));
-    let engine = Engine::new(Arc::clone(&store), source, SystemClock, Arc::clone(&progress), config.policy());
+    source.clock().date(kombo_time);
+    let engine =
+        Engine::new(Arc::clone(&store), Arc::clone(&source), SystemClock, Arc::clone(&progress), config.policy());
     let targets = request(&store, Wanted::new(&config, &args)).await?;
 
     let stop = context.signals.stop_gently(|| {
@@ -57,7 +59,7 @@ pub(crate) async fn run(context: &Context, args: SyncArgs) -> anyhow::Result<Exi
     pace.give_back().await;
     let report = report?;
     // A daemon with another configuration may have them to deliver.
-    trim(&store, config.changes.keep_for, Undelivered::Keep).await;
+    trim(&store, &source, config.changes.keep_for, Undelivered::Keep).await;
 
     let printed = if context.global.json { output::json(&report) } else { print(&report) };
     match failures(&report, &progress).as_slice() {
@@ -69,21 +71,29 @@ pub(crate) async fn run(context: &Context, args: SyncArgs) -> anyhow::Result<Exi
 }
 
 /// Removes what the configuration does not want kept. What was fetched is stored whatever comes of this.
-async fn trim(store: &DieselStore, keep_for: Duration, undelivered: Undelivered) {
-    let now = SystemClock.now();
+async fn trim(store: &DieselStore, source: &KomboSource, keep_for: Duration, undelivered: Undelivered) {
+    let Some(now) = source.clock().surely() else { return };
     match store.transact(Scope::Shared, move |tx| retention::trim(tx, keep_for, undelivered, now)).await {
         Ok(trimmed) => tracing::debug!(changes = trimmed.changes, webhooks = trimmed.webhooks, "removed what is old"),
         Err(error) => tracing::warn!(error = output::chain(&error), "the change log could not be trimmed"),
     }
 }
 
-/// Asks Kombo if the key works, so that a wrong key or address is told at once and not by every fetch. Anything else
-/// that goes wrong may pass, and is left to the fetches.
-pub(crate) async fn reach_kombo(config: &Config) -> anyhow::Result<()> {
+/// Asks Kombo if the key works, so that a wrong key or address is told at once and not by every fetch, and returns
+/// Kombo's time. Anything else that goes wrong may pass, and is left to the fetches.
+pub(crate) async fn reach_kombo(config: &Config) -> anyhow::Result<Option<Timestamp>> {
     use kombo_client::{Error, ErrorKind, TransportFault};
     let client = config.client()?.retry(RetryPolicy::NEVER).build();
     let client = client.map_err(|error| ConfigError::of_client(&error))?;
-    let Err(error) = client.check_api_key().await else { return Ok(()) };
+    let error = match client.check_api_key().await {
+        Ok(answer) => {
+            if let Some(skew) = kombo::skew(&answer.meta) {
+                skew.log();
+            }
+            return Ok(answer.meta.server_date);
+        }
+        Err(error) => error,
+    };
     let unreachable = matches!(
         error,
         Error::Transport {
@@ -94,7 +104,7 @@ pub(crate) async fn reach_kombo(config: &Config) -> anyhow::Result<()> {
     if unreachable || error.kind() == ErrorKind::KeyRejected {
         anyhow::bail!(source_error(&error, &config.kombo_name()).message);
     }
-    Ok(())
+    Ok(None)
 }
 
 /// Asks Kombo for integrations that a command names and nothing knows yet: one that is mistyped would be registered.
@@ -391,7 +401,8 @@ enum Leased {
 
 async fn lease(engine: &SyncEngine, target: &Target, owner: &str) -> Result<Leased, SyncError> {
     let token = LeaseToken(format!("{:032x}", fastrand::u128(..)));
-    let claim = Claim { owner: owner.to_owned(), token, ttl: engine.policy().lease_ttl };
+    let policy = engine.policy();
+    let claim = Claim { owner: owner.to_owned(), token, ttl: policy.lease_ttl, longest_wait: policy.longest_wait() };
     let (wanted, now) = (target.clone(), SystemClock.now());
     engine
         .store()

@@ -96,13 +96,19 @@ impl Desk {
 
     async fn take_next(&self) -> Result<Option<Sending>, StoreError> {
         let now = SystemClock.now();
+        let random = || format!("{:032x}", fastrand::u128(..));
+        let claim = Claim {
+            owner: self.owner.clone(),
+            token: LeaseToken(random()),
+            ttl: self.lease(),
+            longest_wait: self.courier.receiver.give_up_after,
+        };
         // Looking takes no lock, and in SQLite nobody's turn.
-        if !self.shared.store.read(move |tx| delivery::is_due(tx, now)).await? {
+        let horizon = claim.horizon(now);
+        if !self.shared.store.read(move |tx| delivery::is_due(tx, &horizon)).await? {
             return Ok(None);
         }
-        let random = || format!("{:032x}", fastrand::u128(..));
-        let (claim, fresh) =
-            (Claim { owner: self.owner.clone(), token: LeaseToken(random()), ttl: self.lease() }, DeliveryId(random()));
+        let fresh = DeliveryId(random());
         let most = self.courier.receiver.batch;
         self.shared.store.transact(Scope::Shared, move |tx| delivery::take_next(tx, &claim, &fresh, most, now)).await
     }

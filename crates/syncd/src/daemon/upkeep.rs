@@ -16,9 +16,9 @@ use tokio::signal::unix::Signal;
 use tokio_util::task::TaskTracker;
 
 use super::Shared;
-use crate::clock::SystemClock;
+use crate::clock::{self, SystemClock};
 use crate::config::{Config, Receiver};
-use crate::output;
+use crate::{output, skew};
 
 /// Between two looks at what is due.
 const SCHEDULE_EVERY: Duration = Duration::from_secs(10);
@@ -26,6 +26,8 @@ const SCHEDULE_EVERY: Duration = Duration::from_secs(10);
 const LISTEN_AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// Between two looks for what is too old.
 const TRIM_EVERY: Duration = Duration::from_secs(3_600);
+/// Between two looks whether Kombo has told the time.
+const ASK_FOR_TIME_EVERY: Duration = Duration::from_secs(1);
 /// Between two questions whether a rejected key is accepted again.
 const ASK_ABOUT_KEY_EVERY: Duration = Duration::from_secs(10);
 /// Between two looks for a new password.
@@ -50,6 +52,7 @@ async fn schedule(shared: Arc<Shared>) {
     let policy = SchedulePolicy {
         endpoints: shared.config.plan_policy().endpoints,
         poll_every,
+        full_every: shared.config.policy().full_every,
         look_at_paused_every: super::LOOK_AT_PAUSED_EVERY,
     };
     let mut generation = shared.store.generation();
@@ -62,6 +65,9 @@ async fn schedule(shared: Arc<Shared>) {
                     tracing::warn!(error = output::chain(error.as_ref()), "the other database is not ready yet");
                 }
             }
+        }
+        if let Err(error) = clock::follow(&shared.store).await {
+            tracing::debug!(error = output::chain(&error), "the database does not tell the time");
         }
         let (policy, now) = (policy.clone(), SystemClock.now());
         let unit = move |tx: &mut dyn sync_core::port::Tx| dispatch::schedule(tx, &policy, now);
@@ -108,7 +114,11 @@ async fn trim(shared: Arc<Shared>) {
     let keep_for = shared.config.changes.keep_for;
     let undelivered = shared.config.undelivered();
     while !shared.stop.is_cancelled() {
-        let now = SystemClock.now();
+        // A clock that is ahead for a moment must not take the whole log with it.
+        let Some(now) = shared.source.clock().surely() else {
+            pause(&shared, ASK_FOR_TIME_EVERY).await;
+            continue;
+        };
         match shared.store.transact(Scope::Shared, move |tx| retention::trim(tx, keep_for, undelivered, now)).await {
             Ok(trimmed) if trimmed == retention::Trimmed::default() => {}
             Ok(trimmed) => {
@@ -129,7 +139,14 @@ async fn ask_about_key(shared: Arc<Shared>) {
 
 async fn watch_key(shared: &Shared) -> Infallible {
     match shared.source.check_api_key().await {
-        Ok(()) => accepted(shared).await,
+        Ok(()) => {
+            if let Some(theirs) = shared.source.clock().now()
+                && let Some(skew) = skew::compare(SystemClock.now(), "Kombo's", theirs)
+            {
+                skew.log();
+            }
+            accepted(shared).await;
+        }
         Err(error) if error.kind() == ErrorKind::KeyRejected => shared.gate.close(),
         Err(_) => {} // the fetches tell
     }
