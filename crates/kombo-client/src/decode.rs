@@ -5,7 +5,7 @@ mod reason;
 use std::fmt;
 use std::marker::PhantomData;
 
-use kombo_model::{FreeJson, Warning, WriteEnvelope};
+use kombo_model::{Fault, FreeJson, InPart, ReadInPart, Warning, WriteEnvelope, mend_json};
 use serde::de::{DeserializeOwned, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -114,20 +114,29 @@ pub(crate) fn written<T: DeserializeOwned>(body: &str) -> Result<(T, Vec<Warning
     Ok((envelope(body)?, warnings))
 }
 
-/// Reads the body of a list. One that cannot be read at once, as most can, is read record by record: one that is wrong does
-/// not fail the others.
-pub(crate) fn list<R: DeserializeOwned>(body: &str) -> Result<List<R>, Undecodable> {
+/// Reads the body of a list. One that cannot be read at once, as most can, is read record by record, and such records field
+/// by field: what is wrong does not fail its neighbours.
+pub(crate) fn list<R: DeserializeOwned + ReadInPart>(body: &str) -> Result<List<R>, Undecodable> {
     if let Ok(Envelope { status: Success, data: Page { next, results } }) = serde_json::from_str(body) {
         return Ok(List { records: results.within_bounds()?, rejected: Vec::new(), next });
     }
-    let Page { next, results } = envelope::<Page<&RawValue>>(body)?;
+    let body = mend_json(body);
+    let Page { next, results } = envelope::<Page<&RawValue>>(&body)?;
     let results = results.within_bounds()?;
     let mut list = List { records: Vec::with_capacity(results.len()), rejected: Vec::new(), next };
     for (index, json) in results.into_iter().enumerate() {
-        match serde_json::from_str(json.get()) {
-            Ok(record) => list.records.push(record),
-            Err(error) => list.rejected.push(reject::<R>(index, json, &error)),
+        let (record, fault) = match serde_json::from_str::<R>(json.get()) {
+            Ok(record) => (Some(record), None),
+            Err(_) => match R::read_in_part(json.get()) {
+                Ok(InPart { record, faults }) => (Some(record), Fault::join(faults)),
+                Err(fault) => (None, Some(fault)),
+            },
+        };
+        if let Some(Fault { path, reason }) = fault {
+            let id = record.as_ref().map(|record| record.record_id().to_owned());
+            list.rejected.push(RejectedRecord { index, id, path, reason, json: FreeJson::from(json.to_owned()) });
         }
+        list.records.extend(record);
     }
     Ok(list)
 }
@@ -150,16 +159,6 @@ fn envelope<'a, T: Deserialize<'a>>(body: &'a str) -> Result<T, Undecodable> {
     }
     let (path, reason) = locate::<Envelope<T>>(body, &first);
     Err(Undecodable::Unexpected { path, reason })
-}
-
-fn reject<R: DeserializeOwned>(index: usize, json: &RawValue, error: &serde_json::Error) -> RejectedRecord {
-    #[derive(Deserialize)]
-    struct Id {
-        id: String,
-    }
-    let (path, reason) = locate::<R>(json.get(), error);
-    let id = serde_json::from_str::<Id>(json.get()).ok().map(|record| record.id);
-    RejectedRecord { index, id, path, reason, json: FreeJson::from(json.to_owned()) }
 }
 
 /// Where and why `text` is not a `T`. The path costs time, so it is looked for only once something is known to be wrong.

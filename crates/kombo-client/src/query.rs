@@ -1,7 +1,8 @@
 use std::fmt;
 
 use kombo_model::{
-    Course, CourseId, CourseProgression, CourseProgressionId, Endpoint, Skill, SkillId, Timestamp, User, UserId,
+    Course, CourseId, CourseProgression, CourseProgressionId, Endpoint, ReadInPart, Skill, SkillId, Timestamp, User,
+    UserId,
 };
 use serde::de::DeserializeOwned;
 
@@ -10,7 +11,7 @@ use crate::request::CommaLists;
 /// A record type that has a read endpoint: [`User`], [`Course`], [`CourseProgression`] and [`Skill`].
 ///
 /// Sealed: the set is Kombo's.
-pub trait Listed: DeserializeOwned + Send + sealed::Sealed + 'static {
+pub trait Listed: DeserializeOwned + ReadInPart + Send + sealed::Sealed + 'static {
     /// The type of the record's id.
     type Id: AsRef<str> + fmt::Debug + Clone + Send + Sync;
     /// The filters that only this endpoint has; `()` where there are none.

@@ -1,6 +1,9 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::in_part::Reader;
 
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(
@@ -21,6 +24,12 @@ macro_rules! ids {
             }
         }
 
+        impl crate::in_part::Part for $name {
+            fn read(json: &RawValue, reader: &mut Reader) -> Option<Self> {
+                reader.text_or_number(json).map(Self)
+            }
+        }
+
         impl From<String> for $name {
             fn from(id: String) -> Self {
                 Self(id)
@@ -30,6 +39,12 @@ macro_rules! ids {
         impl From<&str> for $name {
             fn from(id: &str) -> Self {
                 Self(id.to_owned())
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> Self {
+                id.0
             }
         }
 

@@ -6,6 +6,7 @@ mod envelope;
 mod error_body;
 mod free_json;
 mod ids;
+mod in_part;
 mod integration;
 mod maybe;
 mod model_name;
@@ -28,6 +29,7 @@ pub use ids::{
     CourseId, CourseProgressionId, CourseProviderId, CourseRevisionId, IntegrationId, SkillId, TaskId, UserId,
     WebhookEventId,
 };
+pub use in_part::{Fault, InPart, ReadInPart, mend_json};
 pub use integration::{
     ApiKeyInfo, CoverageStatus, CoveredField, EndUser, Integration, IntegrationCategory, IntegrationState, ReadModel,
     ScopeConfig, ScopeSetting, SetupStatus, Tool, WriteAction,

@@ -48,6 +48,12 @@ macro_rules! open_enum {
             }
         }
 
+        impl crate::in_part::Part for $name {
+            fn read(json: &serde_json::value::RawValue, reader: &mut crate::in_part::Reader) -> Option<Self> {
+                reader.text(json).map(Self::from)
+            }
+        }
+
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(self.as_str())

@@ -68,6 +68,8 @@ async fn pass(
                 known_until: None,
                 announced: false,
                 now,
+                settles: true,
+                latest: Timestamp::MAX,
             };
             // As in a first load, new rows are not logged; changed ones are.
             let quiet = if run.first_load { BTreeSet::from([Model::LmsCourseProgressions]) } else { BTreeSet::new() };

@@ -18,6 +18,8 @@ const FULL: Reading = Reading {
     known_until: None,
     announced: false,
     now: Timestamp::MAX,
+    settles: true,
+    latest: Timestamp::MAX,
 };
 
 fn records() -> Vec<Record> {

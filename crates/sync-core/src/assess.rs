@@ -5,11 +5,12 @@
 mod table;
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
 
-use crate::compare::{ChangedField, Reading, Verdict, cause, compare, first_seen, remove, remove_with_list};
+use crate::compare::{ChangedField, Reading, Verdict, by_change, cause, compare, first_seen, remove, remove_with_list};
 use crate::mirror::{Batch, Held, Incoming, Key, Members, Model, NewRow, Row, Standing, StoredRow, Value};
 use crate::port::{Tx, TxResult};
 use crate::types::{ChangeCause, ChangeKind, RunCounts, SyncKind};
@@ -75,7 +76,7 @@ pub enum Lists {
 
 /// What would change if `batch` were applied.
 pub fn assess<'a>(tx: &mut dyn Tx, batch: &'a Batch, assessing: Assessing<'_>) -> TxResult<Assessment<'a>> {
-    let mut work = Work { assessing, tells_shown: true, found: Assessment::default() };
+    let mut work = Work { assessing, tells_shown: true, found: Assessment::default(), outdated: BTreeSet::new() };
     work.batch(tx, batch, None)?;
     Ok(work.found)
 }
@@ -88,7 +89,7 @@ pub(crate) fn assess_or_insert<'a>(
     assessing: Assessing<'_>,
     likely_new: Option<Model>,
 ) -> TxResult<Assessment<'a>> {
-    let mut work = Work { assessing, tells_shown: false, found: Assessment::default() };
+    let mut work = Work { assessing, tells_shown: false, found: Assessment::default(), outdated: BTreeSet::new() };
     work.batch(tx, batch, likely_new)?;
     Ok(work.found)
 }
@@ -114,7 +115,7 @@ pub(crate) fn assess_removal_of(
     cause: ChangeCause,
     assessing: Assessing<'_>,
 ) -> TxResult<Assessment<'static>> {
-    let mut work = Work { assessing, tells_shown: false, found: Assessment::default() };
+    let mut work = Work { assessing, tells_shown: false, found: Assessment::default(), outdated: BTreeSet::new() };
     let stored = tx.rows(model, assessing.integration, keys)?;
     work.remove(tx, model, &stored, observed_at, cause)?;
     Ok(work.found)
@@ -138,6 +139,8 @@ struct Work<'a, 'b> {
     /// Whether somebody wants to know which rows were shown.
     tells_shown: bool,
     found: Assessment<'b>,
+    /// Lists that came with older contents of their records than the stored ones, by the members' model and the parent.
+    outdated: BTreeSet<(Model, String)>,
 }
 
 impl<'b> Work<'_, 'b> {
@@ -157,8 +160,11 @@ impl<'b> Work<'_, 'b> {
         }
         // Lists are looked at after the rows, so that a member that moved to another list is not taken for gone.
         let mut lists: BTreeMap<(Model, &str), &Members> = BTreeMap::new();
-        for members in &batch.members {
-            lists.insert((members.model, &members.parent), members);
+        for members in batch.members.iter().filter(|list| !self.outdated.contains(&(list.model, list.parent.clone()))) {
+            let newest = lists.entry((members.model, &members.parent)).or_insert(members);
+            if !self.by_change(members.changed_at, newest.changed_at).is_some_and(Ordering::is_lt) {
+                *newest = members;
+            }
         }
         for model in [Model::LmsCourseRevisions, Model::LmsJoinRevisionsSkills] {
             let of_model: Vec<_> = lists.values().copied().filter(|members| members.model == model).collect();
@@ -203,8 +209,25 @@ impl<'b> Work<'_, 'b> {
                 }
             }
             held.observed_at = held.observed_at.max(incoming.observed_at);
-        } else if rank(incoming) >= rank(held) {
+        } else if self.supersedes(incoming, held) {
             *held = Cow::Borrowed(incoming);
+        }
+    }
+
+    fn by_change(&self, one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Ordering> {
+        by_change(one, other, self.assessing.reading.latest)
+    }
+
+    /// Whether the second of two rows with one key counts.
+    fn supersedes(&self, second: &Incoming, first: &Incoming) -> bool {
+        let is_copy = |incoming: &Incoming| incoming.standing.is_copy();
+        match (is_copy(second), is_copy(first)) {
+            (true, false) => false,
+            (false, true) => true,
+            _ => match self.by_change(second.row.changed_at(), first.row.changed_at()) {
+                Some(order) => order.is_gt(),
+                None => second.observed_at >= first.observed_at,
+            },
         }
     }
 
@@ -269,6 +292,10 @@ impl<'b> Work<'_, 'b> {
             Verdict::Unchanged => return,
             Verdict::Stale => {
                 self.found.stale.extend(listed_with(incoming));
+                let order = self.by_change(incoming.row.changed_at(), stored.row.changed_at());
+                if let (Some(members), Some(Ordering::Less)) = (members_of(model), order) {
+                    self.outdated.insert((members, incoming.row.key.first().to_owned()));
+                }
                 return;
             }
             Verdict::Touched(row) => {
@@ -450,10 +477,6 @@ fn came_back_for_another(incoming: &Incoming, reading: Reading) -> bool {
         SyncKind::Full => None,
     };
     matches!((incoming.row.changed_at(), since), (Some(changed), Some(since)) if changed <= since)
-}
-
-fn rank(incoming: &Incoming) -> (bool, Option<Timestamp>, Timestamp) {
-    (!incoming.standing.is_copy(), incoming.row.changed_at(), incoming.observed_at)
 }
 
 /// The id of the listed record that a row came with, unless it is a copy.

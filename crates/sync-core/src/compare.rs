@@ -1,5 +1,8 @@
 //! What a returned row means, next to the stored one. Plain functions: no IO, no clock.
 
+use std::cmp::Ordering;
+use std::time::Duration;
+
 use kombo_model::Timestamp;
 
 use crate::mirror::{Incoming, Model, NewRow, Row, Standing, StoredRow, Value};
@@ -18,6 +21,26 @@ pub struct Reading {
     pub announced: bool,
     /// When it is read: no stored row was observed later.
     pub now: Timestamp,
+    /// Whether the response settles what a record is now, as a look-up by id does. Pages of a list may show a record twice,
+    /// and the older content last.
+    pub settles: bool,
+    /// The latest credible time, see [`latest_credible`]. A later `changed_at`, stored or returned, says nothing about which
+    /// content is newer.
+    pub latest: Timestamp,
+}
+
+/// How far ahead of both clocks a time may lie.
+const TOLERANCE: Duration = Duration::from_secs(300);
+
+/// The latest time that anything can have happened, by our clock and by Kombo's.
+pub fn latest_credible(now: Timestamp, kombo: Option<Timestamp>) -> Timestamp {
+    now.max(kombo.unwrap_or(now)).saturating_add(TOLERANCE)
+}
+
+/// Which of two contents of a record is newer, by the times at which they changed. Nothing if these do not tell.
+pub(crate) fn by_change(one: Option<Timestamp>, other: Option<Timestamp>, latest: Timestamp) -> Option<Ordering> {
+    let credible = |at: &Timestamp| *at <= latest;
+    Some(one.filter(credible)?.cmp(&other.filter(credible)?)).filter(|order| order.is_ne())
 }
 
 /// What a returned row means.
@@ -55,8 +78,10 @@ pub struct ChangedField {
 
 /// Compares a returned row with the stored one.
 ///
-/// - In a delta, an older `changed_at` is stale. In a full fetch Kombo is right whatever the stored row says.
+/// - An older `changed_at` is stale, unless the response settles what the record is now. In a full fetch, the sweep then looks
+///   the record up. A removed row that a full fetch shows is back, whatever its times say.
 /// - Whatever was written from a later response stays, unless the returned row has a later `changed_at` of its own.
+/// - Times that lie ahead of both clocks do not count.
 /// - Only the values that the row carries are set. A [`Standing::Copy`] never touches a record that is deleted or
 ///   removed: copies say nothing of that, and would bring back what was erased. A [`Standing::SoleCopy`] brings back what
 ///   was removed, but no record that its own list showed as deleted.
@@ -76,15 +101,17 @@ pub fn compare(incoming: &Incoming, stored: Option<&StoredRow>, reading: Reading
     }
 
     let (said, known) = (incoming.row.changed_at(), stored.row.changed_at());
-    let newer = match (said, known) {
-        (Some(said), Some(known)) => said > known,
-        (Some(_), None) => true,
-        (None, _) => false,
+    let change = by_change(said, known, reading.latest);
+    let credible = |time: Timestamp| time <= reading.latest;
+    let newer = change == Some(Ordering::Greater) || said.is_some_and(credible) && !known.is_some_and(credible);
+    let older = change == Some(Ordering::Less);
+    let counts = match reading.kind {
+        SyncKind::Delta => true,
+        SyncKind::Full => !reading.settles && stored.removed_at.is_none(),
     };
-    let older = matches!((said, known), (Some(said), Some(known)) if said < known);
     let known_at = stored.observed_at(reading.now);
     let observed_before = incoming.observed_at < known_at;
-    if (observed_before && !newer) || (older && reading.kind == SyncKind::Delta) {
+    if (observed_before && !newer) || (older && counts) {
         return Verdict::Stale;
     }
 

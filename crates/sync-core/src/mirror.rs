@@ -9,7 +9,7 @@ mod row;
 
 pub use batch::{Batch, Incoming, Members, Standing};
 pub(crate) use decompose::decompose_news;
-pub use decompose::{MAX_DOCUMENT_DEPTH, MAX_ID_BYTES, MAX_OPAQUE_DEPTH, Unstorable, decompose};
+pub use decompose::{MAX_DOCUMENT_DEPTH, MAX_ID_BYTES, MAX_OPAQUE_DEPTH, decompose};
 pub(crate) use json::is_deeper;
 pub use json::{bounded_name, clean_json, clean_text, same_json};
 pub use model::{Column, ColumnKind, Model};

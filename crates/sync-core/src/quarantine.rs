@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use kombo_model::{Endpoint, IntegrationId, Timestamp};
+use kombo_model::{Endpoint, Fault, InPart, IntegrationId, Timestamp};
 
 use crate::apply::{Applying, Unlisted, apply};
-use crate::compare::Reading;
+use crate::compare::{Reading, latest_credible};
 use crate::mirror::{Batch, Incoming, Model, Standing, Value, decompose};
 use crate::port::{Record, Scope, Store, StoreError, Tx, TxResult};
 use crate::queue;
@@ -25,7 +25,7 @@ pub struct RetryPolicy {
 pub struct Retried {
     /// The record without its JSON, as it was in quarantine or, if it stays there, as it is there now.
     pub record: Quarantined,
-    /// What it changed; nothing if it stays in quarantine.
+    /// What it changed; nothing if it stays in quarantine, even if a part of it was applied.
     pub applied: Option<RunCounts>,
 }
 
@@ -41,7 +41,7 @@ const PAGE: usize = 200;
 /// Tries every record of an integration that is in quarantine.
 ///
 /// A record counts as observed when it was fetched: what was observed later stays. What a database refuses stays in
-/// quarantine, and so does what cannot be read.
+/// quarantine, and so does what cannot be read. What can be read of a record is applied.
 pub async fn retry<S: Store>(
     store: &S,
     integration: &IntegrationId,
@@ -120,12 +120,12 @@ async fn one_by_one<S: Store>(
 
 fn try_again(tx: &mut dyn Tx, mut record: Quarantined, policy: RetryPolicy, now: Timestamp) -> TxResult<Retried> {
     // Its JSON may hold anything, so what a parser says of it is not for everybody to read: the old reason stays.
-    let Ok(read) = Record::read(record.endpoint, &record.json) else { return Ok(Retried::new(record, None)) };
+    let read = Record::read_in_part(record.endpoint, &record.json);
+    let Ok(InPart { record: read, mut faults }) = read else { return Ok(Retried::new(record, None)) };
     let mut batch = Batch::default();
-    if let Err(fault) = decompose(read, record.observed_at, &mut batch) {
-        (record.path, record.reason) = (fault.path, fault.reason);
-        tx.put_quarantined(std::slice::from_ref(&record))?;
-        return Ok(Retried::new(record, None));
+    match decompose(read, record.observed_at, &mut batch) {
+        Ok(unstorable) => faults.extend(unstorable),
+        Err(fault) => faults = vec![fault],
     }
     give_way(tx, &record.integration_id, &mut batch, now)?;
     let run = run_of(&record);
@@ -138,6 +138,8 @@ fn try_again(tx: &mut dyn Tx, mut record: Quarantined, policy: RetryPolicy, now:
             known_until: None,
             announced: false,
             now,
+            settles: false,
+            latest: latest_credible(now, None),
         },
         quiet: not_loaded(tx, &record.integration_id)?,
         change_values: policy.change_values,
@@ -145,6 +147,11 @@ fn try_again(tx: &mut dyn Tx, mut record: Quarantined, policy: RetryPolicy, now:
         now,
     };
     let applied = apply(tx, &batch, &applying)?;
+    if let Some(fault) = Fault::join(faults) {
+        (record.path, record.reason) = (fault.path, fault.reason);
+        tx.put_quarantined(std::slice::from_ref(&record))?;
+        return Ok(Retried::new(record, None));
+    }
     tx.clear_quarantined(&record.integration_id, record.endpoint, std::slice::from_ref(&record.record_id))?;
     Ok(Retried::new(record, Some(applied)))
 }

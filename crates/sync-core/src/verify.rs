@@ -10,7 +10,7 @@ use std::collections::{BTreeSet, HashSet};
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
 
 use crate::assess::{Assessing, Finding, Lists, assess, assess_removal, assess_removal_of};
-use crate::compare::Reading;
+use crate::compare::{Reading, latest_credible};
 use crate::error::SyncError;
 use crate::listing::Listing;
 use crate::lookup::{LookUp, LookUpSize, can_be_sent};
@@ -142,7 +142,7 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
             return Ok(());
         }
         let (integration, enabled, reading) =
-            (self.integration.clone(), self.policy.enabled.clone(), self.reading(began_at));
+            (self.integration.clone(), self.policy.enabled.clone(), self.reading(began_at, None));
         let findings = self
             .store
             .read(move |tx| {
@@ -195,22 +195,35 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
         let (mut batch, mut records) = (Batch::default(), 0);
         let mut unreadable: Vec<String> = page.rejected.iter().map(Rejected::name).collect();
         let answered_at = page.requested_at.saturating_add(page.elapsed);
+        // But for those of which a part could be read.
+        let mut not_shown = unreadable.clone();
         for record in page.records {
             let id = clean_text(record.id().to_owned());
-            match decompose(record, page.requested_at, &mut batch) {
-                Ok(()) => records += 1,
-                Err(_) => unreadable.push(id),
+            if let Ok(faults) = decompose(record, page.requested_at, &mut batch) {
+                not_shown.retain(|name| *name != id);
+                // Of one that was read in part, a part was not compared.
+                if unreadable.contains(&id) {
+                    continue;
+                }
+                if faults.is_empty() {
+                    records += 1;
+                } else {
+                    unreadable.push(id);
+                }
+            } else {
+                unreadable.push(id.clone());
+                not_shown.push(id);
             }
         }
         // They are shown all the same, and so are not gone.
-        let in_quarantine: Vec<Key> = unreadable.iter().cloned().map(Key::Id).collect();
+        let in_quarantine: Vec<Key> = not_shown.into_iter().map(Key::Id).collect();
         let is_nameless = unreadable.iter().any(|id| id.is_empty() || id.starts_with('#'));
         batch.mark_sole_copies(&self.policy.enabled);
         let mut shown = unlisted::shown_in(&batch, endpoint, &self.policy.enabled);
         // What its own list shows in full is compared there: copies say no more, and say it many times.
         let endpoints = &self.policy.endpoints;
         batch.rows.retain(|row| row.standing != Standing::Copy || !endpoints.contains(&row.model.owner()));
-        let (integration, reading) = (self.integration.clone(), self.reading(answered_at));
+        let (integration, reading) = (self.integration.clone(), self.reading(answered_at, page.server_date));
         self.store
             .read(move |tx| {
                 let assessing = Assessing { integration: &integration, endpoint, reading, lists: Lists::Remove };
@@ -229,9 +242,16 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
     }
 
     /// As a full fetch reads.
-    fn reading(&self, now: Timestamp) -> Reading {
-        let tombstones = self.policy.tombstones;
-        Reading { kind: SyncKind::Full, tombstones, known_until: None, announced: false, now }
+    fn reading(&self, now: Timestamp, server_date: Option<Timestamp>) -> Reading {
+        Reading {
+            kind: SyncKind::Full,
+            tombstones: self.policy.tombstones,
+            known_until: None,
+            announced: false,
+            now,
+            settles: true,
+            latest: latest_credible(now, server_date),
+        }
     }
 
     /// Looks up the rows that the list may not have shown.
@@ -342,7 +362,7 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
         looked_up_at: Timestamp,
         tell: &mut impl FnMut(Difference) -> Result<(), E>,
     ) -> Result<(), E> {
-        let (integration, reading) = (self.integration.clone(), self.reading(looked_up_at));
+        let (integration, reading) = (self.integration.clone(), self.reading(looked_up_at, None));
         let findings = self
             .store
             .read(move |tx| {

@@ -1,6 +1,8 @@
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use super::{ActiveStatus, Extra, SkillCopy};
+use crate::in_part::{Part, Reader, in_part};
 use crate::redacted::redacted_debug;
 use crate::{CourseId, CourseProviderId, CourseRevisionId, FreeJson, Maybe, Timestamp};
 
@@ -42,6 +44,10 @@ pub struct Course {
     /// All of its revisions: one that is no longer listed is gone.
     #[serde(default, skip_serializing_if = "Maybe::is_absent")]
     pub revisions: Maybe<Vec<CourseRevision>>,
+    /// The fields that are there and could not be read, see [`ReadInPart`](crate::ReadInPart). If `revisions`
+    /// is among them, not all members of that list are known.
+    #[serde(skip)]
+    pub unread: Vec<&'static str>,
     /// Keys that this version does not know.
     #[serde(flatten)]
     pub extra: Extra,
@@ -91,6 +97,10 @@ pub struct CourseRevision {
     /// All skills that it teaches: one that is no longer listed is no longer assigned.
     #[serde(default, skip_serializing_if = "Maybe::is_absent")]
     pub skill_assignments: Maybe<Vec<SkillAssignment>>,
+    /// The fields that are there and could not be read, see [`ReadInPart`](crate::ReadInPart). If
+    /// `skill_assignments` is among them, not all members of that list are known.
+    #[serde(skip)]
+    pub unread: Vec<&'static str>,
     /// Keys that this version does not know.
     #[serde(flatten)]
     pub extra: Extra,
@@ -127,4 +137,25 @@ redacted_debug! {
     CourseRevision { id, course_id, changed_at, remote_deleted_at }
     SkillAssignment { skill }
     ProviderCopy { id }
+}
+
+in_part! {
+    Course {
+        id; remote_id, provider_id, origin_id, remote_created_at, remote_deleted_at, changed_at,
+        remote_data, custom_fields, integration_fields, provider, revisions; unread
+    }
+    CourseRevision {
+        id; remote_id, course_id, title, description, remote_url, status, remote_created_at,
+        remote_deleted_at, changed_at, remote_data, custom_fields, integration_fields, skill_assignments;
+        unread
+    }
+    ProviderCopy { id; remote_id, name }
+}
+in_part! { Course }
+
+impl Part for SkillAssignment {
+    fn read(json: &RawValue, reader: &mut Reader) -> Option<Self> {
+        let object = reader.object(json)?;
+        Some(Self { skill: reader.key(&object, "skill")?, extra: object.others(&["skill"]) })
+    }
 }

@@ -1,6 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Extra;
+use crate::in_part::in_part;
 use crate::open_enum::open_enum;
 use crate::redacted::redacted_debug;
 use crate::{CourseId, CourseProgressionId, CourseRevisionId, FreeJson, Maybe, Timestamp, UserId};
@@ -43,6 +44,9 @@ pub struct CourseProgression {
     /// The partial copy of its revision.
     #[serde(default, skip_serializing_if = "Maybe::is_absent")]
     pub course_revision: Maybe<CourseRevisionCopy>,
+    /// The fields that are there and could not be read, see [`ReadInPart`](crate::ReadInPart).
+    #[serde(skip)]
+    pub unread: Vec<&'static str>,
     /// Keys that this version does not know.
     #[serde(flatten)]
     pub extra: Extra,
@@ -122,3 +126,14 @@ redacted_debug! {
     CourseRevisionCopy { id }
     CourseCopy { id }
 }
+
+in_part! {
+    CourseProgression {
+        id; remote_id, user_id, course_revision_id, status, enrolled_at, completed_at, changed_at,
+        remote_deleted_at, remote_data, user, course_revision; unread
+    }
+    UserCopy { id; remote_id, first_name, last_name, work_email }
+    CourseRevisionCopy { id; remote_id, title, course }
+    CourseCopy { id; remote_id }
+}
+in_part! { CourseProgression }

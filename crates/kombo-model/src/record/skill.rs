@@ -1,6 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Extra;
+use crate::in_part::in_part;
 use crate::redacted::redacted_debug;
 use crate::{FreeJson, Maybe, SkillId, Timestamp};
 
@@ -33,6 +34,9 @@ pub struct Skill {
     /// Mapped fields, a list of [`IntegrationField`](crate::IntegrationField).
     #[serde(default)]
     pub integration_fields: Option<FreeJson>,
+    /// The fields that are there and could not be read, see [`ReadInPart`](crate::ReadInPart).
+    #[serde(skip)]
+    pub unread: Vec<&'static str>,
     /// Keys that this version does not know.
     #[serde(flatten)]
     pub extra: Extra,
@@ -58,3 +62,12 @@ redacted_debug! {
     Skill { id, changed_at, remote_deleted_at }
     SkillCopy { id }
 }
+
+in_part! {
+    Skill {
+        id; remote_id, name, remote_created_at, remote_deleted_at, changed_at, remote_data, custom_fields,
+        integration_fields; unread
+    }
+    SkillCopy { id; remote_id, name }
+}
+in_part! { Skill }

@@ -1,6 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{ActiveStatus, Extra};
+use crate::in_part::in_part;
 use crate::redacted::redacted_debug;
 use crate::{FreeJson, Timestamp, UserId};
 
@@ -42,9 +43,20 @@ pub struct User {
     /// Mapped fields, a list of [`IntegrationField`](crate::IntegrationField).
     #[serde(default)]
     pub integration_fields: Option<FreeJson>,
+    /// The fields that are there and could not be read, see [`ReadInPart`](crate::ReadInPart).
+    #[serde(skip)]
+    pub unread: Vec<&'static str>,
     /// Keys that this version does not know.
     #[serde(flatten)]
     pub extra: Extra,
 }
 
 redacted_debug! { User { id, changed_at, remote_deleted_at } }
+
+in_part! {
+    User {
+        id; remote_id, first_name, last_name, work_email, status, remote_created_at, remote_deleted_at,
+        changed_at, remote_data, custom_fields, integration_fields; unread
+    }
+}
+in_part! { User }

@@ -5,6 +5,7 @@ mod actions;
 mod copies;
 mod envelopes;
 mod free_json;
+mod in_part;
 mod privacy;
 mod records;
 mod timestamps;

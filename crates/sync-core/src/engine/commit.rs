@@ -2,12 +2,12 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use kombo_model::{Endpoint, IntegrationId, Timestamp};
+use kombo_model::{Endpoint, Fault, IntegrationId, Timestamp};
 
 use super::sweep::hold_back;
 use super::{Engine, SyncPolicy, quarantine};
 use crate::apply::{Applied, Applying, Unlisted, apply, apply_and_tell};
-use crate::compare::Reading;
+use crate::compare::{Reading, latest_credible};
 use crate::error::SyncError;
 use crate::horizon::Horizon;
 use crate::mirror::{Batch, Incoming, Key, Model, Repeats, Row, Standing, bounded_name, clean_text, decompose_news};
@@ -32,6 +32,8 @@ pub(super) struct Prepared {
     pub(super) counts: RunCounts,
     /// Some bytes of memory that the rows take.
     pub(super) bytes: usize,
+    /// Kombo's clock when it last answered.
+    pub(super) server_date: Option<Timestamp>,
 }
 
 impl Prepared {
@@ -46,6 +48,7 @@ impl Prepared {
         }
         self.counts.add(&later.counts);
         self.bytes += later.bytes;
+        self.server_date = self.server_date.max(later.server_date);
     }
 }
 
@@ -179,7 +182,10 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         let batch = refused.batch.clone();
         let placeholders = placeholders(&batch, now);
         if matches!(error, StoreError::Unexpected { .. })
-            && matches!(self.attempt(lease, run, placeholders).await?, Err(StoreError::Unexpected { .. }))
+            && matches!(
+                self.attempt(lease, run, placeholders, refused.server_date).await?,
+                Err(StoreError::Unexpected { .. })
+            )
         {
             return Err(error.into());
         }
@@ -190,13 +196,14 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
             shown: refused.shown.clone(),
             counts: refused.counts,
             bytes: refused.bytes,
+            server_date: refused.server_date,
         };
         // Member lists hold nothing that could be refused.
         let mut parts = vec![Batch { rows: batch.rows, members: Vec::new() }];
         let mut good = Batch { rows: Vec::new(), members: batch.members };
         while let Some(part) = parts.pop() {
             self.heartbeat(lease).await?;
-            let Err(error) = self.attempt(lease, run, part.clone()).await? else {
+            let Err(error) = self.attempt(lease, run, part.clone(), refused.server_date).await? else {
                 good.rows.extend(part.rows);
                 continue;
             };
@@ -215,7 +222,13 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
 
     /// Applies a batch in a transaction that is then undone. Returns the error if it may lie in a row, and fails with any
     /// other.
-    async fn attempt(&self, lease: &Lease, run: &Run, batch: Batch) -> Result<Result<(), StoreError>, SyncError> {
+    async fn attempt(
+        &self,
+        lease: &Lease,
+        run: &Run,
+        batch: Batch,
+        server_date: Option<Timestamp>,
+    ) -> Result<Result<(), StoreError>, SyncError> {
         enum Attempt {
             Passed,
             Failed(StoreError),
@@ -230,7 +243,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         let attempt = self
             .store
             .transact(Scope::Integration(run.target.integration_id.clone()), move |tx| {
-                let applying = applying(tx, &run, &request, &policy, now)?;
+                let applying = applying(tx, &run, &request, &policy, now, server_date)?;
                 apply(tx, &batch, &applying)?;
                 Err::<(), Attempt>(Attempt::Passed)
             })
@@ -268,16 +281,18 @@ pub(super) fn checkpoint(tx: &mut dyn Tx, run: &Run) -> TxResult<Run> {
     Ok(tx.run(run.id)?.unwrap_or_else(|| run.clone()))
 }
 
-/// Reads a page into rows, and puts aside what cannot be read or stored.
+/// Reads a page into rows, and puts aside the records that cannot be read or stored as a whole, with what is wrong with
+/// them.
 pub(super) fn prepare(run: &Run, page: RecordPage, repeats: &mut Repeats, enabled: &BTreeSet<Endpoint>) -> Prepared {
-    let mut prepared = Prepared::default();
+    let mut prepared = Prepared { server_date: page.server_date, ..Prepared::default() };
     prepared.counts.pages = 1;
     for record in page.records {
         prepared.counts.records += 1;
         let id = clean_text(record.id().to_owned());
         // Kept only where it is needed: the text of a record that turns out to be unstorable.
         let copy = quarantine::suspicious(&record).then(|| record.clone());
-        if let Err(fault) = decompose_news(record, page.requested_at, &mut prepared.batch, repeats) {
+        let faults = decompose_news(record, page.requested_at, &mut prepared.batch, repeats);
+        if let Some(fault) = faults.map_or_else(Some, Fault::join) {
             prepared.counts.quarantined += 1;
             let json = copy.map(|record| quarantine::record_json(&record)).unwrap_or_default();
             prepared.quarantined.push(quarantine::unstorable(run, &id, json, fault, page.requested_at));
@@ -285,7 +300,9 @@ pub(super) fn prepare(run: &Run, page: RecordPage, repeats: &mut Repeats, enable
         prepared.seen.push(bounded_name(id));
     }
     for rejected in page.rejected {
-        prepared.counts.records += 1;
+        // Some are records of this page that were read in part.
+        let is_listed = rejected.id.as_ref().is_some_and(|id| prepared.seen.contains(&clean_text(id.clone())));
+        prepared.counts.records += u64::from(!is_listed);
         prepared.counts.quarantined += 1;
         prepared.seen.extend(rejected.id.clone().map(clean_text).map(bounded_name));
         prepared.quarantined.push(quarantine::unreadable(run, rejected, page.requested_at));
@@ -310,7 +327,7 @@ pub(super) fn apply_prepared(
 ) -> Result<(RunCounts, bool), SyncError> {
     let (integration, endpoint) = (&run.target.integration_id, run.target.endpoint);
     let mut counts = prepared.counts;
-    let applying = applying(tx, run, &lease.request, policy, now)?;
+    let applying = applying(tx, run, &lease.request, policy, now, prepared.server_date)?;
     let Applied { counts: applied, stale, logged } = apply_and_tell(tx, &prepared.batch, &applying)?;
     counts.add(&applied);
     if run.target.kind == SyncKind::Full && run.phase == RunPhase::Pages {
@@ -348,6 +365,7 @@ pub(super) fn applying<'a>(
     request: &Request,
     policy: &SyncPolicy,
     now: Timestamp,
+    server_date: Option<Timestamp>,
 ) -> TxResult<Applying<'a>> {
     let (integration, endpoint) = (&run.target.integration_id, run.target.endpoint);
     let known_until = match run.target.kind {
@@ -362,6 +380,8 @@ pub(super) fn applying<'a>(
             known_until,
             announced: request.cause == RequestCause::Webhook,
             now,
+            settles: run.phase != RunPhase::Pages,
+            latest: latest_credible(now, server_date),
         },
         quiet: quiet_models(tx, run, integration, endpoint)?,
         change_values: policy.change_values,

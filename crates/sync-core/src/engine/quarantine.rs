@@ -1,12 +1,10 @@
-use kombo_model::{FreeJson, Timestamp};
+use kombo_model::{Fault, FreeJson, Timestamp};
 
-use crate::mirror::{
-    Incoming, MAX_DOCUMENT_DEPTH, MAX_ID_BYTES, MAX_OPAQUE_DEPTH, Model, Unstorable, bounded_name, is_deeper,
-};
+use crate::mirror::{Incoming, MAX_DOCUMENT_DEPTH, MAX_ID_BYTES, MAX_OPAQUE_DEPTH, Model, bounded_name, is_deeper};
 use crate::port::{Record, Rejected, StoreError, Tx, TxResult};
 use crate::types::{EndpointStatus, Quarantined, Run, RunCounts, SyncKind};
 
-/// A record that could not be read.
+/// A record that could not be read, or in part only.
 pub(super) fn unreadable(run: &Run, rejected: Rejected, observed_at: Timestamp) -> Quarantined {
     Quarantined {
         integration_id: run.target.integration_id.clone(),
@@ -20,8 +18,8 @@ pub(super) fn unreadable(run: &Run, rejected: Rejected, observed_at: Timestamp) 
     }
 }
 
-/// A record that no database can hold.
-pub(super) fn unstorable(run: &Run, id: &str, json: String, fault: Unstorable, observed_at: Timestamp) -> Quarantined {
+/// A record that no database can hold, or in part only.
+pub(super) fn unstorable(run: &Run, id: &str, json: String, fault: Fault, observed_at: Timestamp) -> Quarantined {
     let rejected =
         Rejected { id: Some(id.to_owned()).filter(|id| !id.is_empty()), json, path: fault.path, reason: fault.reason };
     unreadable(run, rejected, observed_at)

@@ -230,7 +230,7 @@ fn find_unlisted(
     let mut shown: Shown = shown_beside(endpoint, enabled).map(|model| (model, BTreeSet::new())).collect();
     unlisted::add_stored_with(tx, integration, endpoint, &findings.unreadable, &mut shown)?;
     let is_in = |shown: &Shown, model, key: &Key| shown.get(&model).is_some_and(|keys| keys.contains(key));
-    let applying = applying(tx, run, request, policy, now)?;
+    let applying = applying(tx, run, request, policy, now, None)?;
     let search = Search {
         assessing: applying.assessing(Lists::Remove),
         enabled,
@@ -275,7 +275,7 @@ fn remove_all(
     unlisted: &[Found],
     now: Timestamp,
 ) -> TxResult<RunCounts> {
-    let applying = applying(tx, run, request, policy, now)?;
+    let applying = applying(tx, run, request, policy, now, None)?;
     let mut counts = RunCounts::default();
     for (looked_up_at, ids) in &findings.gone {
         counts.add(&apply::sweep(tx, ids, *looked_up_at, &applying)?);

@@ -70,6 +70,8 @@ pub struct Members {
     pub parent: String,
     /// The members' keys.
     pub keys: Vec<Key>,
+    /// When one of the own fields of the record that lists them last changed.
+    pub changed_at: Option<Timestamp>,
     /// When the response was asked for.
     pub observed_at: Timestamp,
 }

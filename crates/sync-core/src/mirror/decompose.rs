@@ -1,12 +1,12 @@
 use std::hash::Hash;
 
 use kombo_model::{
-    Course, CourseProgression, CourseRevision, CourseRevisionCopy, FreeJson, Maybe, ProviderCopy, Skill, SkillCopy,
-    Timestamp, User, UserCopy,
+    Course, CourseProgression, CourseRevision, CourseRevisionCopy, Fault, FreeJson, Maybe, ProviderCopy, Skill,
+    SkillCopy, Timestamp, User, UserCopy,
 };
 
 use super::batch::{Batch, Incoming, Members, Standing};
-use super::json::{clean_json, clean_text, depth, is_deeper};
+use super::json::{clean_json, clean_text, depth, is_deeper, moderate_numbers};
 use super::model::{ColumnKind, Model};
 use super::repeats::Repeats;
 use super::row::{Key, Row, Value};
@@ -19,19 +19,12 @@ pub const MAX_OPAQUE_DEPTH: usize = 1_000;
 /// Longer ids cannot be keys: PostgreSQL's indexes take 2,704 bytes, in which two ids and the integration's have to fit.
 pub const MAX_ID_BYTES: usize = 800;
 
-/// A record that no database can hold as it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unstorable {
-    /// Where in the record.
-    pub path: String,
-    /// What is wrong with it.
-    pub reason: String,
-}
-
-/// Adds to `batch` what `record` says: a row of its own model, and rows of the models nested in it.
+/// Adds to `batch` what `record` says: a row of its own model, and rows of the models nested in it. Returns what is wrong
+/// with parts of it. Nothing is said of these parts: what is stored there stays.
 ///
-/// Nothing is added if the record cannot be stored.
-pub fn decompose(record: Record, observed_at: Timestamp, batch: &mut Batch) -> Result<(), Unstorable> {
+/// # Errors
+/// No row can have the record's id. Then nothing is added.
+pub fn decompose(record: Record, observed_at: Timestamp, batch: &mut Batch) -> Result<Vec<Fault>, Fault> {
     take_apart(record, observed_at, batch, None)
 }
 
@@ -41,13 +34,10 @@ pub(crate) fn decompose_news(
     observed_at: Timestamp,
     batch: &mut Batch,
     repeats: &mut Repeats,
-) -> Result<(), Unstorable> {
-    let added = take_apart(record, observed_at, batch, Some(repeats));
-    match added {
-        Ok(()) => repeats.keep(),
-        Err(_) => repeats.forget(),
-    }
-    added
+) -> Result<Vec<Fault>, Fault> {
+    let faults = take_apart(record, observed_at, batch, Some(repeats))?;
+    repeats.keep();
+    Ok(faults)
 }
 
 fn take_apart(
@@ -55,33 +45,71 @@ fn take_apart(
     observed_at: Timestamp,
     batch: &mut Batch,
     repeats: Option<&mut Repeats>,
-) -> Result<(), Unstorable> {
-    let (rows, members) = (batch.rows.len(), batch.members.len());
-    let mut writer = Writer { batch, observed_at, repeats };
+) -> Result<Vec<Fault>, Fault> {
+    if let Some(fault) = no_key(Model::listed_by(record.endpoint()), &clean_text(record.id().to_owned())) {
+        return Err(fault);
+    }
+    let mut writer = Writer { batch, observed_at, repeats, faults: Vec::new() };
     match record {
         Record::User(user) => writer.user(user),
         Record::Course(course) => writer.course(course),
         Record::CourseProgression(progression) => writer.progression(progression),
         Record::Skill(skill) => writer.skill(skill),
     }
-    let checked = check(batch.rows.get(rows..).unwrap_or_default());
-    if checked.is_err() {
-        batch.rows.truncate(rows);
-        batch.members.truncate(members);
-    }
-    checked
+    Ok(writer.faults)
 }
 
 struct Writer<'a> {
     batch: &'a mut Batch,
     observed_at: Timestamp,
     repeats: Option<&'a mut Repeats>,
+    faults: Vec<Fault>,
 }
 
 impl Writer<'_> {
-    fn add(&mut self, model: Model, standing: Standing, key: Key, values: Vec<Value>) {
+    /// Adds a row that says nothing of the columns `unread`, nor of those whose values no database can hold.
+    fn add(&mut self, model: Model, standing: Standing, key: Key, mut values: Vec<Value>, unread: &[&'static str]) {
+        for (column, value) in model.columns().iter().zip(&mut values) {
+            if unread.contains(&column.name) {
+                *value = Value::Absent;
+            }
+            let path = || {
+                let path = if standing == Standing::Listed { String::new() } else { format!("{model} {key}.") };
+                path + column.name
+            };
+            if let Value::Text(id) = &*value
+                && REFERENCES.contains(&column.name)
+                && id.len() > MAX_ID_BYTES
+            {
+                self.faults.push(too_long(path(), id));
+                *value = Value::Absent;
+                continue;
+            }
+            let (Value::Json(text), Some(limit)) = (&*value, depth_limit(column.kind)) else { continue };
+            if is_deeper(text, limit) {
+                let reason = format!("JSON of {} levels; at most {limit} can be stored", depth(text));
+                self.faults.push(Fault { path: path(), reason });
+                *value = Value::Absent;
+            } else if column.kind == ColumnKind::Document
+                && let Some(moderate) = moderate_numbers(text)
+            {
+                *value = Value::Json(moderate);
+            }
+        }
         let row = Row::new(model, key, values);
         self.batch.rows.push(Incoming { model, row, standing, observed_at: self.observed_at });
+    }
+
+    /// The id of a nested record without NUL; nothing, and a fault, if no row can have it.
+    fn nested_id(&mut self, model: Model, id: impl Into<String>) -> Option<String> {
+        let id = clean_text(id.into());
+        match no_key(model, &id) {
+            Some(fault) => {
+                self.faults.push(fault);
+                None
+            }
+            None => Some(id),
+        }
     }
 
     /// Whether a copy of `model`'s row `id` says something that was not said before.
@@ -103,7 +131,7 @@ impl Writer<'_> {
             user.changed_at.into(),
             user.remote_deleted_at.into(),
         ];
-        self.add(Model::LmsUsers, Standing::Listed, id(user.id.into_string()), values);
+        self.add(Model::LmsUsers, Standing::Listed, id(user.id.into_string()), values, &user.unread);
     }
 
     fn skill(&mut self, skill: Skill) {
@@ -117,7 +145,7 @@ impl Writer<'_> {
             skill.changed_at.into(),
             skill.remote_deleted_at.into(),
         ];
-        self.add(Model::LmsSkills, Standing::Listed, id(skill.id.into_string()), values);
+        self.add(Model::LmsSkills, Standing::Listed, id(skill.id.into_string()), values, &skill.unread);
     }
 
     fn course(&mut self, course: Course) {
@@ -133,21 +161,25 @@ impl Writer<'_> {
             course.changed_at.into(),
             course.remote_deleted_at.into(),
         ];
-        self.add(Model::LmsCourses, Standing::Listed, Key::Id(course_id.clone()), values);
+        self.add(Model::LmsCourses, Standing::Listed, Key::Id(course_id.clone()), values, &course.unread);
         if let Maybe::Value(provider) = course.provider {
             self.provider_copy(provider);
         }
         if let Maybe::Value(revisions) = course.revisions {
-            let keys = revisions.iter().map(|revision| id(revision.id.as_str().to_owned())).collect();
-            self.list(Model::LmsCourseRevisions, course_id.clone(), keys);
+            let (mut keys, listed) = (Vec::with_capacity(revisions.len()), revisions.len());
             for revision in revisions {
-                self.revision(revision, &course_id);
+                keys.extend(self.revision(revision, &course_id).map(Key::Id));
+            }
+            // Who is missing among them may be the one that could not be read.
+            if keys.len() == listed && !course.unread.contains(&"revisions") {
+                self.list(Model::LmsCourseRevisions, course_id, keys, course.changed_at);
             }
         }
     }
 
-    fn revision(&mut self, revision: CourseRevision, listed_under: &str) {
-        let revision_id = clean_text(revision.id.into_string());
+    /// Returns its id.
+    fn revision(&mut self, revision: CourseRevision, listed_under: &str) -> Option<String> {
+        let revision_id = self.nested_id(Model::LmsCourseRevisions, revision.id)?;
         // Anonymised rows may lose the column while the list that they stand in still says whose they are.
         let course_id = revision.course_id.map_or_else(|| listed_under.to_owned(), kombo_model::CourseId::into_string);
         let values = vec![
@@ -164,36 +196,42 @@ impl Writer<'_> {
             revision.changed_at.into(),
             revision.remote_deleted_at.into(),
         ];
-        self.add(Model::LmsCourseRevisions, Standing::Owned, Key::Id(revision_id.clone()), values);
+        let key = Key::Id(revision_id.clone());
+        self.add(Model::LmsCourseRevisions, Standing::Owned, key, values, &revision.unread);
         if let Maybe::Value(assignments) = revision.skill_assignments {
-            let mut keys = Vec::with_capacity(assignments.len());
+            let (mut keys, listed) = (Vec::with_capacity(assignments.len()), assignments.len());
             for assignment in assignments {
-                let skill_id = clean_text(assignment.skill.id.as_str().to_owned());
+                let Some(skill_id) = self.skill_copy(assignment.skill) else { continue };
                 let key = Key::Pair(revision_id.clone(), skill_id);
                 keys.push(key.clone());
-                self.add(Model::LmsJoinRevisionsSkills, Standing::Owned, key, vec![Value::Null, Value::Null]);
-                self.skill_copy(assignment.skill);
+                self.add(Model::LmsJoinRevisionsSkills, Standing::Owned, key, vec![Value::Null, Value::Null], &[]);
             }
-            self.list(Model::LmsJoinRevisionsSkills, revision_id, keys);
+            if keys.len() == listed && !revision.unread.contains(&"skill_assignments") {
+                self.list(Model::LmsJoinRevisionsSkills, revision_id.clone(), keys, revision.changed_at);
+            }
         }
+        Some(revision_id)
     }
 
-    fn list(&mut self, model: Model, parent: String, keys: Vec<Key>) {
-        self.batch.members.push(Members { model, parent, keys, observed_at: self.observed_at });
+    fn list(&mut self, model: Model, parent: String, keys: Vec<Key>, changed_at: Option<Timestamp>) {
+        self.batch.members.push(Members { model, parent, keys, changed_at, observed_at: self.observed_at });
     }
 
     fn provider_copy(&mut self, provider: ProviderCopy) {
+        let Some(provider_id) = self.nested_id(Model::LmsCourseProviders, provider.id) else { return };
         // Kombo has no times of providers.
         let values = vec![said_text(provider.remote_id), said_text(provider.name), Value::Null, Value::Null];
-        self.add(Model::LmsCourseProviders, Standing::Owned, id(provider.id.into_string()), values);
+        self.add(Model::LmsCourseProviders, Standing::Owned, Key::Id(provider_id), values, &[]);
     }
 
-    fn skill_copy(&mut self, skill: SkillCopy) {
-        let skill_id = clean_text(skill.id.into_string());
+    /// Returns its id.
+    fn skill_copy(&mut self, skill: SkillCopy) -> Option<String> {
+        let skill_id = self.nested_id(Model::LmsSkills, skill.id)?;
         if self.is_news(Model::LmsSkills, &skill_id, (&skill.remote_id, &skill.name)) {
             let values = vec![said_text(skill.remote_id), said_text(skill.name)];
-            self.add(Model::LmsSkills, Standing::Copy, Key::Id(skill_id), values);
+            self.add(Model::LmsSkills, Standing::Copy, Key::Id(skill_id.clone()), values, &[]);
         }
+        Some(skill_id)
     }
 
     fn progression(&mut self, progression: CourseProgression) {
@@ -208,7 +246,8 @@ impl Writer<'_> {
             progression.changed_at.into(),
             progression.remote_deleted_at.into(),
         ];
-        self.add(Model::LmsCourseProgressions, Standing::Listed, id(progression.id.into_string()), values);
+        let key = id(progression.id.into_string());
+        self.add(Model::LmsCourseProgressions, Standing::Listed, key, values, &progression.unread);
         if let Maybe::Value(user) = progression.user {
             self.user_copy(user);
         }
@@ -218,7 +257,7 @@ impl Writer<'_> {
     }
 
     fn user_copy(&mut self, user: UserCopy) {
-        let user_id = clean_text(user.id.into_string());
+        let Some(user_id) = self.nested_id(Model::LmsUsers, user.id) else { return };
         let says = (&user.remote_id, &user.first_name, &user.last_name, &user.work_email);
         if self.is_news(Model::LmsUsers, &user_id, says) {
             let values = vec![
@@ -227,7 +266,7 @@ impl Writer<'_> {
                 said_text(user.last_name),
                 said_text(user.work_email),
             ];
-            self.add(Model::LmsUsers, Standing::Copy, Key::Id(user_id), values);
+            self.add(Model::LmsUsers, Standing::Copy, Key::Id(user_id), values, &[]);
         }
     }
 
@@ -235,58 +274,35 @@ impl Writer<'_> {
         let course = match revision.course {
             Maybe::Absent => Maybe::Absent,
             Maybe::Null => Maybe::Null,
-            Maybe::Value(course) => {
-                let course_id = clean_text(course.id.into_string());
+            Maybe::Value(course) => self.nested_id(Model::LmsCourses, course.id).map_or(Maybe::Absent, |course_id| {
                 if self.is_news(Model::LmsCourses, &course_id, &course.remote_id) {
                     let values = vec![said_text(course.remote_id)];
-                    self.add(Model::LmsCourses, Standing::Copy, Key::Id(course_id.clone()), values);
+                    self.add(Model::LmsCourses, Standing::Copy, Key::Id(course_id.clone()), values, &[]);
                 }
                 Maybe::Value(course_id)
-            }
+            }),
         };
-        let revision_id = clean_text(revision.id.into_string());
+        let Some(revision_id) = self.nested_id(Model::LmsCourseRevisions, revision.id) else { return };
         if self.is_news(Model::LmsCourseRevisions, &revision_id, (&revision.remote_id, &course, &revision.title)) {
             let values = vec![said_text(revision.remote_id), said_text(course), said_text(revision.title)];
-            self.add(Model::LmsCourseRevisions, Standing::Copy, Key::Id(revision_id), values);
+            self.add(Model::LmsCourseRevisions, Standing::Copy, Key::Id(revision_id), values, &[]);
         }
     }
-}
-
-fn check(rows: &[Incoming]) -> Result<(), Unstorable> {
-    for incoming in rows {
-        let (key, model) = (&incoming.row.key, incoming.model);
-        if key.first().is_empty() {
-            return Err(Unstorable { path: "id".to_owned(), reason: format!("empty id of {model}") });
-        }
-        if let Some(id) = [key.first(), key.second()].into_iter().find(|id| id.len() > MAX_ID_BYTES) {
-            return Err(too_long("id", id));
-        }
-        for (column, value) in model.columns().iter().zip(incoming.row.values()) {
-            if let Value::Text(id) = value
-                && REFERENCES.contains(&column.name)
-                && id.len() > MAX_ID_BYTES
-            {
-                return Err(too_long(column.name, id));
-            }
-            let (Value::Json(text), Some(limit)) = (value, depth_limit(column.kind)) else { continue };
-            if is_deeper(text, limit) {
-                let levels = depth(text);
-                return Err(Unstorable {
-                    path: column.name.to_owned(),
-                    reason: format!("JSON of {levels} levels; at most {limit} can be stored"),
-                });
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Columns with the id of another record.
 const REFERENCES: [&str; 5] = ["provider_id", "course_id", "user_id", "course_revision_id", "skill_id"];
 
-fn too_long(path: &str, id: &str) -> Unstorable {
-    let reason = format!("an id of {} bytes; at most {MAX_ID_BYTES} can be stored", id.len());
-    Unstorable { path: path.to_owned(), reason }
+/// What is wrong with an id of `model`, if no row can have it.
+fn no_key(model: Model, id: &str) -> Option<Fault> {
+    if id.is_empty() {
+        return Some(Fault { path: "id".to_owned(), reason: format!("empty id of {model}") });
+    }
+    (id.len() > MAX_ID_BYTES).then(|| too_long("id".to_owned(), id))
+}
+
+fn too_long(path: String, id: &str) -> Fault {
+    Fault { path, reason: format!("an id of {} bytes; at most {MAX_ID_BYTES} can be stored", id.len()) }
 }
 
 fn depth_limit(kind: ColumnKind) -> Option<usize> {

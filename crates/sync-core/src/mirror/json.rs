@@ -1,40 +1,64 @@
+mod number;
+mod tree;
+
 use std::borrow::Cow;
 
-use serde_json::{Number, Value};
+use number::is_moderate;
+use tree::Tree;
 
 use super::decompose::MAX_ID_BYTES;
 use crate::schedule::spread;
 
-/// Whether two JSON texts mean the same: key order, white space and the spelling of numbers and escapes aside.
+/// Whether two JSON texts mean the same: key order, white space and the spelling of numbers and escapes aside. Numbers are
+/// compared to the last digit.
 ///
-/// Texts that are too deep to read (more than 127 levels) are the same if they are equal to the letter.
+/// Texts that are too deep to read (more than 127 levels), or are no JSON, are the same if they are equal to the letter.
 pub fn same_json(left: &str, right: &str) -> bool {
     if left == right {
         return true;
     }
-    match (serde_json::from_str::<Value>(left), serde_json::from_str::<Value>(right)) {
-        (Ok(left), Ok(right)) => same_value(&left, &right),
+    match (Tree::read(left), Tree::read(right)) {
+        (Some(left), Some(right)) => left == right,
         _ => false,
     }
 }
 
-fn same_value(left: &Value, right: &Value) -> bool {
-    match (left, right) {
-        (Value::Number(left), Value::Number(right)) => same_number(left, right),
-        (Value::Array(left), Value::Array(right)) => {
-            left.len() == right.len() && left.iter().zip(right).all(|(left, right)| same_value(left, right))
-        }
-        (Value::Object(left), Value::Object(right)) => {
-            left.len() == right.len()
-                && left.iter().all(|(key, left)| right.get(key).is_some_and(|right| same_value(left, right)))
-        }
-        _ => left == right,
-    }
+/// The JSON text as `serde_json` holds it. A number that it would round is a text, and so is what cannot be read.
+pub(super) fn to_value(text: &str) -> serde_json::Value {
+    Tree::read(text).map_or_else(|| serde_json::Value::String(text.to_owned()), |tree| tree.to_value())
 }
 
-/// `PostgreSQL`'s jsonb writes `1e2` as `100`, which reads as another kind of number here.
-fn same_number(left: &Number, right: &Number) -> bool {
-    left == right || (left.is_f64() || right.is_f64()) && left.as_f64() == right.as_f64()
+/// The JSON text with numbers as texts that `PostgreSQL`'s jsonb refuses, or writes with far more digits than they have
+/// here. `None` if there are none.
+pub(super) fn moderate_numbers(text: &str) -> Option<String> {
+    let bytes = text.as_bytes();
+    let has_exponent = || bytes.windows(2).any(|two| matches!(two, [b'0'..=b'9', b'e' | b'E']));
+    if text.len() < 500 && !has_exponent() {
+        return None;
+    }
+    let (mut moderate, mut copied, mut at) = (String::new(), 0, 0);
+    let mut in_text = false;
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'\\' if in_text => at += 1,
+            b'"' => in_text = !in_text,
+            b'-' | b'0'..=b'9' if !in_text => {
+                let rest = text.get(at..).unwrap_or_default();
+                let is_part = |letter: char| matches!(letter, '0'..='9' | '-' | '+' | '.' | 'e' | 'E');
+                let number = rest.split_once(|letter| !is_part(letter)).map_or(rest, |(number, _)| number);
+                if !is_moderate(number) {
+                    moderate.push_str(text.get(copied..at).unwrap_or_default());
+                    moderate.extend(["\"", number, "\""]);
+                    copied = at + number.len();
+                }
+                at += number.len() - 1;
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    moderate.push_str(text.get(copied..)?);
+    (copied > 0).then_some(moderate)
 }
 
 const REPLACEMENT: &str = "\u{fffd}";
@@ -138,6 +162,9 @@ mod tests {
             ("1.0", "1"),
             (r#""\u00e9""#, "\"é\""),
             (r#"{"a":1,"a":2}"#, r#"{"a": 2}"#),
+            (r#"{"a":1,"b":"\\\"}","a":[{},[]]}"#, r#" { "b" : "\\\u0022}" , "a" : [ { } , [ ] ] } "#),
+            ("[1e400,-0,123456789012345678901]", &format!("[1{}, 0, 123456789012345678901]", "0".repeat(400))),
+            ("[true,false,null]", "[ true , false,null]"),
         ] {
             assert!(same_json(left, right), "{left} {right}");
         }
@@ -147,9 +174,40 @@ mod tests {
             ("null", "0"),
             (r#""1""#, "1"),
             ("9007199254740993", "9007199254740992"),
+            ("[123456789012345678901]", "[123456789012345678902]"),
+            ("[0.12345678901234567890]", "[0.12345678901234567891]"),
+            ("[1e400]", "[1e401]"),
+            ("[1", "[1]"),
+            ("[1]]", "[1]"),
+            ("[1,]", "[1]"),
+            ("{\"a\":1", "{\"a\":1}"),
+            ("nul", "null"),
+            ("", "null"),
         ] {
             assert!(!same_json(left, right), "{left} {right}");
         }
+    }
+
+    #[test]
+    fn numbers_out_of_range_become_texts() {
+        for (text, moderate) in [
+            (r#"{"n":1e400,"m":1.5e-7}"#, r#"{"n":1e400,"m":1.5e-7}"#),
+            (r#"{"n":1e400000}"#, r#"{"n":"1e400000"}"#),
+            (
+                r#"[ -1e999999999 ,"1e999999999 \\" , 1E-999999,1]"#,
+                r#"[ "-1e999999999" ,"1e999999999 \\" , "1E-999999",1]"#,
+            ),
+            ("1e99999999999999999999", r#""1e99999999999999999999""#),
+        ] {
+            assert_eq!(moderate_numbers(text).as_deref().unwrap_or(text), moderate, "{text}");
+        }
+    }
+
+    #[test]
+    fn no_digit_is_lost_on_the_way_into_the_log() {
+        let value = to_value(r#"{"a":[123456789012345678901,0.1,18446744073709551615],"b":{"c":"d"},"a2":1e400}"#);
+        let expected = serde_json::json!({"a": ["123456789012345678901", 0.1, 18_446_744_073_709_551_615_u64], "b": {"c": "d"}, "a2": "1e400"});
+        assert_eq!(value, expected);
     }
 
     #[test]

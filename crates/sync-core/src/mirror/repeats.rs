@@ -59,11 +59,6 @@ impl Repeats {
             }
         }
     }
-
-    /// The record was put aside.
-    pub(super) fn forget(&mut self) {
-        self.new.clear();
-    }
 }
 
 /// Where a row belongs.
@@ -95,17 +90,6 @@ mod tests {
         assert!(!is_news("c", "one"));
         let said = [("a", "one"), ("b", "one"), ("a", "one"), ("a", "two"), ("a", "two"), ("a", "one"), ("b", "one")];
         assert_eq!(said.map(|(id, says)| is_news(id, says)), [true, true, false, true, false, true, false]);
-    }
-
-    #[test]
-    fn what_is_put_aside_was_not_said() {
-        let mut repeats = Repeats::default();
-        assert!(repeats.is_news(MODEL, "a", "one"));
-        repeats.forget();
-        assert!(repeats.is_news(MODEL, "a", "one"));
-        repeats.keep();
-        assert!(!repeats.is_news(MODEL, "a", "one"));
-        assert!(repeats.is_news(Model::LmsCourses, "a", "one"));
     }
 
     #[test]

@@ -3,7 +3,7 @@ use std::fmt;
 use kombo_model::Timestamp;
 
 use super::decompose::MAX_DOCUMENT_DEPTH;
-use super::json::{is_deeper, same_json};
+use super::json::{is_deeper, same_json, to_value};
 use super::model::Model;
 use crate::horizon;
 
@@ -97,14 +97,15 @@ impl Value {
     }
 
     /// The value as JSON, as the change log writes it. JSON of more than [`MAX_DOCUMENT_DEPTH`] levels stays a text: within
-    /// an entry it would be too deep to be read again.
+    /// an entry it would be too deep to be read again. A number that has more digits than a 64-bit number holds is a text
+    /// with these digits: most readers would round it.
     pub fn to_json(&self) -> serde_json::Value {
         match self {
             Self::Absent | Self::Null | Self::Unreadable => serde_json::Value::Null,
             Self::Text(text) => serde_json::Value::String(text.clone()),
             Self::Time(time) => serde_json::Value::String(time.to_string()),
             Self::Json(text) if is_deeper(text, MAX_DOCUMENT_DEPTH) => serde_json::Value::String(text.clone()),
-            Self::Json(text) => serde_json::from_str(text).unwrap_or_else(|_| serde_json::Value::String(text.clone())),
+            Self::Json(text) => to_value(text),
         }
     }
 }

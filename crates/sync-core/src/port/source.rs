@@ -1,6 +1,8 @@
 use std::time::Duration;
 
-use kombo_model::{Course, CourseProgression, Endpoint, IntegrationId, Skill, Timestamp, User};
+use kombo_model::{
+    Course, CourseProgression, Endpoint, Fault, InPart, IntegrationId, ReadInPart, Skill, Timestamp, User,
+};
 
 use crate::mirror::{bounded_name, clean_text};
 use crate::schedule::spread;
@@ -50,9 +52,9 @@ pub enum Fetch {
 /// One page.
 #[derive(Debug)]
 pub struct RecordPage {
-    /// The records that could be read.
+    /// The records that could be read, if only in part.
     pub records: Vec<Record>,
-    /// Those that could not.
+    /// What could not be read: whole records, and parts of some that are among `records`.
     pub rejected: Vec<Rejected>,
     /// The page after this one; `None` after the last.
     pub next: Option<PageCursor>,
@@ -88,6 +90,16 @@ impl Record {
         }
     }
 
+    /// The list that shows it.
+    pub fn endpoint(&self) -> Endpoint {
+        match self {
+            Self::User(_) => Endpoint::Users,
+            Self::Course(_) => Endpoint::Courses,
+            Self::CourseProgression(_) => Endpoint::CourseProgressions,
+            Self::Skill(_) => Endpoint::Skills,
+        }
+    }
+
     /// When one of the record's own fields last changed.
     pub fn changed_at(&self) -> Option<Timestamp> {
         match self {
@@ -98,7 +110,7 @@ impl Record {
         }
     }
 
-    /// Reads a record of `endpoint` from JSON.
+    /// Reads a whole record of `endpoint` from JSON.
     pub fn read(endpoint: Endpoint, json: &str) -> Result<Self, serde_json::Error> {
         match endpoint {
             Endpoint::Users => serde_json::from_str(json).map(Self::User),
@@ -107,12 +119,28 @@ impl Record {
             Endpoint::Skills => serde_json::from_str(json).map(Self::Skill),
         }
     }
+
+    /// Reads what can be read of a record of `endpoint`.
+    ///
+    /// # Errors
+    /// What [`ReadInPart`] says.
+    pub fn read_in_part(endpoint: Endpoint, json: &str) -> Result<InPart<Self>, Fault> {
+        fn read<R: ReadInPart>(json: &str, record: fn(R) -> Record) -> Result<InPart<Record>, Fault> {
+            R::read_in_part(json).map(|read| InPart { record: record(read.record), faults: read.faults })
+        }
+        match endpoint {
+            Endpoint::Users => read(json, Self::User),
+            Endpoint::Courses => read(json, Self::Course),
+            Endpoint::CourseProgressions => read(json, Self::CourseProgression),
+            Endpoint::Skills => read(json, Self::Skill),
+        }
+    }
 }
 
-/// A record that could not be read.
+/// A record that could not be read, or in part only.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Rejected {
-    /// Its id, where that could be read.
+    /// Its id, where that could be read. If the page has a record with this id, only a part of it could not be read.
     pub id: Option<String>,
     /// The record as it came.
     pub json: String,

@@ -20,6 +20,7 @@ struct Batches {
     run: Run,
     quiet: BTreeSet<Model>,
     change_values: bool,
+    settles: bool,
 }
 
 impl Batches {
@@ -39,7 +40,13 @@ impl Batches {
             counts: RunCounts::default(),
             error: None,
         };
-        Self { bench: Bench::new(&Endpoint::ALL), run, quiet: BTreeSet::new(), change_values: false }
+        Self {
+            bench: Bench::new(&Endpoint::ALL),
+            run,
+            quiet: BTreeSet::new(),
+            change_values: false,
+            settles: kind == SyncKind::Full,
+        }
     }
 
     /// Applies records with the minutes at which their pages were asked for.
@@ -55,6 +62,8 @@ impl Batches {
             known_until: self.run.updated_after,
             announced: false,
             now: at(1_000),
+            settles: self.settles,
+            latest: at(1_000),
         };
         let applying = Applying {
             run: &self.run,
@@ -219,5 +228,55 @@ fn records_that_came_back_for_another_are_indirect_only_in_a_delta() {
         batches.apply(&[(10, &user("u", "Ada", changed))]);
         let counts = batches.apply(&[(20, &user("u", "Ada", changed))]);
         assert_eq!((counts.indirect, counts.unchanged), (indirect, 1 - indirect), "{kind} {changed}");
+    }
+}
+
+#[test]
+fn of_a_record_that_comes_twice_the_newer_content_counts() {
+    for kind in [SyncKind::Delta, SyncKind::Full] {
+        for flip in [false, true] {
+            let mut both = [
+                course("c", 5, &[("r1", &["s1"]), ("r2", &[])]),
+                course("c", 3, &[("r1", &["s2"])]).replace(r#""title":"r1""#, r#""title":"older""#),
+            ];
+            both[1] = both[1].replace(&at(1).to_string(), &at(0).to_string());
+            if flip {
+                both.reverse();
+            }
+            let [first, second] = both;
+            // In one batch.
+            let batches = Batches::new(Endpoint::Courses, kind);
+            batches.apply(&[(10, &first), (11, &second)]);
+            // One after the other.
+            let after = Batches { settles: false, ..Batches::new(Endpoint::Courses, kind) };
+            after.apply(&[(10, &first)]);
+            after.apply(&[(11, &second)]);
+            for batches in [batches, after] {
+                let bench = &batches.bench;
+                let row = |key: &str| bench.row(Model::LmsCourseRevisions, key);
+                assert_eq!(bench.row(Model::LmsCourses, "c").row.changed_at(), Some(at(5)));
+                assert_eq!(
+                    bench.text(Model::LmsCourseRevisions, "r1", "title").as_deref(),
+                    Some("r1"),
+                    "{kind:?} {flip}"
+                );
+                assert!(row("r2").is_live(), "{kind:?} {flip}: the older list does not count");
+                assert!(bench.row(Model::LmsJoinRevisionsSkills, "r1/s1").is_live(), "{kind:?} {flip}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_record_from_the_future_is_overtaken_by_what_comes_later() {
+    for kind in [SyncKind::Delta, SyncKind::Full] {
+        let batches = Batches { settles: false, ..Batches::new(Endpoint::Users, kind) };
+        batches.apply(&[(10, &user("u", "frozen", 500_000)), (20, &user("u", "thawed", 15))]);
+        assert_eq!(batches.bench.text(Model::LmsUsers, "u", "first_name").as_deref(), Some("thawed"));
+        batches.apply(&[(30, &user("u", "frozen", 500_000))]);
+        batches.apply(&[(40, &user("u", "again", 35))]);
+        assert_eq!(batches.bench.text(Model::LmsUsers, "u", "first_name").as_deref(), Some("again"));
+        let deleted = user("u", "again", 36).replace('}', &format!(r#","remote_deleted_at":"{}"}}"#, at(36)));
+        assert_eq!(batches.apply(&[(50, &deleted)]).deleted, 1);
     }
 }

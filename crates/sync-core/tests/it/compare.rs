@@ -74,7 +74,15 @@ fn copy(name: Said, observed_at: i64) -> Incoming {
 }
 
 fn reading(kind: SyncKind) -> Reading {
-    Reading { kind, tombstones: Tombstones::Mirror, known_until: None, announced: false, now: at(1_000) }
+    Reading {
+        kind,
+        tombstones: Tombstones::Mirror,
+        known_until: None,
+        announced: false,
+        now: at(1_000),
+        settles: kind == SyncKind::Full,
+        latest: at(10_000),
+    }
 }
 
 fn delta() -> Reading {
@@ -352,4 +360,35 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_changed_at_ahead_of_both_clocks_decides_nothing() {
+    let now = |kind| Reading { latest: at(100), settles: false, ..reading(kind) };
+    for kind in [SyncKind::Delta, SyncKind::Full] {
+        let frozen = skill("a", 90_000).stored(20);
+        let came = |incoming: Incoming| text(&compare(&incoming, Some(&frozen), now(kind)));
+        assert_eq!(came(skill("b", 30).listed(40)), "updated [name]", "later contents count again");
+        assert_eq!(came(skill("a", 30).deleted(30).listed(40)), "deleted [remote_deleted_at]");
+        assert_eq!(came(skill("b", 90_001).listed(40)), "updated [name] silently");
+        assert_eq!(came(skill("b", 90_001).listed(10)), "stale", "two such times do not say which is newer");
+        let known = skill("a", 30).stored(20);
+        assert_eq!(text(&compare(&skill("b", 90_000).listed(10), Some(&known), now(kind))), "stale");
+        // Nor does a time of writing that has not come yet.
+        let ahead = skill("a", 30).stored(90_000);
+        let verdict = compare(&skill("b", 30).listed(40), Some(&ahead), now(kind));
+        assert_eq!(text(&verdict), "updated [name] silently");
+        assert_eq!(written(verdict).synced_at, at(40));
+    }
+}
+
+#[test]
+fn a_page_of_a_full_fetch_does_not_bring_back_an_older_content() {
+    let page = Reading { settles: false, ..full() };
+    let stored = skill("new", 30).stored(20);
+    assert_eq!(text(&compare(&skill("old", 10).listed(40), Some(&stored), page)), "stale");
+    assert_eq!(text(&compare(&skill("old", 10).listed(40), Some(&stored), full())), "updated [name] silently");
+    let removed = StoredRow { removed_at: Some(at(35)), ..stored };
+    let verdict = compare(&skill("old", 10).listed(40), Some(&removed), page);
+    assert_eq!(text(&verdict), "restored [name removed_at] silently", "what is shown is back");
 }

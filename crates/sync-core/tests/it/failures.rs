@@ -1,6 +1,6 @@
-use kombo_model::{Endpoint, Timestamp};
+use kombo_model::{Endpoint, Fault, Timestamp};
 use sync_core::mirror::Model;
-use sync_core::port::{Clock, FailureClass, Record, RecordPage, StoreError};
+use sync_core::port::{Clock, FailureClass, Record, RecordPage, Rejected, StoreError};
 use sync_core::types::{EndpointStatus, IntegrationRecord, IntegrationStatus, RunOutcome, SyncKind};
 
 use crate::bench::{Bench, USUAL, id, target};
@@ -366,4 +366,59 @@ async fn a_list_that_never_ends_is_given_up() {
     assert_eq!(source.asked().len(), 2);
     assert!(run.counts.pages <= 201, "{}", run.counts.pages);
     assert_eq!(bench.state(Endpoint::Skills).status, EndpointStatus::Failed);
+}
+
+#[tokio::test]
+async fn what_is_read_in_part_is_stored_in_part_and_shown_in_quarantine() {
+    let bench = Bench::new(&[Endpoint::Courses]);
+    let course = |revisions: &str| {
+        format!(r#"{{"id":"c","remote_id":"rc","changed_at":"2026-01-01T00:00:00.000Z","revisions":{revisions}}}"#)
+    };
+    let page = |json: &str| {
+        let read = Record::read_in_part(Endpoint::Courses, json).unwrap();
+        let rejected = Fault::join(read.faults).map(|fault| Rejected {
+            id: Some("c".to_owned()),
+            json: json.to_owned(),
+            path: fault.path,
+            reason: fault.reason,
+        });
+        Ok(RecordPage {
+            records: vec![read.record],
+            rejected: rejected.into_iter().collect(),
+            next: None,
+            requested_at: bench.clock.now(),
+            elapsed: std::time::Duration::ZERO,
+            server_date: None,
+        })
+    };
+    let fetch = async |json: &str| {
+        let source = sync_testkit::ScriptedSource::new();
+        source.script(&id(), Endpoint::Courses, sync_testkit::FetchKind::Full, [page(json)]);
+        bench.ask(Endpoint::Courses, SyncKind::Full);
+        let lease = bench.lease(Endpoint::Courses, SyncKind::Full).unwrap();
+        let engine = sync_core::engine::Engine::new(
+            std::sync::Arc::new(bench.store.clone()),
+            std::sync::Arc::new(source),
+            bench.clock.clone(),
+            sync_core::port::Silent,
+            bench.policy.clone(),
+        );
+        engine.work(&lease, &tokio_util::sync::CancellationToken::new()).await.unwrap()
+    };
+    fetch(&course(r#"[{"id":"r1","title":"One"},{"id":"r2","title":"Two"}]"#)).await;
+    bench.pass(60);
+    let run = fetch(&course(r#"[{"id":"r1","title":{"en":"Uno"},"status":"ACTIVE"},{"id":{}}]"#)).await;
+    assert_eq!((run.outcome, run.counts.records, run.counts.quarantined), (RunOutcome::CompletedWithQuarantine, 1, 1));
+    assert_eq!(bench.text(Model::LmsCourseRevisions, "r1", "title").as_deref(), Some("One"), "what is stored stays");
+    assert_eq!(bench.text(Model::LmsCourseRevisions, "r1", "status").as_deref(), Some("ACTIVE"));
+    assert!(bench.row(Model::LmsCourseRevisions, "r2").is_live(), "it may be the one without an id");
+    let quarantined = bench.store.look::<_, StoreError>(|tx| tx.quarantined(None)).unwrap();
+    assert_eq!((quarantined[0].record_id.as_str(), quarantined[0].path.as_str()), ("c", "revisions[0].title"));
+    assert!(quarantined[0].reason.ends_with("also at revisions[1].id"), "{}", quarantined[0].reason);
+
+    bench.pass(60);
+    let run = fetch(&course(r#"[{"id":"r1","title":"Uno","status":"ACTIVE"}]"#)).await;
+    assert_eq!((run.outcome, run.counts.quarantined), (RunOutcome::Completed, 0));
+    assert!(!bench.row(Model::LmsCourseRevisions, "r2").is_live(), "a whole list says who is gone");
+    assert!(bench.store.look::<_, StoreError>(|tx| tx.quarantined(None)).unwrap().is_empty());
 }

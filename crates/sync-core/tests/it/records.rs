@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use kombo_model::{Endpoint, Timestamp};
-use sync_core::mirror::{Batch, MAX_DOCUMENT_DEPTH, Value, decompose};
+use sync_core::mirror::{Batch, MAX_DOCUMENT_DEPTH, MAX_ID_BYTES, Value, decompose};
 use sync_core::port::Record;
 
 fn batch(endpoint: Endpoint, json: &str) -> Batch {
@@ -76,17 +76,77 @@ fn users_and_skills_show_themselves() {
 }
 
 #[test]
-fn a_record_that_cannot_be_stored_adds_nothing() {
+fn a_record_without_an_id_adds_nothing() {
+    let mut batch = Batch::default();
+    let record = Record::read(Endpoint::Users, r#"{"id": "", "first_name": "Ada"}"#).unwrap();
+    assert_eq!(decompose(record, Timestamp::MIN, &mut batch).unwrap_err().path, "id");
+    assert!(batch.rows.is_empty() && batch.members.is_empty());
+}
+
+/// What reading and decomposing leave of a record, with the paths of what they do not.
+fn in_part(endpoint: Endpoint, json: &str) -> (String, Vec<String>) {
+    let mut batch = Batch::default();
+    let read = Record::read_in_part(endpoint, json).unwrap();
+    let mut faults = read.faults;
+    faults.extend(decompose(read.record, Timestamp::MIN, &mut batch).unwrap());
+    (text(&batch), faults.into_iter().map(|fault| fault.path).collect())
+}
+
+#[test]
+fn a_part_that_cannot_be_read_or_stored_costs_itself_only() {
     let deep = format!("{}{}", "[".repeat(MAX_DOCUMENT_DEPTH + 1), "]".repeat(MAX_DOCUMENT_DEPTH + 1));
-    for (endpoint, json, path) in [
-        (Endpoint::Users, r#"{"id": ""}"#.to_owned(), "id"),
-        (Endpoint::Users, format!(r#"{{"id": "u", "custom_fields": {deep}}}"#), "custom_fields"),
-        (Endpoint::Courses, r#"{"id": "c", "revisions": [{"id": ""}]}"#.to_owned(), "id"),
-        (Endpoint::CourseProgressions, r#"{"id": "g", "user": {"id": ""}}"#.to_owned(), "id"),
-    ] {
-        let mut batch = Batch::default();
-        let fault = decompose(Record::read(endpoint, &json).unwrap(), Timestamp::MIN, &mut batch).unwrap_err();
-        assert_eq!(fault.path, path);
-        assert!(batch.rows.is_empty() && batch.members.is_empty());
-    }
+    let user =
+        format!(r#"{{"id": 7, "remote_id": 7, "first_name": [], "last_name": "A \ud83d", "custom_fields": {deep}}}"#);
+    let (rows, faults) = in_part(Endpoint::Users, &user);
+    assert_eq!(faults, ["first_name", "custom_fields"]);
+    assert!(rows.contains(r#"lms_users 7 Listed: remote_id="7" last_name="A "#), "{rows}");
+    assert!(!rows.contains("first_name") && !rows.contains("custom_fields"), "nothing is said of them: {rows}");
+
+    let course = format!(
+        r#"{{"id": "c", "provider": {{"id": ""}}, "revisions": [
+            {{"id": "r", "title": {{}}, "custom_fields": {deep},
+              "skill_assignments": [{{"skill": {{"id": ""}}}}, {{"skill": 7}}, {{"skill": {{"id": "s"}}}}]}},
+            {{"id": null}}]}}"#
+    );
+    let (rows, faults) = in_part(Endpoint::Courses, &course);
+    let expected = [
+        "revisions[0].title",
+        "revisions[0].skill_assignments[1].skill",
+        "revisions[1].id",
+        "id",
+        "lms_course_revisions r.custom_fields",
+        "id",
+    ];
+    assert_eq!(faults, expected);
+    let named: Vec<&str> = rows.lines().map(|line| line.split_once(':').map_or(line, |(name, _)| name)).collect();
+    // No list is whole, so none says who is gone.
+    let shown = [
+        "lms_courses c Listed",
+        "lms_course_revisions r Owned",
+        "lms_skills s Copy",
+        "lms_join_revisions_skills r/s Owned",
+    ];
+    assert_eq!(named, shown);
+
+    let progression = r#"{"id": "g", "user": {"id": ""}, "course_revision": {"id": "r", "course": {"id": ""}}}"#;
+    let (rows, faults) = in_part(Endpoint::CourseProgressions, progression);
+    assert_eq!(faults, ["id", "id"]);
+    assert!(rows.contains("lms_course_revisions r Copy:\n") && rows.lines().count() == 2, "{rows}");
+
+    let long = "x".repeat(MAX_ID_BYTES + 1);
+    let progression = format!(r#"{{"id": "g", "remote_id": "rg", "user_id": "{long}", "user": {{"id": "{long}"}}}}"#);
+    let (rows, faults) = in_part(Endpoint::CourseProgressions, &progression);
+    assert_eq!(faults, ["user_id", "id"]);
+    assert!(rows.contains(r#"remote_id="rg""#) && !rows.contains("user_id"), "{rows}");
+}
+
+#[test]
+fn numbers_reach_the_row_to_the_last_digit() {
+    let user = r#"{"id":"u","remote_data":[123456789012345678901,1e400000],"custom_fields":{"n":0.12345678901234567890,
+        "m":1e400,"big":1e400000}}"#;
+    let batch = batch(Endpoint::Users, user);
+    let get = |name| batch.rows[0].row.get(sync_core::mirror::Model::LmsUsers, name).and_then(Value::text).unwrap();
+    assert_eq!(get("remote_data"), "[123456789012345678901,1e400000]");
+    assert!(get("custom_fields").contains("0.12345678901234567890") && get("custom_fields").contains(r#""m":1e400,"#));
+    assert!(get("custom_fields").contains(r#""big":"1e400000""#), "no database has such numbers");
 }

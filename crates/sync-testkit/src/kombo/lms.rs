@@ -78,6 +78,7 @@ pub(super) fn blank_user(id: &str) -> User {
         remote_data: None,
         custom_fields: None,
         integration_fields: None,
+        unread: Vec::new(),
         extra: kombo_model::Extra::new(),
     }
 }
@@ -96,6 +97,7 @@ pub(super) fn blank_course(id: &str) -> Course {
         integration_fields: None,
         provider: Maybe::Absent,
         revisions: Maybe::Absent,
+        unread: Vec::new(),
         extra: kombo_model::Extra::new(),
     }
 }
@@ -116,6 +118,7 @@ pub(super) fn blank_revision(id: &str, title: &str) -> CourseRevision {
         custom_fields: None,
         integration_fields: None,
         skill_assignments: Maybe::Absent,
+        unread: Vec::new(),
         extra: kombo_model::Extra::new(),
     }
 }
@@ -131,6 +134,7 @@ pub(super) fn blank_skill(id: &str, name: &str) -> Skill {
         remote_data: None,
         custom_fields: None,
         integration_fields: None,
+        unread: Vec::new(),
         extra: kombo_model::Extra::new(),
     }
 }
@@ -149,6 +153,7 @@ pub(super) fn blank_progression(id: &str, user: &str, revision: &str) -> CourseP
         remote_data: None,
         user: Maybe::Absent,
         course_revision: Maybe::Absent,
+        unread: Vec::new(),
         extra: kombo_model::Extra::new(),
     }
 }

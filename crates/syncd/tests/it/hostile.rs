@@ -62,7 +62,7 @@ fn a_terminal_is_given_text_only() {
 
     // A record in quarantine: the id, the place and the reason may quote it.
     world.sandbox.clear_faults();
-    let odd = FaultKind::MalformedRecord { index: 1, field: "first_name".to_owned(), value: json!(7) };
+    let odd = FaultKind::MalformedRecord { index: 1, field: "first_name".to_owned(), value: json!([7]) };
     world.sandbox.inject(Fault::once(odd).at(Endpoint::Users));
     world.syncd(&["sync", "--full", "--integration", FIRST_INTEGRATION]).expect_code(0);
     world.database.execute(&format!(
