@@ -127,7 +127,9 @@ async fn nobody_waits_for_the_units_of_another_integration() {
     let slow = hand_in(&handle, [changed("slow")]);
     store.a_unit_waits().await;
     assert!(is_stored(&handle.receive(webhook("other", "data-changed", "sandbox:b")).await));
-    assert!(is_stored(&handle.receive(webhook("noted", "of-tomorrow", "sandbox:a")).await));
+    let names_nobody =
+        read(json!({ "id": "noted", "type": "of-tomorrow", "data": {} }).to_string().as_bytes()).unwrap();
+    assert!(is_stored(&handle.receive(names_nobody).await));
     assert_eq!(store.store.webhooks().len(), 2);
     store.may.add_permits(1);
     assert!(slow.join_all().await.iter().all(is_stored));
