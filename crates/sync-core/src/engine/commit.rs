@@ -61,6 +61,13 @@ pub(super) enum Onward {
     GiveWay,
 }
 
+/// What a commit did.
+struct Committed {
+    onward: Onward,
+    /// The records of the list with rows that were written from a later response meanwhile.
+    stale: BTreeSet<String>,
+}
+
 /// What comes after some pages.
 #[derive(Clone)]
 enum Next {
@@ -80,17 +87,18 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         next: Option<PageCursor>,
     ) -> Result<Onward, SyncError> {
         let next = next.map_or(Next::End, Next::Page);
-        self.commit_or_go_around(lease, run, prepared, next).await
+        Ok(self.commit_or_go_around(lease, run, prepared, next).await?.onward)
     }
 
-    /// Commits what a look-up by id returned: no checkpoint moves.
+    /// Commits what a look-up by id returned: no checkpoint moves. Returns the ids that have to be looked up again, because
+    /// a copy in another list was written while the answer was on its way: the row says less than the answer.
     pub(super) async fn commit_looked_up(
         &self,
         lease: &Lease,
         run: &mut Run,
         prepared: Prepared,
-    ) -> Result<(), SyncError> {
-        self.commit_or_go_around(lease, run, prepared, Next::Stay).await.map(drop)
+    ) -> Result<BTreeSet<String>, SyncError> {
+        Ok(self.commit_or_go_around(lease, run, prepared, Next::Stay).await?.stale)
     }
 
     async fn commit_or_go_around(
@@ -99,7 +107,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         run: &mut Run,
         prepared: Prepared,
         next: Next,
-    ) -> Result<Onward, SyncError> {
+    ) -> Result<Committed, SyncError> {
         let prepared = Arc::new(prepared);
         match self.commit_prepared(lease, run, Arc::clone(&prepared), next.clone()).await {
             Err(SyncError::Store(error)) if error.may_lie_in_a_row() => {
@@ -115,12 +123,12 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         run: &mut Run,
         prepared: Arc<Prepared>,
         next: Next,
-    ) -> Result<Onward, SyncError> {
+    ) -> Result<Committed, SyncError> {
         let (lease, policy, now, mut after) = (lease.clone(), self.policy.clone(), self.clock.now(), run.clone());
         if planted::has(Bug::WatermarkFirst) && matches!(next, Next::End) {
             self.store_watermark_first(&after).await?;
         }
-        let (after, counts, gives_way) = self
+        let (after, counts, gives_way, stale) = self
             .store
             .transact(Scope::Integration(run.target.integration_id.clone()), move |tx| {
                 queue::hold(tx, &lease, now, policy.lease_ttl)?;
@@ -128,7 +136,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
                     let message = "the database crashed and lost a checkpoint: going on from the one before".to_owned();
                     return Err(StoreError::Unavailable { message, source: None }.into());
                 }
-                let (counts, logged) = apply_prepared(tx, &lease, &after, &prepared, &policy, now)?;
+                let Applied { counts, stale, logged } = apply_prepared(tx, &lease, &after, &prepared, &policy, now)?;
                 after.counts.add(&counts);
                 match next {
                     Next::Stay => {}
@@ -147,12 +155,12 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
                 }
                 tx.put_run(&after)?;
                 let gives_way = gives_way(tx, &after, &policy.horizon(now))?;
-                Ok::<_, SyncError>((after, counts, gives_way))
+                Ok::<_, SyncError>((after, counts, gives_way, stale))
             })
             .await?;
         *run = after;
         self.observer.event(Event::Committed { run, batch: &counts });
-        Ok(if gives_way { Onward::GiveWay } else { Onward::Go })
+        Ok(Committed { onward: if gives_way { Onward::GiveWay } else { Onward::Go }, stale })
     }
 
     /// What [`Bug::WatermarkFirst`] does.
@@ -177,7 +185,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         refused: &Prepared,
         next: Next,
         error: StoreError,
-    ) -> Result<Onward, SyncError> {
+    ) -> Result<Committed, SyncError> {
         let now = self.clock.now();
         let batch = refused.batch.clone();
         let placeholders = placeholders(&batch, now);
@@ -315,8 +323,7 @@ pub(super) fn prepare(run: &Run, page: RecordPage, repeats: &mut Repeats, enable
     prepared
 }
 
-/// Applies pages, notes what they showed, and keeps the quarantine: within a unit that holds lease and scope. With the
-/// counts it says whether the change log got an entry.
+/// Applies pages, notes what they showed, and keeps the quarantine: within a unit that holds lease and scope.
 pub(super) fn apply_prepared(
     tx: &mut dyn Tx,
     lease: &Lease,
@@ -324,7 +331,7 @@ pub(super) fn apply_prepared(
     prepared: &Prepared,
     policy: &SyncPolicy,
     now: Timestamp,
-) -> Result<(RunCounts, bool), SyncError> {
+) -> Result<Applied, SyncError> {
     let (integration, endpoint) = (&run.target.integration_id, run.target.endpoint);
     let mut counts = prepared.counts;
     let applying = applying(tx, run, &lease.request, policy, now, prepared.server_date)?;
@@ -351,7 +358,7 @@ pub(super) fn apply_prepared(
     if !prepared.quarantined.is_empty() {
         tx.put_quarantined(&prepared.quarantined)?;
     }
-    Ok((counts, logged))
+    Ok(Applied { counts, stale, logged })
 }
 
 /// The names of the records that were put aside.

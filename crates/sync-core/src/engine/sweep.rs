@@ -1,4 +1,5 @@
 use std::collections::BTreeSet;
+use std::mem;
 
 use kombo_model::Timestamp;
 use tokio_util::sync::CancellationToken;
@@ -16,6 +17,9 @@ use crate::port::{Clock, Event, Fetch, FetchSpec, Observer, Pages, Scope, Source
 use crate::types::{EndpointStatus, Lease, Request, Run, RunCounts, RunOutcome, RunPhase};
 use crate::unlisted::{self, Found, Search, Shown, shown_beside};
 use crate::{queue, removals};
+
+/// How often an answer may be overtaken by copies in other lists before the next full fetch has to settle the record.
+const MAX_LOOK_UPS: u32 = 5;
 
 /// What a sweep found out about rows that no page showed.
 struct Findings {
@@ -143,13 +147,35 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         Ok(u64::try_from(rows.iter().filter(|row| row.is_live()).count()).unwrap_or(u64::MAX))
     }
 
-    /// Looks some ids up. `false` if `stop` asked to end before it was done.
+    /// Looks some ids up, again where a copy overtook the answer. `false` if `stop` asked to end before it was done.
     async fn look_up(
         &self,
         lease: &Lease,
         run: &mut Run,
         ids: Vec<String>,
         findings: &mut Findings,
+        stop: &CancellationToken,
+    ) -> Result<bool, SyncError> {
+        let mut overtaken = ids;
+        for _ in 0..MAX_LOOK_UPS {
+            let ids = mem::take(&mut overtaken);
+            if !self.look_up_once(lease, run, ids, findings, &mut overtaken, stop).await? {
+                return Ok(false);
+            }
+            if overtaken.is_empty() {
+                break;
+            }
+        }
+        Ok(true)
+    }
+
+    async fn look_up_once(
+        &self,
+        lease: &Lease,
+        run: &mut Run,
+        ids: Vec<String>,
+        findings: &mut Findings,
+        overtaken: &mut Vec<String>,
         stop: &CancellationToken,
     ) -> Result<bool, SyncError> {
         if planted::has(Bug::NoLookUp) {
@@ -175,12 +201,12 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
             let last = page.next.is_none();
             look_up.note(&page);
             let mut prepared = prepare(run, page, &mut repeats, &self.policy.plan.endpoints);
-            for (model, mut keys) in std::mem::take(&mut prepared.shown) {
+            for (model, mut keys) in mem::take(&mut prepared.shown) {
                 findings.shown.entry(model).or_default().append(&mut keys);
             }
             findings.unreadable.append(&mut put_aside(&prepared));
             if !prepared.seen.is_empty() || !prepared.quarantined.is_empty() {
-                self.commit_looked_up(lease, run, prepared).await?;
+                overtaken.extend(self.commit_looked_up(lease, run, prepared).await?);
             }
             if last {
                 break;
