@@ -15,7 +15,9 @@ impl Series {
     }
 
     pub(super) fn render(&self) -> String {
-        self.0.iter().map(|(name, lines)| format!("# TYPE {name} gauge\n{lines}\n")).collect()
+        let families: Vec<String> =
+            self.0.iter().map(|(name, lines)| format!("# TYPE {name} gauge\n{lines}\n")).collect();
+        families.concat()
     }
 }
 

@@ -138,9 +138,9 @@ fn what_is_too_much_is_turned_away() {
     wait_until("all places are taken", || {
         // On a busy machine some time out before the last has come: others take their places.
         under_way.retain_mut(|stream| {
-            let closed = closed(stream);
-            turned_away += usize::from(closed == Some(Some(503)));
-            closed.is_none()
+            let (is_open, status) = state_of(stream);
+            turned_away += usize::from(status == Some(503));
+            is_open
         });
         while under_way.len() < PLACES {
             under_way.push(unfinished(place, &format!("slow {}", numbers.next().unwrap())));
@@ -173,12 +173,12 @@ fn what_is_too_much_is_turned_away() {
     daemon.stop();
 }
 
-/// The answer, if any, to a webhook that the daemon no longer waits for.
-fn closed(stream: &mut TcpStream) -> Option<Option<u16>> {
+/// Whether the daemon still waits for a webhook; if not, with the answer that it gave, if any.
+fn state_of(stream: &mut TcpStream) -> (bool, Option<u16>) {
     stream.set_nonblocking(true).unwrap();
     let waits = stream.peek(&mut [0]).is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
     stream.set_nonblocking(false).unwrap();
-    (!waits).then(|| read_answer(stream).unwrap().map(|answer| answer.status))
+    (waits, if waits { None } else { read_answer(stream).unwrap().map(|answer| answer.status) })
 }
 
 /// More connections than there may be are not accepted: they cost the process nothing, and get their turn.

@@ -29,7 +29,7 @@ pub enum Database {
     /// A database on a server that may be killed.
     OwnPostgres {
         /// The server.
-        server: Mutex<PrivatePostgres>,
+        server: Box<Mutex<PrivatePostgres>>,
         /// The database on it.
         url: String,
     },
@@ -50,7 +50,7 @@ impl Database {
             Backend::OwnPostgres => {
                 let server = PrivatePostgres::start().expect("PostgreSQL can be had");
                 let url = server.create_database("own").unwrap();
-                Self::OwnPostgres { server: Mutex::new(server), url }
+                Self::OwnPostgres { server: Box::new(Mutex::new(server)), url }
             }
         }
     }

@@ -27,7 +27,7 @@ fn name(world: &World) -> String {
 /// Goes on in the same database of another server.
 fn go_to(world: &mut World, server: PrivatePostgres) {
     let url = server.url(&name(world));
-    world.database = Database::OwnPostgres { server: Mutex::new(server), url };
+    world.database = Database::OwnPostgres { server: Box::new(Mutex::new(server)), url };
 }
 
 fn webhook(world: &World, place: Place, number: usize) -> Option<u16> {

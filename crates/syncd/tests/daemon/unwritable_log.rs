@@ -46,7 +46,7 @@ fn a_pipe_whose_reader_is_gone() {
 fn a_pipe_whose_reader_does_not_read() {
     let (_reader, mut writer) = std::io::pipe().unwrap();
     // As much as a pipe takes.
-    writer.write_all(&[b'x'; 65_536]).unwrap();
+    writer.write_all(&vec![b'x'; 65_536]).unwrap();
     works_with(writer.into(), false);
 }
 

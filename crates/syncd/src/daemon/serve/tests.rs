@@ -83,7 +83,7 @@ async fn a_refused_body_is_read_within_bounds() {
     let mut client = client(&Arc::default());
     client.write_all(b"POST /refused HTTP/1.1\r\nHost: here\r\nContent-Length: 8000000\r\n\r\n").await.unwrap();
     for _ in 0..80 {
-        client.write_all(&[b'x'; 100_000]).await.unwrap();
+        client.write_all(&vec![b'x'; 100_000]).await.unwrap();
     }
     let mut answer = String::new();
     client.read_to_string(&mut answer).await.unwrap();
