@@ -6,22 +6,35 @@ use diesel::{QueryResult, RunQueryDsl as _};
 use crate::both;
 use crate::statement::{Cell, Cells, Statement};
 
-/// What a table's numbers follow, and which numbers are taken.
-const COUNTERS: [(&str, &str, &str); 2] = [
+/// A table and its numbered column, and the tables and columns in which its numbers stand.
+type Numbers = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+
+const COUNTERS: [Numbers; 2] = [
     (
         "sync_changes",
         "seq",
-        "SELECT max(seq) AS n FROM sync_changes UNION ALL SELECT max(delivered_seq) FROM sync_deliveries \
-         UNION ALL SELECT max(parcel_last_seq) FROM sync_deliveries UNION ALL SELECT max(seq) FROM sync_delivery_start \
-         UNION ALL SELECT max(last_seq) FROM sync_dead_letters UNION ALL SELECT max(seq) FROM sync_trimmed",
+        &[
+            ("sync_changes", "seq"),
+            ("sync_deliveries", "delivered_seq"),
+            ("sync_deliveries", "parcel_last_seq"),
+            ("sync_delivery_start", "seq"),
+            ("sync_dead_letters", "last_seq"),
+            ("sync_trimmed", "seq"),
+        ],
     ),
-    (
-        "sync_runs",
-        "id",
-        "SELECT max(id) AS n FROM sync_runs UNION ALL SELECT max(run_id) FROM sync_seen \
-         UNION ALL SELECT max(run_id) FROM sync_quarantine",
-    ),
+    ("sync_runs", "id", &[("sync_runs", "id"), ("sync_seen", "run_id"), ("sync_quarantine", "run_id")]),
 ];
+
+/// No number that was handed out is this high. One that is was written by hand, and would leave no number to hand out.
+const WILD: i64 = 1 << 62;
+
+/// A query for the highest number that is taken.
+fn taken(places: &[(&str, &str)]) -> String {
+    let highest =
+        |(table, column): &(&str, &str)| format!("SELECT max({column}) AS n FROM {table} WHERE {column} < {WILD}");
+    let each: Vec<String> = places.iter().map(highest).collect();
+    format!("SELECT max(n) FROM ({}) AS taken", each.join(" UNION ALL "))
+}
 
 /// A counter that was looked at.
 struct Counter {
@@ -73,8 +86,8 @@ both! {
 
     fn look(conn: &mut Conn) -> QueryResult<Vec<Counter>> {
         let mut counters = Vec::new();
-        for (table, column, taken) in COUNTERS {
-            let (handed_out, taken) = (handed_out(table, column), format!("SELECT max(n) FROM ({taken}) AS taken"));
+        for (table, column, places) in COUNTERS {
+            let (handed_out, taken) = (handed_out(table, column), taken(places));
             let found: Vec<Cells> = Statement::new(format!("SELECT ({handed_out}), ({taken})")).load(conn)?;
             let mut cells = found.into_iter().flat_map(|cells| cells.0).map(|cell| cell.and_then(Cell::into_int));
             let (handed_out, taken) = (cells.next().flatten(), cells.next().flatten().unwrap_or(0));

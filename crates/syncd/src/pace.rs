@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use kombo_client::{Outcome, Pacer, RateLimit, ResponseEvent};
-use kombo_model::Timestamp;
+use kombo_model::{ErrorCode, Timestamp};
 use store_diesel::DieselStore;
 use sync_core::pacing::{self, Allotment, Budget, Told};
 use sync_core::port::{Clock as _, Scope, Store as _, StoreError};
@@ -115,11 +115,22 @@ impl Purse {
     }
 
     /// Takes note of an answer. Whether others wait for it.
-    fn learn(&mut self, status: u16, said: &RateLimit, retry_after: Option<Duration>, now: Timestamp) -> bool {
+    fn learn(
+        &mut self,
+        status: u16,
+        code: Option<&ErrorCode>,
+        said: &RateLimit,
+        retry_after: Option<Duration>,
+        now: Timestamp,
+    ) -> bool {
         self.in_flight = self.in_flight.saturating_sub(1);
-        // With requests left it was another limit that was hit, such as that of one connected tool: no reason for the
-        // others to wait.
-        let refused = status == 429 && said.remaining.unwrap_or(0) == 0;
+        // Only the key's own limit concerns all requests. A connected tool has limits too, and so have gateways: they hold
+        // up one integration, which waits by itself.
+        let is_of_key = match said.remaining {
+            Some(left) => left == 0,
+            None => code == Some(&ErrorCode::PlatformRateLimitExceeded),
+        };
+        let refused = status == 429 && is_of_key;
         if let Some(left) = if refused { Some(0) } else { said.remaining } {
             let waiting = self.allotted.filter(|(_, until)| *until > now).map_or(0, |(left, _)| left);
             let renewal = said.reset.or(retry_after).unwrap_or(Duration::from_secs(1)) + RESET_SLACK;
@@ -136,7 +147,9 @@ impl Purse {
             }
         } else {
             // Something between Kombo and us may have answered: only an answer that is Kombo's tells of no limit.
-            self.unlimited = !self.limited && (200..300).contains(&status);
+            if (200..300).contains(&status) {
+                self.unlimited = !self.limited;
+            }
             if self.probing {
                 self.told = Some(Told::Nothing);
             }
@@ -194,7 +207,8 @@ impl Pace {
         }
         let waited_for = match event.outcome {
             Outcome::Status(status) => {
-                self.purse().learn(status, &event.rate_limit, event.retry_after, SystemClock.now())
+                let (code, said) = (event.code.as_ref(), &event.rate_limit);
+                self.purse().learn(status, code, said, event.retry_after, SystemClock.now())
             }
             Outcome::Fault(_) => self.purse().miss(),
         };
@@ -424,12 +438,12 @@ mod tests {
     fn an_answer_is_passed_on_with_what_it_does_not_count() {
         let mut purse = Purse::default();
         assert_eq!(purse.receive(Allotment::Probe), Ok(true));
-        assert!(purse.learn(200, &said(300, 299, 60), None, at(0)), "others wait for it");
+        assert!(purse.learn(200, None, &said(300, 299, 60), None, at(0)), "others wait for it");
         let renewed_at = at(60).saturating_add(RESET_SLACK);
         assert_eq!(purse.told, Some(Told::Left { limit: 300, left: 299, uncounted: 0, renewed_at }));
         assert_eq!(purse.receive(Allotment::Requests(15, at(60))), Ok(false));
         assert!(purse.spend(at(0)) && purse.spend(at(0)));
-        assert!(!purse.learn(200, &said(300, 298, 60), None, at(0)));
+        assert!(!purse.learn(200, None, &said(300, 298, 60), None, at(0)));
         assert_eq!(purse.told, Some(Told::Left { limit: 300, left: 298, uncounted: 14, renewed_at }));
     }
 
@@ -445,24 +459,36 @@ mod tests {
     fn the_limit_of_one_tool_stops_nobody_else() {
         let mut purse = Purse::default();
         purse.receive(Allotment::Requests(15, at(60))).unwrap_or_default();
-        purse.learn(429, &said(300, 299, 60), Some(Duration::from_secs(1)), at(0));
+        purse.learn(
+            429,
+            Some(&ErrorCode::RemoteRateLimitExceeded),
+            &said(300, 299, 60),
+            Some(Duration::from_secs(1)),
+            at(0),
+        );
         assert!(purse.spend(at(0)));
-        purse.learn(429, &said(300, 0, 60), None, at(0));
+        purse.learn(429, None, &said(300, 0, 60), None, at(0));
         assert!(!purse.spend(at(0)));
     }
 
     #[test]
     fn without_headers_there_is_no_limit_until_kombo_refuses() {
         let (mut purse, nothing) = (Purse::default(), RateLimit::default());
-        purse.learn(502, &nothing, None, at(0));
+        purse.learn(502, None, &nothing, None, at(0));
         assert!(!purse.spend(at(0)), "that may have been said by something in between");
-        purse.learn(200, &nothing, None, at(0));
+        purse.learn(200, None, &nothing, None, at(0));
         assert!(purse.spend(at(0)));
-        purse.learn(429, &nothing, Some(Duration::from_secs(3)), at(0));
+        let wait = Some(Duration::from_secs(3));
+        for code in [None, Some(&ErrorCode::RemoteRateLimitExceeded)] {
+            purse.learn(429, code, &nothing, wait, at(0));
+            assert!(purse.spend(at(0)), "{code:?} says nothing of the key");
+            purse.learn(200, None, &nothing, None, at(0));
+        }
+        purse.learn(429, Some(&ErrorCode::PlatformRateLimitExceeded), &nothing, wait, at(0));
         assert!(!purse.spend(at(0)));
         let renewed_at = at(3).saturating_add(RESET_SLACK);
         assert_eq!(purse.told, Some(Told::Left { limit: 0, left: 0, uncounted: 0, renewed_at }));
-        purse.learn(200, &nothing, None, at(9));
+        purse.learn(200, None, &nothing, None, at(9));
         assert!(!purse.spend(at(9)), "there is one");
     }
 }

@@ -10,6 +10,9 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+/// SIGXFSZ, which has this number on Linux and macOS.
+const FILE_SIZE_EXCEEDED: i32 = 25;
+
 /// How long the database may take to close when the program ends at once.
 const END_WITHIN: Duration = Duration::from_secs(3);
 
@@ -27,6 +30,8 @@ impl Signals {
     /// Hears signals from now on. Needs a runtime.
     pub(crate) fn listen() -> io::Result<Arc<Self>> {
         let (interrupt, terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        // A file that may not grow any more, such as a log with a limit, is an error of the write and not the end.
+        drop(signal(SignalKind::from_raw(FILE_SIZE_EXCEEDED))?);
         let signals =
             Self { gently: OnceLock::new(), first: CancellationToken::new(), at_once: CancellationToken::new() };
         let signals = Arc::new(signals);

@@ -20,6 +20,8 @@ pub(crate) enum Spent {
     AllSessions,
 }
 
+const NUMBERS: &str = "the numbers of a sequence in the schema kombo are used up: correct its limit or the row with the \
+                       highest number, then run `syncd migrate`";
 const RIGHTS: &str = "grant the role the rights that it needs (docs/operations.md lists them)";
 const TABLES: &str = "the database is not as syncd made it: run `syncd migrate`, or undo what was changed by hand";
 const DAMAGED: &str = "the database is damaged: restore it from a backup";
@@ -36,6 +38,7 @@ const VERDICTS: &[(&str, Verdict)] = &[
     // Cardinality violation, data exception, integrity constraint violation.
     ("21", Verdict::Refused),
     ("22", Verdict::Refused),
+    ("2200H", Verdict::Lasting(NUMBERS)),
     ("23", Verdict::Refused),
     // Unique violation: somebody else inserted the row after this transaction saw that it is not there.
     ("23505", Verdict::Unavailable),
@@ -184,6 +187,7 @@ mod tests {
         for (code, expected) in [
             ("22P05", Verdict::Refused),
             ("22021", Verdict::Refused),
+            ("2200H", Verdict::Lasting(NUMBERS)),
             ("54000", Verdict::Refused),
             ("54001", Verdict::Refused),
             ("21000", Verdict::Refused),

@@ -3,7 +3,7 @@ use kombo_model::{Endpoint, IntegrationId};
 use sync_core::port::{StoreError, TxResult};
 use sync_core::types::{Quarantined, RunId};
 
-use super::{count, limited, word};
+use super::{count, limited, readable, word};
 use crate::both;
 use crate::error::During as _;
 use crate::schema::sync_quarantine;
@@ -129,7 +129,7 @@ both! {
             Some(id) => records.filter(sync_quarantine::integration_id.eq(id.as_str())).load(conn).during(TABLE)?,
             None => records.load(conn).during(TABLE)?,
         };
-        rows.into_iter().map(TryInto::try_into).collect()
+        Ok(readable(rows))
     }
 
     pub(crate) fn from(
@@ -146,7 +146,7 @@ both! {
             .order(sync_quarantine::record_id)
             .limit(limited(limit));
         let rows: Vec<QuarantineRow> = records.load(conn).during(TABLE)?;
-        rows.into_iter().map(TryInto::try_into).collect()
+        Ok(readable(rows))
     }
 
     pub(crate) fn total(conn: &mut Conn) -> TxResult<u64> {

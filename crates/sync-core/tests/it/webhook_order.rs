@@ -131,7 +131,7 @@ fn an_id_that_cannot_be_a_key_becomes_a_digest() {
     for head in ["7", "null", "true", "[]", "{}", r#""""#, r#""a\u0000""#, r#""\ud800""#, &format!("{long:?}")] {
         let body = changed(&format!(r#""id":{head},"type":"data-changed","#), users);
         let webhook = read(body.as_bytes()).unwrap();
-        assert_eq!(models(&webhook), ["lms_users"], "{:.40}", head);
+        assert_eq!(models(&webhook), ["lms_users"], "{head:.40}");
         assert!(webhook.id.as_str().starts_with("sha256:") && webhook.id.as_str().len() == 71, "{:?}", webhook.id);
         assert_eq!(read(body.as_bytes()).unwrap().id, webhook.id, "the same when it is delivered again");
         names.push(webhook.id);
@@ -166,7 +166,10 @@ fn what_can_be_read_of_changes_is_read() {
         assert_eq!(models(&read(body.as_bytes()).unwrap()), ["lms_users"], "{kind}");
     }
     let number = r#"{"id":"a","type":"data-changed","data":{"integration_id":7,"changed_models":[]}}"#;
-    assert_eq!(read(number.as_bytes()).unwrap().event.integration_id().map(|id| id.as_str()), Some("7"));
+    assert_eq!(
+        read(number.as_bytes()).unwrap().event.integration_id().map(kombo_model::IntegrationId::as_str),
+        Some("7")
+    );
     let state =
         changed(r#""id":"a","type":"integration-state-changed","#, r#""state":"INVALID","updated_at":"yesterday""#);
     assert!(matches!(read(state.as_bytes()).unwrap().event, WebhookEvent::IntegrationStateChanged(_)));

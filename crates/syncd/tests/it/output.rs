@@ -20,7 +20,7 @@ fn assert_keys(value: &Value, names: &str) {
 }
 
 const RUN: &str = "integration_id endpoint kind outcome pages records created updated deleted restored unchanged \
-                   indirect stale quarantined duration_ms watermark";
+                   indirect stale quarantined unlisted withheld duration_ms watermark";
 
 #[test]
 fn sync_reports_its_runs() {
@@ -76,7 +76,7 @@ fn status_tells_where_everything_stands() {
         assert_eq!(endpoint["reason"].is_null(), !failed);
     }
     let run = "id integration_id endpoint kind outcome started_at finished_at pages records created updated deleted \
-               restored unchanged indirect stale quarantined error";
+               restored unchanged indirect stale quarantined unlisted withheld error";
     assert_eq!(status["runs"].as_array().unwrap().len(), 3);
     assert_keys(&status["runs"][0], run);
     assert_eq!(status["queue"].as_array().unwrap().len(), 1, "the failed fetch is tried again");

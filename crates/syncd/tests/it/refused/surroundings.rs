@@ -76,7 +76,7 @@ fn environment() -> Vec<Case> {
         case(READ).variable("SYNCD__KOMBO__PAGE_SIZE", "").says(0, &["call"]),
         case("plan lms_badges").variable("SYNCD_LOG", "").says(0, &["WARN"]),
         case(READ).variable("ANOTHER__KOMBO__PAGE_SIZE", "many").says(0, &["call"]),
-        case(READ).variable("SYNCD_KOMBO__PAGE_SIZE", "many").says(0, &["call"]),
+        case(READ).variable("SYNCD_KOMBO__PAGE_SIZE", "many").says(2, &["write SYNCD__KOMBO__PAGE_SIZE"]),
         case(READ).variable("OTHER", not_utf8()).says(0, &["call"]),
         case(READ).variable("SYNCD__KOMBO__PAGE_SIZE", " 30 ").says(0, &["call"]),
     ]
