@@ -25,8 +25,8 @@ const ARROWS: &[(&str, &[&str])] = &[
 const LIBRARIES: &[(&str, usize, &[&str])] = &[
     ("kombo-model", 12, &["axum", "diesel", "reqwest", "tokio"]),
     ("kombo-client", 145, &["axum", "diesel"]),
-    ("sync-core", 22, &["axum", "diesel", "hyper", "reqwest", "tokio-postgres"]),
-    ("sync-runtime", 23, &["axum", "diesel", "hyper", "reqwest", "tokio-postgres"]),
+    ("sync-core", 30, &["axum", "diesel", "hyper", "reqwest", "tokio-postgres"]),
+    ("sync-runtime", 31, &["axum", "diesel", "hyper", "reqwest", "tokio-postgres"]),
     ("store-diesel", 155, &["axum", "hyper", "reqwest"]),
 ];
 

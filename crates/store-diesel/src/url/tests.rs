@@ -109,7 +109,7 @@ fn what_is_wrong_is_said_without_secrets() {
         ("postgres://h/db?client_encoding=latin1", "UTF8"),
         ("postgres://h/db?sslcert=a", "sslcert: certificates of clients"),
         ("postgres://h/db?hostaddr=localhost", "IP address"),
-        ("postgres://h/db?aplication_name=x", "\"aplication_name\" is unknown"),
+        ("postgres://h/db?application_title=x", "\"application_title\" is unknown"),
         ("postgres://h/db?sslmode", "no ="),
     ] {
         let error = text.parse::<StoreUrl>().unwrap_err().to_string();
