@@ -59,6 +59,19 @@ mod syncd {
     }
 }
 
+/// The clock of the client, and one for the configuration that stands still.
+mod clock {
+    pub(crate) use crate::kombo::clock::*;
+
+    pub(crate) struct SystemClock;
+
+    impl SystemClock {
+        pub(crate) fn now(&self) -> kombo_model::Timestamp {
+            kombo_model::Timestamp::MIN
+        }
+    }
+}
+
 mod targets {
     pub(crate) mod configuration;
     pub(crate) mod page;
