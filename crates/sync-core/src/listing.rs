@@ -1,4 +1,4 @@
-//! A list that must come to its end.
+//! A list that must end.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
@@ -98,7 +98,7 @@ impl Progress {
             self.sample.retain(|hash| *hash <= self.largest);
         }
         self.empty = if is_empty { self.empty + 1 } else { 0 };
-        // A page of which nothing is in the sample says nothing.
+        // A page that shares nothing with the sample says nothing.
         match (is_new, is_known) {
             (true, _) => self.repeated = 0,
             (false, true) => self.repeated += 1,

@@ -114,7 +114,7 @@ impl Sender {
     /// The error of a request that got no response.
     fn broken(&self, operation: Operation, error: reqwest::Error) -> Error {
         let fault = fault::classify(&error);
-        // With a proxy, these are connections to it, or what it answers to the wish for a tunnel.
+        // With a proxy, these are connections to it, or its answers to requests for a tunnel.
         let at_proxy = matches!(fault, TransportFault::Dns | TransportFault::Connect) && self.proxy.is_some();
         let fault = if at_proxy { TransportFault::Proxy } else { fault };
         // The address holds the cursor and the filters, which may be mail addresses.

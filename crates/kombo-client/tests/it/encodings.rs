@@ -96,7 +96,7 @@ async fn a_body_too_large_names_the_limit_and_is_not_read_to_its_end() {
     }
 }
 
-/// A page of few bytes can hold many records, each of which takes much more memory than bytes.
+/// A page of few bytes can hold many records, and each takes much more memory than bytes.
 #[tokio::test]
 async fn a_page_of_too_many_records_names_the_limit() {
     let of = |records: usize| Reply::ok(page("null", &format!("[{}]", vec![r#"{"id":"u"}"#; records].join(","))));

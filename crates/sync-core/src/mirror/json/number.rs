@@ -9,7 +9,7 @@ const MOST_DIGITS_OF_ANY: usize = 16_000;
 #[derive(Debug, Clone, Copy)]
 struct Decimal<'a> {
     is_negative: bool,
-    /// Digits before the point and behind it, of which those that say nothing are left out.
+    /// Digits before and after the point, without those that say nothing.
     whole: &'a str,
     fraction: &'a str,
     point: i64,
