@@ -9,11 +9,13 @@ use std::time::{Duration, Instant};
 
 use kombo_model::{CourseProgression, Endpoint, IntegrationId, Timestamp};
 use store_diesel::{DieselStore, StoreUrl};
-use sync_core::apply::{Applying, Unlisted, apply};
-use sync_core::compare::Reading;
-use sync_core::mirror::{Batch, Model, decompose};
-use sync_core::port::{Record, Scope, Store as _, StoreError};
-use sync_core::types::{Run, RunCounts, RunId, RunOutcome, RunPhase, SyncKind, Target, Tombstones};
+use sync_core::jobs::{SyncKind, Target};
+use sync_core::ports::{Record, Scope, Store as _, StoreError};
+use sync_core::pull::{Run, RunCounts, RunId, RunOutcome, RunPhase};
+use sync_core::rows::apply::{Applying, Unlisted, apply};
+use sync_core::rows::compare::Reading;
+use sync_core::rows::compare::Tombstones;
+use sync_core::rows::{Batch, Model, decompose};
 
 /// As many as the engine commits at a time when writing is slower than fetching.
 const BATCH: usize = 5_000;
@@ -61,7 +63,7 @@ async fn pass(
         }
         let run = run.clone();
         let began = Instant::now();
-        let work = move |tx: &mut dyn sync_core::port::Tx| {
+        let work = move |tx: &mut dyn sync_core::ports::Tx| {
             let reading = Reading {
                 kind: SyncKind::Full,
                 tombstones: Tombstones::Mirror,

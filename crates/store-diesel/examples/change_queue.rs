@@ -20,11 +20,13 @@ use std::time::Duration;
 use kombo_model::{Endpoint, IntegrationId};
 use store_diesel::{DieselStore, StoreUrl};
 use sync_core::SyncError;
-use sync_core::engine::{Engine, SyncPolicy};
-use sync_core::mirror::Model;
-use sync_core::port::{Clock as _, Scope, Silent, Store as _, StoreError};
-use sync_core::queue::{self, Claim};
-use sync_core::types::{Change, ChangeKind, LeaseToken, RequestCause, SyncKind, Target};
+use sync_core::changes::Change;
+use sync_core::jobs::queue::{self, Claim};
+use sync_core::jobs::{LeaseToken, RequestCause, SyncKind, Target};
+use sync_core::ports::{Clock as _, Scope, Silent, Store as _, StoreError};
+use sync_core::pull::{Engine, SyncPolicy};
+use sync_core::rows::ChangeKind;
+use sync_core::rows::Model;
 use sync_testkit::{FakeKombo, ManualClock};
 use tokio_util::sync::CancellationToken;
 

@@ -2,7 +2,7 @@ pub(crate) mod postgres;
 mod sqlite;
 
 use diesel::result::Error;
-use sync_core::port::StoreError;
+use sync_core::ports::StoreError;
 
 /// The oldest major version of PostgreSQL that is supported.
 pub(crate) const OLDEST_POSTGRES: i64 = 14;

@@ -5,8 +5,8 @@ pub(crate) mod held;
 
 use diesel::{Connection as _, QueryResult, RunQueryDsl as _};
 use kombo_model::{IntegrationId, Timestamp};
-use sync_core::mirror::{ColumnKind, Key, Model, NewRow, Row, StoredRow, Value};
-use sync_core::port::{StoreError, TxResult};
+use sync_core::ports::{StoreError, TxResult};
+use sync_core::rows::{ColumnKind, Key, Model, NewRow, Row, StoredRow, Value};
 
 use crate::backend::postgres::pipeline;
 use crate::backend::{Dialect, postgres};

@@ -1,4 +1,4 @@
-use sync_core::port::{Scope, Store, StoreError, Tx};
+use sync_core::ports::{Scope, Store, StoreError, Tx};
 
 use crate::error::{ConnectError, MigrateError};
 use crate::migrations::SchemaStatus;

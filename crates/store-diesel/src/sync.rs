@@ -17,7 +17,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use kombo_model::Timestamp;
-use sync_core::port::StoreError;
+use sync_core::ports::StoreError;
 
 use crate::error::corrupt;
 use crate::types::Moment;

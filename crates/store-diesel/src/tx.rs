@@ -1,14 +1,15 @@
 //! The statements of a unit of work, handed to the files that hold them.
 
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
-use sync_core::delivery::{Backlog, DeadLetter, Delivery, DeliveryId, Undelivered};
+use sync_core::changes::Change;
 use sync_core::horizon::Horizon;
-use sync_core::mirror::{Held, Key, Model, NewRow, Row, StoredRow};
-use sync_core::pacing::Pacing;
-use sync_core::port::{TryRequest, Tx, TxResult};
-use sync_core::types::{
-    Change, EndpointState, IntegrationRecord, Quarantined, Request, Run, RunId, Target, WebhookRecord,
-};
+use sync_core::jobs::{EndpointState, IntegrationRecord, Request, Target};
+use sync_core::outbox::{Backlog, DeadLetter, Delivery, DeliveryId, Undelivered};
+use sync_core::ports::{TryRequest, Tx, TxResult};
+use sync_core::pull::{Quarantined, Run, RunId};
+use sync_core::ratelimit::Pacing;
+use sync_core::rows::{Held, Key, Model, NewRow, Row, StoredRow};
+use sync_core::webhooks::WebhookRecord;
 
 use crate::error::During as _;
 use crate::{mirror, sync};

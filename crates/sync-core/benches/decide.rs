@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use kombo_model::{Endpoint, ModelName, Timestamp};
-use sync_core::compare::{Reading, compare};
-use sync_core::mirror::{Batch, Incoming, Model, Row, Standing, StoredRow, Value, decompose};
-use sync_core::planner::{PlanMode, PlanPolicy, plan};
-use sync_core::port::Record;
-use sync_core::types::{SyncKind, Tombstones};
+use sync_core::jobs::SyncKind;
+use sync_core::ports::Record;
+use sync_core::rows::compare::Tombstones;
+use sync_core::rows::compare::{Reading, compare};
+use sync_core::rows::{Batch, Incoming, Model, Row, Standing, StoredRow, Value, decompose};
+use sync_core::webhooks::planner::{PlanMode, PlanPolicy, plan};
 
 const FULL: Reading = Reading {
     kind: SyncKind::Full,

@@ -18,7 +18,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use kombo_model::{Endpoint, ModelName};
-use sync_core::planner::{PlanMode, PlanPolicy, plan};
+use sync_core::webhooks::planner::{PlanMode, PlanPolicy, plan};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut changed: Vec<ModelName> = env::args().skip(1).map(ModelName::from).collect();

@@ -1,4 +1,5 @@
-use crate::port::{FailureClass, SourceError, StoreError};
+use crate::ports::source::{FailureClass, SourceError};
+use crate::ports::store::StoreError;
 
 /// Why a piece of the engine's work did not come to its end.
 #[derive(Debug, thiserror::Error)]

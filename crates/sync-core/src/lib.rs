@@ -1,30 +1,18 @@
 #![doc = include_str!("../README.md")]
 
-pub mod apply;
-pub mod assess;
-pub mod compare;
-pub mod delivery;
-pub mod dispatch;
-pub mod engine;
+pub mod changes;
 mod error;
-pub mod hold;
 pub mod horizon;
-pub mod intake;
-mod listing;
-mod lookup;
-pub mod mirror;
-pub mod pacing;
-pub mod planner;
+pub mod jobs;
+pub mod outbox;
 pub mod planted;
-pub mod port;
-pub mod quarantine;
-pub mod queue;
-mod removals;
-pub mod retention;
-pub mod schedule;
-pub mod types;
-mod unlisted;
+pub mod ports;
+pub mod pull;
+pub mod ratelimit;
+pub mod rows;
 pub mod verify;
-pub mod watermark;
+pub mod webhooks;
+mod words;
 
 pub use error::SyncError;
+pub use words::UnknownWord;

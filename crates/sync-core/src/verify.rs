@@ -1,6 +1,6 @@
 //! Compares Kombo with the store, and writes nothing.
 //!
-//! What differs is what a full fetch would change, found by the same functions: [`crate::assess`].
+//! What differs is what a full fetch would change, found by the same functions: [`crate::rows::assess`].
 
 mod difference;
 mod sketch;
@@ -9,16 +9,23 @@ use std::collections::{BTreeSet, HashSet};
 
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
 
-use crate::assess::{Assessing, Finding, Lists, assess, assess_removal, assess_removal_of};
-use crate::compare::{Reading, latest_credible};
 use crate::error::SyncError;
-use crate::listing::Listing;
-use crate::lookup::{LookUp, LookUpSize, can_be_sent};
-use crate::mirror::{Batch, Key, Model, Standing, clean_text, decompose};
-use crate::port::{FailureClass, Fetch, FetchSpec, Pages, RecordPage, Rejected, Source, SourceError, Store};
-use crate::schedule::spread;
-use crate::types::{RunId, SyncKind, Tombstones};
-use crate::unlisted::{self, Search};
+use crate::jobs::request::SyncKind;
+use crate::jobs::schedule::spread;
+use crate::ports::source::{FailureClass, Fetch, FetchSpec, Pages, RecordPage, Rejected, Source, SourceError};
+use crate::ports::store::Store;
+use crate::pull::listing::Listing;
+use crate::pull::lookup::{LookUp, LookUpSize, can_be_sent};
+use crate::pull::run::RunId;
+use crate::rows::assess::{Assessing, Finding, Lists, assess, assess_removal, assess_removal_of};
+use crate::rows::batch::{Batch, Standing};
+use crate::rows::compare::Tombstones;
+use crate::rows::compare::{Reading, latest_credible};
+use crate::rows::decompose::decompose;
+use crate::rows::json::clean_text;
+use crate::rows::model::Model;
+use crate::rows::row::Key;
+use crate::rows::unlisted::{self, Search};
 
 use difference::Told;
 pub use difference::{Difference, What};
@@ -61,7 +68,7 @@ pub struct VerifyPolicy {
 /// # kombo.edit(|lms| lms.add_user("u"));
 /// # clock.advance(Duration::from_secs(3_600));
 /// # let integration = IntegrationId::from("sandbox:a");
-/// use sync_core::types::Tombstones;
+/// use sync_core::rows::compare::Tombstones;
 /// use sync_core::verify::{Verifier, VerifyPolicy};
 ///
 /// let policy = VerifyPolicy {
@@ -320,7 +327,7 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
         let (integration, from) = (self.integration.clone(), after.take().map(Key::Id));
         let model = Model::listed_by(endpoint);
         let read = self.store.read(move |tx| tx.unseen(model, &integration, NO_RUN, from.as_ref(), STORED_IDS));
-        let keys = read.await.map_err(|error: crate::port::StoreError| SyncError::from(error))?;
+        let keys = read.await.map_err(|error: crate::ports::store::StoreError| SyncError::from(error))?;
         let ids: Vec<String> = keys.into_iter().map(|key| key.first().to_owned()).collect();
         *after = ids.last().cloned();
         Ok(Some(ids).filter(|ids| !ids.is_empty()))

@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use kombo_model::{IntegrationId, Timestamp, Webhook};
-use sync_core::intake::{self, Intake, IntakePolicy};
-use sync_core::port::{Clock, Scope, Store, StoreError, Tx};
+use sync_core::ports::{Clock, Scope, Store, StoreError, Tx};
+use sync_core::webhooks::{self, Intake, IntakePolicy};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::{Id, JoinSet};
 
@@ -157,7 +157,7 @@ impl Queue {
 
 /// Adds a webhook to the queue of its integration.
 fn enqueue(queues: &mut BTreeMap<QueueKey, Arc<Mutex<Queue>>>, waiting: Waiting) -> QueueKey {
-    let key = match intake::scope(&waiting.webhook) {
+    let key = match webhooks::scope(&waiting.webhook) {
         Scope::Integration(id) => Some(id),
         Scope::Shared => None,
     };
@@ -220,7 +220,7 @@ impl<S: Store, C: Clock> Task<S, C> {
             let mut taken = locked(&taking);
             *taken = take();
             let webhooks: Vec<&Webhook> = taken.iter().map(|waiting| &waiting.webhook).collect();
-            intake::receive_all(tx, &webhooks, &policy, now)
+            webhooks::receive_all(tx, &webhooks, &policy, now)
         };
         let stored = self.store.transact(self.scope.clone(), unit).await;
         let asks = |it: &Intake| matches!(it, Intake::Stored(targets) if !targets.is_empty());

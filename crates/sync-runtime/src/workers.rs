@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use sync_core::SyncError;
-use sync_core::dispatch::{self, FullFetches};
-use sync_core::engine::Engine;
-use sync_core::port::{Clock, Event, Observer, Scope, Source, Store, StoreError, Tx};
-use sync_core::queue::{self, Claim};
-use sync_core::types::{Lease, LeaseToken, SyncKind};
+use sync_core::jobs::dispatch::{self, FullFetches};
+use sync_core::jobs::queue::{self, Claim};
+use sync_core::jobs::{Lease, LeaseToken, SyncKind};
+use sync_core::ports::{Clock, Event, Observer, Scope, Source, Store, StoreError, Tx};
+use sync_core::pull::Engine;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 

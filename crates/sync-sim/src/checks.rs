@@ -3,9 +3,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use kombo_model::{Endpoint, IntegrationId, ModelName, Timestamp};
-use sync_core::mirror::{Key, Model};
-use sync_core::port::StoreError;
-use sync_core::types::{EndpointState, EndpointStatus, IntegrationStatus, Lease, Request};
+use sync_core::jobs::{EndpointState, EndpointStatus, IntegrationStatus, Lease, Request};
+use sync_core::ports::StoreError;
+use sync_core::rows::{Key, Model};
 use sync_testkit::history::{Ledger, Tables};
 
 use crate::store::Seen;

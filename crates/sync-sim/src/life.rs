@@ -3,9 +3,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use kombo_model::IntegrationState;
-use sync_core::port::{FailureClass, StoreError};
-use sync_core::queue;
-use sync_core::types::{EndpointStatus, RequestCause, SyncKind, Target};
+use sync_core::jobs::queue;
+use sync_core::jobs::{EndpointStatus, RequestCause, SyncKind, Target};
+use sync_core::ports::{FailureClass, StoreError};
 use sync_testkit::history::{Edit, Kind};
 use tokio::time::sleep;
 

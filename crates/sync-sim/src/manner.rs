@@ -3,8 +3,8 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use kombo_model::Endpoint;
-use sync_core::engine::SyncPolicy;
-use sync_core::planner::{PlanMode, PlanPolicy};
+use sync_core::pull::SyncPolicy;
+use sync_core::webhooks::planner::{PlanMode, PlanPolicy};
 use sync_testkit::Nesting;
 
 /// What holds throughout a simulation. Every kind of fault is left out of about half of them, so that those which are

@@ -3,7 +3,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
-use sync_core::port::{Clock, FailureClass, FetchSpec, Pages, RecordPage, Rejected, Source, SourceError};
+use sync_core::ports::{Clock, FailureClass, FetchSpec, Pages, RecordPage, Rejected, Source, SourceError};
 use sync_testkit::FakePages;
 use tokio::time::{Instant, sleep};
 

@@ -3,14 +3,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
-use sync_core::delivery::{Backlog, DeadLetter, Delivery, DeliveryId, Undelivered};
+use sync_core::changes::Change;
 use sync_core::horizon::Horizon;
-use sync_core::mirror::{Key, Model, StoredRow};
-use sync_core::pacing::Pacing;
-use sync_core::port::{Scope, Store, StoreError, TryRequest, Tx, TxResult};
-use sync_core::types::{
-    Change, EndpointState, IntegrationRecord, Lease, Quarantined, Request, Run, RunId, Target, WebhookRecord,
-};
+use sync_core::jobs::{EndpointState, IntegrationRecord, Lease, Request, Target};
+use sync_core::outbox::{Backlog, DeadLetter, Delivery, DeliveryId, Undelivered};
+use sync_core::ports::{Scope, Store, StoreError, TryRequest, Tx, TxResult};
+use sync_core::pull::{Quarantined, Run, RunId};
+use sync_core::ratelimit::Pacing;
+use sync_core::rows::{Key, Model, StoredRow};
+use sync_core::webhooks::WebhookRecord;
 use tokio::time::sleep;
 
 use crate::process::Process;

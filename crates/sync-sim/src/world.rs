@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use kombo_model::{IntegrationId, Timestamp};
-use sync_core::port::Clock;
+use sync_core::ports::Clock;
 use sync_testkit::{FakeKombo, ManualClock, MemoryStore, Paging};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;

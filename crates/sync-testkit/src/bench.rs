@@ -17,11 +17,12 @@ use std::time::Duration;
 
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
 use sync_core::SyncError;
-use sync_core::engine::{Engine, SyncPolicy};
-use sync_core::mirror::{Model, StoredRow, Value};
-use sync_core::port::{Clock, Scope, Silent, Store, StoreError};
-use sync_core::queue::{self, Claim};
-use sync_core::types::{EndpointState, Lease, LeaseToken, RequestCause, Run, SyncKind, Target};
+use sync_core::jobs::queue::{self, Claim};
+use sync_core::jobs::{EndpointState, Lease, LeaseToken, RequestCause, SyncKind, Target};
+use sync_core::ports::{Clock, Scope, Silent, Store, StoreError};
+use sync_core::pull::Run;
+use sync_core::pull::{Engine, SyncPolicy};
+use sync_core::rows::{Model, StoredRow, Value};
 use tokio_util::sync::CancellationToken;
 
 use crate::{FakeKombo, ManualClock, MemoryStore};
@@ -199,7 +200,7 @@ impl Bench {
     /// The change log since `seq`, one line each.
     pub fn log_since(&self, seq: i64) -> Vec<String> {
         let changes = self.store.look(|tx| tx.changes(None, seq, usize::MAX)).unwrap();
-        let line = |change: &sync_core::types::Change| {
+        let line = |change: &sync_core::changes::Change| {
             let fields: Vec<&str> =
                 change.fields.as_array().into_iter().flatten().filter_map(serde_json::Value::as_str).collect();
             let (model, record) = (change.model, &change.record_id);

@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use kombo_model::Timestamp;
-use sync_core::port::Clock;
+use sync_core::ports::Clock;
 
 /// A clock that stands still until it is told otherwise. Clones show the same time.
 #[derive(Debug, Clone)]

@@ -1,4 +1,4 @@
-//! What every [`Store`](sync_core::port::Store) must do: one test for each sentence of the port's documentation.
+//! What every [`Store`](sync_core::ports::Store) must do: one test for each sentence of the port's documentation.
 //!
 //! A backend's test binary needs one line. The expression is called for every test, and gives a fresh, empty store
 //! together with whatever must outlive it, such as the database that is dropped at the end:

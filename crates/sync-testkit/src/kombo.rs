@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use kombo_model::{Endpoint, ModelName, Timestamp};
-use sync_core::mirror::Model;
-use sync_core::port::{Clock, FailureClass, FetchSpec, Source};
+use sync_core::ports::{Clock, FailureClass, FetchSpec, Source};
+use sync_core::rows::Model;
 
 use crate::ManualClock;
 

@@ -7,9 +7,9 @@ mod tx;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kombo_model::IntegrationId;
-use sync_core::mirror::{Model, StoredRow};
-use sync_core::port::{Scope, Store, StoreError, Tx};
-use sync_core::types::WebhookRecord;
+use sync_core::ports::{Scope, Store, StoreError, Tx};
+use sync_core::rows::{Model, StoredRow};
+use sync_core::webhooks::WebhookRecord;
 
 use faults::{Faults, Reason};
 use state::State;

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kombo_model::{Endpoint, IntegrationId};
-use sync_core::port::{FailureClass, Fetch, FetchSpec, Pages, RecordPage, Source, SourceError};
+use sync_core::ports::{FailureClass, Fetch, FetchSpec, Pages, RecordPage, Source, SourceError};
 
 /// Which fetches a script is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use kombo_model::Timestamp;
 use store_diesel::DieselStore;
-use sync_core::port::{Clock, Store as _, StoreError};
+use sync_core::ports::{Clock, Store as _, StoreError};
 use tokio::time::Instant;
 
 /// The time that the database told, and when it did, by the clock that never jumps.

@@ -22,10 +22,10 @@ use kombo_model::{Endpoint, IntegrationId};
 use secrecy::SecretString;
 use serde::Deserialize;
 use store_diesel::StoreUrl;
-use sync_core::engine::SyncPolicy;
-use sync_core::planner::{PlanMode, PlanPolicy};
-use sync_core::port::Clock as _;
-use sync_core::types::Tombstones;
+use sync_core::ports::Clock as _;
+use sync_core::pull::SyncPolicy;
+use sync_core::rows::compare::Tombstones;
+use sync_core::webhooks::planner::{PlanMode, PlanPolicy};
 
 use crate::clock::SystemClock;
 use crate::output::chain;

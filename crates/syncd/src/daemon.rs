@@ -22,8 +22,9 @@ use kombo_client::webhook::WebhookSecrets;
 use kombo_model::IntegrationId;
 use metrics_exporter_prometheus::PrometheusHandle;
 use store_diesel::{DieselStore, News};
-use sync_core::port::{Clock as _, Scope, Store as _};
-use sync_core::{delivery, dispatch, queue};
+use sync_core::jobs::{dispatch, queue};
+use sync_core::outbox;
+use sync_core::ports::{Clock as _, Scope, Store as _};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -233,8 +234,8 @@ async fn begin(shared: &Shared, configured: BTreeSet<IntegrationId>) -> anyhow::
         .store
         .transact(Scope::Shared, move |tx| {
             if delivers {
-                delivery::begin(tx)?;
-                delivery::release_abandoned(tx, owner::is_gone)?;
+                outbox::begin(tx)?;
+                outbox::release_abandoned(tx, owner::is_gone)?;
             }
             dispatch::register(tx, &configured, now)?;
             dispatch::retry_failed(tx, now)?;

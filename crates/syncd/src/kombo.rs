@@ -6,8 +6,8 @@ use std::sync::{PoisonError, RwLock};
 
 use kombo_client::{Client, Error, ErrorKind, ListQuery, Page, ResponseMeta, TransportFault};
 use kombo_model::{Course, CourseProgression, Endpoint, Skill, User};
-use sync_core::port::{FailureClass, Fetch, FetchSpec, Pages, Record, RecordPage, Rejected, Source, SourceError};
-use sync_core::types::PageCursor;
+use sync_core::ports::{FailureClass, Fetch, FetchSpec, Pages, Record, RecordPage, Rejected, Source, SourceError};
+use sync_core::pull::PageCursor;
 
 use crate::output::{chain, one_line};
 use crate::skew::{self, Skew};

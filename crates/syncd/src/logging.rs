@@ -7,7 +7,7 @@ use std::io::{self, IsTerminal as _, Write};
 use std::panic::PanicHookInfo;
 
 use indicatif::{MultiProgress, ProgressDrawTarget};
-use sync_core::port::Clock as _;
+use sync_core::ports::Clock as _;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;

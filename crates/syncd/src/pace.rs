@@ -14,9 +14,9 @@ use std::time::Duration;
 use kombo_client::{Outcome, Pacer, RateLimit, ResponseEvent};
 use kombo_model::{ErrorCode, Timestamp};
 use store_diesel::DieselStore;
-use sync_core::pacing::{self, Allotment, Budget, Told};
-use sync_core::port::{Clock as _, Scope, Store as _, StoreError};
-use sync_core::types::SyncKind;
+use sync_core::jobs::SyncKind;
+use sync_core::ports::{Clock as _, Scope, Store as _, StoreError};
+use sync_core::ratelimit::{self, Allotment, Budget, Told};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -224,7 +224,7 @@ impl Pace {
     pub(crate) async fn give_back(&self) {
         let allotted = self.purse().allotted.take();
         if let (Some((left, until)), Some(store)) = (allotted, self.store.get())
-            && let Err(error) = store.transact(Scope::Shared, move |tx| pacing::give_back(tx, left, until)).await
+            && let Err(error) = store.transact(Scope::Shared, move |tx| ratelimit::give_back(tx, left, until)).await
         {
             tracing::debug!(error = output::chain(&error), "what is left could not be given back");
         }
@@ -239,7 +239,7 @@ impl Pace {
         let (told, now) = (self.purse().told.take(), SystemClock.now());
         if let Some(told) = told {
             let shared = if let Some(store) = self.store.get() {
-                store.transact(Scope::Shared, move |tx| pacing::learn(tx, told, now)).await
+                store.transact(Scope::Shared, move |tx| ratelimit::learn(tx, told, now)).await
             } else {
                 self.purse().alone.learn(told, now);
                 Ok(())
@@ -278,7 +278,7 @@ impl Pace {
     async fn allot(&self, kind: SyncKind) -> Allotment {
         let (told, now) = (self.purse().told.take(), SystemClock.now());
         if let Some(store) = self.store.get() {
-            let allotted = store.transact(Scope::Shared, move |tx| pacing::allot(tx, kind, told, now)).await;
+            let allotted = store.transact(Scope::Shared, move |tx| ratelimit::allot(tx, kind, told, now)).await;
             if let Some(allotment) = self.shared(allotted) {
                 return allotment;
             }
@@ -328,7 +328,7 @@ impl Pace {
         let (now, here) = (SystemClock.now(), Instant::now());
         let reserved = match self.store.get() {
             Some(store) => {
-                self.shared(store.transact(Scope::Shared, move |tx| pacing::reserve(tx, count, interval, now)).await)
+                self.shared(store.transact(Scope::Shared, move |tx| ratelimit::reserve(tx, count, interval, now)).await)
             }
             None => None,
         };

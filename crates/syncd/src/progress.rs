@@ -5,8 +5,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use sync_core::port::{Event, FailureClass, Observer};
-use sync_core::types::{Run, RunId, Target};
+use sync_core::jobs::Target;
+use sync_core::ports::{Event, FailureClass, Observer};
+use sync_core::pull::{Run, RunId};
 
 use crate::output;
 

@@ -4,8 +4,8 @@ use kombo_model::{Course, CourseProgression, ReadInPart, Skill, Timestamp, User}
 use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value as Json;
-use sync_core::mirror::{Batch, Value, decompose};
-use sync_core::port::Record;
+use sync_core::rows::{Batch, Value, decompose};
+use sync_core::ports::Record;
 
 use crate::{MARK, decode};
 

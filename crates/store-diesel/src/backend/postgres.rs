@@ -3,7 +3,7 @@ use std::sync::Arc;
 use diesel::RunQueryDsl as _;
 use diesel::connection::Connection as _;
 use kombo_model::IntegrationId;
-use sync_core::port::{Scope, Store, StoreError, Tx};
+use sync_core::ports::{Scope, Store, StoreError, Tx};
 use tokio_postgres::AsyncMessage;
 
 use super::{Undone, panicked};

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use diesel::connection::SimpleConnection as _;
 use diesel::{Connection as _, SqliteConnection};
-use sync_core::port::{Scope, Store, StoreError, Tx};
+use sync_core::ports::{Scope, Store, StoreError, Tx};
 
 use super::{Undone, panicked};
 use crate::error::{ConnectError, During as _, MigrateError, statement_failed};

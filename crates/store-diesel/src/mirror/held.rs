@@ -8,8 +8,8 @@ use diesel::pg::PgValue;
 use diesel::result::Error;
 use diesel::row::{Field as _, Row as _};
 use kombo_model::IntegrationId;
-use sync_core::mirror::{Column, ColumnKind, Held, Model, Row, Value, same_json};
-use sync_core::port::{StoreError, TxResult};
+use sync_core::ports::{StoreError, TxResult};
+use sync_core::rows::{Column, ColumnKind, Held, Model, Row, Value, same_json};
 
 use super::fingerprint::fingerprint;
 use super::{by_index, stored_row};
@@ -232,7 +232,7 @@ mod tests {
 
     use diesel::QueryResult;
     use kombo_model::Timestamp;
-    use sync_core::mirror::{Key, StoredRow};
+    use sync_core::rows::{Key, StoredRow};
     use sync_testkit::postgres::test_database;
 
     use super::*;

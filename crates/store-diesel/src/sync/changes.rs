@@ -1,10 +1,11 @@
 use diesel::dsl::{exists, not};
 use diesel::prelude::*;
 use kombo_model::{IntegrationId, Timestamp};
-use sync_core::delivery::Undelivered;
-use sync_core::mirror::Model;
-use sync_core::port::{StoreError, TxResult};
-use sync_core::types::{Change, RunId};
+use sync_core::changes::Change;
+use sync_core::outbox::Undelivered;
+use sync_core::ports::{StoreError, TxResult};
+use sync_core::pull::RunId;
+use sync_core::rows::Model;
 
 use super::{limited, word};
 use crate::both;

@@ -1,6 +1,6 @@
 use diesel::prelude::*;
 use kombo_model::Timestamp;
-use sync_core::port::TxResult;
+use sync_core::ports::TxResult;
 
 use crate::error::{During as _, corrupt};
 use crate::statement::{Cell, Cells, Statement};

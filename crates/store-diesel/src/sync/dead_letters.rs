@@ -1,7 +1,7 @@
 use diesel::prelude::*;
 use kombo_model::IntegrationId;
-use sync_core::delivery::{DeadLetter, DeliveryId};
-use sync_core::port::TxResult;
+use sync_core::outbox::{DeadLetter, DeliveryId};
+use sync_core::ports::TxResult;
 
 use crate::both;
 use crate::error::During as _;

@@ -1,9 +1,9 @@
 use diesel::prelude::*;
 use kombo_model::IntegrationId;
-use sync_core::delivery::{Backlog, Delivery, DeliveryId, DeliveryLease, Parcel, latest_untried};
 use sync_core::horizon::Horizon;
-use sync_core::port::TxResult;
-use sync_core::types::LeaseToken;
+use sync_core::jobs::LeaseToken;
+use sync_core::outbox::{Backlog, Delivery, DeliveryId, DeliveryLease, Parcel, latest_untried};
+use sync_core::ports::TxResult;
 
 use super::{count, limited, moment, time};
 use crate::backend::Dialect;

@@ -1,7 +1,7 @@
 use diesel::prelude::*;
 use kombo_model::{Endpoint, IntegrationId, UnknownEndpoint};
-use sync_core::port::{StoreError, TxResult};
-use sync_core::types::{EndpointState, EndpointStatus};
+use sync_core::jobs::{EndpointState, EndpointStatus};
+use sync_core::ports::{StoreError, TxResult};
 
 use super::{moment, readable, time, word_or};
 use crate::both;

@@ -1,7 +1,7 @@
 use diesel::prelude::*;
 use kombo_model::IntegrationId;
-use sync_core::port::{StoreError, TxResult};
-use sync_core::types::{IntegrationRecord, IntegrationStatus};
+use sync_core::jobs::{IntegrationRecord, IntegrationStatus};
+use sync_core::ports::{StoreError, TxResult};
 
 use super::word_or;
 use crate::both;

@@ -1,6 +1,6 @@
 use diesel::prelude::*;
-use sync_core::pacing::{Budget, Pacing};
-use sync_core::port::TxResult;
+use sync_core::ports::TxResult;
+use sync_core::ratelimit::{Budget, Pacing};
 
 use super::{count, moment, number, time};
 use crate::both;

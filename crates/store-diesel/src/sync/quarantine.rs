@@ -1,7 +1,7 @@
 use diesel::prelude::*;
 use kombo_model::{Endpoint, IntegrationId};
-use sync_core::port::{StoreError, TxResult};
-use sync_core::types::{Quarantined, RunId};
+use sync_core::ports::{StoreError, TxResult};
+use sync_core::pull::{Quarantined, RunId};
 
 use super::{count, limited, readable, word};
 use crate::both;

@@ -1,8 +1,8 @@
 use diesel::prelude::*;
 use kombo_model::IntegrationId;
 use sync_core::horizon::Horizon;
-use sync_core::port::{StoreError, TryRequest, TxResult};
-use sync_core::types::{LeaseHold, LeaseToken, Request, RequestCause, Target};
+use sync_core::jobs::{LeaseHold, LeaseToken, Request, RequestCause, Target};
+use sync_core::ports::{StoreError, TryRequest, TxResult};
 
 use super::{limited, moment, readable, time, word, word_or};
 use crate::both;

@@ -1,7 +1,8 @@
 use diesel::prelude::*;
 use kombo_model::{IntegrationId, Timestamp};
-use sync_core::port::{StoreError, TxResult};
-use sync_core::types::{PageCursor, Run, RunCounts, RunId, RunOutcome, RunPhase, Target};
+use sync_core::jobs::Target;
+use sync_core::ports::{StoreError, TxResult};
+use sync_core::pull::{PageCursor, Run, RunCounts, RunId, RunOutcome, RunPhase};
 
 use super::{count, limited, moment, number, readable, time, word, word_or};
 use crate::both;

@@ -1,9 +1,9 @@
 use std::borrow::Cow;
 
 use diesel::RunQueryDsl as _;
-use sync_core::mirror::{Key, Model};
-use sync_core::port::TxResult;
-use sync_core::types::RunId;
+use sync_core::ports::TxResult;
+use sync_core::pull::RunId;
+use sync_core::rows::{Key, Model};
 
 use crate::both;
 use crate::error::During as _;

@@ -2,8 +2,8 @@ use std::collections::BTreeSet;
 
 use diesel::prelude::*;
 use kombo_model::{IntegrationId, Timestamp};
-use sync_core::port::TxResult;
-use sync_core::types::WebhookRecord;
+use sync_core::ports::TxResult;
+use sync_core::webhooks::WebhookRecord;
 
 use crate::both;
 use crate::cached::Cached;

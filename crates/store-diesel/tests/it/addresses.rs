@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use store_diesel::{ConnectError, DieselStore, Moved, StoreUrl};
-use sync_core::port::{Scope, Store as _, StoreError};
+use sync_core::ports::{Scope, Store as _, StoreError};
 use sync_testkit::postgres::{PrivatePostgres, programs_folder};
 
 async fn open(url: &str) -> Result<DieselStore, ConnectError> {

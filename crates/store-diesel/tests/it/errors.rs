@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
 use store_diesel::{DieselStore, StoreUrl};
-use sync_core::delivery::Undelivered;
-use sync_core::engine::{Engine, SyncPolicy};
-use sync_core::mirror::{Key, Model, Row, StoredRow, Value};
-use sync_core::port::{Clock as _, Scope, Silent, Store as _, StoreError, Tx};
-use sync_core::queue::{self, Claim};
-use sync_core::types::{LeaseToken, Quarantined, RequestCause, Run, RunOutcome, SyncKind, Target};
+use sync_core::jobs::queue::{self, Claim};
+use sync_core::jobs::{LeaseToken, RequestCause, SyncKind, Target};
+use sync_core::outbox::Undelivered;
+use sync_core::ports::{Clock as _, Scope, Silent, Store as _, StoreError, Tx};
+use sync_core::pull::{Engine, SyncPolicy};
+use sync_core::pull::{Quarantined, Run, RunOutcome};
+use sync_core::rows::{Key, Model, Row, StoredRow, Value};
 use sync_testkit::postgres::{Options, PrivatePostgres, TestDatabase, test_database};
 use sync_testkit::{FakeKombo, ManualClock};
 use tokio_util::sync::CancellationToken;
@@ -227,15 +228,15 @@ async fn pages_of_quarantine_are_tried_again() {
                 path: "id".to_owned(),
                 reason: "an older program".to_owned(),
                 observed_at: now,
-                run_id: sync_core::types::RunId(1),
+                run_id: sync_core::pull::RunId(1),
             }
         };
         let records: Vec<Quarantined> = (0..450).map(record).collect();
         let put = store.transact(Scope::Shared, move |tx| tx.put_quarantined(&records));
         put.await.unwrap_or_else(|error: StoreError| panic!("{error}"));
         let tombstones = SyncPolicy::new(BTreeSet::from([Endpoint::Users])).tombstones;
-        let policy = sync_core::quarantine::RetryPolicy { tombstones, change_values: false };
-        let retried = sync_core::quarantine::retry(&store, &alpha(), policy, now).await.unwrap();
+        let policy = sync_core::pull::quarantine::RetryPolicy { tombstones, change_values: false };
+        let retried = sync_core::pull::quarantine::retry(&store, &alpha(), policy, now).await.unwrap();
         assert_eq!(retried.len(), 450);
         let kept: Vec<_> = retried.iter().filter(|retried| retried.applied.is_none()).collect();
         let kept: Vec<&str> = kept.iter().map(|retried| retried.record.record_id.as_str()).collect();

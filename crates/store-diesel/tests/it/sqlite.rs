@@ -1,7 +1,7 @@
 use kombo_model::Timestamp;
 use store_diesel::SqliteStore;
-use sync_core::port::{Scope, Store as _, StoreError, Tx};
-use sync_core::types::WebhookRecord;
+use sync_core::ports::{Scope, Store as _, StoreError, Tx};
+use sync_core::webhooks::WebhookRecord;
 use sync_testkit::conformance_suite;
 use tempfile::TempDir;
 

@@ -4,10 +4,13 @@ use std::time::Duration;
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
 use store_diesel::{DieselStore, News};
 use sync_core::SyncError;
-use sync_core::mirror::Model;
-use sync_core::port::{Scope, Store as _, StoreError, Tx};
-use sync_core::queue::{self, Claim};
-use sync_core::types::{Change, ChangeCause, ChangeKind, LeaseToken, RequestCause, RunId, SyncKind, Target};
+use sync_core::changes::Change;
+use sync_core::jobs::queue::{self, Claim};
+use sync_core::jobs::{LeaseToken, RequestCause, SyncKind, Target};
+use sync_core::ports::{Scope, Store as _, StoreError, Tx};
+use sync_core::pull::RunId;
+use sync_core::rows::Model;
+use sync_core::rows::{ChangeCause, ChangeKind};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
 

@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use kombo_model::Timestamp;
-use sync_core::port::Clock;
+use sync_core::ports::Clock;
 
 /// The one place that asks for the time.
 #[derive(Clone)]

@@ -2,8 +2,8 @@
 
 use kombo_client::{Client, Error, ErrorKind, ListQuery, Listed, Page, PageCursor};
 use kombo_model::{Course, CourseProgression, Endpoint, Skill, User};
-use sync_core::port::{FailureClass, Fetch, FetchSpec, Pages, Record, RecordPage, Rejected, Source, SourceError};
-use sync_core::types;
+use sync_core::ports::{FailureClass, Fetch, FetchSpec, Pages, Record, RecordPage, Rejected, Source, SourceError};
+use sync_core::pull;
 
 pub(crate) struct Kombo(pub(crate) Client);
 
@@ -63,7 +63,7 @@ fn convert<R>(page: Page<R>, record: fn(R) -> Record) -> RecordPage {
     RecordPage {
         records: page.records.into_iter().map(record).collect(),
         rejected: rejected.collect(),
-        next: page.next.map(|cursor| types::PageCursor(cursor.into_string())),
+        next: page.next.map(|cursor| pull::PageCursor(cursor.into_string())),
         requested_at: page.meta.requested_at,
         elapsed: page.meta.elapsed,
         server_date: page.meta.server_date,

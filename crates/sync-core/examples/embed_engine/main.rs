@@ -25,13 +25,13 @@ use kombo_client::Client;
 use kombo_model::{Endpoint, IntegrationId, Webhook};
 use kombo_sandbox::{FIRST_INTEGRATION, Model, Mutation, Sandbox, SandboxConfig};
 use sync_core::SyncError;
-use sync_core::dispatch::{self, FullFetches, SchedulePolicy};
-use sync_core::engine::{Engine, SyncPolicy};
-use sync_core::intake::{self, Intake, IntakePolicy};
-use sync_core::port::{Clock, Scope, Silent, Store};
-use sync_core::queue::Claim;
-use sync_core::types::LeaseToken;
+use sync_core::jobs::LeaseToken;
+use sync_core::jobs::dispatch::{self, FullFetches, SchedulePolicy};
+use sync_core::jobs::queue::Claim;
+use sync_core::ports::{Clock, Scope, Silent, Store};
+use sync_core::pull::{Engine, SyncPolicy};
 use sync_core::verify::{Verifier, VerifyPolicy};
+use sync_core::webhooks::{self, Intake, IntakePolicy};
 use sync_testkit::MemoryStore;
 use tokio_util::sync::CancellationToken;
 
@@ -103,7 +103,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         IntakePolicy { plan: policy.plan, accept_unknown: false, look_at_paused_every: Duration::from_secs(3_600) };
     let now = MachineClock.now();
     let received =
-        store.transact(Scope::Shared, move |tx| intake::receive(tx, &webhook, &policy, now).map_err(SyncError::from));
+        store.transact(Scope::Shared, move |tx| webhooks::receive(tx, &webhook, &policy, now).map_err(SyncError::from));
     if let Intake::Stored(targets) = received.await? {
         for target in targets {
             println!("webhook: {} {}", target.kind, target.endpoint);

@@ -3,10 +3,11 @@ use std::collections::HashSet;
 use kombo_model::IntegrationId;
 use serde::Serialize;
 
-use crate::assess::Finding;
-use crate::compare::ChangedField;
-use crate::mirror::{Model, Value};
-use crate::schedule::spread;
+use crate::jobs::schedule::spread;
+use crate::rows::assess::Finding;
+use crate::rows::compare::ChangedField;
+use crate::rows::model::Model;
+use crate::rows::row::Value;
 
 /// Where Kombo and the store do not agree.
 #[derive(Debug, Clone, PartialEq)]

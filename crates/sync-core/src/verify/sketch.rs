@@ -1,4 +1,4 @@
-use crate::schedule::spread;
+use crate::jobs::schedule::spread;
 
 const BUCKETS: usize = 1 << 16;
 

@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 
 use kombo_model::{Endpoint, Timestamp};
-use sync_core::apply::{Applying, Unlisted, apply};
-use sync_core::compare::Reading;
-use sync_core::mirror::{Batch, Model, decompose};
-use sync_core::port::Record;
-use sync_core::types::{Run, RunCounts, RunId, RunOutcome, RunPhase, SyncKind, Tombstones};
+use sync_core::jobs::SyncKind;
+use sync_core::ports::Record;
+use sync_core::pull::{Run, RunCounts, RunId, RunOutcome, RunPhase};
+use sync_core::rows::apply::{Applying, Unlisted, apply};
+use sync_core::rows::compare::Reading;
+use sync_core::rows::compare::Tombstones;
+use sync_core::rows::{Batch, Model, decompose};
 
 use crate::bench::{Bench, target};
 

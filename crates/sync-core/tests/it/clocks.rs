@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use kombo_model::{Endpoint, Timestamp};
-use sync_core::dispatch::{self, SchedulePolicy};
-use sync_core::mirror::Model;
-use sync_core::port::{Clock as _, StoreError};
-use sync_core::queue;
-use sync_core::types::{RequestCause, SyncKind};
+use sync_core::jobs::dispatch::{self, SchedulePolicy};
+use sync_core::jobs::queue;
+use sync_core::jobs::{RequestCause, SyncKind};
+use sync_core::ports::{Clock as _, StoreError};
+use sync_core::rows::Model;
 
 use crate::bench::{Bench, id, target};
 
@@ -62,7 +62,7 @@ async fn a_fetch_that_goes_on_does_not_begin_later() {
     bench.furnish();
     bench.pass(7_200);
     bench.kombo.configure(|settings| settings.dated = false);
-    bench.kombo.fail_page(2, sync_core::port::FailureClass::Transient);
+    bench.kombo.fail_page(2, sync_core::ports::FailureClass::Transient);
     bench.ask(Endpoint::Users, SyncKind::Full);
     bench.attempt(Endpoint::Users, SyncKind::Full).await.unwrap();
     bench.kombo.fail_no_more();
@@ -105,7 +105,7 @@ fn schedule(bench: &Bench, poll_every: Option<Duration>) -> Vec<SyncKind> {
         look_at_paused_every: HOUR,
     };
     let now = bench.clock.now();
-    let unit = |tx: &mut dyn sync_core::port::Tx| {
+    let unit = |tx: &mut dyn sync_core::ports::Tx| {
         dispatch::register(tx, &[id()].into(), now)?;
         dispatch::schedule(tx, &policy, now)?;
         Ok::<_, StoreError>(tx.requests()?.into_iter().map(|request| request.target.kind).collect())
@@ -138,7 +138,7 @@ async fn a_poll_does_not_wait_for_a_delta_that_lies_ahead() {
 #[tokio::test]
 async fn what_failed_under_a_wrong_clock_is_tried_again() {
     let bench = ahead(&[Endpoint::Users], DAY * 40).await;
-    bench.kombo.refuse(Endpoint::Users, sync_core::port::FailureClass::Unintelligible);
+    bench.kombo.refuse(Endpoint::Users, sync_core::ports::FailureClass::Unintelligible);
     bench.delta(Endpoint::Users).await;
     bench.kombo.allow(Endpoint::Users);
     set_right(&bench, DAY * 40);
@@ -152,7 +152,7 @@ async fn what_failed_under_a_wrong_clock_is_tried_again() {
 async fn a_long_retry_after_ends_within_the_longest_wait() {
     let bench = ahead(&[Endpoint::Users], Duration::ZERO).await;
     let wait = bench.policy.backoff.wait(
-        sync_core::port::FailureClass::Transient,
+        sync_core::ports::FailureClass::Transient,
         0,
         Some(DAY * 40),
         &target(Endpoint::Users, SyncKind::Delta),

@@ -2,9 +2,11 @@
 
 use kombo_model::Timestamp;
 use proptest::prelude::*;
-use sync_core::compare::{Reading, Verdict, cause, compare, first_values, remove};
-use sync_core::mirror::{Incoming, Key, Model, Row, Standing, StoredRow, Value};
-use sync_core::types::{ChangeCause, ChangeKind, SyncKind, Tombstones};
+use sync_core::jobs::SyncKind;
+use sync_core::rows::compare::Tombstones;
+use sync_core::rows::compare::{Reading, Verdict, cause, compare, first_values, remove};
+use sync_core::rows::{ChangeCause, ChangeKind};
+use sync_core::rows::{Incoming, Key, Model, Row, Standing, StoredRow, Value};
 
 const MODEL: Model = Model::LmsSkills;
 

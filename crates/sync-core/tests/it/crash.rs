@@ -1,10 +1,11 @@
 //! A process may die at any moment: what was committed stays, the rest is done again, and nothing else differs.
 
 use kombo_model::{Endpoint, ProgressionStatus};
-use sync_core::mirror::{Model, StoredRow};
-use sync_core::port::{Clock, Fetch, StoreError};
-use sync_core::queue;
-use sync_core::types::{RunOutcome, SyncKind};
+use sync_core::jobs::SyncKind;
+use sync_core::jobs::queue;
+use sync_core::ports::{Clock, Fetch, StoreError};
+use sync_core::pull::RunOutcome;
+use sync_core::rows::{Model, StoredRow};
 use tokio_util::sync::CancellationToken;
 
 use crate::bench::{Bench, USUAL, id, target};
@@ -268,8 +269,8 @@ async fn a_lost_lease_writes_nothing_more() {
 
 #[tokio::test(start_paused = true)]
 async fn a_slow_source_does_not_cost_the_lease() {
-    use sync_core::engine::Engine;
-    use sync_core::port::{FetchSpec, Pages, RecordPage, Silent, Source, SourceError};
+    use sync_core::ports::{FetchSpec, Pages, RecordPage, Silent, Source, SourceError};
+    use sync_core::pull::Engine;
 
     /// Takes a minute for a page, by all clocks.
     struct Slow(sync_testkit::FakeKombo, sync_testkit::ManualClock);

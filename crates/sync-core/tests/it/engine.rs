@@ -1,6 +1,7 @@
 use kombo_model::{Endpoint, ProgressionStatus};
-use sync_core::mirror::Model;
-use sync_core::types::{RequestCause, RunOutcome, SyncKind};
+use sync_core::jobs::{RequestCause, SyncKind};
+use sync_core::pull::RunOutcome;
+use sync_core::rows::Model;
 use sync_testkit::Nesting;
 
 use crate::bench::{ALL, Bench, USUAL, id, target};
@@ -161,7 +162,7 @@ async fn hand_edits_are_mended_by_a_full_fetch() {
     bench.put(Model::LmsUsers, removed);
     bench.put(Model::LmsUsers, {
         let mut invented = bench.row(Model::LmsUsers, "u4");
-        invented.row.key = sync_core::mirror::Key::Id("invented".to_owned());
+        invented.row.key = sync_core::rows::Key::Id("invented".to_owned());
         invented
     });
     for endpoint in ALL {
@@ -222,7 +223,7 @@ async fn a_stale_record_of_a_delta_is_counted_and_skipped() {
     // What is stored holds a later `changed_at` than what comes.
     let mut later = bench.row(Model::LmsUsers, "u1");
     let place = Model::LmsUsers.columns().len() - 2;
-    later.row.values_mut()[place] = sync_core::mirror::Value::Time(sync_core::port::Clock::now(&bench.clock));
+    later.row.values_mut()[place] = sync_core::rows::Value::Time(sync_core::ports::Clock::now(&bench.clock));
     bench.put(Model::LmsUsers, later.clone());
     let run = bench.delta(Endpoint::Users).await;
     assert_eq!((run.counts.stale, run.counts.updated), (1, 0));

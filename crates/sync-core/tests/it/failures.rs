@@ -1,7 +1,8 @@
 use kombo_model::{Endpoint, Fault, Timestamp};
-use sync_core::mirror::Model;
-use sync_core::port::{Clock, FailureClass, Record, RecordPage, Rejected, StoreError};
-use sync_core::types::{EndpointStatus, IntegrationRecord, IntegrationStatus, RunOutcome, SyncKind};
+use sync_core::jobs::{EndpointStatus, IntegrationRecord, IntegrationStatus, SyncKind};
+use sync_core::ports::{Clock, FailureClass, Record, RecordPage, Rejected, StoreError};
+use sync_core::pull::RunOutcome;
+use sync_core::rows::Model;
 
 use crate::bench::{Bench, USUAL, id, target};
 
@@ -244,7 +245,7 @@ async fn later_copies_win_in_a_batch_that_is_taken_apart() {
         Ok(RecordPage {
             records,
             rejected: Vec::new(),
-            next: next.map(|cursor| sync_core::types::PageCursor(cursor.to_owned())),
+            next: next.map(|cursor| sync_core::pull::PageCursor(cursor.to_owned())),
             requested_at: Timestamp::from_unix_millis(bench.clock.now().unix_millis() + seconds * 1_000).unwrap(),
             elapsed: std::time::Duration::ZERO,
             server_date: None,
@@ -259,11 +260,11 @@ async fn later_copies_win_in_a_batch_that_is_taken_apart() {
     let lease = bench.lease(Endpoint::CourseProgressions, SyncKind::Full).unwrap();
     let mut policy = bench.policy.clone();
     policy.batch_records = 1_000; // both pages in one batch
-    let engine = sync_core::engine::Engine::new(
+    let engine = sync_core::pull::Engine::new(
         std::sync::Arc::new(bench.store.clone()),
         std::sync::Arc::new(source),
         bench.clock.clone(),
-        sync_core::port::Silent,
+        sync_core::ports::Silent,
         policy,
     );
     let run = engine.work(&lease, &tokio_util::sync::CancellationToken::new()).await.unwrap();
@@ -281,7 +282,7 @@ async fn an_id_with_nul_is_one_record_under_one_name() {
     for _ in 0..2 {
         let run = bench.full(Endpoint::Users).await;
         assert_eq!((run.outcome, run.counts.deleted), (RunOutcome::Completed, 0));
-        assert!(bench.store.table(Model::LmsUsers, &id()).iter().all(sync_core::mirror::StoredRow::is_live));
+        assert!(bench.store.table(Model::LmsUsers, &id()).iter().all(sync_core::rows::StoredRow::is_live));
     }
     assert_eq!(bench.log(), [""; 0]);
     assert!(bench.store.look::<_, StoreError>(|tx| tx.quarantined(None)).unwrap().is_empty());
@@ -340,7 +341,7 @@ async fn a_list_that_never_ends_is_given_up() {
         Ok(RecordPage {
             records: (0..3).map(record).collect(),
             rejected: Vec::new(),
-            next: Some(sync_core::types::PageCursor(format!("page {number}"))),
+            next: Some(sync_core::pull::PageCursor(format!("page {number}"))),
             requested_at: bench.clock.now(),
             elapsed: std::time::Duration::ZERO,
             server_date: None,
@@ -352,11 +353,11 @@ async fn a_list_that_never_ends_is_given_up() {
     }
     bench.ask(Endpoint::Skills, SyncKind::Full);
     let lease = bench.lease(Endpoint::Skills, SyncKind::Full).unwrap();
-    let engine = sync_core::engine::Engine::new(
+    let engine = sync_core::pull::Engine::new(
         std::sync::Arc::new(bench.store.clone()),
         std::sync::Arc::new(source.clone()),
         bench.clock.clone(),
-        sync_core::port::Silent,
+        sync_core::ports::Silent,
         bench.policy.clone(),
     );
     let run = engine.work(&lease, &tokio_util::sync::CancellationToken::new()).await.unwrap();
@@ -396,11 +397,11 @@ async fn what_is_read_in_part_is_stored_in_part_and_shown_in_quarantine() {
         source.script(&id(), Endpoint::Courses, sync_testkit::FetchKind::Full, [page(json)]);
         bench.ask(Endpoint::Courses, SyncKind::Full);
         let lease = bench.lease(Endpoint::Courses, SyncKind::Full).unwrap();
-        let engine = sync_core::engine::Engine::new(
+        let engine = sync_core::pull::Engine::new(
             std::sync::Arc::new(bench.store.clone()),
             std::sync::Arc::new(source),
             bench.clock.clone(),
-            sync_core::port::Silent,
+            sync_core::ports::Silent,
             bench.policy.clone(),
         );
         engine.work(&lease, &tokio_util::sync::CancellationToken::new()).await.unwrap()

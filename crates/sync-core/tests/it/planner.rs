@@ -3,9 +3,9 @@ use std::time::Duration;
 
 use kombo_model::{Endpoint, ModelName, Timestamp};
 use proptest::prelude::*;
-use sync_core::mirror::Model;
-use sync_core::planner::{PlanMode, PlanPolicy, SyncPlan, plan};
-use sync_core::types::SyncKind;
+use sync_core::jobs::SyncKind;
+use sync_core::rows::Model;
+use sync_core::webhooks::planner::{PlanMode, PlanPolicy, SyncPlan, plan};
 
 const NOW: &str = "2026-01-01T12:00:00.000Z";
 

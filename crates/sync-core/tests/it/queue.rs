@@ -2,9 +2,10 @@ use std::time::Duration;
 
 use kombo_model::{Endpoint, Timestamp};
 use sync_core::SyncError;
-use sync_core::port::FailureClass;
-use sync_core::queue::{self, Claim};
-use sync_core::types::{Lease, LeaseToken, Request, RequestCause, RunOutcome, SyncKind};
+use sync_core::jobs::queue::{self, Claim};
+use sync_core::jobs::{Lease, LeaseToken, Request, RequestCause, SyncKind};
+use sync_core::ports::FailureClass;
+use sync_core::pull::RunOutcome;
 use tokio_util::sync::CancellationToken;
 
 use crate::bench::{Bench, target};
@@ -241,7 +242,7 @@ async fn released_work_waits_for_its_time() {
 async fn work_that_is_not_allowed_is_passed_over() {
     let bench = loaded().await;
     for number in 0..300 {
-        let other = sync_core::types::Target {
+        let other = sync_core::jobs::Target {
             integration_id: kombo_model::IntegrationId::from(format!("sandbox:{number}")),
             endpoint: Endpoint::Users,
             kind: SyncKind::Full,

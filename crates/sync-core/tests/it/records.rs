@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use kombo_model::{Endpoint, Timestamp};
-use sync_core::mirror::{Batch, MAX_DOCUMENT_DEPTH, MAX_ID_BYTES, Value, decompose};
-use sync_core::port::Record;
+use sync_core::ports::Record;
+use sync_core::rows::{Batch, MAX_DOCUMENT_DEPTH, MAX_ID_BYTES, Value, decompose};
 
 fn batch(endpoint: Endpoint, json: &str) -> Batch {
     let mut batch = Batch::default();
@@ -145,7 +145,7 @@ fn numbers_reach_the_row_to_the_last_digit() {
     let user = r#"{"id":"u","remote_data":[123456789012345678901,1e400000],"custom_fields":{"n":0.12345678901234567890,
         "m":1e400,"big":1e400000}}"#;
     let batch = batch(Endpoint::Users, user);
-    let get = |name| batch.rows[0].row.get(sync_core::mirror::Model::LmsUsers, name).and_then(Value::text).unwrap();
+    let get = |name| batch.rows[0].row.get(sync_core::rows::Model::LmsUsers, name).and_then(Value::text).unwrap();
     assert_eq!(get("remote_data"), "[123456789012345678901,1e400000]");
     assert!(get("custom_fields").contains("0.12345678901234567890") && get("custom_fields").contains(r#""m":1e400,"#));
     assert!(get("custom_fields").contains(r#""big":"1e400000""#), "no database has such numbers");

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
 use proptest::prelude::*;
-use sync_core::schedule::next_full;
+use sync_core::jobs::schedule::next_full;
 
 proptest! {
     #[test]

@@ -1,7 +1,7 @@
 //! Deltas lose nothing, however far the clocks are apart.
 
 use kombo_model::Endpoint;
-use sync_core::mirror::Model;
+use sync_core::rows::Model;
 
 use crate::bench::Bench;
 

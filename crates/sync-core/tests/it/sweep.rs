@@ -1,9 +1,10 @@
 use std::time::Duration;
 
 use kombo_model::Endpoint;
-use sync_core::mirror::{Key, Model, Row, Value};
-use sync_core::port::{Clock, Fetch, StoreError};
-use sync_core::types::{EndpointStatus, RunOutcome, SyncKind};
+use sync_core::jobs::{EndpointStatus, SyncKind};
+use sync_core::ports::{Clock, Fetch, StoreError};
+use sync_core::pull::RunOutcome;
+use sync_core::rows::{Key, Model, Row, Value};
 
 use crate::bench::{ALL, Bench, USUAL, id, target};
 
@@ -224,7 +225,7 @@ async fn lost_notes_make_the_fetch_begin_again() {
         let mut work = std::pin::pin!(engine.work(&lease, &stop));
         let in_sweep = || {
             let run = bench.store.look(|tx| tx.latest_run(&target(Endpoint::Users, SyncKind::Full))).unwrap();
-            run.is_some_and(|run| run.phase == sync_core::types::RunPhase::Sweep)
+            run.is_some_and(|run| run.phase == sync_core::pull::RunPhase::Sweep)
         };
         while !in_sweep() {
             assert!(crate::engine::futures_poll(work.as_mut()).await.is_none());

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use kombo_model::Endpoint;
 use proptest::prelude::*;
 use sync_core::SyncError;
-use sync_core::mirror::{ColumnKind, Key, Model, Row, StoredRow, Value};
-use sync_core::types::Tombstones;
+use sync_core::rows::compare::Tombstones;
+use sync_core::rows::{ColumnKind, Key, Model, Row, StoredRow, Value};
 use sync_core::verify::{Verifier, VerifyPolicy};
 
 use crate::bench::{ALL, Bench, USUAL, id};

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use kombo_model::Timestamp;
 use proptest::prelude::*;
-use sync_core::watermark::{advance, fetch_started_at};
+use sync_core::pull::watermark::{advance, fetch_started_at};
 
 fn time() -> impl Strategy<Value = Timestamp> {
     prop_oneof![

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use kombo_model::{Endpoint, Timestamp, Webhook, WebhookEvent};
 use serde_json::{Value, json};
-use sync_core::dispatch;
-use sync_core::intake::{self, Intake, read};
-use sync_core::port::Clock as _;
-use sync_core::types::{IntegrationRecord, IntegrationStatus, SyncKind};
+use sync_core::jobs::dispatch;
+use sync_core::jobs::{IntegrationRecord, IntegrationStatus, SyncKind};
+use sync_core::ports::Clock as _;
+use sync_core::webhooks::{self, Intake, read};
 
 use crate::bench::{Bench, USUAL, id, target};
 use crate::intake::policy;
@@ -43,7 +43,7 @@ impl Heard {
         }
         let webhook = json!({ "id": self.number.to_string(), "type": kind, "data": data }).to_string();
         let (webhook, now) = (read(webhook.as_bytes()).unwrap(), self.bench.clock.now());
-        let received = self.bench.store.edit(|tx| intake::receive(tx, &webhook, &policy(), now)).unwrap();
+        let received = self.bench.store.edit(|tx| webhooks::receive(tx, &webhook, &policy(), now)).unwrap();
         assert_ne!(received, Intake::Repeated);
         self.known().status
     }
@@ -184,7 +184,7 @@ fn a_webhook_without_an_id_is_planned() {
     let heard = Heard::new();
     let body = changed(r#""type":"data-changed","#, r#""changed_models":[{"name":"lms_users"}]"#);
     let (webhook, now) = (read(body.as_bytes()).unwrap(), heard.bench.clock.now());
-    let receive = || heard.bench.store.edit(|tx| intake::receive(tx, &webhook, &policy(), now)).unwrap();
+    let receive = || heard.bench.store.edit(|tx| webhooks::receive(tx, &webhook, &policy(), now)).unwrap();
     assert_eq!(receive(), Intake::Stored(vec![target(Endpoint::Users, SyncKind::Full)]));
     assert_eq!(receive(), Intake::Repeated);
 }

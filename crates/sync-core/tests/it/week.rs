@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
-use sync_core::dispatch::{self, SchedulePolicy};
-use sync_core::port::{StoreError, Tx};
-use sync_core::queue::{self, Claim};
-use sync_core::schedule::next_full;
-use sync_core::types::{LeaseToken, RequestCause, SyncKind, Target};
+use sync_core::jobs::dispatch::{self, SchedulePolicy};
+use sync_core::jobs::queue::{self, Claim};
+use sync_core::jobs::schedule::next_full;
+use sync_core::jobs::{LeaseToken, RequestCause, SyncKind, Target};
+use sync_core::ports::{StoreError, Tx};
 use sync_testkit::MemoryStore;
 
 const INTEGRATIONS: usize = 1_000;

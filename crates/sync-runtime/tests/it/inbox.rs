@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use kombo_model::{Endpoint, IntegrationId, Webhook};
 use serde_json::json;
-use sync_core::intake::{Intake, IntakePolicy, read};
-use sync_core::planner::{PlanMode, PlanPolicy};
-use sync_core::port::{Scope, Store, StoreError, Tx};
-use sync_core::types::IntegrationStatus;
+use sync_core::jobs::IntegrationStatus;
+use sync_core::ports::{Scope, Store, StoreError, Tx};
+use sync_core::webhooks::planner::{PlanMode, PlanPolicy};
+use sync_core::webhooks::{Intake, IntakePolicy, read};
 use sync_runtime::inbox::{self, InboxHandle};
 use sync_testkit::bench::id;
 use sync_testkit::{ManualClock, MemoryStore};

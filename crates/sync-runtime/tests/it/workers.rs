@@ -3,9 +3,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use kombo_model::Endpoint;
-use sync_core::dispatch;
-use sync_core::port::{Clock, Silent, StoreError};
-use sync_core::types::{LeaseToken, SyncKind};
+use sync_core::jobs::dispatch;
+use sync_core::jobs::{LeaseToken, SyncKind};
+use sync_core::ports::{Clock, Silent, StoreError};
 use sync_runtime::workers::{Host, WorkerPool};
 use sync_testkit::bench::{Bench, USUAL, id, target};
 use sync_testkit::{FakeKombo, ManualClock, MemoryStore};
@@ -109,7 +109,7 @@ async fn half_of_the_workers_are_kept_for_deltas() {
     let bench = bench();
     let asleep = Arc::new(Notify::new());
     let source = Arc::new(Sleepy(Arc::clone(&asleep)));
-    let engine = sync_core::engine::Engine::new(
+    let engine = sync_core::pull::Engine::new(
         Arc::new(bench.store.clone()),
         source,
         bench.clock.clone(),
@@ -134,18 +134,18 @@ async fn half_of_the_workers_are_kept_for_deltas() {
 /// A Kombo that never answers.
 struct Sleepy(Arc<Notify>);
 
-impl sync_core::port::Source for Sleepy {
+impl sync_core::ports::Source for Sleepy {
     type Pages = Asleep;
 
-    fn open(&self, _spec: sync_core::port::FetchSpec) -> Asleep {
+    fn open(&self, _spec: sync_core::ports::FetchSpec) -> Asleep {
         Asleep(Arc::clone(&self.0))
     }
 }
 
 struct Asleep(Arc<Notify>);
 
-impl sync_core::port::Pages for Asleep {
-    async fn next_page(&mut self) -> Result<Option<sync_core::port::RecordPage>, sync_core::port::SourceError> {
+impl sync_core::ports::Pages for Asleep {
+    async fn next_page(&mut self) -> Result<Option<sync_core::ports::RecordPage>, sync_core::ports::SourceError> {
         self.0.notified().await;
         Ok(None)
     }

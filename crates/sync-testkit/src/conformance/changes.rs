@@ -2,10 +2,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use kombo_model::IntegrationId;
-use sync_core::delivery::Undelivered;
-use sync_core::mirror::{MAX_DOCUMENT_DEPTH, MAX_OPAQUE_DEPTH, Model, Value};
-use sync_core::port::{Scope, Store, StoreError};
-use sync_core::types::{Change, ChangeCause, ChangeKind};
+use sync_core::changes::Change;
+use sync_core::outbox::Undelivered;
+use sync_core::ports::{Scope, Store, StoreError};
+use sync_core::rows::{ChangeCause, ChangeKind};
+use sync_core::rows::{MAX_DOCUMENT_DEPTH, MAX_OPAQUE_DEPTH, Model, Value};
 
 use super::sample::{alpha, at, beta, change, read, write};
 use super::units::beside;

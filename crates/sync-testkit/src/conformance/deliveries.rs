@@ -3,9 +3,9 @@
 use std::sync::{Arc, mpsc};
 
 use kombo_model::{IntegrationId, Timestamp};
-use sync_core::delivery::{Backlog, DeadLetter, Delivery, DeliveryId, DeliveryLease, Parcel, Undelivered};
-use sync_core::port::{Scope, Store, StoreError, Tx, TxResult};
-use sync_core::types::{IntegrationRecord, IntegrationStatus, LeaseToken};
+use sync_core::jobs::{IntegrationRecord, IntegrationStatus, LeaseToken};
+use sync_core::outbox::{Backlog, DeadLetter, Delivery, DeliveryId, DeliveryLease, Parcel, Undelivered};
+use sync_core::ports::{Scope, Store, StoreError, Tx, TxResult};
 
 use super::sample::{alpha, at, beta, change, horizon, read, time, write};
 use super::units::{PATIENCE, beside};

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
-use sync_core::mirror::{MAX_DOCUMENT_DEPTH, MAX_OPAQUE_DEPTH, Model, Value};
-use sync_core::port::Store;
+use sync_core::ports::Store;
+use sync_core::rows::{MAX_DOCUMENT_DEPTH, MAX_OPAQUE_DEPTH, Model, Value};
 
 use super::sample::{check_rows, key, row_with};
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use sync_core::pacing::{Budget, Pacing};
-use sync_core::port::Store;
+use sync_core::ports::Store;
+use sync_core::ratelimit::{Budget, Pacing};
 
 use super::sample::{at, read, write};
 

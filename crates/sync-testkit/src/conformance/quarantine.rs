@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
 use kombo_model::{Endpoint, IntegrationId};
-use sync_core::port::Store;
-use sync_core::types::{Quarantined, RunId};
+use sync_core::ports::Store;
+use sync_core::pull::{Quarantined, RunId};
 
 use super::sample::{alpha, beta, read, time, write};
 
@@ -77,7 +77,9 @@ pub async fn quarantined_records_are_read_from_an_id<S: Store>(store: Arc<S>) {
         tx.put_quarantined(&[record(beta(), Endpoint::Users, "c"), record(alpha(), Endpoint::Courses, "c")])?;
         let mut from = |from: &str, limit| {
             let records = tx.quarantined_from(&alpha(), Endpoint::Users, from, limit)?;
-            Ok::<Vec<String>, sync_core::port::StoreError>(records.into_iter().map(|record| record.record_id).collect())
+            Ok::<Vec<String>, sync_core::ports::StoreError>(
+                records.into_iter().map(|record| record.record_id).collect(),
+            )
         };
         assert_eq!(from("", 9)?, ["#1", "B", "b", "ä"]);
         assert_eq!(from("", 2)?, ["#1", "B"]);

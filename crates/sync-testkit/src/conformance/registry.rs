@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
 use kombo_model::{Endpoint, IntegrationId};
-use sync_core::port::Store;
-use sync_core::types::{EndpointState, EndpointStatus, IntegrationRecord, IntegrationStatus};
+use sync_core::jobs::{EndpointState, EndpointStatus, IntegrationRecord, IntegrationStatus};
+use sync_core::ports::Store;
 
 use super::sample::{alpha, at, beta, read, time, write};
 

@@ -2,9 +2,9 @@ use std::sync::{Arc, Barrier, mpsc};
 use std::time::Duration;
 
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
-use sync_core::port::{Scope, Store, StoreError, TryRequest, Tx, TxResult};
-use sync_core::queue::{Claim, lease_next, lease_target};
-use sync_core::types::{LeaseHold, LeaseToken, Request, RequestCause, SyncKind, Target};
+use sync_core::jobs::queue::{Claim, lease_next, lease_target};
+use sync_core::jobs::{LeaseHold, LeaseToken, Request, RequestCause, SyncKind, Target};
+use sync_core::ports::{Scope, Store, StoreError, TryRequest, Tx, TxResult};
 
 use super::sample::{alpha, at, beta, delta, horizon, read, request, target, time, write};
 use super::units::{PATIENCE, beside};

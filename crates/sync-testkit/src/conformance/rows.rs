@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
 use kombo_model::IntegrationId;
-use sync_core::mirror::{Held, Key, Model, NewRow, Row, StoredRow, Value};
-use sync_core::port::{Scope, Store, StoreError, Tx, TxResult};
+use sync_core::ports::{Scope, Store, StoreError, Tx, TxResult};
+use sync_core::rows::{Held, Key, Model, NewRow, Row, StoredRow, Value};
 
 use super::sample::{
     alpha, at, beta, check_rows, check_same, example_key, full_row, key, null_row, pair, read, row_with, sorted, write,

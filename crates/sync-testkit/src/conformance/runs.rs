@@ -1,8 +1,9 @@
 use std::sync::Arc;
 
 use kombo_model::Endpoint;
-use sync_core::port::Store;
-use sync_core::types::{PageCursor, Run, RunCounts, RunId, RunOutcome, RunPhase, SyncKind, Target};
+use sync_core::jobs::{SyncKind, Target};
+use sync_core::ports::Store;
+use sync_core::pull::{PageCursor, Run, RunCounts, RunId, RunOutcome, RunPhase};
 
 use super::sample::{alpha, at, beta, delta, read, run, target, time, write};
 

@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
+use sync_core::changes::Change;
 use sync_core::horizon::Horizon;
-use sync_core::mirror::{ColumnKind, Key, Model, Row, StoredRow, Value};
-use sync_core::port::{Scope, Store, Tx, TxResult};
-use sync_core::types::{Change, ChangeCause, ChangeKind, Request, RequestCause, Run, RunId, SyncKind, Target};
-use sync_core::types::{RunCounts, RunOutcome, RunPhase};
+use sync_core::jobs::{Request, RequestCause, SyncKind, Target};
+use sync_core::ports::{Scope, Store, Tx, TxResult};
+use sync_core::pull::{Run, RunId};
+use sync_core::pull::{RunCounts, RunOutcome, RunPhase};
+use sync_core::rows::{ChangeCause, ChangeKind};
+use sync_core::rows::{ColumnKind, Key, Model, Row, StoredRow, Value};
 
 pub(super) fn alpha() -> IntegrationId {
     IntegrationId::from("sandbox:alpha")

@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
-use sync_core::mirror::{Key, Model, StoredRow, Value};
-use sync_core::port::{Store, Tx, TxResult};
-use sync_core::types::RunId;
+use sync_core::ports::{Store, Tx, TxResult};
+use sync_core::pull::RunId;
+use sync_core::rows::{Key, Model, StoredRow, Value};
 
 use super::sample::{alpha, at, beta, delta, key, null_row, pair, read, run, write};
 

@@ -3,8 +3,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use kombo_model::IntegrationId;
-use sync_core::mirror::{Model, StoredRow, Value};
-use sync_core::port::{Scope, Store, StoreError, Tx, TxResult};
+use sync_core::ports::{Scope, Store, StoreError, Tx, TxResult};
+use sync_core::rows::{Model, StoredRow, Value};
 
 use super::sample::{alpha, at, beta, change, delta, full_row, key, null_row, read, request, row_with, run, write};
 
@@ -29,7 +29,7 @@ fn write_everything(tx: &mut dyn Tx) -> TxResult<()> {
     tx.put_seen(id, 0, Model::LmsUsers, &[super::sample::key("a")])?;
     tx.append_changes(&[change(alpha(), "a", at(1))])?;
     tx.put_request(&request(delta(), at(1)))?;
-    tx.put_endpoint(&sync_core::types::EndpointState::new(alpha(), kombo_model::Endpoint::Users))
+    tx.put_endpoint(&sync_core::jobs::EndpointState::new(alpha(), kombo_model::Endpoint::Users))
 }
 
 fn assert_nothing(tx: &mut dyn Tx) -> TxResult<()> {

@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
 use kombo_model::Timestamp;
-use sync_core::mirror::{Model, Value};
-use sync_core::port::{Scope, Store, StoreError};
+use sync_core::ports::{Scope, Store, StoreError};
+use sync_core::rows::{Model, Value};
 
 use super::sample::{alpha, check_rows, full_row, key, read, row_with, time};
 

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
-use sync_core::port::Store;
-use sync_core::types::WebhookRecord;
+use sync_core::ports::Store;
+use sync_core::webhooks::WebhookRecord;
 
 use super::sample::{alpha, at, write};
 

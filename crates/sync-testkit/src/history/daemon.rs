@@ -8,12 +8,14 @@ use kombo_model::{
     WebhookEvent,
 };
 use sync_core::SyncError;
-use sync_core::engine::{Engine, SyncPolicy};
-use sync_core::intake::{self, IntakePolicy};
-use sync_core::mirror::{Model, StoredRow};
-use sync_core::port::{Clock, Scope, Silent, Store, StoreError, Tx};
-use sync_core::queue::{self, Claim};
-use sync_core::types::{Change, Lease, LeaseToken, Request, RequestCause, RunId, SyncKind, Target};
+use sync_core::changes::Change;
+use sync_core::jobs::queue::{self, Claim};
+use sync_core::jobs::{Lease, LeaseToken, Request, RequestCause, SyncKind, Target};
+use sync_core::ports::{Clock, Scope, Silent, Store, StoreError, Tx};
+use sync_core::pull::RunId;
+use sync_core::pull::{Engine, SyncPolicy};
+use sync_core::rows::{Model, StoredRow};
+use sync_core::webhooks::{self, IntakePolicy};
 use tokio_util::sync::CancellationToken;
 
 use crate::{FakeKombo, ManualClock};
@@ -52,7 +54,7 @@ impl<St: Store> Daemon<St> {
             look_at_paused_every: Duration::from_secs(3_600),
         };
         let now = self.clock.now();
-        self.unit(move |tx| intake::receive(tx, &webhook, &policy, now)).await;
+        self.unit(move |tx| webhooks::receive(tx, &webhook, &policy, now)).await;
     }
 
     fn webhook(&self, changed: Vec<ModelName>) -> Webhook {

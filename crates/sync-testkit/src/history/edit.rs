@@ -1,6 +1,6 @@
 use fastrand::Rng;
 use kombo_model::{FreeJson, ProgressionStatus};
-use sync_core::mirror::Model;
+use sync_core::rows::Model;
 
 use crate::Lms;
 

@@ -1,8 +1,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value as Json;
-use sync_core::mirror::{Model, StoredRow};
-use sync_core::types::{Change, ChangeKind};
+use sync_core::changes::Change;
+use sync_core::rows::ChangeKind;
+use sync_core::rows::{Model, StoredRow};
 
 use super::daemon::Tables;
 

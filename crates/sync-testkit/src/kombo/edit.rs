@@ -6,7 +6,7 @@ use kombo_model::{
     ActiveStatus, Course, CourseProgression, CourseRevision, Maybe, ProgressionStatus, ProviderCopy, Skill, Timestamp,
     User,
 };
-use sync_core::mirror::Model;
+use sync_core::rows::Model;
 
 use super::lms::{Lms, Part, blank_course, blank_progression, blank_revision, blank_skill, blank_user};
 

@@ -4,8 +4,8 @@ use kombo_model::{
     Course, CourseCopy, CourseProgression, CourseRevision, CourseRevisionCopy, Endpoint, Extra, Maybe, Skill,
     SkillAssignment, SkillCopy, Timestamp, UserCopy,
 };
-use sync_core::mirror::Model;
-use sync_core::port::Record;
+use sync_core::ports::Record;
+use sync_core::rows::Model;
 
 use super::Nesting;
 use super::lms::{Lms, Part};

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kombo_model::{Course, CourseProgression, CourseRevision, Maybe, ProviderCopy, Skill, Timestamp, User};
-use sync_core::mirror::Model;
+use sync_core::rows::Model;
 
 /// The records that a [`FakeKombo`](super::FakeKombo) has, each kept once and put together when a page is served.
 #[derive(Debug, Clone, Default)]

@@ -1,6 +1,6 @@
 use kombo_model::Timestamp;
-use sync_core::port::{Clock, FailureClass, Fetch, FetchSpec, Pages, Record, RecordPage, Rejected, SourceError};
-use sync_core::types::PageCursor;
+use sync_core::ports::{Clock, FailureClass, Fetch, FetchSpec, Pages, Record, RecordPage, Rejected, SourceError};
+use sync_core::pull::PageCursor;
 
 use super::{FakeKombo, Paging, World};
 

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
-use sync_core::mirror::{Batch, Incoming, Key, Model, Row, Standing, StoredRow, decompose};
+use sync_core::rows::{Batch, Incoming, Key, Model, Row, Standing, StoredRow, decompose};
 
 use super::lms::Lms;
 use crate::MemoryStore;

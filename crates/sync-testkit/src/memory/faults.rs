@@ -1,6 +1,6 @@
 use std::fmt;
 
-use sync_core::port::{StoreError, TxResult};
+use sync_core::ports::{StoreError, TxResult};
 
 /// Whether the store knows that an error lies in a text.
 #[derive(Debug, Clone, Copy)]

@@ -3,12 +3,13 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use kombo_model::{Endpoint, IntegrationId};
-use sync_core::delivery::{DeadLetter, Delivery, DeliveryId};
-use sync_core::mirror::{Key, Model, StoredRow};
-use sync_core::pacing::Pacing;
-use sync_core::types::{
-    Change, EndpointState, IntegrationRecord, Quarantined, Request, Run, RunId, Target, WebhookRecord,
-};
+use sync_core::changes::Change;
+use sync_core::jobs::{EndpointState, IntegrationRecord, Request, Target};
+use sync_core::outbox::{DeadLetter, Delivery, DeliveryId};
+use sync_core::pull::{Quarantined, Run, RunId};
+use sync_core::ratelimit::Pacing;
+use sync_core::rows::{Key, Model, StoredRow};
+use sync_core::webhooks::WebhookRecord;
 
 pub(super) type Table = BTreeMap<Key, StoredRow>;
 pub(super) type Notes = BTreeMap<RunId, BTreeMap<(i64, Model), BTreeSet<Key>>>;

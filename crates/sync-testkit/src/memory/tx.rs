@@ -4,14 +4,15 @@ use std::ops::Bound;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
-use sync_core::delivery::{Backlog, DeadLetter, Delivery, DeliveryId, Undelivered};
+use sync_core::changes::Change;
 use sync_core::horizon::Horizon;
-use sync_core::mirror::{Key, Model, StoredRow, Value};
-use sync_core::pacing::Pacing;
-use sync_core::port::{StoreError, TryRequest, Tx, TxResult};
-use sync_core::types::{
-    Change, EndpointState, IntegrationRecord, Quarantined, Request, Run, RunId, SyncKind, Target, WebhookRecord,
-};
+use sync_core::jobs::{EndpointState, IntegrationRecord, Request, SyncKind, Target};
+use sync_core::outbox::{Backlog, DeadLetter, Delivery, DeliveryId, Undelivered};
+use sync_core::ports::{StoreError, TryRequest, Tx, TxResult};
+use sync_core::pull::{Quarantined, Run, RunId};
+use sync_core::ratelimit::Pacing;
+use sync_core::rows::{Key, Model, StoredRow, Value};
+use sync_core::webhooks::WebhookRecord;
 
 use super::faults::{Faults, Reason};
 use super::state::{State, Table};

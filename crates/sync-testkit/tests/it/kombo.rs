@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use kombo_model::{Endpoint, IntegrationId, ModelName, ProgressionStatus};
-use sync_core::mirror::Model;
-use sync_core::port::{Clock, FailureClass, Fetch, FetchSpec, Pages, Source};
+use sync_core::ports::{Clock, FailureClass, Fetch, FetchSpec, Pages, Source};
+use sync_core::rows::Model;
 use sync_testkit::{FakeKombo, Lms, ManualClock, Nesting};
 
 /// The ids that an endpoint lists, page by page.

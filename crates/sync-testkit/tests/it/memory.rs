@@ -4,8 +4,8 @@ conformance_suite!(async || (MemoryStore::new(), ()));
 
 mod faults {
     use kombo_model::IntegrationId;
-    use sync_core::mirror::Model;
-    use sync_core::port::{Scope, Store, StoreError, Tx};
+    use sync_core::ports::{Scope, Store, StoreError, Tx};
+    use sync_core::rows::Model;
     use sync_testkit::MemoryStore;
 
     fn two_statements(tx: &mut dyn Tx) -> Result<i64, StoreError> {

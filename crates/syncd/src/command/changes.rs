@@ -3,8 +3,8 @@ use std::time::Duration;
 
 use kombo_model::IntegrationId;
 use store_diesel::DieselStore;
-use sync_core::port::{Store as _, StoreError};
-use sync_core::types::Change;
+use sync_core::changes::Change;
+use sync_core::ports::{Store as _, StoreError};
 use tokio_util::sync::CancellationToken;
 
 use super::store::{Tables, open, unknown_integration};
@@ -142,8 +142,9 @@ fn describe(change: &Change) -> String {
 
 #[cfg(test)]
 mod tests {
-    use sync_core::mirror::Model;
-    use sync_core::types::{ChangeCause, ChangeKind, RunId};
+    use sync_core::pull::RunId;
+    use sync_core::rows::Model;
+    use sync_core::rows::{ChangeCause, ChangeKind};
 
     use super::*;
 

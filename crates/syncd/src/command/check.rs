@@ -8,7 +8,7 @@ use kombo_client::RetryPolicy;
 use kombo_model::IntegrationCategory;
 use serde_json::json;
 use store_diesel::{DieselStore, StoreUrl};
-use sync_core::port::{Scope, Store as _, StoreError};
+use sync_core::ports::{Scope, Store as _, StoreError};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 

@@ -1,8 +1,8 @@
 use kombo_model::{IntegrationId, Timestamp};
 use serde::Serialize;
-use sync_core::delivery::{self, DeadLetter, Standing};
-use sync_core::port::{Clock as _, Scope, Store as _, StoreError, Tx, TxResult};
-use sync_core::types::DeliveryStatus;
+use sync_core::outbox::DeliveryStatus;
+use sync_core::outbox::{self, DeadLetter, Standing};
+use sync_core::ports::{Clock as _, Scope, Store as _, StoreError, Tx, TxResult};
 
 use super::store::{Tables, open};
 use super::{Context, Exit};
@@ -19,7 +19,7 @@ pub(crate) async fn list(context: &Context) -> anyhow::Result<Exit> {
     let config = context.config()?;
     let receiver = config.receiver()?;
     let store = open(&config, Tables::Expect).await?;
-    let standings = store.read(delivery::standings).await?;
+    let standings = store.read(outbox::standings).await?;
     let now = SystemClock.now();
     if context.global.json {
         let url = receiver.map(|receiver| receiver.shown());
@@ -85,13 +85,13 @@ fn print(standings: &[Standing], now: Timestamp) -> anyhow::Result<()> {
 /// Puts dead letters back in line.
 pub(crate) async fn try_again(context: &Context, args: LettersArgs) -> anyhow::Result<Exit> {
     let now = SystemClock.now();
-    let marked = for_each(context, args, move |tx, id| delivery::retry(tx, id, now)).await?;
+    let marked = for_each(context, args, move |tx, id| outbox::retry(tx, id, now)).await?;
     report(context, "retried", marked, "back in line")
 }
 
 /// Throws dead letters away.
 pub(crate) async fn throw_away(context: &Context, args: LettersArgs) -> anyhow::Result<Exit> {
-    let dropped = for_each(context, args, delivery::drop_letters).await?;
+    let dropped = for_each(context, args, outbox::drop_letters).await?;
     report(context, "dropped", dropped, "thrown away")
 }
 

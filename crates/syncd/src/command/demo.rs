@@ -7,9 +7,9 @@ use kombo_client::Client;
 use kombo_model::{Endpoint, IntegrationId};
 use kombo_sandbox::{FIRST_INTEGRATION, GeneratorConfig, Model, Mutation, Sandbox, SandboxConfig};
 use store_diesel::{DieselStore, StoreUrl};
-use sync_core::engine::{Engine, SyncPolicy};
-use sync_core::port::{Clock as _, Store as _};
-use sync_core::types::SyncKind;
+use sync_core::jobs::SyncKind;
+use sync_core::ports::{Clock as _, Store as _};
+use sync_core::pull::{Engine, SyncPolicy};
 use tokio_util::sync::CancellationToken;
 
 use super::store::{Tables, open_url};

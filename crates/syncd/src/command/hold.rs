@@ -1,6 +1,6 @@
 use kombo_model::IntegrationId;
-use sync_core::hold::{self, Held};
-use sync_core::port::{Clock as _, Scope, Store as _};
+use sync_core::jobs::pause::{self, Held};
+use sync_core::ports::{Clock as _, Scope, Store as _};
 
 use super::store::{Tables, open, unknown_integration};
 use super::{Context, Exit};
@@ -11,7 +11,7 @@ use crate::output;
 pub(crate) async fn pause(context: &Context, id: IntegrationId) -> anyhow::Result<Exit> {
     let store = open(&context.config()?, Tables::Expect).await?;
     let (wanted, now) = (id.clone(), SystemClock.now());
-    let held = store.transact(Scope::Integration(id.clone()), move |tx| hold::pause(tx, &wanted, now)).await?;
+    let held = store.transact(Scope::Integration(id.clone()), move |tx| pause::pause(tx, &wanted, now)).await?;
     let words = ("paused", "nothing is fetched until `syncd resume`", "it was paused already");
     tell(context, &id, held, words)
 }
@@ -21,7 +21,7 @@ pub(crate) async fn resume(context: &Context, id: IntegrationId) -> anyhow::Resu
     let config = context.config()?;
     let store = open(&config, Tables::Expect).await?;
     let (wanted, endpoints, now) = (id.clone(), config.plan_policy().endpoints, SystemClock.now());
-    let unit = move |tx: &mut dyn sync_core::port::Tx| hold::resume(tx, &wanted, &endpoints, now);
+    let unit = move |tx: &mut dyn sync_core::ports::Tx| pause::resume(tx, &wanted, &endpoints, now);
     let held = store.transact(Scope::Integration(id.clone()), unit).await?;
     let words = ("resumed", "a daemon fetches what changed meanwhile, or `syncd sync`", "it was not paused");
     tell(context, &id, held, words)

@@ -1,7 +1,7 @@
 use kombo_model::ModelName;
-use sync_core::mirror::Model;
-use sync_core::planner::{SyncPlan, plan};
-use sync_core::port::Clock as _;
+use sync_core::ports::Clock as _;
+use sync_core::rows::Model;
+use sync_core::webhooks::planner::{SyncPlan, plan};
 
 use super::{Context, Exit};
 use crate::clock::SystemClock;

@@ -1,8 +1,8 @@
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
 use serde::Serialize;
-use sync_core::port::{Clock as _, Store as _};
-use sync_core::quarantine::{Retried, RetryPolicy, retry};
-use sync_core::types::{Quarantined, RunCounts};
+use sync_core::ports::{Clock as _, Store as _};
+use sync_core::pull::quarantine::{Retried, RetryPolicy, retry};
+use sync_core::pull::{Quarantined, RunCounts};
 
 use super::store::{Tables, open};
 use super::{Context, Exit};

@@ -2,13 +2,12 @@ use std::time::Duration;
 
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
 use serde::Serialize;
-use sync_core::delivery::{self, Standing};
-use sync_core::pacing::{Budget, Pacing};
-use sync_core::port::{Clock as _, Scope, Store as _, StoreError};
-use sync_core::types::{
-    DeliveryStatus, EndpointState, EndpointStatus, IntegrationRecord, IntegrationStatus, Quarantined, Request, Run,
-    SyncKind,
-};
+use sync_core::jobs::{EndpointState, EndpointStatus, IntegrationRecord, IntegrationStatus, Request, SyncKind};
+use sync_core::outbox::DeliveryStatus;
+use sync_core::outbox::{self, Standing};
+use sync_core::ports::{Clock as _, Scope, Store as _, StoreError};
+use sync_core::pull::{Quarantined, Run};
+use sync_core::ratelimit::{Budget, Pacing};
 
 use super::store::{Tables, open};
 use super::{Context, Exit};
@@ -38,7 +37,7 @@ pub(crate) async fn run(context: &Context) -> anyhow::Result<Exit> {
                 requests: tx.requests()?,
                 runs: tx.recent_runs(None, LAST_RUNS)?,
                 quarantined: tx.quarantined(None)?,
-                deliveries: if delivers { Some(delivery::standings(tx)?) } else { None },
+                deliveries: if delivers { Some(outbox::standings(tx)?) } else { None },
                 pacing: Pacing::default(),
             })
         })
@@ -116,11 +115,11 @@ struct RunReport<'a> {
     integration_id: &'a IntegrationId,
     endpoint: Endpoint,
     kind: SyncKind,
-    outcome: sync_core::types::RunOutcome,
+    outcome: sync_core::pull::RunOutcome,
     started_at: Timestamp,
     finished_at: Option<Timestamp>,
     #[serde(flatten)]
-    counts: sync_core::types::RunCounts,
+    counts: sync_core::pull::RunCounts,
     error: Option<&'a str>,
 }
 
@@ -129,7 +128,7 @@ struct RequestReport<'a> {
     integration_id: &'a IntegrationId,
     endpoint: Endpoint,
     kind: SyncKind,
-    cause: sync_core::types::RequestCause,
+    cause: sync_core::jobs::RequestCause,
     requested_at: Timestamp,
     not_before: Timestamp,
     attempts: i32,

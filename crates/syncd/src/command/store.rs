@@ -3,7 +3,7 @@
 use anyhow::{Context as _, bail};
 use kombo_model::IntegrationId;
 use store_diesel::{ConnectError, DieselStore, MigrateError, StoreUrl};
-use sync_core::port::{Scope, Store as _, StoreError};
+use sync_core::ports::{Scope, Store as _, StoreError};
 
 use crate::config::{Config, ConfigError, Connections};
 use crate::{clock, output, skew};

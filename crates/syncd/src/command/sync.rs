@@ -7,14 +7,13 @@ use kombo_model::{Endpoint, IntegrationId, Timestamp};
 use serde::Serialize;
 use store_diesel::DieselStore;
 use sync_core::SyncError;
-use sync_core::delivery::Undelivered;
-use sync_core::engine::Engine;
-use sync_core::port::{Clock as _, FailureClass, Scope, Store as _, StoreError, Tx, TxResult};
-use sync_core::queue::{self, Claim};
-use sync_core::retention;
-use sync_core::types::{
-    IntegrationRecord, IntegrationStatus, Lease, LeaseToken, RequestCause, Run, RunCounts, RunOutcome, SyncKind, Target,
-};
+use sync_core::jobs::queue::{self, Claim};
+use sync_core::jobs::retention;
+use sync_core::jobs::{IntegrationRecord, IntegrationStatus, Lease, LeaseToken, RequestCause, SyncKind, Target};
+use sync_core::outbox::Undelivered;
+use sync_core::ports::{Clock as _, FailureClass, Scope, Store as _, StoreError, Tx, TxResult};
+use sync_core::pull::Engine;
+use sync_core::pull::{Run, RunCounts, RunOutcome};
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;

@@ -5,9 +5,9 @@ use kombo_model::IntegrationId;
 use serde::Serialize;
 use store_diesel::DieselStore;
 use sync_core::SyncError;
-use sync_core::mirror::Model;
-use sync_core::port::{FailureClass, Store as _};
-use sync_core::types::IntegrationStatus;
+use sync_core::jobs::IntegrationStatus;
+use sync_core::ports::{FailureClass, Store as _};
+use sync_core::rows::Model;
 use sync_core::verify::{Difference, Verifier, VerifyPolicy, What};
 
 use super::store::{Tables, open};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
-use sync_core::delivery::Undelivered;
+use sync_core::outbox::Undelivered;
 use url::Url;
 
 use super::{Config, ConfigError, duration, exact};

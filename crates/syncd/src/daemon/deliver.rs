@@ -1,5 +1,5 @@
 //! Delivers what is added to the change log, as signed webhooks. What goes out when is decided in
-//! [`sync_core::delivery`].
+//! [`sync_core::outbox`].
 
 mod body;
 mod post;
@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use secrecy::SecretString;
 use sync_core::SyncError;
-use sync_core::delivery::{self, DeliveryId, Failure, Sending, Verdict};
-use sync_core::port::{Clock as _, Scope, Store as _, StoreError};
-use sync_core::queue::Claim;
-use sync_core::types::LeaseToken;
+use sync_core::jobs::LeaseToken;
+use sync_core::jobs::queue::Claim;
+use sync_core::outbox::{self, DeliveryId, Failure, Sending, Verdict};
+use sync_core::ports::{Clock as _, Scope, Store as _, StoreError};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 
@@ -105,12 +105,12 @@ impl Desk {
         };
         // Looking takes no lock, and in SQLite nobody's turn.
         let horizon = claim.horizon(now);
-        if !self.shared.store.read(move |tx| delivery::is_due(tx, &horizon)).await? {
+        if !self.shared.store.read(move |tx| outbox::is_due(tx, &horizon)).await? {
             return Ok(None);
         }
         let fresh = DeliveryId(random());
         let most = self.courier.receiver.batch;
-        self.shared.store.transact(Scope::Shared, move |tx| delivery::take_next(tx, &claim, &fresh, most, now)).await
+        self.shared.store.transact(Scope::Shared, move |tx| outbox::take_next(tx, &claim, &fresh, most, now)).await
     }
 
     /// As long as one try may take, and what a process may dawdle besides.
@@ -140,7 +140,7 @@ impl Desk {
         let body = body::body(&sending)?;
         if began.elapsed() >= self.shared.config.lease() {
             // It slept: somebody else may be at it before an answer is there.
-            self.settle(move |tx| delivery::release(tx, &sending)).await?;
+            self.settle(move |tx| outbox::release(tx, &sending)).await?;
             return Ok(());
         }
         let secret = self.courier.secret.read().unwrap_or_else(PoisonError::into_inner).clone();
@@ -163,14 +163,14 @@ impl Desk {
                     duration_ms,
                     "delivered"
                 );
-                self.settle(move |tx| delivery::delivered(tx, &sending, now)).await
+                self.settle(move |tx| outbox::delivered(tx, &sending, now)).await
             }
             Err(failure) => {
                 measure::delivery("failed", took);
                 let Failure { error, .. } = failure.clone();
                 let give_up_after = *give_up_after;
-                let note = move |tx: &mut dyn sync_core::port::Tx| {
-                    delivery::failed(tx, &sending, &failure, &body, give_up_after, now)
+                let note = move |tx: &mut dyn sync_core::ports::Tx| {
+                    outbox::failed(tx, &sending, &failure, &body, give_up_after, now)
                 };
                 match self.settle(note).await? {
                     Verdict::Again(at) => tracing::warn!(
@@ -204,7 +204,7 @@ impl Desk {
     /// Notes what became of a delivery.
     async fn settle<T: Send + 'static>(
         &self,
-        note: impl FnOnce(&mut dyn sync_core::port::Tx) -> Result<T, SyncError> + Send + 'static,
+        note: impl FnOnce(&mut dyn sync_core::ports::Tx) -> Result<T, SyncError> + Send + 'static,
     ) -> anyhow::Result<T> {
         Ok(self.shared.store.transact(Scope::Shared, note).await?)
     }

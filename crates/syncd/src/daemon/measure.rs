@@ -10,8 +10,9 @@ use metrics::{counter, gauge, histogram};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use store_diesel::DieselStore;
 use sync_core::SyncError;
-use sync_core::port::{Clock as _, Event, FailureClass, Observer, Store as _, StoreError};
-use sync_core::types::{EndpointStatus, IntegrationStatus, RunCounts};
+use sync_core::jobs::{EndpointStatus, IntegrationStatus};
+use sync_core::ports::{Clock as _, Event, FailureClass, Observer, Store as _, StoreError};
+use sync_core::pull::RunCounts;
 
 use super::KeyGate;
 use super::deliver::Courier;

@@ -19,7 +19,7 @@ use axum::middleware;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use kombo_model::{IntegrationId, Timestamp};
-use sync_core::port::{Clock as _, Store as _, StoreError, Tx, TxResult};
+use sync_core::ports::{Clock as _, Store as _, StoreError, Tx, TxResult};
 use tokio::sync::Semaphore;
 
 use super::Shared;

@@ -9,9 +9,9 @@ use kombo_client::ErrorKind;
 use kombo_client::webhook::WebhookSecrets;
 use secrecy::SecretString;
 use store_diesel::{Moved, StoreUrl};
-use sync_core::dispatch::{self, SchedulePolicy};
-use sync_core::port::{Clock as _, Scope, Store as _};
-use sync_core::retention;
+use sync_core::jobs::dispatch::{self, SchedulePolicy};
+use sync_core::jobs::retention;
+use sync_core::ports::{Clock as _, Scope, Store as _};
 use tokio::signal::unix::Signal;
 use tokio_util::task::TaskTracker;
 
@@ -70,7 +70,7 @@ async fn schedule(shared: Arc<Shared>) {
             tracing::debug!(error = output::chain(&error), "the database does not tell the time");
         }
         let (policy, now) = (policy.clone(), SystemClock.now());
-        let unit = move |tx: &mut dyn sync_core::port::Tx| dispatch::schedule(tx, &policy, now);
+        let unit = move |tx: &mut dyn sync_core::ports::Tx| dispatch::schedule(tx, &policy, now);
         match shared.store.transact(Scope::Shared, unit).await {
             Ok(0) => {}
             Ok(requests) => {
@@ -164,7 +164,7 @@ async fn accepted(shared: &Shared) {
         return;
     }
     let now = SystemClock.now();
-    let unit = move |tx: &mut dyn sync_core::port::Tx| dispatch::retry_failed(tx, now);
+    let unit = move |tx: &mut dyn sync_core::ports::Tx| dispatch::retry_failed(tx, now);
     if let Err(error) = shared.store.transact(Scope::Shared, unit).await {
         tracing::warn!(error = output::chain(&error), "failed work could not be set going: it goes on in its time");
     }

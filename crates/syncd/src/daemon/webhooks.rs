@@ -10,8 +10,8 @@ use axum::routing::post;
 use kombo_client::webhook::{SIGNATURE_HEADER, SignatureError};
 use kombo_model::Webhook;
 use store_diesel::DieselStore;
-use sync_core::intake::{self, Intake, IntakePolicy};
-use sync_core::port::StoreError;
+use sync_core::ports::StoreError;
+use sync_core::webhooks::{self, Intake, IntakePolicy};
 use sync_runtime::inbox::{self, InboxHandle};
 use tokio::sync::Semaphore;
 
@@ -136,7 +136,7 @@ impl Door {
         if let Err(error) = secrets.verify(&bytes, Some(signature)) {
             return refused(error);
         }
-        let Some(webhook) = intake::read(&bytes) else { return Answer::NotAWebhook };
+        let Some(webhook) = webhooks::read(&bytes) else { return Answer::NotAWebhook };
         self.store(webhook).await
     }
 

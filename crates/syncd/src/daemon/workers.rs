@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
-use sync_core::engine::Engine;
-use sync_core::types::{Lease, LeaseToken};
+use sync_core::jobs::{Lease, LeaseToken};
+use sync_core::pull::Engine;
 use sync_runtime::workers::{Host, WorkerPool};
 use tokio_util::task::TaskTracker;
 

@@ -1,7 +1,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kombo_model::Timestamp;
-use sync_core::port::Clock as _;
+use sync_core::ports::Clock as _;
 use tokio::time::Instant;
 
 use crate::clock::{SystemClock, machine};

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use kombo_sandbox::{Model, Mutation, SandboxConfig, WebhookMode};
 use serde_json::Value;
 use store_diesel::DieselStore;
-use sync_core::port::{Store as _, StoreError, Tx, TxResult};
-use sync_core::types::Request;
+use sync_core::jobs::Request;
+use sync_core::ports::{Store as _, StoreError, Tx, TxResult};
 use tokio::runtime::Runtime;
 
 use crate::database::Backend;

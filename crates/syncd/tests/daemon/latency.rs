@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use kombo_model::IntegrationId;
 use kombo_sandbox::{FIRST_INTEGRATION, Model as Listed, Mutation, SandboxConfig};
-use sync_core::mirror::{Key, Model};
+use sync_core::rows::{Key, Model};
 
 use crate::database::Backend;
 use crate::deployment::{Daemon, Look, Place, world_for};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use kombo_model::IntegrationId;
-use sync_core::types::Change;
+use sync_core::changes::Change;
 use sync_testkit::history::Ledger;
 
 use crate::deployment::Look;

@@ -2,7 +2,7 @@
 
 use kombo_model::IntegrationId;
 use kombo_sandbox::{FIRST_INTEGRATION, GeneratorConfig, Model, Mutation, SandboxConfig};
-use sync_core::types::IntegrationStatus;
+use sync_core::jobs::IntegrationStatus;
 
 use crate::database::Backend;
 use crate::deployment::{Daemon, Look, Place, data_changed, world_for};

@@ -2,7 +2,7 @@
 
 use kombo_sandbox::FIRST_INTEGRATION;
 use serde_json::Value;
-use sync_core::types::IntegrationStatus;
+use sync_core::jobs::IntegrationStatus;
 
 use crate::browser::Browser;
 use crate::database::Backend;

@@ -3,7 +3,8 @@
 use std::io::Write as _;
 
 use kombo_sandbox::{Endpoint, FIRST_INTEGRATION, Fault, FaultKind, GeneratorConfig, Latency, SandboxConfig};
-use sync_core::types::{RunOutcome, SyncKind, Target};
+use sync_core::jobs::{SyncKind, Target};
+use sync_core::pull::RunOutcome;
 
 use crate::database::Backend;
 use crate::deployment::{Daemon, Look, Place, SECRET, data_changed, post_webhook, status, status_of, world_for};

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use kombo_model::Endpoint;
-use sync_core::types::{EndpointStatus, IntegrationStatus, RunOutcome};
+use sync_core::jobs::{EndpointStatus, IntegrationStatus};
+use sync_core::pull::RunOutcome;
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()

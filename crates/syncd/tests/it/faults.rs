@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use kombo_sandbox::{Endpoint, Fault, FaultKind, GeneratorConfig, RateLimit, SandboxConfig};
-use sync_core::mirror::Model;
+use sync_core::rows::Model;
 
 use crate::database::Backend;
 use crate::mirror::{Skills, assert_faithful, rows, snapshot};

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use kombo_sandbox::{Endpoint, FIRST_INTEGRATION, GeneratorConfig, Model, Mutation, SandboxConfig};
 use serde_json::{Value, json};
-use sync_core::mirror;
+use sync_core::rows;
 
 use crate::database::Backend;
 use crate::mirror::{Skills, assert_faithful, expected, rows};
@@ -73,7 +73,7 @@ fn make_awkward(world: &World) {
 
 fn assert_counts_match(world: &World, skills: Skills) {
     for integration in world.integrations() {
-        for model in mirror::Model::ALL {
+        for model in rows::Model::ALL {
             let (stored, expected) = (rows(world, &integration, model), expected(world, &integration, model, skills));
             assert_eq!(stored.len(), expected.len(), "{model}");
             assert!(stored.iter().all(|row| row.removed_at.is_none()), "{model}");

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use kombo_model::Endpoint as Listed;
 use kombo_sandbox::{Endpoint, Fault, FaultKind, GeneratorConfig, LoggedRequest, Mutation, SandboxConfig};
-use sync_core::mirror::Model;
-use sync_core::types::{Run, RunOutcome, SyncKind, Target};
+use sync_core::jobs::{SyncKind, Target};
+use sync_core::pull::{Run, RunOutcome};
+use sync_core::rows::Model;
 
 use crate::database::Backend;
 use crate::mirror::{Skills, assert_faithful, rows};

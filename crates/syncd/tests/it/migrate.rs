@@ -2,7 +2,7 @@
 
 use kombo_sandbox::SandboxConfig;
 use serde_json::json;
-use sync_core::mirror::Model;
+use sync_core::rows::Model;
 
 use crate::database::{Backend, Database};
 use crate::program::{Running, wait_until};

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use kombo_model::IntegrationId;
 use kombo_sandbox::{Stamp, TruthRow};
 use serde_json::Value;
-use sync_core::mirror::{ColumnKind, Key, Model, StoredRow};
+use sync_core::rows::{ColumnKind, Key, Model, StoredRow};
 
 use crate::world::World;
 

@@ -2,8 +2,8 @@
 
 use kombo_sandbox::{Endpoint, Fault, FaultKind, GeneratorConfig, Mutation, Sandbox, SandboxConfig};
 use serde_json::{Value, json};
-use sync_core::mirror::{Model, StoredRow};
-use sync_core::types::EndpointStatus;
+use sync_core::jobs::EndpointStatus;
+use sync_core::rows::{Model, StoredRow};
 
 use crate::database::Backend;
 use crate::mirror::{Skills, assert_faithful, rows};

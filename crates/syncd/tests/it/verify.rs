@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kombo_sandbox::{GeneratorConfig, SandboxConfig};
 use serde_json::Value;
-use sync_core::mirror::{Model, StoredRow};
+use sync_core::rows::{Model, StoredRow};
 
 use crate::database::Backend;
 use crate::mirror::{Skills, assert_faithful, rows, snapshot};

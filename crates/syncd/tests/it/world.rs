@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use kombo_model::IntegrationId;
 use kombo_sandbox::{Endpoint, LoggedRequest, Sandbox, SandboxConfig};
 use store_diesel::DieselStore;
-use sync_core::port::{Store as _, Tx, TxResult};
+use sync_core::ports::{Store as _, Tx, TxResult};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 

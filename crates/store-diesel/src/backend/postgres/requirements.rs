@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sync_core::port::StoreError;
+use sync_core::ports::StoreError;
 use tokio_postgres::{Client, Error, SimpleQueryMessage};
 
 use super::Conn;

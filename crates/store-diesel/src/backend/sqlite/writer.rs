@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use diesel::connection::{AnsiTransactionManager, Connection as _, TransactionManager as _};
 use diesel::result::Error;
 use diesel::{QueryResult, SqliteConnection};
-use sync_core::port::{StoreError, Tx};
+use sync_core::ports::{StoreError, Tx};
 use tokio::sync::oneshot;
 
 use super::database::Database;

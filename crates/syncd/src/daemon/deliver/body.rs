@@ -2,8 +2,8 @@
 
 use kombo_model::IntegrationId;
 use serde::Serialize;
-use sync_core::delivery::{Content, Parcel, Sending};
-use sync_core::types::Change;
+use sync_core::changes::Change;
+use sync_core::outbox::{Content, Parcel, Sending};
 
 use crate::output;
 

@@ -9,8 +9,8 @@ use kombo_model::Timestamp;
 use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER};
 use reqwest::{Client, Url};
 use secrecy::SecretString;
-use sync_core::delivery::Failure;
-use sync_core::port::Clock as _;
+use sync_core::outbox::Failure;
+use sync_core::ports::Clock as _;
 
 use crate::clock::SystemClock;
 use crate::config::Receiver;

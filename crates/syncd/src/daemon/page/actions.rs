@@ -3,11 +3,11 @@
 use std::str::FromStr;
 
 use kombo_model::{IntegrationId, Timestamp};
-use sync_core::hold::{self, Held};
-use sync_core::port::{Scope, Store as _, StoreError};
-use sync_core::quarantine::{RetryPolicy, retry};
-use sync_core::queue;
-use sync_core::types::{IntegrationStatus, RequestCause, SyncKind, Target};
+use sync_core::jobs::pause::{self, Held};
+use sync_core::jobs::queue;
+use sync_core::jobs::{IntegrationStatus, RequestCause, SyncKind, Target};
+use sync_core::ports::{Scope, Store as _, StoreError};
+use sync_core::pull::quarantine::{RetryPolicy, retry};
 
 use super::super::Shared;
 
@@ -113,11 +113,11 @@ pub(super) async fn perform(
         }
         Action::Pause => {
             let scope = Scope::Integration(id.clone());
-            outcome(shared.store.transact(scope, move |tx| hold::pause(tx, &id, now)).await?, Outcome::Paused)
+            outcome(shared.store.transact(scope, move |tx| pause::pause(tx, &id, now)).await?, Outcome::Paused)
         }
         Action::Resume => {
             let scope = Scope::Integration(id.clone());
-            let unit = move |tx: &mut dyn sync_core::port::Tx| hold::resume(tx, &id, &endpoints, now);
+            let unit = move |tx: &mut dyn sync_core::ports::Tx| pause::resume(tx, &id, &endpoints, now);
             outcome(shared.store.transact(scope, unit).await?, Outcome::Resumed)
         }
         Action::Retry => {

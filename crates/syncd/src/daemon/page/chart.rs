@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use askama::Template;
 use kombo_model::Timestamp;
-use sync_core::types::{EndpointState, Run};
+use sync_core::jobs::EndpointState;
+use sync_core::pull::Run;
 
 use super::show::grouped;
 
@@ -143,7 +144,8 @@ fn clock(hour: i64) -> String {
 #[cfg(test)]
 mod tests {
     use kombo_model::{Endpoint, IntegrationId};
-    use sync_core::types::{RunCounts, RunId, RunOutcome, RunPhase, SyncKind, Target};
+    use sync_core::jobs::{SyncKind, Target};
+    use sync_core::pull::{RunCounts, RunId, RunOutcome, RunPhase};
 
     use super::*;
 

@@ -2,7 +2,7 @@
 
 use askama::Template;
 use kombo_model::Timestamp;
-use sync_core::mirror::Value;
+use sync_core::rows::Value;
 
 use crate::output;
 

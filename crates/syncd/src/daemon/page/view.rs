@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use askama::Template;
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
-use sync_core::mirror::{Key, Model, StoredRow};
-use sync_core::port::{Tx, TxResult};
-use sync_core::types::{
-    Change, EndpointState, EndpointStatus, IntegrationRecord, IntegrationStatus, Quarantined, Request, Run, RunId,
-};
+use sync_core::changes::Change;
+use sync_core::jobs::{EndpointState, EndpointStatus, IntegrationRecord, IntegrationStatus, Request};
+use sync_core::ports::{Tx, TxResult};
+use sync_core::pull::{Quarantined, Run, RunId};
+use sync_core::rows::{Key, Model, StoredRow};
 
 use super::chart::{self, Chart};
 use super::show::{When, cut, fields, grouped, value};

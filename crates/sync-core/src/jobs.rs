@@ -1,0 +1,14 @@
+//! What is to be fetched, when, and by whom: requests, leases, the schedule, pauses.
+
+pub mod dispatch;
+pub(crate) mod endpoint;
+pub(crate) mod integration;
+pub mod pause;
+pub mod queue;
+pub(crate) mod request;
+pub mod retention;
+pub mod schedule;
+
+pub use endpoint::{EndpointState, EndpointStatus};
+pub use integration::{IntegrationRecord, IntegrationStatus};
+pub use request::{Lease, LeaseHold, LeaseToken, Request, RequestCause, SyncKind, Target};

@@ -1,0 +1,158 @@
+//! Which work is due, and who may do it now. Functions over a unit of work.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use kombo_model::{Endpoint, IntegrationId, Timestamp};
+
+use crate::horizon::{happened, is_ahead};
+use crate::jobs::endpoint::EndpointState;
+use crate::jobs::integration::IntegrationStatus;
+use crate::jobs::queue::{self, Claim};
+use crate::jobs::request::{Lease, Request, RequestCause, SyncKind, Target};
+use crate::ports::store::{Tx, TxResult};
+use crate::webhooks::status::set_status;
+
+/// What is to be fetched without anybody asking.
+#[derive(Debug, Clone)]
+pub struct SchedulePolicy {
+    /// The endpoints that matter.
+    pub endpoints: BTreeSet<Endpoint>,
+    /// A delta without a webhook so often; none for never.
+    pub poll_every: Option<Duration>,
+    /// How often everything is fetched: no full fetch is further ahead.
+    pub full_every: Duration,
+    /// How often an integration that is paused or was not found is tried. No longer than
+    /// [`SyncPolicy::longest_wait`](crate::pull::SyncPolicy::longest_wait).
+    pub look_at_paused_every: Duration,
+}
+
+/// Asks for every fetch that is due: the first load of what was never loaded, the full fetch whose time has come, and
+/// the delta of polling. Returns how many were asked for.
+///
+/// Everything it needs to know is stored, so restarts change nothing, several replicas may call it, and a clock that
+/// jumps leads to one fetch at most.
+pub fn schedule(tx: &mut dyn Tx, policy: &SchedulePolicy, now: Timestamp) -> TxResult<usize> {
+    let states: BTreeMap<(IntegrationId, Endpoint), EndpointState> =
+        tx.endpoints()?.into_iter().map(|state| ((state.integration_id.clone(), state.endpoint), state)).collect();
+    let waiting: BTreeSet<Target> = tx.requests()?.into_iter().map(|request| request.target).collect();
+    let mut asked = 0;
+    for integration in tx.integrations()? {
+        let from = match integration.status {
+            IntegrationStatus::Active => now,
+            // What is out of order is looked at rarely, and found to be in order again by a fetch that succeeds.
+            IntegrationStatus::Paused | IntegrationStatus::NotFound => now.saturating_add(policy.look_at_paused_every),
+            IntegrationStatus::Deleted | IntegrationStatus::Held => continue,
+        };
+        for endpoint in &policy.endpoints {
+            let key = (integration.id.clone(), *endpoint);
+            let Some((kind, cause)) = due(states.get(&key), policy, now) else { continue };
+            let target = Target { integration_id: key.0, endpoint: *endpoint, kind };
+            // Looked at again under a lock: another replica may have asked for it meanwhile, or even be done with it.
+            if !waiting.contains(&target)
+                && tx.request(&target)?.is_none()
+                && due(tx.endpoint(&integration.id, *endpoint)?.as_ref(), policy, now).is_some()
+            {
+                queue::request(tx, target, cause, from, now)?;
+                asked += 1;
+            }
+        }
+        let first = policy.endpoints.first().filter(|_| integration.status != IntegrationStatus::Active);
+        if let Some(endpoint) = first
+            && !waiting.iter().any(|target| target.integration_id == integration.id)
+        {
+            // Even if nothing is due: how else would it be found to be in order again?
+            let target = Target { integration_id: integration.id.clone(), endpoint: *endpoint, kind: SyncKind::Delta };
+            queue::request(tx, target, RequestCause::Poll, from, now)?;
+            asked += 1;
+        }
+    }
+    Ok(asked)
+}
+
+fn due(state: Option<&EndpointState>, policy: &SchedulePolicy, now: Timestamp) -> Option<(SyncKind, RequestCause)> {
+    let Some(state) = state.filter(|state| state.loaded_at.is_some()) else {
+        return Some((SyncKind::Full, RequestCause::Load));
+    };
+    if state.next_full_at.is_none_or(|due| !is_ahead(due, now, policy.full_every)) {
+        return Some((SyncKind::Full, RequestCause::Schedule));
+    }
+    let last = happened(state.last_delta_at, now).max(happened(state.last_full_at, now));
+    let poll = policy.poll_every.is_some_and(|every| last.is_none_or(|last| last.saturating_add(every) <= now));
+    poll.then_some((SyncKind::Delta, RequestCause::Poll))
+}
+
+/// Registers integrations that the configuration names. Those that were deleted at Kombo stay so.
+pub fn register(tx: &mut dyn Tx, ids: &BTreeSet<IntegrationId>, now: Timestamp) -> TxResult<()> {
+    for id in ids {
+        if tx.integration(id)?.is_none() {
+            set_status(tx, id, "", IntegrationStatus::Active, None, now)?;
+        }
+    }
+    Ok(())
+}
+
+/// Leases the work that is most due: deltas before full fetches, the oldest wish first, nothing of integrations that
+/// were deleted or that a person paused. Requests of those that Kombo paused are not due for long: see
+/// [`crate::webhooks`]. Full fetches only if `full_fetches` is set, so that some workers are always there for deltas.
+pub fn next(
+    tx: &mut dyn Tx,
+    claim: &Claim,
+    endpoints: &BTreeSet<Endpoint>,
+    full_fetches: FullFetches,
+    now: Timestamp,
+) -> TxResult<Option<Lease>> {
+    let mut known = BTreeMap::new();
+    queue::lease_next_if(tx, claim, now, |tx, request: &Request| {
+        let target = &request.target;
+        let wanted = endpoints.contains(&target.endpoint)
+            && (target.kind == SyncKind::Delta || full_fetches == FullFetches::Allowed);
+        Ok(wanted && is_worked_on(tx, &mut known, &target.integration_id)?)
+    })
+}
+
+/// How many integrations are looked up one by one.
+const LOOKED_UP_ALONE: usize = 8;
+
+/// Whether an integration is to be worked on. Mostly the first that is asked for is: all of them are only read where many
+/// are not.
+fn is_worked_on(
+    tx: &mut dyn Tx,
+    known: &mut BTreeMap<IntegrationId, Option<IntegrationStatus>>,
+    id: &IntegrationId,
+) -> TxResult<bool> {
+    if !known.contains_key(id) {
+        let looked_up =
+            if known.len() < LOOKED_UP_ALONE { tx.integration(id)?.into_iter().collect() } else { tx.integrations()? };
+        known.extend(looked_up.into_iter().map(|known| (known.id, Some(known.status))));
+    }
+    // One that is not registered need not be looked up again.
+    let status = known.entry(id.clone()).or_default();
+    Ok(status.is_some_and(|status| !matches!(status, IntegrationStatus::Deleted | IntegrationStatus::Held)))
+}
+
+/// Whether a worker may begin a full fetch now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FullFetches {
+    /// It may.
+    Allowed,
+    /// Enough workers are busy with them.
+    Enough,
+}
+
+/// Sets going at once what waits because of failures: called when what made everything fail is over.
+pub fn retry_failed(tx: &mut dyn Tx, now: Timestamp) -> TxResult<usize> {
+    let mut set_going = 0;
+    for request in tx.requests()? {
+        if request.attempts > 0
+            && request.not_before > now
+            && let Some(mut request) = tx.request(&request.target)?
+            && request.lease.is_none()
+        {
+            request.not_before = now;
+            tx.put_request(&request)?;
+            set_going += 1;
+        }
+    }
+    Ok(set_going)
+}

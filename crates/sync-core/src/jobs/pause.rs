@@ -1,0 +1,68 @@
+//! What a person may do to an integration besides asking for fetches: pause it and resume it. Functions over a unit of
+//! work, which is to be one of the integration's own.
+//!
+//! A pause by a person is [`IntegrationStatus::Held`]. Nothing but [`resume`] and the deletion at Kombo ends it: webhooks
+//! go on being stored, and what they ask for waits in the queue.
+
+use std::collections::BTreeSet;
+
+use kombo_model::{Endpoint, IntegrationId, Timestamp};
+
+use crate::jobs::integration::{IntegrationRecord, IntegrationStatus};
+use crate::jobs::queue;
+use crate::jobs::request::{RequestCause, SyncKind, Target};
+use crate::ports::store::{Tx, TxResult};
+
+/// What became of a wish to pause or to resume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Held {
+    /// It is as wished now.
+    Done,
+    /// It was so before: nothing was done.
+    Already,
+    /// There is no such integration, or it was deleted at Kombo.
+    Unknown,
+}
+
+/// Keeps an integration from being fetched until [`resume`]. Whoever works on it loses the lease; what is stored stays,
+/// and the work goes on from there later.
+pub fn pause(tx: &mut dyn Tx, id: &IntegrationId, now: Timestamp) -> TxResult<Held> {
+    let Some(known) = tx.integration(id)? else { return Ok(Held::Unknown) };
+    match known.status {
+        IntegrationStatus::Deleted => return Ok(Held::Unknown),
+        IntegrationStatus::Held => return Ok(Held::Already),
+        IntegrationStatus::Active | IntegrationStatus::Paused | IntegrationStatus::NotFound => {}
+    }
+    let reason = Some("a person paused it".to_owned());
+    tx.put_integration(&IntegrationRecord { status: IntegrationStatus::Held, status_since: now, reason, ..known })?;
+    for request in tx.requests()?.into_iter().filter(|request| request.target.integration_id == *id) {
+        if let Some(mut request) = tx.request(&request.target)?
+            && request.lease.is_some()
+        {
+            request.lease = None;
+            tx.put_request(&request)?;
+        }
+    }
+    Ok(Held::Done)
+}
+
+/// Ends the pause, and asks for what changed meanwhile at `endpoints`. What waited goes on at once.
+pub fn resume(tx: &mut dyn Tx, id: &IntegrationId, endpoints: &BTreeSet<Endpoint>, now: Timestamp) -> TxResult<Held> {
+    let Some(known) = tx.integration(id)? else { return Ok(Held::Unknown) };
+    match known.status {
+        IntegrationStatus::Held => {}
+        IntegrationStatus::Deleted => return Ok(Held::Unknown),
+        IntegrationStatus::Active | IntegrationStatus::Paused | IntegrationStatus::NotFound => {
+            return Ok(Held::Already);
+        }
+    }
+    // Whether Kombo still serves it is found out by the fetches.
+    let status = IntegrationStatus::Active;
+    tx.put_integration(&IntegrationRecord { status, status_since: now, reason: None, ..known })?;
+    for endpoint in endpoints {
+        let target = Target { integration_id: id.clone(), endpoint: *endpoint, kind: SyncKind::Delta };
+        queue::request(tx, target, RequestCause::Command, now, now)?;
+    }
+    queue::set_going(tx, id, now)?;
+    Ok(Held::Done)
+}

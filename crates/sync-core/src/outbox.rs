@@ -1,0 +1,377 @@
+//! The delivery of changes: which entries go out next, when to try again, when to give up. Functions over a unit of work.
+//!
+//! The entries of an integration go out in their order, some together as a [`Parcel`], one parcel after the other. Who
+//! sends one holds a lease on the integration's [`Delivery`], which is compared when the outcome is noted: so replicas
+//! keep the order, and what a process had in its hands when it died goes out again, the same to the letter.
+//!
+//! ```
+//! # use std::time::Duration;
+//! # use kombo_model::{IntegrationId, Timestamp};
+//! # use sync_core::rows::Model;
+//! # use sync_core::changes::Change;
+//! # use sync_core::jobs::{IntegrationRecord, IntegrationStatus, LeaseToken};
+//! # use sync_core::pull::RunId;
+//! # use sync_core::rows::{ChangeCause, ChangeKind};
+//! # use sync_testkit::MemoryStore;
+//! use sync_core::outbox::{self, Content, DeliveryId};
+//! use sync_core::jobs::queue::Claim;
+//!
+//! # let store = MemoryStore::new();
+//! # let now: Timestamp = "2026-01-01T00:00:00Z".parse()?;
+//! # let integration = IntegrationRecord {
+//! #     id: IntegrationId::from("sandbox:a"),
+//! #     tool: None,
+//! #     status: IntegrationStatus::Active,
+//! #     status_since: now,
+//! #     reason: None,
+//! #     registered_at: now,
+//! #     state_updated_at: None,
+//! # };
+//! # let change = Change {
+//! #     seq: 0,
+//! #     integration_id: integration.id.clone(),
+//! #     model: Model::LmsUsers,
+//! #     record_id: "u".to_owned(),
+//! #     kind: ChangeKind::Updated,
+//! #     cause: ChangeCause::Direct,
+//! #     fields: serde_json::json!(["status"]),
+//! #     run_id: RunId(1),
+//! #     at: now,
+//! # };
+//! store.edit(|tx| outbox::begin(tx))?;
+//! # store.edit(|tx| tx.put_integration(&integration))?;
+//! # store.edit(|tx| tx.append_changes(&[change]))?;
+//! # let claim =
+//! #     Claim { owner: "me".to_owned(), token: LeaseToken("random".to_owned()), ttl: Duration::from_secs(30), longest_wait: Duration::from_secs(86_400) };
+//! let id = DeliveryId("random, too".to_owned());
+//! let sending = store.edit(|tx| outbox::take_next(tx, &claim, &id, 100, now))?.unwrap();
+//! assert!(matches!(&sending.content, Content::Entries(entries) if entries.len() == 1));
+//!
+//! // It arrived.
+//! store.edit(|tx| outbox::delivered(tx, &sending, now))?;
+//! assert!(store.edit(|tx| outbox::take_next(tx, &claim, &id, 100, now))?.is_none());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod backoff;
+mod letters;
+pub(crate) mod standing;
+pub(crate) mod state;
+
+use std::time::Duration;
+
+use kombo_model::{IntegrationId, Timestamp};
+
+use crate::changes::Change;
+use crate::error::SyncError;
+use crate::horizon::{self, Horizon};
+use crate::jobs::queue::Claim;
+use crate::jobs::request::LeaseToken;
+use crate::ports::store::{StoreError, Tx, TxResult};
+
+pub use backoff::wait;
+pub use letters::{drop_letters, retry};
+pub use standing::{DeliveryStatus, Standing, standings};
+pub use state::{Backlog, DeadLetter, Delivery, DeliveryId, DeliveryLease, Parcel, Undelivered, latest_untried};
+
+/// A parcel has no more than this, but for the first entry: entries with values may be large.
+const MOST_BYTES: usize = 1 << 20;
+/// What an entry has besides its fields, about.
+const ENTRY_BYTES: usize = 300;
+/// How many entries are read at a time.
+const ENTRIES_AT_ONCE: usize = 100;
+/// When it is looked again for what could not be read: nothing else waits that was not tried.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(900);
+/// How many deliveries are looked at.
+const LOOK_AT: usize = 16;
+
+/// A parcel that this process may send.
+#[derive(Debug, Clone)]
+pub struct Sending {
+    /// Whose changes.
+    pub integration_id: IntegrationId,
+    /// What is shown when the outcome is noted.
+    pub token: LeaseToken,
+    /// What is sent.
+    pub parcel: Parcel,
+    /// What is in it.
+    pub content: Content,
+}
+
+/// What is in a parcel.
+#[derive(Debug, Clone)]
+pub enum Content {
+    /// These entries.
+    Entries(Vec<Change>),
+    /// What was sent before, to the letter: it was a dead letter.
+    Body(String),
+}
+
+/// Why a parcel did not arrive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// For people. It holds nothing of what was sent, of the answer, or of who may send.
+    pub error: String,
+    /// How long the receiver asked to wait.
+    pub retry_after: Option<Duration>,
+}
+
+/// What becomes of a parcel that did not arrive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is tried again then.
+    Again(Timestamp),
+    /// It is a dead letter now, and what comes after it goes on.
+    GivenUp,
+}
+
+/// Notes where delivery begins, unless that was noted before: after the entry that is the last one now. Entries of
+/// integrations that are registered later are all delivered.
+pub fn begin(tx: &mut dyn Tx) -> TxResult<()> {
+    if tx.delivery_start()?.is_none() {
+        let last = tx.last_change()?;
+        tx.insert_delivery_start(last)?;
+    }
+    Ok(())
+}
+
+/// Whether [`take_next`] may find something.
+pub fn is_due(tx: &mut dyn Tx, horizon: &Horizon) -> TxResult<bool> {
+    Ok(!tx.due_deliveries(horizon, 1)?.is_empty() || !tx.undelivered_integrations()?.is_empty())
+}
+
+/// Leases what has waited longest: what failed before and is due again, else a dead letter that a person put back in line,
+/// else up to `most` of the entries that come next. `fresh` is an id that no parcel ever had; `claim.longest_wait` is how
+/// long a parcel is tried before it is given up.
+pub fn take_next(
+    tx: &mut dyn Tx,
+    claim: &Claim,
+    fresh: &DeliveryId,
+    most: usize,
+    now: Timestamp,
+) -> TxResult<Option<Sending>> {
+    register(tx, now)?;
+    let horizon = claim.horizon(now);
+    for due in tx.due_deliveries(&horizon, LOOK_AT)? {
+        // One that is locked is being looked at by another process. Looked at again under the lock.
+        let Some(mut delivery) = tx.try_delivery(&due.integration_id)? else { continue };
+        if delivery.is_held(&horizon) || !delivery.is_due(&horizon) {
+            continue;
+        }
+        let content = match content(tx, &mut delivery, fresh, most, now) {
+            Err(error @ StoreError::Corrupt { .. }) => {
+                // Those of others go on.
+                let integration = delivery.integration_id.as_str();
+                tracing::error!(integration.id = integration, %error, "changes that cannot be read are not delivered");
+                delivery.not_before = now.saturating_add(LOOK_AGAIN_AFTER);
+                tx.put_delivery(&delivery)?;
+                continue;
+            }
+            content => content?,
+        };
+        if let (Some(content), Some(parcel)) = (content, delivery.parcel.clone()) {
+            let (token, owner) = (claim.token.clone(), claim.owner.clone());
+            let expires_at = now.saturating_add(claim.ttl);
+            delivery.lease = Some(DeliveryLease { token: token.clone(), owner, expires_at });
+            tx.put_delivery(&delivery)?;
+            return Ok(Some(Sending { integration_id: delivery.integration_id, token, parcel, content }));
+        }
+    }
+    Ok(None)
+}
+
+/// Begins the deliveries of integrations that have none.
+fn register(tx: &mut dyn Tx, now: Timestamp) -> TxResult<()> {
+    let new = tx.undelivered_integrations()?;
+    if !new.is_empty() {
+        let start = tx.delivery_start()?.unwrap_or(0);
+        for id in new {
+            tx.insert_delivery(&Delivery::new(id, start, now))?;
+        }
+    }
+    Ok(())
+}
+
+/// What is to be sent for an integration, with the parcel that it goes by; none if nothing is.
+fn content(
+    tx: &mut dyn Tx,
+    delivery: &mut Delivery,
+    fresh: &DeliveryId,
+    most: usize,
+    now: Timestamp,
+) -> TxResult<Option<Content>> {
+    if let Some(parcel) = &delivery.parcel {
+        if let Some(content) = content_again(tx, delivery, parcel)? {
+            let is_untried = |parcel: &Parcel| parcel.attempts == 0 || is_to_come(parcel, now);
+            if let Some(parcel) = delivery.parcel.as_mut().filter(|parcel| is_untried(parcel)) {
+                // Whoever had it never came to try it, or did so by a clock that was ahead.
+                parcel.first_tried_at = now;
+            }
+            return Ok(Some(content));
+        }
+        // It was a dead letter that a person dropped, or the log no longer reaches back to it.
+        delivery.parcel = None;
+    }
+    let letters = tx.dead_letters(Some(&delivery.integration_id))?;
+    if let Some(letter) = letters.into_iter().find(|letter| letter.again)
+        && let Some(body) = tx.dead_letter_body(&letter.integration_id, &letter.id)?
+    {
+        delivery.parcel = Some(Parcel {
+            id: letter.id,
+            first_seq: letter.first_seq,
+            last_seq: letter.last_seq,
+            entries: letter.entries,
+            first_tried_at: now,
+            attempts: 0,
+            error: None,
+        });
+        return Ok(Some(Content::Body(body)));
+    }
+    let entries = next_entries(tx, &delivery.integration_id, delivery.delivered_seq, most)?;
+    let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return Ok(None) };
+    delivery.parcel = Some(Parcel {
+        id: fresh.clone(),
+        first_seq: first.seq,
+        last_seq: last.seq,
+        entries: i64::try_from(entries.len()).unwrap_or(i64::MAX),
+        first_tried_at: now,
+        attempts: 0,
+        error: None,
+    });
+    Ok(Some(Content::Entries(entries)))
+}
+
+/// What is in a parcel that was put together before; none if that is gone.
+fn content_again(tx: &mut dyn Tx, delivery: &Delivery, parcel: &Parcel) -> TxResult<Option<Content>> {
+    if let Some(body) = tx.dead_letter_body(&delivery.integration_id, &parcel.id)? {
+        return Ok(Some(Content::Body(body)));
+    }
+    let most = usize::try_from(parcel.entries).unwrap_or(0);
+    let entries = tx.changes(Some(&delivery.integration_id), delivery.delivered_seq, most)?;
+    let whole = entries.len() == most
+        && entries.first().is_some_and(|first| first.seq == parcel.first_seq)
+        && entries.last().is_some_and(|last| last.seq == parcel.last_seq);
+    Ok(whole.then_some(Content::Entries(entries)))
+}
+
+/// Up to `most` entries behind `seq` that fit in a parcel. They are read by and by, since few large ones fill it.
+fn next_entries(tx: &mut dyn Tx, integration: &IntegrationId, seq: i64, most: usize) -> TxResult<Vec<Change>> {
+    let mut entries: Vec<Change> = Vec::new();
+    loop {
+        let (behind, step) = (entries.last().map_or(seq, |last| last.seq), (most - entries.len()).min(ENTRIES_AT_ONCE));
+        let next = tx.changes(Some(integration), behind, step)?;
+        let is_all = next.len() < step;
+        entries.extend(next);
+        let fitting = that_go_together(&entries);
+        if is_all || fitting < entries.len() || entries.len() >= most {
+            entries.truncate(fitting);
+            return Ok(entries);
+        }
+    }
+}
+
+/// Whether a parcel was first tried at a time that has not come.
+fn is_to_come(parcel: &Parcel, now: Timestamp) -> bool {
+    horizon::happened(Some(parcel.first_tried_at), now).is_none()
+}
+
+/// How many of the first entries fit in a parcel.
+fn that_go_together(entries: &[Change]) -> usize {
+    let mut bytes = 0_usize;
+    let fitting = entries.iter().take_while(|entry| {
+        let begins = bytes == 0;
+        bytes = bytes.saturating_add(ENTRY_BYTES + entry.record_id.len() + entry.fields.to_string().len());
+        begins || bytes <= MOST_BYTES
+    });
+    fitting.count()
+}
+
+/// Notes that a parcel arrived.
+pub fn delivered(tx: &mut dyn Tx, sending: &Sending, now: Timestamp) -> Result<(), SyncError> {
+    let mut delivery = hold(tx, sending)?;
+    tx.delete_dead_letter(&delivery.integration_id, &sending.parcel.id)?;
+    delivery.delivered_at = Some(now);
+    go_on(tx, delivery, &sending.parcel, now)
+}
+
+/// Notes that a parcel did not arrive. One that is tried for `give_up_after` becomes a dead letter with this `body`; its
+/// last try is no earlier than that, whatever the receiver asks for.
+pub fn failed(
+    tx: &mut dyn Tx,
+    sending: &Sending,
+    failure: &Failure,
+    body: &str,
+    give_up_after: Duration,
+    now: Timestamp,
+) -> Result<Verdict, SyncError> {
+    let mut delivery = hold(tx, sending)?;
+    let mut parcel = sending.parcel.clone();
+    parcel.attempts = parcel.attempts.saturating_add(1);
+    let give_up_at = parcel.first_tried_at.saturating_add(give_up_after);
+    if now >= give_up_at {
+        let known = tx.dead_letters(Some(&delivery.integration_id))?;
+        let known = known.iter().find(|letter| letter.id == parcel.id);
+        let letter = DeadLetter {
+            integration_id: delivery.integration_id.clone(),
+            id: parcel.id.clone(),
+            first_seq: parcel.first_seq,
+            last_seq: parcel.last_seq,
+            entries: parcel.entries,
+            first_tried_at: known.map_or(parcel.first_tried_at, |known| known.first_tried_at),
+            last_tried_at: now,
+            attempts: parcel.attempts.saturating_add(known.map_or(0, |known| known.attempts)),
+            error: failure.error.clone(),
+            again: false,
+        };
+        tx.put_dead_letter(&letter, body)?;
+        go_on(tx, delivery, &parcel, now)?;
+        return Ok(Verdict::GivenUp);
+    }
+    let wait = wait(&delivery.integration_id, parcel.attempts, failure.retry_after);
+    let again = now.saturating_add(wait).min(give_up_at);
+    parcel.error = Some(failure.error.clone());
+    delivery.parcel = Some(parcel);
+    delivery.not_before = again;
+    delivery.lease = None;
+    tx.put_delivery(&delivery)?;
+    Ok(Verdict::Again(again))
+}
+
+/// Lets go of a parcel that was not tried.
+pub fn release(tx: &mut dyn Tx, sending: &Sending) -> Result<(), SyncError> {
+    let mut delivery = hold(tx, sending)?;
+    delivery.lease = None;
+    Ok(tx.put_delivery(&delivery)?)
+}
+
+/// Lets go of what processes have in their hands of which `is_gone` says that they are no more, and says of how much.
+pub fn release_abandoned(tx: &mut dyn Tx, is_gone: impl Fn(&str) -> bool) -> TxResult<usize> {
+    let mut released = 0;
+    let gone = |delivery: &Delivery| delivery.lease.as_ref().is_some_and(|lease| is_gone(&lease.owner));
+    for delivery in tx.deliveries()?.iter().filter(|delivery| gone(delivery)) {
+        if let Some(mut delivery) = tx.try_delivery(&delivery.integration_id)?
+            && gone(&delivery)
+        {
+            delivery.lease = None;
+            tx.put_delivery(&delivery)?;
+            released += 1;
+        }
+    }
+    Ok(released)
+}
+
+/// Makes sure that the lease still holds. The delivery stays locked until the unit ends.
+fn hold(tx: &mut dyn Tx, sending: &Sending) -> Result<Delivery, SyncError> {
+    let held = tx.delivery(&sending.integration_id)?;
+    held.filter(|delivery| delivery.lease.as_ref().is_some_and(|lease| lease.token == sending.token))
+        .ok_or_else(|| SyncError::LeaseLost(format!("the changes of {}", sending.integration_id)))
+}
+
+/// What comes after the parcel is next, and others first.
+fn go_on(tx: &mut dyn Tx, mut delivery: Delivery, parcel: &Parcel, now: Timestamp) -> Result<(), SyncError> {
+    delivery.delivered_seq = delivery.delivered_seq.max(parcel.last_seq);
+    delivery.not_before = now;
+    delivery.parcel = None;
+    delivery.lease = None;
+    Ok(tx.put_delivery(&delivery)?)
+}

@@ -1,0 +1,43 @@
+use kombo_model::{IntegrationId, Timestamp};
+
+use crate::ports::store::{Tx, TxResult};
+
+/// Puts dead letters, of an integration or of all, back in line, and says how many. What waits after a failure is tried
+/// at once, too: whoever asks for this may have mended the receiver.
+///
+/// A dead letter goes out before what was not tried yet, so it arrives after entries that are younger.
+pub fn retry(tx: &mut dyn Tx, integration: Option<&IntegrationId>, now: Timestamp) -> TxResult<u64> {
+    let mut marked = 0;
+    for letter in tx.dead_letters(integration)?.iter().filter(|letter| !letter.again) {
+        marked += u64::from(tx.mark_dead_letter(&letter.integration_id, &letter.id)?);
+    }
+    let waiting = tx.deliveries()?;
+    let wanted = waiting.iter().filter(|delivery| integration.is_none_or(|id| delivery.integration_id == *id));
+    for delivery in wanted.filter(|delivery| delivery.not_before > now) {
+        // One that is locked is being worked on.
+        if let Some(mut delivery) = tx.try_delivery(&delivery.integration_id)?
+            && delivery.lease.as_ref().is_none_or(|lease| lease.expires_at <= now)
+        {
+            delivery.not_before = delivery.not_before.min(now);
+            tx.put_delivery(&delivery)?;
+        }
+    }
+    Ok(marked)
+}
+
+/// Throws dead letters away, of an integration or of all, and says how many.
+pub fn drop_letters(tx: &mut dyn Tx, integration: Option<&IntegrationId>) -> TxResult<u64> {
+    let mut dropped = 0;
+    for letter in tx.dead_letters(integration)? {
+        dropped += u64::from(tx.delete_dead_letter(&letter.integration_id, &letter.id)?);
+        // One that was on its way again is not tried any more.
+        if let Some(mut delivery) = tx.try_delivery(&letter.integration_id)?
+            && delivery.lease.is_none()
+            && delivery.parcel.as_ref().is_some_and(|parcel| parcel.id == letter.id)
+        {
+            delivery.parcel = None;
+            tx.put_delivery(&delivery)?;
+        }
+    }
+    Ok(dropped)
+}

@@ -1,0 +1,15 @@
+//! Fetches: the engine that leads one leased request to its end, and what it goes by.
+
+pub(crate) mod engine;
+pub(crate) mod listing;
+pub(crate) mod lookup;
+pub mod quarantine;
+pub(crate) mod quarantined;
+pub(crate) mod run;
+pub mod watermark;
+
+pub use engine::{Backoff, Engine, SyncPolicy};
+pub use quarantined::Quarantined;
+pub use run::{PageCursor, Run, RunId, RunOutcome, RunPhase};
+
+pub use crate::rows::RunCounts;

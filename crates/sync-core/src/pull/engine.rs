@@ -1,0 +1,315 @@
+//! The engine: leads one leased request from its first page to its end, over the ports.
+
+mod commit;
+pub(crate) mod fail;
+mod pages;
+mod precedence;
+mod quarantine;
+mod sweep;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kombo_model::{Endpoint, Timestamp};
+use tokio_util::sync::CancellationToken;
+
+use crate::error::SyncError;
+use crate::horizon::Horizon;
+use crate::jobs::queue;
+use crate::jobs::request::{Lease, SyncKind};
+use crate::ports::clock::Clock;
+use crate::ports::observer::{Event, Observer};
+use crate::ports::source::Source;
+use crate::ports::store::{Scope, Store};
+use crate::pull::run::{Run, RunId, RunOutcome, RunPhase};
+use crate::pull::watermark;
+use crate::rows::compare::Tombstones;
+use crate::rows::counts::RunCounts;
+use crate::webhooks::planner::PlanPolicy;
+
+use precedence::Precedence;
+
+pub use fail::Backoff;
+
+/// What a deployment wants, as far as the engine is concerned.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use kombo_model::Endpoint;
+/// use sync_core::pull::SyncPolicy;
+///
+/// let policy = SyncPolicy {
+///     full_every: Duration::from_secs(86_400),
+///     change_values: true,
+///     ..SyncPolicy::new([Endpoint::Users, Endpoint::CourseProgressions].into())
+/// };
+/// ```
+#[derive(Debug, Clone)]
+pub struct SyncPolicy {
+    /// Which endpoints matter and how changes are planned.
+    pub plan: PlanPolicy,
+    /// How far a watermark lies before the start of its fetch.
+    pub overlap: Duration,
+    /// How often everything is fetched.
+    pub full_every: Duration,
+    /// What becomes of the values of deleted records.
+    pub tombstones: Tombstones,
+    /// Whether the change log gets old and new values.
+    pub change_values: bool,
+    /// How long a lease holds without being extended.
+    pub lease_ttl: Duration,
+    /// How many records one transaction takes at most, a page more or less.
+    pub batch_records: usize,
+    /// How many ids one look-up names.
+    pub ids_per_lookup: usize,
+    /// How long to wait after failures.
+    pub backoff: Backoff,
+}
+
+impl SyncPolicy {
+    /// The default policy for a set of endpoints.
+    pub fn new(endpoints: BTreeSet<Endpoint>) -> Self {
+        Self {
+            plan: PlanPolicy {
+                endpoints,
+                mode: crate::webhooks::planner::PlanMode::default(),
+                blind_full_min_interval: Duration::from_secs(3_600),
+            },
+            overlap: Duration::from_secs(120),
+            full_every: Duration::from_secs(7 * 86_400),
+            tombstones: Tombstones::Mirror,
+            change_values: false,
+            lease_ttl: Duration::from_secs(30),
+            batch_records: 5_000,
+            ids_per_lookup: 100,
+            backoff: Backoff::default(),
+        }
+    }
+
+    /// The longest that a request waits: see [`crate::horizon`].
+    pub fn longest_wait(&self) -> Duration {
+        self.backoff.longest().max(self.plan.blind_full_min_interval)
+    }
+
+    /// Which stored times count now.
+    pub(crate) fn horizon(&self, now: Timestamp) -> Horizon {
+        Horizon { now, longest_wait: self.longest_wait(), lease_ttl: self.lease_ttl }
+    }
+
+    /// The same policy with changes planned in another way.
+    #[must_use]
+    pub fn with_plan(mut self, plan: PlanPolicy) -> Self {
+        self.plan = plan;
+        self
+    }
+}
+
+/// Leads leased requests to their end.
+///
+/// It is made of ports; here those of `sync-testkit` stand in. The example `embed_engine` is a whole program.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use std::time::Duration;
+/// # use kombo_model::{Endpoint, IntegrationId};
+/// # use sync_core::SyncError;
+/// # use sync_core::ports::{Clock, Silent};
+/// # use sync_core::jobs::queue::{self, Claim};
+/// # use sync_core::jobs::{LeaseToken, RequestCause, SyncKind, Target};
+/// # use sync_testkit::{FakeKombo, ManualClock, MemoryStore};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), SyncError> {
+/// # let (clock, store) = (ManualClock::default(), MemoryStore::new());
+/// # let kombo = FakeKombo::new(clock.clone());
+/// # kombo.edit(|lms| lms.add_user("u"));
+/// # clock.advance(Duration::from_secs(3_600));
+/// # let target = Target {
+/// #     integration_id: IntegrationId::from("sandbox:a"),
+/// #     endpoint: Endpoint::Users,
+/// #     kind: SyncKind::Full,
+/// # };
+/// # let claim = Claim { owner: "test".to_owned(), token: LeaseToken("1".to_owned()), ttl: Duration::from_secs(30), longest_wait: Duration::from_secs(3_600) };
+/// # let lease = store.edit(|tx| {
+/// #     queue::request(tx, target.clone(), RequestCause::Load, clock.now(), clock.now())?;
+/// #     queue::lease_target(tx, &target, &claim, clock.now()).map_err(SyncError::from)
+/// # })?.expect("nobody else works here");
+/// use sync_core::pull::{Engine, SyncPolicy};
+/// use tokio_util::sync::CancellationToken;
+///
+/// let policy = SyncPolicy::new([Endpoint::Users].into());
+/// let engine = Engine::new(Arc::new(store), Arc::new(kombo), clock, Silent, policy);
+/// let run = engine.work(&lease, &CancellationToken::new()).await?;
+/// assert!(run.outcome.is_complete());
+/// assert_eq!(run.counts.created, 1);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Engine<St, So, C, O> {
+    store: Arc<St>,
+    source: Arc<So>,
+    clock: C,
+    observer: O,
+    policy: Arc<SyncPolicy>,
+    precedence: Precedence,
+}
+
+impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
+    /// An engine over these ports.
+    pub fn new(store: Arc<St>, source: Arc<So>, clock: C, observer: O, policy: SyncPolicy) -> Self {
+        Self { store, source, clock, observer, policy: Arc::new(policy), precedence: Precedence::default() }
+    }
+
+    /// Where the engine writes.
+    pub fn store(&self) -> &Arc<St> {
+        &self.store
+    }
+
+    /// The clock that the engine goes by.
+    pub fn clock(&self) -> &C {
+        &self.clock
+    }
+
+    /// Who observes the engine.
+    pub fn observer(&self) -> &O {
+        &self.observer
+    }
+
+    /// What the engine was told to do.
+    pub fn policy(&self) -> &SyncPolicy {
+        &self.policy
+    }
+
+    /// Works on a leased request until it is done, fails, or `stop` asks to end after the current batch.
+    ///
+    /// Whatever happens, what was committed stays and the next attempt goes on from there. The run that is returned
+    /// tells how it stands; an error means that not even that could be stored.
+    pub async fn work(&self, lease: &Lease, stop: &CancellationToken) -> Result<Run, SyncError> {
+        let result = self.lead(lease, stop).await;
+        if let Err(SyncError::LeaseLost(_)) = &result {
+            self.observer.event(Event::LeaseLost { target: &lease.request.target });
+        }
+        result
+    }
+
+    async fn lead(&self, lease: &Lease, stop: &CancellationToken) -> Result<Run, SyncError> {
+        let began = self.clock.now();
+        let _delta = (lease.request.target.kind == SyncKind::Delta).then(|| self.precedence.begin());
+        let (mut run, resumed) = self.begin(lease).await?;
+        self.observer.event(Event::Started { run: &run, resumed });
+        let result = self.drive(lease, &mut run, stop).await;
+        let (run, failure) = match result {
+            Ok(()) => (run, None),
+            Err(error @ SyncError::LeaseLost(_)) => return Err(error),
+            Err(error) => (self.fail(lease, run, &error).await?, Some(error)),
+        };
+        let took = self.clock.now().since(began);
+        self.observer.event(Event::Ended { run: &run, took, failure: failure.as_ref() });
+        Ok(run)
+    }
+
+    async fn drive(&self, lease: &Lease, run: &mut Run, stop: &CancellationToken) -> Result<(), SyncError> {
+        if run.phase == RunPhase::Pages {
+            self.pages(lease, run, stop).await?;
+        }
+        if run.phase == RunPhase::Sweep && !stop.is_cancelled() {
+            self.sweep(lease, run, stop).await?;
+        }
+        if run.phase != RunPhase::Done {
+            self.interrupt(lease, run).await?;
+        }
+        Ok(())
+    }
+
+    /// Continues the latest run of the target, or starts one.
+    async fn begin(&self, lease: &Lease) -> Result<(Run, bool), SyncError> {
+        let (lease, now, ttl) = (lease.clone(), self.clock.now(), self.policy.lease_ttl);
+        let target = lease.request.target.clone();
+        self.store
+            .transact(Scope::Integration(target.integration_id.clone()), move |tx| {
+                let request = queue::hold(tx, &lease, now, ttl)?;
+                let mut state = queue::state(tx, &target.integration_id, target.endpoint)?;
+                if state.watermark.is_some() && watermark::plausible(state.watermark, now).is_none() {
+                    tracing::warn!(
+                        integration.id = target.integration_id.as_str(),
+                        endpoint = target.endpoint.as_str(),
+                        "the watermark lies in the future: the next delta lists everything"
+                    );
+                    state.watermark = None;
+                    tx.put_endpoint(&state)?;
+                }
+                if let Some(mut run) = tx.latest_run(&target)?
+                    && run.outcome.is_resumable()
+                {
+                    // A delta whose watermark was overtaken by a full fetch would only ask for more than is needed.
+                    let current = target.kind == SyncKind::Full || run.updated_after == state.watermark;
+                    run.outcome = if current { RunOutcome::Running } else { RunOutcome::Superseded };
+                    run.finished_at = if current { None } else { Some(now) };
+                    run.error = None;
+                    tx.put_run(&run)?;
+                    if current {
+                        queue::go_on(tx, request)?;
+                        return Ok((run, true));
+                    }
+                }
+                queue::begin(tx, request)?;
+                let mut run = Run {
+                    id: RunId(0),
+                    outcome: RunOutcome::Running,
+                    started_at: now,
+                    finished_at: None,
+                    updated_after: match target.kind {
+                        SyncKind::Delta => state.watermark,
+                        SyncKind::Full => None,
+                    },
+                    fetch_started_at: None,
+                    first_load: state.loaded_at.is_none(),
+                    phase: RunPhase::Pages,
+                    page_cursor: None,
+                    batches: 0,
+                    counts: RunCounts::default(),
+                    error: None,
+                    target,
+                };
+                run.id = tx.insert_run(&run)?;
+                Ok((run, false))
+            })
+            .await
+    }
+
+    /// Extends the lease while nothing is written.
+    async fn heartbeat(&self, lease: &Lease) -> Result<(), SyncError> {
+        let (lease, now, ttl) = (lease.clone(), self.clock.now(), self.policy.lease_ttl);
+        self.store.transact(Scope::Shared, move |tx| queue::hold(tx, &lease, now, ttl).map(drop)).await
+    }
+
+    /// Waits for something slow, extending the lease meanwhile.
+    async fn while_holding<T>(&self, lease: &Lease, slow: impl Future<Output = T>) -> Result<T, SyncError> {
+        let mut slow = std::pin::pin!(slow);
+        loop {
+            match tokio::time::timeout(self.policy.lease_ttl / 3, slow.as_mut()).await {
+                Ok(done) => return Ok(done),
+                Err(_) => self.heartbeat(lease).await?,
+            }
+        }
+    }
+
+    /// Lets go of a run that was asked to stop.
+    async fn interrupt(&self, lease: &Lease, run: &mut Run) -> Result<(), SyncError> {
+        let (lease, now, stopped) = (lease.clone(), self.clock.now(), run.clone());
+        *run = self
+            .store
+            .transact(Scope::Shared, move |tx| {
+                let mut stopped = commit::checkpoint(tx, &stopped)?;
+                stopped.outcome = RunOutcome::Interrupted;
+                stopped.finished_at = Some(now);
+                queue::release(tx, &lease, now, false, now)?;
+                tx.put_run(&stopped)?;
+                Ok::<_, SyncError>(stopped)
+            })
+            .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,574 @@
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use kombo_model::{Endpoint, Fault, IntegrationId, Timestamp};
+
+use super::sweep::hold_back;
+use super::{Engine, SyncPolicy, quarantine};
+use crate::error::SyncError;
+use crate::horizon::Horizon;
+use crate::jobs::endpoint::EndpointStatus;
+use crate::jobs::integration::{IntegrationRecord, IntegrationStatus};
+use crate::jobs::queue;
+use crate::jobs::request::{Lease, Request, RequestCause, SyncKind, Target};
+use crate::jobs::schedule;
+use crate::planted::{self, Bug};
+use crate::ports::clock::Clock;
+use crate::ports::observer::{Event, Observer};
+use crate::ports::source::{RecordPage, Source};
+use crate::ports::store::{Scope, Store, StoreError, TryRequest, Tx, TxResult};
+use crate::pull::quarantined::Quarantined;
+use crate::pull::run::{PageCursor, Run, RunOutcome, RunPhase};
+use crate::pull::watermark;
+use crate::rows::apply::{Applied, Applying, Unlisted, apply, apply_and_tell};
+use crate::rows::batch::{Batch, Incoming, Standing};
+use crate::rows::compare::{Reading, latest_credible};
+use crate::rows::counts::RunCounts;
+use crate::rows::decompose::decompose_news;
+use crate::rows::json::{bounded_name, clean_text};
+use crate::rows::model::Model;
+use crate::rows::repeats::Repeats;
+use crate::rows::row::{Key, Row};
+use crate::rows::unlisted::{self, Shown};
+
+/// What some pages say, ready to be committed.
+#[derive(Default)]
+pub(super) struct Prepared {
+    pub(super) batch: Batch,
+    pub(super) quarantined: Vec<Quarantined>,
+    pub(super) seen: Vec<String>,
+    /// The rows of other models that a full fetch holds against what is stored.
+    pub(super) shown: Shown,
+    pub(super) counts: RunCounts,
+    /// Some bytes of memory that the rows take.
+    pub(super) bytes: usize,
+    /// Kombo's clock when it last answered.
+    pub(super) server_date: Option<Timestamp>,
+}
+
+impl Prepared {
+    /// Adds what later pages say.
+    pub(super) fn append(&mut self, mut later: Self) {
+        self.batch.rows.append(&mut later.batch.rows);
+        self.batch.members.append(&mut later.batch.members);
+        self.quarantined.append(&mut later.quarantined);
+        self.seen.append(&mut later.seen);
+        for (model, mut keys) in later.shown {
+            self.shown.entry(model).or_default().append(&mut keys);
+        }
+        self.counts.add(&later.counts);
+        self.bytes += later.bytes;
+        self.server_date = self.server_date.max(later.server_date);
+    }
+}
+
+/// Whether to go on after a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Onward {
+    /// Go on.
+    Go,
+    /// Stop here for now: a delta of the same endpoint waits, and what it brings is news.
+    GiveWay,
+}
+
+/// What a commit did.
+struct Committed {
+    onward: Onward,
+    /// The records of the list with rows that were written from a later response meanwhile.
+    stale: BTreeSet<String>,
+}
+
+/// What comes after some pages.
+#[derive(Clone)]
+enum Next {
+    Page(PageCursor),
+    End,
+    /// They belong to no list.
+    Stay,
+}
+
+impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
+    /// Commits pages with the checkpoint behind them; behind the last page of a delta, with the watermark.
+    pub(super) async fn commit(
+        &self,
+        lease: &Lease,
+        run: &mut Run,
+        prepared: Prepared,
+        next: Option<PageCursor>,
+    ) -> Result<Onward, SyncError> {
+        let next = next.map_or(Next::End, Next::Page);
+        Ok(self.commit_or_go_around(lease, run, prepared, next).await?.onward)
+    }
+
+    /// Commits what a look-up by id returned: no checkpoint moves. Returns the ids that have to be looked up again, because
+    /// a copy in another list was written while the answer was on its way: the row says less than the answer.
+    pub(super) async fn commit_looked_up(
+        &self,
+        lease: &Lease,
+        run: &mut Run,
+        prepared: Prepared,
+    ) -> Result<BTreeSet<String>, SyncError> {
+        Ok(self.commit_or_go_around(lease, run, prepared, Next::Stay).await?.stale)
+    }
+
+    async fn commit_or_go_around(
+        &self,
+        lease: &Lease,
+        run: &mut Run,
+        prepared: Prepared,
+        next: Next,
+    ) -> Result<Committed, SyncError> {
+        let prepared = Arc::new(prepared);
+        match self.commit_prepared(lease, run, Arc::clone(&prepared), next.clone()).await {
+            Err(SyncError::Store(error)) if error.may_lie_in_a_row() => {
+                self.commit_around(lease, run, &prepared, next, error).await
+            }
+            result => result,
+        }
+    }
+
+    async fn commit_prepared(
+        &self,
+        lease: &Lease,
+        run: &mut Run,
+        prepared: Arc<Prepared>,
+        next: Next,
+    ) -> Result<Committed, SyncError> {
+        let (lease, policy, now, mut after) = (lease.clone(), self.policy.clone(), self.clock.now(), run.clone());
+        if planted::has(Bug::WatermarkFirst) && matches!(next, Next::End) {
+            self.store_watermark_first(&after).await?;
+        }
+        let (after, counts, gives_way, stale) = self
+            .store
+            .transact(Scope::Integration(run.target.integration_id.clone()), move |tx| {
+                queue::hold(tx, &lease, now, policy.lease_ttl)?;
+                if checkpoint(tx, &after)?.batches != after.batches {
+                    let message = "the database crashed and lost a checkpoint: going on from the one before".to_owned();
+                    return Err(StoreError::Unavailable { message, source: None }.into());
+                }
+                let Applied { counts, stale, logged } = apply_prepared(tx, &lease, &after, &prepared, &policy, now)?;
+                after.counts.add(&counts);
+                match next {
+                    Next::Stay => {}
+                    Next::Page(cursor) => {
+                        after.batches += 1;
+                        after.page_cursor = Some(cursor);
+                        // Lost together with its checkpoint, it is fetched again. Of an entry, others may know already.
+                        if !logged {
+                            tx.may_be_lost()?;
+                        }
+                    }
+                    Next::End => {
+                        after.batches += 1;
+                        end_of_pages(tx, &lease, &mut after, &policy, now)?;
+                    }
+                }
+                tx.put_run(&after)?;
+                let gives_way = gives_way(tx, &after, &policy.horizon(now))?;
+                Ok::<_, SyncError>((after, counts, gives_way, stale))
+            })
+            .await?;
+        *run = after;
+        self.observer.event(Event::Committed { run, batch: &counts });
+        Ok(Committed { onward: if gives_way { Onward::GiveWay } else { Onward::Go }, stale })
+    }
+
+    /// What [`Bug::WatermarkFirst`] does.
+    async fn store_watermark_first(&self, run: &Run) -> Result<(), SyncError> {
+        let (run, overlap) = (run.clone(), self.policy.overlap);
+        let unit = move |tx: &mut dyn Tx| {
+            let mut state = queue::state(tx, &run.target.integration_id, run.target.endpoint)?;
+            if let Some(started) = run.fetch_started_at {
+                state.watermark = Some(watermark::advance(state.watermark, started, overlap));
+            }
+            Ok(tx.put_endpoint(&state)?)
+        };
+        self.store.transact(Scope::Shared, unit).await
+    }
+
+    /// Commits pages with an error that may lie in a row: puts each row that the database does not take into quarantine,
+    /// and commits the rest as usual. An error that lies elsewhere is returned.
+    async fn commit_around(
+        &self,
+        lease: &Lease,
+        run: &mut Run,
+        refused: &Prepared,
+        next: Next,
+        error: StoreError,
+    ) -> Result<Committed, SyncError> {
+        let now = self.clock.now();
+        let batch = refused.batch.clone();
+        let placeholders = placeholders(&batch, now);
+        if matches!(error, StoreError::Unexpected { .. })
+            && matches!(
+                self.attempt(lease, run, placeholders, refused.server_date).await?,
+                Err(StoreError::Unexpected { .. })
+            )
+        {
+            return Err(error.into());
+        }
+        let mut prepared = Prepared {
+            batch: Batch::default(),
+            quarantined: refused.quarantined.clone(),
+            seen: refused.seen.clone(),
+            shown: refused.shown.clone(),
+            counts: refused.counts,
+            bytes: refused.bytes,
+            server_date: refused.server_date,
+        };
+        // Member lists hold nothing that could be refused.
+        let mut parts = vec![Batch { rows: batch.rows, members: Vec::new() }];
+        let mut good = Batch { rows: Vec::new(), members: batch.members };
+        while let Some(part) = parts.pop() {
+            self.heartbeat(lease).await?;
+            let Err(error) = self.attempt(lease, run, part.clone(), refused.server_date).await? else {
+                good.rows.extend(part.rows);
+                continue;
+            };
+            if let Some((left, right)) = halves(&part) {
+                // The left one is looked at next: later copies have to stay behind earlier ones.
+                parts.push(right);
+                parts.push(left);
+            } else if let Some(row) = part.rows.first() {
+                prepared.counts.quarantined += 1;
+                prepared.quarantined.push(quarantine::refused(run, row, &error, now));
+            }
+        }
+        prepared.batch = good;
+        self.commit_prepared(lease, run, Arc::new(prepared), next).await
+    }
+
+    /// Applies a batch in a transaction that is then undone. Returns the error if it may lie in a row, and fails with any
+    /// other.
+    async fn attempt(
+        &self,
+        lease: &Lease,
+        run: &Run,
+        batch: Batch,
+        server_date: Option<Timestamp>,
+    ) -> Result<Result<(), StoreError>, SyncError> {
+        enum Attempt {
+            Passed,
+            Failed(StoreError),
+        }
+        impl From<StoreError> for Attempt {
+            fn from(error: StoreError) -> Self {
+                Self::Failed(error)
+            }
+        }
+        let (run, policy, now) = (run.clone(), self.policy.clone(), self.clock.now());
+        let request = lease.request.clone();
+        let attempt = self
+            .store
+            .transact(Scope::Integration(run.target.integration_id.clone()), move |tx| {
+                let applying = applying(tx, &run, &request, &policy, now, server_date)?;
+                apply(tx, &batch, &applying)?;
+                Err::<(), Attempt>(Attempt::Passed)
+            })
+            .await;
+        match attempt {
+            Ok(()) | Err(Attempt::Passed) => Ok(Ok(())),
+            Err(Attempt::Failed(error)) if error.may_lie_in_a_row() => Ok(Err(error)),
+            Err(Attempt::Failed(error)) => Err(error.into()),
+        }
+    }
+
+    /// Begins the fetch of a run again from its first page.
+    pub(super) async fn restart(&self, lease: &Lease, run: &mut Run) -> Result<(), SyncError> {
+        let (lease, now, ttl, mut again) = (lease.clone(), self.clock.now(), self.policy.lease_ttl, run.clone());
+        again.page_cursor = None;
+        again.phase = RunPhase::Pages;
+        again.batches = 0;
+        again.fetch_started_at = None;
+        *run = self
+            .store
+            .transact(Scope::Integration(run.target.integration_id.clone()), move |tx| {
+                let request = queue::hold(tx, &lease, now, ttl)?;
+                queue::begin(tx, request)?;
+                tx.clear_seen(again.id)?;
+                tx.put_run(&again)?;
+                Ok::<_, SyncError>(again)
+            })
+            .await?;
+        Ok(())
+    }
+}
+
+/// The run as it is stored. A database that crashed may have lost the last batches, which know nothing of that.
+pub(super) fn checkpoint(tx: &mut dyn Tx, run: &Run) -> TxResult<Run> {
+    Ok(tx.run(run.id)?.unwrap_or_else(|| run.clone()))
+}
+
+/// Reads a page into rows, and puts aside the records that cannot be read or stored as a whole, with what is wrong with
+/// them.
+pub(super) fn prepare(run: &Run, page: RecordPage, repeats: &mut Repeats, enabled: &BTreeSet<Endpoint>) -> Prepared {
+    let mut prepared = Prepared { server_date: page.server_date, ..Prepared::default() };
+    prepared.counts.pages = 1;
+    for record in page.records {
+        prepared.counts.records += 1;
+        let id = clean_text(record.id().to_owned());
+        // Kept only where it is needed: the text of a record that turns out to be unstorable.
+        let copy = quarantine::suspicious(&record).then(|| record.clone());
+        let faults = decompose_news(record, page.requested_at, &mut prepared.batch, repeats);
+        if let Some(fault) = faults.map_or_else(Some, Fault::join) {
+            prepared.counts.quarantined += 1;
+            let json = copy.map(|record| quarantine::record_json(&record)).unwrap_or_default();
+            prepared.quarantined.push(quarantine::unstorable(run, &id, json, fault, page.requested_at));
+        }
+        prepared.seen.push(bounded_name(id));
+    }
+    for rejected in page.rejected {
+        // Some are records of this page that were read in part.
+        let is_listed = rejected.id.as_ref().is_some_and(|id| prepared.seen.contains(&clean_text(id.clone())));
+        prepared.counts.records += u64::from(!is_listed);
+        prepared.counts.quarantined += 1;
+        prepared.seen.extend(rejected.id.clone().map(clean_text).map(bounded_name));
+        prepared.quarantined.push(quarantine::unreadable(run, rejected, page.requested_at));
+    }
+    prepared.batch.mark_sole_copies(enabled);
+    if run.target.kind == SyncKind::Full {
+        prepared.shown = unlisted::shown_in(&prepared.batch, run.target.endpoint, enabled);
+    }
+    prepared.bytes = prepared.batch.rows.iter().map(|incoming| incoming.row.bytes()).sum();
+    prepared
+}
+
+/// Applies pages, notes what they showed, and keeps the quarantine: within a unit that holds lease and scope.
+pub(super) fn apply_prepared(
+    tx: &mut dyn Tx,
+    lease: &Lease,
+    run: &Run,
+    prepared: &Prepared,
+    policy: &SyncPolicy,
+    now: Timestamp,
+) -> Result<Applied, SyncError> {
+    let (integration, endpoint) = (&run.target.integration_id, run.target.endpoint);
+    let mut counts = prepared.counts;
+    let applying = applying(tx, run, &lease.request, policy, now, prepared.server_date)?;
+    let Applied { counts: applied, stale, logged } = apply_and_tell(tx, &prepared.batch, &applying)?;
+    counts.add(&applied);
+    if run.target.kind == SyncKind::Full && run.phase == RunPhase::Pages {
+        // What a copy wrote while the page was on its way says less than the page: the sweep looks such records up.
+        let seen = prepared.seen.iter().filter(|id| !stale.contains(*id));
+        let seen: Vec<Key> = seen.cloned().map(Key::Id).collect();
+        tx.put_seen(run.id, run.batches, Model::listed_by(endpoint), &seen)?;
+        let mut shown = Cow::Borrowed(&prepared.shown);
+        if !prepared.quarantined.is_empty() {
+            let ids = put_aside(prepared);
+            unlisted::add_stored_with(tx, integration, endpoint, &ids, shown.to_mut())?;
+        }
+        for (model, keys) in shown.iter() {
+            let keys: Vec<Key> = keys.iter().cloned().collect();
+            tx.put_seen(run.id, run.batches, *model, &keys)?;
+        }
+    }
+    if tx.quarantine_size(integration, endpoint)? > 0 {
+        tx.clear_quarantined(integration, endpoint, &prepared.seen)?;
+    }
+    if !prepared.quarantined.is_empty() {
+        tx.put_quarantined(&prepared.quarantined)?;
+    }
+    Ok(Applied { counts, stale, logged })
+}
+
+/// The names of the records that were put aside.
+pub(super) fn put_aside(prepared: &Prepared) -> Vec<String> {
+    prepared.quarantined.iter().map(|record| record.record_id.clone()).collect()
+}
+
+pub(super) fn applying<'a>(
+    tx: &mut dyn Tx,
+    run: &'a Run,
+    request: &Request,
+    policy: &SyncPolicy,
+    now: Timestamp,
+    server_date: Option<Timestamp>,
+) -> TxResult<Applying<'a>> {
+    let (integration, endpoint) = (&run.target.integration_id, run.target.endpoint);
+    let known_until = match run.target.kind {
+        SyncKind::Delta => run.updated_after,
+        SyncKind::Full => queue::state(tx, integration, endpoint)?.watermark,
+    };
+    Ok(Applying {
+        run,
+        reading: Reading {
+            kind: run.target.kind,
+            tombstones: policy.tombstones,
+            known_until,
+            announced: request.cause == RequestCause::Webhook,
+            now,
+            settles: run.phase != RunPhase::Pages,
+            latest: latest_credible(now, server_date),
+        },
+        quiet: quiet_models(tx, run, integration, endpoint)?,
+        change_values: policy.change_values,
+        unlisted: match run.target.kind {
+            SyncKind::Delta => Unlisted::Guard { approved: approved(request) },
+            SyncKind::Full => Unlisted::Leave,
+        },
+        now,
+    })
+}
+
+/// How many removals a person approved.
+pub(super) fn approved(request: &Request) -> u64 {
+    request.approved_removals.and_then(|count| u64::try_from(count).ok()).unwrap_or(0)
+}
+
+/// The models of which a first load logs nothing: all but those that another endpoint has loaded already.
+fn quiet_models(
+    tx: &mut dyn Tx,
+    run: &Run,
+    integration: &IntegrationId,
+    endpoint: Endpoint,
+) -> TxResult<BTreeSet<Model>> {
+    let mut quiet = BTreeSet::new();
+    if run.first_load {
+        for owner in Endpoint::ALL {
+            if owner == endpoint || queue::state(tx, integration, owner)?.loaded_at.is_none() {
+                quiet.extend(Model::ALL.into_iter().filter(|model| model.owner() == owner));
+            }
+        }
+    }
+    Ok(quiet)
+}
+
+/// Whether a full fetch should let a delta of its endpoint go first. Its checkpoint makes that free. A first load has
+/// nothing that a delta could be based on.
+fn gives_way(tx: &mut dyn Tx, run: &Run, horizon: &Horizon) -> TxResult<bool> {
+    if run.target.kind == SyncKind::Delta || run.first_load || run.phase == RunPhase::Done {
+        return Ok(false);
+    }
+    let delta = Target { kind: SyncKind::Delta, ..run.target.clone() };
+    Ok(
+        matches!(tx.try_request(&delta)?, TryRequest::Locked(delta) if horizon.is_due(delta.not_before) && delta.lease.is_none()),
+    )
+}
+
+fn end_of_pages(
+    tx: &mut dyn Tx,
+    lease: &Lease,
+    run: &mut Run,
+    policy: &SyncPolicy,
+    now: Timestamp,
+) -> Result<(), SyncError> {
+    run.page_cursor = None;
+    match run.target.kind {
+        SyncKind::Delta if run.counts.withheld > 0 => {
+            let what = format!(
+                "{} rows are no longer in the lists of their courses and revisions; none of them was removed",
+                run.counts.withheld
+            );
+            hold_back(tx, lease, run, run.counts.withheld, &what, policy, now)
+        }
+        SyncKind::Delta => complete(tx, lease, run, policy, now),
+        SyncKind::Full => {
+            run.phase = RunPhase::Sweep;
+            Ok(())
+        }
+    }
+}
+
+/// Ends a run that did all it was for: moves the watermark and ends the request, in the unit that commits the last of
+/// its records.
+pub(super) fn complete(
+    tx: &mut dyn Tx,
+    lease: &Lease,
+    run: &mut Run,
+    policy: &SyncPolicy,
+    now: Timestamp,
+) -> Result<(), SyncError> {
+    let (integration, endpoint) = (&run.target.integration_id, run.target.endpoint);
+    let mut state = queue::state(tx, integration, endpoint)?;
+    if let Some(started) = run.fetch_started_at {
+        let started = if planted::has(Bug::WatermarkAtEnd) { now } else { started };
+        let before = watermark::plausible(state.watermark, now);
+        state.watermark = Some(watermark::advance(before, started.min(now), policy.overlap));
+    }
+    match run.target.kind {
+        SyncKind::Delta => state.last_delta_at = Some(now),
+        SyncKind::Full => {
+            state.last_full_at = Some(now);
+            state.next_full_at = Some(schedule::next_full(integration, endpoint, policy.full_every, now));
+            state.loaded_at.get_or_insert(now);
+            state.pending_removals = None;
+        }
+    }
+    if run.target.kind == SyncKind::Full {
+        clear_old_quarantine(tx, run)?;
+    }
+    run.error = quarantine::too_much(tx, run, state.status)?;
+    // A stopped sweep is settled by a full fetch only.
+    if run.target.kind == SyncKind::Full || state.status != EndpointStatus::MassRemoval {
+        let status = if run.error.is_some() { EndpointStatus::Unreadable } else { EndpointStatus::Ok };
+        queue::set_status(&mut state, status, run.error.clone(), now);
+    }
+    tx.put_endpoint(&state)?;
+    back_in_order(tx, integration, now)?;
+    run.phase = RunPhase::Done;
+    run.finished_at = Some(now);
+    // A record that was put aside may have come in order since, on a later page or in another attempt.
+    let some_are_left = run.counts.quarantined > 0 && tx.quarantine_size(integration, endpoint)? > 0;
+    run.outcome = if some_are_left { RunOutcome::CompletedWithQuarantine } else { RunOutcome::Completed };
+    let again = queue::finish(tx, lease, now)?;
+    if again && run.first_load && !Model::ALL.iter().any(|model| policy.plan.is_blind(*model, endpoint)) {
+        // While nothing was loaded, every wish was one for everything. What changed since is enough now.
+        tx.delete_request(&run.target)?;
+        let delta = Target { kind: SyncKind::Delta, ..run.target.clone() };
+        queue::request(tx, delta, lease.request.cause, now, now)?;
+    }
+    Ok(())
+}
+
+/// An integration whose data can be fetched is neither paused nor missing, whatever was last heard of it.
+fn back_in_order(tx: &mut dyn Tx, id: &IntegrationId, now: Timestamp) -> TxResult<()> {
+    let Some(known) = tx.integration(id)? else { return Ok(()) };
+    match known.status {
+        IntegrationStatus::Active | IntegrationStatus::Deleted | IntegrationStatus::Held => Ok(()),
+        IntegrationStatus::Paused | IntegrationStatus::NotFound => {
+            tx.put_integration(&IntegrationRecord {
+                status: IntegrationStatus::Active,
+                status_since: now,
+                reason: None,
+                ..known
+            })?;
+            queue::set_going(tx, id, now)
+        }
+    }
+}
+
+/// A full fetch shows everything: what it did not put into quarantine anew is in order, or gone.
+fn clear_old_quarantine(tx: &mut dyn Tx, run: &Run) -> TxResult<()> {
+    let (integration, endpoint) = (&run.target.integration_id, run.target.endpoint);
+    if tx.quarantine_size(integration, endpoint)? == 0 {
+        return Ok(());
+    }
+    tx.clear_quarantined_before(integration, endpoint, run.id).map(drop)
+}
+
+/// A row without content for each table that a batch writes to. If the database does not take these, an error does not
+/// lie in the content of the batch.
+fn placeholders(batch: &Batch, now: Timestamp) -> Batch {
+    let models: BTreeSet<Model> = batch.rows.iter().map(|incoming| incoming.model).collect();
+    let placeholder = |model: Model| Incoming {
+        model,
+        row: Row::new(
+            model,
+            Key::of(model, "syncd placeholder".to_owned(), "syncd placeholder".to_owned()),
+            Vec::new(),
+        ),
+        standing: Standing::Listed,
+        observed_at: now,
+    };
+    Batch { rows: models.into_iter().map(placeholder).collect(), members: Vec::new() }
+}
+
+fn halves(batch: &Batch) -> Option<(Batch, Batch)> {
+    if batch.rows.len() < 2 {
+        return None;
+    }
+    let mut left = batch.clone();
+    let right = Batch { rows: left.rows.split_off(left.rows.len() / 2), members: Vec::new() };
+    Some((left, right))
+}

@@ -1,0 +1,236 @@
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kombo_model::{Endpoint, Timestamp};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use super::Engine;
+use super::commit::{Onward, Prepared, prepare};
+use super::precedence::Precedence;
+use crate::error::SyncError;
+use crate::jobs::request::{Lease, SyncKind};
+use crate::ports::clock::Clock;
+use crate::ports::observer::Observer;
+use crate::ports::source::{FailureClass, Fetch, FetchSpec, Pages, Source, SourceError};
+use crate::ports::store::Store;
+use crate::pull::listing::Listing;
+use crate::pull::run::{PageCursor, Run, RunPhase};
+use crate::pull::watermark;
+use crate::rows::repeats::Repeats;
+
+/// How many pages may wait to be written.
+const PAGES_AHEAD: usize = 40;
+/// How many bytes of rows may wait to be written.
+const BYTES_AHEAD: u32 = 4 << 20;
+/// How many bytes of rows one transaction takes at most, a page more or less. Together these bound the memory of a
+/// fetch, whatever the size of its records.
+const BATCH_BYTES: usize = 4 << 20;
+
+impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
+    /// Fetches and commits pages until the last one, or until `stop`.
+    ///
+    /// The next page is on its way while earlier ones are compared and written. What waits is written together: one
+    /// page when data trickles, many when writing is slower than fetching.
+    pub(super) async fn pages(&self, lease: &Lease, run: &mut Run, stop: &CancellationToken) -> Result<(), SyncError> {
+        let mut restarted = false;
+        let committed_before = run.batches;
+        loop {
+            match self.pages_from_checkpoint(lease, run, stop).await {
+                // Kombo does not say how long a page cursor lives, nor how it refuses one: that restarts the fetch, once.
+                Err(SyncError::Source(error))
+                    if run.page_cursor.is_some()
+                        && !restarted
+                        && tells_of_cursor(error.class, run.batches > committed_before, lease.request.attempts) =>
+                {
+                    tracing::warn!(
+                        run.id = run.id.0,
+                        integration.id = run.target.integration_id.as_str(),
+                        endpoint = run.target.endpoint.as_str(),
+                        "the page cursor was refused: fetching again from the first page"
+                    );
+                    restarted = true;
+                    self.restart(lease, run).await?;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    async fn pages_from_checkpoint(
+        &self,
+        lease: &Lease,
+        run: &mut Run,
+        stop: &CancellationToken,
+    ) -> Result<(), SyncError> {
+        let target = &run.target;
+        let fetch = self.source.open(FetchSpec {
+            integration_id: target.integration_id.clone(),
+            endpoint: target.endpoint,
+            fetch: Fetch::List { updated_after: run.updated_after, from: run.page_cursor.clone() },
+        });
+        let mut fetch = Listing::new(fetch, target.endpoint);
+        let (ready, mut waiting) = mpsc::channel(PAGES_AHEAD);
+        // Whoever stops writing stops the fetching.
+        let halt = stop.child_token();
+        let started = run.clone();
+        let precedence = (target.kind == SyncKind::Full).then_some(&self.precedence);
+        let enabled = &self.policy.plan.endpoints;
+        let producer = fetch_pages(&mut fetch, &started, enabled, ready, precedence, halt.clone());
+        let consumer = async {
+            let result = self.write_pages(lease, run, &mut waiting, stop).await;
+            halt.cancel();
+            result
+        };
+        // Both on this task. A failure to fetch waits behind the pages that came before it, so they are written first
+        // and no commit is dropped under way.
+        let ((), result) = tokio::join!(producer, consumer);
+        result
+    }
+
+    async fn write_pages(
+        &self,
+        lease: &Lease,
+        run: &mut Run,
+        waiting: &mut mpsc::Receiver<Fetched>,
+        stop: &CancellationToken,
+    ) -> Result<(), SyncError> {
+        let mut beat = tokio::time::interval((self.policy.lease_ttl / 3).max(Duration::from_millis(1)));
+        beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        beat.tick().await; // the first one is due at once
+        let most = u64::try_from(self.policy.batch_records).unwrap_or(u64::MAX);
+        while run.phase == RunPhase::Pages {
+            let first = tokio::select! {
+                biased;
+                page = waiting.recv() => page,
+                () = stop.cancelled() => return Ok(()),
+                _ = beat.tick() => {
+                    self.heartbeat(lease).await?;
+                    continue;
+                }
+            };
+            // Without a last page the fetch was stopped.
+            let Some(first) = first.transpose()? else { return Ok(()) };
+            let Page { prepared: mut batch, mut next, began, place } = first;
+            drop(place); // what is in a batch no longer waits
+            // Only of the first page: an attempt that goes on begins later than its fetch.
+            if run.batches == 0 {
+                run.fetch_started_at = began;
+                if began.is_none() {
+                    tracing::warn!(
+                        integration.id = run.target.integration_id.as_str(),
+                        endpoint = run.target.endpoint.as_str(),
+                        "no answer of Kombo has a Date, so nothing confirms the clock: the watermark stays where it is"
+                    );
+                }
+            }
+            let mut failure = None;
+            while batch.counts.records < most
+                && batch.bytes < BATCH_BYTES
+                && next.is_some()
+                && let Ok(fetched) = waiting.try_recv()
+            {
+                match fetched {
+                    Ok(page) => {
+                        batch.append(page.prepared);
+                        next = page.next;
+                    }
+                    Err(error) => {
+                        failure = Some(error);
+                        break;
+                    }
+                }
+            }
+            if run.target.kind == SyncKind::Full {
+                self.precedence.let_deltas_go_first().await;
+            }
+            let onward = self.commit(lease, run, batch, next).await?;
+            if let Some(error) = failure {
+                return Err(error.into());
+            }
+            beat.reset();
+            if onward == Onward::GiveWay || stop.is_cancelled() {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A page that waits to be written.
+struct Page {
+    prepared: Prepared,
+    next: Option<PageCursor>,
+    /// When the fetch began, if this is its first page and Kombo's clock is known.
+    began: Option<Timestamp>,
+    /// Its place among what waits.
+    place: Option<OwnedSemaphorePermit>,
+}
+
+/// A page, or why there is none.
+type Fetched = Result<Page, SourceError>;
+
+/// Whether a failure may come from a page cursor that Kombo no longer knows. A refused request may at any time; what
+/// else Kombo might say of one may if the attempt began with the cursor and got nowhere, of passing failures only if
+/// several attempts did.
+fn tells_of_cursor(class: FailureClass, got_somewhere: bool, attempts: i32) -> bool {
+    const PATIENCE: i32 = 3;
+    match class {
+        FailureClass::RequestRefused => true,
+        FailureClass::Unintelligible | FailureClass::IntegrationNotFound => !got_somewhere,
+        FailureClass::Transient => !got_somewhere && attempts >= PATIENCE,
+        FailureClass::KeyRejected
+        | FailureClass::IntegrationUnavailable
+        | FailureClass::SetupPending
+        | FailureClass::ModelUnavailable => false,
+    }
+}
+
+/// Fetches pages and reads them into rows, while earlier ones are compared and written.
+async fn fetch_pages(
+    pages: &mut impl Pages,
+    run: &Run,
+    enabled: &BTreeSet<Endpoint>,
+    ready: mpsc::Sender<Fetched>,
+    precedence: Option<&Precedence>,
+    stop: CancellationToken,
+) {
+    let room = Arc::new(Semaphore::new(usize::try_from(BYTES_AHEAD).unwrap_or(usize::MAX)));
+    let mut repeats = Repeats::default();
+    let fetch = async {
+        loop {
+            if let Some(precedence) = precedence {
+                precedence.let_deltas_go_first().await;
+            }
+            let fetched = pages.next_page().await.and_then(|page| {
+                page.ok_or_else(|| SourceError {
+                    class: FailureClass::Unintelligible,
+                    message: "the list ended without a last page".to_owned(),
+                    retry_after: None,
+                })
+            });
+            let fetched = match fetched {
+                Ok(mut page) => {
+                    let began = watermark::fetch_started_at(page.requested_at, page.server_date, page.elapsed);
+                    let next = page.next.take();
+                    let prepared = prepare(run, page, &mut repeats, enabled);
+                    let bytes = u32::try_from(prepared.bytes).unwrap_or(u32::MAX).min(BYTES_AHEAD);
+                    let place = Arc::clone(&room).acquire_many_owned(bytes).await.ok();
+                    Ok(Page { prepared, next, began, place })
+                }
+                Err(error) => Err(error),
+            };
+            let last = fetched.as_ref().map_or(true, |page| page.next.is_none());
+            if ready.send(fetched).await.is_err() || last {
+                return;
+            }
+        }
+    };
+    // Waiting for a place among the pages is given up, too: whoever stopped writing takes none any more.
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => {}
+        () = fetch => {}
+    }
+}

@@ -1,0 +1,355 @@
+use std::collections::BTreeSet;
+use std::mem;
+
+use kombo_model::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use super::commit::{applying, approved, complete, prepare, put_aside};
+use super::{Engine, SyncPolicy};
+use crate::error::SyncError;
+use crate::jobs::endpoint::EndpointStatus;
+use crate::jobs::queue;
+use crate::jobs::request::{Lease, Request};
+use crate::planted::{self, Bug};
+use crate::ports::clock::Clock;
+use crate::ports::observer::{Event, Observer};
+use crate::ports::source::{Fetch, FetchSpec, Pages, Source};
+use crate::ports::store::{Scope, Store, Tx, TxResult};
+use crate::pull::listing::Listing;
+use crate::pull::lookup::{LookUp, LookUpSize, can_be_sent};
+use crate::pull::run::{Run, RunOutcome, RunPhase};
+use crate::rows::apply;
+use crate::rows::assess::Lists;
+use crate::rows::counts::RunCounts;
+use crate::rows::model::Model;
+use crate::rows::removals;
+use crate::rows::repeats::Repeats;
+use crate::rows::row::Key;
+use crate::rows::unlisted::{self, Found, Search, Shown, shown_beside};
+
+/// How often an answer may be overtaken by copies in other lists before the next full fetch has to settle the record.
+const MAX_LOOK_UPS: u32 = 5;
+
+/// What a sweep found out about rows that no page showed.
+struct Findings {
+    /// Ids that Kombo does not know, with the time of the look-up.
+    gone: Vec<(Timestamp, Vec<String>)>,
+    count: u64,
+    /// Rows of other models that records showed which were looked up.
+    shown: Shown,
+    /// The names of records that were looked up and cannot be read.
+    unreadable: Vec<String>,
+}
+
+impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
+    /// Looks up by id the rows that no page of a full fetch showed, takes over those that Kombo still has, and
+    /// marks the others as removed, with the rows of other models that nothing shows any more, unless they are suspiciously
+    /// many.
+    pub(super) async fn sweep(&self, lease: &Lease, run: &mut Run, stop: &CancellationToken) -> Result<(), SyncError> {
+        if !self.notes_are_whole(lease, run).await? {
+            tracing::warn!(
+                run.id = run.id.0,
+                "the database lost notes of what the fetch showed: fetching again from the first page"
+            );
+            self.restart(lease, run).await?;
+            self.pages(lease, run, stop).await?;
+        }
+        if run.phase != RunPhase::Sweep {
+            return Ok(());
+        }
+        let Some(findings) = self.look_up_unseen(lease, run, stop).await? else { return Ok(()) };
+        let (lease, policy, now, mut after) = (lease.clone(), self.policy.clone(), self.clock.now(), run.clone());
+        let (after, counts) = self
+            .store
+            .transact(Scope::Integration(run.target.integration_id.clone()), move |tx| {
+                let request = queue::hold(tx, &lease, now, policy.lease_ttl)?;
+                let counts;
+                let unlisted = find_unlisted(tx, &after, &request, &policy, &findings, now)?;
+                match mass_removal(tx, &after, findings.count, &unlisted)? {
+                    Some((removals, what)) if removals > approved(&request) => {
+                        hold_back(tx, &lease, &mut after, removals, &what, &policy, now)?;
+                        counts = RunCounts::default();
+                    }
+                    _ => {
+                        counts = remove_all(tx, &after, &request, &policy, &findings, &unlisted, now)?;
+                        after.counts.add(&counts);
+                        complete(tx, &lease, &mut after, &policy, now)?;
+                    }
+                }
+                tx.clear_seen(after.id)?;
+                tx.put_run(&after)?;
+                Ok::<_, SyncError>((after, counts))
+            })
+            .await?;
+        *run = after;
+        self.observer.event(Event::Committed { run, batch: &counts });
+        Ok(())
+    }
+
+    /// Whether all notes of what the pages showed are there: a database may lose them in a crash.
+    async fn notes_are_whole(&self, lease: &Lease, run: &Run) -> Result<bool, SyncError> {
+        let (lease, now, ttl, run) = (lease.clone(), self.clock.now(), self.policy.lease_ttl, run.clone());
+        self.store
+            .transact(Scope::Shared, move |tx| {
+                queue::hold(tx, &lease, now, ttl)?;
+                Ok(tx.seen_batches(run.id)? == run.batches)
+            })
+            .await
+    }
+
+    /// `None` if `stop` asked to end.
+    async fn look_up_unseen(
+        &self,
+        lease: &Lease,
+        run: &mut Run,
+        stop: &CancellationToken,
+    ) -> Result<Option<Findings>, SyncError> {
+        let mut findings = Findings { gone: Vec::new(), count: 0, shown: Shown::new(), unreadable: Vec::new() };
+        let mut after: Option<Key> = None;
+        let mut size = LookUpSize::new(self.policy.ids_per_lookup);
+        loop {
+            let unseen = self.unseen(lease, run, after.take()).await?;
+            let Some(last) = unseen.last() else { return Ok(Some(findings)) };
+            after = Some(last.clone());
+            let ids = unseen.iter().map(|key| key.first().to_owned());
+            let (unseen, odd): (Vec<String>, Vec<String>) = ids.partition(|id| can_be_sent(id));
+            if !odd.is_empty() {
+                // The pages would have shown them.
+                findings.count += self.live_among(run, &odd).await?;
+                findings.gone.push((run.started_at, odd));
+            }
+            let mut rest = unseen.as_slice();
+            while !rest.is_empty() {
+                let (ids, later) = rest.split_at(size.get().min(rest.len()));
+                match self.look_up(lease, run, ids.to_vec(), &mut findings, stop).await {
+                    Ok(true) => {
+                        size.accept();
+                        rest = later;
+                    }
+                    Ok(false) => return Ok(None),
+                    Err(SyncError::Source(error)) if size.reduce(ids.len(), &error) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+    }
+
+    async fn unseen(&self, lease: &Lease, run: &Run, after: Option<Key>) -> Result<Vec<Key>, SyncError> {
+        let (lease, now, policy, run) = (lease.clone(), self.clock.now(), self.policy.clone(), run.clone());
+        self.store
+            .transact(Scope::Shared, move |tx| {
+                queue::hold(tx, &lease, now, policy.lease_ttl)?;
+                let model = Model::listed_by(run.target.endpoint);
+                // A page of ids costs a look at all notes, so it is larger than a look-up.
+                let limit = policy.ids_per_lookup.saturating_mul(50);
+                Ok(tx.unseen(model, &run.target.integration_id, run.id, after.as_ref(), limit)?)
+            })
+            .await
+    }
+
+    /// How many of the rows are live: of the others it is known that they are gone.
+    async fn live_among(&self, run: &Run, ids: &[String]) -> Result<u64, SyncError> {
+        let integration = run.target.integration_id.clone();
+        let model = Model::listed_by(run.target.endpoint);
+        let keys: Vec<Key> = ids.iter().cloned().map(Key::Id).collect();
+        let rows = self.store.read(move |tx| Ok::<_, SyncError>(tx.rows(model, &integration, &keys)?)).await?;
+        Ok(u64::try_from(rows.iter().filter(|row| row.is_live()).count()).unwrap_or(u64::MAX))
+    }
+
+    /// Looks some ids up, again where a copy overtook the answer. `false` if `stop` asked to end before it was done.
+    async fn look_up(
+        &self,
+        lease: &Lease,
+        run: &mut Run,
+        ids: Vec<String>,
+        findings: &mut Findings,
+        stop: &CancellationToken,
+    ) -> Result<bool, SyncError> {
+        let mut overtaken = ids;
+        for _ in 0..MAX_LOOK_UPS {
+            let ids = mem::take(&mut overtaken);
+            if !self.look_up_once(lease, run, ids, findings, &mut overtaken, stop).await? {
+                return Ok(false);
+            }
+            if overtaken.is_empty() {
+                break;
+            }
+        }
+        Ok(true)
+    }
+
+    async fn look_up_once(
+        &self,
+        lease: &Lease,
+        run: &mut Run,
+        ids: Vec<String>,
+        findings: &mut Findings,
+        overtaken: &mut Vec<String>,
+        stop: &CancellationToken,
+    ) -> Result<bool, SyncError> {
+        if planted::has(Bug::NoLookUp) {
+            findings.count += self.live_among(run, &ids).await?;
+            findings.gone.push((self.clock.now(), ids));
+            return Ok(true);
+        }
+        let pages = self.source.open(FetchSpec {
+            integration_id: run.target.integration_id.clone(),
+            endpoint: run.target.endpoint,
+            fetch: Fetch::Ids(ids.clone()),
+        });
+        let mut pages = Listing::new(pages, run.target.endpoint);
+        let (mut look_up, mut repeats) = (LookUp::new(ids), Repeats::default());
+        loop {
+            // Kombo may take minutes to answer, with all retries: whoever asks to stop does not wait for that.
+            let page = tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(false),
+                page = self.while_holding(lease, pages.next_page()) => page??,
+            };
+            let Some(page) = page else { break };
+            let last = page.next.is_none();
+            look_up.note(&page);
+            let mut prepared = prepare(run, page, &mut repeats, &self.policy.plan.endpoints);
+            for (model, mut keys) in mem::take(&mut prepared.shown) {
+                findings.shown.entry(model).or_default().append(&mut keys);
+            }
+            findings.unreadable.append(&mut put_aside(&prepared));
+            if !prepared.seen.is_empty() || !prepared.quarantined.is_empty() {
+                overtaken.extend(self.commit_looked_up(lease, run, prepared).await?);
+            }
+            if last {
+                break;
+            }
+        }
+        if let Some((looked_up_at, gone)) = look_up.gone() {
+            findings.count += self.live_among(run, &gone).await?;
+            findings.gone.push((looked_up_at, gone));
+        }
+        Ok(true)
+    }
+}
+
+/// Whether the run put a record without a readable id into quarantine: such records have a digest as their name.
+fn some_are_nameless(tx: &mut dyn Tx, run: &Run) -> TxResult<bool> {
+    const PAGE: usize = 200;
+    let mut from = "#".to_owned();
+    loop {
+        let mut page = tx.quarantined_from(&run.target.integration_id, run.target.endpoint, &from, PAGE + 1)?;
+        let next = page.split_off(page.len().min(PAGE)).pop();
+        let mut nameless = page.iter().take_while(|record| record.record_id.starts_with('#'));
+        if nameless.any(|record| record.run_id == run.id) {
+            return Ok(true);
+        }
+        match next {
+            Some(next) if next.record_id.starts_with('#') => from = next.record_id,
+            Some(_) | None => return Ok(false),
+        }
+    }
+}
+
+/// The rows of other models that nothing shows any more; none if that is not known.
+fn find_unlisted(
+    tx: &mut dyn Tx,
+    run: &Run,
+    request: &Request,
+    policy: &SyncPolicy,
+    findings: &Findings,
+    now: Timestamp,
+) -> TxResult<Vec<Found>> {
+    let (integration, endpoint) = (&run.target.integration_id, run.target.endpoint);
+    if some_are_nameless(tx, run)? {
+        // A record without a readable id may be any, and may show anything.
+        return Ok(Vec::new());
+    }
+    let enabled = &policy.plan.endpoints;
+    let mut shown: Shown = shown_beside(endpoint, enabled).map(|model| (model, BTreeSet::new())).collect();
+    unlisted::add_stored_with(tx, integration, endpoint, &findings.unreadable, &mut shown)?;
+    let is_in = |shown: &Shown, model, key: &Key| shown.get(&model).is_some_and(|keys| keys.contains(key));
+    let applying = applying(tx, run, request, policy, now, None)?;
+    let search = Search {
+        assessing: applying.assessing(Lists::Remove),
+        enabled,
+        run: run.id,
+        began_at: run.started_at,
+        gone: findings.gone.iter().flat_map(|(_, ids)| ids).map(String::as_str).collect(),
+    };
+    search.find(tx, |model, key| is_in(&shown, model, key) || is_in(&findings.shown, model, key))
+}
+
+/// Whether so many rows would be removed that a person should look: how many of those models of which they are so many, and
+/// what they are.
+fn mass_removal(tx: &mut dyn Tx, run: &Run, listed: u64, unlisted: &[Found]) -> TxResult<Option<(u64, String)>> {
+    let integration = &run.target.integration_id;
+    let mut removals = 0;
+    let mut what = Vec::new();
+    // Counting takes a look at all rows, which is needed only to hold a number against theirs.
+    if listed > 0 {
+        let model = Model::listed_by(run.target.endpoint);
+        let live = tx.live_rows(model, integration)?;
+        if removals::are_suspicious(listed, live) {
+            removals += listed;
+            what.push(format!("{listed} of {live} {model} are no longer at Kombo"));
+        }
+    }
+    for Found { model, count, .. } in unlisted.iter().filter(|found| found.count > 0) {
+        let live = tx.live_rows(*model, integration)?;
+        if removals::are_many(*count, live) {
+            removals += count;
+            what.push(format!("{count} of {live} {model} are shown by no record any more"));
+        }
+    }
+    Ok((!what.is_empty()).then(|| (removals, format!("{}; nothing was removed", what.join(", ")))))
+}
+
+fn remove_all(
+    tx: &mut dyn Tx,
+    run: &Run,
+    request: &Request,
+    policy: &SyncPolicy,
+    findings: &Findings,
+    unlisted: &[Found],
+    now: Timestamp,
+) -> TxResult<RunCounts> {
+    let applying = applying(tx, run, request, policy, now, None)?;
+    let mut counts = RunCounts::default();
+    for (looked_up_at, ids) in &findings.gone {
+        counts.add(&apply::sweep(tx, ids, *looked_up_at, &applying)?);
+    }
+    for found in unlisted {
+        counts.add(&apply::remove_unlisted(tx, found, &applying)?);
+    }
+    Ok(counts)
+}
+
+/// Ends a run without removing anything, and says what a person can do.
+pub(super) fn hold_back(
+    tx: &mut dyn Tx,
+    lease: &Lease,
+    run: &mut Run,
+    removals: u64,
+    what: &str,
+    policy: &SyncPolicy,
+    now: Timestamp,
+) -> Result<(), SyncError> {
+    let (integration, endpoint) = (&run.target.integration_id, run.target.endpoint);
+    let reason = format!(
+        "{what}. If that is right, run: syncd sync --full --integration {integration} --endpoint {endpoint} \
+         --allow-mass-removal"
+    );
+    let mut state = queue::state(tx, integration, endpoint)?;
+    if let Some(started) = run.fetch_started_at {
+        // Additions and updates are in, so the next delta need not fetch them again.
+        state.watermark = Some(crate::pull::watermark::advance(state.watermark, started, policy.overlap));
+    }
+    state.loaded_at.get_or_insert(now);
+    queue::set_status(&mut state, EndpointStatus::MassRemoval, Some(reason.clone()), now);
+    state.pending_removals = i64::try_from(removals).ok();
+    // Looked at again within a day: the stop clears by itself when the rows are back.
+    state.next_full_at = Some(now.saturating_add(policy.full_every.min(std::time::Duration::from_secs(86_400))));
+    tx.put_endpoint(&state)?;
+    run.phase = RunPhase::Done;
+    run.outcome = RunOutcome::Stopped;
+    run.error = Some(reason);
+    run.finished_at = Some(now);
+    queue::finish(tx, lease, now).map(drop)
+}

@@ -1,0 +1,120 @@
+//! A list that must end.
+
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
+
+use kombo_model::Endpoint;
+
+use crate::ports::source::{FailureClass, Pages, Record, RecordPage, SourceError};
+
+/// The pages of a list. A list that does not end, although each of its pages names another one, is an error.
+#[derive(Debug)]
+pub(crate) struct Listing<P> {
+    pages: P,
+    endpoint: Endpoint,
+    progress: Progress,
+}
+
+impl<P: Pages> Listing<P> {
+    pub(crate) fn new(pages: P, endpoint: Endpoint) -> Self {
+        Self { pages, endpoint, progress: Progress::default() }
+    }
+}
+
+impl<P: Pages> Pages for Listing<P> {
+    async fn next_page(&mut self) -> Result<Option<RecordPage>, SourceError> {
+        let page = self.pages.next_page().await?;
+        if let Some(page) = &page
+            && page.next.is_some()
+            && let Err(standstill) = self.progress.note(page)
+        {
+            return Err(SourceError {
+                // As a cursor that leads nowhere: the next attempt begins with the first page.
+                class: FailureClass::RequestRefused,
+                message: format!("the list of {} does not end: {standstill}", self.endpoint),
+                retry_after: None,
+            });
+        }
+        Ok(page)
+    }
+}
+
+/// Why a list is taken for endless.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+enum Standstill {
+    #[error("{} pages in a row were empty", Progress::MOST_EMPTY)]
+    Empty,
+    #[error("{} pages in a row showed only records of earlier pages", Progress::MOST_REPEATED)]
+    Repeated,
+    #[error("it has more than {} pages", Progress::MOST_PAGES)]
+    TooLong,
+}
+
+/// What the pages of a list showed, in little memory however many records there are: of all records a sample is
+/// remembered, those with the smallest hashes. In a list that goes round in circles, no page adds to it.
+#[derive(Debug)]
+struct Progress {
+    hasher: RandomState,
+    sample: HashSet<u64>,
+    /// Hashes above it are not looked at.
+    largest: u64,
+    pages: u64,
+    empty: u64,
+    repeated: u64,
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self { hasher: RandomState::new(), sample: HashSet::new(), largest: u64::MAX, pages: 0, empty: 0, repeated: 0 }
+    }
+}
+
+impl Progress {
+    const SAMPLE: usize = 4_096;
+    /// Kombo may filter a page after it was cut, so empty pages can follow each other.
+    const MOST_EMPTY: u64 = 1_000;
+    /// Records that move while they are listed are shown twice, but not on so many pages.
+    const MOST_REPEATED: u64 = 100;
+    /// Half a billion records on full pages.
+    const MOST_PAGES: u64 = 2_000_000;
+
+    fn note(&mut self, page: &RecordPage) -> Result<(), Standstill> {
+        self.pages += 1;
+        let (mut is_empty, mut is_new, mut is_known) = (true, false, false);
+        // A record without a readable id goes by what it says.
+        let rejected = page.rejected.iter().map(|record| record.id.as_deref().unwrap_or(&record.json));
+        for id in page.records.iter().map(Record::id).chain(rejected) {
+            is_empty = false;
+            let hash = self.hasher.hash_one(id);
+            if hash > self.largest {
+                continue;
+            }
+            let is_first = self.sample.insert(hash);
+            is_new |= is_first;
+            is_known |= !is_first;
+        }
+        while self.sample.len() > Self::SAMPLE {
+            self.largest /= 2;
+            self.sample.retain(|hash| *hash <= self.largest);
+        }
+        self.empty = if is_empty { self.empty + 1 } else { 0 };
+        // A page that shares nothing with the sample says nothing.
+        match (is_new, is_known) {
+            (true, _) => self.repeated = 0,
+            (false, true) => self.repeated += 1,
+            (false, false) => {}
+        }
+        if self.empty >= Self::MOST_EMPTY {
+            Err(Standstill::Empty)
+        } else if self.repeated >= Self::MOST_REPEATED {
+            Err(Standstill::Repeated)
+        } else if self.pages > Self::MOST_PAGES {
+            Err(Standstill::TooLong)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,73 @@
+use std::time::Duration;
+
+use kombo_model::{Endpoint, Timestamp};
+
+use super::*;
+use crate::ports::source::Rejected;
+use crate::pull::run::PageCursor;
+
+fn page(ids: impl IntoIterator<Item = u64>) -> RecordPage {
+    let record = |id: u64| Record::read(Endpoint::Skills, &format!(r#"{{"id":"{id}"}}"#)).unwrap();
+    RecordPage {
+        records: ids.into_iter().map(record).collect(),
+        rejected: Vec::new(),
+        next: Some(PageCursor("another one".to_owned())),
+        requested_at: Timestamp::from_unix_millis(0).unwrap(),
+        elapsed: Duration::ZERO,
+        server_date: None,
+    }
+}
+
+/// How many pages are taken before the list is given up, and why.
+fn given_up(pages: impl IntoIterator<Item = RecordPage>) -> Option<(usize, Standstill)> {
+    let mut progress = Progress::default();
+    let standstill =
+        pages.into_iter().enumerate().find_map(|(number, page)| Some((number, progress.note(&page).err()?)));
+    assert!(progress.sample.len() <= Progress::SAMPLE);
+    standstill
+}
+
+#[test]
+fn a_list_that_shows_something_new_goes_on() {
+    assert_eq!(given_up((0..2_000).map(|number| page(number * 100..number * 100 + 100))), None);
+    // Each record comes twice.
+    assert_eq!(given_up((0..2_000).map(|number| page(number * 50..number * 50 + 100))), None);
+    // Between two pages with records there may be many without.
+    let some_empty = (0..5_000).map(|number| if number % 999 == 0 { page([number]) } else { page([]) });
+    assert_eq!(given_up(some_empty), None);
+    // A record a page.
+    assert_eq!(given_up((0..50_000).map(|number| page([number]))), None);
+}
+
+#[test]
+fn a_list_that_goes_round_in_circles_is_given_up() {
+    assert_eq!(given_up((0..5_000).map(|_| page([]))), Some((999, Standstill::Empty)));
+    assert_eq!(given_up((0..500).map(|_| page(0..3))), Some((100, Standstill::Repeated)));
+    assert_eq!(given_up((0..500).map(|number| page([number % 2]))), Some((101, Standstill::Repeated)));
+    // Empty pages in between make no difference.
+    let with_gaps = (0..500).map(|number| if number % 2 == 0 { page(0..3) } else { page([]) });
+    assert_eq!(given_up(with_gaps), Some((200, Standstill::Repeated)));
+}
+
+/// However long the circle is, memory is the same.
+#[test]
+fn a_long_circle_is_noticed() {
+    let around = |length: u64| given_up((0..60_000).map(|number| page((0..50).map(|i| (number * 50 + i) % length))));
+    for length in [1_000, 30_000, 200_000] {
+        let (pages, why) = around(length).unwrap();
+        assert_eq!(why, Standstill::Repeated);
+        assert!(pages > usize::try_from(length / 50).unwrap(), "{length}: {pages}");
+    }
+}
+
+#[test]
+fn what_cannot_be_read_counts_by_its_id_or_by_what_it_says() {
+    let unreadable = |id: Option<String>, json: String| {
+        let rejected = Rejected { id, json, path: ".".to_owned(), reason: "a reason".to_owned() };
+        RecordPage { rejected: vec![rejected], ..page([]) }
+    };
+    let named = (0..500).map(|number| unreadable(Some("u".to_owned()), format!("{number}")));
+    assert_eq!(given_up(named), Some((100, Standstill::Repeated)));
+    assert_eq!(given_up((0..500).map(|_| unreadable(None, "7".to_owned()))), Some((100, Standstill::Repeated)));
+    assert_eq!(given_up((0..500).map(|number| unreadable(None, format!("{number}")))), None);
+}

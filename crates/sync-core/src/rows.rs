@@ -1,0 +1,23 @@
+//! The mirror: which tables there are, what a row is, and how a returned record becomes rows.
+
+pub mod apply;
+pub mod assess;
+pub(crate) mod batch;
+pub(crate) mod change;
+pub mod compare;
+pub(crate) mod counts;
+pub(crate) mod decompose;
+pub(crate) mod json;
+pub(crate) mod model;
+pub(crate) mod removals;
+pub(crate) mod repeats;
+pub(crate) mod row;
+pub(crate) mod unlisted;
+
+pub use batch::{Batch, Incoming, Members, Standing};
+pub use change::{ChangeCause, ChangeKind};
+pub use counts::RunCounts;
+pub use decompose::{MAX_DOCUMENT_DEPTH, MAX_ID_BYTES, MAX_OPAQUE_DEPTH, decompose};
+pub use json::{bounded_name, clean_json, clean_text, same_json};
+pub use model::{Column, ColumnKind, Model};
+pub use row::{Held, Key, NewRow, Row, StoredRow, Value};

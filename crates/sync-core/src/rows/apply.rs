@@ -1,0 +1,197 @@
+//! Applies what pages say to the mirror: writes what differs, logs what changed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kombo_model::Timestamp;
+
+use crate::changes::Change;
+use crate::ports::store::{Tx, TxResult};
+use crate::pull::run::Run;
+use crate::rows::assess::{
+    Assessing, Assessment, Finding, Lists, assess, assess_or_insert, assess_removal, assess_removal_of,
+};
+use crate::rows::batch::Batch;
+use crate::rows::compare::{ChangedField, Reading, first_values};
+use crate::rows::counts::RunCounts;
+use crate::rows::model::Model;
+use crate::rows::removals;
+use crate::rows::unlisted::Found;
+
+/// What applying a batch needs to know besides the batch.
+#[derive(Debug, Clone)]
+pub struct Applying<'a> {
+    /// The run that the batch belongs to.
+    pub run: &'a Run,
+    /// How to read its rows.
+    pub reading: Reading,
+    /// Models whose first complete load is not over, so that the log stays quiet: the table itself says it.
+    pub quiet: BTreeSet<Model>,
+    /// Whether the log gets old and new values.
+    pub change_values: bool,
+    /// What becomes of rows that the list of their record no longer shows.
+    pub unlisted: Unlisted,
+    /// When the batch is applied.
+    pub now: Timestamp,
+}
+
+/// What becomes of rows that the list of their record no longer shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unlisted {
+    /// They are removed.
+    Remove,
+    /// They stay: a full fetch removes them at its end, when it knows how many there are.
+    Leave,
+    /// They are removed, unless those of the run so far are suspiciously many and more than a person approved: then they
+    /// stay, and are counted as withheld.
+    Guard {
+        /// How many removals a person approved.
+        approved: u64,
+    },
+}
+
+impl Applying<'_> {
+    /// The model of which most likely none of the listed rows is stored: that of a first load which met nothing else so
+    /// far. Such rows are not logged.
+    fn likely_new(&self) -> Option<Model> {
+        let model = Model::listed_by(self.run.target.endpoint);
+        let RunCounts { updated, restored, unchanged, indirect, stale, .. } = self.run.counts;
+        let met_others = updated + restored + unchanged + indirect + stale > 0;
+        (self.run.first_load && self.quiet.contains(&model) && !met_others).then_some(model)
+    }
+
+    pub(crate) fn assessing(&self, lists: Lists) -> Assessing<'_> {
+        let target = &self.run.target;
+        Assessing { integration: &target.integration_id, endpoint: target.endpoint, reading: self.reading, lists }
+    }
+
+    /// Whether rows that lists no longer show have to stay.
+    fn withholds(&self, tx: &mut dyn Tx, unlisted: &BTreeMap<Model, u64>) -> TxResult<bool> {
+        let Unlisted::Guard { approved } = self.unlisted else { return Ok(false) };
+        let RunCounts { unlisted: before, withheld, .. } = self.run.counts;
+        let (mut count, mut live) = (before, before);
+        for number in unlisted.values() {
+            count += number;
+        }
+        if count == 0 || count <= approved {
+            return Ok(false);
+        }
+        if withheld > 0 {
+            return Ok(true);
+        }
+        for (model, number) in unlisted {
+            let of_model = tx.live_rows(*model, &self.run.target.integration_id)?;
+            if removals::are_many(*number, of_model) {
+                return Ok(true);
+            }
+            live += of_model;
+        }
+        Ok(removals::are_many(count, live))
+    }
+}
+
+/// Applies `batch` within a unit of work that holds the integration's scope. Applying it again changes nothing.
+pub fn apply(tx: &mut dyn Tx, batch: &Batch, applying: &Applying<'_>) -> TxResult<RunCounts> {
+    apply_and_tell(tx, batch, applying).map(|applied| applied.counts)
+}
+
+/// What became of a batch.
+pub(crate) struct Applied {
+    pub(crate) counts: RunCounts,
+    /// The ids of records that a later response kept out.
+    pub(crate) stale: BTreeSet<String>,
+    /// Whether the change log got an entry.
+    pub(crate) logged: bool,
+}
+
+/// As [`apply`], and tells more.
+pub(crate) fn apply_and_tell(tx: &mut dyn Tx, batch: &Batch, applying: &Applying<'_>) -> TxResult<Applied> {
+    let lists = if applying.unlisted == Unlisted::Leave { Lists::Leave } else { Lists::Remove };
+    let mut assessment = assess_or_insert(tx, batch, applying.assessing(lists), applying.likely_new())?;
+    let unlisted = std::mem::take(&mut assessment.unlisted);
+    let count: u64 = unlisted.values().sum();
+    if applying.withholds(tx, &unlisted)? {
+        assessment = assess(tx, batch, applying.assessing(Lists::Leave))?;
+        assessment.counts.withheld = count;
+    } else {
+        assessment.counts.unlisted = count;
+    }
+    let stale = std::mem::take(&mut assessment.stale);
+    let counts = assessment.counts;
+    Ok(Applied { counts, stale, logged: write(tx, assessment, applying)? })
+}
+
+/// Marks rows as removed which a full fetch did not show and a look-up by id did not find, with the members of their
+/// lists.
+pub fn sweep(tx: &mut dyn Tx, ids: &[String], looked_up_at: Timestamp, applying: &Applying<'_>) -> TxResult<RunCounts> {
+    let assessment = assess_removal(tx, ids, looked_up_at, applying.assessing(Lists::Remove))?;
+    let counts = assessment.counts;
+    write(tx, assessment, applying).map(|_| counts)
+}
+
+/// Marks rows of any model as removed which a full fetch did not show, with the members of their lists.
+pub(crate) fn remove_unlisted(tx: &mut dyn Tx, found: &Found, applying: &Applying<'_>) -> TxResult<RunCounts> {
+    let mut counts = RunCounts::default();
+    for (cause, keys) in &found.keys {
+        let (observed_at, assessing) = (applying.run.started_at, applying.assessing(Lists::Remove));
+        let assessment = assess_removal_of(tx, found.model, keys, observed_at, *cause, assessing)?;
+        counts.add(&assessment.counts);
+        write(tx, assessment, applying)?;
+    }
+    Ok(counts)
+}
+
+/// Says whether the change log got an entry.
+fn write(tx: &mut dyn Tx, assessment: Assessment<'_>, applying: &Applying<'_>) -> TxResult<bool> {
+    let changes: Vec<Change> =
+        assessment.findings.iter().filter_map(|finding| change(finding, &assessment, applying)).collect();
+    let integration = &applying.run.target.integration_id;
+    for (model, table) in assessment.into_tables() {
+        let new = table.new_rows();
+        if !new.is_empty() {
+            tx.insert_rows(model, integration, &new)?;
+        }
+        let replacing = table.into_replacing();
+        if !replacing.is_empty() {
+            tx.put_rows(model, integration, &replacing)?;
+        }
+    }
+    if !changes.is_empty() {
+        tx.append_changes(&changes)?;
+    }
+    Ok(!changes.is_empty())
+}
+
+/// A finding's entry in the change log, if it gets one.
+fn change(finding: &Finding, assessment: &Assessment<'_>, applying: &Applying<'_>) -> Option<Change> {
+    let kind = finding.kind?;
+    if applying.quiet.contains(&finding.model) {
+        return None;
+    }
+    let fields = match assessment.row(finding) {
+        Some(row) if finding.is_new => fields_json(&first_values(finding.model, row), applying.change_values),
+        _ => fields_json(&finding.fields, applying.change_values),
+    };
+    Some(Change {
+        seq: 0,
+        integration_id: applying.run.target.integration_id.clone(),
+        model: finding.model,
+        record_id: finding.key.to_string(),
+        kind,
+        cause: finding.cause,
+        fields,
+        run_id: applying.run.id,
+        at: applying.now,
+    })
+}
+
+fn fields_json(fields: &[ChangedField], values: bool) -> serde_json::Value {
+    if values {
+        let entry = |field: &ChangedField| {
+            let value = serde_json::json!({ "old": field.old.to_json(), "new": field.new.to_json() });
+            (field.name.to_owned(), value)
+        };
+        serde_json::Value::Object(fields.iter().map(entry).collect())
+    } else {
+        fields.iter().map(|field| serde_json::Value::String(field.name.to_owned())).collect()
+    }
+}

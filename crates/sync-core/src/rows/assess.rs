@@ -1,0 +1,522 @@
+//! What returned records would change: reads what is stored and compares, and writes nothing.
+//!
+//! [`crate::rows::apply`] writes what is found here and [`crate::verify`] reports it, so both follow the same rules.
+
+mod table;
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
+
+use kombo_model::{Endpoint, IntegrationId, Timestamp};
+
+use crate::jobs::request::SyncKind;
+use crate::ports::store::{Tx, TxResult};
+use crate::rows::batch::{Batch, Incoming, Members, Standing};
+use crate::rows::change::{ChangeCause, ChangeKind};
+use crate::rows::compare::{
+    ChangedField, Reading, Verdict, by_change, cause, compare, first_seen, remove, remove_with_list,
+};
+use crate::rows::counts::RunCounts;
+use crate::rows::model::Model;
+use crate::rows::row::{Held, Key, NewRow, Row, StoredRow, Value};
+
+pub(crate) use table::Table;
+use table::{ToWrite, new_row};
+
+/// What some records would change.
+#[derive(Debug, Default)]
+pub struct Assessment<'a> {
+    /// Row by row what differs, in the order of the change log.
+    pub findings: Vec<Finding>,
+    /// What the records are, and what would become of rows.
+    pub counts: RunCounts,
+    /// The ids of the listed records whose stored row is not removed.
+    pub shown: Vec<String>,
+    /// The ids of the listed records that hold a row which is stored from a later response and says something else.
+    pub stale: BTreeSet<String>,
+    /// How many live rows are removed because the list of their record, which is there, no longer shows them.
+    pub unlisted: BTreeMap<Model, u64>,
+    /// The rows to write.
+    tables: BTreeMap<Model, Table<'a>>,
+}
+
+/// A row that differs from what is stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finding {
+    /// The row's table.
+    pub model: Model,
+    /// The row's key.
+    pub key: Key,
+    /// Whether nothing is stored.
+    pub is_new: bool,
+    /// What happened to the record; nothing that belongs into the change log if only `changed_at` differs.
+    pub kind: Option<ChangeKind>,
+    /// How it became known.
+    pub cause: ChangeCause,
+    /// The columns whose values differ; of a new row, none are named.
+    pub fields: Vec<ChangedField>,
+}
+
+/// Whose records they are, and how to read them.
+#[derive(Debug, Clone, Copy)]
+pub struct Assessing<'a> {
+    /// Whose.
+    pub integration: &'a IntegrationId,
+    /// The list that showed them.
+    pub endpoint: Endpoint,
+    /// How to read them.
+    pub reading: Reading,
+    /// What becomes of rows that their list no longer shows.
+    pub lists: Lists,
+}
+
+/// What becomes of rows that the list of their record no longer shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lists {
+    /// They are removed.
+    Remove,
+    /// They stay.
+    Leave,
+}
+
+/// What would change if `batch` were applied.
+pub fn assess<'a>(tx: &mut dyn Tx, batch: &'a Batch, assessing: Assessing<'_>) -> TxResult<Assessment<'a>> {
+    let mut work = Work { assessing, tells_shown: true, found: Assessment::default(), outdated: BTreeSet::new() };
+    work.batch(tx, batch, None)?;
+    Ok(work.found)
+}
+
+/// The same, for who writes what is found and does not ask what was shown; but if none of the rows of `likely_new` is
+/// stored, they are inserted at once and only counted. Of a first load, that spares looking up every row.
+pub(crate) fn assess_or_insert<'a>(
+    tx: &mut dyn Tx,
+    batch: &'a Batch,
+    assessing: Assessing<'_>,
+    likely_new: Option<Model>,
+) -> TxResult<Assessment<'a>> {
+    let mut work = Work { assessing, tells_shown: false, found: Assessment::default(), outdated: BTreeSet::new() };
+    work.batch(tx, batch, likely_new)?;
+    Ok(work.found)
+}
+
+/// What would change if rows of the listed model that a full fetch did not show and a look-up by id did not find were
+/// removed, with the members of their lists.
+pub fn assess_removal(
+    tx: &mut dyn Tx,
+    ids: &[String],
+    looked_up_at: Timestamp,
+    assessing: Assessing<'_>,
+) -> TxResult<Assessment<'static>> {
+    let keys: Vec<Key> = ids.iter().cloned().map(Key::Id).collect();
+    assess_removal_of(tx, Model::listed_by(assessing.endpoint), &keys, looked_up_at, ChangeCause::Sweep, assessing)
+}
+
+/// The same of rows of any model.
+pub(crate) fn assess_removal_of(
+    tx: &mut dyn Tx,
+    model: Model,
+    keys: &[Key],
+    observed_at: Timestamp,
+    cause: ChangeCause,
+    assessing: Assessing<'_>,
+) -> TxResult<Assessment<'static>> {
+    let mut work = Work { assessing, tells_shown: false, found: Assessment::default(), outdated: BTreeSet::new() };
+    let stored = tx.rows(model, assessing.integration, keys)?;
+    work.remove(tx, model, &stored, observed_at, cause)?;
+    Ok(work.found)
+}
+
+impl<'a> Assessment<'a> {
+    /// The row that a finding writes.
+    pub(crate) fn row(&self, finding: &Finding) -> Option<&Row> {
+        self.tables.get(&finding.model)?.get(&finding.key).map(ToWrite::row)
+    }
+
+    /// The rows to write, table by table.
+    pub(crate) fn into_tables(self) -> impl Iterator<Item = (Model, Table<'a>)> {
+        self.tables.into_iter()
+    }
+}
+
+/// `'b` is how long the batch lives, whose rows are written as they are where nothing is stored.
+struct Work<'a, 'b> {
+    assessing: Assessing<'a>,
+    /// Whether somebody wants to know which rows were shown.
+    tells_shown: bool,
+    found: Assessment<'b>,
+    /// Lists that came with older contents of their records than the stored ones, by the members' model and the parent.
+    outdated: BTreeSet<(Model, String)>,
+}
+
+impl<'b> Work<'_, 'b> {
+    fn batch(&mut self, tx: &mut dyn Tx, batch: &'b Batch, likely_new: Option<Model>) -> TxResult<()> {
+        let mut tables: BTreeMap<Model, Vec<&Incoming>> = BTreeMap::new();
+        for incoming in &batch.rows {
+            tables.entry(incoming.model).or_default().push(incoming);
+        }
+        for (model, rows) in tables {
+            let rows = self.one_of_each(rows);
+            if likely_new != Some(model) || !self.insert(tx, model, &rows)? {
+                self.rows(tx, model, rows)?;
+            }
+        }
+        if self.assessing.lists == Lists::Leave {
+            return Ok(());
+        }
+        // Lists are looked at after the rows, so that a member that moved to another list is not taken for gone.
+        let mut lists: BTreeMap<(Model, &str), &Members> = BTreeMap::new();
+        for members in batch.members.iter().filter(|list| !self.outdated.contains(&(list.model, list.parent.clone()))) {
+            let newest = lists.entry((members.model, &members.parent)).or_insert(members);
+            if !self.by_change(members.changed_at, newest.changed_at).is_some_and(Ordering::is_lt) {
+                *newest = members;
+            }
+        }
+        for model in [Model::LmsCourseRevisions, Model::LmsJoinRevisionsSkills] {
+            let of_model: Vec<_> = lists.values().copied().filter(|members| members.model == model).collect();
+            self.lists(tx, &of_model, batch)?;
+        }
+        Ok(())
+    }
+
+    /// One row of each key, in the order of keys: the newest, or for partial copies all that they say together.
+    fn one_of_each(&mut self, rows: Vec<&'b Incoming>) -> Vec<Cow<'b, Incoming>> {
+        // What most keys differ in lies side by side, so that few of them have to be looked up.
+        let mut rows: Vec<(u128, &Incoming)> = rows.into_iter().map(|row| (beginning(&row.row.key), row)).collect();
+        // Stable: of equals, the later one comes later.
+        rows.sort_by(|(left, one), (right, other)| left.cmp(right).then_with(|| one.row.key.cmp(&other.row.key)));
+        let mut kept: Vec<Cow<'b, Incoming>> = Vec::with_capacity(rows.len());
+        for (_, incoming) in rows {
+            match kept.last_mut().filter(|held| held.row.key == incoming.row.key) {
+                None => kept.push(Cow::Borrowed(incoming)),
+                Some(held) => self.again(held, incoming),
+            }
+        }
+        kept
+    }
+
+    /// The same key once more.
+    fn again(&mut self, held: &mut Cow<'b, Incoming>, incoming: &'b Incoming) {
+        if incoming.standing == Standing::Listed {
+            self.found.counts.unchanged += 1; // the same record twice
+        }
+        if incoming.standing.is_copy() && held.standing.is_copy() {
+            let says_less = |(held, said): (&Value, &Value)| said.is_absent() || said == held;
+            if held.row.values().iter().zip(incoming.row.values()).all(says_less) {
+                if held.observed_at < incoming.observed_at {
+                    held.to_mut().observed_at = incoming.observed_at;
+                }
+                return;
+            }
+            let held = held.to_mut();
+            for (held, said) in held.row.values_mut().iter_mut().zip(incoming.row.values()) {
+                if !said.is_absent() {
+                    held.clone_from(said);
+                }
+            }
+            held.observed_at = held.observed_at.max(incoming.observed_at);
+        } else if self.supersedes(incoming, held) {
+            *held = Cow::Borrowed(incoming);
+        }
+    }
+
+    fn by_change(&self, one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Ordering> {
+        by_change(one, other, self.assessing.reading.latest)
+    }
+
+    /// Whether the second of two rows with one key counts.
+    fn supersedes(&self, second: &Incoming, first: &Incoming) -> bool {
+        let is_copy = |incoming: &Incoming| incoming.standing.is_copy();
+        match (is_copy(second), is_copy(first)) {
+            (true, false) => false,
+            (false, true) => true,
+            _ => match self.by_change(second.row.changed_at(), first.row.changed_at()) {
+                Some(order) => order.is_gt(),
+                None => second.observed_at >= first.observed_at,
+            },
+        }
+    }
+
+    /// Inserts rows if none of them is stored, and says whether that was so.
+    fn insert(&mut self, tx: &mut dyn Tx, model: Model, rows: &[Cow<'b, Incoming>]) -> TxResult<bool> {
+        let new: Vec<NewRow<'_>> = rows.iter().map(|incoming| new_row(incoming)).collect();
+        let are_new = tx.insert_if_new(model, self.assessing.integration, &new)?;
+        if are_new {
+            for incoming in rows {
+                self.found.counts.count(first_seen(incoming, self.assessing.reading).0);
+            }
+        }
+        Ok(are_new)
+    }
+
+    /// Compares rows with what is stored.
+    fn rows(&mut self, tx: &mut dyn Tx, model: Model, rows: Vec<Cow<'b, Incoming>>) -> TxResult<()> {
+        let said: Vec<&Row> = rows.iter().map(|incoming| &incoming.row).collect();
+        let held = tx.held(model, self.assessing.integration, &said)?;
+        for (incoming, held) in rows.into_iter().zip(held) {
+            match held {
+                Held::Nothing => self.unknown(model, incoming),
+                Held::Same => self.same(&incoming),
+                Held::Row(stored) => self.known(model, &incoming, &stored),
+            }
+        }
+        Ok(())
+    }
+
+    /// A row that is stored as it is.
+    fn same(&mut self, incoming: &Incoming) {
+        if incoming.standing == Standing::Listed {
+            self.count_listed(incoming, &Verdict::Unchanged);
+            self.show(incoming);
+        }
+    }
+
+    fn show(&mut self, incoming: &Incoming) {
+        if self.tells_shown {
+            self.found.shown.push(incoming.row.key.first().to_owned());
+        }
+    }
+
+    /// A row of which nothing is stored.
+    fn unknown(&mut self, model: Model, incoming: Cow<'b, Incoming>) {
+        let (kind, announced) = first_seen(&incoming, self.assessing.reading);
+        let (key, cause) = (incoming.row.key.clone(), self.cause(model, incoming.standing, announced));
+        self.found.counts.count(kind);
+        self.found.findings.push(Finding { model, key, is_new: true, kind: Some(kind), cause, fields: Vec::new() });
+        self.found.tables.entry(model).or_default().put(ToWrite::New(incoming));
+    }
+
+    fn known(&mut self, model: Model, incoming: &Incoming, stored: &StoredRow) {
+        let verdict = compare(incoming, Some(stored), self.assessing.reading);
+        if incoming.standing == Standing::Listed {
+            self.count_listed(incoming, &verdict);
+            if stored.removed_at.is_none() {
+                self.show(incoming);
+            }
+        }
+        let (row, kind, fields, announced) = match verdict {
+            Verdict::Unchanged => return,
+            Verdict::Stale => {
+                self.found.stale.extend(listed_with(incoming));
+                let order = self.by_change(incoming.row.changed_at(), stored.row.changed_at());
+                if let (Some(members), Some(Ordering::Less)) = (members_of(model), order) {
+                    self.outdated.insert((members, incoming.row.key.first().to_owned()));
+                }
+                return;
+            }
+            Verdict::Touched(row) => {
+                let field = moved(&stored.row, &row.row);
+                (row, None, vec![field], true)
+            }
+            Verdict::Changed { row, kind, fields, announced } => (row, Some(kind), fields, announced),
+        };
+        let cause = self.cause(model, incoming.standing, announced);
+        self.replace(model, row, kind, cause, fields);
+    }
+
+    fn cause(&self, model: Model, standing: Standing, announced: bool) -> ChangeCause {
+        cause(self.assessing.reading.kind, standing, announced || self.is_announced(model))
+    }
+
+    fn count_listed(&mut self, incoming: &Incoming, verdict: &Verdict) {
+        let counts = &mut self.found.counts;
+        match verdict {
+            Verdict::Stale => counts.stale += 1,
+            Verdict::Unchanged if came_back_for_another(incoming, self.assessing.reading) => counts.indirect += 1,
+            Verdict::Unchanged | Verdict::Touched(_) => counts.unchanged += 1,
+            Verdict::Changed { .. } => {}
+        }
+    }
+
+    fn is_announced(&self, model: Model) -> bool {
+        is_announced(model, self.assessing)
+    }
+
+    fn lists(&mut self, tx: &mut dyn Tx, lists: &[&Members], batch: &Batch) -> TxResult<()> {
+        let Some(model) = lists.first().map(|members| members.model) else { return Ok(()) };
+        let parents: Vec<String> = lists.iter().map(|members| members.parent.clone()).collect();
+        let by_parent: BTreeMap<&str, (BTreeSet<&Key>, Timestamp)> = lists
+            .iter()
+            .map(|members| (members.parent.as_str(), (members.keys.iter().collect(), members.observed_at)))
+            .collect();
+        let listed_at = |member: &StoredRow| {
+            let (keys, observed_at) = by_parent.get(parent_of(model, &member.row)?)?;
+            (!keys.contains(&member.row.key)).then_some(*observed_at)
+        };
+        let mut gone: BTreeMap<Timestamp, Vec<StoredRow>> = BTreeMap::new();
+        for member in self.members(tx, model, &parents, |member| listed_at(member).is_some())? {
+            if let Some(observed_at) = listed_at(&member) {
+                gone.entry(observed_at).or_default().push(member);
+            }
+        }
+        if gone.is_empty() {
+            return Ok(());
+        }
+        // The members of a deleted record go with it.
+        let deleted = batch.rows.iter().filter(|it| it.row.remote_deleted_at().is_some());
+        let deleted: BTreeSet<(Model, &str)> = deleted.map(|it| (it.model, it.row.key.first())).collect();
+        let counts = |member: &&StoredRow| {
+            let parent = parent_model(model).zip(parent_of(model, &member.row));
+            member.is_live() && parent.is_none_or(|parent| !deleted.contains(&parent))
+        };
+        let cause = unlisted_cause(model, self.assessing);
+        for (observed_at, rows) in gone {
+            let count = u64::try_from(rows.iter().filter(counts).count()).unwrap_or(u64::MAX);
+            *self.found.unlisted.entry(model).or_default() += count;
+            self.remove(tx, model, &rows, observed_at, cause)?;
+        }
+        Ok(())
+    }
+
+    /// Marks rows as removed, and with them the members of their lists.
+    fn remove(
+        &mut self,
+        tx: &mut dyn Tx,
+        model: Model,
+        rows: &[StoredRow],
+        observed_at: Timestamp,
+        cause: ChangeCause,
+    ) -> TxResult<()> {
+        let now = self.assessing.reading.now;
+        let rows = rows.iter().filter(|stored| stored.observed_at(now) <= observed_at);
+        let rows = rows.map(|stored| (stored, remove(stored, observed_at, now))).collect();
+        self.remove_as(tx, model, rows, observed_at, cause)
+    }
+
+    /// Writes rows as removed, where they are not yet, and removes the members of their lists.
+    fn remove_as(
+        &mut self,
+        tx: &mut dyn Tx,
+        model: Model,
+        rows: Vec<(&StoredRow, Option<StoredRow>)>,
+        observed_at: Timestamp,
+        cause: ChangeCause,
+    ) -> TxResult<()> {
+        let mut parents = Vec::new();
+        for (stored, removed) in rows {
+            parents.push(stored.row.key.first().to_owned());
+            let Some(row) = removed else { continue };
+            let field = ChangedField { name: "removed_at", old: Value::Null, new: row.removed_at.into() };
+            // Of a record with a tombstone it is known already that it is gone.
+            let kind = if stored.is_live() { ChangeKind::Deleted } else { ChangeKind::Updated };
+            self.replace(model, row, Some(kind), cause, vec![field]);
+        }
+        if let (Some(member), false) = (members_of(model), parents.is_empty()) {
+            let members = self.members(tx, member, &parents, |_| true)?;
+            let now = self.assessing.reading.now;
+            let rows = members.iter().map(|stored| (stored, remove_with_list(stored, observed_at, now))).collect();
+            self.remove_as(tx, member, rows, observed_at, cause)?;
+        }
+        Ok(())
+    }
+
+    /// The members of `parents` as they would be once what is found so far is written, if they are `wanted`.
+    fn members(
+        &self,
+        tx: &mut dyn Tx,
+        model: Model,
+        parents: &[String],
+        wanted: impl Fn(&StoredRow) -> bool,
+    ) -> TxResult<Vec<StoredRow>> {
+        let mut members = tx.members(model, self.assessing.integration, parents)?;
+        let Some(found) = self.found.tables.get(&model) else {
+            members.retain(wanted);
+            return Ok(members);
+        };
+        members.retain(|member| found.get(&member.row.key).is_none() && wanted(member));
+        let parents: BTreeSet<&str> = parents.iter().map(String::as_str).collect();
+        let is_member = |found: &&ToWrite<'_>| {
+            found.removed_at().is_none() && parent_of(model, found.row()).is_some_and(|parent| parents.contains(parent))
+        };
+        members.extend(found.iter().filter(is_member).map(ToWrite::to_stored).filter(|row| wanted(row)));
+        Ok(members)
+    }
+
+    fn replace(
+        &mut self,
+        model: Model,
+        row: StoredRow,
+        kind: Option<ChangeKind>,
+        cause: ChangeCause,
+        fields: Vec<ChangedField>,
+    ) {
+        if let Some(kind) = kind {
+            self.found.counts.count(kind);
+        }
+        let key = row.row.key.clone();
+        self.found.findings.push(Finding { model, key, is_new: false, kind, cause, fields });
+        self.found.tables.entry(model).or_default().put(ToWrite::Replacing(row));
+    }
+}
+
+/// Whether a webhook asked for this fetch because of changes to this model, which a delta may not show.
+fn is_announced(model: Model, assessing: Assessing<'_>) -> bool {
+    assessing.reading.announced && model.blind_in_delta(assessing.endpoint)
+}
+
+/// How it became known that the list of a record no longer shows a row of `model`.
+pub(crate) fn unlisted_cause(model: Model, assessing: Assessing<'_>) -> ChangeCause {
+    match assessing.reading.kind {
+        SyncKind::Full if !is_announced(model, assessing) => ChangeCause::Drift,
+        SyncKind::Delta | SyncKind::Full => ChangeCause::Direct,
+    }
+}
+
+/// The first bytes of a key, which sort as it does.
+fn beginning(key: &Key) -> u128 {
+    let mut first = [0; 16];
+    for (place, byte) in first.iter_mut().zip(key.first().bytes()) {
+        *place = byte;
+    }
+    u128::from_be_bytes(first)
+}
+
+/// What differs where only `changed_at` does.
+fn moved(stored: &Row, row: &Row) -> ChangedField {
+    ChangedField { name: "changed_at", old: stored.changed_at().into(), new: row.changed_at().into() }
+}
+
+/// Whether a delta returned a record that did not change since the watermark: something nested in it did.
+fn came_back_for_another(incoming: &Incoming, reading: Reading) -> bool {
+    let since = match reading.kind {
+        SyncKind::Delta => reading.known_until,
+        SyncKind::Full => None,
+    };
+    matches!((incoming.row.changed_at(), since), (Some(changed), Some(since)) if changed <= since)
+}
+
+/// The id of the listed record that a row came with, unless it is a copy.
+fn listed_with(incoming: &Incoming) -> Option<String> {
+    match (incoming.standing, incoming.model) {
+        (Standing::Listed, _) => Some(incoming.row.key.first().to_owned()),
+        (Standing::Owned, Model::LmsCourseRevisions) => {
+            incoming.row.get(incoming.model, "course_id").and_then(Value::text).map(str::to_owned)
+        }
+        (Standing::Owned | Standing::Copy | Standing::SoleCopy, _) => None,
+    }
+}
+
+fn members_of(model: Model) -> Option<Model> {
+    match model {
+        Model::LmsCourses => Some(Model::LmsCourseRevisions),
+        Model::LmsCourseRevisions => Some(Model::LmsJoinRevisionsSkills),
+        Model::LmsUsers
+        | Model::LmsCourseProviders
+        | Model::LmsSkills
+        | Model::LmsJoinRevisionsSkills
+        | Model::LmsCourseProgressions => None,
+    }
+}
+
+/// The model of the records whose lists hold rows of `model`.
+pub(crate) fn parent_model(model: Model) -> Option<Model> {
+    Model::ALL.into_iter().find(|parent| members_of(*parent) == Some(model))
+}
+
+/// The id of the record whose list holds a row of `model`.
+pub(crate) fn parent_of(model: Model, row: &Row) -> Option<&str> {
+    if model == Model::LmsJoinRevisionsSkills {
+        return Some(row.key.first());
+    }
+    row.get(model, model.parent_column()?)?.text()
+}

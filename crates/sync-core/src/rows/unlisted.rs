@@ -1,0 +1,195 @@
+//! Rows that no endpoint lists, and that nothing shows any more: members of lists, providers, and copies of what another
+//! endpoint would list that is off. They are held against what a full fetch showed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kombo_model::{Endpoint, IntegrationId, Timestamp};
+
+use crate::jobs::queue;
+use crate::ports::store::{Tx, TxResult};
+use crate::pull::run::RunId;
+use crate::rows::assess::{Assessing, parent_model, parent_of, unlisted_cause};
+use crate::rows::batch::Batch;
+use crate::rows::change::ChangeCause;
+use crate::rows::model::Model;
+use crate::rows::row::{Key, StoredRow, Value};
+
+/// Keys by model.
+pub(crate) type Shown = BTreeMap<Model, BTreeSet<Key>>;
+
+/// How many keys are read at a time.
+const KEYS: usize = 5_000;
+
+/// The models besides the listed one whose rows a full fetch of an endpoint shows all: those that it owns, and those that
+/// it embeds whose own endpoint is off.
+pub(crate) fn shown_beside(endpoint: Endpoint, enabled: &BTreeSet<Endpoint>) -> impl Iterator<Item = Model> {
+    Model::ALL.into_iter().filter(move |model| {
+        let owner = model.owner();
+        let is_source = if enabled.contains(&owner) || owner == endpoint {
+            owner == endpoint
+        } else {
+            model.embedded_by().contains(&endpoint)
+        };
+        is_source && *model != Model::listed_by(endpoint)
+    })
+}
+
+/// The keys of such rows in a batch.
+pub(crate) fn shown_in(batch: &Batch, endpoint: Endpoint, enabled: &BTreeSet<Endpoint>) -> Shown {
+    let mut shown: Shown = shown_beside(endpoint, enabled).map(|model| (model, BTreeSet::new())).collect();
+    for incoming in &batch.rows {
+        if let Some(keys) = shown.get_mut(&incoming.model) {
+            keys.insert(incoming.row.key.clone());
+        }
+    }
+    shown
+}
+
+/// Adds the rows that records which cannot be read show as far as anybody knows: those that are stored with them.
+pub(crate) fn add_stored_with(
+    tx: &mut dyn Tx,
+    integration: &IntegrationId,
+    endpoint: Endpoint,
+    ids: &[String],
+    shown: &mut Shown,
+) -> TxResult<()> {
+    if ids.is_empty() || shown.is_empty() {
+        return Ok(());
+    }
+    let records: Vec<Key> = ids.iter().cloned().map(Key::Id).collect();
+    let mut add = |model: Model, keys: Vec<Key>| {
+        if let Some(shown) = shown.get_mut(&model) {
+            shown.extend(keys);
+        }
+    };
+    match endpoint {
+        Endpoint::Users | Endpoint::Skills => {}
+        Endpoint::Courses => {
+            let courses = tx.rows(Model::LmsCourses, integration, &records)?;
+            add(Model::LmsCourseProviders, named_by(Model::LmsCourses, &courses, "provider_id"));
+            let revisions = keys_of(&tx.members(Model::LmsCourseRevisions, integration, ids)?);
+            let parents: Vec<String> = revisions.iter().map(|key| key.first().to_owned()).collect();
+            let joins = keys_of(&tx.members(Model::LmsJoinRevisionsSkills, integration, &parents)?);
+            add(Model::LmsSkills, joins.iter().map(|key| Key::Id(key.second().to_owned())).collect());
+            add(Model::LmsCourseRevisions, revisions);
+            add(Model::LmsJoinRevisionsSkills, joins);
+        }
+        Endpoint::CourseProgressions => {
+            let model = Model::LmsCourseProgressions;
+            let progressions = tx.rows(model, integration, &records)?;
+            add(Model::LmsUsers, named_by(model, &progressions, "user_id"));
+            let revisions = named_by(model, &progressions, "course_revision_id");
+            let stored = tx.rows(Model::LmsCourseRevisions, integration, &revisions)?;
+            add(Model::LmsCourses, named_by(Model::LmsCourseRevisions, &stored, "course_id"));
+            add(Model::LmsCourseRevisions, revisions);
+        }
+    }
+    Ok(())
+}
+
+fn keys_of(rows: &[StoredRow]) -> Vec<Key> {
+    rows.iter().map(|row| row.row.key.clone()).collect()
+}
+
+fn named_by(model: Model, rows: &[StoredRow], column: &str) -> Vec<Key> {
+    let named = rows.iter().filter_map(|row| row.row.get(model, column).and_then(Value::text));
+    named.map(|id| Key::Id(id.to_owned())).collect()
+}
+
+/// Rows of a model that nothing shows any more.
+pub(crate) struct Found {
+    pub(crate) model: Model,
+    /// Their keys, by how it became known.
+    pub(crate) keys: BTreeMap<ChangeCause, Vec<Key>>,
+    /// How many of them are live and belong to no record that is gone itself.
+    pub(crate) count: u64,
+}
+
+/// What a full fetch showed.
+pub(crate) struct Search<'a> {
+    pub(crate) assessing: Assessing<'a>,
+    pub(crate) enabled: &'a BTreeSet<Endpoint>,
+    /// Whose notes tell what was shown.
+    pub(crate) run: RunId,
+    /// When the fetch began: what was observed later may be on no page.
+    pub(crate) began_at: Timestamp,
+    /// Listed records that are gone. Their members go with them.
+    pub(crate) gone: BTreeSet<&'a str>,
+}
+
+impl Search<'_> {
+    /// Finds rows that nothing shows any more, where `is_shown` says what is shown besides what the notes hold.
+    pub(crate) fn find(&self, tx: &mut dyn Tx, is_shown: impl Fn(Model, &Key) -> bool) -> TxResult<Vec<Found>> {
+        let mut all: Vec<Found> = Vec::new();
+        for model in shown_beside(self.assessing.endpoint, self.enabled) {
+            let mut found = Found { model, keys: BTreeMap::new(), count: 0 };
+            let mut after: Option<Key> = None;
+            loop {
+                let integration = self.assessing.integration;
+                let mut unseen = tx.unseen(model, integration, self.run, after.as_ref(), KEYS)?;
+                let Some(last) = unseen.last() else { break };
+                after = Some(last.clone());
+                unseen.retain(|key| !is_shown(model, key));
+                if !unseen.is_empty() {
+                    let rows = tx.rows(model, integration, &unseen)?;
+                    self.sort(tx, rows, &all, &mut found)?;
+                }
+            }
+            all.push(found);
+        }
+        Ok(all)
+    }
+
+    /// Sorts rows of a model by how it became known that they are gone.
+    fn sort(&self, tx: &mut dyn Tx, mut rows: Vec<StoredRow>, all: &[Found], found: &mut Found) -> TxResult<()> {
+        let (model, now) = (found.model, self.assessing.reading.now);
+        let is_copy = model.owner() != self.assessing.endpoint;
+        // What its own endpoint listed before that was switched off is no longer kept up to date, and not gone.
+        let was_listed = is_copy && queue::state(tx, self.assessing.integration, model.owner())?.loaded_at.is_some();
+        rows.retain(|row| {
+            row.removed_at.is_none()
+                && row.observed_at(now) <= self.began_at
+                && !(was_listed && row.row.changed_at().is_some())
+        });
+        let parents = self.parents(tx, model, is_copy, &rows)?;
+        let unlisted: BTreeSet<&Key> = all.iter().flat_map(|found| found.keys.values().flatten()).collect();
+        for row in rows {
+            let parent = parent_of(model, &row.row).filter(|_| !is_copy);
+            let (cause, counts) = match parent.map(|id| (id, parents.get(id))) {
+                None | Some((_, None)) => (ChangeCause::Sweep, row.is_live()),
+                Some((id, Some(parent))) => {
+                    let goes = self.gone.contains(id)
+                        || parent_of(Model::LmsCourseRevisions, &parent.row)
+                            .is_some_and(|course| model == Model::LmsJoinRevisionsSkills && self.gone.contains(course))
+                        || model == Model::LmsJoinRevisionsSkills && unlisted.contains(&parent.row.key);
+                    if goes {
+                        continue;
+                    }
+                    if parent.is_live() {
+                        (unlisted_cause(model, self.assessing), row.is_live())
+                    } else {
+                        (ChangeCause::Sweep, false)
+                    }
+                }
+            };
+            found.count += u64::from(counts);
+            found.keys.entry(cause).or_default().push(row.row.key);
+        }
+        Ok(())
+    }
+
+    /// The records whose lists would hold these rows, by id.
+    fn parents(
+        &self,
+        tx: &mut dyn Tx,
+        model: Model,
+        is_copy: bool,
+        rows: &[StoredRow],
+    ) -> TxResult<BTreeMap<String, StoredRow>> {
+        let Some(parent) = parent_model(model).filter(|_| !is_copy) else { return Ok(BTreeMap::new()) };
+        let ids: BTreeSet<&str> = rows.iter().filter_map(|row| parent_of(model, &row.row)).collect();
+        let keys: Vec<Key> = ids.into_iter().map(|id| Key::Id(id.to_owned())).collect();
+        let stored = tx.rows(parent, self.assessing.integration, &keys)?;
+        Ok(stored.into_iter().map(|row| (row.row.key.first().to_owned(), row)).collect())
+    }
+}

@@ -1,0 +1,292 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use kombo_model::{
+    Endpoint, IntegrationCategory, IntegrationId, IntegrationState, ModelName, Timestamp, Webhook, WebhookEvent,
+};
+
+use super::status::{Heard, hear, put_status, state_updated_at};
+use super::{IntakePolicy, is_blank};
+use crate::horizon::{happened, latest};
+use crate::jobs::endpoint::{EndpointState, EndpointStatus};
+use crate::jobs::integration::{IntegrationRecord, IntegrationStatus};
+use crate::jobs::queue;
+use crate::jobs::request::{RequestCause, SyncKind, Target};
+use crate::ports::store::{Tx, TxResult};
+use crate::webhooks::planner::{PlanPolicy, PlannedFetch, plan};
+
+/// What is to be done about a webhook.
+pub(super) enum Action {
+    Record(&'static str),
+    Fetch(Fetch),
+    /// What is to be done about the webhooks behind it may depend on this.
+    Stand(Standing),
+}
+
+/// An integration stands in another way.
+pub(super) struct Standing {
+    pub(super) id: IntegrationId,
+    tool: String,
+    change: Change,
+    /// Kombo's time of the change, where it gave one.
+    updated_at: Option<Timestamp>,
+}
+
+enum Change {
+    Register,
+    Delete,
+    Pause(String),
+    Resume,
+}
+
+/// What changed of an integration is to be fetched.
+pub(super) struct Fetch {
+    pub(super) id: IntegrationId,
+    tool: String,
+    /// What each webhook named, but for repetitions. Each is planned by itself: together they might lead to a full fetch
+    /// where one of them needs a delta, which is done sooner.
+    changed: Vec<Vec<ModelName>>,
+}
+
+impl Action {
+    pub(super) fn of(
+        webhook: &Webhook,
+        known: Option<&IntegrationRecord>,
+        policy: &IntakePolicy,
+        now: Timestamp,
+    ) -> Self {
+        if webhook.event.category().is_some_and(|category| *category != IntegrationCategory::Lms) {
+            return Self::Record("ignored: not of the LMS category");
+        }
+        if let Some(id) = webhook.event.integration_id() {
+            if is_blank(id) {
+                return Self::Record("ignored: it names no integration");
+            }
+            match known {
+                Some(known) if known.status == IntegrationStatus::Deleted => {
+                    return Self::Record("ignored: the integration was deleted");
+                }
+                None if !policy.accept_unknown => return Self::Record("ignored: the integration is unknown"),
+                Some(_) | None => {}
+            }
+        }
+        // Webhooks may come in any order, and again under other ids.
+        let latest = known.and_then(|known| state_updated_at(known, now));
+        match &webhook.event {
+            WebhookEvent::DataChanged(data) => Self::Fetch(Fetch {
+                id: data.integration_id.clone(),
+                tool: data.integration_tool.clone(),
+                changed: vec![data.changed_models.iter().map(|model| model.name.clone()).collect()],
+            }),
+            WebhookEvent::IntegrationCreated(_)
+                if latest.is_some() && known.is_some_and(|known| known.status == IntegrationStatus::Paused) =>
+            {
+                Self::Record("ignored: a later state of the integration is known")
+            }
+            WebhookEvent::IntegrationCreated(data) => Self::stand(&data.id, &data.tool, Change::Register, None),
+            // Somebody registered the integration again after this deletion.
+            WebhookEvent::IntegrationDeleted(data) if data.deleted_at.is_some_and(|time| Some(time) <= latest) => {
+                Self::Record("ignored: a later state of the integration is known")
+            }
+            WebhookEvent::IntegrationDeleted(data) => {
+                Self::stand(&data.id, &data.tool, Change::Delete, data.deleted_at)
+            }
+            WebhookEvent::IntegrationStateChanged(data) if data.updated_at.is_some_and(|time| Some(time) < latest) => {
+                Self::Record("ignored: a later state of the integration is known")
+            }
+            WebhookEvent::IntegrationStateChanged(data) => {
+                let change = match &data.state {
+                    IntegrationState::Active => Change::Resume,
+                    IntegrationState::Invalid | IntegrationState::Inactive => {
+                        Change::Pause(format!("Kombo says that the integration is {}", data.state))
+                    }
+                    IntegrationState::Other(_) => {
+                        return Self::Record("recorded: a state that this version does not know");
+                    }
+                };
+                Self::stand(&data.integration_id, &data.integration_tool, change, data.updated_at)
+            }
+            WebhookEvent::SyncFinished(_) | WebhookEvent::ConnectionFlowFailed(_) => Self::Record("recorded"),
+            WebhookEvent::Other { .. } | _ => Self::Record("recorded: of a type that this version does not know"),
+        }
+    }
+
+    fn stand(id: &IntegrationId, tool: &str, change: Change, updated_at: Option<Timestamp>) -> Self {
+        Self::Stand(Standing { id: id.clone(), tool: tool.to_owned(), change, updated_at })
+    }
+
+    pub(super) fn models(&self) -> &[ModelName] {
+        if let Self::Fetch(fetch) = self { fetch.models() } else { &[] }
+    }
+
+    pub(super) fn describe(&self, held: bool) -> String {
+        let change = match self {
+            Self::Record(result) => return (*result).to_owned(),
+            Self::Fetch(_) => None,
+            Self::Stand(standing) => Some(&standing.change),
+        };
+        match change {
+            None | Some(Change::Pause(_) | Change::Resume) if held => {
+                "noted: a person paused the integration".to_owned()
+            }
+            None => "planned".to_owned(),
+            Some(Change::Register) => "registered".to_owned(),
+            Some(Change::Delete) => "stopped: the integration was deleted".to_owned(),
+            Some(Change::Pause(reason)) => format!("paused: {reason}"),
+            Some(Change::Resume) => "resumed".to_owned(),
+        }
+    }
+}
+
+impl Standing {
+    /// Notes it, and says which fetches were asked for.
+    pub(super) fn perform(
+        self,
+        tx: &mut dyn Tx,
+        known: Option<&IntegrationRecord>,
+        policy: &IntakePolicy,
+        now: Timestamp,
+    ) -> TxResult<Vec<Target>> {
+        let Self { id, tool, change, updated_at } = self;
+        let heard = |status, reason| Heard { id: &id, tool: &tool, status, reason, updated_at };
+        match change {
+            Change::Register | Change::Resume => {
+                hear(tx, known, heard(IntegrationStatus::Active, None), now)?;
+                fetch_all(tx, &id, policy, now)
+            }
+            Change::Pause(reason) => {
+                hear(tx, known, heard(IntegrationStatus::Paused, Some(reason)), now)?;
+                // Not for ever: the webhook that ends the pause may be lost.
+                let next_look = now.saturating_add(policy.look_at_paused_every);
+                for request in tx.requests()?.into_iter().filter(|request| request.target.integration_id == id) {
+                    if let Some(mut request) = tx.request(&request.target)? {
+                        request.not_before = request.not_before.max(next_look);
+                        tx.put_request(&request)?;
+                    }
+                }
+                Ok(Vec::new())
+            }
+            Change::Delete => {
+                let reason = "Kombo says that the integration was deleted".to_owned();
+                put_status(tx, known, heard(IntegrationStatus::Deleted, Some(reason)), now)?;
+                // Whoever works on one of them loses the lease with the request.
+                for request in tx.requests()?.into_iter().filter(|request| request.target.integration_id == id) {
+                    tx.delete_request(&request.target)?;
+                }
+                Ok(Vec::new())
+            }
+        }
+    }
+}
+
+impl Fetch {
+    /// Nothing of an integration.
+    pub(super) fn none(id: IntegrationId) -> Self {
+        Self { id, tool: String::new(), changed: Vec::new() }
+    }
+
+    /// What the first webhook named.
+    pub(super) fn models(&self) -> &[ModelName] {
+        self.changed.first().map_or(&[], Vec::as_slice)
+    }
+
+    /// Adds what a later webhook names.
+    pub(super) fn join(&mut self, later: &Self) {
+        if !later.tool.is_empty() {
+            later.tool.clone_into(&mut self.tool);
+        }
+        for models in &later.changed {
+            if !self.changed.contains(models) {
+                self.changed.push(models.clone());
+            }
+        }
+    }
+
+    /// The fetches that all of it needs.
+    fn plan(&self, policy: &PlanPolicy, last_blind_full: Option<Timestamp>, now: Timestamp) -> Vec<PlannedFetch> {
+        let mut fetches: Vec<PlannedFetch> = Vec::new();
+        for fetch in self.changed.iter().flat_map(|models| plan(models, policy, last_blind_full, now).fetches) {
+            match fetches.iter_mut().find(|known| known.endpoint == fetch.endpoint && known.kind == fetch.kind) {
+                Some(known) => known.because.extend(fetch.because),
+                None => fetches.push(fetch),
+            }
+        }
+        fetches
+    }
+
+    /// Asks for the fetches that are needed.
+    pub(super) fn perform(
+        &self,
+        tx: &mut dyn Tx,
+        known: Option<&IntegrationRecord>,
+        policy: &IntakePolicy,
+        now: Timestamp,
+    ) -> TxResult<Vec<(PlannedFetch, Target)>> {
+        let Self { id, tool, .. } = self;
+        // An integration of which data arrives is no longer out of order, whatever was last heard of it.
+        if known.is_some_and(|known| known.status != IntegrationStatus::Active) {
+            queue::set_going(tx, id, now)?;
+        }
+        let active = Heard { id, tool, status: IntegrationStatus::Active, reason: None, updated_at: None };
+        hear(tx, known, active, now)?;
+        let mut states: BTreeMap<Endpoint, EndpointState> =
+            tx.endpoints_of(id)?.into_iter().map(|state| (state.endpoint, state)).collect();
+        let mut last_blind_full = None;
+        for state in states.values().filter(|state| policy.plan.endpoints.contains(&state.endpoint)) {
+            last_blind_full =
+                last_blind_full.max(last_blind_full_of(tx, state, policy.plan.blind_full_min_interval, now)?);
+        }
+        let mut asked = Vec::new();
+        for fetch in self.plan(&policy.plan, last_blind_full, now) {
+            let state = states.entry(fetch.endpoint).or_insert_with(|| EndpointState::new(id.clone(), fetch.endpoint));
+            let target = Target { integration_id: id.clone(), endpoint: fetch.endpoint, kind: fetch.kind };
+            let not_before = fetch.not_before.unwrap_or(now);
+            if fetch.kind == SyncKind::Full {
+                // One that waits for its time already must not be put off by every further webhook. It is asked for
+                // again all the same: it may be half done, and what changed now may lie on pages that it has behind it.
+                let is_asked_for = tx.request(&target)?.is_some();
+                if fetch.not_before.is_none() || !is_asked_for {
+                    state.last_blind_full_at = Some(not_before);
+                    tx.put_endpoint(state)?;
+                }
+            }
+            let request = queue::request_of(tx, state, target, RequestCause::Webhook, not_before, now)?;
+            asked.push((fetch, request.target));
+        }
+        Ok(asked)
+    }
+}
+
+/// When the latest full fetch for models that a delta may not show began, or is to begin.
+fn last_blind_full_of(
+    tx: &mut dyn Tx,
+    state: &EndpointState,
+    interval: Duration,
+    now: Timestamp,
+) -> TxResult<Option<Timestamp>> {
+    // It may be one that is to begin: no further ahead than the interval.
+    let last = state.last_blind_full_at.filter(|last| *last <= latest(now, interval));
+    let full = Target { integration_id: state.integration_id.clone(), endpoint: state.endpoint, kind: SyncKind::Full };
+    if last.is_some_and(|last| last > now) && tx.request(&full)?.is_none() {
+        // The one that was to wait so long went ahead: somebody set it going.
+        return Ok(happened(state.last_full_at, now));
+    }
+    Ok(last)
+}
+
+/// Asks for what changed at every endpoint, for all of it where nothing is loaded, and sets going what waits.
+fn fetch_all(tx: &mut dyn Tx, id: &IntegrationId, policy: &IntakePolicy, now: Timestamp) -> TxResult<Vec<Target>> {
+    let mut targets = Vec::new();
+    for endpoint in &policy.plan.endpoints {
+        let target = Target { integration_id: id.clone(), endpoint: *endpoint, kind: SyncKind::Delta };
+        targets.push(queue::request(tx, target, RequestCause::Webhook, now, now)?.target);
+        let mut state = queue::state(tx, id, *endpoint)?;
+        if matches!(state.status, EndpointStatus::Failed | EndpointStatus::WaitingForSetup) {
+            let reason = state.reason.take();
+            queue::set_status(&mut state, EndpointStatus::Retrying, reason, now);
+            tx.put_endpoint(&state)?;
+        }
+    }
+    queue::set_going(tx, id, now)?;
+    Ok(targets)
+}

@@ -1,0 +1,204 @@
+//! From changed models to the endpoints that must be called, with the reasons. A plain function of its arguments.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use kombo_model::{Endpoint, ModelName, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::jobs::request::SyncKind;
+use crate::rows::model::Model;
+
+/// How a deployment wants changes to be fetched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlanPolicy {
+    /// The endpoints that matter here.
+    pub endpoints: BTreeSet<Endpoint>,
+    /// How much thought goes into a plan.
+    pub mode: PlanMode,
+    /// How long after a full fetch for models that a delta may not show the next one may follow.
+    pub blind_full_min_interval: Duration,
+}
+
+impl PlanPolicy {
+    /// The enabled endpoints from which a model is fetched: its owner or, if that is off, those that embed it.
+    fn sources(&self, model: Model) -> Vec<Endpoint> {
+        let owner = model.owner();
+        if self.endpoints.contains(&owner) {
+            return vec![owner];
+        }
+        model.embedded_by().iter().copied().filter(|endpoint| self.endpoints.contains(endpoint)).collect()
+    }
+
+    /// Whether a model is fetched from an endpoint whose deltas may not show a change to it.
+    pub(crate) fn is_blind(&self, model: Model, endpoint: Endpoint) -> bool {
+        model.blind_in_delta(endpoint) && self.sources(model).contains(&endpoint)
+    }
+}
+
+/// How much thought goes into a plan.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PlanMode {
+    /// Call the endpoints that show the changed models.
+    #[default]
+    Planned,
+    /// Call every enabled endpoint on any change.
+    Simple,
+}
+
+/// Which endpoints to call, and why.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncPlan {
+    /// What to fetch.
+    pub fetches: Vec<PlannedFetch>,
+    /// Enabled endpoints that need no call.
+    pub spared: Vec<Spared>,
+    /// Named models that are not the LMS category's.
+    pub ignored: Vec<ModelName>,
+}
+
+/// One fetch of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedFetch {
+    /// The endpoint to call.
+    pub endpoint: Endpoint,
+    /// Whether what changed is enough.
+    pub kind: SyncKind,
+    /// The changed models that made it necessary.
+    pub because: Vec<ModelName>,
+    /// Not to begin before this time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Timestamp>,
+}
+
+/// An enabled endpoint that needs no call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spared {
+    /// The endpoint.
+    pub endpoint: Endpoint,
+    /// Why it is not called.
+    pub why: String,
+}
+
+/// Plans the fetches for a set of changed models.
+///
+/// A model is fetched from the enabled endpoint that owns it; if there is none, from the enabled ones that embed it.
+/// An unknown `lms_…` model calls everything enabled, since new models must not be missed. Models that a delta may not
+/// show ask for a full fetch, at the earliest `blind_full_min_interval` after `last_blind_full`: those that are blind in
+/// deltas of courses, and those that only copies in progressions show because their own endpoint is off.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use kombo_model::{Endpoint, ModelName};
+/// use sync_core::webhooks::planner::{PlanMode, PlanPolicy, plan};
+/// use sync_core::jobs::SyncKind;
+///
+/// let policy = PlanPolicy {
+///     endpoints: [Endpoint::CourseProgressions].into(),
+///     mode: PlanMode::Planned,
+///     blind_full_min_interval: Duration::from_secs(3_600),
+/// };
+/// let changed = [ModelName::LmsCourses, ModelName::LmsCourseProgressions];
+/// let plan = plan(&changed, &policy, None, "2026-01-01T00:00:00Z".parse()?);
+/// // Progressions carry what of courses matters here: one call. It is a full fetch, since a delta may leave out
+/// // progressions of which only the course changed.
+/// assert_eq!(plan.fetches.len(), 1);
+/// assert_eq!((plan.fetches[0].kind, &*plan.fetches[0].because), (SyncKind::Full, &changed[..]));
+/// # Ok::<(), kombo_model::ParseTimestampError>(())
+/// ```
+pub fn plan(
+    changed: &[ModelName],
+    policy: &PlanPolicy,
+    last_blind_full: Option<Timestamp>,
+    now: Timestamp,
+) -> SyncPlan {
+    let blind_full_from =
+        last_blind_full.map(|last| last.saturating_add(policy.blind_full_min_interval)).filter(|from| *from > now);
+    let mut plan = SyncPlan::default();
+    let mut lms = Vec::new();
+    for name in changed {
+        let list = if name.is_lms() { &mut lms } else { &mut plan.ignored };
+        if !list.contains(name) {
+            list.push(name.clone());
+        }
+    }
+    for endpoint in &policy.endpoints {
+        let reasons = Reasons::of(*endpoint, &lms, policy);
+        reasons.add_to(&mut plan, *endpoint, &lms, policy, blind_full_from);
+    }
+    plan
+}
+
+/// The changed models that speak for a call of an endpoint.
+#[derive(Default)]
+struct Reasons {
+    /// Those that a delta shows.
+    visible: Vec<ModelName>,
+    /// Those that it may not show.
+    blind: Vec<ModelName>,
+}
+
+impl Reasons {
+    fn of(endpoint: Endpoint, lms: &[ModelName], policy: &PlanPolicy) -> Self {
+        let mut reasons = Self::default();
+        for name in lms {
+            let calls = match (Model::from_name(name.as_str()), policy.mode) {
+                (Some(model), _) if policy.sources(model).contains(&endpoint) => true,
+                (None, _) | (Some(_), PlanMode::Simple) => true,
+                (Some(_), PlanMode::Planned) => false,
+            };
+            let blind = Model::from_name(name.as_str()).is_some_and(|model| policy.is_blind(model, endpoint));
+            if blind {
+                reasons.blind.push(name.clone());
+            } else if calls {
+                reasons.visible.push(name.clone());
+            }
+        }
+        reasons
+    }
+
+    fn add_to(
+        mut self,
+        plan: &mut SyncPlan,
+        endpoint: Endpoint,
+        lms: &[ModelName],
+        policy: &PlanPolicy,
+        not_before: Option<Timestamp>,
+    ) {
+        if self.visible.is_empty() && self.blind.is_empty() {
+            plan.spared.push(Spared { endpoint, why: why_spared(endpoint, lms, policy) });
+        } else if self.blind.is_empty() {
+            plan.fetches.push(fetch(endpoint, SyncKind::Delta, self.visible, None));
+        } else if not_before.is_none() {
+            self.visible.append(&mut self.blind);
+            self.visible.sort_by_key(|name| lms.iter().position(|changed| changed == name));
+            plan.fetches.push(fetch(endpoint, SyncKind::Full, self.visible, None));
+        } else {
+            // The full fetch has to wait, so what a delta shows of it comes first.
+            let mut now = self.visible;
+            now.extend(self.blind.iter().cloned());
+            plan.fetches.push(fetch(endpoint, SyncKind::Delta, now, None));
+            plan.fetches.push(fetch(endpoint, SyncKind::Full, self.blind, not_before));
+        }
+    }
+}
+
+fn fetch(endpoint: Endpoint, kind: SyncKind, because: Vec<ModelName>, not_before: Option<Timestamp>) -> PlannedFetch {
+    PlannedFetch { endpoint, kind, because, not_before }
+}
+
+fn why_spared(endpoint: Endpoint, lms: &[ModelName], policy: &PlanPolicy) -> String {
+    let fetched_elsewhere: Vec<String> = lms
+        .iter()
+        .filter_map(|name| Model::from_name(name.as_str()))
+        .filter(|model| model.embedded_by().contains(&endpoint))
+        .flat_map(|model| policy.sources(model).into_iter().map(move |source| format!("{model} comes from {source}")))
+        .collect();
+    if fetched_elsewhere.is_empty() {
+        "shows none of the changed models".to_owned()
+    } else {
+        fetched_elsewhere.join(", ")
+    }
+}

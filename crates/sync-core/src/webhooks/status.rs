@@ -1,0 +1,80 @@
+use kombo_model::{IntegrationId, Timestamp};
+
+use crate::jobs::integration::{IntegrationRecord, IntegrationStatus};
+use crate::ports::store::{Tx, TxResult};
+
+/// What is to be noted of an integration.
+pub(super) struct Heard<'a> {
+    pub(super) id: &'a IntegrationId,
+    pub(super) tool: &'a str,
+    pub(super) status: IntegrationStatus,
+    pub(super) reason: Option<String>,
+    /// Kombo's time of the change, where it gave one.
+    pub(super) updated_at: Option<Timestamp>,
+}
+
+/// Notes the status of an integration by Kombo's word, which does not end a pause by a person.
+pub(super) fn hear(
+    tx: &mut dyn Tx,
+    known: Option<&IntegrationRecord>,
+    heard: Heard<'_>,
+    now: Timestamp,
+) -> TxResult<()> {
+    let held = known.filter(|known| known.status == IntegrationStatus::Held);
+    let (status, reason) = match held {
+        Some(known) => (known.status, known.reason.clone()),
+        None => (heard.status, heard.reason),
+    };
+    put_status(tx, known, Heard { status, reason, ..heard }, now)
+}
+
+/// Kombo's time of the latest change of state that was applied. One in the future counts as now: it must not make every
+/// later change look old.
+pub(super) fn state_updated_at(known: &IntegrationRecord, now: Timestamp) -> Option<Timestamp> {
+    known.state_updated_at.map(|time| time.min(now))
+}
+
+/// Registers an integration, or notes how it stands.
+pub fn set_status(
+    tx: &mut dyn Tx,
+    id: &IntegrationId,
+    tool: &str,
+    status: IntegrationStatus,
+    reason: Option<String>,
+    now: Timestamp,
+) -> TxResult<()> {
+    let known = tx.integration(id)?;
+    put_status(tx, known.as_ref(), Heard { id, tool, status, reason, updated_at: None }, now)
+}
+
+/// The same, where it is known how the integration stands.
+pub(super) fn put_status(
+    tx: &mut dyn Tx,
+    known: Option<&IntegrationRecord>,
+    Heard { id, tool, status, reason, updated_at }: Heard<'_>,
+    now: Timestamp,
+) -> TxResult<()> {
+    let updated_at = updated_at.map(|time| time.min(now));
+    let tool = Some(tool.to_owned()).filter(|tool| !tool.is_empty());
+    let record = match known {
+        Some(known) => IntegrationRecord {
+            id: id.clone(),
+            tool: tool.or_else(|| known.tool.clone()),
+            status,
+            status_since: if known.status == status { known.status_since } else { now },
+            reason,
+            registered_at: known.registered_at,
+            state_updated_at: updated_at.max(state_updated_at(known, now)),
+        },
+        None => IntegrationRecord {
+            id: id.clone(),
+            tool,
+            status,
+            status_since: now,
+            reason,
+            registered_at: now,
+            state_updated_at: updated_at,
+        },
+    };
+    if known == Some(&record) { Ok(()) } else { tx.put_integration(&record) }
+}

@@ -1,0 +1,119 @@
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use kombo_model::{Endpoint, Webhook};
+use serde_json::{Value, json};
+use sync_core::jobs::dispatch::{self, FullFetches, SchedulePolicy};
+use sync_core::jobs::pause::{self, Held};
+use sync_core::jobs::{IntegrationStatus, Lease, SyncKind};
+use sync_core::ports::Clock as _;
+use sync_core::webhooks::{self, Intake, IntakePolicy};
+
+use crate::bench::{Bench, id, target};
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+fn hear(bench: &Bench, event: &str, kind: &str, data: &Value) -> Intake {
+    let mut data = data.clone();
+    for (key, value) in [("integration_id", json!(id())), ("integration_tool", json!("sandbox"))] {
+        data[key] = value;
+    }
+    data["integration_category"] = json!("LMS");
+    let webhook: Webhook = serde_json::from_value(json!({ "id": event, "type": kind, "data": data })).unwrap();
+    let policy = IntakePolicy { plan: bench.policy.plan.clone(), accept_unknown: true, look_at_paused_every: HOUR };
+    let now = bench.clock.now();
+    bench.store.edit(|tx| webhooks::receive(tx, &webhook, &policy, now)).unwrap()
+}
+
+fn status(bench: &Bench) -> IntegrationStatus {
+    bench.store.look(|tx| tx.integration(&id())).unwrap().unwrap().status
+}
+
+fn next(bench: &Bench) -> Option<Lease> {
+    let (claim, endpoints, now) = (bench.claim(), BTreeSet::from([Endpoint::Users]), bench.clock.now());
+    bench.store.edit(|tx| dispatch::next(tx, &claim, &endpoints, FullFetches::Allowed, now)).unwrap()
+}
+
+fn pause(bench: &Bench) -> Held {
+    let now = bench.clock.now();
+    bench.store.edit(|tx| pause::pause(tx, &id(), now)).unwrap()
+}
+
+fn resume(bench: &Bench) -> Held {
+    let now = bench.clock.now();
+    bench.store.edit(|tx| pause::resume(tx, &id(), &[Endpoint::Users].into(), now)).unwrap()
+}
+
+async fn loaded() -> Bench {
+    let bench = Bench::new(&[Endpoint::Users]);
+    bench.furnish();
+    let now = bench.clock.now();
+    bench.store.edit(|tx| dispatch::register(tx, &[id()].into(), now)).unwrap();
+    bench.load().await;
+    bench
+}
+
+#[tokio::test]
+async fn what_a_person_paused_stays_so_whatever_is_heard_of_it() {
+    let bench = loaded().await;
+    assert_eq!((resume(&bench), pause(&bench), pause(&bench)), (Held::Already, Held::Done, Held::Already));
+
+    let changed = json!({ "changed_models": [{ "name": "lms_users" }] });
+    assert_eq!(
+        hear(&bench, "1", "data-changed", &changed),
+        Intake::Stored(vec![target(Endpoint::Users, SyncKind::Delta)]),
+        "it waits, and is not forgotten"
+    );
+    for (event, state) in [("2", "INVALID"), ("3", "ACTIVE")] {
+        hear(&bench, event, "integration-state-changed", &json!({ "qualified_integration_id": id(), "state": state }));
+    }
+    bench.pass(40 * 86_400);
+    let policy = SchedulePolicy {
+        endpoints: [Endpoint::Users].into(),
+        poll_every: Some(HOUR),
+        full_every: HOUR * 24 * 7,
+        look_at_paused_every: HOUR,
+    };
+    let now = bench.clock.now();
+    assert_eq!(bench.store.edit(|tx| dispatch::schedule(tx, &policy, now)).unwrap(), 0);
+    assert_eq!((status(&bench), next(&bench)), (IntegrationStatus::Held, None));
+
+    // A person may fetch it all the same, and a fetch that succeeds or fails says nothing of the pause.
+    assert!(bench.attempt(Endpoint::Users, SyncKind::Delta).await.unwrap().outcome.is_complete());
+    assert_eq!(status(&bench), IntegrationStatus::Held);
+
+    assert_eq!(resume(&bench), Held::Done);
+    assert_eq!(status(&bench), IntegrationStatus::Active);
+    assert_eq!(next(&bench).unwrap().request.target, target(Endpoint::Users, SyncKind::Delta));
+}
+
+#[tokio::test]
+async fn who_works_on_what_is_paused_loses_the_lease() {
+    let bench = loaded().await;
+    bench.ask(Endpoint::Users, SyncKind::Full);
+    let lease = bench.lease(Endpoint::Users, SyncKind::Full).unwrap();
+    pause(&bench);
+    let now = bench.clock.now();
+    let held = bench.store.edit(|tx| sync_core::jobs::queue::hold(tx, &lease, now, HOUR));
+    assert!(held.is_err(), "{held:?}");
+    resume(&bench);
+    let kinds: Vec<_> = std::iter::from_fn(|| {
+        let lease = next(&bench)?;
+        let now = bench.clock.now();
+        bench.store.edit(|tx| sync_core::jobs::queue::finish(tx, &lease, now)).unwrap();
+        Some(lease.request.target.kind)
+    })
+    .collect();
+    assert_eq!(kinds, [SyncKind::Delta, SyncKind::Full], "what was under way goes on");
+}
+
+#[tokio::test]
+async fn what_is_deleted_or_unknown_is_neither_paused_nor_resumed() {
+    let bench = Bench::new(&[Endpoint::Users]);
+    assert_eq!((pause(&bench), resume(&bench)), (Held::Unknown, Held::Unknown));
+    let bench = loaded().await;
+    pause(&bench);
+    hear(&bench, "1", "integration-deleted", &json!({ "id": id(), "tool": "sandbox", "category": "LMS" }));
+    assert_eq!(status(&bench), IntegrationStatus::Deleted, "there is nothing left to resume");
+    assert_eq!((pause(&bench), resume(&bench)), (Held::Unknown, Held::Unknown));
+}
