@@ -27,6 +27,8 @@ pub struct ResponseEvent {
     pub rate_limit: RateLimit,
     /// How long the response asked to wait.
     pub retry_after: Option<Duration>,
+    /// How long until the request is sent again; none if it is not, or not because of this attempt.
+    pub pause: Option<Duration>,
 }
 
 /// How an attempt ended.

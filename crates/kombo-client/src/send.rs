@@ -88,10 +88,11 @@ impl Sender {
             let under_way = UnderWay::new(self.pacer.as_deref());
             let attempt = self.attempt(&request, began).await;
             under_way.ended();
-            self.observe(request.operation, attempts, &attempt);
+            let seen = self.on_response.as_ref().map(|_| seen(request.operation, attempts, &attempt));
             let error = match attempt.result {
                 Ok(received) => match decode(&received.body) {
                     Ok(data) => {
+                        self.observe(seen, None);
                         let meta = ResponseMeta {
                             requested_at: attempt.requested_at,
                             elapsed: attempt.elapsed,
@@ -110,13 +111,18 @@ impl Sender {
             if let Some(other) = instead(&error) {
                 request = other;
                 if class == RetryClass::Never && spent < self.retry.budget {
+                    self.observe(seen, None);
                     continue;
                 }
             }
             let failed = Failed { class, retry_after: error.retry_after(), attempts, spent, few_used };
             match self.retry.decide(&failed, fastrand::f64()) {
-                RetryDecision::GiveUp => return Err(error.with_attempts(attempts)),
+                RetryDecision::GiveUp => {
+                    self.observe(seen, None);
+                    return Err(error.with_attempts(attempts));
+                }
                 RetryDecision::After(delay) => {
+                    self.observe(seen, Some(delay));
                     tokio::time::sleep(delay).await;
                     spent = spent.saturating_add(delay);
                     few_used = few_used.saturating_add(u32::from(matches!(class, RetryClass::Few(_))));
@@ -154,30 +160,36 @@ impl Sender {
         }
     }
 
-    fn observe(&self, operation: Operation, number: u32, attempt: &Attempt) {
-        let Some(on_response) = &self.on_response else { return };
-        let (outcome, code, rate_limit, retry_after) = match &attempt.result {
-            Ok(received) => (Outcome::Status(received.status), None, headers::rate_limit(&received.headers), None),
-            Err(failure) => {
-                let error = &failure.error;
-                let outcome = match error {
-                    Error::Transport { fault, .. } => Outcome::Fault(*fault),
-                    Error::Api { .. }
-                    | Error::Foreign { .. }
-                    | Error::Redirect { .. }
-                    | Error::Decode { .. }
-                    | Error::NotJson { .. }
-                    | Error::BodyTooLarge { .. }
-                    | Error::TooManyRecords { .. }
-                    | Error::RepeatedCursor { .. }
-                    | Error::InvalidRequest { .. } => {
-                        error.status().map_or(Outcome::Fault(TransportFault::Other), Outcome::Status)
-                    }
-                };
-                (outcome, error.code().cloned(), failure.rate_limit, error.retry_after())
-            }
-        };
-        let elapsed = attempt.elapsed;
-        on_response(&ResponseEvent { operation, attempt: number, outcome, code, elapsed, rate_limit, retry_after });
+    fn observe(&self, seen: Option<ResponseEvent>, pause: Option<Duration>) {
+        if let (Some(on_response), Some(seen)) = (&self.on_response, seen) {
+            on_response(&ResponseEvent { pause, ..seen });
+        }
     }
+}
+
+/// What is told of an attempt.
+fn seen(operation: Operation, number: u32, attempt: &Attempt) -> ResponseEvent {
+    let (outcome, code, rate_limit, retry_after) = match &attempt.result {
+        Ok(received) => (Outcome::Status(received.status), None, headers::rate_limit(&received.headers), None),
+        Err(failure) => {
+            let error = &failure.error;
+            let outcome = match error {
+                Error::Transport { fault, .. } => Outcome::Fault(*fault),
+                Error::Api { .. }
+                | Error::Foreign { .. }
+                | Error::Redirect { .. }
+                | Error::Decode { .. }
+                | Error::NotJson { .. }
+                | Error::BodyTooLarge { .. }
+                | Error::TooManyRecords { .. }
+                | Error::RepeatedCursor { .. }
+                | Error::InvalidRequest { .. } => {
+                    error.status().map_or(Outcome::Fault(TransportFault::Other), Outcome::Status)
+                }
+            };
+            (outcome, error.code().cloned(), failure.rate_limit, error.retry_after())
+        }
+    };
+    let elapsed = attempt.elapsed;
+    ResponseEvent { operation, attempt: number, outcome, code, elapsed, rate_limit, retry_after, pause: None }
 }

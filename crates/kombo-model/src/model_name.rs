@@ -9,7 +9,7 @@ open_enum! {
     ///
     /// assert_eq!(ModelName::from("lms_users"), ModelName::LmsUsers);
     /// let later = ModelName::from("lms_quizzes");
-    /// assert!(later.is_lms());
+    /// assert!(later.may_be_lms());
     /// assert_eq!(later.as_str(), "lms_quizzes");
     /// ```
     pub enum ModelName {
@@ -42,8 +42,9 @@ impl ModelName {
         Self::LmsJoinRevisionsSkills,
     ];
 
-    /// Whether the name belongs to the LMS category, known to this version or not.
-    pub fn is_lms(&self) -> bool {
-        self.as_str().starts_with("lms_")
+    /// Whether the model may belong to the LMS category: all but those that are known to belong to another one.
+    pub fn may_be_lms(&self) -> bool {
+        let name = self.as_str().trim_start().to_ascii_lowercase();
+        !["hris_", "ats_", "assessment_"].iter().any(|prefix| name.starts_with(prefix))
     }
 }

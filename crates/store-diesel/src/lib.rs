@@ -10,6 +10,7 @@ mod schema;
 mod statement;
 mod store;
 mod sync;
+mod tables;
 mod tx;
 mod types;
 mod url;

@@ -82,8 +82,8 @@ impl DieselStore {
         }
     }
 
-    /// What the database lacks of what a daemon needs, each with its remedy. In PostgreSQL these are rights, `fewest`
-    /// connections, an encoding that holds every character, and sessions that are kept.
+    /// What the database lacks of what a program that writes needs, each with its remedy. In PostgreSQL these are sessions
+    /// that are kept, `fewest` connections, rights, and an encoding that holds every character. A standby is an error.
     pub async fn missing(&self, fewest: usize, better: usize) -> Result<Vec<String>, StoreError> {
         match self {
             Self::Sqlite(_) => Ok(Vec::new()),
@@ -91,11 +91,13 @@ impl DieselStore {
         }
     }
 
-    /// Whether the database can be written to now: tries it, and takes it back. Its tables have to be there.
-    pub async fn try_write(&self) -> Result<(), StoreError> {
+    /// Why the program cannot work with the tables now, each with its remedy: rights, columns, keys or triggers are not as
+    /// the migrations made them, or something refuses or swallows rows. Writes on trial, and takes it back. The migrations
+    /// have to be done.
+    pub async fn faults(&self) -> Result<Vec<String>, StoreError> {
         match self {
-            Self::Sqlite(store) => store.try_write().await,
-            Self::Postgres(store) => store.try_write().await,
+            Self::Sqlite(store) => store.faults().await,
+            Self::Postgres(store) => store.faults().await,
         }
     }
 

@@ -51,14 +51,20 @@ pub fn scope(webhook: &Webhook) -> Scope {
         WebhookEvent::DataChanged(_)
         | WebhookEvent::IntegrationCreated(_)
         | WebhookEvent::IntegrationDeleted(_)
-        | WebhookEvent::IntegrationStateChanged(_) => {
-            event.category().is_some_and(|category| *category != IntegrationCategory::Lms)
-        }
+        | WebhookEvent::IntegrationStateChanged(_) => event.category().is_some_and(is_foreign),
         WebhookEvent::SyncFinished(_) | WebhookEvent::ConnectionFlowFailed(_) | WebhookEvent::Other { .. } | _ => true,
     };
     match event.integration_id() {
         Some(id) if !is_only_noted && !is_blank(id) => Scope::Integration(id.clone()),
         Some(_) | None => Scope::Shared,
+    }
+}
+
+/// Whether this is a category that has nothing to do with learning.
+fn is_foreign(category: &IntegrationCategory) -> bool {
+    match category {
+        IntegrationCategory::Hris | IntegrationCategory::Ats | IntegrationCategory::Assessment => true,
+        IntegrationCategory::Lms | IntegrationCategory::Other(_) => false,
     }
 }
 
@@ -159,9 +165,13 @@ impl Unit<'_> {
         let is_new = self.tx.insert_webhooks(&records?)?;
         let first = self.received.len();
         let mut wishes = Wishes::default();
-        for (place, ((_, action), is_new)) in webhooks.into_iter().zip(is_new).enumerate() {
+        for (place, ((webhook, action), is_new)) in webhooks.into_iter().zip(is_new).enumerate() {
             self.received.push(if is_new { Intake::Stored(Vec::new()) } else { Intake::Repeated });
             match action {
+                Action::Record(result) if is_new => {
+                    let (id, kind) = (webhook.id.as_str(), webhook.event.kind());
+                    tracing::info!(webhook.id = id, webhook.kind = kind, result, "a webhook causes no fetch");
+                }
                 Action::Fetch(fetch) if is_new => wishes.add(first + place, &fetch),
                 Action::Stand(standing) if is_new => {
                     let id = standing.id.clone();

@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::SystemClock;
-use crate::command::store::{Tables, is_passing, open_for_daemon};
+use crate::command::store::{Tables, is_passing, open_to_write};
 use crate::command::{Context, Exit};
 use crate::config::{Config, ConfigError};
 use crate::kombo::KomboSource;
@@ -183,7 +183,7 @@ async fn open_store(config: &Config, tables: Tables, stop: &CancellationToken) -
     let mut wait = FIRST_WAIT;
     loop {
         // A file that holds the URL is read again each time.
-        let error = match open_for_daemon(config, tables).await {
+        let error = match open_to_write(config, tables).await {
             Ok(store) => return Ok(Some(store)),
             Err(error) => error,
         };

@@ -201,9 +201,9 @@ impl Pace {
 
     /// Takes note of what Kombo says of the budget.
     pub(crate) fn learn(self: &Arc<Self>, event: &ResponseEvent) {
-        if let Some(wait) = event.retry_after {
+        if let Some(wait) = event.pause.max(event.retry_after) {
             let now = SystemClock.now();
-            self.waits.mention("Kombo asks to wait before the request is sent again", now.saturating_add(wait), now);
+            self.waits.mention("waiting before the request to Kombo is sent again", now.saturating_add(wait), now);
         }
         let waited_for = match event.outcome {
             Outcome::Status(status) => {

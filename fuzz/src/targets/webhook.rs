@@ -26,14 +26,14 @@ pub fn webhook(data: &[u8]) {
     assert!(secrets.verify(body, Some(sign(&"fuzz-secret-neu".into(), body).as_bytes())).is_err());
 
     // The fuzzer cannot sign: what somebody may send who can is read as well.
-    let Some(webhook) = webhooks::read(body) else { return };
+    let webhook = webhooks::read(body);
     assert!(!webhook.id.as_str().is_empty());
     if let WebhookEvent::DataChanged(data) = &webhook.event {
         assert!(webhook.event.integration_id() == Some(&data.integration_id));
     }
     let _ = format!("{webhook:?}");
     let written = serde_json::to_vec(&webhook).expect("what was read can be written");
-    let again = webhooks::read(&written).expect("what was written can be read");
+    let again = webhooks::read(&written);
     assert_eq!(again.id, webhook.id);
     assert_eq!(again.event.kind(), webhook.event.kind());
     assert_eq!(again.event.integration_id(), webhook.event.integration_id());

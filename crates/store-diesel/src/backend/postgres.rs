@@ -104,28 +104,35 @@ impl PostgresStore {
         self.database.refused().await;
     }
 
-    /// What the database lacks of what a daemon needs, each with its remedy: `fewest` connections, `better` ones.
+    /// What the database lacks of what a program that writes needs, each with its remedy: `fewest` connections, `better`
+    /// ones.
     pub async fn missing(&self, fewest: usize, better: usize) -> Result<Vec<String>, StoreError> {
+        let way = requirements::way(&self.database.address(), fewest).await;
+        if let Some(fault) = way.map_err(|error| self.no_connection(error))? {
+            return Ok(vec![fault]);
+        }
         let (fewest, better) = (i64::try_from(fewest), i64::try_from(better));
         let (fewest, better) = (fewest.unwrap_or(i64::MAX), better.unwrap_or(i64::MAX));
-        let missing = self.on_connection(move |conn| requirements::missing(conn, fewest, better)).await??;
-        if !missing.is_empty() {
-            return Ok(missing);
-        }
-        let way = requirements::way(&self.database.address()).await;
-        way.map(Option::into_iter).map(Iterator::collect).map_err(|error| self.no_connection(error))
+        // What else is missing on a standby does not matter.
+        let session = self.session_to_write().await?;
+        on_session(session, move |conn| requirements::missing(conn, fewest, better)).await?
     }
 
-    /// Writes a row, and takes it back.
-    pub async fn try_write(&self) -> Result<(), StoreError> {
+    /// Why the program cannot work with the tables, each with its remedy. Writes rows on trial, and takes them back.
+    pub async fn faults(&self) -> Result<Vec<String>, StoreError> {
         let session = self.session_to_write().await?;
-        on_session(session, requirements::try_write).await??;
-        self.database.recent_trouble().map_or(Ok(()), |said| {
-            Err(StoreError::Unavailable {
+        let look = |conn: &mut Conn| {
+            let missing = requirements::missing(conn, 0, 0)?;
+            if missing.is_empty() { crate::tables::pg::faults(conn) } else { Ok(missing) }
+        };
+        let faults = on_session(session, look).await??;
+        match self.database.recent_trouble() {
+            Some(said) if faults.is_empty() => Err(StoreError::Unavailable {
                 message: "the database refused a write".to_owned(),
                 source: Some(said.into()),
-            })
-        })
+            }),
+            Some(_) | None => Ok(faults),
+        }
     }
 
     /// Makes or upgrades the tables. Safe to call from several processes.
@@ -172,7 +179,7 @@ impl PostgresStore {
             link.map_err(|error| StoreError::Unavailable { message: message(), source: Some(Box::new(error)) })?;
         let (client, mut connection) = (link.client, link.connection);
         let begin = async {
-            client.batch_execute(pool::SESSION).await?;
+            pool::begin(&client).await?;
             client.batch_execute("LISTEN syncd_requests; LISTEN syncd_changes").await?;
             // For what happened before.
             tell(News::Request);
@@ -213,7 +220,7 @@ impl PostgresStore {
             None => Ok(session),
             Some(why) => Err(StoreError::Unavailable {
                 message: format!("nothing can be written to {}", self.shown()),
-                source: Some(why.into()),
+                source: Some(why.to_owned().into()),
             }),
         }
     }

@@ -76,19 +76,15 @@ impl SqliteStore {
         self.database.path() == path
     }
 
-    /// Writes to the file, and takes it back.
-    pub async fn try_write(&self) -> Result<(), StoreError> {
+    /// Why the program cannot work with the tables, each with its remedy. Writes to the file on trial, and takes it back.
+    pub async fn faults(&self) -> Result<Vec<String>, StoreError> {
         // Opening a file that is gone would make one.
         if let Some(reason) = self.unusable() {
             return Err(unavailable(reason));
         }
         let path = self.database.path().to_owned();
-        let tried = tokio::task::spawn_blocking(move || probe::try_write(&path)).await;
-        let tried = tried.map_err(|error| panicked(&error))?;
-        tried.map_err(|said| StoreError::Unavailable {
-            message: "writing on trial".to_owned(),
-            source: Some(said.into()),
-        })
+        let tried = tokio::task::spawn_blocking(move || probe::faults(&path)).await;
+        tried.map_err(|error| panicked(&error))?
     }
 
     /// How busy the connections are: one writes, and as many read as there are readers.

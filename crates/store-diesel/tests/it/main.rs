@@ -3,8 +3,10 @@
 
 mod addresses;
 mod errors;
+mod hand_written;
 mod history;
 mod postgres;
 mod row_security;
 mod sqlite;
+mod tables;
 mod wakeup;

@@ -6,13 +6,14 @@ use kombo_model::{
 };
 
 use super::status::{Heard, hear, put_status, state_updated_at};
-use super::{IntakePolicy, is_blank};
+use super::{IntakePolicy, is_blank, is_foreign};
 use crate::horizon::{happened, latest};
 use crate::jobs::endpoint::{EndpointState, EndpointStatus};
 use crate::jobs::integration::{IntegrationRecord, IntegrationStatus};
 use crate::jobs::queue;
 use crate::jobs::request::{RequestCause, SyncKind, Target};
 use crate::ports::store::{Tx, TxResult};
+use crate::rows::Model;
 use crate::webhooks::planner::{PlanPolicy, PlannedFetch, plan};
 
 /// What is to be done about a webhook.
@@ -55,7 +56,12 @@ impl Action {
         policy: &IntakePolicy,
         now: Timestamp,
     ) -> Self {
-        if webhook.event.category().is_some_and(|category| *category != IntegrationCategory::Lms) {
+        let is_foreign = |category: &IntegrationCategory| match category {
+            // One that this version does not know: the integration or the models may tell.
+            IntegrationCategory::Other(_) => known.is_none() && !names_a_model(&webhook.event),
+            category => is_foreign(category),
+        };
+        if webhook.event.category().is_some_and(is_foreign) {
             return Self::Record("ignored: not of the LMS category");
         }
         if let Some(id) = webhook.event.integration_id() {
@@ -136,6 +142,12 @@ impl Action {
             Some(Change::Resume) => "resumed".to_owned(),
         }
     }
+}
+
+/// Whether an event names a model of the mirror.
+fn names_a_model(event: &WebhookEvent) -> bool {
+    let WebhookEvent::DataChanged(data) = event else { return false };
+    data.changed_models.iter().any(|model| Model::from_name(model.name.as_str()).is_some())
 }
 
 impl Standing {

@@ -84,7 +84,7 @@ pub struct Spared {
 /// Plans the fetches for a set of changed models.
 ///
 /// A model is fetched from the enabled endpoint that owns it; if there is none, from the enabled ones that embed it.
-/// An unknown `lms_…` model calls everything enabled, since new models must not be missed. Models that a delta may not
+/// A model that is neither known nor of another category calls everything enabled, since new models must not be missed. Models that a delta may not
 /// show ask for a full fetch, at the earliest `blind_full_min_interval` after `last_blind_full`: those that are blind in
 /// deltas of courses, and those that only copies in progressions show because their own endpoint is off.
 ///
@@ -119,7 +119,7 @@ pub fn plan(
     let mut plan = SyncPlan::default();
     let mut lms = Vec::new();
     for name in changed {
-        let list = if name.is_lms() { &mut lms } else { &mut plan.ignored };
+        let list = if name.may_be_lms() { &mut lms } else { &mut plan.ignored };
         if !list.contains(name) {
             list.push(name.clone());
         }

@@ -1,8 +1,10 @@
+use std::collections::{BTreeMap, BTreeSet};
+
 use kombo_model::{
     ChangedModel, DataChanged, Extra, FreeJson, IntegrationCategory, IntegrationCreated, IntegrationDeleted,
     IntegrationId, IntegrationState, IntegrationStateChanged, ModelName, Webhook, WebhookEvent, WebhookEventId,
+    mend_json,
 };
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
@@ -13,27 +15,35 @@ const LONGEST_ID: usize = 1_000;
 /// What stands for a type that is missing or no text.
 const NO_TYPE: &str = "unknown";
 
+/// The type of what is no webhook.
+const NO_WEBHOOK: &str = "unreadable";
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// What stands for models that cannot be read: a model that nobody knows calls everything.
 const UNREADABLE: &str = "lms_unreadable";
 
-/// Reads the body of a webhook whose signature was verified; `None` if it is none.
+/// Reads the body of a webhook whose signature was verified.
 ///
-/// The signature says that Kombo sent it, so no hint in it is lost because something else is odd. An id that is missing or
-/// cannot be a key becomes a digest of the body, which is the same when it is delivered again. Changes of an integration
-/// that is named lead to fetches, whatever their type is called; where they cannot be read, to a fetch of everything.
-pub fn read(bytes: &[u8]) -> Option<Webhook> {
-    let mut webhook = match serde_json::from_slice(bytes) {
+/// The signature says that Kombo sent it, so nothing that is odd loses it. An id that is missing or cannot be a key becomes
+/// a digest of the body, which is the same when it is delivered again. Of a key that occurs twice the last value counts, and
+/// case and spaces in names do not matter. Changes of an integration that is named lead to fetches, whatever their type is
+/// called; where they cannot be read, to a fetch of everything. A body that is no webhook at all is one of the type
+/// `unreadable`.
+pub fn read(bytes: &[u8]) -> Webhook {
+    let body = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
+    let mut webhook = match serde_json::from_slice(body) {
         Ok(webhook) => webhook,
         Err(error) => {
-            let webhook = read_leniently(bytes)?;
+            let webhook = read_leniently(body);
             // Not what the error says: it may quote the data.
-            let (id, kind) = (webhook.id.as_str(), webhook.event.kind());
-            tracing::error!(webhook.id = id, webhook.kind = kind, fault = ?error.classify(), "a webhook has an unknown shape");
+            let kind = webhook.event.kind();
+            tracing::error!(webhook.kind = kind, fault = ?error.classify(), "a webhook has an unknown shape");
             webhook
         }
     };
-    if let WebhookEvent::Other { data, .. } = &webhook.event
-        && let Some(event) = changes_of_another_type(data)
+    if let WebhookEvent::Other { kind, data } = &webhook.event
+        && let Some(event) = Fields::of(data.as_str()).event(kind)
     {
         webhook.event = event;
     }
@@ -41,12 +51,12 @@ pub fn read(bytes: &[u8]) -> Option<Webhook> {
         webhook.id = WebhookEventId::from(digest(bytes));
     }
     webhook.event = storable(webhook.event);
-    Some(webhook)
+    webhook
 }
 
-/// Whether a text can be the key of a row.
+/// Whether a text can be the key of a row. Where U+FFFD stands, several ids look alike.
 fn is_key(id: &str) -> bool {
-    !id.is_empty() && id.len() <= LONGEST_ID && !id.contains('\0')
+    !id.is_empty() && id.len() <= LONGEST_ID && !id.contains(['\0', '\u{fffd}'])
 }
 
 fn digest(bytes: &[u8]) -> String {
@@ -63,21 +73,26 @@ fn storable(event: WebhookEvent) -> WebhookEvent {
     match event {
         WebhookEvent::DataChanged(mut data) => {
             data.integration_tool = without_zeros(data.integration_tool);
-            for model in data.changed_models.iter_mut().filter(|model| model.name.as_str().contains('\0')) {
-                model.name = ModelName::from(UNREADABLE);
-            }
+            data.integration_category = category(&data.integration_category);
+            let mut named = BTreeSet::new();
+            data.changed_models.iter_mut().for_each(|model| model.name = understood(&model.name));
+            data.changed_models.retain(|model| named.insert(model.name.clone()));
             WebhookEvent::DataChanged(data)
         }
         WebhookEvent::IntegrationCreated(mut data) => {
             data.tool = without_zeros(data.tool);
+            data.category = category(&data.category);
             WebhookEvent::IntegrationCreated(data)
         }
         WebhookEvent::IntegrationDeleted(mut data) => {
             data.tool = without_zeros(data.tool);
+            data.category = category(&data.category);
             WebhookEvent::IntegrationDeleted(data)
         }
         WebhookEvent::IntegrationStateChanged(mut data) => {
             data.integration_tool = without_zeros(data.integration_tool);
+            data.integration_category = category(&data.integration_category);
+            data.state = IntegrationState::from(data.state.as_str().trim().to_ascii_uppercase());
             WebhookEvent::IntegrationStateChanged(data)
         }
         WebhookEvent::Other { kind, data } => WebhookEvent::Other { kind: without_zeros(kind), data },
@@ -89,72 +104,54 @@ fn without_zeros(text: String) -> String {
     if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
 }
 
+/// The category, however its name is written.
+fn category(category: &IntegrationCategory) -> IntegrationCategory {
+    IntegrationCategory::from(category.as_str().trim().to_ascii_uppercase())
+}
+
+/// The model, however its name is written.
+fn understood(name: &ModelName) -> ModelName {
+    let plain = name.as_str().trim().to_ascii_lowercase();
+    if plain.is_empty() || plain.contains('\0') { ModelName::from(UNREADABLE) } else { ModelName::from(plain) }
+}
+
 fn nothing() -> FreeJson {
     FreeJson::from(RawValue::NULL.to_owned())
 }
 
-fn read_leniently(bytes: &[u8]) -> Option<Webhook> {
-    #[derive(Deserialize)]
-    struct Envelope<'a> {
-        #[serde(borrow, default)]
-        id: Option<&'a RawValue>,
-        #[serde(borrow, default, rename = "type")]
-        kind: Option<&'a RawValue>,
-        #[serde(borrow, default)]
-        data: Option<&'a RawValue>,
+fn read_leniently(bytes: &[u8]) -> Webhook {
+    let text = String::from_utf8_lossy(bytes);
+    let text = mend_json(&text);
+    let Fields(fields) = Fields::of(&text);
+    let data = fields.get("data").copied();
+    let kind = match fields.get("type").copied().map(text_of) {
+        Some(Some(kind)) => kind,
+        None if !data.is_some_and(|data| data.get().starts_with('{')) => NO_WEBHOOK.to_owned(),
+        Some(None) | None => NO_TYPE.to_owned(),
+    };
+    let id = fields.get("id").copied().and_then(text_of).unwrap_or_default();
+    let data = data.map_or_else(nothing, |data| FreeJson::from(data.to_owned()));
+    Webhook { id: WebhookEventId::from(id), event: WebhookEvent::Other { kind, data } }
+}
+
+/// The values of an object by their keys, each as it came.
+#[derive(Default)]
+struct Fields<'a>(BTreeMap<String, &'a RawValue>);
+
+impl<'a> Fields<'a> {
+    /// Those of the first value in a text; none if it is no object.
+    fn of(text: &'a str) -> Self {
+        serde_json::Deserializer::from_str(text).into_iter().next().and_then(Result::ok).map(Self).unwrap_or_default()
     }
-    // Serde would take a list of the values for it as well.
-    bytes.trim_ascii_start().starts_with(b"{").then_some(())?;
-    let Envelope { id, kind, data } = serde_json::from_slice(bytes).ok()?;
-    let kind = kind.and_then(text);
-    if kind.is_none() && !data.is_some_and(|data| data.get().starts_with('{')) {
-        return None;
+
+    fn get(&self, key: &str) -> Option<&'a RawValue> {
+        self.0.get(key).copied()
     }
-    let kind = kind.unwrap_or_else(|| NO_TYPE.to_owned());
-    let fields = data.and_then(read_as::<Fields>).unwrap_or_default();
-    let event = fields.event(&kind).unwrap_or_else(|| WebhookEvent::Other {
-        kind,
-        data: data.map_or_else(nothing, |data| FreeJson::from(data.to_owned())),
-    });
-    Some(Webhook { id: WebhookEventId::from(id.and_then(text).unwrap_or_default()), event })
-}
 
-/// Changes that a type which this version does not know tells of.
-fn changes_of_another_type(data: &FreeJson) -> Option<WebhookEvent> {
-    let fields: Fields = data.as_str().starts_with('{').then(|| data.read().ok()).flatten()?;
-    fields.changed_models.is_some().then(|| fields.changes()).flatten()
-}
-
-/// What events say, each field as it came.
-#[derive(Default, Deserialize)]
-struct Fields {
-    #[serde(default)]
-    integration_id: Option<Box<RawValue>>,
-    #[serde(default)]
-    id: Option<Box<RawValue>>,
-    #[serde(default)]
-    integration_tool: Option<Box<RawValue>>,
-    #[serde(default)]
-    tool: Option<Box<RawValue>>,
-    #[serde(default)]
-    integration_category: Option<Box<RawValue>>,
-    #[serde(default)]
-    category: Option<Box<RawValue>>,
-    #[serde(default)]
-    changed_models: Option<Box<RawValue>>,
-    #[serde(default)]
-    state: Option<Box<RawValue>>,
-    #[serde(default)]
-    updated_at: Option<Box<RawValue>>,
-    #[serde(default)]
-    deleted_at: Option<Box<RawValue>>,
-}
-
-impl Fields {
     /// The event, if enough of it can be read.
     fn event(&self, kind: &str) -> Option<WebhookEvent> {
-        let id = || self.id.as_deref().and_then(name).map(IntegrationId::from);
-        match kind {
+        let id = || self.get("id").and_then(name).map(IntegrationId::from);
+        match kind.trim().to_ascii_lowercase().as_str() {
             "data-changed" | NO_TYPE => self.changes(),
             "integration-created" => Some(WebhookEvent::IntegrationCreated(IntegrationCreated {
                 id: id()?,
@@ -168,55 +165,52 @@ impl Fields {
                 tool: self.tool(),
                 category: self.category(),
                 end_user: None,
-                deleted_at: self.deleted_at.as_deref().and_then(read_as),
+                deleted_at: self.get("deleted_at").and_then(read_as),
                 extra: Extra::default(),
             })),
             "integration-state-changed" => Some(WebhookEvent::IntegrationStateChanged(IntegrationStateChanged {
-                integration_id: self.integration_id.as_deref().and_then(name)?.into(),
+                integration_id: self.get("integration_id").and_then(name)?.into(),
                 integration_tool: self.tool(),
                 integration_category: self.category(),
                 end_user: None,
                 qa_status: None,
                 setup_status: None,
-                state: self.state.as_deref().and_then(read_as::<IntegrationState>)?,
-                updated_at: self.updated_at.as_deref().and_then(read_as),
+                state: self.get("state").and_then(read_as::<IntegrationState>)?,
+                updated_at: self.get("updated_at").and_then(read_as),
                 extra: Extra::default(),
             })),
+            _ if self.get("changed_models").is_some() => self.changes(),
             _ => None,
         }
     }
 
     fn changes(&self) -> Option<WebhookEvent> {
         Some(WebhookEvent::DataChanged(DataChanged {
-            integration_id: self.integration_id.as_deref().and_then(name)?.into(),
+            integration_id: self.get("integration_id").and_then(name)?.into(),
             integration_tool: self.tool(),
             integration_category: self.category(),
-            changed_models: models(self.changed_models.as_deref()),
+            changed_models: models(self.get("changed_models")),
             extra: Extra::default(),
         }))
     }
 
     fn tool(&self) -> String {
-        self.integration_tool.as_deref().or(self.tool.as_deref()).and_then(text).unwrap_or_default()
+        self.get("integration_tool").or(self.get("tool")).and_then(text_of).unwrap_or_default()
     }
 
     fn category(&self) -> IntegrationCategory {
-        let category = self.integration_category.as_deref().or(self.category.as_deref());
+        let category = self.get("integration_category").or(self.get("category"));
         category.and_then(read_as).unwrap_or(IntegrationCategory::Lms)
     }
 }
 
 fn models(list: Option<&RawValue>) -> Vec<ChangedModel> {
-    #[derive(Deserialize)]
-    struct Named {
-        name: String,
-    }
-    let named = |name: String| ChangedModel { name: ModelName::from(name.as_str()), extra: Extra::default() };
+    let named = |name: String| ChangedModel { name: ModelName::from(name), extra: Extra::default() };
     let unreadable = || named(UNREADABLE.to_owned());
-    match list.and_then(read_as::<Vec<Box<RawValue>>>) {
+    match list.and_then(|list| serde_json::from_str::<Vec<&RawValue>>(list.get()).ok()) {
         Some(members) => members
             .iter()
-            .map(|member| text(member).or_else(|| read_as::<Named>(member).map(|named| named.name)))
+            .map(|member| text_of(member).or_else(|| Fields::of(member.get()).get("name").and_then(text_of)))
             .map(|name| name.map_or_else(unreadable, named))
             .collect(),
         None => vec![unreadable()],
@@ -227,11 +221,11 @@ fn read_as<T: DeserializeOwned>(json: &RawValue) -> Option<T> {
     serde_json::from_str(json.get()).ok()
 }
 
-fn text(json: &RawValue) -> Option<String> {
+fn text_of(json: &RawValue) -> Option<String> {
     read_as(json)
 }
 
 /// A name, which may be written as a number.
 fn name(json: &RawValue) -> Option<String> {
-    text(json).or_else(|| read_as::<serde_json::Number>(json).map(|_| json.get().to_owned()))
+    text_of(json).or_else(|| read_as::<serde_json::Number>(json).map(|_| json.get().to_owned()))
 }

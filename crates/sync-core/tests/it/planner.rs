@@ -154,7 +154,7 @@ proptest! {
         }
         prop_assert!(plan.fetches.iter().all(|fetch| enabled.contains(&fetch.endpoint) && !fetch.because.is_empty()));
         for name in &changed {
-            prop_assert!(name.is_lms() != plan.ignored.contains(name));
+            prop_assert!(name.may_be_lms() != plan.ignored.contains(name));
             if let Some(model) = Model::from_name(name.as_str()) {
                 let owner = enabled.contains(&model.owner());
                 if owner {

@@ -20,7 +20,7 @@ fn webhook(event: &str, kind: &str, integration: &str) -> Webhook {
     let data = json!({ "id": integration, "integration_id": integration, "tool": "sandbox",
         "integration_tool": "sandbox", "integration_category": "LMS", "category": "LMS",
         "changed_models": [{ "name": "lms_users" }], "deleted_at": "2026-01-01T00:00:00Z" });
-    read(json!({ "id": event, "type": kind, "data": data }).to_string().as_bytes()).unwrap()
+    read(json!({ "id": event, "type": kind, "data": data }).to_string().as_bytes())
 }
 
 fn changed(event: &str) -> Webhook {
@@ -127,8 +127,7 @@ async fn nobody_waits_for_the_units_of_another_integration() {
     let slow = hand_in(&handle, [changed("slow")]);
     store.a_unit_waits().await;
     assert!(is_stored(&handle.receive(webhook("other", "data-changed", "sandbox:b")).await));
-    let names_nobody =
-        read(json!({ "id": "noted", "type": "of-tomorrow", "data": {} }).to_string().as_bytes()).unwrap();
+    let names_nobody = read(json!({ "id": "noted", "type": "of-tomorrow", "data": {} }).to_string().as_bytes());
     assert!(is_stored(&handle.receive(names_nobody).await));
     assert_eq!(store.store.webhooks().len(), 2);
     store.may.add_permits(1);

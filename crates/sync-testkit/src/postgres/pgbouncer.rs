@@ -21,6 +21,8 @@ pub enum PoolMode {
     Session,
     /// Until its transaction ends.
     Transaction,
+    /// Until its statement ends.
+    Statement,
 }
 
 /// A `PgBouncer` of this process's own before a [`PrivatePostgres`], on a free port of 127.0.0.1. Every role of the
@@ -34,23 +36,29 @@ pub struct PrivatePgBouncer {
 }
 
 impl PrivatePgBouncer {
-    /// Starts a pooler with these roles, and waits until it accepts connections.
+    /// Starts a pooler with these roles and so many sessions at a time, and waits until it accepts connections.
     ///
     /// # Errors
     ///
     /// [`PostgresError::NoPgBouncer`] where the program is not found; others where starting fails.
-    pub fn start(server: &PrivatePostgres, mode: PoolMode, roles: &[&str]) -> Result<Self, PostgresError> {
+    pub fn start(
+        server: &PrivatePostgres,
+        mode: PoolMode,
+        sessions: u32,
+        roles: &[&str],
+    ) -> Result<Self, PostgresError> {
         let program = pgbouncer()?;
         let (folder, owner) = own_folder()?;
         let port = free_port()?;
         let mode = match mode {
             PoolMode::Session => "session",
             PoolMode::Transaction => "transaction",
+            PoolMode::Statement => "statement",
         };
         let path = |name: &str| folder.path().join(name);
         let settings = format!(
             "[databases]\n* = host=127.0.0.1 port={}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\
-             unix_socket_dir =\nauth_type = trust\nauth_file = {}\npool_mode = {mode}\ndefault_pool_size = 40\n\
+             unix_socket_dir =\nauth_type = trust\nauth_file = {}\npool_mode = {mode}\ndefault_pool_size = {sessions}\n\
              max_client_conn = 200\n",
             server.port(),
             path("users").display(),

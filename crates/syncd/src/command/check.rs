@@ -121,17 +121,22 @@ async fn check_store(config: &Config, url: &StoreUrl) -> Result<String, String> 
         StoreUrl::Postgres(_) => format!("store.url: {}", output::chain(&error)),
     })?;
     let said = |error: StoreError| unwritable(url, &error);
-    // Before anything else: what else is missing on a standby does not matter.
-    store.transact(Scope::Shared, |_| Ok::<(), StoreError>(())).await.map_err(said)?;
     let missing = store.missing(Connections::fewest(), connections.all()).await.map_err(said)?;
     if !missing.is_empty() {
         return Err(missing.join("; "));
     }
+    store.transact(Scope::Shared, |_| Ok::<(), StoreError>(())).await.map_err(said)?;
     let status = store.schema_status().await.map_err(|error| output::chain(&error))?;
     match (status.unknown.last(), status.pending.len()) {
         (Some(newest), _) => Err(format!("the tables are newer than this program (migration {newest}): upgrade syncd")),
         (None, 0) => {
-            store.try_write().await.map_err(said)?;
+            let mut faults = store.lost_counters().await.map_err(said)?;
+            if faults.is_empty() {
+                faults = store.faults().await.map_err(said)?;
+            }
+            if !faults.is_empty() {
+                return Err(faults.join("; "));
+            }
             Ok(format!("{url} is up to date, and can be written to"))
         }
         (None, pending) if status.may_migrate => Ok(format!("{url} answers; {pending} migrations are pending")),

@@ -11,6 +11,7 @@ use crate::output;
 
 /// Prints what a webhook naming these models would call, and why.
 pub(crate) fn run(context: &Context, models: &[String]) -> anyhow::Result<Exit> {
+    let models: Vec<String> = models.iter().map(|name| name.trim().to_ascii_lowercase()).collect();
     if let Some(typo) = models.iter().find(|name| !name.contains('_')) {
         let known: Vec<_> = Model::ALL.iter().map(|model| model.as_str()).collect();
         let meant = suggestion(&format!("lms_{typo}"), known.iter().copied());

@@ -18,7 +18,7 @@ use crate::output;
 const LAST_RUNS: usize = 10;
 
 /// A shorter wait for the next request to Kombo is not mentioned.
-const LONG_WAIT: Duration = Duration::from_secs(10);
+const LONG_WAIT: Duration = Duration::from_secs(5);
 
 /// How long the ids that Kombo gives to integrations and records usually are.
 const INTEGRATION_ID: u16 = 32;

@@ -34,20 +34,24 @@ pub(crate) async fn open(config: &Config, tables: Tables) -> anyhow::Result<Dies
     Ok(store)
 }
 
-/// Opens the configured store for the daemon, which writes for as long as it runs: first makes sure that this can work.
-pub(crate) async fn open_for_daemon(config: &Config, tables: Tables) -> anyhow::Result<DieselStore> {
+/// Opens the configured store for a command that writes for as long as it runs: first makes sure that this can work.
+pub(crate) async fn open_to_write(config: &Config, tables: Tables) -> anyhow::Result<DieselStore> {
     let (url, connections) = (config.store_url()?, config.connections()?);
     let store = connect(&url, tables, connections.for_work()).await?;
-    // A standby may become the primary: that is waited for.
+    none(store.missing(Connections::fewest(), connections.all()).await?)?;
     store.transact(Scope::Shared, |_| Ok::<(), StoreError>(())).await?;
-    let missing = store.missing(Connections::fewest(), connections.all()).await?;
-    if !missing.is_empty() {
-        bail!("{}", missing.join("; "));
-    }
     prepare(&store, &url, tables).await?;
-    expect_counters(&store, tables).await?;
-    store.try_write().await.with_context(|| format!("store.url: {url} cannot be written to"))?;
+    if tables == Tables::Expect {
+        // Migrating has set them right, or failed.
+        none(store.lost_counters().await?)?;
+    }
+    none(store.faults().await.with_context(|| format!("store.url: {url} cannot be written to"))?)?;
     Ok(store)
+}
+
+/// Fails if there are faults.
+fn none(faults: Vec<String>) -> anyhow::Result<()> {
+    if faults.is_empty() { Ok(()) } else { bail!("{}", faults.join("; ")) }
 }
 
 /// Whether what failed may succeed later, with nothing changed in the configuration.
@@ -87,17 +91,6 @@ async fn connect(url: &StoreUrl, tables: Tables, connections: usize) -> anyhow::
             "store.url: check that the server runs, its address, user and password, and TLS (sslmode=disable does without)"
         }
     })
-}
-
-/// Refuses to write where new entries would get numbers that are taken. Migrating has mended that, or failed.
-pub(crate) async fn expect_counters(store: &DieselStore, tables: Tables) -> anyhow::Result<()> {
-    match tables {
-        Tables::Migrate => Ok(()),
-        Tables::Expect => {
-            let lost = store.lost_counters().await?;
-            if lost.is_empty() { Ok(()) } else { bail!("{}", lost.join("; ")) }
-        }
-    }
 }
 
 /// Makes the tables, or makes sure that they are there.

@@ -18,7 +18,7 @@ use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::store::{Tables, expect_counters, open};
+use super::store::{Tables, open_to_write};
 use super::{Context, Exit};
 use crate::cli::SyncArgs;
 use crate::clock::SystemClock;
@@ -39,8 +39,7 @@ pub(crate) async fn run(context: &Context, args: SyncArgs) -> anyhow::Result<Exi
     let pace = Arc::new(Pace::new(config.kombo.max_requests_per_minute));
     let client = client(&config, &pace)?;
     let tables = if args.no_migrate { Tables::Expect } else { Tables::Migrate };
-    let store = Arc::new(open(&config, tables).await?);
-    expect_counters(&store, tables).await?;
+    let store = Arc::new(open_to_write(&config, tables).await?);
     pace.share(&store);
     let kombo_time = reach_kombo(&config).await?;
     expect_named(&config, &client, &store, &args.integrations).await?;

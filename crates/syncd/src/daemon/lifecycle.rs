@@ -50,7 +50,7 @@ impl Readiness {
         if self.gate.is_open() { Ok(()) } else { Err("Kombo rejects the key".to_owned()) }
     }
 
-    /// Whether the database can be written to: one looks, others who ask meanwhile wait for the same answer.
+    /// Whether the database is as the program needs it: one looks, others who ask meanwhile wait for the same answer.
     async fn check_store(&self, store: &DieselStore) -> Result<(), String> {
         if let Some(reason) = store.unusable() {
             return Err(reason);
@@ -61,8 +61,9 @@ impl Readiness {
         {
             return answer.clone();
         }
-        let answer = match tokio::time::timeout(ANSWER_WITHIN, store.try_write()).await {
-            Ok(Ok(())) => Ok(()),
+        let answer = match tokio::time::timeout(ANSWER_WITHIN, store.faults()).await {
+            Ok(Ok(faults)) if faults.is_empty() => Ok(()),
+            Ok(Ok(faults)) => Err(output::one_line(&faults.join("; "))),
             Ok(Err(error)) => {
                 let said = output::one_line(&output::chain(&error));
                 Err(format!("the database does not answer, or cannot be written to: {said}"))

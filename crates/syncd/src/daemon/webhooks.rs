@@ -10,7 +10,6 @@ use axum::routing::post;
 use kombo_client::webhook::{SIGNATURE_HEADER, SignatureError};
 use kombo_model::Webhook;
 use store_diesel::DieselStore;
-use sync_core::ports::StoreError;
 use sync_core::webhooks::{self, Intake, IntakePolicy};
 use sync_runtime::inbox::{self, InboxHandle};
 use tokio::sync::Semaphore;
@@ -19,7 +18,10 @@ use super::{Shared, measure};
 use crate::clock::SystemClock;
 
 /// Kombo's webhooks are a few hundred bytes.
-const MOST_BYTES: usize = 1024 * 1024;
+const USUAL_BYTES: usize = 1024 * 1024;
+/// Larger ones are read if few are at a time.
+const MOST_BYTES: usize = 16 * USUAL_BYTES;
+const MOST_LARGE_AT_A_TIME: usize = 2;
 /// A client that takes longer to send its body is turned away.
 const BODY_WITHIN: Duration = Duration::from_secs(10);
 /// A database that takes longer is as good as none: the sender tries again.
@@ -30,6 +32,7 @@ const MOST_AT_A_TIME: usize = 256;
 struct Door {
     shared: Arc<Shared>,
     places: Semaphore,
+    large: Semaphore,
     inbox: InboxHandle,
 }
 
@@ -44,7 +47,8 @@ pub(super) fn routes(
         look_at_paused_every: super::LOOK_AT_PAUSED_EVERY,
     };
     let (handle, inbox) = inbox::open(store, SystemClock, policy, Arc::clone(&shared.wake));
-    let door = Arc::new(Door { shared, places: Semaphore::new(MOST_AT_A_TIME), inbox: handle });
+    let (places, large) = (Semaphore::new(MOST_AT_A_TIME), Semaphore::new(MOST_LARGE_AT_A_TIME));
+    let door = Arc::new(Door { shared, places, large, inbox: handle });
     (router(door), inbox.work())
 }
 
@@ -64,7 +68,6 @@ async fn receive(State(door): State<Arc<Door>>, request: Request<Body>) -> Respo
 enum Answer {
     Stored,
     Repeated,
-    NotAWebhook,
     BadSignature,
     TooSlow,
     TooLarge,
@@ -78,7 +81,6 @@ impl Answer {
         match self {
             Self::Stored => "stored",
             Self::Repeated => "repeated",
-            Self::NotAWebhook => "not_a_webhook",
             Self::BadSignature => "bad_signature",
             Self::TooSlow => "too_slow",
             Self::TooLarge => "too_large",
@@ -92,10 +94,9 @@ impl Answer {
         let (status, text) = match self {
             Self::Stored => (StatusCode::OK, "stored\n"),
             Self::Repeated => (StatusCode::OK, "stored before\n"),
-            Self::NotAWebhook => (StatusCode::BAD_REQUEST, "not a webhook of Kombo's\n"),
             Self::BadSignature => (StatusCode::UNAUTHORIZED, "the signature is missing or wrong\n"),
             Self::TooSlow => (StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time\n"),
-            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than 1 MiB\n"),
+            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than 16 MiB\n"),
             Self::Unreadable => (StatusCode::BAD_REQUEST, "the body could not be read\n"),
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy: try again\n"),
             Self::NoDatabase => (StatusCode::SERVICE_UNAVAILABLE, "cannot store: try again\n"),
@@ -125,19 +126,27 @@ impl Door {
             Ok(signature) => signature,
             Err(error) => return refused(error),
         };
+        // One without a length may be large.
+        let is_small = announced.is_some_and(|length| length <= USUAL_BYTES);
+        let large = if is_small { None } else { self.large.try_acquire().ok() };
+        let most = if large.is_some() { MOST_BYTES } else { USUAL_BYTES };
+        if announced.is_some_and(|length| length > most) {
+            return Answer::Busy;
+        }
         // One byte more than allowed tells a body that is too long from one that broke off.
-        let bytes = match tokio::time::timeout(BODY_WITHIN, to_bytes(body, MOST_BYTES)).await {
+        let bytes = match tokio::time::timeout(BODY_WITHIN, to_bytes(body, most)).await {
             Err(_) => return Answer::TooSlow,
             Ok(Ok(bytes)) => bytes,
-            Ok(Err(error)) if is_length_limit(&error) => return Answer::TooLarge,
+            Ok(Err(error)) if is_length_limit(&error) => {
+                return if large.is_some() { Answer::TooLarge } else { Answer::Busy };
+            }
             Ok(Err(_)) => return Answer::Unreadable,
         };
         let secrets = self.shared.secrets.read().unwrap_or_else(PoisonError::into_inner).clone();
         if let Err(error) = secrets.verify(&bytes, Some(signature)) {
             return refused(error);
         }
-        let Some(webhook) = webhooks::read(&bytes) else { return Answer::NotAWebhook };
-        self.store(webhook).await
+        self.store(webhooks::read(&bytes)).await
     }
 
     async fn store(&self, webhook: Webhook) -> Answer {
@@ -154,10 +163,6 @@ impl Door {
             Ok(Intake::Repeated) => Answer::Repeated,
             Err(error) => {
                 let said = crate::output::chain(&*error);
-                if matches!(*error, StoreError::Refused { .. }) {
-                    tracing::error!(webhook.id = event, error = said, "a webhook cannot be stored");
-                    return Answer::NotAWebhook;
-                }
                 tracing::error!(webhook.id = event, error = said, "a webhook was not stored");
                 Answer::NoDatabase
             }

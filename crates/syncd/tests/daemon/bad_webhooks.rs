@@ -17,7 +17,7 @@ on_both_databases!(each_request_gets_its_answer);
 /// Where webhooks are posted to.
 const LINE: &str = "POST /webhooks/kombo HTTP/1.1";
 /// The largest body that is read.
-const LARGEST: usize = 1024 * 1024;
+const LARGEST: usize = 16 * 1024 * 1024;
 /// What Kombo may still sign with.
 const OLDER_SECRET: &str = "older-secret-that-goes-soon";
 

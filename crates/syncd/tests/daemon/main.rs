@@ -33,6 +33,7 @@ mod sender;
 
 mod answers;
 mod bad_webhooks;
+mod changed_tables;
 mod coalescing;
 mod crashes;
 mod database_defaults;
@@ -44,6 +45,7 @@ mod forged_lines;
 mod latency;
 mod leaks;
 mod least_privilege;
+mod limited_files;
 mod operations;
 mod outage;
 mod page;

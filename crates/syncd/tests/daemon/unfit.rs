@@ -51,12 +51,65 @@ fn rights_that_are_missing_are_named() {
     Look::new(&world).wait_until_loaded(&world);
     world.database.query("REVOKE INSERT ON kombo.sync_integrations FROM worker");
     wait_until("it is not ready", || {
-        daemon.readyz().is_some_and(|answer| answer.status == 503 && answer.text.contains("42501"))
+        daemon.readyz().is_some_and(|answer| {
+            answer.status == 503 && answer.text.contains("GRANT INSERT ON kombo.sync_integrations")
+        })
     });
     world.database.query("GRANT INSERT ON kombo.sync_integrations TO worker");
     wait_until("it is ready again", || daemon.is_ready());
     wait_for_webhook(&world, place, 0);
     daemon.stop();
+}
+
+#[test]
+fn defaults_that_stop_the_daemon_are_named() {
+    let place = Place::new();
+    let world = world(place);
+    world.syncd(&["migrate"]).expect_code(0);
+    let name = world.database.url().rsplit_once('/').unwrap().1.to_owned();
+    for (owner, setting, value) in [
+        (format!("DATABASE {name}"), "session_replication_role", "replica"),
+        ("ROLE postgres".to_owned(), "session_replication_role", "replica"),
+        (format!("ROLE postgres IN DATABASE {name}"), "session_replication_role", "replica"),
+        (format!("DATABASE {name}"), "default_transaction_read_only", "on"),
+        ("ROLE ALL".to_owned(), "default_transaction_read_only", "on"),
+    ] {
+        world.database.run_alone(&format!("ALTER {owner} SET {setting} = {value}"));
+        let words = [format!("{setting} is {value}"), format!("ALTER {owner} RESET {setting}")];
+        let check = world.syncd(&["config", "check"]).expect_code(1).stdout;
+        assert!(words.iter().all(|words| check.contains(words)), "{owner} {setting}: {check}");
+        world.database.run_alone(&format!("BEGIN READ WRITE; ALTER {owner} RESET {setting}; COMMIT"));
+    }
+    world.syncd(&["config", "check"]).expect_code(0);
+}
+
+/// Neither what it takes to connect nor a fetch depends on what a role has for defaults.
+#[test]
+fn a_role_without_time_or_memory_does() {
+    let place = Place::new();
+    let mut world = world(place);
+    let url = world.database.url();
+    let name = url.rsplit_once('/').unwrap().1.to_owned();
+    for sql in [
+        "CREATE ROLE hasty LOGIN".to_owned(),
+        format!("ALTER DATABASE {name} OWNER TO hasty"),
+        "ALTER ROLE hasty SET statement_timeout = '1ms'".to_owned(),
+        "ALTER ROLE hasty SET lock_timeout = '1ms'".to_owned(),
+        "ALTER ROLE hasty SET work_mem = '64kB'".to_owned(),
+        "ALTER ROLE hasty SET temp_file_limit = 0".to_owned(),
+        "ALTER ROLE hasty SET search_path = '\"$user\", nowhere, pg_catalog'".to_owned(),
+    ] {
+        world.database.query(&sql);
+    }
+    world.set("store.url", &url.replacen("postgres@", "hasty@", 1));
+    world.syncd(&["config", "check"]).expect_code(0);
+    let daemon = Daemon::start(&world, place);
+    let look = Look::new(&world);
+    look.wait_until_loaded(&world);
+    wait_for_webhook(&world, place, 0);
+    look.assert_faithful_in_the_end(&world);
+    let log = daemon.stop().stderr;
+    assert!(!log.contains("canceling statement") && !log.contains("temporary file"), "{log}");
 }
 
 #[test]

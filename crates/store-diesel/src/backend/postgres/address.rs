@@ -6,6 +6,7 @@ use std::time::Duration;
 use std::{fmt, io};
 
 use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config, Connection, Error, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -131,7 +132,15 @@ impl Address {
     }
 
     async fn within(&self, within: Duration, config: &Config) -> Result<Link, Unconnected> {
-        let connecting = config.connect(self.tls.clone());
+        let connecting = async {
+            loop {
+                // Connecting asks whether the server takes writes, which the server's own time-out may be too short for.
+                match config.connect(self.tls.clone()).await {
+                    Err(error) if error.code() == Some(&SqlState::QUERY_CANCELED) => {}
+                    connected => return connected,
+                }
+            }
+        };
         let connected = tokio::time::timeout(within, connecting).await.map_err(|_| Unconnected::TooSlow(within))?;
         let (client, connection) = connected.map_err(|error| {
             if is_read_only(&error) { Unconnected::ReadOnly } else { ServerError::new(error).into() }

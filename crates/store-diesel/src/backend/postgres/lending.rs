@@ -51,8 +51,8 @@ impl Lent {
     }
 
     /// Why its transactions cannot write, if they cannot.
-    pub(super) fn read_only(&self) -> Option<&'static str> {
-        self.session.read_only
+    pub(super) fn read_only(&self) -> Option<&str> {
+        self.session.read_only.as_deref()
     }
 
     /// Looks at what the last transaction learnt of sessions like this one.

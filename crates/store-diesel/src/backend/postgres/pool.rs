@@ -1,10 +1,13 @@
 use std::sync::Arc;
 
 use deadpool::managed::{BuildError, Manager, Metrics, Object, RecycleError, RecycleResult};
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{Client, Error};
 
 use super::address::Unconnected;
 use super::connection::Conn;
 use super::database::Database;
+use super::requirements;
 use crate::error::postgres::ServerError;
 
 /// What every session begins with: all that the program depends on, whatever a server, a database or a role has for
@@ -14,8 +17,7 @@ use crate::error::postgres::ServerError;
 /// the midst of a unit is frozen or cut off: the locks that it holds must not keep others from taking over its work. A
 /// commit that was answered has reached the disk, unless a unit says that it need not. With `row_security` off, rows that
 /// a policy hides are an error.
-pub(super) const SESSION: &str = "
-SET statement_timeout TO '10min'; SET lock_timeout TO 0;
+const SESSION: &str = "
 SELECT set_config(name, value, false) FROM (VALUES
   ('search_path', 'kombo, public'), ('TimeZone', 'UTC'), ('DateStyle', 'ISO, MDY'), ('IntervalStyle', 'postgres'),
   ('bytea_output', 'hex'), ('extra_float_digits', '1'), ('standard_conforming_strings', 'on'),
@@ -32,10 +34,31 @@ SELECT set_config(name, value, false) FROM (VALUES
                          ELSE current_setting('synchronous_commit') END)
 ) AS wanted(name, value) JOIN pg_settings USING (name)";
 
-/// What makes transactions of a new session read-only.
-const WHY_READ_ONLY: &str = "SELECT 1 WHERE pg_is_in_recovery()";
-const STANDBY: &str = "the server is a standby, which takes no writes: promote it, or name the primary in store.url";
-const READ_ONLY: &str = "default_transaction_read_only is on: switch it off for the server, the database and the role";
+/// What comes before it, on its own: until then, the time-outs of others count, and so does their search path.
+const FIRST: [&str; 4] = [
+    "SET statement_timeout TO '10min'",
+    "SET lock_timeout TO 0",
+    "SET search_path TO kombo, public",
+    // With less, even a small sort may need a file, which a limit of the role may forbid.
+    "SELECT set_config('work_mem', '4MB', false) WHERE pg_size_bytes(current_setting('work_mem')) < 4194304",
+];
+
+/// How often the first statement is tried under a time-out that may be too short for it.
+const MOST_TRIES: u32 = 50;
+
+/// Sets a session up.
+pub(super) async fn begin(client: &Client) -> Result<(), Error> {
+    for statement in FIRST {
+        let mut tries = 1;
+        while let Err(error) = client.batch_execute(statement).await {
+            if error.code() != Some(&SqlState::QUERY_CANCELED) || tries == MOST_TRIES {
+                return Err(error);
+            }
+            tries += 1;
+        }
+    }
+    client.batch_execute(SESSION).await
+}
 
 /// For a session that migrates.
 const UNLIMITED: &str =
@@ -56,7 +79,7 @@ pub(super) struct Pooled {
     made_in: u64,
     database: Arc<Database>,
     /// Why its transactions cannot write, if they cannot.
-    pub(super) read_only: Option<&'static str>,
+    pub(super) read_only: Option<String>,
 }
 
 impl Pooled {
@@ -81,13 +104,10 @@ impl Manager for Sessions {
         let (client, connection) = (link.client, link.connection);
         // It ends when the session is dropped, or with an error that the session's next statement reports.
         tokio::spawn(async move { drop(connection.await) });
-        client.batch_execute(SESSION).await.map_err(ServerError::new)?;
-        let read_only = if link.is_writable {
-            None
-        } else {
-            let standby = client.simple_query(WHY_READ_ONLY).await.map_err(ServerError::new)?;
-            let is_standby = standby.iter().any(|it| matches!(it, tokio_postgres::SimpleQueryMessage::Row(_)));
-            Some(if is_standby { STANDBY } else { READ_ONLY })
+        begin(&client).await.map_err(ServerError::new)?;
+        let read_only = match link.is_writable {
+            true => None,
+            false => Some(requirements::why_read_only(&client).await.map_err(ServerError::new)?),
         };
         Ok(Pooled { conn: Conn::new(client), made_in, database: Arc::clone(&self.database), read_only })
     }
@@ -114,7 +134,7 @@ pub(super) async fn unlimited_session(database: &Database) -> Result<Conn, Uncon
     let link = database.connect().await?;
     let (client, connection) = (link.client, link.connection);
     tokio::spawn(async move { drop(connection.await) });
-    client.batch_execute(SESSION).await.map_err(ServerError::new)?;
+    begin(&client).await.map_err(ServerError::new)?;
     client.batch_execute(UNLIMITED).await.map_err(ServerError::new)?;
     Ok(Conn::new(client))
 }

@@ -7,7 +7,7 @@ use tokio_postgres::{Client, Error, SimpleQueryMessage};
 
 use super::Conn;
 use super::address::{Address, Link, Unconnected};
-use super::pool::SESSION;
+use super::pool;
 use crate::error::During as _;
 use crate::error::postgres::ServerError;
 use crate::statement::{Cells, Statement};
@@ -60,39 +60,40 @@ SELECT format('row-level security hides rows of kombo.%I from role %I: ALTER TAB
               'or ALTER ROLE %2$I BYPASSRLS', relname, current_user)
   FROM tables WHERE row_security_active(tables.oid)
 UNION ALL
-SELECT format('session_replication_role is %s for role %I, so that no trigger runs: ALTER ROLE %2$I RESET '
-              'session_replication_role', current_setting('session_replication_role'), current_user)
-  WHERE current_setting('session_replication_role') = 'replica'
+SELECT 'session_replication_role is replica, so that no trigger runs: ' || ";
+const MISSING_CONNECTIONS: &str = "
+  FROM pg_settings WHERE name = 'session_replication_role' AND setting = 'replica'
 UNION ALL
 SELECT format('%s allows %s connections, and at least %s are needed: %s %s', place, most, needed, remedy, better)
   FROM limits, wanted WHERE most < needed";
 
+/// What switches a setting back, wherever it comes from: an expression over a row of `pg_settings`.
+const RESET: &str = "
+CASE source
+  WHEN 'database' THEN format('ALTER DATABASE %I RESET %s', current_database(), name)
+  WHEN 'user' THEN format('ALTER ROLE %I RESET %s', session_user, name)
+  WHEN 'database user' THEN format('ALTER ROLE %I IN DATABASE %I RESET %s', session_user, current_database(), name)
+  WHEN 'global' THEN format('ALTER ROLE ALL RESET %s', name)
+  WHEN 'client' THEN format('take %s out of the options in store.url', name)
+  ELSE format('ALTER SYSTEM RESET %s; SELECT pg_reload_conf()', name) END";
+
 /// What is missing, each with its remedy.
 pub(super) fn missing(conn: &mut Conn, needed: i64, better: i64) -> Result<Vec<String>, StoreError> {
     let question = Statement::new(MISSING).int(needed).sql(", ").int(better).sql(MISSING_OF);
+    let question = question.sql(RESET).sql(MISSING_CONNECTIONS);
     let rows: Vec<Cells> = diesel::RunQueryDsl::load(question, conn).during("looking for what is missing")?;
     Ok(rows.into_iter().filter_map(|cells| cells.0.into_iter().next().flatten()?.into_text()).collect())
 }
 
-/// Writes a row, and takes it back.
-pub(super) fn try_write(conn: &mut Conn) -> Result<(), StoreError> {
-    use diesel::connection::Connection as _;
-    use diesel::result::Error;
-    let written = conn.transaction::<(), Error, _>(|conn| {
-        let row = "INSERT INTO sync_integrations (id, status, status_since, registered_at) \
-                   VALUES ('syncd probe ' || pg_backend_pid(), 'probe', now(), now())";
-        diesel::RunQueryDsl::execute(Statement::new(row), conn)?;
-        // What a webhook and a fetch write besides: the rights are checked, and no row is there to insert.
-        for table in ["sync_webhook_events", "sync_requests", "sync_watermarks", "sync_runs"] {
-            let nothing = format!("INSERT INTO {table} SELECT * FROM {table} WHERE false");
-            diesel::RunQueryDsl::execute(Statement::new(nothing), conn)?;
-        }
-        Err(Error::RollbackTransaction)
-    });
-    match written {
-        Ok(()) | Err(Error::RollbackTransaction) => Ok(()),
-        Err(error) => Err(error).during("writing on trial"),
-    }
+/// Why transactions of a new session cannot write.
+pub(super) async fn why_read_only(client: &Client) -> Result<String, Error> {
+    let question = format!(
+        "SELECT CASE WHEN pg_is_in_recovery()
+           THEN 'the server is a standby, which takes no writes: promote it, or name the primary in store.url'
+           ELSE 'default_transaction_read_only is on: ' || {RESET} END
+         FROM pg_settings WHERE name = 'default_transaction_read_only'"
+    );
+    value(client, &question).await
 }
 
 /// The newest migration of the tables at an address that can be written to; empty if there are none.
@@ -111,29 +112,58 @@ pub(super) async fn tables(address: &Address) -> Result<String, Unconnected> {
 }
 
 /// What is wrong with the way to the database, if anything: sessions must be kept between transactions, as their settings,
-/// locks and prepared statements are.
-pub(super) async fn way(address: &Address) -> Result<Option<String>, Unconnected> {
-    let first = session(address.connect().await?).await?;
-    let second = session(address.connect().await?).await?;
-    let kept = match tokio::time::timeout(ANSWER_WITHIN, keeps_sessions(&first, &second)).await {
-        Ok(Ok(kept)) => kept,
-        Ok(Err(error)) => {
-            let error = ServerError::new(error);
-            if !error.code().is_some_and(|code| OF_POOLERS.contains(&code)) {
-                return Err(error.into());
+/// locks and prepared statements are, and there must be enough of them.
+pub(super) async fn way(address: &Address, fewest: usize) -> Result<Option<String>, Unconnected> {
+    let first = match kept(session_at(address).await) {
+        Ok(Some(first)) => first,
+        Ok(None) => return Ok(Some(POOLED.to_owned())),
+        Err(error) => return Err(error),
+    };
+    // One more is in a pool already.
+    let mut sessions = vec![first];
+    while sessions.len() + 1 < fewest.max(3) {
+        match kept(session_at(address).await) {
+            Ok(Some(session)) => sessions.push(session),
+            Ok(None) => return Ok(Some(POOLED.to_owned())),
+            Err(Unconnected::TooSlow(_)) if sessions.len() + 1 < fewest => {
+                let there = sessions.len() + 1;
+                return Ok(Some(format!(
+                    "store.url leads to a pooler that gives {there} sessions at a time, and at least {fewest} are needed: let \
+                     it give more (PgBouncer: default_pool_size, pool_size, max_db_connections, max_user_connections)"
+                )));
             }
-            false
+            // How many a server gives is looked up there, and others may have them for a moment.
+            Err(error) if error.is_too_many() || matches!(error, Unconnected::TooSlow(_)) => break,
+            Err(error) => return Err(error),
         }
+    }
+    let [first, second, ..] = sessions.as_slice() else { return Ok(None) };
+    let is_kept = match tokio::time::timeout(ANSWER_WITHIN, keeps_sessions(first, second)).await {
+        Ok(tried) => kept(tried.map_err(|error| ServerError::new(error).into()))? == Some(true),
         Err(_) => false,
     };
-    Ok((!kept).then(|| POOLED.to_owned()))
+    Ok((!is_kept).then(|| POOLED.to_owned()))
+}
+
+/// Nothing if what failed is something that poolers say which do not keep sessions.
+fn kept<T>(tried: Result<T, Unconnected>) -> Result<Option<T>, Unconnected> {
+    match tried {
+        Ok(value) => Ok(Some(value)),
+        Err(Unconnected::Failed(error)) if error.code().is_some_and(|code| OF_POOLERS.contains(&code)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+async fn session_at(address: &Address) -> Result<Client, Unconnected> {
+    let opening = async { session(address.connect().await?).await };
+    tokio::time::timeout(ANSWER_WITHIN, opening).await.unwrap_or(Err(Unconnected::TooSlow(ANSWER_WITHIN)))
 }
 
 /// A session that is set up as those of a pool are.
 async fn session(link: Link) -> Result<Client, Unconnected> {
     let connection = link.connection;
     tokio::spawn(async move { drop(connection.await) });
-    link.client.batch_execute(SESSION).await.map_err(ServerError::new)?;
+    pool::begin(&link.client).await.map_err(ServerError::new)?;
     Ok(link.client)
 }
 

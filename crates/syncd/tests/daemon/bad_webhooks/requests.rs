@@ -9,7 +9,7 @@ const NO_ROUTE: super::Then = Refused(404, "");
 const NO_METHOD: super::Then = Refused(405, "allow: POST");
 /// Answered before anything is routed.
 const NO_HTTP: super::Then = Refused(400, "HTTP/1.1 400");
-const TOO_LARGE: super::Then = Refused(413, "larger than 1 MiB");
+const TOO_LARGE: super::Then = Refused(413, "larger than 16 MiB");
 const UNREADABLE: super::Then = Refused(400, "the body could not be read");
 const UNSIGNED: super::Then = Refused(401, "the signature is missing or wrong");
 
@@ -138,7 +138,7 @@ fn lengths() -> Vec<Case> {
         })
         .collect();
     rows.extend([
-        row("one byte more than is read, and none sent", TOO_LARGE, |_| raw(LINE, &["Content-Length: 1048577"], b"")),
+        row("one byte more than is read, and none sent", TOO_LARGE, |_| raw(LINE, &["Content-Length: 16777217"], b"")),
         row("a length beyond all memory", TOO_LARGE, |_| raw(LINE, &["Content-Length: 9223372036854775807"], b"")),
         row("one byte more than is read", TOO_LARGE, |_| super::Good::of("x".repeat(LARGEST + 1)).line(LINE)),
         row("the same length twice", DONE, |good| good.lengths(&[&of(good), &of(good)])),

@@ -1,0 +1,268 @@
+//! The tables as they are, next to what the migrations make: columns, types, keys and triggers. Whoever looks after a
+//! database may have changed them, and a fetch would notice in the midst of its work.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use diesel::RunQueryDsl as _;
+use diesel::connection::Connection as _;
+use diesel::result::Error;
+use sync_core::ports::StoreError;
+
+use crate::both;
+use crate::error::During as _;
+use crate::statement::{Cells, Statement};
+
+/// What the migrations make, a line for each column, key and trigger: the table, the kind, the name, and what it is.
+const POSTGRES: &str = include_str!("tables/postgres.txt");
+const SQLITE: &str = include_str!("tables/sqlite.txt");
+
+/// The same of what is there.
+const POSTGRES_LINES: &str = "
+WITH tables AS (SELECT c.* FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                WHERE n.nspname = 'kombo' AND c.relkind IN ('r', 'p')
+                      AND (starts_with(c.relname, 'lms_') OR starts_with(c.relname, 'sync_')))
+SELECT c.relname || ' column ' || a.attname || ' ' || format_type(a.atttypid, a.atttypmod)
+       || coalesce((SELECT ' in ' || collname FROM pg_collation l WHERE l.oid = a.attcollation AND l.collname <> 'default'), '')
+       || CASE WHEN a.attnotnull THEN ' not null' ELSE '' END
+       || CASE WHEN a.atthasdef OR a.attidentity <> '' THEN ' default' ELSE '' END AS line
+  FROM tables c JOIN pg_attribute a ON a.attrelid = c.oid WHERE a.attnum > 0 AND NOT a.attisdropped
+UNION ALL
+SELECT c.relname || ' key ' || (SELECT string_agg(a.attname, ', ' ORDER BY k.place)
+                                FROM unnest(i.indkey::smallint[]) WITH ORDINALITY k(number, place)
+                                JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.number)
+  FROM tables c JOIN pg_index i ON i.indrelid = c.oid
+  WHERE i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL
+UNION ALL
+SELECT c.relname || ' trigger ' || t.tgname || ' ' || t.tgtype || ' ' || p.proname
+  FROM tables c JOIN pg_trigger t ON t.tgrelid = c.oid JOIN pg_proc p ON p.oid = t.tgfoid
+  WHERE NOT t.tgisinternal AND t.tgenabled IN ('O', 'A')
+UNION ALL
+SELECT c.relname || ' rule ' || r.rulename
+  FROM tables c JOIN pg_rewrite r ON r.ev_class = c.oid WHERE r.ev_enabled IN ('O', 'A')";
+
+const SQLITE_LINES: &str = r#"
+WITH tables AS (SELECT name FROM sqlite_schema WHERE type = 'table' AND (substr(name, 1, 4) = 'lms_' OR substr(name, 1, 5) = 'sync_')),
+     columns AS (SELECT t.name AS its, i.* FROM tables t JOIN pragma_table_info(t.name) i),
+     keys AS (SELECT its, name FROM columns WHERE pk > 0 ORDER BY its, pk)
+SELECT its || ' column ' || name || ' ' || lower(type) || CASE WHEN "notnull" THEN ' not null' ELSE '' END
+       || CASE WHEN dflt_value IS NOT NULL OR (pk = 1 AND type = 'INTEGER' AND (SELECT count(*) FROM keys k WHERE k.its = c.its) = 1)
+          THEN ' default' ELSE '' END AS line
+  FROM columns c
+UNION ALL SELECT its || ' key ' || group_concat(name, ', ') FROM keys GROUP BY its
+UNION ALL SELECT tbl_name || ' trigger ' || name FROM sqlite_schema WHERE type = 'trigger' AND tbl_name IN (SELECT name FROM tables)"#;
+
+/// What a webhook and a fetch write first: always tried.
+const TRIED: [&str; 5] = ["sync_integrations", "sync_webhook_events", "sync_requests", "sync_watermarks", "sync_runs"];
+
+/// Tables of one row, with the key 1.
+const OF_ONE_ROW: [&str; 3] = ["sync_pacing", "sync_delivery_start", "sync_trimmed"];
+
+/// More faults than this are not worth reading.
+const MOST_FAULTS: usize = 5;
+
+/// A column, key or trigger of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Part<'a> {
+    table: &'a str,
+    kind: &'a str,
+    /// Of a key, its columns.
+    name: &'a str,
+    what: &'a str,
+}
+
+impl<'a> Part<'a> {
+    fn read(line: &'a str) -> Option<Self> {
+        let (table, rest) = line.split_once(' ')?;
+        let (kind, rest) = rest.split_once(' ')?;
+        let (name, what) = if kind == "key" { (rest, "") } else { rest.split_once(' ').unwrap_or((rest, "")) };
+        Some(Self { table, kind, name, what })
+    }
+
+    /// What its absence means, and the remedy. `there` is what has its name.
+    fn fault(&self, there: Option<&Self>) -> String {
+        let Self { table, kind, name, what } = self;
+        match (*kind, there) {
+            ("column", Some(there)) => format!(
+                "column {name} of {table} is {}, not {what}: change it back",
+                if there.what.is_empty() { "of no type" } else { there.what }
+            ),
+            ("column", None) => {
+                format!("{table} has no column {name}: rename it back, or restore the table from a backup")
+            }
+            ("key", _) => format!(
+                "{table} has no valid primary key or unique index on ({name}): ALTER TABLE {table} ADD PRIMARY KEY ({name})"
+            ),
+            _ => format!(
+                "{table} has no enabled trigger {name} as the migrations make it: ALTER TABLE {table} ENABLE TRIGGER \
+                 {name}, or restore it from a backup"
+            ),
+        }
+    }
+}
+
+/// How the tables differ from what the migrations make.
+#[derive(Debug, Default)]
+struct Difference {
+    faults: Vec<String>,
+    /// The triggers and rules that are not the program's, by their table.
+    foreign: BTreeMap<String, Vec<String>>,
+}
+
+impl Difference {
+    fn of(made: &str, found: &[String]) -> Self {
+        let made: BTreeSet<Part<'_>> = made.lines().filter_map(Part::read).collect();
+        let found: BTreeSet<Part<'_>> = found.iter().filter_map(|line| Part::read(line)).collect();
+        let named = |parts: &BTreeSet<Part<'_>>, part: &Part<'_>| {
+            parts.iter().any(|it| (it.table, it.kind, it.name) == (part.table, part.kind, part.name))
+        };
+        let tables: BTreeSet<&str> = found.iter().map(|part| part.table).collect();
+        let mut difference = Self::default();
+        let mut gone = BTreeSet::new();
+        for part in made.difference(&found) {
+            if !tables.contains(part.table) {
+                gone.insert(part.table);
+                continue;
+            }
+            let there = found.iter().find(|it| (it.table, it.kind, it.name) == (part.table, part.kind, part.name));
+            difference.faults.push(part.fault(there));
+        }
+        for table in gone {
+            difference.faults.push(format!("there is no table {table}: restore it from a backup"));
+        }
+        let tables: BTreeSet<&str> = made.iter().map(|part| part.table).collect();
+        for part in found.difference(&made).filter(|part| tables.contains(part.table) && !named(&made, part)) {
+            let Part { table, kind, name, what } = part;
+            match *kind {
+                "column" if what.contains("not null") && !what.contains("default") => difference.faults.push(format!(
+                    "column {name} of {table} is not syncd's and must not be null: give it a default, or drop it"
+                )),
+                "trigger" | "rule" => {
+                    difference.foreign.entry((*table).to_owned()).or_default().push(format!("{kind} {name}"));
+                }
+                _ => {}
+            }
+        }
+        difference
+    }
+}
+
+/// An SQL expression for a value of a column's type that no other row has.
+fn probe(what: &str, is_postgres: bool) -> &'static str {
+    let kind = what.split(' ').next().unwrap_or_default();
+    match (kind, is_postgres) {
+        ("text[]", true) => "'{}'",
+        ("json" | "jsonb", true) => "'{}'",
+        ("timestamp", true) => "now()",
+        ("boolean", true) => "false",
+        ("bigint" | "integer", true) => "-pg_backend_pid()",
+        ("smallint", true) => "1",
+        ("integer", false) => "1",
+        ("text", true) => "'syncd probe ' || pg_backend_pid()",
+        _ => "'syncd probe'",
+    }
+}
+
+/// The statements that write a row, change it and delete it, each of which concerns one row.
+fn trials(made: &str, table: &str, is_postgres: bool) -> Vec<String> {
+    let parts: Vec<Part<'_>> = made.lines().filter_map(Part::read).filter(|part| part.table == table).collect();
+    let columns: Vec<&Part<'_>> = parts.iter().filter(|part| part.kind == "column").collect();
+    let key = parts.iter().find(|part| part.kind == "key").map(|part| part.name).unwrap_or_default();
+    let value_of = |name: &str| {
+        let column = columns.iter().find(|column| column.name == name);
+        let is_number_of_row = !is_postgres && !OF_ONE_ROW.contains(&table) && key == name;
+        match column {
+            Some(column) if column.what.starts_with("integer") && is_number_of_row => "-1",
+            Some(column) => probe(column.what, is_postgres),
+            None => "NULL",
+        }
+    };
+    let names: Vec<&str> = columns.iter().map(|column| column.name).collect();
+    let values: Vec<&str> = names.iter().map(|name| value_of(name)).collect();
+    let same: Vec<String> = key.split(", ").map(|name| format!("{name} = {}", value_of(name))).collect();
+    let (same, first) = (same.join(" AND "), names.first().copied().unwrap_or_default());
+    let names: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
+    let mut trials = Vec::new();
+    if OF_ONE_ROW.contains(&table) {
+        trials.push(format!("DELETE FROM {table}"));
+    }
+    trials.extend([
+        format!("INSERT INTO {table} ({}) VALUES ({})", names.join(", "), values.join(", ")),
+        format!("UPDATE {table} SET \"{first}\" = \"{first}\" WHERE {same}"),
+        format!("DELETE FROM {table} WHERE {same}"),
+    ]);
+    trials
+}
+
+both! {
+    fn made() -> &'static str {
+        match DIALECT {
+            Dialect::Postgres => POSTGRES,
+            Dialect::Sqlite => SQLITE,
+        }
+    }
+
+    /// What is there, in the words of what the migrations make.
+    fn lines(conn: &mut Conn) -> Result<Vec<String>, StoreError> {
+        let question = match DIALECT {
+            Dialect::Postgres => POSTGRES_LINES,
+            Dialect::Sqlite => SQLITE_LINES,
+        };
+        let rows: Vec<Cells> = Statement::new(question).load(conn).during("looking at the tables")?;
+        Ok(rows.into_iter().filter_map(|cells| cells.0.into_iter().next().flatten()?.into_text()).collect())
+    }
+
+    /// Why the program cannot work with the tables, each with its remedy. Writes rows on trial, and takes them back.
+    pub(crate) fn faults(conn: &mut Conn) -> Result<Vec<String>, StoreError> {
+        let lines = lines(conn)?;
+        let Difference { mut faults, foreign } = Difference::of(made(), &lines);
+        if faults.is_empty() {
+            let mut hindrance = None;
+            let written = conn.transaction::<(), Error, _>(|conn| {
+                let tables = TRIED.into_iter().chain(foreign.keys().map(String::as_str));
+                for table in tables.collect::<BTreeSet<_>>() {
+                    hindrance = write(conn, table, foreign.get(table))?;
+                    if hindrance.is_some() {
+                        break;
+                    }
+                }
+                if DIALECT == Dialect::Postgres && hindrance.is_none() {
+                    Statement::new("SET CONSTRAINTS ALL IMMEDIATE").execute(conn)?;
+                }
+                Err(Error::RollbackTransaction)
+            });
+            match (hindrance, written) {
+                (Some(hindrance), _) => faults.push(hindrance),
+                (None, Ok(()) | Err(Error::RollbackTransaction)) => {}
+                (None, Err(error)) => return Err(error).during("writing on trial"),
+            }
+        }
+        let more = faults.len().saturating_sub(MOST_FAULTS);
+        faults.truncate(MOST_FAULTS);
+        if more > 0 {
+            faults.push(format!("and {more} more differences from what the migrations make"));
+        }
+        Ok(faults)
+    }
+
+    /// Writes a row, changes it and deletes it. Says if something that is not the program's hinders that; then the
+    /// transaction may have failed.
+    fn write(conn: &mut Conn, table: &str, foreign: Option<&Vec<String>>) -> Result<Option<String>, Error> {
+        let foreign = foreign.map(|names| names.join(" and "));
+        for trial in trials(made(), table, DIALECT == Dialect::Postgres) {
+            let clears = OF_ONE_ROW.contains(&table) && trial.ends_with(table);
+            let hindrance = match (Statement::new(trial).execute(conn), &foreign) {
+                (Ok(1), _) => continue,
+                (Ok(_), _) if clears => continue,
+                (Ok(_), _) => "swallows rows".to_owned(),
+                (Err(error), Some(_)) => format!("refuses rows ({error})"),
+                (Err(error), None) => return Err(error),
+            };
+            let by = foreign.unwrap_or_else(|| "something".to_owned());
+            return Ok(Some(format!("{by} of {table} {hindrance}: drop it, or let it leave the rows of syncd alone")));
+        }
+        Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests;

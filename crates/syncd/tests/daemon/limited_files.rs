@@ -1,0 +1,63 @@
+//! Files that may not grow beyond a limit of the process: writing more fails, and must not end the daemon.
+
+use std::fs::File;
+use std::process::Command;
+
+use kombo_sandbox::{FIRST_INTEGRATION, SandboxConfig};
+
+use crate::database::Backend;
+use crate::deployment::{Daemon, Look, Place, data_changed, world_for};
+use crate::program::wait_until;
+use crate::world::World;
+
+/// A daemon all of whose files may have so many blocks of 512 bytes, until the limit is lifted.
+fn limited(world: &World, blocks: u32) -> Command {
+    let usual = world.command(&["run"]);
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", &format!("ulimit -S -f {blocks}; exec \"$0\" \"$@\"")]);
+    command.arg(usual.get_program()).args(usual.get_args()).current_dir(world.folder()).env_clear();
+    command
+}
+
+#[test]
+fn a_log_at_its_limit_stops_nothing() {
+    let place = Place::new();
+    let world = world_for(Backend::OwnPostgres, SandboxConfig::default(), place);
+    world.syncd(&["migrate"]).expect_code(0);
+    let path = world.folder().join("limited.log");
+    let mut command = limited(&world, 8);
+    command.stderr(File::create(&path).unwrap());
+    let mut child = command.spawn().unwrap();
+    let ready = || crate::http::get(place.operations, "/readyz").is_ok_and(|answer| answer.status == 200);
+    wait_until("it is ready", ready);
+    Look::new(&world).wait_until_loaded(&world);
+    for number in 0..50 {
+        let body = data_changed(&format!("webhook {number}"), FIRST_INTEGRATION, &["lms_users"]);
+        assert_eq!(crate::deployment::post_webhook(place, crate::deployment::SECRET, &body).unwrap().status, 200);
+    }
+    assert_eq!(std::fs::metadata(&path).unwrap().len(), 4_096, "the log is full");
+    assert!(child.try_wait().unwrap().is_none(), "it lives");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_database_at_its_limit_is_waited_for() {
+    let place = Place::new();
+    let world = world_for(Backend::Sqlite, SandboxConfig::default(), place);
+    world.syncd(&["migrate"]).expect_code(0);
+    // Enough to start, and not for the first load.
+    let mut daemon = Daemon::launch_as(&world, place, limited(&world, 1_000));
+    wait_until("the limit is met", || {
+        daemon.process.stderr_so_far().contains("disk I/O error")
+            || daemon.process.stderr_so_far().contains("database or disk is full")
+    });
+    assert!(daemon.process.is_running(), "{}", daemon.process.stderr_so_far());
+    let lift = Command::new("prlimit").args(["--fsize=unlimited", "--pid", &daemon.process.id().to_string()]).status();
+    assert!(lift.unwrap().success());
+    wait_until("it is ready", || daemon.is_ready());
+    let look = Look::new(&world);
+    look.wait_until_loaded(&world);
+    look.assert_faithful_in_the_end(&world);
+    daemon.stop();
+}
