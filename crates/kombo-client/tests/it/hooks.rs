@@ -50,6 +50,8 @@ async fn every_attempt_is_paced_and_told() {
     assert_eq!(pacer.let_through.load(Ordering::Relaxed), 4);
     assert_eq!(pacer.given_up.load(Ordering::Relaxed), 0);
     let events = events.lock().unwrap();
+    let pauses: Vec<bool> = events.iter().map(|event| event.pause.is_some()).collect();
+    assert_eq!(pauses, [true, true, true, false], "each but the last is followed by a pause");
     let outcomes: Vec<_> = events.iter().map(|event| (event.attempt, event.outcome)).collect();
     assert_eq!(
         outcomes,

@@ -1,12 +1,26 @@
-//! A wait of minutes is said on the terminal, in the log and in the status, and once only.
+//! A wait of some seconds is said on the terminal, in the log and in the status, and once only.
 
-use kombo_sandbox::{GeneratorConfig, RateLimit, SandboxConfig};
+use kombo_sandbox::{Fault, FaultKind, GeneratorConfig, RateLimit, SandboxConfig};
 
 use crate::database::Backend;
 use crate::program::wait_until;
 use crate::world::World;
 
 on_both_databases!(a_wait_for_the_rate_limit_is_said);
+
+/// Also if it is short, and of one request only.
+#[test]
+fn a_wait_before_a_request_is_sent_again_is_said() {
+    for (status, retry_after) in [(429, Some("6")), (503, Some("20")), (502, None)] {
+        let world = World::new(Backend::Sqlite, SandboxConfig::default());
+        let retry_after = retry_after.map(str::to_owned);
+        world.sandbox.inject(Fault::always(FaultKind::Error { status, code: None, retry_after }));
+        let sync = world.spawn(&["sync"]);
+        let said = "waiting before the request to Kombo is sent again";
+        wait_until("the wait is said", || sync.stderr_so_far().contains(said));
+        sync.kill();
+    }
+}
 
 fn a_wait_for_the_rate_limit_is_said(backend: Backend) {
     let generator = GeneratorConfig { users: 100, ..GeneratorConfig::default() };
