@@ -10,7 +10,7 @@ use sync_core::ports::Clock as _;
 use sync_core::webhooks::{self, Intake, read};
 
 use crate::bench::{Bench, USUAL, id, target};
-use crate::intake::policy;
+use crate::webhooks::policy;
 
 struct Heard {
     bench: Bench,
