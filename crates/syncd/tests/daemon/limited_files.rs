@@ -1,6 +1,5 @@
 //! Files that may not grow beyond a limit of the process: writing more fails, and must not end the daemon.
 
-use std::fs::File;
 use std::process::Command;
 
 use kombo_sandbox::{FIRST_INTEGRATION, SandboxConfig};
@@ -24,21 +23,16 @@ fn a_log_at_its_limit_stops_nothing() {
     let place = Place::new();
     let world = world_for(Backend::OwnPostgres, SandboxConfig::default(), place);
     world.syncd(&["migrate"]).expect_code(0);
-    let path = world.folder().join("limited.log");
-    let mut command = limited(&world, 8);
-    command.stderr(File::create(&path).unwrap());
-    let mut child = command.spawn().unwrap();
-    let ready = || crate::http::get(place.operations, "/readyz").is_ok_and(|answer| answer.status == 200);
-    wait_until("it is ready", ready);
+    let mut daemon = Daemon::launch_as(&world, place, limited(&world, 8));
+    wait_until("it is ready", || daemon.is_ready());
     Look::new(&world).wait_until_loaded(&world);
     for number in 0..50 {
         let body = data_changed(&format!("webhook {number}"), FIRST_INTEGRATION, &["lms_users"]);
-        assert_eq!(crate::deployment::post_webhook(place, crate::deployment::SECRET, &body).unwrap().status, 200);
+        assert_eq!(daemon.webhook(&body).status, 200);
     }
-    assert_eq!(std::fs::metadata(&path).unwrap().len(), 4_096, "the log is full");
-    assert!(child.try_wait().unwrap().is_none(), "it lives");
-    child.kill().unwrap();
-    child.wait().unwrap();
+    assert_eq!(daemon.process.stderr_so_far().len(), 4_096, "the log is full");
+    assert!(daemon.process.is_running());
+    daemon.process.kill();
 }
 
 #[test]
