@@ -49,7 +49,7 @@ const TO_POSTGRES: &[Change] = &[
     (
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not today'; END $$;
          CREATE TRIGGER refuse BEFORE INSERT ON lms_courses FOR EACH ROW EXECUTE FUNCTION refuse()",
-        "trigger refuse of lms_courses refuses rows (not today)",
+        "trigger refuse of lms_courses refuses rows (not today",
         "DROP FUNCTION refuse() CASCADE",
     ),
     (
@@ -99,7 +99,7 @@ const TO_SQLITE: &[Change] = &[
     ),
     (
         "CREATE TRIGGER refuse BEFORE INSERT ON lms_courses BEGIN SELECT RAISE(ABORT, 'not today'); END",
-        "trigger refuse of lms_courses refuses rows (not today)",
+        "trigger refuse of lms_courses refuses rows (not today",
         "DROP TRIGGER refuse",
     ),
     (

@@ -112,7 +112,11 @@ fn category(category: &IntegrationCategory) -> IntegrationCategory {
 /// The model, however its name is written.
 fn understood(name: &ModelName) -> ModelName {
     let plain = name.as_str().trim().to_ascii_lowercase();
-    if plain.is_empty() || plain.contains('\0') { ModelName::from(UNREADABLE) } else { ModelName::from(plain) }
+    if plain.is_empty() || plain.contains(['\0', '\u{fffd}']) {
+        ModelName::from(UNREADABLE)
+    } else {
+        ModelName::from(plain)
+    }
 }
 
 fn nothing() -> FreeJson {
