@@ -1,6 +1,7 @@
 //! From the body of a successful response to its data.
 
 mod reason;
+mod split;
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -8,9 +9,10 @@ use std::marker::PhantomData;
 use kombo_model::{Fault, FreeJson, InPart, ReadInPart, Warning, WriteEnvelope, mend_json};
 use serde::de::{DeserializeOwned, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 
 use crate::RejectedRecord;
+use split::Split;
 
 /// Why a body is not the data that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +21,8 @@ pub(crate) enum Undecodable {
     Incomplete,
     /// No JSON at all.
     NotJson { reason: String },
+    /// A page around records that are no JSON, and of which it is not clear where they begin and end.
+    Garbled { reason: String },
     /// JSON, and something else than Kombo documents.
     Unexpected { path: String, reason: String },
     /// A page of more than [`MOST_RECORDS`].
@@ -53,9 +57,27 @@ impl<'de> Deserialize<'de> for Success {
 #[derive(Deserialize)]
 struct Page<R> {
     // Not optional: a body without `next` is not Kombo's, and must not pass for the end of a list.
-    #[serde(deserialize_with = "Option::deserialize")]
+    #[serde(deserialize_with = "next")]
     next: Option<String>,
     results: Results<R>,
+}
+
+/// The longest cursor that fits into an address, in bytes.
+const LONGEST_CURSOR: usize = 16 * 1024;
+
+/// A cursor, or null. A number is taken as its text.
+fn next<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    use serde::de::Error;
+    let Some(json) = Option::<&RawValue>::deserialize(deserializer)? else { return Ok(None) };
+    let next = match json.get().as_bytes().first() {
+        Some(b'-' | b'0'..=b'9') => json.get().to_owned(),
+        Some(b'"') => serde_json::from_str(json.get()).map_err(|_| D::Error::custom("not a text that can be read"))?,
+        _ => return Err(D::Error::custom("neither a text nor null")),
+    };
+    if next.len() > LONGEST_CURSOR {
+        return Err(D::Error::custom(format_args!("a cursor of {} bytes, more than {LONGEST_CURSOR}", next.len())));
+    }
+    Ok(Some(next))
 }
 
 /// The most records that a page may hold. Kombo's hold 250, and a source that takes no notice of `page_size` may send more.
@@ -114,27 +136,78 @@ pub(crate) fn written<T: DeserializeOwned>(body: &str) -> Result<(T, Vec<Warning
     Ok((envelope(body)?, warnings))
 }
 
+/// How many records were asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asked {
+    One,
+    Many,
+}
+
 /// Reads the body of a list. One that cannot be read at once, as most can, is read record by record, and such records field
 /// by field: what is wrong does not fail its neighbours.
-pub(crate) fn list<R: DeserializeOwned + ReadInPart>(body: &str) -> Result<List<R>, Undecodable> {
+pub(crate) fn list<R: DeserializeOwned + ReadInPart>(body: &str, asked: Asked) -> Result<List<R>, Undecodable> {
     if let Ok(Envelope { status: Success, data: Page { next, results } }) = serde_json::from_str(body) {
         return Ok(List { records: results.within_bounds()?, rejected: Vec::new(), next });
     }
-    let body = mend_json(body);
-    let Page { next, results } = envelope::<Page<&RawValue>>(&body)?;
-    let results = results.within_bounds()?;
-    let mut list = List { records: Vec::with_capacity(results.len()), rejected: Vec::new(), next };
-    for (index, json) in results.into_iter().enumerate() {
-        let (record, fault) = match serde_json::from_str::<R>(json.get()) {
-            Ok(record) => (Some(record), None),
-            Err(_) => match R::read_in_part(json.get()) {
-                Ok(InPart { record, faults }) => (Some(record), Fault::join(faults)),
-                Err(fault) => (None, Some(fault)),
-            },
+    let mended = mend_json(body);
+    if let Ok(Envelope { status: Success, data: Page { next, results } }) = serde_json::from_str(&mended) {
+        let results: Vec<&RawValue> = results.within_bounds()?;
+        return one_by_one(next, results.into_iter().map(RawValue::get));
+    }
+    let error = match envelope::<Page<&RawValue>>(body) {
+        Err(error) => error,
+        // Only a list that was mended is another one.
+        Ok(Page { next, results }) => return one_by_one(next, results.within_bounds()?.into_iter().map(RawValue::get)),
+    };
+    let reason = match &error {
+        Undecodable::NotJson { reason } => reason.clone(),
+        Undecodable::Incomplete => "a text in it does not end".to_owned(),
+        Undecodable::Unexpected { .. } | Undecodable::Garbled { .. } | Undecodable::TooManyRecords { .. } => {
+            return Err(error);
+        }
+    };
+    let next = |around: &str| match serde_json::from_str(around) {
+        Ok(Envelope { status: Success, data: Page::<IgnoredAny> { next, .. } }) => Some(next),
+        Err(_) => None,
+    };
+    match split::split(&mended) {
+        Split::Records(_, records) if records.len() > MOST_RECORDS => {
+            Err(Undecodable::TooManyRecords { limit: MOST_RECORDS })
+        }
+        Split::Records(around, records) => match next(&around) {
+            Some(next) => one_by_one(next, records.into_iter()),
+            None => Err(error),
+        },
+        Split::Unclear => match split::whole(body).and_then(|(around, records)| Some((next(&around)?, records))) {
+            Some((next, record)) if asked == Asked::One => one_by_one(next, std::iter::once(record)),
+            Some(_) => Err(Undecodable::Garbled { reason }),
+            None => Err(error),
+        },
+        Split::NoPage => Err(error),
+    }
+}
+
+fn one_by_one<'a, R: DeserializeOwned + ReadInPart>(
+    next: Option<String>,
+    records: impl ExactSizeIterator<Item = &'a str>,
+) -> Result<List<R>, Undecodable> {
+    let mut list = List { records: Vec::with_capacity(records.len()), rejected: Vec::new(), next };
+    for (index, text) in records.enumerate() {
+        if let Ok(record) = serde_json::from_str::<R>(text) {
+            list.records.push(record);
+            continue;
+        }
+        let (record, fault) = match R::read_in_part(text) {
+            Ok(InPart { record, faults }) => (Some(record), Fault::join(faults)),
+            Err(fault) => (None, Some(fault)),
         };
         if let Some(Fault { path, reason }) = fault {
-            let id = record.as_ref().map(|record| record.record_id().to_owned());
-            list.rejected.push(RejectedRecord { index, id, path, reason, json: FreeJson::from(json.to_owned()) });
+            let (id, json) = match serde_json::from_str::<&RawValue>(text) {
+                Ok(json) => (record.as_ref().map(|record| record.record_id().to_owned()), json.to_owned()),
+                // The text of what is no JSON, as JSON.
+                Err(_) => (split::id(text), to_raw_value(text).map_err(|_| Undecodable::Incomplete)?),
+            };
+            list.rejected.push(RejectedRecord { index, id, path, reason, json: FreeJson::from(json) });
         }
         list.records.extend(record);
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use kombo_model::{ApiError, Endpoint, ErrorCode};
 
-use crate::Operation;
+use crate::{Operation, PageSize};
 
 pub use kind::ErrorKind;
 
@@ -27,8 +27,8 @@ pub enum Error {
         error: Box<ApiError>,
         /// How long Kombo asked to wait.
         retry_after: Option<Duration>,
-        /// How many attempts were made.
-        attempts: u32,
+        /// What was tried.
+        tried: Tried,
     },
     /// An HTTP error without Kombo's error body: something between here and Kombo answered.
     Foreign {
@@ -40,8 +40,8 @@ pub enum Error {
         content_type: Option<Box<str>>,
         /// How long the answer asked to wait.
         retry_after: Option<Duration>,
-        /// How many attempts were made.
-        attempts: u32,
+        /// What was tried.
+        tried: Tried,
     },
     /// A redirect, which is not followed: the base URL is usually wrong.
     Redirect {
@@ -51,8 +51,8 @@ pub enum Error {
         status: u16,
         /// The host that the redirect leads to.
         host: Option<Box<str>>,
-        /// How many attempts were made.
-        attempts: u32,
+        /// What was tried.
+        tried: Tried,
     },
     /// No complete answer came.
     Transport {
@@ -64,8 +64,8 @@ pub enum Error {
         fault: TransportFault,
         /// The time-out of one attempt, for [`TransportFault::Timeout`].
         timeout: Duration,
-        /// How many attempts were made.
-        attempts: u32,
+        /// What was tried.
+        tried: Tried,
         /// The error below, where there is one.
         source: Option<Box<dyn StdError + Send + Sync>>,
     },
@@ -81,8 +81,8 @@ pub enum Error {
         reason: Box<str>,
         /// The `Content-Type` of the answer.
         content_type: Option<Box<str>>,
-        /// How many attempts were made.
-        attempts: u32,
+        /// What was tried.
+        tried: Tried,
     },
     /// A status of success with a body that is no JSON, such as the page of a proxy.
     NotJson {
@@ -94,8 +94,10 @@ pub enum Error {
         reason: Box<str>,
         /// The `Content-Type` of the answer.
         content_type: Option<Box<str>>,
-        /// How many attempts were made.
-        attempts: u32,
+        /// Whether it is a page, and only its records are no JSON.
+        in_records: bool,
+        /// What was tried.
+        tried: Tried,
     },
     /// The body is larger than the client accepts.
     BodyTooLarge {
@@ -105,8 +107,8 @@ pub enum Error {
         status: u16,
         /// The most that the client accepts, in bytes after decompression.
         limit: usize,
-        /// How many attempts were made.
-        attempts: u32,
+        /// What was tried.
+        tried: Tried,
     },
     /// The page holds more records than the client accepts, whatever its size in bytes.
     TooManyRecords {
@@ -116,8 +118,8 @@ pub enum Error {
         status: u16,
         /// The most that the client accepts.
         limit: usize,
-        /// How many attempts were made.
-        attempts: u32,
+        /// What was tried.
+        tried: Tried,
     },
     /// A page names a cursor that this listing has already used: the listing would never end.
     RepeatedCursor {
@@ -133,6 +135,20 @@ pub enum Error {
         /// What is wrong with it.
         reason: &'static str,
     },
+}
+
+/// What was tried before a request failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Tried {
+    /// How many attempts were made.
+    pub attempts: u32,
+    /// See [`Error::page_size`].
+    pub page_size: Option<PageSize>,
+}
+
+impl Tried {
+    pub(crate) const ONCE: Self = Self { attempts: 1, page_size: None };
 }
 
 /// Why no complete answer came.
@@ -227,33 +243,57 @@ impl Error {
     /// How many attempts the failed request took: none if nothing was sent, and one for a repeated cursor, since that
     /// answer was a good one.
     pub fn attempts(&self) -> u32 {
+        let repeated = u32::from(matches!(self, Self::RepeatedCursor { .. }));
+        self.tried().map_or(repeated, |tried| tried.attempts)
+    }
+
+    /// How many records the last page that was requested had at most, if the failure may come from the weight of the
+    /// page. The client has then already tried smaller pages for as long as its [`RetryPolicy`](crate::RetryPolicy)
+    /// allows.
+    pub fn page_size(&self) -> Option<PageSize> {
+        self.tried().and_then(|tried| tried.page_size)
+    }
+
+    fn tried(&self) -> Option<&Tried> {
         match self {
-            Self::Api { attempts, .. }
-            | Self::Foreign { attempts, .. }
-            | Self::Redirect { attempts, .. }
-            | Self::Transport { attempts, .. }
-            | Self::Decode { attempts, .. }
-            | Self::NotJson { attempts, .. }
-            | Self::BodyTooLarge { attempts, .. }
-            | Self::TooManyRecords { attempts, .. } => *attempts,
-            Self::RepeatedCursor { .. } => 1,
-            Self::InvalidRequest { .. } => 0,
+            Self::Api { tried, .. }
+            | Self::Foreign { tried, .. }
+            | Self::Redirect { tried, .. }
+            | Self::Transport { tried, .. }
+            | Self::Decode { tried, .. }
+            | Self::NotJson { tried, .. }
+            | Self::BodyTooLarge { tried, .. }
+            | Self::TooManyRecords { tried, .. } => Some(tried),
+            Self::RepeatedCursor { .. } | Self::InvalidRequest { .. } => None,
         }
     }
 
-    pub(crate) fn with_attempts(mut self, made: u32) -> Self {
-        match &mut self {
-            Self::Api { attempts, .. }
-            | Self::Foreign { attempts, .. }
-            | Self::Redirect { attempts, .. }
-            | Self::Transport { attempts, .. }
-            | Self::Decode { attempts, .. }
-            | Self::NotJson { attempts, .. }
-            | Self::BodyTooLarge { attempts, .. }
-            | Self::TooManyRecords { attempts, .. } => *attempts = made,
-            Self::RepeatedCursor { .. } | Self::InvalidRequest { .. } => {}
+    pub(crate) fn with_attempts(mut self, attempts: u32) -> Self {
+        if let Some(tried) = self.tried_mut() {
+            tried.attempts = attempts;
         }
         self
+    }
+
+    pub(crate) fn with_page_size(mut self, page_size: PageSize) -> Self {
+        if let Some(tried) = self.tried_mut() {
+            tried.page_size = Some(page_size);
+        }
+        self
+    }
+
+    fn tried_mut(&mut self) -> Option<&mut Tried> {
+        match self {
+            Self::Api { tried, .. }
+            | Self::Foreign { tried, .. }
+            | Self::Redirect { tried, .. }
+            | Self::Transport { tried, .. }
+            | Self::Decode { tried, .. }
+            | Self::NotJson { tried, .. }
+            | Self::BodyTooLarge { tried, .. }
+            | Self::TooManyRecords { tried, .. } => Some(tried),
+            Self::RepeatedCursor { .. } | Self::InvalidRequest { .. } => None,
+        }
     }
 }
 

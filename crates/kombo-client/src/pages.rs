@@ -7,15 +7,14 @@ use std::hash::{BuildHasher, RandomState};
 use futures_util::stream::{self, Stream};
 use kombo_model::IntegrationId;
 
+use crate::decode::Asked;
 use crate::query::{ListQuery, Listed, PageCursor, PageSize};
 use crate::request::Request;
+use crate::send::Pause;
 use crate::{Client, Error, ErrorKind, Page, ResponseMeta, decode};
 use size::Weight;
 
 pub(crate) use size::Sizes;
-
-/// How many failures in a row may be chance, where they only may come from the weight of a page.
-const FEWEST_SUSPICIONS: u32 = 4;
 
 /// How many cursors a listing remembers, to notice that it goes in circles.
 const MOST_CURSORS: usize = 1 << 16;
@@ -23,7 +22,8 @@ const MOST_CURSORS: usize = 1 << 16;
 /// A listing, read page by page. It ends when Kombo names no next page, never because a page is empty.
 ///
 /// A page that is too heavy for Kombo, for the way or for this client is asked for again with fewer records, down to one.
-/// The client remembers how many an endpoint of an integration takes, and tries more again after some pages.
+/// If the failure may have another cause, such as a 504, a page of one record tells: it comes through if it was the weight.
+/// The client remembers how many records an endpoint of an integration takes, and tries more again after some pages.
 ///
 /// The query's filters are sent with every page. What Kombo does to a listing while records change is not documented:
 /// a record may be seen twice, or be missed if it moves between pages.
@@ -105,6 +105,7 @@ impl<R: Listed> Pages<R> {
         if let (Err((error, tried)), Some(before)) = (&asked, self.named_by.or(cursor.as_ref().map(|_| self.wanted())))
             && *tried != before
             && matches!(error.kind(), ErrorKind::InputInvalid | ErrorKind::Refused)
+            && size::weight(error) == Weight::Unknown
         {
             self.ties_cursor_to_size = true;
             self.named_by = Some(before);
@@ -155,41 +156,45 @@ impl<R: Listed> Pages<R> {
         let request = |size| Request::page(&self.integration, &self.query, cursor, size);
         let sizes = &self.client.inner.sizes;
         let first = request(size).map_err(|error| (error, size))?;
-        let (mut was_slow, mut suspicions) = (false, 0);
+        let mut was_suspected = false;
         let lighter = |error: &Error| {
-            match size::weight(error) {
+            let weight = size::weight(error);
+            match weight {
                 Weight::TooHeavy => {}
-                // Once may be chance.
-                Weight::TooSlow => {
-                    if !std::mem::replace(&mut was_slow, true) {
-                        return None;
-                    }
-                }
-                // While Kombo is down, no size helps: so fewer and fewer failures count.
-                Weight::PerhapsTooHeavy => {
-                    suspicions += 1_u32;
-                    if suspicions < FEWEST_SUSPICIONS || !suspicions.is_power_of_two() {
+                // Once may be chance, but for a page larger than what was good before.
+                Weight::Suspected => {
+                    if !std::mem::replace(&mut was_suspected, true)
+                        && !sizes.is_trial(&self.integration, R::ENDPOINT, size)
+                    {
                         return None;
                     }
                 }
                 Weight::Unknown => return None,
             }
-            let smaller = sizes.reduce(&self.integration, R::ENDPOINT, size)?;
             if self.ties_cursor_to_size {
-                return None; // for the next listing
+                // For the next listing, which has to keep to it.
+                sizes.reduce(&self.integration, R::ENDPOINT, size, Weight::TooHeavy);
+                return None;
             }
-            size = smaller;
-            request(smaller).ok()
+            size = sizes.reduce(&self.integration, R::ENDPOINT, size, weight)?;
+            let pause = if weight == Weight::TooHeavy { Pause::None } else { Pause::AsUsual };
+            request(size).ok().map(|request| (request, pause))
         };
-        match self.client.inner.sender.send_adapting(first, decode::list::<R>, lighter).await {
-            Ok((list, meta)) => Ok((list, meta, size)),
-            Err(error) => {
-                if matches!(size::weight(&error), Weight::TooSlow | Weight::PerhapsTooHeavy) {
-                    sizes.reduce(&self.integration, R::ENDPOINT, size); // for the next try
-                }
-                Err((error, size))
-            }
+        let read = |request: &Request, body: &str| {
+            decode::list::<R>(body, if request.asks_for_one_record() { Asked::One } else { Asked::Many })
+        };
+        let error = match self.client.inner.sender.send_adapting(first, read, lighter).await {
+            Ok((list, meta)) => return Ok((list, meta, size)),
+            Err(error) => error,
+        };
+        match size::weight(&error) {
+            Weight::Unknown => return Err((error, size)),
+            Weight::TooHeavy => {}
+            Weight::Suspected if size == PageSize::MIN => sizes.forget(&self.integration, R::ENDPOINT),
+            // For the next try.
+            Weight::Suspected => drop(sizes.reduce(&self.integration, R::ENDPOINT, size, Weight::Suspected)),
         }
+        Err((error.with_page_size(size), size))
     }
 
     /// The pages as a stream, which ends after an error.

@@ -219,6 +219,9 @@ impl PageSize {
     /// The largest that Kombo accepts, and its advice for mirrors.
     pub const MAX: Self = Self(250);
 
+    /// One record.
+    pub const MIN: Self = Self(1);
+
     /// `None` outside 1 to 250.
     pub fn new(records: u16) -> Option<Self> {
         (1..=Self::MAX.0).contains(&records).then_some(Self(records))

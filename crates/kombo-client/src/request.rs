@@ -68,6 +68,11 @@ impl Request {
         Ok(Self { operation, integration: Some(integration.clone()), path, parameters, body: None })
     }
 
+    /// Whether it asks for a page of one record.
+    pub(crate) fn asks_for_one_record(&self) -> bool {
+        self.parameters.iter().any(|(name, value)| *name == "page_size" && value == "1")
+    }
+
     /// The address of the request below `base`, whose path ends without a slash.
     pub(crate) fn url(&self, base: &Url) -> Url {
         let mut url = base.clone();

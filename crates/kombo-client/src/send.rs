@@ -18,7 +18,7 @@ use crate::decode::Undecodable;
 use crate::observe::{OnResponse, Outcome, Pacer, ResponseEvent, UnderWay};
 use crate::request::Request;
 use crate::retry::{Failed, RetryClass, RetryDecision};
-use crate::{Error, Operation, RateLimit, ResponseMeta, RetryPolicy, TransportFault, headers};
+use crate::{Error, Operation, RateLimit, ResponseMeta, RetryPolicy, TransportFault, Tried, headers};
 
 pub(crate) struct Sender {
     pub(crate) http: reqwest::Client,
@@ -38,11 +38,22 @@ pub(crate) struct Sender {
     pub(crate) pacer: Option<Arc<dyn Pacer>>,
 }
 
+/// How soon another request takes the place of one that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pause {
+    /// At once.
+    None,
+    /// After the pause that the failed one would have had.
+    AsUsual,
+}
+
 /// A response with a status of success, read to its end.
 struct Received {
     status: u16,
     headers: HeaderMap,
     body: String,
+    /// The encoding of the text, if it is another one than UTF-8.
+    charset: Option<&'static str>,
 }
 
 /// What an attempt brought and when it was made.
@@ -65,16 +76,15 @@ impl Sender {
         request: Request,
         decode: impl Fn(&str) -> Result<T, Undecodable>,
     ) -> Result<(T, ResponseMeta), Error> {
-        self.send_adapting(request, decode, |_| None).await
+        self.send_adapting(request, |_, body| decode(body), |_| None).await
     }
 
-    /// The same. After a failure, `instead` may name another request to go on with. One takes the place of a request
-    /// that is never to be sent again, and is sent at once.
+    /// The same. After a failure, `instead` may name another request to go on with, and how soon.
     pub(crate) async fn send_adapting<T>(
         &self,
         mut request: Request,
-        decode: impl Fn(&str) -> Result<T, Undecodable>,
-        mut instead: impl FnMut(&Error) -> Option<Request>,
+        decode: impl Fn(&Request, &str) -> Result<T, Undecodable>,
+        mut instead: impl FnMut(&Error) -> Option<(Request, Pause)>,
     ) -> Result<(T, ResponseMeta), Error> {
         let mut spent = Duration::ZERO;
         let mut few_used = 0_u32;
@@ -90,7 +100,7 @@ impl Sender {
             under_way.ended();
             let seen = self.on_response.as_ref().map(|_| seen(request.operation, attempts, &attempt));
             let error = match attempt.result {
-                Ok(received) => match decode(&received.body) {
+                Ok(received) => match decode(&request, &received.body) {
                     Ok(data) => {
                         self.observe(seen, None);
                         let meta = ResponseMeta {
@@ -108,9 +118,9 @@ impl Sender {
             };
             spent = spent.saturating_add(began.elapsed());
             let class = error.retry_class();
-            if let Some(other) = instead(&error) {
+            if let Some((other, pause)) = instead(&error) {
                 request = other;
-                if class == RetryClass::Never && spent < self.retry.budget {
+                if pause == Pause::None && spent < self.retry.budget {
                     self.observe(seen, None);
                     continue;
                 }
@@ -132,29 +142,33 @@ impl Sender {
     }
 
     fn undecodable(&self, operation: Operation, received: &Received, fault: Undecodable) -> Error {
-        let (status, attempts) = (received.status, 1);
-        if let Some(encoding) = headers::foreign_encoding(&received.headers) {
-            let reason = format!("its Content-Encoding is {encoding}, and only gzip is supported").into();
+        let (status, tried) = (received.status, Tried::ONCE);
+        let in_records = matches!(fault, Undecodable::Garbled { .. });
+        let encoding = headers::foreign_encoding(&received.headers);
+        let encoding = encoding.map(|name| format!("its Content-Encoding is {name}, and only gzip is supported"));
+        let charset = received.charset.map(|name| format!("it is encoded as {name}, and only UTF-8 is supported"));
+        if let Some(reason) = encoding.or(charset) {
+            let reason = reason.into();
             let content_type = headers::content_type(&received.headers);
-            return Error::NotJson { operation, status, reason, content_type, attempts };
+            return Error::NotJson { operation, status, reason, content_type, in_records, tried };
         }
         match fault {
             Undecodable::Incomplete => self.transport(operation, TransportFault::Incomplete, None),
-            Undecodable::NotJson { reason } => {
+            Undecodable::NotJson { reason } | Undecodable::Garbled { reason } => {
                 let content_type = headers::content_type(&received.headers);
-                Error::NotJson { operation, status, reason: reason.into(), content_type, attempts }
+                Error::NotJson { operation, status, reason: reason.into(), content_type, in_records, tried }
             }
-            Undecodable::TooManyRecords { limit } => Error::TooManyRecords { operation, status, limit, attempts },
+            Undecodable::TooManyRecords { limit } => Error::TooManyRecords { operation, status, limit, tried },
             // Some gateways wrap an error into a status of success.
             Undecodable::Unexpected { path, reason } => match self.kombo_error(&received.body) {
-                Some(error) => Error::Api { operation, status, error: Box::new(error), retry_after: None, attempts },
+                Some(error) => Error::Api { operation, status, error: Box::new(error), retry_after: None, tried },
                 None => Error::Decode {
                     operation,
                     status,
                     path: path.into(),
                     reason: reason.into(),
                     content_type: headers::content_type(&received.headers),
-                    attempts,
+                    tried,
                 },
             },
         }

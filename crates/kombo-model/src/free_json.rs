@@ -1,7 +1,10 @@
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
+
+use crate::in_part::holds_no_json;
 
 /// JSON whose shape nobody fixed (`remote_data`, `custom_fields`, `integration_fields`), kept as the text that Kombo
 /// sent.
@@ -21,7 +24,7 @@ use serde_json::value::RawValue;
 /// assert_eq!(by_name["size"], "XL");
 /// # Ok::<(), serde_json::Error>(())
 /// ```
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize)]
 #[serde(transparent)]
 pub struct FreeJson(Box<RawValue>);
 
@@ -45,6 +48,14 @@ impl FreeJson {
     /// Reads the text as `T`.
     pub fn read<'a, T: Deserialize<'a>>(&'a self) -> Result<T, serde_json::Error> {
         serde_json::from_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for FreeJson {
+    /// Fails if it holds something that was no JSON before [`mend_json`](crate::mend_json).
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let json = Box::<RawValue>::deserialize(deserializer)?;
+        if holds_no_json(json.get()) { Err(D::Error::custom("no JSON")) } else { Ok(Self(json)) }
     }
 }
 

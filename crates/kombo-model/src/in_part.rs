@@ -4,6 +4,7 @@ mod fields;
 mod mend;
 mod reader;
 
+pub(crate) use mend::holds_no_json;
 pub use mend::mend_json;
 pub(crate) use reader::{Part, Reader, in_part};
 
@@ -30,6 +31,7 @@ pub trait ReadInPart: Sized {
     ///
     /// - A number or a boolean where a text is due is kept as its text, to the letter; so is a number for an id.
     /// - Halves of surrogate pairs become U+FFFD.
+    /// - A value that is no JSON, such as `NaN`, is a fault of its field.
     /// - Of a key that occurs twice the last value counts.
     /// - A field that cannot be read is a fault and named in the record's `unread`. A nested record that cannot be read costs
     ///   only itself.

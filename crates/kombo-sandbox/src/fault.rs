@@ -97,6 +97,16 @@ pub enum FaultKind {
         /// What it becomes.
         value: Value,
     },
+    /// One field of one record has a text in place of its value that is no JSON, such as `NaN`.
+    NoJson {
+        /// Which record of the page, from 0.
+        #[serde(default)]
+        index: usize,
+        /// Which field; an absent one is added.
+        field: String,
+        /// What stands there.
+        text: String,
+    },
     /// The first record of the page comes again at its end.
     DuplicateRecord,
     /// The records lose a field.

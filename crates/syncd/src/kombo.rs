@@ -4,7 +4,7 @@ mod clock;
 
 use std::sync::{PoisonError, RwLock};
 
-use kombo_client::{Client, Error, ErrorKind, ListQuery, Page, ResponseMeta, TransportFault};
+use kombo_client::{Client, Error, ErrorKind, ListQuery, Page, PageSize, ResponseMeta, TransportFault};
 use kombo_model::{Course, CourseProgression, Endpoint, Skill, User};
 use sync_core::ports::{FailureClass, Fetch, FetchSpec, Pages, Record, RecordPage, Rejected, Source, SourceError};
 use sync_core::pull::PageCursor;
@@ -199,8 +199,18 @@ pub(crate) fn source_error(error: &Error, kombo: &str) -> SourceError {
     };
     // It may say what Kombo says: whoever reads it should get one line.
     let said = one_line(&chain(error));
-    let message = if remedy.is_empty() { said } else { format!("{said}; {remedy}") };
+    let remedies = [remedy, error.page_size().map(of_page_size).unwrap_or_default()];
+    let remedies = remedies.into_iter().filter(|remedy| !remedy.is_empty());
+    let message = std::iter::once(said).chain(remedies).collect::<Vec<_>>().join("; ");
     SourceError { class, message, retry_after: error.retry_after() }
+}
+
+/// What a person can do about a page that may be too heavy.
+fn of_page_size(reached: PageSize) -> String {
+    match reached.get() {
+        1 => "not even a page of one record came, so a smaller kombo.page_size does not help".to_owned(),
+        size => format!("if only smaller pages come, set kombo.page_size to less than {size}"),
+    }
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ where
     R: DeserializeOwned + ReadInPart + Serialize + Clone + PartialEq + Debug,
 {
     // Not even the reason why there is no page may quote what it held.
-    let list = match decode::list::<R>(body) {
+    let list = match decode::list::<R>(body, decode::Asked::Many) {
         Ok(list) => list,
         Err(error) => {
             if body.matches(MARK).count() == 1 && body.contains(&format!(":\"{MARK}\"")) {

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn users(results: &str) -> List<User> {
-    list(&format!(r#"{{"status":"success","data":{{"next":null,"results":{results}}}}}"#)).unwrap()
+    list(&format!(r#"{{"status":"success","data":{{"next":null,"results":{results}}}}}"#), Asked::Many).unwrap()
 }
 
 fn unexpected<T>(result: Result<T, Undecodable>) -> (String, String) {
@@ -46,7 +46,7 @@ fn the_path_leads_into_nested_records() {
     let body = r#"{"status":"success","data":{"next":"n","results":[
         {"id":"c","revisions":[{"id":"r0"},{"id":"r1"},{"id":"r2","changed_at":"yesterday, expected today"}]},
         {"id":"d","revisions":[{"id":"r0","skill_assignments":[{"skill":{"name":"x"}}]}]}]}}"#;
-    let page = list::<Course>(body).unwrap();
+    let page = list::<Course>(body, Asked::Many).unwrap();
     assert_eq!(page.next.as_deref(), Some("n"));
     assert_eq!(page.rejected[0].path, "revisions[2].changed_at");
     assert_eq!(page.rejected[0].reason, "not a time such as 2022-08-07T14:01:29.196Z");
@@ -55,7 +55,7 @@ fn the_path_leads_into_nested_records() {
     assert_eq!(page.records.len(), 2);
 
     let body = r#"{"status":"success","data":{"next":null,"results":[{"id":"p","user":{"id":"u","work_email":[]}}]}}"#;
-    let page = list::<CourseProgression>(body).unwrap();
+    let page = list::<CourseProgression>(body, Asked::Many).unwrap();
     assert_eq!(page.rejected[0].path, "user.work_email");
     let user = page.records[0].user.value().unwrap();
     assert_eq!((user.id.as_str(), &user.work_email), ("u", &kombo_model::Maybe::Absent));
@@ -98,7 +98,7 @@ fn unknown_keys_are_skipped_whatever_they_hold() {
             {{"id":"p","odd":{odd},"user":{user},"course_revision":{{"id":"r","odd":{odd},"course":{{"id":"c","odd":{odd}}}}}}}
         ]}}}}"#
         );
-        let page = list::<CourseProgression>(&nested).unwrap();
+        let page = list::<CourseProgression>(&nested, Asked::Many).unwrap();
         assert!(page.rejected.is_empty(), "{odd}");
         assert!(page.records[0].course_revision.value().unwrap().course.value().is_some(), "{odd}");
     }
@@ -117,11 +117,7 @@ fn a_body_that_is_not_kombos_names_the_place() {
     for (body, path, reason) in [
         (r#"{"status":"success","data":{"results":[]}}"#, "data", "missing field `next`"),
         (r#"{"status":"success","data":{"next":null}}"#, "data", "missing field `results`"),
-        (
-            r#"{"status":"success","data":{"next":5,"results":[]}}"#,
-            "data.next",
-            "invalid type: integer, expected a string",
-        ),
+        (r#"{"status":"success","data":{"next":false,"results":[]}}"#, "data.next", "neither a text nor null"),
         (
             r#"{"status":"success","data":{"next":null,"results":{}}}"#,
             "data.results",
@@ -131,11 +127,11 @@ fn a_body_that_is_not_kombos_names_the_place() {
         (r#"{"message":"hello"}"#, ".", "missing field `status`"),
         ("[]", ".", "invalid length 0, expected struct Envelope with 2 elements"),
     ] {
-        let (at, why) = unexpected(list::<User>(body));
+        let (at, why) = unexpected(list::<User>(body, Asked::Many));
         assert_eq!((at.as_str(), why.as_str()), (path, reason), "{body}");
     }
     let reason = "expected value at line 1 column 1".to_owned();
-    assert_eq!(list::<User>("<html></html>").err(), Some(Undecodable::NotJson { reason }));
+    assert_eq!(list::<User>("<html></html>", Asked::Many).err(), Some(Undecodable::NotJson { reason }));
     assert!(unexpected(object::<ApiKeyInfo>(r#"{"status":"success","data":[7]}"#)).1.contains("expected"));
 }
 
@@ -144,12 +140,12 @@ proptest! {
     fn a_body_cut_anywhere_is_incomplete(cut in 0_usize..1_000) {
         let body = r#"{"status":"success","data":{"next":"abc","results":[{"id":"a","first_name":"Ada"},{"id":"b"}]}}"#;
         let cut = cut % body.len();
-        prop_assert_eq!(list::<User>(&body[..cut]).map(|_| ()), Err(Undecodable::Incomplete));
+        prop_assert_eq!(list::<User>(&body[..cut], Asked::One).map(|_| ()), Err(Undecodable::Incomplete));
     }
 
     #[test]
     fn no_text_makes_it_panic(body in "\\PC*") {
-        list::<User>(&body).ok();
+        list::<User>(&body, Asked::Many).ok();
     }
 }
 
@@ -162,4 +158,88 @@ fn remarks_on_a_write_that_cannot_be_read_do_not_fail_it() {
     }
     assert!(written::<u8>(r#"{"status":"error","data":5,"warnings":[]}"#).is_err());
     assert!(written::<u8>(r#"{"status":"success","warnings":[]}"#).is_err());
+}
+
+#[test]
+fn a_value_that_is_no_json_costs_its_field() {
+    for value in ["NaN", "-Infinity", "01", "1.", ".5", "+1", "True", "undefined", "0x1F", "", "'Ada'"] {
+        for field in ["first_name", "changed_at", "custom_fields", "integration_fields"] {
+            let page = users(&format!(r#"[{{"id":"a"}},{{"id":"b","{field}":{value},"last_name":"L"}},{{"id":"c"}}]"#));
+            let ids: Vec<&str> = page.records.iter().map(|user| user.id.as_str()).collect();
+            assert_eq!(ids, ["a", "b", "c"], "{value} in {field}");
+            let read = &page.records[1];
+            assert_eq!((read.last_name.as_deref(), &*read.unread), (Some("L"), &[field][..]), "{value} in {field}");
+            let [rejected] = &page.rejected[..] else { panic!("{:?}", page.rejected) };
+            assert_eq!((rejected.index, rejected.id.as_deref(), rejected.path.as_str()), (1, Some("b"), field));
+            assert!(rejected.reason.contains("no JSON"), "{}", rejected.reason);
+        }
+        let nested = users(&format!(r#"[{{"id":"b","custom_fields":{{"a":[1,{{"b":{value}}}]}}}},{{"id":"c"}}]"#));
+        assert_eq!((nested.records.len(), nested.rejected[0].path.as_str()), (2, "custom_fields"), "{value}");
+        // Nothing is lost with a key that nobody reads.
+        let unknown = users(&format!(r#"[{{"id":"b","added_later":{{"a":{value}}}}}]"#));
+        assert_eq!((unknown.records.len(), unknown.rejected.len()), (1, 0), "{value}");
+    }
+    let page = users(r#"[{"id":"a","custom_fields":{"a":[1,2,],},},{"id":"b"},]"#);
+    assert_eq!((page.records.len(), page.rejected.len()), (2, 0));
+    assert_eq!(page.records[0].custom_fields.as_ref().unwrap().as_str(), r#"{"a":[1,2]}"#);
+}
+
+#[test]
+fn a_record_that_is_no_json_is_put_aside() {
+    for broken in [
+        r#"{"id":"b" "first_name":"Ada"}"#,
+        r#"{"first_name":"Ada" "x","id":"b"}"#,
+        r#"{"id":"b",first_name:"Ada"}"#,
+        r#"{"id":"b","custom_fields":[1,2}"#,
+        r#"{"id":"b","custom_fields":{"a":1}}}"#,
+        r#"{"id":"b","first_name":"Ada "the first""}"#,
+        r#"{"id":"b","first_name":"\x"}"#,
+    ] {
+        let page = users(&format!(r#"[{{"id":"a"}}, {broken}, {{"id":"c"}}]"#));
+        let ids: Vec<&str> = page.records.iter().map(|user| user.id.as_str()).collect();
+        assert_eq!(ids, ["a", "c"], "{broken}");
+        let [rejected] = &page.rejected[..] else { panic!("{:?}", page.rejected) };
+        assert_eq!((rejected.index, rejected.id.as_deref(), rejected.path.as_str()), (1, Some("b"), "."), "{broken}");
+        assert_eq!(rejected.reason, "not JSON");
+        let kept: String = serde_json::from_str(rejected.json.as_str()).unwrap();
+        assert!(kept.starts_with('{') && kept.contains(r#""id":"b""#), "{kept}");
+    }
+}
+
+/// Where a quotation mark or a bracket is missing, it is not clear where a record ends, unless it is the only one.
+#[test]
+fn a_record_without_an_end_is_put_aside_if_it_is_alone() {
+    for broken in [
+        r#"{"id":"b","first_name":"Ada ",x","last_name":"L"}"#,
+        r#"{"id":"b","first_name":"Ada}"#,
+        r#"{"id":"b","custom_fields":{"a":1}"#,
+        r#"{"id":"b","custom_fields":1]}"#,
+    ] {
+        for (before, behind) in [(r#""next":"n[]","#, ""), ("", r#","next":"n[]""#)] {
+            let body =
+                |records: &str| format!(r#"{{"status":"success","data":{{{before}"results":[{records}]{behind}}}}}"#);
+            let several = list::<User>(&body(&format!(r#"{{"id":"a"}},{broken},{{"id":"c"}}"#)), Asked::Many);
+            assert!(matches!(several, Err(Undecodable::Garbled { .. })), "{broken}: {several:?}");
+            let alone = list::<User>(&body(broken), Asked::One).unwrap();
+            assert_eq!((alone.records.len(), alone.next.as_deref()), (0, Some("n[]")), "{broken}");
+            assert_eq!((alone.rejected[0].id.as_deref(), alone.rejected[0].reason.as_str()), (Some("b"), "not JSON"));
+        }
+    }
+}
+
+/// What is no page stays none, whatever could be made of it.
+#[test]
+fn what_is_no_page_is_not_mended() {
+    for body in ["<html>{}</html>", "NaN", "[NaN]", r#"{"status":"success","data":NaN}"#, "{'status': 'success'}"] {
+        assert!(matches!(list::<User>(body, Asked::One), Err(Undecodable::NotJson { .. })), "{body}");
+    }
+    for body in [
+        r#"{"status":"success","data":{"next":null,"results":[{"id":"a"},{"id":"b","custom_fields":{"x":[NaN]}}"#,
+        r#"{"status":"success","data":{"next":null,"results":[{"id":"a"},{"id":"b","custom_fields":{"x":[]}}"#,
+        r#"{"status":"success","data":{"next":null,"results":[NaN,"a"#,
+        r#"{"status":"success","data":{"next":null,"results":[NaN]"#,
+    ] {
+        let cut = list::<User>(body, Asked::One);
+        assert!(matches!(cut, Err(Undecodable::Incomplete | Undecodable::NotJson { .. })), "{body}: {cut:?}");
+    }
 }

@@ -1,12 +1,12 @@
 use std::fmt;
 
-use super::{Error, TransportFault};
+use super::{Error, TransportFault, Tried};
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.operation())?;
         match self {
-            Self::Api { status, error, retry_after, attempts, .. } => {
+            Self::Api { status, error, retry_after, tried, .. } => {
                 write!(f, "HTTP {status}")?;
                 if let Some(code) = &error.code {
                     write!(f, " {code}")?;
@@ -24,10 +24,10 @@ impl fmt::Display for Error {
                 if let Some(wait) = retry_after {
                     notes.add(format_args!("retry after {wait:?}"))?;
                 }
-                notes.attempts(*attempts)?;
+                notes.tried(*tried)?;
                 notes.end()
             }
-            Self::Foreign { status, content_type, retry_after, attempts, .. } => {
+            Self::Foreign { status, content_type, retry_after, tried, .. } => {
                 write!(f, "HTTP {status} without Kombo's error body")?;
                 if *status == 407 {
                     f.write_str(": the proxy asks for credentials")?;
@@ -39,14 +39,14 @@ impl fmt::Display for Error {
                 if let Some(wait) = retry_after {
                     notes.add(format_args!("retry after {wait:?}"))?;
                 }
-                notes.attempts(*attempts)?;
+                notes.tried(*tried)?;
                 notes.end()
             }
             Self::Redirect { status, host, .. } => {
                 let host = host.as_deref().unwrap_or("nowhere");
                 write!(f, "HTTP {status} redirects to {host}, which is not followed: check the base URL")
             }
-            Self::Transport { host, fault, timeout, attempts, .. } => {
+            Self::Transport { host, fault, timeout, tried, .. } => {
                 match fault {
                     TransportFault::Dns => write!(f, "could not resolve {host}"),
                     TransportFault::Proxy => write!(f, "could not pass through the proxy {host}"),
@@ -58,29 +58,32 @@ impl fmt::Display for Error {
                     TransportFault::Other => write!(f, "could not send to {host}"),
                 }?;
                 let mut notes = Notes::new(f);
-                notes.attempts(*attempts)?;
+                notes.tried(*tried)?;
                 notes.end()
             }
-            Self::Decode { status, path, reason, content_type, attempts, .. } => {
+            Self::Decode { status, path, reason, content_type, tried, .. } => {
                 write!(f, "HTTP {status} with an unexpected body, at {path}: {reason}")?;
                 let mut notes = Notes::new(f);
                 if let Some(content_type) = content_type {
                     notes.add(format_args!("{content_type}"))?;
                 }
-                notes.attempts(*attempts)?;
+                notes.tried(*tried)?;
                 notes.end()
             }
-            Self::NotJson { status, reason, content_type, attempts, .. } => {
+            Self::NotJson { status, reason, content_type, tried, .. } => {
                 write!(f, "HTTP {status} with a body that is no JSON: {reason}")?;
                 let mut notes = Notes::new(f);
                 if let Some(content_type) = content_type {
                     notes.add(format_args!("{content_type}"))?;
                 }
-                notes.attempts(*attempts)?;
+                notes.tried(*tried)?;
                 notes.end()
             }
-            Self::BodyTooLarge { status, limit, .. } => {
-                write!(f, "HTTP {status} with a body of more than {limit} bytes")
+            Self::BodyTooLarge { status, limit, tried, .. } => {
+                write!(f, "HTTP {status} with a body of more than {limit} bytes")?;
+                let mut notes = Notes::new(f);
+                notes.tried(*tried)?;
+                notes.end()
             }
             Self::TooManyRecords { status, limit, .. } => {
                 write!(f, "HTTP {status} with a page of more than {limit} records")
@@ -110,8 +113,14 @@ impl<'a, 'b> Notes<'a, 'b> {
         self.f.write_fmt(note)
     }
 
-    fn attempts(&mut self, attempts: u32) -> fmt::Result {
-        if attempts > 1 { self.add(format_args!("{attempts} attempts")) } else { Ok(()) }
+    fn tried(&mut self, tried: Tried) -> fmt::Result {
+        if tried.attempts > 1 {
+            self.add(format_args!("{} attempts", tried.attempts))?;
+        }
+        match tried.page_size {
+            Some(size) => self.add(format_args!("page size {}", size.get())),
+            None => Ok(()),
+        }
     }
 
     fn end(self) -> fmt::Result {

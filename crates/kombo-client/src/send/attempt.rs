@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::body::Unread;
 use super::{Attempt, Failure, Received, Sender, body, fault};
 use crate::request::Request;
-use crate::{Error, Operation, RateLimit, TransportFault, answer, headers};
+use crate::{Error, Operation, RateLimit, TransportFault, Tried, answer, headers};
 
 /// What is read of the body of an error: Kombo's are small, and of others only the status counts.
 const ERROR_BODY_BYTES: usize = 256 * 1024;
@@ -52,14 +52,18 @@ impl Sender {
             return Err(self.refused(operation, response).await);
         }
         let body = body::read(&mut response, self.max_body_bytes).await.map_err(|unread| match unread {
-            Unread::TooLarge => {
-                Error::BodyTooLarge { operation, status: status.as_u16(), limit: self.max_body_bytes, attempts: 1 }
-            }
+            Unread::TooLarge => Error::BodyTooLarge {
+                operation,
+                status: status.as_u16(),
+                limit: self.max_body_bytes,
+                tried: Tried::ONCE,
+            },
             Unread::Broken(source) => self.transport(operation, TransportFault::Incomplete, Some(source)),
         })?;
         let headers = response.headers().clone();
+        let charset = body::foreign_charset(&body);
         let body = body::text(body, &headers);
-        Ok(Received { status: status.as_u16(), headers, body })
+        Ok(Received { status: status.as_u16(), headers, body, charset })
     }
 
     /// The error that a status other than success stands for.
@@ -67,7 +71,7 @@ impl Sender {
         let status = response.status();
         if status.is_redirection() && status != StatusCode::NOT_MODIFIED {
             let host = headers::redirect_host(response.headers(), response.url());
-            return Error::Redirect { operation, status: status.as_u16(), host, attempts: 1 };
+            return Error::Redirect { operation, status: status.as_u16(), host, tried: Tried::ONCE };
         }
         // The status counts even where the body cannot be read.
         let body = body::read(&mut response, ERROR_BODY_BYTES).await.unwrap_or_default();
@@ -75,12 +79,12 @@ impl Sender {
         let code = error.as_ref().and_then(|error| error.code.as_ref());
         let headers = response.headers();
         let retry_after = headers::retry_after(headers, status, code, (self.clock)());
-        let (status, attempts) = (status.as_u16(), 1);
+        let (status, tried) = (status.as_u16(), Tried::ONCE);
         if let Some(error) = error {
-            return Error::Api { operation, status, error: Box::new(error), retry_after, attempts };
+            return Error::Api { operation, status, error: Box::new(error), retry_after, tried };
         }
         let content_type = headers::content_type(headers);
-        Error::Foreign { operation, status, content_type, retry_after, attempts }
+        Error::Foreign { operation, status, content_type, retry_after, tried }
     }
 
     pub(super) fn kombo_error(&self, body: &str) -> Option<ApiError> {
@@ -102,7 +106,7 @@ impl Sender {
             },
             fault,
             timeout: self.timeout_of(operation),
-            attempts: 1,
+            tried: Tried::ONCE,
             source,
         }
     }

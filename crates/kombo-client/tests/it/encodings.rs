@@ -96,6 +96,65 @@ async fn a_body_too_large_names_the_limit_and_is_not_read_to_its_end() {
     }
 }
 
+/// Tapes and blocks are filled up with zeros, and some proxies add a line break.
+#[tokio::test]
+async fn what_stands_behind_the_last_member_of_gzip_is_ignored() {
+    let body = gzip(user("Ada"));
+    for behind in [&b"\0"[..], &[0; 511], b"\n", b"\r\n", b"garbage", b"\x1f", b"\0\0\x1f\x8b\x08"] {
+        let padded = [&body[..], behind].concat();
+        assert_eq!(name_in(Reply::new(200, &[("content-encoding", "gzip")], &padded)).await, "Ada", "{behind:?}");
+        let pieces: Vec<u8> = padded.iter().flat_map(|byte| [b"1\r\n", &[*byte][..], b"\r\n"].concat()).collect();
+        let chunked = Reply::raw(200, &[("transfer-encoding", "chunked")], [&pieces[..], b"0\r\n\r\n"].concat());
+        assert_eq!(name_in(chunked).await, "Ada", "{behind:?}");
+    }
+    // A member that is broken is another matter, and so is one that breaks off.
+    let (head, tail) = (gzip(&user("Ada")[..30]), gzip(&user("Ada")[30..]));
+    for broken in [[&head[..], &tail[..tail.len() - 1]].concat(), [&head[..], b"\x1f\x8bnot gzip"].concat()] {
+        let error = ask(Reply::new(200, &[("content-encoding", "gzip")], broken)).await.unwrap_err();
+        assert!(error.to_string().contains("incomplete answer"), "{error}");
+    }
+    // Nor is what stands behind it taken without a bound.
+    let endless = [b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n", &body[..]].concat();
+    let error = ask(Reply::Endless(endless, vec![0; 4_096])).await.unwrap_err();
+    assert!(matches!(error, Error::BodyTooLarge { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_body_compressed_twice_is_decompressed_twice() {
+    let twice = gzip(gzip(user("Ada")));
+    for coding in ["gzip, gzip", "gzip", "x-gzip,gzip", "identity, gzip, gzip"] {
+        assert_eq!(name_in(Reply::new(200, &[("content-encoding", coding)], &twice)).await, "Ada", "{coding}");
+    }
+    let bomb = gzip(gzip(vec![b' '; 10_000_000]));
+    let error = ask(Reply::new(200, &[("content-encoding", "gzip, gzip")], bomb)).await.unwrap_err();
+    assert!(matches!(error, Error::BodyTooLarge { .. }), "{error}");
+    for coding in ["gzip, br", "br, gzip", "aws-chunked"] {
+        let error = ask(Reply::new(200, &[("content-encoding", coding)], b"\x8b\x02\x80{\x03")).await.unwrap_err();
+        let name = coding.replace("gzip, ", "").replace(", gzip", "");
+        assert!(error.to_string().contains(&format!("Content-Encoding is {name},")), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn an_encoding_that_is_not_understood_is_named() {
+    let body = user("Ada");
+    let units: Vec<u16> = body.encode_utf16().collect();
+    let little: Vec<u8> = units.iter().flat_map(|unit| unit.to_le_bytes()).collect();
+    let big: Vec<u8> = units.iter().flat_map(|unit| unit.to_be_bytes()).collect();
+    let widest: Vec<u8> = body.chars().flat_map(|letter| u32::from(letter).to_le_bytes()).collect();
+    for (name, bytes) in [
+        ("UTF-16", little.clone()),
+        ("UTF-16", big.clone()),
+        ("UTF-16", [b"\xff\xfe", &little[..]].concat()),
+        ("UTF-16", [b"\xfe\xff", &big[..]].concat()),
+        ("UTF-32", widest),
+    ] {
+        let error = ask(Reply::ok(&bytes)).await.unwrap_err();
+        assert!(error.to_string().contains(&format!("encoded as {name}")), "{error}");
+        assert_eq!(error.kind(), kombo_client::ErrorKind::Decode);
+    }
+}
+
 /// A page of few bytes can hold many records, and each takes much more memory than bytes.
 #[tokio::test]
 async fn a_page_of_too_many_records_names_the_limit() {

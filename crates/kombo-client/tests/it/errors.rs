@@ -43,9 +43,12 @@ async fn an_error_of_kombo_says_all_that_kombo_said() {
 async fn an_error_of_someone_else_says_what_it_is() {
     assert_eq!(
         says(Reply::new(502, &[("content-type", "text/html")], "<html>")).await,
-        "GET /lms/courses: HTTP 502 without Kombo's error body (text/html)"
+        "GET /lms/courses: HTTP 502 without Kombo's error body (text/html; page size 250)"
     );
-    assert_eq!(says(Reply::new(503, &[], "")).await, "GET /lms/courses: HTTP 503 without Kombo's error body");
+    assert_eq!(
+        says(Reply::new(503, &[], "")).await,
+        "GET /lms/courses: HTTP 503 without Kombo's error body (page size 250)"
+    );
     assert_eq!(
         says(Reply::new(302, &[("location", "https://login.example/?next=secret")], "")).await,
         "GET /lms/courses: HTTP 302 redirects to login.example, which is not followed: check the base URL"
@@ -56,7 +59,7 @@ async fn an_error_of_someone_else_says_what_it_is() {
 async fn a_body_that_cannot_be_read_names_the_path() {
     assert_eq!(
         says(Reply::ok(r#"{"status":"success","data":{"next":["Ada"],"results":[]}}"#)).await,
-        "GET /lms/courses: HTTP 200 with an unexpected body, at data.next: invalid type: sequence, expected a string \
+        "GET /lms/courses: HTTP 200 with an unexpected body, at data.next: neither a text nor null \
          (application/json)"
     );
     assert_eq!(
@@ -72,10 +75,10 @@ async fn a_body_that_cannot_be_read_names_the_path() {
 
 #[tokio::test]
 async fn a_transport_fault_names_host_and_port() {
-    assert_eq!(says(Reply::Drop).await, "GET /lms/courses: 127.0.0.1:PORT dropped the connection");
+    assert_eq!(says(Reply::Drop).await, "GET /lms/courses: 127.0.0.1:PORT dropped the connection (page size 250)");
     assert_eq!(
         says_within(Duration::from_millis(50), Reply::Hang).await,
-        "GET /lms/courses: no complete answer from 127.0.0.1:PORT within 50ms"
+        "GET /lms/courses: no complete answer from 127.0.0.1:PORT within 50ms (page size 250)"
     );
     assert_eq!(says(Reply::ok("")).await, "GET /lms/courses: incomplete answer from 127.0.0.1:PORT");
 }

@@ -4,6 +4,7 @@
 mod classes;
 mod encodings;
 mod errors;
+mod heavy_pages;
 mod hooks;
 mod meta;
 mod objects;

@@ -1,7 +1,8 @@
-use kombo_client::CoursesQuery;
+use futures_util::TryStreamExt as _;
+use kombo_client::{Client, CoursesQuery, UsersQuery};
 
-use crate::server::{Reply, Server};
-use crate::{client, integration, page};
+use crate::server::{Answering, Reply, Server};
+use crate::{KEY, QUICK, client, integration, page};
 
 #[tokio::test]
 async fn a_broken_field_costs_no_more_than_itself() {
@@ -25,4 +26,30 @@ async fn a_broken_field_costs_no_more_than_itself() {
     assert!(bad.json.as_str().starts_with(r#"{"id": "bad""#));
     assert_eq!((nonsense.index, nonsense.id.as_deref(), nonsense.path.as_str()), (2, None, "."));
     assert!(!format!("{bad:?}").contains("yesterday"));
+}
+
+/// Answers a list of three records. The second one holds a value.
+fn three(value: &str, target: &str) -> Reply {
+    let bad = format!(r#"{{"id":"bad","custom_fields":{{"a":{value}}}}}"#);
+    let records = [r#"{"id":"a"}"#, &bad, r#"{"id":"b"}"#];
+    let asked = |name: &str| target.split(['?', '&']).find_map(|pair| pair.strip_prefix(name)?.parse().ok());
+    let (from, size): (usize, usize) = (asked("cursor=").unwrap_or(0), asked("page_size=").unwrap());
+    let end = (from + size).min(3);
+    let next = if end < 3 { format!("\"{end}\"") } else { "null".to_owned() };
+    Reply::ok(page(&next, &format!("[{}]", records[from..end].join(","))))
+}
+
+#[tokio::test]
+async fn a_value_that_is_no_json_costs_no_more_than_its_record() {
+    for value in ["NaN", "-Infinity", "01", "", "'a'", r#""a" "b""#, r#""a"b""#, "[1", r#""\x""#] {
+        let server = Answering::start(move |target| three(value, target)).await;
+        let client = Client::builder(KEY).base_url(server.base_url()).retry(QUICK).build().unwrap();
+        let pages = client.users(&integration(), UsersQuery::default()).into_stream();
+        let pages: Vec<_> = pages.try_collect().await.unwrap_or_else(|error| panic!("{value}: {error}"));
+        let ids: Vec<_> = pages.iter().flat_map(|page| &page.records).map(|user| user.id.as_str()).collect();
+        assert_eq!(ids.iter().filter(|id| **id != "bad").copied().collect::<Vec<_>>(), ["a", "b"], "{value}");
+        let rejected: Vec<_> = pages.iter().flat_map(|page| &page.rejected).collect();
+        assert_eq!((rejected.len(), rejected[0].id.as_deref()), (1, Some("bad")), "{value}");
+        assert!(["no JSON", "not JSON"].contains(&rejected[0].reason.as_str()), "{value}: {}", rejected[0].reason);
+    }
 }

@@ -3,6 +3,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::mend::holds_no_json;
 use crate::Extra;
 
 /// The keys of a JSON object with the texts of their values, in their order.
@@ -16,7 +17,8 @@ impl<'a> Fields<'a> {
 
     /// What other keys than `known` hold, as far as it can be read.
     pub(super) fn others(self, known: &[&str]) -> Extra {
-        let others = self.0.into_iter().filter(|(key, _)| !known.contains(&key.as_str()));
+        let is_other = |key: &str, json: &RawValue| !known.contains(&key) && !holds_no_json(json.get());
+        let others = self.0.into_iter().filter(|(key, json)| is_other(key, json));
         others.filter_map(|(key, json)| Some((key, serde_json::from_str(json.get()).ok()?))).collect()
     }
 }

@@ -1,11 +1,30 @@
 use std::borrow::Cow;
 
-/// A JSON text in which every half of a surrogate pair is U+FFFD, and control characters within texts are escaped. JSON
-/// allows neither, or not for sure, and readers give up on the whole text. Nothing else changes.
+use serde_json::value::RawValue;
+
+/// Stands for a word that is no JSON.
+const NO_JSON: &str = r#"{"(no JSON)":"#;
+
+/// Whether a mended text holds something that was no JSON.
+pub(crate) fn holds_no_json(mended: &str) -> bool {
+    mended.contains(NO_JSON)
+}
+
+/// Whether a mended value was no JSON.
+pub(super) fn is_no_json(mended: &str) -> bool {
+    mended.starts_with(NO_JSON)
+}
+
+/// A text that is almost JSON, with replacements for what readers give up on. Nothing else changes.
+///
+/// - Half of a surrogate pair is U+FFFD, and control characters within texts are escaped.
+/// - A comma behind the last member is gone.
+/// - A word that is no JSON, such as `NaN`, is the object `{"(no JSON)":"NaN"}`, which no field takes.
 ///
 /// ```
 /// assert_eq!(kombo_model::mend_json(r#"{"a":"\ud83d!"}"#), r#"{"a":"\ufffd!"}"#);
 /// assert_eq!(kombo_model::mend_json("{\"a\":\n\"1\n2\"}"), "{\"a\":\n\"1\\u000a2\"}");
+/// assert_eq!(kombo_model::mend_json("[NaN,]"), r#"[{"(no JSON)":"NaN"}]"#);
 /// ```
 pub fn mend_json(text: &str) -> Cow<'_, str> {
     let mut mended = String::new();
@@ -21,7 +40,13 @@ pub fn mend_json(text: &str) -> Cow<'_, str> {
             }
             b'\\' if in_text => escape(text, at),
             0..0x20 if in_text => (1, Some(Cow::Owned(format!("\\u{byte:04x}")))),
-            _ => (1, None),
+            _ if in_text => (1, None),
+            b',' if matches!(first_from(bytes, at, b','), Some(b'}' | b']')) => (1, Some(Cow::Borrowed(""))),
+            b':' if matches!(first_from(bytes, at, b':'), Some(b',' | b'}')) => {
+                (1, Some(Cow::Owned(format!(":{}", no_json("")))))
+            }
+            b' ' | b'\t' | b'\r' | b'\n' | b'{' | b'}' | b'[' | b']' | b',' | b':' => (1, None),
+            _ => word(text, at),
         };
         if let Some(replacement) = replacement {
             mended.push_str(text.get(copied..at).unwrap_or_default());
@@ -35,6 +60,25 @@ pub fn mend_json(text: &str) -> Cow<'_, str> {
     }
     mended.push_str(text.get(copied..).unwrap_or_default());
     Cow::Owned(mended)
+}
+
+/// The first of the bytes from `at` on that is neither white space nor `skipped`.
+fn first_from(bytes: &[u8], at: usize, skipped: u8) -> Option<u8> {
+    bytes.get(at..)?.iter().copied().find(|byte| !byte.is_ascii_whitespace() && *byte != skipped)
+}
+
+/// The length of the word at `at`, and what to put in place of it.
+fn word(text: &str, at: usize) -> (usize, Option<Cow<'static, str>>) {
+    let rest = text.get(at..).unwrap_or_default();
+    let ends = |letter: char| letter.is_ascii_whitespace() || matches!(letter, '{' | '}' | '[' | ']' | ',' | ':' | '"');
+    let word = rest.get(..rest.find(ends).unwrap_or(rest.len())).unwrap_or_default();
+    // At the end of the text it may be the beginning of a longer one.
+    let is_json = word.len() == rest.len() || serde_json::from_str::<&RawValue>(word).is_ok();
+    (word.len().max(1), (!is_json).then(|| Cow::Owned(no_json(word))))
+}
+
+fn no_json(word: &str) -> String {
+    format!("{NO_JSON}{}}}", serde_json::Value::from(word))
 }
 
 /// The length of the escape at `at`, and what to put in place of it.
@@ -67,6 +111,21 @@ mod tests {
             (r#"["\\ud83d", "\"\ud83d"]"#, r#"["\\ud83d", "\"\ufffd"]"#),
             (r#"["\u0000\u00e9\n"]"#, r#"["\u0000\u00e9\n"]"#),
             ("[\n\t\"é\t\0é\"\r]", "[\n\t\"é\\u0009\\u0000é\"\r]"),
+            ("[1, 2 ,, ]", "[1, 2  ]"),
+            (r#"{"a":",}","b":1,}"#, r#"{"a":",}","b":1}"#),
+            ("[NaN]", r#"[{"(no JSON)":"NaN"}]"#),
+            ("[-Infinity, 1]", r#"[{"(no JSON)":"-Infinity"}, 1]"#),
+            ("[01,.5,1.,+1,0x1F,True,nil]", &{
+                let words = ["01", ".5", "1.", "+1", "0x1F", "True", "nil"];
+                format!("[{}]", words.map(|word| format!(r#"{{"(no JSON)":"{word}"}}"#)).join(","))
+            }),
+            (r#"{"a":,"b": }"#, r#"{"a":{"(no JSON)":""},"b":{"(no JSON)":""} }"#),
+            (
+                "[true,false,null,-0.5e-7,1e400,123456789012345678901]",
+                "[true,false,null,-0.5e-7,1e400,123456789012345678901]",
+            ),
+            // It may go on.
+            ("[tru", "[tru"),
             ("\"\\", "\"\\"),
             ("\"\\é", "\"\\é"),
         ] {
@@ -76,7 +135,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn no_text_makes_it_panic_and_a_mended_one_is_mended(text in "[\\\\\"ud83e0é\\x00-\\x1f{}]{0,40}") {
+        fn no_text_makes_it_panic_and_a_mended_one_is_mended(text in "[\\\\\"ud83e0é\\x00-\\x1f{},:]{0,40}") {
             let mended = mend_json(&text).into_owned();
             proptest::prop_assert_eq!(mend_json(&mended), mended.as_str());
         }

@@ -3,6 +3,7 @@ use std::fmt::Write as _;
 use serde_json::value::RawValue;
 
 use super::fields::Fields;
+use super::mend::{holds_no_json, is_no_json};
 use super::{Fault, InPart, mend_json};
 use crate::{Extra, FreeJson, Maybe, Timestamp};
 
@@ -47,8 +48,8 @@ impl Reader {
     /// Reads an object that must have the keys for which [`Reader::key`] is called.
     pub(crate) fn object<'a>(&mut self, json: &'a RawValue) -> Option<Object<'a>> {
         match serde_json::from_str(json.get()) {
-            Ok(fields) => Some(Object(fields)),
-            Err(_) => self.unexpected("an object", json),
+            Ok(fields) if !is_no_json(json.get()) => Some(Object(fields)),
+            Ok(_) | Err(_) => self.unexpected("an object", json),
         }
     }
 
@@ -99,6 +100,7 @@ impl Reader {
     fn unexpected<T>(&mut self, expected: &str, json: &RawValue) -> Option<T> {
         let found = match json.get().as_bytes().first() {
             Some(b'"') => "a text",
+            Some(b'{') if is_no_json(json.get()) => "no JSON",
             Some(b'{') => "an object",
             Some(b'[') => "a list",
             Some(b't' | b'f') => "a boolean",
@@ -168,8 +170,8 @@ impl Part for Timestamp {
 }
 
 impl Part for FreeJson {
-    fn read(json: &RawValue, _: &mut Reader) -> Option<Self> {
-        Some(Self::from(json.to_owned()))
+    fn read(json: &RawValue, reader: &mut Reader) -> Option<Self> {
+        if holds_no_json(json.get()) { reader.fault("no JSON") } else { Some(Self::from(json.to_owned())) }
     }
 }
 

@@ -60,6 +60,7 @@ pub(crate) fn answer_instead(kind: &FaultKind) -> Option<Reply> {
         | FaultKind::ManyRecords { .. }
         | FaultKind::Encoded { .. }
         | FaultKind::MalformedRecord { .. }
+        | FaultKind::NoJson { .. }
         | FaultKind::DuplicateRecord
         | FaultKind::MissingField { .. } => None,
     }
@@ -115,6 +116,16 @@ fn spoil_page(kind: &FaultKind, reply: &mut Reply, own_cursor: &str) {
                 record.insert(field.clone(), value.clone());
             }
         }),
+        FaultKind::NoJson { index, field, text } => {
+            const PLACE: &str = "here stands no JSON";
+            edit(reply, |body| {
+                if let Some(record) = results(body).and_then(|it| it.get_mut(*index)).and_then(Value::as_object_mut) {
+                    record.insert(field.clone(), Value::from(PLACE));
+                }
+            });
+            let body = String::from_utf8_lossy(&reply.body).replace(&format!("\"{PLACE}\""), text);
+            reply.body = Bytes::from(body);
+        }
         FaultKind::MissingField { field } => edit(reply, |body| {
             for record in results(body).into_iter().flatten().filter_map(Value::as_object_mut) {
                 record.remove(field);
@@ -167,6 +178,7 @@ pub(crate) async fn spoil(kind: Option<&FaultKind>, mut reply: Reply, own_cursor
         | FaultKind::ManyRecords { .. }
         | FaultKind::Encoded { .. }
         | FaultKind::MalformedRecord { .. }
+        | FaultKind::NoJson { .. }
         | FaultKind::DuplicateRecord
         | FaultKind::MissingField { .. } => Spoilt::Response(reply.into_response()),
     }

@@ -46,22 +46,24 @@ impl LookUp {
     }
 }
 
-/// How many ids one look-up names: as many as are wanted, and fewer once a source refuses them. How many fit into an
-/// address, and how many a source takes, is not documented.
+/// How many ids one look-up names: as many as are wanted, and fewer once a source refuses them or fails over them. How many
+/// fit into an address, and how many a source takes, is not documented.
 #[derive(Debug)]
 pub(crate) struct LookUpSize {
     most: usize,
     now: usize,
     accepted: usize,
+    /// Up to so many, each look-up may name more than the one before.
+    fast_until: usize,
 }
 
 impl LookUpSize {
-    /// After so many look-ups that went well, twice as many ids are tried.
+    /// Above, after so many look-ups that went well, twice as many ids are tried.
     const TRY_MORE_AFTER: usize = 20;
 
     pub(crate) fn new(most: usize) -> Self {
         let most = most.max(1);
-        Self { most, now: most, accepted: 0 }
+        Self { most, now: most, accepted: 0, fast_until: most }
     }
 
     /// How many ids the next look-up may name: at least one.
@@ -72,20 +74,61 @@ impl LookUpSize {
     /// A look-up went well.
     pub(crate) fn accept(&mut self) {
         self.accepted += 1;
-        if self.accepted >= Self::TRY_MORE_AFTER {
+        let is_fast = self.now < self.fast_until;
+        if is_fast || self.accepted >= Self::TRY_MORE_AFTER {
             self.accepted = 0;
-            self.now = self.now.saturating_mul(2).min(self.most);
+            self.now = self.now.saturating_mul(2).min(if is_fast { self.fast_until } else { self.most });
         }
     }
 
-    /// Whether a look-up of so many ids that failed is to be made with fewer.
+    /// Whether a look-up of so many ids that failed is to be made with fewer. If it may be an outage, one id tells.
     pub(crate) fn reduce(&mut self, asked: usize, error: &SourceError) -> bool {
-        let may_be_too_many = matches!(error.class, FailureClass::RequestRefused | FailureClass::Unintelligible);
-        if !may_be_too_many || asked <= 1 {
-            return false;
-        }
-        self.now = asked / 2;
-        self.accepted = 0;
+        let fewer = match error.class {
+            _ if asked <= 1 => return false,
+            FailureClass::RequestRefused | FailureClass::Unintelligible => asked / 2,
+            FailureClass::Transient => 1,
+            FailureClass::KeyRejected
+            | FailureClass::IntegrationNotFound
+            | FailureClass::IntegrationUnavailable
+            | FailureClass::SetupPending
+            | FailureClass::ModelUnavailable => return false,
+        };
+        *self = Self { most: self.most, now: fewer, accepted: 0, fast_until: asked / 2 };
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(class: FailureClass) -> SourceError {
+        SourceError { class, message: String::new(), retry_after: None }
+    }
+
+    #[test]
+    fn what_is_refused_is_halved_and_what_fails_is_tried_with_one_id() {
+        let mut size = LookUpSize::new(100);
+        assert!(size.reduce(100, &failure(FailureClass::RequestRefused)));
+        assert_eq!(size.get(), 50);
+        assert!(size.reduce(50, &failure(FailureClass::Transient)));
+        let grown: Vec<usize> = (0..6)
+            .map(|_| {
+                let now = size.get();
+                size.accept();
+                now
+            })
+            .collect();
+        assert_eq!(grown, [1, 2, 4, 8, 16, 25]);
+        (0..LookUpSize::TRY_MORE_AFTER).for_each(|_| size.accept());
+        assert_eq!(size.get(), 50);
+    }
+
+    #[test]
+    fn an_outage_ends_with_one_id() {
+        let mut size = LookUpSize::new(100);
+        assert!(size.reduce(100, &failure(FailureClass::Transient)));
+        assert!(!size.reduce(size.get(), &failure(FailureClass::Transient)));
+        assert!(!LookUpSize::new(100).reduce(100, &failure(FailureClass::KeyRejected)));
     }
 }

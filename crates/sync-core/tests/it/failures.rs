@@ -149,6 +149,40 @@ async fn a_page_cursor_that_is_refused_in_other_words_restarts_the_fetch() {
     }
 }
 
+/// The cursor may die under way, and `syncd sync` has no second attempt.
+#[tokio::test]
+async fn a_page_cursor_that_dies_in_other_words_restarts_the_fetch_within_the_attempt() {
+    for class in [FailureClass::Unintelligible, FailureClass::IntegrationNotFound] {
+        let bench = Bench::new(&USUAL);
+        bench.furnish();
+        bench.kombo.fail_page(3, class);
+        bench.kombo.fail_page(4, class);
+        let run = bench.full(Endpoint::Users).await;
+        assert_eq!(
+            (run.outcome, bench.store.table(Model::LmsUsers, &id()).len()),
+            (RunOutcome::Completed, 8),
+            "{class:?}"
+        );
+    }
+}
+
+/// What every page meets says nothing of the cursor: the next attempt goes on where this one ended.
+#[tokio::test]
+async fn what_the_first_page_meets_too_is_not_the_cursors_fault() {
+    for class in [FailureClass::Unintelligible, FailureClass::RequestRefused] {
+        let bench = Bench::new(&USUAL);
+        bench.furnish();
+        (3..=5).for_each(|page| bench.kombo.fail_page(page, class));
+        let run = bench.full(Endpoint::Users).await;
+        assert!(run.outcome == RunOutcome::Failed && run.page_cursor.is_some(), "{class:?}");
+        assert_eq!(run.batches, 2);
+        bench.kombo.fail_no_more();
+        bench.pass(3_600);
+        let again = bench.attempt(Endpoint::Users, SyncKind::Full).await.unwrap();
+        assert_eq!((again.outcome, again.id, again.counts.pages), (RunOutcome::Completed, run.id, 3), "{class:?}");
+    }
+}
+
 #[tokio::test]
 async fn an_unreadable_record_is_put_aside_and_taken_back() {
     let bench = Bench::new(&[Endpoint::Users]);
@@ -347,8 +381,8 @@ async fn a_list_that_never_ends_is_given_up() {
             server_date: None,
         })
     };
-    // The attempt begins anew once.
-    for _ in 0..2 {
+    // The attempt begins anew once, after a look at the first page.
+    for _ in 0..3 {
         source.script(&id(), Endpoint::Skills, sync_testkit::FetchKind::Full, (0..1_000).map(page));
     }
     bench.ask(Endpoint::Skills, SyncKind::Full);
@@ -364,7 +398,7 @@ async fn a_list_that_never_ends_is_given_up() {
     assert_eq!(run.outcome, RunOutcome::Failed);
     let error = run.error.unwrap();
     assert_eq!(error, "the list of skills does not end: 100 pages in a row showed only records of earlier pages");
-    assert_eq!(source.asked().len(), 2);
+    assert_eq!(source.asked().len(), 3);
     assert!(run.counts.pages <= 201, "{}", run.counts.pages);
     assert_eq!(bench.state(Endpoint::Skills).status, EndpointStatus::Failed);
 }

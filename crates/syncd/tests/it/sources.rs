@@ -10,6 +10,7 @@ on_both_databases!(
     a_cursor_that_is_refused_restarts_the_fetch,
     a_refusal_of_one_endpoint_leaves_the_others_alone,
     look_ups_adapt_to_what_the_source_takes,
+    a_value_that_is_no_json_costs_its_record_only,
 );
 
 fn world(backend: Backend) -> World {
@@ -27,6 +28,13 @@ fn failure(world: &World) -> (String, usize) {
 }
 
 fn a_cursor_that_is_refused_restarts_the_fetch(backend: Backend) {
+    let html = |status| FaultKind::Foreign { status, content_type: "text/html".to_owned(), body: "<html>".to_owned() };
+    for status in [400, 404, 409, 410, 422] {
+        let world = world(backend);
+        world.sandbox.inject(Fault::once(html(status)).at(Endpoint::Users).only(Struck::WithCursor).after(1).times(2));
+        world.sync();
+        assert_faithful(&world, Skills::FromCourses);
+    }
     for (number, status) in (0_u32..).zip([400, 404, 409, 403]) {
         let world = world(backend);
         let refusal = FaultKind::error_without_code(status);
@@ -76,6 +84,37 @@ fn look_ups_adapt_to_what_the_source_takes(backend: Backend) {
     world.syncd(&["verify"]).expect_code(0);
 }
 
+fn a_value_that_is_no_json_costs_its_record_only(backend: Backend) {
+    for (field, text, aside) in [
+        ("custom_fields", r#"{"score": NaN}"#, "custom_fields"),
+        ("changed_at", "01", "changed_at"),
+        ("last_name", r#""Ada "the first" L""#, "."),
+        ("last_name", r#""Ada ",x"#, "."),
+    ] {
+        let world = world(backend);
+        let no_json = FaultKind::NoJson { index: 0, field: field.to_owned(), text: text.to_owned() };
+        world.sandbox.inject(Fault::once(no_json.clone()).at(Endpoint::Users).times(if aside == "." { 12 } else { 1 }));
+        let finished = world.syncd(&["sync"]).expect_code(0);
+        assert!(finished.stdout.contains("could not be read or stored"), "{text}: {}", finished.stdout);
+        let listed = world.syncd(&["quarantine", "list"]).expect_code(0).stdout;
+        assert!(listed.contains(aside) && (listed.contains("no JSON") || listed.contains("not JSON")), "{listed}");
+        world.sandbox.clear_faults();
+        world.syncd(&["sync", "--full"]).expect_code(0);
+        assert_faithful(&world, Skills::FromCourses);
+    }
+}
+
+#[test]
+fn a_page_is_asked_for_smaller_until_the_gateway_answers() {
+    for status in [413, 500, 502, 504] {
+        let world = world(Backend::Sqlite);
+        let heavy = FaultKind::Foreign { status, content_type: "text/plain".to_owned(), body: String::new() };
+        world.sandbox.inject(Fault::always(heavy).at(Endpoint::Users).only(Struck::PageLargerThan(3)));
+        world.sync();
+        assert_faithful(&world, Skills::FromCourses);
+    }
+}
+
 #[test]
 fn pages_too_heavy_are_asked_for_in_smaller_ones() {
     for status in [413, 500] {
@@ -93,6 +132,7 @@ fn what_is_too_large_names_the_limit() {
     world.sandbox.inject(Fault::always(FaultKind::Padded { bytes: 40_000_000 }).at(Endpoint::Users));
     let (complaint, requests) = failure(&world);
     assert!(complaint.contains("a body of more than 33554432 bytes"), "{complaint}");
+    assert!(complaint.contains("page size 1)") && complaint.contains("kombo.page_size does not help"), "{complaint}");
     assert_eq!(requests, 8, "down to one record");
     world.sandbox.clear_faults();
     world.sandbox.inject(Fault::always(FaultKind::ManyRecords { records: 20_000 }).at(Endpoint::Users));

@@ -4,47 +4,77 @@ fn size(records: u16) -> PageSize {
     PageSize::new(records).unwrap()
 }
 
+/// What is known of one endpoint.
+struct Known {
+    sizes: Sizes,
+    integration: IntegrationId,
+}
+
+impl Known {
+    fn new() -> Self {
+        Self { sizes: Sizes::default(), integration: IntegrationId::from("a") }
+    }
+
+    fn reduce(&self, records: u16, weight: Weight) -> Option<u16> {
+        self.sizes.reduce(&self.integration, Endpoint::Users, size(records), weight).map(PageSize::get)
+    }
+
+    fn get(&self) -> u16 {
+        self.sizes.get(&self.integration, Endpoint::Users).map_or(250, PageSize::get)
+    }
+
+    /// How many good pages it takes to get to a larger size, and to which.
+    fn grow(&self) -> (u32, u16) {
+        let before = self.get();
+        let pages = (1..1_000).find(|_| {
+            self.sizes.succeeded(&self.integration, Endpoint::Users, size(before), size(250));
+            self.get() > before
+        });
+        (pages.unwrap(), self.get())
+    }
+}
+
 #[test]
-fn a_size_is_halved_down_to_one_and_doubled_after_more_and_more_pages() {
-    let (sizes, integration, other) = (Sizes::default(), IntegrationId::from("a"), IntegrationId::from("b"));
-    let reduce = |records| sizes.reduce(&integration, Endpoint::Users, size(records)).map(PageSize::get);
+fn a_size_too_heavy_is_halved_down_to_one() {
+    let known = Known::new();
     let mut halves = vec![250];
-    while let Some(smaller) = reduce(halves[halves.len() - 1]) {
+    while let Some(smaller) = known.reduce(halves[halves.len() - 1], Weight::TooHeavy) {
         halves.push(smaller);
     }
     assert_eq!(halves, [250, 125, 62, 31, 15, 7, 3, 1]);
-    assert_eq!(sizes.get(&integration, Endpoint::Users), PageSize::new(1));
-    assert_eq!(sizes.get(&integration, Endpoint::Courses), None);
-    assert_eq!(sizes.get(&other, Endpoint::Users), None);
+    assert_eq!(known.get(), 1);
+    assert_eq!(known.sizes.get(&known.integration, Endpoint::Courses), None);
+    assert_eq!(known.sizes.get(&"b".into(), Endpoint::Users), None);
+}
 
-    // How many pages it takes to get to twice the size.
-    let pages_until_larger = || {
-        let now = sizes.get(&integration, Endpoint::Users).unwrap();
-        let pages = (1..1_000).find(|_| {
-            sizes.succeeded(&integration, Endpoint::Users, now, size(250));
-            sizes.get(&integration, Endpoint::Users).unwrap() > now
-        });
-        (pages.unwrap(), sizes.get(&integration, Endpoint::Users).unwrap().get())
-    };
-    let (first, larger) = pages_until_larger();
-    assert_eq!(larger, 2);
-    assert_eq!(pages_until_larger(), (first, 4));
-    assert_eq!(reduce(4), Some(2));
-    let (later, _) = pages_until_larger();
-    assert!(later > first || later == 512, "{first}, then {later}");
-    let mut last = 4;
-    while last < 250 {
-        last = pages_until_larger().1;
+#[test]
+fn after_a_suspicion_one_record_is_tried_and_then_quickly_more() {
+    let known = Known::new();
+    assert_eq!(known.reduce(250, Weight::Suspected), Some(1));
+    assert_eq!([known.grow(), known.grow(), known.grow(), known.grow()], [(1, 4), (1, 16), (1, 64), (1, 125)]);
+    // What was good before is good again, and more is tried after more and more pages.
+    assert_eq!(known.reduce(125, Weight::Suspected), Some(64));
+    let mut patience = Vec::new();
+    for _ in 0..7 {
+        let (pages, larger) = known.grow();
+        patience.push(pages);
+        assert_eq!((larger, known.reduce(128, Weight::Suspected)), (128, Some(64)));
     }
-    assert_eq!(last, 250);
+    assert_eq!(patience, [16, 32, 64, 128, 256, 512, 512]);
+    // Records became heavier.
+    assert_eq!(known.reduce(64, Weight::Suspected), Some(1));
+    assert_eq!([known.grow(), known.grow(), known.grow()], [(1, 4), (1, 16), (1, 32)]);
+    assert_eq!([known.grow(), known.grow(), known.grow()], [(512, 64), (512, 128), (512, 250)]);
+    // It was not the weight.
+    known.sizes.forget(&known.integration, Endpoint::Users);
+    assert_eq!(known.get(), 250);
 }
 
 #[test]
 fn what_another_listing_found_out_counts() {
-    let (sizes, integration) = (Sizes::default(), IntegrationId::from("a"));
-    assert_eq!(sizes.reduce(&integration, Endpoint::Users, size(60)), PageSize::new(30));
-    assert_eq!(sizes.reduce(&integration, Endpoint::Users, size(250)), PageSize::new(125));
-    assert_eq!(sizes.get(&integration, Endpoint::Users), PageSize::new(30));
-    sizes.succeeded(&integration, Endpoint::Users, size(125), size(250));
-    assert_eq!(sizes.get(&integration, Endpoint::Users), PageSize::new(30));
+    let known = Known::new();
+    assert_eq!(known.reduce(60, Weight::TooHeavy), Some(30));
+    assert_eq!(known.reduce(250, Weight::TooHeavy), Some(30));
+    known.sizes.succeeded(&known.integration, Endpoint::Users, size(125), size(250));
+    assert_eq!(known.get(), 30);
 }

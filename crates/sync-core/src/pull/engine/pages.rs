@@ -35,26 +35,44 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
     /// page when data trickles, many when writing is slower than fetching.
     pub(super) async fn pages(&self, lease: &Lease, run: &mut Run, stop: &CancellationToken) -> Result<(), SyncError> {
         let mut restarted = false;
-        let committed_before = run.batches;
+        let mut committed_before = run.batches;
         loop {
-            match self.pages_from_checkpoint(lease, run, stop).await {
+            let error = match self.pages_from_checkpoint(lease, run, stop).await {
+                Err(SyncError::Source(error)) if run.page_cursor.is_some() && !restarted => error,
+                result => return result,
+            };
+            let got_somewhere = run.batches > committed_before;
+            committed_before = run.batches;
+            match suspicion(error.class, got_somewhere, lease.request.attempts) {
+                Suspicion::Once => continue,
                 // Kombo does not say how long a page cursor lives, nor how it refuses one: that restarts the fetch, once.
-                Err(SyncError::Source(error))
-                    if run.page_cursor.is_some()
-                        && !restarted
-                        && tells_of_cursor(error.class, run.batches > committed_before, lease.request.attempts) =>
-                {
+                Suspicion::Cursor if self.first_page_comes(lease, run, stop).await? => {
                     tracing::warn!(
                         run.id = run.id.0,
                         integration.id = run.target.integration_id.as_str(),
                         endpoint = run.target.endpoint.as_str(),
-                        "the page cursor was refused: fetching again from the first page"
+                        error = %error,
+                        "the list does not go on from its page cursor: fetching again from the first page"
                     );
                     restarted = true;
                     self.restart(lease, run).await?;
                 }
-                result => return result,
+                Suspicion::Cursor | Suspicion::None => return Err(error.into()),
             }
+        }
+    }
+
+    /// Whether the list can be fetched without a page cursor.
+    async fn first_page_comes(&self, lease: &Lease, run: &Run, stop: &CancellationToken) -> Result<bool, SyncError> {
+        let mut fetch = self.source.open(FetchSpec {
+            integration_id: run.target.integration_id.clone(),
+            endpoint: run.target.endpoint,
+            fetch: Fetch::List { updated_after: run.updated_after, from: None },
+        });
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => Ok(false),
+            page = self.while_holding(lease, fetch.next_page()) => Ok(page?.is_ok()),
         }
     }
 
@@ -171,19 +189,29 @@ struct Page {
 /// A page, or why there is none.
 type Fetched = Result<Page, SourceError>;
 
-/// Whether a failure may come from a page cursor that Kombo no longer knows. A refused request may at any time; what
-/// else Kombo might say of one may if the attempt began with the cursor and got nowhere, of passing failures only if
-/// several attempts did.
-fn tells_of_cursor(class: FailureClass, got_somewhere: bool, attempts: i32) -> bool {
+/// What a failure says of the page cursor that was sent.
+enum Suspicion {
+    None,
+    /// It may have been chance: the same page is asked for once more.
+    Once,
+    /// It may be the cursor, if the first page comes without one.
+    Cursor,
+}
+
+/// Whether a failure may come from a page cursor that Kombo no longer knows. A refused request may at any time; what else
+/// Kombo or a gateway might say of one may if it is said twice, of passing failures only if several attempts got nowhere.
+fn suspicion(class: FailureClass, got_somewhere: bool, attempts: i32) -> Suspicion {
     const PATIENCE: i32 = 3;
     match class {
-        FailureClass::RequestRefused => true,
-        FailureClass::Unintelligible | FailureClass::IntegrationNotFound => !got_somewhere,
-        FailureClass::Transient => !got_somewhere && attempts >= PATIENCE,
-        FailureClass::KeyRejected
+        FailureClass::RequestRefused => Suspicion::Cursor,
+        FailureClass::Unintelligible | FailureClass::IntegrationNotFound if got_somewhere => Suspicion::Once,
+        FailureClass::Unintelligible | FailureClass::IntegrationNotFound => Suspicion::Cursor,
+        FailureClass::Transient if !got_somewhere && attempts >= PATIENCE => Suspicion::Cursor,
+        FailureClass::Transient
+        | FailureClass::KeyRejected
         | FailureClass::IntegrationUnavailable
         | FailureClass::SetupPending
-        | FailureClass::ModelUnavailable => false,
+        | FailureClass::ModelUnavailable => Suspicion::None,
     }
 }
 

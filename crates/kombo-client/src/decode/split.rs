@@ -1,0 +1,150 @@
+//! Where the records of a page begin and end, if they are no JSON.
+
+use serde::de::IgnoredAny;
+
+/// A page, taken apart.
+pub(super) enum Split<'a> {
+    /// The page without its records, which is JSON, and each record.
+    Records(String, Vec<&'a str>),
+    /// Where a record ends is not clear, for want of a quotation mark or a bracket.
+    Unclear,
+    /// It breaks off, or is something else.
+    NoPage,
+}
+
+pub(super) fn split(page: &str) -> Split<'_> {
+    let Some(begin) = results(page) else { return Split::NoPage };
+    let mut scan = Scan { text: page, at: begin, open: vec![b'['], is_in_text: false };
+    let (mut records, mut from) = (Vec::new(), begin);
+    loop {
+        let depth = scan.open.len();
+        let Some((at, token)) = scan.next() else {
+            return if scan.is_in_text { Split::Unclear } else { Split::NoPage };
+        };
+        let is_end = scan.open.is_empty();
+        if is_end || (token == Token::Comma && depth == 1) {
+            records.extend(page.get(from..at).map(str::trim).filter(|record| !record.is_empty()));
+            from = at + 1;
+        }
+        if is_end {
+            return match around(page, begin, at) {
+                Some(around) if depth == 1 => Split::Records(around, records),
+                Some(_) | None => Split::Unclear,
+            };
+        }
+    }
+}
+
+/// A page without its records, which is JSON, and all of them as one text.
+pub(super) fn whole(page: &str) -> Option<(String, &str)> {
+    /// A cursor behind the records may hold some brackets, too.
+    const MOST_ENDS: usize = 10;
+    let begin = results(page)?;
+    let ends = page.rmatch_indices(']').map(|(end, _)| end).take_while(|end| *end >= begin).take(MOST_ENDS);
+    let (around, end) = ends.filter_map(|end| Some((around(page, begin, end)?, end))).next()?;
+    Some((around, page.get(begin..end)?.trim()))
+}
+
+/// What follows the opening bracket of the records.
+fn results(page: &str) -> Option<usize> {
+    let mut scan = Scan { text: page, at: 0, open: Vec::new(), is_in_text: false };
+    let (mut before, mut last) = (Token::Other, Token::Other);
+    loop {
+        let (_, token) = scan.next()?;
+        if token == Token::Open && (before, last) == (Token::Text("results"), Token::Colon) && scan.open == b"{{[" {
+            return Some(scan.at);
+        }
+        (before, last) = (last, token);
+    }
+}
+
+fn around(page: &str, begin: usize, end: usize) -> Option<String> {
+    let around = [page.get(..begin)?, page.get(end..)?].concat();
+    serde_json::from_str::<IgnoredAny>(&around).is_ok().then_some(around)
+}
+
+/// The id that a record says, although it is no JSON.
+pub(super) fn id(record: &str) -> Option<String> {
+    let mut scan = Scan { text: record, at: 0, open: Vec::new(), is_in_text: false };
+    let (mut before, mut last) = (Token::Other, Token::Other);
+    loop {
+        let (_, token) = scan.next()?;
+        if let Token::Text(id) = token
+            && (before, last) == (Token::Text("id"), Token::Colon)
+            && scan.open == b"{"
+        {
+            return serde_json::from_str(&format!("\"{id}\"")).ok();
+        }
+        (before, last) = (last, token);
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Token<'a> {
+    Open,
+    Close,
+    Comma,
+    Colon,
+    /// What stands between quotation marks.
+    Text(&'a str),
+    Other,
+}
+
+/// Reads what looks like JSON.
+struct Scan<'a> {
+    text: &'a str,
+    at: usize,
+    /// The brackets that are open.
+    open: Vec<u8>,
+    /// Whether the end was reached within a text.
+    is_in_text: bool,
+}
+
+impl<'a> Scan<'a> {
+    /// The next token and where it begins.
+    fn next(&mut self) -> Option<(usize, Token<'a>)> {
+        let rest = self.text.as_bytes().get(self.at..)?;
+        let at = self.at + rest.iter().position(|byte| !byte.is_ascii_whitespace())?;
+        let byte = *self.text.as_bytes().get(at)?;
+        self.at = at + 1;
+        let token = match byte {
+            b'{' | b'[' => {
+                self.open.push(byte);
+                Token::Open
+            }
+            b'}' => self.close(b'{'),
+            b']' => self.close(b'['),
+            b',' => Token::Comma,
+            b':' => Token::Colon,
+            b'"' => self.text()?,
+            _ => Token::Other,
+        };
+        Some((at, token))
+    }
+
+    /// Closes a bracket, and with it those within that were left open. One that was never opened closes nothing.
+    fn close(&mut self, opened: u8) -> Token<'a> {
+        if let Some(place) = self.open.iter().rposition(|open| *open == opened) {
+            self.open.truncate(place);
+        }
+        Token::Close
+    }
+
+    fn text(&mut self) -> Option<Token<'a>> {
+        let begin = self.at;
+        let bytes = self.text.as_bytes();
+        loop {
+            match bytes.get(self.at) {
+                Some(b'"') => break,
+                Some(b'\\') => self.at += 2,
+                Some(_) => self.at += 1,
+                None => {
+                    self.is_in_text = true;
+                    return None;
+                }
+            }
+        }
+        self.at += 1;
+        self.text.get(begin..self.at - 1).map(Token::Text)
+    }
+}
