@@ -8,6 +8,7 @@ mod heavy_pages;
 mod hooks;
 mod meta;
 mod objects;
+mod odd_answers;
 mod paging;
 mod proxies;
 mod records;
