@@ -80,7 +80,7 @@ async fn a_transport_fault_names_host_and_port() {
         says_within(Duration::from_millis(50), Reply::Hang).await,
         "GET /lms/courses: no complete answer from 127.0.0.1:PORT within 50ms (page size 250)"
     );
-    assert_eq!(says(Reply::ok("")).await, "GET /lms/courses: incomplete answer from 127.0.0.1:PORT");
+    assert_eq!(says(Reply::ok("")).await, "GET /lms/courses: incomplete answer from 127.0.0.1:PORT (page size 250)");
 }
 
 #[tokio::test]
