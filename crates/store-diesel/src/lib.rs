@@ -11,7 +11,7 @@ mod statement;
 mod store;
 mod sync;
 mod tables;
-mod tx;
+mod transaction;
 mod types;
 mod url;
 
@@ -22,29 +22,43 @@ pub use migrations::SchemaStatus;
 pub use store::{DieselStore, Load, Moved, News};
 pub use url::{PostgresUrl, StoreUrl, StoreUrlError};
 
-/// Defines the same functions twice: in `pg` for PostgreSQL and in `sqlite` for SQLite, where `Conn` is the connection
-/// and `DIALECT` the dialect. Diesel checks each against its own backend, which a generic function could only promise.
+/// Defines the same items twice: in `pg` for PostgreSQL and in `sqlite` for SQLite, where `Conn` is the connection, `DB` its
+/// Diesel backend, `DbTx` the transaction and `DIALECT` the dialect. Diesel checks each against its own backend, which a
+/// generic function could only promise. Items in a leading `postgres` or `sqlite` block exist in that module only.
 macro_rules! both {
-    ($($item:item)*) => {
+    (postgres { $($pg:item)* } sqlite { $($lite:item)* } $($item:item)*) => {
         pub(crate) mod pg {
-            #[allow(unused_imports, reason = "not every group of functions needs all of it")]
+            #[allow(unused_imports, reason = "not every group of items needs all of it")]
             use super::*;
-            #[allow(unused_imports, reason = "not every group of functions needs it")]
-            use crate::backend::{Dialect, postgres::Conn};
-            #[allow(dead_code, reason = "not every group of functions needs it")]
+            #[allow(unused_imports, reason = "not every group of items needs all of it")]
+            use crate::backend::{Dialect, postgres::connection::Conn};
+            #[allow(unused_imports, reason = "not every group of items needs all of it")]
+            use crate::transaction::PgTx as DbTx;
+            #[allow(unused_imports, reason = "not every group of items needs all of it")]
+            use diesel::pg::Pg as DB;
+            #[allow(dead_code, reason = "not every group of items needs it")]
             const DIALECT: Dialect = Dialect::Postgres;
+            $($pg)*
             $($item)*
         }
 
         pub(crate) mod sqlite {
-            #[allow(unused_imports, reason = "not every group of functions needs all of it")]
+            #[allow(unused_imports, reason = "not every group of items needs all of it")]
             use super::*;
-            #[allow(unused_imports, reason = "not every group of functions needs it")]
-            use crate::backend::{Dialect, sqlite::Conn};
-            #[allow(dead_code, reason = "not every group of functions needs it")]
+            #[allow(unused_imports, reason = "not every group of items needs all of it")]
+            use crate::backend::Dialect;
+            #[allow(unused_imports, reason = "not every group of items needs all of it")]
+            use crate::transaction::SqliteTx as DbTx;
+            #[allow(unused_imports, reason = "not every group of items needs all of it")]
+            use diesel::{SqliteConnection as Conn, sqlite::Sqlite as DB};
+            #[allow(dead_code, reason = "not every group of items needs it")]
             const DIALECT: Dialect = Dialect::Sqlite;
+            $($lite)*
             $($item)*
         }
+    };
+    ($($item:item)*) => {
+        $crate::both! { postgres {} sqlite {} $($item)* }
     };
 }
 pub(crate) use both;

@@ -1,17 +1,16 @@
 //! The bookkeeping tables: one file for each, row type and statements side by side.
 
-pub(crate) mod changes;
-pub(crate) mod clock;
-pub(crate) mod dead_letters;
-pub(crate) mod deliveries;
-pub(crate) mod endpoints;
-pub(crate) mod integrations;
-pub(crate) mod pacing;
-pub(crate) mod quarantine;
-pub(crate) mod requests;
-pub(crate) mod runs;
-pub(crate) mod seen;
-pub(crate) mod webhooks;
+mod changes;
+mod dead_letters;
+mod deliveries;
+mod endpoints;
+mod integrations;
+mod pacing;
+mod quarantine;
+mod requests;
+mod runs;
+mod seen;
+mod webhooks;
 
 use std::fmt::Display;
 use std::str::FromStr;

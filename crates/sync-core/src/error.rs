@@ -1,5 +1,5 @@
+use crate::ports::error::StoreError;
 use crate::ports::source::{FailureClass, SourceError};
-use crate::ports::store::StoreError;
 
 /// Why a piece of the engine's work did not come to its end.
 #[derive(Debug, thiserror::Error)]

@@ -67,7 +67,9 @@ use crate::error::SyncError;
 use crate::horizon::{self, Horizon};
 use crate::jobs::queue::Claim;
 use crate::jobs::request::LeaseToken;
-use crate::ports::store::{StoreError, Tx, TxResult};
+use crate::ports::error::{StoreError, TxResult};
+use crate::ports::lock::LockMode;
+use crate::ports::store::Tx;
 
 pub use backoff::wait;
 pub use letters::{drop_letters, retry};
@@ -154,7 +156,7 @@ pub fn take_next(
     let horizon = claim.horizon(now);
     for due in tx.due_deliveries(&horizon, LOOK_AT)? {
         // One that is locked is being looked at by another process. Looked at again under the lock.
-        let Some(mut delivery) = tx.try_delivery(&due.integration_id)? else { continue };
+        let Some(mut delivery) = tx.delivery(&due.integration_id, LockMode::Skip)?.locked() else { continue };
         if delivery.is_held(&horizon) || !delivery.is_due(&horizon) {
             continue;
         }
@@ -349,7 +351,7 @@ pub fn release_abandoned(tx: &mut dyn Tx, is_gone: impl Fn(&str) -> bool) -> TxR
     let mut released = 0;
     let gone = |delivery: &Delivery| delivery.lease.as_ref().is_some_and(|lease| is_gone(&lease.owner));
     for delivery in tx.deliveries()?.iter().filter(|delivery| gone(delivery)) {
-        if let Some(mut delivery) = tx.try_delivery(&delivery.integration_id)?
+        if let Some(mut delivery) = tx.delivery(&delivery.integration_id, LockMode::Skip)?.locked()
             && gone(&delivery)
         {
             delivery.lease = None;
@@ -362,7 +364,7 @@ pub fn release_abandoned(tx: &mut dyn Tx, is_gone: impl Fn(&str) -> bool) -> TxR
 
 /// Makes sure that the lease still holds. The delivery stays locked until the unit ends.
 fn hold(tx: &mut dyn Tx, sending: &Sending) -> Result<Delivery, SyncError> {
-    let held = tx.delivery(&sending.integration_id)?;
+    let held = tx.delivery(&sending.integration_id, LockMode::Wait)?.locked();
     held.filter(|delivery| delivery.lease.as_ref().is_some_and(|lease| lease.token == sending.token))
         .ok_or_else(|| SyncError::LeaseLost(format!("the changes of {}", sending.integration_id)))
 }

@@ -1,11 +1,18 @@
 //! The ports of the engine: what it needs of the world around it.
 
 pub(crate) mod clock;
+pub(crate) mod error;
+pub(crate) mod lock;
 pub(crate) mod observer;
 pub(crate) mod source;
 pub(crate) mod store;
 
 pub use clock::Clock;
+pub use error::{StoreError, TxResult};
+pub use lock::{Lock, LockMode};
 pub use observer::{Event, Observer, Silent};
 pub use source::{FailureClass, Fetch, FetchSpec, Pages, Record, RecordPage, Rejected, Source, SourceError};
-pub use store::{Scope, Store, StoreError, TryRequest, Tx, TxResult};
+pub use store::{
+    BulkRows, ChangeLog, DeadLetters, Deliveries, Endpoints, Integrations, MirrorRows, Quarantine, QuarantinePart,
+    QuarantineRelease, RateLimit, Requests, Runs, Scope, SeenNotes, Store, Tx, WebhookEvents,
+};

@@ -7,7 +7,8 @@ use kombo_model::Timestamp;
 
 use crate::horizon::is_ahead;
 use crate::jobs::request::SyncKind;
-use crate::ports::store::{Tx, TxResult};
+use crate::ports::error::TxResult;
+use crate::ports::store::Tx;
 
 /// Full fetches leave this part of the source's limit to deltas: a fiftieth.
 const RESERVED_PART: u64 = 50;

@@ -327,7 +327,7 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
         let (integration, from) = (self.integration.clone(), after.take().map(Key::Id));
         let model = Model::listed_by(endpoint);
         let read = self.store.read(move |tx| tx.unseen(model, &integration, NO_RUN, from.as_ref(), STORED_IDS));
-        let keys = read.await.map_err(|error: crate::ports::store::StoreError| SyncError::from(error))?;
+        let keys = read.await.map_err(|error: crate::ports::error::StoreError| SyncError::from(error))?;
         let ids: Vec<String> = keys.into_iter().map(|key| key.first().to_owned()).collect();
         *after = ids.last().cloned();
         Ok(Some(ids).filter(|ids| !ids.is_empty()))

@@ -14,7 +14,8 @@ use kombo_model::{IntegrationCategory, IntegrationId, ModelName, Timestamp, Webh
 
 use crate::jobs::integration::{IntegrationRecord, IntegrationStatus};
 use crate::jobs::request::Target;
-use crate::ports::store::{Scope, Tx, TxResult};
+use crate::ports::error::TxResult;
+use crate::ports::store::{Scope, Tx};
 use crate::webhooks::planner::PlanPolicy;
 
 use action::{Action, Fetch};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kombo_model::{Endpoint, IntegrationId, ModelName, Timestamp};
 use sync_core::jobs::{EndpointState, EndpointStatus, IntegrationStatus, Lease, Request};
-use sync_core::ports::StoreError;
+use sync_core::ports::{QuarantinePart, StoreError};
 use sync_core::rows::{Key, Model};
 use sync_testkit::history::{Ledger, Tables};
 
@@ -133,7 +133,7 @@ impl Checks {
         world.tally().checks += 1;
         let (states, requests) = world
             .store
-            .look(|tx| Ok::<_, StoreError>((tx.endpoints()?, tx.requests()?)))
+            .look(|tx| Ok::<_, StoreError>((tx.endpoints(None)?, tx.requests()?)))
             .map_err(|error| error.to_string())?;
         let Some(touched) = self.touched.get(&tenant.id) else { return Ok(()) };
         let mut rows: BTreeMap<Model, BTreeMap<Key, Option<Timestamp>>> = BTreeMap::new();
@@ -230,7 +230,10 @@ impl Checks {
                 return Err(format!("at the end, log and mirror of {} differ: {differences:#?}", tenant.id));
             }
         }
-        let left = world.store.look(|tx| tx.quarantined(None)).map_err(|error| error.to_string())?;
+        let left = world
+            .store
+            .look(|tx| tx.quarantined(QuarantinePart::All, usize::MAX))
+            .map_err(|error| error.to_string())?;
         if left.is_empty() { Ok(()) } else { Err(format!("at the end, records are in quarantine: {left:#?}")) }
     }
 }
@@ -238,7 +241,7 @@ impl Checks {
 /// Nothing is asked for or under way, and everything is in order but what a person has to look at.
 pub(crate) fn is_at_rest(world: &World) -> Result<(), String> {
     let webhooks = world.under_way.load(Ordering::SeqCst);
-    let state = world.store.look(|tx| Ok::<_, StoreError>((tx.requests()?, tx.integrations()?, tx.endpoints()?)));
+    let state = world.store.look(|tx| Ok::<_, StoreError>((tx.requests()?, tx.integrations()?, tx.endpoints(None)?)));
     let (requests, integrations, endpoints) = state.map_err(|error| error.to_string())?;
     let active = integrations.iter().all(|integration| integration.status == IntegrationStatus::Active);
     let in_order = |state: &EndpointState| {

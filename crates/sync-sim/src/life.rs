@@ -251,7 +251,7 @@ async fn idle(world: &World) -> Result<(), String> {
 /// A person looks at removals that were held back, and approves of them.
 fn approve(world: &World) -> Result<(), String> {
     let approved = world.store.edit(|tx| {
-        for state in tx.endpoints()? {
+        for state in tx.endpoints(None)? {
             if state.status == EndpointStatus::MassRemoval {
                 let now = world.true_now();
                 let target =

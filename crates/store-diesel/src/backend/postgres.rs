@@ -12,12 +12,12 @@ use crate::error::{ConnectError, During as _, MigrateError, OLDEST_POSTGRES};
 use crate::migrations::{self, SchemaStatus};
 use crate::statement::Statement;
 use crate::store::{Load, Moved, News};
-use crate::tx::PgTx;
+use crate::transaction::PgTx;
 use crate::url::PostgresUrl;
 
 mod address;
 mod blockers;
-mod connection;
+pub(crate) mod connection;
 mod database;
 mod lending;
 pub(crate) mod pipeline;
@@ -290,25 +290,6 @@ impl Store for PostgresStore {
         };
         self.on_connection(run).await?.map_err(Undone::into_error)
     }
-}
-
-/// Until the unit ends, thousands of rows are found by their keys in an index, whatever the planner thinks of a table
-/// that it last looked at when it was empty, and whatever plan an earlier unit left. Each key is looked up once and has one
-/// row at most, so there is nothing to remember, to gather or to join in another way than key by key.
-pub(crate) fn look_up_by_index(conn: &mut Conn) -> Result<(), StoreError> {
-    Statement::new(
-        "SELECT set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true), \
-         set_config('enable_memoize', 'off', true), set_config('enable_hashjoin', 'off', true), \
-         set_config('enable_mergejoin', 'off', true), set_config('plan_cache_mode', 'force_custom_plan', true)",
-    )
-    .execute(conn)
-    .during("the planner")
-    .map(drop)
-}
-
-/// The unit's commit does not wait for the disk. What others commit, and wait for, takes it there as well.
-pub(crate) fn commit_lazily(conn: &mut Conn) -> Result<(), StoreError> {
-    Statement::new("SELECT set_config('synchronous_commit', 'off', true)").execute(conn).during("the commit").map(drop)
 }
 
 /// Units of one integration run one after the other, in whatever process.

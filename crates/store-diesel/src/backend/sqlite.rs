@@ -9,7 +9,7 @@ use super::{Undone, panicked};
 use crate::error::{ConnectError, During as _, MigrateError, statement_failed};
 use crate::migrations::{self, SchemaStatus};
 use crate::store::Load;
-use crate::tx::SqliteTx;
+use crate::transaction::SqliteTx;
 
 mod database;
 mod files;
@@ -18,8 +18,6 @@ mod writer;
 
 use database::Database;
 use writer::{Writer, is_broken};
-
-pub(crate) type Conn = SqliteConnection;
 
 /// How long a statement waits for another process that writes, in milliseconds.
 const BUSY_TIMEOUT_MS: u32 = 30_000;
@@ -132,7 +130,7 @@ impl Store for SqliteStore {
         let store = self.clone();
         let run = move || {
             let result = store.database.read(|conn| {
-                let result = conn.transaction(|conn| work(&mut SqliteTx { conn }).map_err(Undone::Work));
+                let result = conn.transaction(|conn| work(&mut SqliteTx::new(conn)).map_err(Undone::Work));
                 (result, !is_broken(conn))
             });
             match result {

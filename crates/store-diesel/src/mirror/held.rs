@@ -12,9 +12,10 @@ use sync_core::ports::{StoreError, TxResult};
 use sync_core::rows::{Column, ColumnKind, Held, Model, Row, Value, same_json};
 
 use super::fingerprint::fingerprint;
-use super::{by_index, stored_row};
+use super::select::{by_index, stored_row};
+use crate::backend::postgres::connection::Conn;
+use crate::backend::postgres::pipeline;
 use crate::backend::postgres::row::PgRow;
-use crate::backend::postgres::{Conn, pipeline};
 use crate::error::statement_failed;
 use crate::statement::{Cells, PG_TIMESTAMPTZ, Statement};
 use crate::types::{exact_millis, json_bytes};
@@ -22,7 +23,7 @@ use crate::types::{exact_millis, json_bytes};
 /// Keys of one look-up, of which two are on their way at a time.
 const KEYS: usize = 500;
 
-pub(crate) fn pg_held(conn: &Conn, model: Model, integration: &IntegrationId, rows: &[&Row]) -> TxResult<Vec<Held>> {
+pub(super) fn held(conn: &Conn, model: Model, integration: &IntegrationId, rows: &[&Row]) -> TxResult<Vec<Held>> {
     let mut held: Vec<Held> = Vec::with_capacity(rows.len());
     held.resize_with(rows.len(), || Held::Nothing);
     let rows = in_order(rows);
@@ -262,7 +263,7 @@ mod tests {
     fn differing(conn: &Conn, model: Model, said: &[StoredRow], stored: &[StoredRow]) -> (Vec<usize>, usize) {
         let integration = IntegrationId::from("sandbox:a");
         let rows: Vec<&Row> = said.iter().map(|said| &said.row).collect();
-        let held = pg_held(conn, model, &integration, &rows).unwrap();
+        let held = held(conn, model, &integration, &rows).unwrap();
         let mut differing = Vec::new();
         for (place, (held, stored)) in held.iter().zip(stored).enumerate() {
             match held {

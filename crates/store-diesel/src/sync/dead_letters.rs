@@ -1,7 +1,7 @@
 use diesel::prelude::*;
 use kombo_model::IntegrationId;
 use sync_core::outbox::{DeadLetter, DeliveryId};
-use sync_core::ports::TxResult;
+use sync_core::ports::{DeadLetters, TxResult};
 
 use crate::both;
 use crate::error::During as _;
@@ -60,43 +60,45 @@ impl From<LetterRow> for DeadLetter {
 }
 
 both! {
-    pub(crate) fn put(conn: &mut Conn, letter: &DeadLetter, body: &str) -> TxResult<()> {
-        let row = (LetterRow::from(letter), sync_dead_letters::body.eq(body));
-        let changed = (LetterRow::from(letter), sync_dead_letters::body.eq(body));
-        diesel::insert_into(sync_dead_letters::table)
-            .values(row)
-            .on_conflict((sync_dead_letters::integration_id, sync_dead_letters::id))
-            .do_update()
-            .set(changed)
-            .execute(conn)
-            .during(TABLE)
-            .map(drop)
-    }
+    impl DeadLetters for DbTx<'_> {
+        fn put_dead_letter(&mut self, letter: &DeadLetter, body: &str) -> TxResult<()> {
+            let row = (LetterRow::from(letter), sync_dead_letters::body.eq(body));
+            let changed = (LetterRow::from(letter), sync_dead_letters::body.eq(body));
+            diesel::insert_into(sync_dead_letters::table)
+                .values(row)
+                .on_conflict((sync_dead_letters::integration_id, sync_dead_letters::id))
+                .do_update()
+                .set(changed)
+                .execute(self.conn)
+                .during(TABLE)
+                .map(drop)
+        }
 
-    pub(crate) fn all(conn: &mut Conn, integration: Option<&IntegrationId>) -> TxResult<Vec<DeadLetter>> {
-        let letters = sync_dead_letters::table
-            .order((sync_dead_letters::integration_id, sync_dead_letters::first_seq))
-            .select(LetterRow::as_select());
-        let rows: Vec<LetterRow> = match integration {
-            Some(id) => letters.filter(sync_dead_letters::integration_id.eq(id.as_str())).load(conn).during(TABLE)?,
-            None => letters.load(conn).during(TABLE)?,
-        };
-        Ok(rows.into_iter().map(DeadLetter::from).collect())
-    }
+        fn dead_letters(&mut self, integration: Option<&IntegrationId>) -> TxResult<Vec<DeadLetter>> {
+            let letters = sync_dead_letters::table
+                .order((sync_dead_letters::integration_id, sync_dead_letters::first_seq))
+                .select(LetterRow::as_select());
+            let rows: Vec<LetterRow> = match integration {
+                Some(id) => letters.filter(sync_dead_letters::integration_id.eq(id.as_str())).load(self.conn).during(TABLE)?,
+                None => letters.load(self.conn).during(TABLE)?,
+            };
+            Ok(rows.into_iter().map(DeadLetter::from).collect())
+        }
 
-    pub(crate) fn body(conn: &mut Conn, integration: &IntegrationId, id: &DeliveryId) -> TxResult<Option<String>> {
-        let letter = sync_dead_letters::table.find((integration.as_str(), id.0.as_str()));
-        letter.select(sync_dead_letters::body).first(conn).optional().during(TABLE)
-    }
+        fn dead_letter_body(&mut self, integration: &IntegrationId, id: &DeliveryId) -> TxResult<Option<String>> {
+            let letter = sync_dead_letters::table.find((integration.as_str(), id.0.as_str()));
+            letter.select(sync_dead_letters::body).first(self.conn).optional().during(TABLE)
+        }
 
-    pub(crate) fn mark(conn: &mut Conn, integration: &IntegrationId, id: &DeliveryId) -> TxResult<bool> {
-        let letter = sync_dead_letters::table.find((integration.as_str(), id.0.as_str()));
-        let marked = diesel::update(letter).set(sync_dead_letters::again.eq(true)).execute(conn).during(TABLE)?;
-        Ok(marked == 1)
-    }
+        fn mark_dead_letter(&mut self, integration: &IntegrationId, id: &DeliveryId) -> TxResult<bool> {
+            let letter = sync_dead_letters::table.find((integration.as_str(), id.0.as_str()));
+            let marked = diesel::update(letter).set(sync_dead_letters::again.eq(true)).execute(self.conn).during(TABLE)?;
+            Ok(marked == 1)
+        }
 
-    pub(crate) fn delete(conn: &mut Conn, integration: &IntegrationId, id: &DeliveryId) -> TxResult<bool> {
-        let letter = sync_dead_letters::table.find((integration.as_str(), id.0.as_str()));
-        Ok(diesel::delete(letter).execute(conn).during(TABLE)? == 1)
+        fn delete_dead_letter(&mut self, integration: &IntegrationId, id: &DeliveryId) -> TxResult<bool> {
+            let letter = sync_dead_letters::table.find((integration.as_str(), id.0.as_str()));
+            Ok(diesel::delete(letter).execute(self.conn).during(TABLE)? == 1)
+        }
     }
 }

@@ -1,9 +1,10 @@
+use diesel::dsl::{exists, not};
 use diesel::prelude::*;
 use kombo_model::IntegrationId;
 use sync_core::horizon::Horizon;
 use sync_core::jobs::LeaseToken;
 use sync_core::outbox::{Backlog, Delivery, DeliveryId, DeliveryLease, Parcel, latest_untried};
-use sync_core::ports::TxResult;
+use sync_core::ports::{Deliveries, Lock, LockMode, TxResult};
 
 use super::{count, limited, moment, time};
 use crate::backend::Dialect;
@@ -101,91 +102,126 @@ impl From<DeliveryRow> for Delivery {
 }
 
 both! {
-    pub(crate) fn start(conn: &mut Conn) -> TxResult<Option<i64>> {
-        sync_delivery_start::table.find(ROW).select(sync_delivery_start::seq).first(conn).optional().during(TABLE)
+    postgres {
+        fn lock(conn: &mut Conn, integration: &IntegrationId, mode: LockMode) -> TxResult<Lock<Delivery>> {
+            let delivery = sync_deliveries::table.find(integration.as_str());
+            let row: Option<DeliveryRow> = match mode {
+                LockMode::Wait => delivery.for_update().first(conn).optional().during(TABLE)?,
+                LockMode::Skip => {
+                    if !diesel::select(exists(delivery)).get_result(conn).during(TABLE)? {
+                        return Ok(Lock::Missing);
+                    }
+                    delivery.for_update().skip_locked().first(conn).optional().during(TABLE)?
+                }
+            };
+            Ok(match (row, mode) {
+                (Some(row), _) => Lock::Locked(row.into()),
+                (None, LockMode::Wait) => Lock::Missing,
+                (None, LockMode::Skip) => Lock::Busy,
+            })
+        }
     }
 
-    pub(crate) fn insert_start(conn: &mut Conn, seq: i64) -> TxResult<()> {
-        diesel::insert_into(sync_delivery_start::table)
-            .values((sync_delivery_start::id.eq(ROW), sync_delivery_start::seq.eq(seq)))
-            .on_conflict(sync_delivery_start::id)
-            .do_nothing()
-            .execute(conn)
-            .during(TABLE)
-            .map(drop)
+    sqlite {
+        /// SQLite has one writer at a time: whoever writes has everything locked.
+        fn lock(conn: &mut Conn, integration: &IntegrationId, _mode: LockMode) -> TxResult<Lock<Delivery>> {
+            let row: Option<DeliveryRow> =
+                sync_deliveries::table.find(integration.as_str()).first(conn).optional().during(TABLE)?;
+            Ok(row.map_or(Lock::Missing, |row| Lock::Locked(row.into())))
+        }
     }
 
-    pub(crate) fn missing(conn: &mut Conn) -> TxResult<Vec<IntegrationId>> {
-        let delivery = sync_deliveries::table.filter(sync_deliveries::integration_id.eq(sync_integrations::id));
-        let ids: Vec<String> = sync_integrations::table
-            .filter(diesel::dsl::not(diesel::dsl::exists(delivery)))
-            .order(sync_integrations::id)
-            .select(sync_integrations::id)
-            .load(conn)
-            .during(TABLE)?;
-        Ok(ids.into_iter().map(IntegrationId::from).collect())
-    }
+    impl Deliveries for DbTx<'_> {
+        fn delivery_start(&mut self) -> TxResult<Option<i64>> {
+            sync_delivery_start::table.find(ROW).select(sync_delivery_start::seq).first(self.conn).optional().during(TABLE)
+        }
 
-    pub(crate) fn insert(conn: &mut Conn, delivery: &Delivery) -> TxResult<()> {
-        diesel::insert_into(sync_deliveries::table)
-            .values(&DeliveryRow::from(delivery))
-            .on_conflict(sync_deliveries::integration_id)
-            .do_nothing()
-            .execute(conn)
-            .during(TABLE)
-            .map(drop)
-    }
+        fn insert_delivery_start(&mut self, seq: i64) -> TxResult<()> {
+            diesel::insert_into(sync_delivery_start::table)
+                .values((sync_delivery_start::id.eq(ROW), sync_delivery_start::seq.eq(seq)))
+                .on_conflict(sync_delivery_start::id)
+                .do_nothing()
+                .execute(self.conn)
+                .during(TABLE)
+                .map(drop)
+        }
 
-    pub(crate) fn put(conn: &mut Conn, delivery: &Delivery) -> TxResult<()> {
-        let row = DeliveryRow::from(delivery);
-        diesel::insert_into(sync_deliveries::table)
-            .values(&row)
-            .on_conflict(sync_deliveries::integration_id)
-            .do_update()
-            .set(&row)
-            .execute(conn)
-            .during(TABLE)
-            .map(drop)
-    }
+        fn undelivered_integrations(&mut self) -> TxResult<Vec<IntegrationId>> {
+            let delivery = sync_deliveries::table.filter(sync_deliveries::integration_id.eq(sync_integrations::id));
+            let ids: Vec<String> = sync_integrations::table
+                .filter(not(exists(delivery)))
+                .order(sync_integrations::id)
+                .select(sync_integrations::id)
+                .load(self.conn)
+                .during(TABLE)?;
+            Ok(ids.into_iter().map(IntegrationId::from).collect())
+        }
 
-    pub(crate) fn all(conn: &mut Conn) -> TxResult<Vec<Delivery>> {
-        let rows: Vec<DeliveryRow> =
-            sync_deliveries::table.order(sync_deliveries::integration_id).load(conn).during(TABLE)?;
-        Ok(rows.into_iter().map(Delivery::from).collect())
-    }
+        fn insert_delivery(&mut self, delivery: &Delivery) -> TxResult<()> {
+            diesel::insert_into(sync_deliveries::table)
+                .values(&DeliveryRow::from(delivery))
+                .on_conflict(sync_deliveries::integration_id)
+                .do_nothing()
+                .execute(self.conn)
+                .during(TABLE)
+                .map(drop)
+        }
 
-    pub(crate) fn due(conn: &mut Conn, horizon: &Horizon, limit: usize) -> TxResult<Vec<Delivery>> {
-        let next = next(DIALECT);
-        let rows: Vec<DeliveryRow> = Statement::new("SELECT d.* FROM sync_deliveries AS d WHERE (d.not_before <= ")
-            .time(Some(horizon.now))
-            .sql(" OR d.not_before > ")
-            .time(Some(horizon.latest_wait()))
-            .sql(" OR (COALESCE(d.parcel_attempts, 0) = 0 AND d.not_before > ")
-            .time(Some(latest_untried(horizon)))
-            .sql(")) AND (d.lease_expires_at IS NULL OR d.lease_expires_at <= ")
-            .time(Some(horizon.now))
-            .sql(" OR d.lease_expires_at > ")
-            .time(Some(horizon.latest_lease()))
-            .sql(format!(
-                ") AND ((SELECT c.integration_id {next}) = d.integration_id OR EXISTS (SELECT 1 FROM sync_dead_letters AS \
-                 l WHERE l.integration_id = d.integration_id AND l.again)) ORDER BY d.not_before, d.integration_id LIMIT "
+        fn put_delivery(&mut self, delivery: &Delivery) -> TxResult<()> {
+            let row = DeliveryRow::from(delivery);
+            diesel::insert_into(sync_deliveries::table)
+                .values(&row)
+                .on_conflict(sync_deliveries::integration_id)
+                .do_update()
+                .set(&row)
+                .execute(self.conn)
+                .during(TABLE)
+                .map(drop)
+        }
+
+        fn deliveries(&mut self) -> TxResult<Vec<Delivery>> {
+            let rows: Vec<DeliveryRow> =
+                sync_deliveries::table.order(sync_deliveries::integration_id).load(self.conn).during(TABLE)?;
+            Ok(rows.into_iter().map(Delivery::from).collect())
+        }
+
+        fn due_deliveries(&mut self, horizon: &Horizon, limit: usize) -> TxResult<Vec<Delivery>> {
+            let next = next(DIALECT);
+            let rows: Vec<DeliveryRow> = Statement::new("SELECT d.* FROM sync_deliveries AS d WHERE (d.not_before <= ")
+                .time(Some(horizon.now))
+                .sql(" OR d.not_before > ")
+                .time(Some(horizon.latest_wait()))
+                .sql(" OR (COALESCE(d.parcel_attempts, 0) = 0 AND d.not_before > ")
+                .time(Some(latest_untried(horizon)))
+                .sql(")) AND (d.lease_expires_at IS NULL OR d.lease_expires_at <= ")
+                .time(Some(horizon.now))
+                .sql(" OR d.lease_expires_at > ")
+                .time(Some(horizon.latest_lease()))
+                .sql(format!(
+                    ") AND ((SELECT c.integration_id {next}) = d.integration_id OR EXISTS (SELECT 1 FROM sync_dead_letters AS \
+                     l WHERE l.integration_id = d.integration_id AND l.again)) ORDER BY d.not_before, d.integration_id LIMIT "
+                ))
+                .int(limited(limit))
+                .load(self.conn)
+                .during(TABLE)?;
+            Ok(rows.into_iter().map(Delivery::from).collect())
+        }
+
+        fn undelivered(&mut self) -> TxResult<Vec<Backlog>> {
+            let next = next(DIALECT);
+            let rows: Vec<Cells> = Statement::new(format!(
+                "SELECT d.integration_id, (SELECT count(*) FROM sync_changes AS c WHERE c.integration_id = d.integration_id \
+                 AND c.seq > d.delivered_seq), (SELECT c.at {next}) FROM sync_deliveries AS d \
+                 WHERE (SELECT c.integration_id {next}) = d.integration_id ORDER BY d.integration_id"
             ))
-            .int(limited(limit))
-            .load(conn)
+            .load(self.conn)
             .during(TABLE)?;
-        Ok(rows.into_iter().map(Delivery::from).collect())
-    }
+            rows.into_iter().map(backlog).collect()
+        }
 
-    pub(crate) fn backlogs(conn: &mut Conn) -> TxResult<Vec<Backlog>> {
-        let next = next(DIALECT);
-        let rows: Vec<Cells> = Statement::new(format!(
-            "SELECT d.integration_id, (SELECT count(*) FROM sync_changes AS c WHERE c.integration_id = d.integration_id \
-             AND c.seq > d.delivered_seq), (SELECT c.at {next}) FROM sync_deliveries AS d \
-             WHERE (SELECT c.integration_id {next}) = d.integration_id ORDER BY d.integration_id"
-        ))
-        .load(conn)
-        .during(TABLE)?;
-        rows.into_iter().map(backlog).collect()
+        fn delivery(&mut self, integration: &IntegrationId, mode: LockMode) -> TxResult<Lock<Delivery>> {
+            lock(self.conn, integration, mode)
+        }
     }
 }
 
@@ -198,32 +234,4 @@ fn backlog(cells: Cells) -> TxResult<Backlog> {
         }
         _ => Err(corrupt(TABLE, "what is not delivered cannot be read")),
     }
-}
-
-pub(crate) fn pg_lock(
-    conn: &mut crate::backend::postgres::Conn,
-    integration: &IntegrationId,
-) -> TxResult<Option<Delivery>> {
-    let row: Option<DeliveryRow> =
-        sync_deliveries::table.find(integration.as_str()).for_update().first(conn).optional().during(TABLE)?;
-    Ok(row.map(Delivery::from))
-}
-
-pub(crate) fn pg_try_lock(
-    conn: &mut crate::backend::postgres::Conn,
-    integration: &IntegrationId,
-) -> TxResult<Option<Delivery>> {
-    let of = sync_deliveries::table.find(integration.as_str()).for_update().skip_locked();
-    let row: Option<DeliveryRow> = of.first(conn).optional().during(TABLE)?;
-    Ok(row.map(Delivery::from))
-}
-
-/// SQLite has one writer at a time: whoever writes has everything locked.
-pub(crate) fn sqlite_lock(
-    conn: &mut diesel::SqliteConnection,
-    integration: &IntegrationId,
-) -> TxResult<Option<Delivery>> {
-    let row: Option<DeliveryRow> =
-        sync_deliveries::table.find(integration.as_str()).first(conn).optional().during(TABLE)?;
-    Ok(row.map(Delivery::from))
 }

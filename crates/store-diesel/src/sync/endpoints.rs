@@ -1,7 +1,7 @@
 use diesel::prelude::*;
 use kombo_model::{Endpoint, IntegrationId, UnknownEndpoint};
 use sync_core::jobs::{EndpointState, EndpointStatus};
-use sync_core::ports::{StoreError, TxResult};
+use sync_core::ports::{Endpoints, StoreError, TxResult};
 
 use super::{moment, readable, time, word_or};
 use crate::both;
@@ -74,46 +74,38 @@ impl TryFrom<EndpointRow> for EndpointState {
 }
 
 both! {
-    pub(crate) fn get(
-        conn: &mut Conn,
-        integration: &IntegrationId,
-        endpoint: Endpoint,
-    ) -> TxResult<Option<EndpointState>> {
-        let row: Option<EndpointRow> = sync_watermarks::table
-            .find((integration.as_str(), endpoint.as_str()))
-            .first(conn)
-            .optional()
-            .during(TABLE)?;
-        row.map(TryInto::try_into).transpose()
-    }
+    impl Endpoints for DbTx<'_> {
+        fn endpoint(&mut self, integration: &IntegrationId,
+            endpoint: Endpoint,
+        ) -> TxResult<Option<EndpointState>> {
+            let row: Option<EndpointRow> = sync_watermarks::table
+                .find((integration.as_str(), endpoint.as_str()))
+                .first(self.conn)
+                .optional()
+                .during(TABLE)?;
+            row.map(TryInto::try_into).transpose()
+        }
 
-    pub(crate) fn all(conn: &mut Conn) -> TxResult<Vec<EndpointState>> {
-        let rows: Vec<EndpointRow> = sync_watermarks::table
-            .order((sync_watermarks::integration_id, sync_watermarks::endpoint))
-            .load(conn)
-            .during(TABLE)?;
-        let mut states: Vec<EndpointState> = readable(rows);
-        states.sort_by(|a, b| (&a.integration_id, a.endpoint).cmp(&(&b.integration_id, b.endpoint)));
-        Ok(states)
-    }
+        fn put_endpoint(&mut self, state: &EndpointState) -> TxResult<()> {
+            let row = EndpointRow::from(state);
+            let upsert = diesel::insert_into(sync_watermarks::table)
+                .values(&row)
+                .on_conflict((sync_watermarks::integration_id, sync_watermarks::endpoint))
+                .do_update()
+                .set(&row);
+            Cached(upsert).execute(self.conn).during(TABLE).map(drop)
+        }
 
-    pub(crate) fn of(conn: &mut Conn, integration: &IntegrationId) -> TxResult<Vec<EndpointState>> {
-        let rows: Vec<EndpointRow> = sync_watermarks::table
-            .filter(sync_watermarks::integration_id.eq(integration.as_str()))
-            .load(conn)
-            .during(TABLE)?;
-        let mut states: Vec<EndpointState> = readable(rows);
-        states.sort_by_key(|state| state.endpoint);
-        Ok(states)
-    }
-
-    pub(crate) fn put(conn: &mut Conn, state: &EndpointState) -> TxResult<()> {
-        let row = EndpointRow::from(state);
-        let upsert = diesel::insert_into(sync_watermarks::table)
-            .values(&row)
-            .on_conflict((sync_watermarks::integration_id, sync_watermarks::endpoint))
-            .do_update()
-            .set(&row);
-        Cached(upsert).execute(conn).during(TABLE).map(drop)
+        fn endpoints(&mut self, integration: Option<&IntegrationId>) -> TxResult<Vec<EndpointState>> {
+            let order = (sync_watermarks::integration_id, sync_watermarks::endpoint);
+            let states = sync_watermarks::table.order(order);
+            let rows: Vec<EndpointRow> = match integration {
+                Some(id) => states.filter(sync_watermarks::integration_id.eq(id.as_str())).load(self.conn).during(TABLE)?,
+                None => states.load(self.conn).during(TABLE)?,
+            };
+            let mut states: Vec<EndpointState> = readable(rows);
+            states.sort_by(|a, b| (&a.integration_id, a.endpoint).cmp(&(&b.integration_id, b.endpoint)));
+            Ok(states)
+        }
     }
 }

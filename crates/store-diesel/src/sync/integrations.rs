@@ -1,7 +1,7 @@
 use diesel::prelude::*;
 use kombo_model::IntegrationId;
 use sync_core::jobs::{IntegrationRecord, IntegrationStatus};
-use sync_core::ports::{StoreError, TxResult};
+use sync_core::ports::{Integrations, StoreError, TxResult};
 
 use super::word_or;
 use crate::both;
@@ -57,25 +57,27 @@ impl TryFrom<IntegrationRow> for IntegrationRecord {
 }
 
 both! {
-    pub(crate) fn get(conn: &mut Conn, id: &IntegrationId) -> TxResult<Option<IntegrationRecord>> {
-        let row: Option<IntegrationRow> =
-            sync_integrations::table.find(id.as_str()).first(conn).optional().during(TABLE)?;
-        row.map(TryInto::try_into).transpose()
-    }
+    impl Integrations for DbTx<'_> {
+        fn integration(&mut self, id: &IntegrationId) -> TxResult<Option<IntegrationRecord>> {
+            let row: Option<IntegrationRow> =
+                sync_integrations::table.find(id.as_str()).first(self.conn).optional().during(TABLE)?;
+            row.map(TryInto::try_into).transpose()
+        }
 
-    pub(crate) fn all(conn: &mut Conn) -> TxResult<Vec<IntegrationRecord>> {
-        let rows: Vec<IntegrationRow> =
-            sync_integrations::table.order(sync_integrations::id).load(conn).during(TABLE)?;
-        rows.into_iter().map(TryInto::try_into).collect()
-    }
+        fn integrations(&mut self) -> TxResult<Vec<IntegrationRecord>> {
+            let rows: Vec<IntegrationRow> =
+                sync_integrations::table.order(sync_integrations::id).load(self.conn).during(TABLE)?;
+            rows.into_iter().map(TryInto::try_into).collect()
+        }
 
-    pub(crate) fn put(conn: &mut Conn, record: &IntegrationRecord) -> TxResult<()> {
-        let row = IntegrationRow::from(record);
-        let upsert = diesel::insert_into(sync_integrations::table)
-            .values(&row)
-            .on_conflict(sync_integrations::id)
-            .do_update()
-            .set(&row);
-        Cached(upsert).execute(conn).during(TABLE).map(drop)
+        fn put_integration(&mut self, record: &IntegrationRecord) -> TxResult<()> {
+            let row = IntegrationRow::from(record);
+            let upsert = diesel::insert_into(sync_integrations::table)
+                .values(&row)
+                .on_conflict(sync_integrations::id)
+                .do_update()
+                .set(&row);
+            Cached(upsert).execute(self.conn).during(TABLE).map(drop)
+        }
     }
 }

@@ -1,5 +1,5 @@
 use diesel::prelude::*;
-use sync_core::ports::TxResult;
+use sync_core::ports::{RateLimit, TxResult};
 use sync_core::ratelimit::{Budget, Pacing};
 
 use super::{count, moment, number, time};
@@ -47,20 +47,30 @@ impl From<PacingRow> for Pacing {
 }
 
 both! {
-    pub(crate) fn put(conn: &mut Conn, pacing: &Pacing) -> TxResult<()> {
-        let row = PacingRow::from(pacing);
-        let update = diesel::update(sync_pacing::table.find(ROW)).set(&row);
-        Cached(update).execute(conn).during(TABLE).map(drop)
+    postgres {
+        fn lock(conn: &mut Conn) -> TxResult<Pacing> {
+            let row = sync_pacing::table.find(ROW).select(PacingRow::as_select()).for_update().first(conn);
+            Ok(row.optional().during(TABLE)?.unwrap_or_default().into())
+        }
     }
-}
 
-pub(crate) fn pg_lock(conn: &mut crate::backend::postgres::Conn) -> TxResult<Pacing> {
-    let row = sync_pacing::table.find(ROW).select(PacingRow::as_select()).for_update().first(conn);
-    Ok(row.optional().during(TABLE)?.unwrap_or_default().into())
-}
+    sqlite {
+        /// SQLite has one writer at a time: whoever writes has everything locked.
+        fn lock(conn: &mut Conn) -> TxResult<Pacing> {
+            let row = sync_pacing::table.find(ROW).select(PacingRow::as_select()).first(conn);
+            Ok(row.optional().during(TABLE)?.unwrap_or_default().into())
+        }
+    }
 
-/// SQLite has one writer at a time: whoever writes has everything locked.
-pub(crate) fn sqlite_lock(conn: &mut diesel::SqliteConnection) -> TxResult<Pacing> {
-    let row = sync_pacing::table.find(ROW).select(PacingRow::as_select()).first(conn);
-    Ok(row.optional().during(TABLE)?.unwrap_or_default().into())
+    impl RateLimit for DbTx<'_> {
+        fn put_pacing(&mut self, pacing: &Pacing) -> TxResult<()> {
+            let row = PacingRow::from(pacing);
+            let update = diesel::update(sync_pacing::table.find(ROW)).set(&row);
+            Cached(update).execute(self.conn).during(TABLE).map(drop)
+        }
+
+        fn pacing(&mut self) -> TxResult<Pacing> {
+            lock(self.conn)
+        }
+    }
 }

@@ -1,6 +1,6 @@
 use diesel::prelude::*;
 use kombo_model::{Endpoint, IntegrationId};
-use sync_core::ports::{StoreError, TxResult};
+use sync_core::ports::{Quarantine, QuarantinePart, QuarantineRelease, StoreError, TxResult};
 use sync_core::pull::{Quarantined, RunId};
 
 use super::{count, limited, readable, word};
@@ -58,109 +58,76 @@ impl TryFrom<QuarantineRow> for Quarantined {
 }
 
 both! {
-    pub(crate) fn put(conn: &mut Conn, records: &[Quarantined]) -> TxResult<()> {
-        for record in records {
-            let row = QuarantineRow::from(record);
-            diesel::insert_into(sync_quarantine::table)
-                .values(&row)
-                .on_conflict((
-                    sync_quarantine::integration_id,
-                    sync_quarantine::endpoint,
-                    sync_quarantine::record_id,
-                ))
-                .do_update()
-                .set(&row)
-                .execute(conn)
-                .during(TABLE)?;
+    /// The records of a part of the quarantine.
+    fn in_part(part: QuarantinePart<'_>) -> sync_quarantine::BoxedQuery<'_, DB> {
+        let records = sync_quarantine::table.into_boxed();
+        match part {
+            QuarantinePart::All => records,
+            QuarantinePart::Integration(id) => records.filter(sync_quarantine::integration_id.eq(id.as_str())),
+            QuarantinePart::Endpoint(id, endpoint) => records
+                .filter(sync_quarantine::integration_id.eq(id.as_str()))
+                .filter(sync_quarantine::endpoint.eq(endpoint.as_str())),
+            QuarantinePart::From(id, endpoint, from) => records
+                .filter(sync_quarantine::integration_id.eq(id.as_str()))
+                .filter(sync_quarantine::endpoint.eq(endpoint.as_str()))
+                .filter(sync_quarantine::record_id.ge(from)),
         }
-        Ok(())
     }
 
-    pub(crate) fn clear(
-        conn: &mut Conn,
-        integration: &IntegrationId,
-        endpoint: Endpoint,
-        ids: &[String],
-    ) -> TxResult<u64> {
-        let statement = Statement::new("DELETE FROM sync_quarantine WHERE integration_id = ")
-            .text(integration.as_str())
-            .sql(" AND endpoint = ")
-            .text(endpoint.as_str());
-        let statement = match DIALECT {
-            Dialect::Postgres => statement
-                .sql(" AND record_id = ANY(")
-                .texts(ids.iter().map(|id| Some(id.as_str())).collect())
-                .sql(")"),
-            Dialect::Sqlite => statement
-                .sql(" AND record_id IN (SELECT value FROM json_each(")
-                .json(serde_json::json!(ids).to_string())
-                .sql("))"),
-        };
-        let cleared = statement.execute(conn).during(TABLE)?;
-        Ok(u64::try_from(cleared).unwrap_or(u64::MAX))
-    }
+    impl Quarantine for DbTx<'_> {
+        fn put_quarantined(&mut self, records: &[Quarantined]) -> TxResult<()> {
+            for record in records {
+                let row = QuarantineRow::from(record);
+                diesel::insert_into(sync_quarantine::table)
+                    .values(&row)
+                    .on_conflict((
+                        sync_quarantine::integration_id,
+                        sync_quarantine::endpoint,
+                        sync_quarantine::record_id,
+                    ))
+                    .do_update()
+                    .set(&row)
+                    .execute(self.conn)
+                    .during(TABLE)?;
+            }
+            Ok(())
+        }
 
-    pub(crate) fn clear_before(
-        conn: &mut Conn,
-        integration: &IntegrationId,
-        endpoint: Endpoint,
-        run: RunId,
-    ) -> TxResult<u64> {
-        let of = sync_quarantine::table
-            .filter(sync_quarantine::integration_id.eq(integration.as_str()))
-            .filter(sync_quarantine::endpoint.eq(endpoint.as_str()))
-            .filter(sync_quarantine::run_id.ne(run.0));
-        let cleared = diesel::delete(of).execute(conn).during(TABLE)?;
-        Ok(u64::try_from(cleared).unwrap_or(u64::MAX))
-    }
+        fn clear_quarantined(
+            &mut self,
+            integration: &IntegrationId,
+            endpoint: Endpoint,
+            which: QuarantineRelease<'_>,
+        ) -> TxResult<u64> {
+            let statement = Statement::new("DELETE FROM sync_quarantine WHERE integration_id = ")
+                .text(integration.as_str())
+                .sql(" AND endpoint = ")
+                .text(endpoint.as_str());
+            let statement = match (which, DIALECT) {
+                (QuarantineRelease::Ids(ids), Dialect::Postgres) => statement
+                    .sql(" AND record_id = ANY(")
+                    .texts(ids.iter().map(|id| Some(id.as_str())).collect())
+                    .sql(")"),
+                (QuarantineRelease::Ids(ids), Dialect::Sqlite) => statement
+                    .sql(" AND record_id IN (SELECT value FROM json_each(")
+                    .json(serde_json::json!(ids).to_string())
+                    .sql("))"),
+                (QuarantineRelease::OfOtherRuns(run), _) => statement.sql(" AND run_id <> ").int(run.0),
+            };
+            let cleared = statement.execute(self.conn).during(TABLE)?;
+            Ok(u64::try_from(cleared).unwrap_or(u64::MAX))
+        }
 
-    pub(crate) fn all(conn: &mut Conn, integration: Option<&IntegrationId>) -> TxResult<Vec<Quarantined>> {
-        first(conn, integration, usize::MAX)
-    }
+        fn quarantined(&mut self, part: QuarantinePart<'_>, limit: usize) -> TxResult<Vec<Quarantined>> {
+            let order = (sync_quarantine::integration_id, sync_quarantine::endpoint, sync_quarantine::record_id);
+            let records = in_part(part).order(order).limit(limited(limit));
+            let rows: Vec<QuarantineRow> = records.load(self.conn).during(TABLE)?;
+            Ok(readable(rows))
+        }
 
-    pub(crate) fn first(
-        conn: &mut Conn,
-        integration: Option<&IntegrationId>,
-        limit: usize,
-    ) -> TxResult<Vec<Quarantined>> {
-        let order = (sync_quarantine::integration_id, sync_quarantine::endpoint, sync_quarantine::record_id);
-        let records = sync_quarantine::table.order(order).limit(limited(limit));
-        let rows: Vec<QuarantineRow> = match integration {
-            Some(id) => records.filter(sync_quarantine::integration_id.eq(id.as_str())).load(conn).during(TABLE)?,
-            None => records.load(conn).during(TABLE)?,
-        };
-        Ok(readable(rows))
-    }
-
-    pub(crate) fn from(
-        conn: &mut Conn,
-        integration: &IntegrationId,
-        endpoint: Endpoint,
-        from: &str,
-        limit: usize,
-    ) -> TxResult<Vec<Quarantined>> {
-        let records = sync_quarantine::table
-            .filter(sync_quarantine::integration_id.eq(integration.as_str()))
-            .filter(sync_quarantine::endpoint.eq(endpoint.as_str()))
-            .filter(sync_quarantine::record_id.ge(from))
-            .order(sync_quarantine::record_id)
-            .limit(limited(limit));
-        let rows: Vec<QuarantineRow> = records.load(conn).during(TABLE)?;
-        Ok(readable(rows))
-    }
-
-    pub(crate) fn total(conn: &mut Conn) -> TxResult<u64> {
-        let total: i64 = sync_quarantine::table.count().get_result(conn).during(TABLE)?;
-        Ok(count(total))
-    }
-
-    pub(crate) fn size(conn: &mut Conn, integration: &IntegrationId, endpoint: Endpoint) -> TxResult<u64> {
-        let size: i64 = sync_quarantine::table
-            .filter(sync_quarantine::integration_id.eq(integration.as_str()))
-            .filter(sync_quarantine::endpoint.eq(endpoint.as_str()))
-            .count()
-            .get_result(conn)
-            .during(TABLE)?;
-        Ok(count(size))
+        fn quarantine_size(&mut self, part: QuarantinePart<'_>) -> TxResult<u64> {
+            let size: i64 = in_part(part).count().get_result(self.conn).during(TABLE)?;
+            Ok(count(size))
+        }
     }
 }

@@ -2,7 +2,7 @@ use diesel::prelude::*;
 use kombo_model::IntegrationId;
 use sync_core::horizon::Horizon;
 use sync_core::jobs::{LeaseHold, LeaseToken, Request, RequestCause, Target};
-use sync_core::ports::{StoreError, TryRequest, TxResult};
+use sync_core::ports::{Lock, LockMode, Requests, StoreError, TxResult};
 
 use super::{limited, moment, readable, time, word, word_or};
 use crate::both;
@@ -80,92 +80,101 @@ impl TryFrom<RequestRow> for Request {
     }
 }
 
-fn request(row: Option<RequestRow>) -> TxResult<Option<Request>> {
-    row.map(TryInto::try_into).transpose()
+fn key(target: &Target) -> (&str, &str, &str) {
+    (target.integration_id.as_str(), target.endpoint.as_str(), target.kind.as_str())
 }
 
 both! {
-    pub(crate) fn all(conn: &mut Conn) -> TxResult<Vec<Request>> {
-        let order = (
-            sync_requests::requested_at,
-            sync_requests::integration_id,
-            sync_requests::endpoint,
-            sync_requests::kind,
-        );
-        let rows: Vec<RequestRow> = sync_requests::table.order(order).load(conn).during(TABLE)?;
-        Ok(readable(rows))
+    postgres {
+        fn lock(conn: &mut Conn, target: &Target, mode: LockMode) -> TxResult<Lock<Request>> {
+            let request = sync_requests::table.find(key(target));
+            let row: Option<RequestRow> = match mode {
+                LockMode::Wait => request.for_update().first(conn).optional().during(TABLE)?,
+                LockMode::Skip => {
+                    // Asked for first, since most often there is none: each batch of a full fetch looks for a delta.
+                    if !diesel::select(diesel::dsl::exists(request)).get_result(conn).during(TABLE)? {
+                        return Ok(Lock::Missing);
+                    }
+                    request.for_update().skip_locked().first(conn).optional().during(TABLE)?
+                }
+            };
+            Ok(match (row, mode) {
+                (Some(row), _) => Lock::Locked(row.try_into()?),
+                (None, LockMode::Wait) => Lock::Missing,
+                (None, LockMode::Skip) => Lock::Busy,
+            })
+        }
     }
 
-    pub(crate) fn due(conn: &mut Conn, horizon: &Horizon, limit: usize) -> TxResult<Vec<Request>> {
-        let now = Moment(horizon.now);
-        let due = sync_requests::not_before.le(now).or(sync_requests::not_before.gt(Moment(horizon.latest_wait())));
-        let expired = sync_requests::lease_expires_at
-            .le(now)
-            .or(sync_requests::lease_expires_at.gt(Moment(horizon.latest_lease())));
-        let free = sync_requests::lease_expires_at.is_null().or(expired.assume_not_null());
-        let rows: Vec<RequestRow> = sync_requests::table
-            .filter(due)
-            .filter(free)
-            // "delta" sorts before "full".
-            .order((
-                sync_requests::kind,
+    sqlite {
+        /// SQLite has one writer at a time: whoever writes has everything locked.
+        fn lock(conn: &mut Conn, target: &Target, _mode: LockMode) -> TxResult<Lock<Request>> {
+            let row: Option<RequestRow> =
+                sync_requests::table.find(key(target)).first(conn).optional().during(TABLE)?;
+            row.map_or(Ok(Lock::Missing), |row| row.try_into().map(Lock::Locked))
+        }
+    }
+
+    impl Requests for DbTx<'_> {
+        fn requests(&mut self) -> TxResult<Vec<Request>> {
+            let order = (
                 sync_requests::requested_at,
                 sync_requests::integration_id,
                 sync_requests::endpoint,
-            ))
-            .limit(limited(limit))
-            .load(conn)
-            .during(TABLE)?;
-        Ok(readable(rows))
+                sync_requests::kind,
+            );
+            let rows: Vec<RequestRow> = sync_requests::table.order(order).load(self.conn).during(TABLE)?;
+            Ok(readable(rows))
+        }
+
+        fn due_requests(&mut self, horizon: &Horizon, limit: usize) -> TxResult<Vec<Request>> {
+            let now = Moment(horizon.now);
+            let due = sync_requests::not_before.le(now).or(sync_requests::not_before.gt(Moment(horizon.latest_wait())));
+            let expired = sync_requests::lease_expires_at
+                .le(now)
+                .or(sync_requests::lease_expires_at.gt(Moment(horizon.latest_lease())));
+            let free = sync_requests::lease_expires_at.is_null().or(expired.assume_not_null());
+            let rows: Vec<RequestRow> = sync_requests::table
+                .filter(due)
+                .filter(free)
+                // "delta" sorts before "full".
+                .order((
+                    sync_requests::kind,
+                    sync_requests::requested_at,
+                    sync_requests::integration_id,
+                    sync_requests::endpoint,
+                ))
+                .limit(limited(limit))
+                .load(self.conn)
+                .during(TABLE)?;
+            Ok(readable(rows))
+        }
+
+        fn put_request(&mut self, request: &Request) -> TxResult<()> {
+            let row = RequestRow::from(request);
+            let upsert = diesel::insert_into(sync_requests::table)
+                .values(&row)
+                .on_conflict((sync_requests::integration_id, sync_requests::endpoint, sync_requests::kind))
+                .do_update()
+                .set(&row);
+            Cached(upsert).execute(self.conn).during(TABLE).map(drop)
+        }
+
+        fn insert_request(&mut self, request: &Request) -> TxResult<bool> {
+            let row = RequestRow::from(request);
+            let insert = diesel::insert_into(sync_requests::table)
+                .values(&row)
+                .on_conflict((sync_requests::integration_id, sync_requests::endpoint, sync_requests::kind))
+                .do_nothing();
+            Ok(Cached(insert).execute(self.conn).during(TABLE)? == 1)
+        }
+
+        fn delete_request(&mut self, target: &Target) -> TxResult<()> {
+            diesel::delete(sync_requests::table.find(key(target))).execute(self.conn).during(TABLE).map(drop)
+        }
+
+        fn request(&mut self, target: &Target, mode: LockMode) -> TxResult<Lock<Request>> {
+            lock(self.conn, target, mode)
+        }
     }
-
-    pub(crate) fn put(conn: &mut Conn, request: &Request) -> TxResult<()> {
-        let row = RequestRow::from(request);
-        let upsert = diesel::insert_into(sync_requests::table)
-            .values(&row)
-            .on_conflict((sync_requests::integration_id, sync_requests::endpoint, sync_requests::kind))
-            .do_update()
-            .set(&row);
-        Cached(upsert).execute(conn).during(TABLE).map(drop)
-    }
-
-    pub(crate) fn insert(conn: &mut Conn, request: &Request) -> TxResult<bool> {
-        let row = RequestRow::from(request);
-        let insert = diesel::insert_into(sync_requests::table)
-            .values(&row)
-            .on_conflict((sync_requests::integration_id, sync_requests::endpoint, sync_requests::kind))
-            .do_nothing();
-        Ok(Cached(insert).execute(conn).during(TABLE)? == 1)
-    }
-
-    pub(crate) fn delete(conn: &mut Conn, target: &Target) -> TxResult<()> {
-        let key = (target.integration_id.as_str(), target.endpoint.as_str(), target.kind.as_str());
-        diesel::delete(sync_requests::table.find(key)).execute(conn).during(TABLE).map(drop)
-    }
-}
-
-pub(crate) fn pg_lock(conn: &mut crate::backend::postgres::Conn, target: &Target) -> TxResult<Option<Request>> {
-    let key = (target.integration_id.as_str(), target.endpoint.as_str(), target.kind.as_str());
-    request(sync_requests::table.find(key).for_update().first(conn).optional().during(TABLE)?)
-}
-
-pub(crate) fn pg_try_lock(conn: &mut crate::backend::postgres::Conn, target: &Target) -> TxResult<TryRequest> {
-    let key = (target.integration_id.as_str(), target.endpoint.as_str(), target.kind.as_str());
-    // Asked for first, since most often there is none: each batch of a full fetch looks for a delta.
-    if !exists(conn, target)? {
-        return Ok(TryRequest::Missing);
-    }
-    let row = sync_requests::table.find(key).for_update().skip_locked().first(conn).optional().during(TABLE)?;
-    Ok(request(row)?.map_or(TryRequest::Busy, TryRequest::Locked))
-}
-
-fn exists(conn: &mut crate::backend::postgres::Conn, target: &Target) -> TxResult<bool> {
-    let key = (target.integration_id.as_str(), target.endpoint.as_str(), target.kind.as_str());
-    diesel::select(diesel::dsl::exists(sync_requests::table.find(key))).get_result(conn).during(TABLE)
-}
-
-/// SQLite has one writer at a time: whoever writes has everything locked.
-pub(crate) fn sqlite_lock(conn: &mut diesel::SqliteConnection, target: &Target) -> TxResult<Option<Request>> {
-    let key = (target.integration_id.as_str(), target.endpoint.as_str(), target.kind.as_str());
-    request(sync_requests::table.find(key).first(conn).optional().during(TABLE)?)
 }

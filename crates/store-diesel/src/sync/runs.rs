@@ -1,7 +1,7 @@
 use diesel::prelude::*;
 use kombo_model::{IntegrationId, Timestamp};
 use sync_core::jobs::Target;
-use sync_core::ports::{StoreError, TxResult};
+use sync_core::ports::{Runs, StoreError, TxResult};
 use sync_core::pull::{PageCursor, Run, RunCounts, RunId, RunOutcome, RunPhase};
 
 use super::{count, limited, moment, number, readable, time, word, word_or};
@@ -151,67 +151,65 @@ impl TryFrom<RunRow> for Run {
 }
 
 both! {
-    pub(crate) fn insert(conn: &mut Conn, run: &Run) -> TxResult<RunId> {
-        let values = RunValues::from(run);
-        let id: i64 = diesel::insert_into(sync_runs::table)
-            .values(&values)
-            .returning(sync_runs::id)
-            .get_result(conn)
-            .during(TABLE)?;
-        Ok(RunId(id))
-    }
+    impl Runs for DbTx<'_> {
+        fn insert_run(&mut self, run: &Run) -> TxResult<RunId> {
+            let values = RunValues::from(run);
+            let id: i64 = diesel::insert_into(sync_runs::table)
+                .values(&values)
+                .returning(sync_runs::id)
+                .get_result(self.conn)
+                .during(TABLE)?;
+            Ok(RunId(id))
+        }
 
-    pub(crate) fn put(conn: &mut Conn, run: &Run) -> TxResult<()> {
-        let values = RunValues::from(run);
-        let update = diesel::update(sync_runs::table.find(run.id.0)).set(&values);
-        Cached(update).execute(conn).during(TABLE).map(drop)
-    }
+        fn put_run(&mut self, run: &Run) -> TxResult<()> {
+            let values = RunValues::from(run);
+            let update = diesel::update(sync_runs::table.find(run.id.0)).set(&values);
+            Cached(update).execute(self.conn).during(TABLE).map(drop)
+        }
 
-    pub(crate) fn get(conn: &mut Conn, id: RunId) -> TxResult<Option<Run>> {
-        let row: Option<RunRow> = sync_runs::table.find(id.0).first(conn).optional().during(TABLE)?;
-        row.map(TryInto::try_into).transpose()
-    }
+        fn run(&mut self, id: RunId) -> TxResult<Option<Run>> {
+            let row: Option<RunRow> = sync_runs::table.find(id.0).first(self.conn).optional().during(TABLE)?;
+            row.map(TryInto::try_into).transpose()
+        }
 
-    pub(crate) fn latest(conn: &mut Conn, target: &Target) -> TxResult<Option<Run>> {
-        let row: Option<RunRow> = sync_runs::table
-            .filter(sync_runs::integration_id.eq(target.integration_id.as_str()))
-            .filter(sync_runs::endpoint.eq(target.endpoint.as_str()))
-            .filter(sync_runs::kind.eq(target.kind.as_str()))
-            .order(sync_runs::id.desc())
-            .first(conn)
-            .optional()
-            .during(TABLE)?;
-        row.map(TryInto::try_into).transpose()
-    }
+        fn latest_run(&mut self, target: &Target) -> TxResult<Option<Run>> {
+            let row: Option<RunRow> = sync_runs::table
+                .filter(sync_runs::integration_id.eq(target.integration_id.as_str()))
+                .filter(sync_runs::endpoint.eq(target.endpoint.as_str()))
+                .filter(sync_runs::kind.eq(target.kind.as_str()))
+                .order(sync_runs::id.desc())
+                .first(self.conn)
+                .optional()
+                .during(TABLE)?;
+            row.map(TryInto::try_into).transpose()
+        }
 
-    pub(crate) fn recent(conn: &mut Conn, integration: Option<&IntegrationId>, limit: usize) -> TxResult<Vec<Run>> {
-        before(conn, integration, RunId(i64::MAX), limit)
-    }
+        fn trim_runs(&mut self, before: Timestamp) -> TxResult<u64> {
+            let removed = Statement::new("DELETE FROM sync_runs WHERE finished_at < ")
+                .time(Some(before))
+                .sql(
+                    " AND id <> (SELECT max(latest.id) FROM sync_runs latest WHERE latest.integration_id = \
+                     sync_runs.integration_id AND latest.endpoint = sync_runs.endpoint AND latest.kind = sync_runs.kind)",
+                )
+                .execute(self.conn)
+                .during(TABLE)?;
+            Ok(u64::try_from(removed).unwrap_or(u64::MAX))
+        }
 
-    pub(crate) fn before(
-        conn: &mut Conn,
-        integration: Option<&IntegrationId>,
-        before: RunId,
-        limit: usize,
-    ) -> TxResult<Vec<Run>> {
-        let runs =
-            sync_runs::table.filter(sync_runs::id.lt(before.0)).order(sync_runs::id.desc()).limit(limited(limit));
-        let rows: Vec<RunRow> = match integration {
-            Some(id) => runs.filter(sync_runs::integration_id.eq(id.as_str())).load(conn).during(TABLE)?,
-            None => runs.load(conn).during(TABLE)?,
-        };
-        Ok(readable(rows))
-    }
-
-    pub(crate) fn trim(conn: &mut Conn, before: Timestamp) -> TxResult<u64> {
-        let removed = Statement::new("DELETE FROM sync_runs WHERE finished_at < ")
-            .time(Some(before))
-            .sql(
-                " AND id <> (SELECT max(latest.id) FROM sync_runs latest WHERE latest.integration_id = \
-                 sync_runs.integration_id AND latest.endpoint = sync_runs.endpoint AND latest.kind = sync_runs.kind)",
-            )
-            .execute(conn)
-            .during(TABLE)?;
-        Ok(u64::try_from(removed).unwrap_or(u64::MAX))
+        fn runs(
+            &mut self,
+            integration: Option<&IntegrationId>,
+            before: Option<RunId>,
+            limit: usize,
+        ) -> TxResult<Vec<Run>> {
+            let before = before.map_or(i64::MAX, |run| run.0);
+            let runs = sync_runs::table.filter(sync_runs::id.lt(before)).order(sync_runs::id.desc()).limit(limited(limit));
+            let rows: Vec<RunRow> = match integration {
+                Some(id) => runs.filter(sync_runs::integration_id.eq(id.as_str())).load(self.conn).during(TABLE)?,
+                None => runs.load(self.conn).during(TABLE)?,
+            };
+            Ok(readable(rows))
+        }
     }
 }

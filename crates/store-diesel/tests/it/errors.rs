@@ -8,7 +8,7 @@ use store_diesel::{DieselStore, StoreUrl};
 use sync_core::jobs::queue::{self, Claim};
 use sync_core::jobs::{LeaseToken, RequestCause, SyncKind, Target};
 use sync_core::outbox::Undelivered;
-use sync_core::ports::{Clock as _, Scope, Silent, Store as _, StoreError, Tx};
+use sync_core::ports::{Clock as _, QuarantinePart, Scope, Silent, Store as _, StoreError, Tx};
 use sync_core::pull::{Engine, SyncPolicy};
 use sync_core::pull::{Quarantined, Run, RunOutcome};
 use sync_core::rows::{Key, Model, Row, StoredRow, Value};
@@ -164,7 +164,7 @@ impl Bench {
     }
 
     async fn quarantined(&self) -> Vec<Quarantined> {
-        self.store.read(|tx| tx.quarantined(None)).await.unwrap()
+        self.store.read(|tx| tx.quarantined(QuarantinePart::All, usize::MAX)).await.unwrap()
     }
 }
 
@@ -241,7 +241,10 @@ async fn pages_of_quarantine_are_tried_again() {
         let kept: Vec<_> = retried.iter().filter(|retried| retried.applied.is_none()).collect();
         let kept: Vec<&str> = kept.iter().map(|retried| retried.record.record_id.as_str()).collect();
         assert_eq!(kept, ["u007", "u300"]);
-        let left = store.read(|tx| tx.quarantined(None)).await.unwrap_or_else(|error: StoreError| panic!("{error}"));
+        let left = store
+            .read(|tx| tx.quarantined(QuarantinePart::All, usize::MAX))
+            .await
+            .unwrap_or_else(|error: StoreError| panic!("{error}"));
         assert_eq!(left.iter().map(|record| record.record_id.as_str()).collect::<Vec<_>>(), kept);
     }
 }

@@ -10,7 +10,9 @@ use crate::jobs::endpoint::EndpointState;
 use crate::jobs::integration::IntegrationStatus;
 use crate::jobs::queue::{self, Claim};
 use crate::jobs::request::{Lease, Request, RequestCause, SyncKind, Target};
-use crate::ports::store::{Tx, TxResult};
+use crate::ports::error::TxResult;
+use crate::ports::lock::LockMode;
+use crate::ports::store::Tx;
 use crate::webhooks::status::set_status;
 
 /// What is to be fetched without anybody asking.
@@ -34,7 +36,7 @@ pub struct SchedulePolicy {
 /// jumps leads to one fetch at most.
 pub fn schedule(tx: &mut dyn Tx, policy: &SchedulePolicy, now: Timestamp) -> TxResult<usize> {
     let states: BTreeMap<(IntegrationId, Endpoint), EndpointState> =
-        tx.endpoints()?.into_iter().map(|state| ((state.integration_id.clone(), state.endpoint), state)).collect();
+        tx.endpoints(None)?.into_iter().map(|state| ((state.integration_id.clone(), state.endpoint), state)).collect();
     let waiting: BTreeSet<Target> = tx.requests()?.into_iter().map(|request| request.target).collect();
     let mut asked = 0;
     for integration in tx.integrations()? {
@@ -50,7 +52,7 @@ pub fn schedule(tx: &mut dyn Tx, policy: &SchedulePolicy, now: Timestamp) -> TxR
             let target = Target { integration_id: key.0, endpoint: *endpoint, kind };
             // Looked at again under a lock: another replica may have asked for it meanwhile, or even be done with it.
             if !waiting.contains(&target)
-                && tx.request(&target)?.is_none()
+                && tx.request(&target, LockMode::Wait)?.locked().is_none()
                 && due(tx.endpoint(&integration.id, *endpoint)?.as_ref(), policy, now).is_some()
             {
                 queue::request(tx, target, cause, from, now)?;
@@ -146,7 +148,7 @@ pub fn retry_failed(tx: &mut dyn Tx, now: Timestamp) -> TxResult<usize> {
     for request in tx.requests()? {
         if request.attempts > 0
             && request.not_before > now
-            && let Some(mut request) = tx.request(&request.target)?
+            && let Some(mut request) = tx.request(&request.target, LockMode::Wait)?.locked()
             && request.lease.is_none()
         {
             request.not_before = now;

@@ -11,7 +11,9 @@ use kombo_model::{Endpoint, IntegrationId, Timestamp};
 use crate::jobs::integration::{IntegrationRecord, IntegrationStatus};
 use crate::jobs::queue;
 use crate::jobs::request::{RequestCause, SyncKind, Target};
-use crate::ports::store::{Tx, TxResult};
+use crate::ports::error::TxResult;
+use crate::ports::lock::LockMode;
+use crate::ports::store::Tx;
 
 /// What became of a wish to pause or to resume.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +38,7 @@ pub fn pause(tx: &mut dyn Tx, id: &IntegrationId, now: Timestamp) -> TxResult<He
     let reason = Some("a person paused it".to_owned());
     tx.put_integration(&IntegrationRecord { status: IntegrationStatus::Held, status_since: now, reason, ..known })?;
     for request in tx.requests()?.into_iter().filter(|request| request.target.integration_id == *id) {
-        if let Some(mut request) = tx.request(&request.target)?
+        if let Some(mut request) = tx.request(&request.target, LockMode::Wait)?.locked()
             && request.lease.is_some()
         {
             request.lease = None;

@@ -45,7 +45,9 @@ use crate::horizon::{self, Horizon};
 use crate::jobs::endpoint::{EndpointState, EndpointStatus};
 use crate::jobs::request::{Lease, LeaseHold, LeaseToken, Request, RequestCause, SyncKind, Target};
 use crate::planted::{self, Bug};
-use crate::ports::store::{TryRequest, Tx, TxResult};
+use crate::ports::error::TxResult;
+use crate::ports::lock::{Lock, LockMode};
+use crate::ports::store::Tx;
 
 /// Who leases, until when, and how the lease is told from others.
 #[derive(Debug, Clone)]
@@ -107,7 +109,7 @@ pub(crate) fn request_of(
         lease: None,
     };
     let known = loop {
-        if let Some(request) = tx.request(&new.target)? {
+        if let Some(request) = tx.request(&new.target, LockMode::Wait)?.locked() {
             break request;
         }
         // Another unit may make it at the same time, and another be done with it before it can be locked here.
@@ -153,13 +155,15 @@ fn lease_if(
 ) -> TxResult<Option<Lease>> {
     // One endpoint is worked on by one lease: the sibling is locked too, so that nobody leases it meanwhile. Neither
     // lock is waited for, so two workers cannot wait for each other.
-    let (TryRequest::Locked(request), sibling) = (tx.try_request(target)?, tx.try_request(&sibling(target))?) else {
+    let (Lock::Locked(request), sibling) =
+        (tx.request(target, LockMode::Skip)?, tx.request(&sibling(target), LockMode::Skip)?)
+    else {
         return Ok(None);
     };
     let sibling = match sibling {
-        TryRequest::Missing => None,
-        TryRequest::Busy => return Ok(None),
-        TryRequest::Locked(sibling) => Some(sibling),
+        Lock::Missing => None,
+        Lock::Busy => return Ok(None),
+        Lock::Locked(sibling) => Some(sibling),
     };
     let horizon = claim.horizon(now);
     if is_held(&request, &horizon)
@@ -237,7 +241,7 @@ fn take(tx: &mut dyn Tx, mut request: Request, claim: &Claim, now: Timestamp) ->
 /// nobody can take over in between.
 pub fn hold(tx: &mut dyn Tx, lease: &Lease, now: Timestamp, ttl: Duration) -> Result<Request, SyncError> {
     let lost = || SyncError::LeaseLost(lease.request.target.to_string());
-    let mut request = tx.request(&lease.request.target)?.ok_or_else(lost)?;
+    let mut request = tx.request(&lease.request.target, LockMode::Wait)?.locked().ok_or_else(lost)?;
     let holds = |held: &&mut LeaseHold| held.token == lease.token || planted::has(Bug::NoLeaseCheck);
     let held = request.lease.as_mut().filter(holds).ok_or_else(lost)?;
     let until = now.saturating_add(ttl);
@@ -310,7 +314,7 @@ pub fn release_abandoned(tx: &mut dyn Tx, is_gone: impl Fn(&str) -> bool) -> TxR
             continue; // not locked: whoever works on it would have to be waited for
         }
         // Looked at again under a lock: it may have been extended or taken over since.
-        if let Some(mut request) = tx.request(&request.target)?
+        if let Some(mut request) = tx.request(&request.target, LockMode::Wait)?.locked()
             && request.lease.as_ref().is_some_and(|held| is_gone(&held.owner))
         {
             request.lease = None;
@@ -327,7 +331,7 @@ pub(crate) fn set_going(tx: &mut dyn Tx, integration: &IntegrationId, now: Times
         if request.target.integration_id == *integration
             && request.not_before > now
             // One that is locked is being worked on or asked for, so it is going.
-            && let TryRequest::Locked(mut request) = tx.try_request(&request.target)?
+            && let Lock::Locked(mut request) = tx.request(&request.target, LockMode::Skip)?
         {
             request.not_before = now;
             tx.put_request(&request)?;

@@ -5,7 +5,8 @@ use std::time::Duration;
 use kombo_model::Timestamp;
 
 use crate::outbox::state::Undelivered;
-use crate::ports::store::{Tx, TxResult};
+use crate::ports::error::TxResult;
+use crate::ports::store::Tx;
 
 /// Webhooks are kept at least this long: Kombo may send one again days later, and it must be known then.
 pub const WEBHOOKS_AT_LEAST: Duration = Duration::from_secs(7 * 86_400);

@@ -1,6 +1,8 @@
 use kombo_model::{IntegrationId, Timestamp};
 
-use crate::ports::store::{Tx, TxResult};
+use crate::ports::error::TxResult;
+use crate::ports::lock::LockMode;
+use crate::ports::store::Tx;
 
 /// Puts dead letters, of an integration or of all, back in line, and says how many. What waits after a failure is tried
 /// at once, too: whoever asks for this may have mended the receiver.
@@ -15,7 +17,7 @@ pub fn retry(tx: &mut dyn Tx, integration: Option<&IntegrationId>, now: Timestam
     let wanted = waiting.iter().filter(|delivery| integration.is_none_or(|id| delivery.integration_id == *id));
     for delivery in wanted.filter(|delivery| delivery.not_before > now) {
         // One that is locked is being worked on.
-        if let Some(mut delivery) = tx.try_delivery(&delivery.integration_id)?
+        if let Some(mut delivery) = tx.delivery(&delivery.integration_id, LockMode::Skip)?.locked()
             && delivery.lease.as_ref().is_none_or(|lease| lease.expires_at <= now)
         {
             delivery.not_before = delivery.not_before.min(now);
@@ -31,7 +33,7 @@ pub fn drop_letters(tx: &mut dyn Tx, integration: Option<&IntegrationId>) -> TxR
     for letter in tx.dead_letters(integration)? {
         dropped += u64::from(tx.delete_dead_letter(&letter.integration_id, &letter.id)?);
         // One that was on its way again is not tried any more.
-        if let Some(mut delivery) = tx.try_delivery(&letter.integration_id)?
+        if let Some(mut delivery) = tx.delivery(&letter.integration_id, LockMode::Skip)?.locked()
             && delivery.lease.is_none()
             && delivery.parcel.as_ref().is_some_and(|parcel| parcel.id == letter.id)
         {

@@ -3,7 +3,8 @@ use std::collections::BTreeMap;
 use kombo_model::{IntegrationId, Timestamp};
 
 use super::{Backlog, DeadLetter, Delivery};
-use crate::ports::store::{Tx, TxResult};
+use crate::ports::error::TxResult;
+use crate::ports::store::Tx;
 use crate::words::words;
 
 words! {

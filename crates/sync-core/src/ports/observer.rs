@@ -1,8 +1,8 @@
 use std::time::Duration;
 
-use super::StoreError;
 use crate::SyncError;
 use crate::jobs::request::Target;
+use crate::ports::error::StoreError;
 use crate::pull::run::Run;
 use crate::rows::counts::RunCounts;
 

@@ -6,8 +6,10 @@ use kombo_model::{Endpoint, Fault, InPart, IntegrationId, Timestamp};
 
 use crate::jobs::queue;
 use crate::jobs::request::{SyncKind, Target};
+use crate::ports::error::{StoreError, TxResult};
 use crate::ports::source::Record;
-use crate::ports::store::{Scope, Store, StoreError, Tx, TxResult};
+use crate::ports::store::{QuarantinePart, QuarantineRelease};
+use crate::ports::store::{Scope, Store, Tx};
 use crate::pull::quarantined::Quarantined;
 use crate::pull::run::{Run, RunOutcome, RunPhase};
 use crate::rows::apply::{Applying, Unlisted, apply};
@@ -79,7 +81,7 @@ async fn retry_page<S: Store>(
 ) -> Result<(Vec<Retried>, Option<String>), StoreError> {
     let (id, first) = (integration.clone(), from.clone());
     let together = move |tx: &mut dyn Tx| {
-        let mut records = tx.quarantined_from(&id, endpoint, &first, PAGE + 1)?;
+        let mut records = tx.quarantined(QuarantinePart::From(&id, endpoint, &first), PAGE + 1)?;
         let next = records.split_off(records.len().min(PAGE)).pop().map(|record| record.record_id);
         let retried: TxResult<Vec<Retried>> =
             records.into_iter().map(|record| try_again(tx, record, policy, now)).collect();
@@ -101,14 +103,14 @@ async fn one_by_one<S: Store>(
     now: Timestamp,
 ) -> Result<(Vec<Retried>, Option<String>), StoreError> {
     let id = integration.clone();
-    let mut page = store.read(move |tx| tx.quarantined_from(&id, endpoint, &from, PAGE + 1)).await?;
+    let mut page = store.read(move |tx| tx.quarantined(QuarantinePart::From(&id, endpoint, &from), PAGE + 1)).await?;
     let next = page.split_off(page.len().min(PAGE)).pop().map(|record| record.record_id);
     let mut retried = Vec::new();
     for listed in page {
         let wanted = listed.clone();
         let alone = move |tx: &mut dyn Tx| {
             // It may have been replaced or taken out since it was listed.
-            let found = tx.quarantined_from(&wanted.integration_id, endpoint, &wanted.record_id, 1)?;
+            let found = tx.quarantined(QuarantinePart::From(&wanted.integration_id, endpoint, &wanted.record_id), 1)?;
             if found.contains(&wanted) { try_again(tx, wanted, policy, now).map(Some) } else { Ok(None) }
         };
         match store.transact(Scope::Integration(integration.clone()), alone).await {
@@ -160,7 +162,11 @@ fn try_again(tx: &mut dyn Tx, mut record: Quarantined, policy: RetryPolicy, now:
         tx.put_quarantined(std::slice::from_ref(&record))?;
         return Ok(Retried::new(record, None));
     }
-    tx.clear_quarantined(&record.integration_id, record.endpoint, std::slice::from_ref(&record.record_id))?;
+    tx.clear_quarantined(
+        &record.integration_id,
+        record.endpoint,
+        QuarantineRelease::Ids(std::slice::from_ref(&record.record_id)),
+    )?;
     Ok(Retried::new(record, Some(applied)))
 }
 

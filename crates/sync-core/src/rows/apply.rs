@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use kombo_model::Timestamp;
 
 use crate::changes::Change;
-use crate::ports::store::{Tx, TxResult};
+use crate::ports::error::TxResult;
+use crate::ports::store::Tx;
 use crate::pull::run::Run;
 use crate::rows::assess::{
     Assessing, Assessment, Finding, Lists, assess, assess_or_insert, assess_removal, assess_removal_of,

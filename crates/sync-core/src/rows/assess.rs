@@ -11,7 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
 
 use crate::jobs::request::SyncKind;
-use crate::ports::store::{Tx, TxResult};
+use crate::ports::error::TxResult;
+use crate::ports::store::Tx;
 use crate::rows::batch::{Batch, Incoming, Members, Standing};
 use crate::rows::change::{ChangeCause, ChangeKind};
 use crate::rows::compare::{

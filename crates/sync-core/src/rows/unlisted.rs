@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
 
 use crate::jobs::queue;
-use crate::ports::store::{Tx, TxResult};
+use crate::ports::error::TxResult;
+use crate::ports::store::Tx;
 use crate::pull::run::RunId;
 use crate::rows::assess::{Assessing, parent_model, parent_of, unlisted_cause};
 use crate::rows::batch::Batch;

@@ -12,7 +12,9 @@ use crate::jobs::endpoint::{EndpointState, EndpointStatus};
 use crate::jobs::integration::{IntegrationRecord, IntegrationStatus};
 use crate::jobs::queue;
 use crate::jobs::request::{RequestCause, SyncKind, Target};
-use crate::ports::store::{Tx, TxResult};
+use crate::ports::error::TxResult;
+use crate::ports::lock::LockMode;
+use crate::ports::store::Tx;
 use crate::rows::Model;
 use crate::webhooks::planner::{PlanPolicy, PlannedFetch, plan};
 
@@ -171,7 +173,7 @@ impl Standing {
                 // Not for ever: the webhook that ends the pause may be lost.
                 let next_look = now.saturating_add(policy.look_at_paused_every);
                 for request in tx.requests()?.into_iter().filter(|request| request.target.integration_id == id) {
-                    if let Some(mut request) = tx.request(&request.target)? {
+                    if let Some(mut request) = tx.request(&request.target, LockMode::Wait)?.locked() {
                         request.not_before = request.not_before.max(next_look);
                         tx.put_request(&request)?;
                     }
@@ -242,7 +244,7 @@ impl Fetch {
         let active = Heard { id, tool, status: IntegrationStatus::Active, reason: None, updated_at: None };
         hear(tx, known, active, now)?;
         let mut states: BTreeMap<Endpoint, EndpointState> =
-            tx.endpoints_of(id)?.into_iter().map(|state| (state.endpoint, state)).collect();
+            tx.endpoints(Some(id))?.into_iter().map(|state| (state.endpoint, state)).collect();
         let mut last_blind_full = None;
         for state in states.values().filter(|state| policy.plan.endpoints.contains(&state.endpoint)) {
             last_blind_full =
@@ -256,7 +258,7 @@ impl Fetch {
             if fetch.kind == SyncKind::Full {
                 // One that waits for its time already must not be put off by every further webhook. It is asked for
                 // again all the same: it may be half done, and what changed now may lie on pages that it has behind it.
-                let is_asked_for = tx.request(&target)?.is_some();
+                let is_asked_for = tx.request(&target, LockMode::Wait)?.locked().is_some();
                 if fetch.not_before.is_none() || !is_asked_for {
                     state.last_blind_full_at = Some(not_before);
                     tx.put_endpoint(state)?;
@@ -279,7 +281,7 @@ fn last_blind_full_of(
     // It may be one that is to begin: no further ahead than the interval.
     let last = state.last_blind_full_at.filter(|last| *last <= latest(now, interval));
     let full = Target { integration_id: state.integration_id.clone(), endpoint: state.endpoint, kind: SyncKind::Full };
-    if last.is_some_and(|last| last > now) && tx.request(&full)?.is_none() {
+    if last.is_some_and(|last| last > now) && tx.request(&full, LockMode::Wait)?.locked().is_none() {
         // The one that was to wait so long went ahead: somebody set it going.
         return Ok(happened(state.last_full_at, now));
     }

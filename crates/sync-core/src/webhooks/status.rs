@@ -1,7 +1,8 @@
 use kombo_model::{IntegrationId, Timestamp};
 
 use crate::jobs::integration::{IntegrationRecord, IntegrationStatus};
-use crate::ports::store::{Tx, TxResult};
+use crate::ports::error::TxResult;
+use crate::ports::store::Tx;
 
 /// What is to be noted of an integration.
 pub(super) struct Heard<'a> {

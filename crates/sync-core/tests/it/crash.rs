@@ -3,7 +3,7 @@
 use kombo_model::{Endpoint, ProgressionStatus};
 use sync_core::jobs::SyncKind;
 use sync_core::jobs::queue;
-use sync_core::ports::{Clock, Fetch, StoreError};
+use sync_core::ports::{Clock, Fetch, Lock, LockMode, StoreError};
 use sync_core::pull::RunOutcome;
 use sync_core::rows::{Model, StoredRow};
 use tokio_util::sync::CancellationToken;
@@ -58,7 +58,12 @@ async fn changed() -> Bench {
 async fn finish(bench: &Bench, endpoint: Endpoint, kind: SyncKind) {
     bench.pass(3_600);
     for _ in 0..3 {
-        if bench.store.look(|tx| tx.request(&target(endpoint, kind))).unwrap().is_none() {
+        if bench
+            .store
+            .look(|tx| tx.request(&target(endpoint, kind), LockMode::Wait).map(Lock::locked))
+            .unwrap()
+            .is_none()
+        {
             return;
         }
         let run = bench.attempt(endpoint, kind).await.unwrap();
@@ -203,7 +208,11 @@ async fn a_stop_ends_after_the_current_batch_and_the_next_run_goes_on() {
     stop.cancel();
     let run = bench.engine().work(&lease, &stop).await.unwrap();
     assert_eq!(run.outcome, RunOutcome::Interrupted);
-    let request = bench.store.look(|tx| tx.request(&target(Endpoint::Users, SyncKind::Full))).unwrap().unwrap();
+    let request = bench
+        .store
+        .look(|tx| tx.request(&target(Endpoint::Users, SyncKind::Full), LockMode::Wait).map(Lock::locked))
+        .unwrap()
+        .unwrap();
     assert_eq!((request.lease, request.attempts), (None, 0));
     assert!(request.not_before <= bench.clock.now(), "another worker may go on at once");
     let again = bench.attempt(Endpoint::Users, SyncKind::Full).await.unwrap();
@@ -249,17 +258,24 @@ async fn a_lost_lease_writes_nothing_more() {
         bench.pass(31);
         let Some(taken) = bench.lease(Endpoint::Users, SyncKind::Delta) else {
             // The last unit was committed already, only not heard of.
-            let request = bench.store.look(|tx| tx.request(&target(Endpoint::Users, SyncKind::Delta))).unwrap();
+            let request = bench
+                .store
+                .look(|tx| tx.request(&target(Endpoint::Users, SyncKind::Delta), LockMode::Wait).map(Lock::locked))
+                .unwrap();
             assert_eq!(request, None, "the lease expired");
             break;
         };
         let (rows, log) = (bench.store.table(Model::LmsUsers, &id()), bench.log());
-        let runs = bench.store.look(|tx| tx.recent_runs(None, 99)).unwrap();
+        let runs = bench.store.look(|tx| tx.runs(None, None, 99)).unwrap();
         let error = work.await.unwrap_err();
         assert!(matches!(error, sync_core::SyncError::LeaseLost(_)), "{error:?}");
         assert!(rows == bench.store.table(Model::LmsUsers, &id()) && log == bench.log());
-        assert_eq!(runs, bench.store.look(|tx| tx.recent_runs(None, 99)).unwrap());
-        let request = bench.store.look(|tx| tx.request(&taken.request.target)).unwrap().unwrap();
+        assert_eq!(runs, bench.store.look(|tx| tx.runs(None, None, 99)).unwrap());
+        let request = bench
+            .store
+            .look(|tx| tx.request(&taken.request.target, LockMode::Wait).map(Lock::locked))
+            .unwrap()
+            .unwrap();
         assert_eq!(request.lease.unwrap().token, taken.token);
         // Who took over brings it to the end.
         let run = bench.engine().work(&taken, &CancellationToken::new()).await.unwrap();

@@ -1,6 +1,6 @@
 use kombo_model::{Endpoint, Fault, Timestamp};
 use sync_core::jobs::{EndpointStatus, IntegrationRecord, IntegrationStatus, SyncKind};
-use sync_core::ports::{Clock, FailureClass, Record, RecordPage, Rejected, StoreError};
+use sync_core::ports::{Clock, FailureClass, Lock, LockMode, QuarantinePart, Record, RecordPage, Rejected, StoreError};
 use sync_core::pull::RunOutcome;
 use sync_core::rows::Model;
 
@@ -48,7 +48,11 @@ async fn a_failure_leaves_watermark_and_data_and_says_why() {
         assert_eq!((state.status, state.reason.is_some()), (status, true), "{class:?}");
         let integration = bench.store.look(|tx| tx.integration(&id())).unwrap().unwrap();
         assert_eq!(integration.status, integration_status, "{class:?}");
-        let request = bench.store.look(|tx| tx.request(&target(Endpoint::Users, SyncKind::Delta))).unwrap().unwrap();
+        let request = bench
+            .store
+            .look(|tx| tx.request(&target(Endpoint::Users, SyncKind::Delta), LockMode::Wait).map(Lock::locked))
+            .unwrap()
+            .unwrap();
         let waits = request.not_before.since(bench.clock.now()).as_secs();
         assert!((wait..wait + wait / 4 + 1).contains(&waits), "{class:?} waits {waits} s");
         assert_eq!((request.attempts, request.lease), (1, None));
@@ -77,7 +81,11 @@ async fn waits_longer_and_longer(class: FailureClass) {
     let mut waits = Vec::new();
     for _ in 0..10 {
         bench.attempt(Endpoint::Users, SyncKind::Full).await.unwrap();
-        let request = bench.store.look(|tx| tx.request(&target(Endpoint::Users, SyncKind::Full))).unwrap().unwrap();
+        let request = bench
+            .store
+            .look(|tx| tx.request(&target(Endpoint::Users, SyncKind::Full), LockMode::Wait).map(Lock::locked))
+            .unwrap()
+            .unwrap();
         waits.push(request.not_before.since(bench.clock.now()));
         bench.clock.set(request.not_before);
     }
@@ -194,7 +202,7 @@ async fn an_unreadable_record_is_put_aside_and_taken_back() {
     let run = bench.delta(Endpoint::Users).await;
     assert_eq!(run.outcome, RunOutcome::CompletedWithQuarantine);
     assert_eq!((run.counts.records, run.counts.quarantined, run.counts.updated), (8, 1, 7));
-    let quarantined = bench.store.look(|tx| tx.quarantined(None)).unwrap();
+    let quarantined = bench.store.look(|tx| tx.quarantined(QuarantinePart::All, usize::MAX)).unwrap();
     assert_eq!(quarantined.len(), 1);
     let of = (quarantined[0].record_id.as_str(), quarantined[0].path.as_str());
     assert_eq!(of, ("u4", "changed_at"));
@@ -208,7 +216,7 @@ async fn an_unreadable_record_is_put_aside_and_taken_back() {
 
     bench.kombo.mend(Endpoint::Users, "u4");
     bench.full(Endpoint::Users).await;
-    assert!(bench.store.look(|tx| tx.quarantined(None)).unwrap().is_empty());
+    assert!(bench.store.look(|tx| tx.quarantined(QuarantinePart::All, usize::MAX)).unwrap().is_empty());
     bench.assert_mirrors();
 }
 
@@ -221,14 +229,14 @@ async fn a_record_that_the_database_refuses_is_put_aside() {
     let run = bench.full(Endpoint::Users).await;
     assert_eq!((run.outcome, run.counts.quarantined), (RunOutcome::CompletedWithQuarantine, 1));
     assert_eq!(bench.store.table(Model::LmsUsers, &id()).len(), 7);
-    let quarantined = bench.store.look(|tx| tx.quarantined(None)).unwrap();
+    let quarantined = bench.store.look(|tx| tx.quarantined(QuarantinePart::All, usize::MAX)).unwrap();
     assert!(quarantined[0].record_id == "u4" && quarantined[0].json.contains("forbidden"));
 
     bench.pass(3_600);
     bench.kombo.edit(|lms| lms.rename_user("u4", "allowed"));
     let run = bench.delta(Endpoint::Users).await;
     assert_eq!(run.outcome, RunOutcome::Completed);
-    assert!(bench.store.look(|tx| tx.quarantined(None)).unwrap().is_empty());
+    assert!(bench.store.look(|tx| tx.quarantined(QuarantinePart::All, usize::MAX)).unwrap().is_empty());
     bench.assert_mirrors();
 }
 
@@ -242,7 +250,7 @@ async fn a_record_with_an_unknown_error_is_put_aside() {
     let run = bench.full(Endpoint::Users).await;
     assert_eq!((run.outcome, run.counts.quarantined), (RunOutcome::CompletedWithQuarantine, 1));
     assert_eq!(bench.store.table(Model::LmsUsers, &id()).len(), 7);
-    let quarantined = bench.store.look(|tx| tx.quarantined(None)).unwrap();
+    let quarantined = bench.store.look(|tx| tx.quarantined(QuarantinePart::All, usize::MAX)).unwrap();
     assert_eq!((quarantined[0].record_id.as_str(), quarantined[0].reason.as_str()), ("u4", "something went wrong"));
 }
 
@@ -259,7 +267,9 @@ async fn an_unknown_error_of_all_rows_puts_nothing_aside() {
     assert_eq!((run.outcome, run.error.as_deref()), (RunOutcome::Failed, Some("something went wrong")));
     let statements = bench.store.statements() - before;
     assert!(statements < 60, "{statements}");
-    assert!(bench.store.look::<_, StoreError>(|tx| tx.quarantined(None)).unwrap().is_empty());
+    assert!(
+        bench.store.look::<_, StoreError>(|tx| tx.quarantined(QuarantinePart::All, usize::MAX)).unwrap().is_empty()
+    );
 }
 
 /// What is refused makes the batch be taken apart; what is left of it means what it meant.
@@ -319,7 +329,9 @@ async fn an_id_with_nul_is_one_record_under_one_name() {
         assert!(bench.store.table(Model::LmsUsers, &id()).iter().all(sync_core::rows::StoredRow::is_live));
     }
     assert_eq!(bench.log(), [""; 0]);
-    assert!(bench.store.look::<_, StoreError>(|tx| tx.quarantined(None)).unwrap().is_empty());
+    assert!(
+        bench.store.look::<_, StoreError>(|tx| tx.quarantined(QuarantinePart::All, usize::MAX)).unwrap().is_empty()
+    );
 }
 
 /// What Kombo shows and nobody can read is no copy of it.
@@ -447,7 +459,7 @@ async fn what_is_read_in_part_is_stored_in_part_and_shown_in_quarantine() {
     assert_eq!(bench.text(Model::LmsCourseRevisions, "r1", "title").as_deref(), Some("One"), "what is stored stays");
     assert_eq!(bench.text(Model::LmsCourseRevisions, "r1", "status").as_deref(), Some("ACTIVE"));
     assert!(bench.row(Model::LmsCourseRevisions, "r2").is_live(), "it may be the one without an id");
-    let quarantined = bench.store.look::<_, StoreError>(|tx| tx.quarantined(None)).unwrap();
+    let quarantined = bench.store.look::<_, StoreError>(|tx| tx.quarantined(QuarantinePart::All, usize::MAX)).unwrap();
     assert_eq!((quarantined[0].record_id.as_str(), quarantined[0].path.as_str()), ("c", "revisions[0].title"));
     assert!(quarantined[0].reason.ends_with("also at revisions[1].id"), "{}", quarantined[0].reason);
 
@@ -455,5 +467,7 @@ async fn what_is_read_in_part_is_stored_in_part_and_shown_in_quarantine() {
     let run = fetch(&course(r#"[{"id":"r1","title":"Uno","status":"ACTIVE"}]"#)).await;
     assert_eq!((run.outcome, run.counts.quarantined), (RunOutcome::Completed, 0));
     assert!(!bench.row(Model::LmsCourseRevisions, "r2").is_live(), "a whole list says who is gone");
-    assert!(bench.store.look::<_, StoreError>(|tx| tx.quarantined(None)).unwrap().is_empty());
+    assert!(
+        bench.store.look::<_, StoreError>(|tx| tx.quarantined(QuarantinePart::All, usize::MAX)).unwrap().is_empty()
+    );
 }

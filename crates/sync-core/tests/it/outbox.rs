@@ -10,7 +10,7 @@ use sync_core::outbox::DeliveryStatus;
 use sync_core::outbox::{
     self, Content, DeadLetter, DeliveryId, Failure, Sending, Standing, Undelivered, Verdict, standings,
 };
-use sync_core::ports::Clock as _;
+use sync_core::ports::{Clock as _, Lock, LockMode};
 use sync_core::pull::RunId;
 use sync_core::rows::Model;
 use sync_core::rows::{ChangeCause, ChangeKind};
@@ -376,7 +376,7 @@ fn asking_to_try_again_waits_for_nothing() {
 fn what_is_thrown_away_is_not_tried_any_more() {
     let post = back_in_line();
     post.fails(&post.take().unwrap()).unwrap();
-    let parcel = || post.store.look(|tx| tx.delivery(&a())).unwrap().unwrap().parcel;
+    let parcel = || post.store.look(|tx| tx.delivery(&a(), LockMode::Wait).map(Lock::locked)).unwrap().unwrap().parcel;
     assert!(parcel().is_some());
     assert_eq!(post.store.edit(|tx| outbox::drop_letters(tx, None)).unwrap(), 1);
     assert_eq!(parcel(), None);

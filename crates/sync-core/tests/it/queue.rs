@@ -4,7 +4,7 @@ use kombo_model::{Endpoint, Timestamp};
 use sync_core::SyncError;
 use sync_core::jobs::queue::{self, Claim};
 use sync_core::jobs::{Lease, LeaseToken, Request, RequestCause, SyncKind};
-use sync_core::ports::FailureClass;
+use sync_core::ports::{FailureClass, Lock, LockMode};
 use sync_core::pull::RunOutcome;
 use tokio_util::sync::CancellationToken;
 
@@ -54,7 +54,7 @@ impl Queue for Bench {
     }
 
     fn waiting(&self, kind: SyncKind) -> Option<Request> {
-        self.store.look(|tx| tx.request(&target(Endpoint::Users, kind))).unwrap()
+        self.store.look(|tx| tx.request(&target(Endpoint::Users, kind), LockMode::Wait).map(Lock::locked)).unwrap()
     }
 }
 

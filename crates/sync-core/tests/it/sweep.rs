@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use kombo_model::Endpoint;
 use sync_core::jobs::{EndpointStatus, SyncKind};
-use sync_core::ports::{Clock, Fetch, StoreError};
+use sync_core::ports::{Clock, Fetch, LockMode, StoreError};
 use sync_core::pull::RunOutcome;
 use sync_core::rows::{Key, Model, Row, Value};
 
@@ -168,7 +168,8 @@ async fn an_approval_is_a_ceiling() {
         bench
             .store
             .edit(|tx| {
-                let mut request = tx.request(&target(Endpoint::Users, SyncKind::Full))?.unwrap();
+                let mut request =
+                    tx.request(&target(Endpoint::Users, SyncKind::Full), LockMode::Wait)?.locked().unwrap();
                 request.approved_removals = Some(removals);
                 tx.put_request(&request)
             })
@@ -311,7 +312,7 @@ fn approve(bench: &Bench, endpoint: Endpoint) {
     bench
         .store
         .edit(|tx| {
-            let mut request = tx.request(&target(endpoint, SyncKind::Full))?.unwrap();
+            let mut request = tx.request(&target(endpoint, SyncKind::Full), LockMode::Wait)?.locked().unwrap();
             request.approved_removals = pending;
             tx.put_request(&request)
         })

@@ -7,7 +7,7 @@ use serde_json::json;
 use sync_core::jobs::dispatch;
 use sync_core::jobs::queue::{self, Claim};
 use sync_core::jobs::{LeaseToken, Request, RequestCause, SyncKind, Target};
-use sync_core::ports::{Clock as _, Scope, StoreError, Tx};
+use sync_core::ports::{Clock as _, Lock, LockMode, Scope, StoreError, Tx};
 use sync_core::rows::Model;
 use sync_core::webhooks::planner::{self, PlanMode, PlanPolicy};
 use sync_core::webhooks::{self, Intake, IntakePolicy, read};
@@ -60,12 +60,12 @@ async fn a_blind_full_fetch_that_went_ahead_puts_off_no_other() {
     let courses = target(Endpoint::Courses, SyncKind::Full);
     for round in 0..4 {
         hear(&bench, &round.to_string(), "lms_skills");
-        let waiting = bench.store.look(|tx| tx.request(&courses)).unwrap().unwrap();
+        let waiting = bench.store.look(|tx| tx.request(&courses, LockMode::Wait).map(Lock::locked)).unwrap().unwrap();
         let latest = bench.clock.now().saturating_add(INTERVAL);
         assert!(waiting.not_before <= latest, "round {round}: {} > {latest}", waiting.not_before);
         bench.drain().await;
         bench.full(Endpoint::Courses).await;
-        assert_eq!(bench.store.look(|tx| tx.request(&courses)).unwrap(), None);
+        assert_eq!(bench.store.look(|tx| tx.request(&courses, LockMode::Wait).map(Lock::locked)).unwrap(), None);
         bench.clock.advance(Duration::from_secs(60));
     }
 }
@@ -215,7 +215,7 @@ proptest! {
         }
         prop_assert_eq!(alone.webhooks(), together.webhooks());
         let state = |store: &MemoryStore| {
-            store.look(|tx| Ok::<_, StoreError>((tx.integrations()?, tx.endpoints()?, tx.requests()?))).unwrap()
+            store.look(|tx| Ok::<_, StoreError>((tx.integrations()?, tx.endpoints(None)?, tx.requests()?))).unwrap()
         };
         let ((integrations, endpoints, requests), (others, other_endpoints, other_requests)) =
             (state(&alone), state(&together));

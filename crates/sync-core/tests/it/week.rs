@@ -61,7 +61,7 @@ fn every_full_fetch_comes_once_a_week_and_never_many_at_once() {
                 }
             }
             assert_eq!(dispatch::schedule(tx, &policy, now)?, 0, "what was done is not due");
-            Ok(tx.endpoints()?.into_iter().filter_map(|state| state.next_full_at).min())
+            Ok(tx.endpoints(None)?.into_iter().filter_map(|state| state.next_full_at).min())
         });
         // The daemon looks every few seconds; a look at the first whole minute after the due time is enough here.
         let due = next.unwrap().unwrap().unix_millis();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use kombo_model::Endpoint;
 use sync_core::jobs::dispatch;
 use sync_core::jobs::{LeaseToken, SyncKind};
-use sync_core::ports::{Clock, Silent, StoreError};
+use sync_core::ports::{Clock, Lock, LockMode, Silent, StoreError};
 use sync_runtime::workers::{Host, WorkerPool};
 use sync_testkit::bench::{Bench, USUAL, id, target};
 use sync_testkit::{FakeKombo, ManualClock, MemoryStore};
@@ -157,7 +157,7 @@ async fn work_that_breaks_off_with_the_store_is_released() {
     let pool = Running::start(&bench, &Gate::default(), 1);
     let users = target(Endpoint::Users, SyncKind::Full);
     let is_held = |bench: &Bench| {
-        let request = bench.store.look(|tx| tx.request(&users)).unwrap();
+        let request = bench.store.look(|tx| tx.request(&users, LockMode::Wait).map(Lock::locked)).unwrap();
         request.is_some_and(|request| request.lease.is_some())
     };
     while !is_held(&bench) {

@@ -5,7 +5,7 @@ use std::sync::{Arc, mpsc};
 use kombo_model::{IntegrationId, Timestamp};
 use sync_core::jobs::{IntegrationRecord, IntegrationStatus, LeaseToken};
 use sync_core::outbox::{Backlog, DeadLetter, Delivery, DeliveryId, DeliveryLease, Parcel, Undelivered};
-use sync_core::ports::{Scope, Store, StoreError, Tx, TxResult};
+use sync_core::ports::{Lock, LockMode, Scope, Store, StoreError, Tx, TxResult};
 
 use super::sample::{alpha, at, beta, change, horizon, read, time, write};
 use super::units::{PATIENCE, beside};
@@ -104,7 +104,8 @@ pub async fn integrations_without_a_delivery_are_told<S: Store>(store: Arc<S>) {
 /// A delivery keeps every field, is replaced whole when it is put and not when it is inserted. All come in the order of
 /// integrations.
 pub async fn deliveries_are_written_and_replaced<S: Store>(store: Arc<S>) {
-    assert!(write(&store, |tx| Ok((tx.delivery(&alpha())?, tx.try_delivery(&alpha())?))).await == (None, None));
+    let both = |tx: &mut dyn Tx| Ok((tx.delivery(&alpha(), LockMode::Wait)?, tx.delivery(&alpha(), LockMode::Skip)?));
+    assert_eq!(write(&store, both).await, (Lock::Missing, Lock::Missing));
     write(&store, |tx| tx.insert_delivery(&whole(beta()))).await;
     for delivery in [bare(alpha()), whole(alpha()), bare(alpha()), held(whole(alpha()), at(7)), whole(alpha())] {
         let written = delivery.clone();
@@ -113,8 +114,8 @@ pub async fn deliveries_are_written_and_replaced<S: Store>(store: Arc<S>) {
             tx.insert_delivery(&bare(alpha()))
         })
         .await;
-        let found = write(&store, |tx| Ok((tx.delivery(&alpha())?, tx.try_delivery(&alpha())?))).await;
-        assert_eq!(found, (Some(delivery.clone()), Some(delivery.clone())));
+        let locked = Lock::Locked(delivery.clone());
+        assert_eq!(write(&store, both).await, (locked.clone(), locked));
         assert_eq!(read(&store, |tx| tx.deliveries()).await, [delivery, whole(beta())]);
     }
 }
@@ -127,7 +128,7 @@ pub async fn a_delivery_is_locked_until_the_unit_ends<S: Store>(store: Arc<S>) {
         beside(async move {
             for _ in 0..UNITS {
                 let raised = store.transact(Scope::Shared, |tx| {
-                    let mut delivery = tx.delivery(&alpha())?.expect("it was stored");
+                    let mut delivery = tx.delivery(&alpha(), LockMode::Wait)?.locked().expect("it was stored");
                     std::thread::yield_now();
                     delivery.delivered_seq += 1;
                     tx.put_delivery(&delivery)
@@ -140,11 +141,12 @@ pub async fn a_delivery_is_locked_until_the_unit_ends<S: Store>(store: Arc<S>) {
     for other in [raise(Arc::clone(&store)), raise(Arc::clone(&store)), raise(Arc::clone(&store))] {
         other.join().expect("the writer passes");
     }
-    let delivery = write(&store, |tx| tx.delivery(&alpha())).await.expect("it was stored");
+    let delivery =
+        write(&store, |tx| tx.delivery(&alpha(), LockMode::Wait).map(Lock::locked)).await.expect("it was stored");
     assert_eq!(delivery.delivered_seq, 3 * UNITS);
 }
 
-/// A delivery that another unit has locked is none; a store that runs units one by one waits instead, and shows what the
+/// A delivery that another unit has locked is busy; a store that runs units one by one waits instead, and shows what the
 /// other unit left.
 pub async fn a_delivery_can_be_tried_without_waiting<S: Store>(store: Arc<S>) {
     write(&store, |tx| tx.put_delivery(&bare(alpha()))).await;
@@ -153,7 +155,7 @@ pub async fn a_delivery_can_be_tried_without_waiting<S: Store>(store: Arc<S>) {
     let locking = Arc::clone(&store);
     let holder = beside(async move {
         let unit = locking.transact(Scope::Shared, move |tx| {
-            let mut delivery = tx.delivery(&alpha())?.expect("it was stored");
+            let mut delivery = tx.delivery(&alpha(), LockMode::Wait)?.locked().expect("it was stored");
             begun.send(()).expect("the other unit waits");
             is_over.recv_timeout(PATIENCE).ok();
             delivery.delivered_seq = 2;
@@ -165,13 +167,15 @@ pub async fn a_delivery_can_be_tried_without_waiting<S: Store>(store: Arc<S>) {
     let trier = Arc::clone(&store);
     let trying = beside(async move {
         has_begun.recv().expect("the other unit begins");
-        let unit = trier.transact(Scope::Shared, |tx| tx.try_delivery(&alpha()));
-        let found: Result<Option<Delivery>, StoreError> = unit.await;
+        let unit = trier.transact(Scope::Shared, |tx| tx.delivery(&alpha(), LockMode::Skip));
+        let found: Result<Lock<Delivery>, StoreError> = unit.await;
         over.send(()).ok();
         found.expect("the unit passes")
     });
-    if let Some(delivery) = trying.join().expect("the unit passes") {
-        assert_eq!(delivery.delivered_seq, 2, "it was locked only after the other unit");
+    match trying.join().expect("the unit passes") {
+        Lock::Busy => {}
+        Lock::Locked(delivery) => assert_eq!(delivery.delivered_seq, 2, "it was locked only after the other unit"),
+        Lock::Missing => panic!("it is there"),
     }
     holder.join().expect("the unit passes");
 }

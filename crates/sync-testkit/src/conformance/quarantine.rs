@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use kombo_model::{Endpoint, IntegrationId};
-use sync_core::ports::Store;
+use sync_core::ports::{QuarantinePart, QuarantineRelease, Store};
 use sync_core::pull::{Quarantined, RunId};
 
 use super::sample::{alpha, beta, read, time, write};
@@ -35,13 +35,17 @@ pub async fn quarantined_records_are_kept_and_replaced<S: Store>(store: Arc<S>) 
     write(&store, move |tx| tx.put_quarantined(&[second])).await;
     let (all, of_alpha, sizes) = read(&store, |tx| {
         let sizes = [
-            tx.quarantine_size(&alpha(), Endpoint::Users)?,
-            tx.quarantine_size(&alpha(), Endpoint::Courses)?,
-            tx.quarantine_size(&alpha(), Endpoint::Skills)?,
-            tx.quarantine_size(&beta(), Endpoint::Users)?,
-            tx.quarantine_total()?,
+            tx.quarantine_size(QuarantinePart::Endpoint(&alpha(), Endpoint::Users))?,
+            tx.quarantine_size(QuarantinePart::Endpoint(&alpha(), Endpoint::Courses))?,
+            tx.quarantine_size(QuarantinePart::Endpoint(&alpha(), Endpoint::Skills))?,
+            tx.quarantine_size(QuarantinePart::Endpoint(&beta(), Endpoint::Users))?,
+            tx.quarantine_size(QuarantinePart::All)?,
         ];
-        Ok((tx.quarantined(None)?, tx.quarantined(Some(&alpha()))?, sizes))
+        Ok((
+            tx.quarantined(QuarantinePart::All, usize::MAX)?,
+            tx.quarantined(QuarantinePart::Integration(&alpha()), usize::MAX)?,
+            sizes,
+        ))
     })
     .await;
     assert_eq!(sizes, [2, 1, 0, 1, 4]);
@@ -59,11 +63,11 @@ pub async fn quarantined_records_may_be_limited<S: Store>(store: Arc<S>) {
         let of_alpha = ["2", "1", "3"].map(|id| record(alpha(), Endpoint::Users, id));
         tx.put_quarantined(&of_alpha)?;
         tx.put_quarantined(&[record(beta(), Endpoint::Courses, "1")])?;
-        let all = tx.quarantined(None)?;
-        assert_eq!(tx.first_quarantined(None, 2)?, all[..2]);
-        assert_eq!(tx.first_quarantined(None, 9)?, all);
-        assert_eq!(tx.first_quarantined(Some(&beta()), 9)?, all[3..]);
-        assert_eq!(tx.first_quarantined(Some(&alpha()), 1)?, all[..1]);
+        let all = tx.quarantined(QuarantinePart::All, usize::MAX)?;
+        assert_eq!(tx.quarantined(QuarantinePart::All, 2)?, all[..2]);
+        assert_eq!(tx.quarantined(QuarantinePart::All, 9)?, all);
+        assert_eq!(tx.quarantined(QuarantinePart::Integration(&beta()), 9)?, all[3..]);
+        assert_eq!(tx.quarantined(QuarantinePart::Integration(&alpha()), 1)?, all[..1]);
         Ok(())
     })
     .await;
@@ -76,7 +80,7 @@ pub async fn quarantined_records_are_read_from_an_id<S: Store>(store: Arc<S>) {
         tx.put_quarantined(&of_users)?;
         tx.put_quarantined(&[record(beta(), Endpoint::Users, "c"), record(alpha(), Endpoint::Courses, "c")])?;
         let mut from = |from: &str, limit| {
-            let records = tx.quarantined_from(&alpha(), Endpoint::Users, from, limit)?;
+            let records = tx.quarantined(QuarantinePart::From(&alpha(), Endpoint::Users, from), limit)?;
             Ok::<Vec<String>, sync_core::ports::StoreError>(
                 records.into_iter().map(|record| record.record_id).collect(),
             )
@@ -102,11 +106,15 @@ pub async fn quarantined_records_are_cleared_by_id<S: Store>(store: Arc<S>) {
             record(beta(), Endpoint::Users, "1"),
         ])?;
         let ids = ["1", "3", "4"].map(str::to_owned);
-        assert_eq!(tx.clear_quarantined(&alpha(), Endpoint::Users, &ids)?, 2);
-        assert_eq!(tx.clear_quarantined(&alpha(), Endpoint::Users, &ids)?, 0);
-        let left: Vec<_> = tx.quarantined(None)?.into_iter().map(|left| (left.endpoint, left.record_id)).collect();
+        assert_eq!(tx.clear_quarantined(&alpha(), Endpoint::Users, QuarantineRelease::Ids(&ids))?, 2);
+        assert_eq!(tx.clear_quarantined(&alpha(), Endpoint::Users, QuarantineRelease::Ids(&ids))?, 0);
+        let left: Vec<_> = tx
+            .quarantined(QuarantinePart::All, usize::MAX)?
+            .into_iter()
+            .map(|left| (left.endpoint, left.record_id))
+            .collect();
         assert_eq!(left.len(), 3);
-        assert_eq!(tx.quarantine_size(&alpha(), Endpoint::Users)?, 1);
+        assert_eq!(tx.quarantine_size(QuarantinePart::Endpoint(&alpha(), Endpoint::Users))?, 1);
         Ok(())
     })
     .await;
@@ -123,9 +131,15 @@ pub async fn quarantined_records_are_cleared_by_run<S: Store>(store: Arc<S>) {
             record(alpha(), Endpoint::Courses, "1"),
             record(beta(), Endpoint::Users, "1"),
         ])?;
-        assert_eq!(tx.clear_quarantined_before(&alpha(), Endpoint::Users, RunId(4))?, 2);
-        assert_eq!(tx.clear_quarantined_before(&alpha(), Endpoint::Users, RunId(4))?, 0);
-        assert_eq!((tx.quarantine_size(&alpha(), Endpoint::Users)?, tx.quarantine_total()?), (1, 3));
+        assert_eq!(tx.clear_quarantined(&alpha(), Endpoint::Users, QuarantineRelease::OfOtherRuns(RunId(4)))?, 2);
+        assert_eq!(tx.clear_quarantined(&alpha(), Endpoint::Users, QuarantineRelease::OfOtherRuns(RunId(4)))?, 0);
+        assert_eq!(
+            (
+                tx.quarantine_size(QuarantinePart::Endpoint(&alpha(), Endpoint::Users))?,
+                tx.quarantine_size(QuarantinePart::All)?
+            ),
+            (1, 3)
+        );
         Ok(())
     })
     .await;

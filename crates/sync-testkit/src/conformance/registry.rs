@@ -61,7 +61,7 @@ pub async fn endpoints_are_written_and_replaced<S: Store>(store: Arc<S>) {
         Ok(())
     })
     .await;
-    let found = read(&store, |tx| tx.endpoints()).await;
+    let found = read(&store, |tx| tx.endpoints(None)).await;
     let integrations: Vec<&str> = found.iter().map(|state| state.integration_id.as_str()).collect();
     assert_eq!(integrations, [[alpha().as_str(); 4], [beta().as_str(); 4]].concat());
 
@@ -89,10 +89,10 @@ pub async fn endpoints_are_written_and_replaced<S: Store>(store: Arc<S>) {
     let written = fresh.clone();
     write(&store, move |tx| tx.put_endpoint(&written)).await;
     assert_eq!(read(&store, |tx| tx.endpoint(&alpha(), Endpoint::CourseProgressions)).await, Some(fresh));
-    let all = read(&store, |tx| tx.endpoints()).await;
+    let all = read(&store, |tx| tx.endpoints(None)).await;
     assert_eq!(all.len(), 8);
     for id in [alpha(), beta()] {
         let own: Vec<_> = all.iter().filter(|state| state.integration_id == id).cloned().collect();
-        assert_eq!(read(&store, move |tx| tx.endpoints_of(&id)).await, own);
+        assert_eq!(read(&store, move |tx| tx.endpoints(Some(&id))).await, own);
     }
 }

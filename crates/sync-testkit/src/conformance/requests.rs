@@ -4,7 +4,7 @@ use std::time::Duration;
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
 use sync_core::jobs::queue::{Claim, lease_next, lease_target};
 use sync_core::jobs::{LeaseHold, LeaseToken, Request, RequestCause, SyncKind, Target};
-use sync_core::ports::{Scope, Store, StoreError, TryRequest, Tx, TxResult};
+use sync_core::ports::{Lock, LockMode, Scope, Store, StoreError, Tx, TxResult};
 
 use super::sample::{alpha, at, beta, delta, horizon, read, request, target, time, write};
 use super::units::{PATIENCE, beside};
@@ -41,13 +41,15 @@ pub async fn a_request_is_inserted_once<S: Store>(store: Arc<S>) {
     });
     let units: Vec<_> = units.collect();
     let inserted: Vec<i64> = units.into_iter().filter_map(|unit| unit.join().unwrap()).collect();
-    let stored = write(&store, |tx| tx.request(&delta())).await.map(|stored| stored.generation);
+    let stored = write(&store, |tx| tx.request(&delta(), LockMode::Wait).map(Lock::locked))
+        .await
+        .map(|stored| stored.generation);
     assert_eq!(inserted, Vec::from_iter(stored));
 }
 
 /// A request keeps every field, is replaced whole, and is gone when it is deleted. Deleting it again does nothing.
 pub async fn requests_are_written_replaced_and_deleted<S: Store>(store: Arc<S>) {
-    assert!(write(&store, |tx| tx.request(&delta())).await.is_none());
+    assert!(write(&store, |tx| tx.request(&delta(), LockMode::Wait).map(Lock::locked)).await.is_none());
     for cause in RequestCause::ALL {
         let whole = Request {
             target: delta(),
@@ -66,7 +68,7 @@ pub async fn requests_are_written_replaced_and_deleted<S: Store>(store: Arc<S>) 
         };
         let written = whole.clone();
         write(&store, move |tx| tx.put_request(&written)).await;
-        assert_eq!(write(&store, |tx| tx.request(&delta())).await, Some(whole));
+        assert_eq!(write(&store, |tx| tx.request(&delta(), LockMode::Wait).map(Lock::locked)).await, Some(whole));
     }
     let bare = request(delta(), at(1));
     let sibling = request(Target { kind: SyncKind::Full, ..delta() }, at(2));
@@ -256,7 +258,7 @@ pub async fn a_request_is_locked_until_the_unit_ends<S: Store>(store: Arc<S>) {
         beside(async move {
             for _ in 0..UNITS {
                 let raised = store.transact(Scope::Shared, |tx| {
-                    let mut request = tx.request(&delta())?.expect("it was stored");
+                    let mut request = tx.request(&delta(), LockMode::Wait)?.locked().expect("it was stored");
                     std::thread::yield_now();
                     request.generation += 1;
                     tx.put_request(&request)
@@ -270,7 +272,8 @@ pub async fn a_request_is_locked_until_the_unit_ends<S: Store>(store: Arc<S>) {
     for other in others {
         other.join().expect("the writer passes");
     }
-    let request = write(&store, |tx| tx.request(&delta())).await.expect("it was stored");
+    let request =
+        write(&store, |tx| tx.request(&delta(), LockMode::Wait).map(Lock::locked)).await.expect("it was stored");
     assert_eq!(request.generation, 1 + 3 * UNITS);
 }
 
@@ -278,17 +281,18 @@ pub async fn a_request_is_locked_until_the_unit_ends<S: Store>(store: Arc<S>) {
 /// the other unit left. One that is not there is missing.
 pub async fn a_request_can_be_tried_without_waiting<S: Store>(store: Arc<S>) {
     write(&store, |tx| tx.put_request(&request(delta(), at(1)))).await;
-    let missing = write(&store, |tx| tx.try_request(&target(beta(), Endpoint::Users, SyncKind::Delta))).await;
-    assert_eq!(missing, TryRequest::Missing);
-    let free = write(&store, |tx| tx.try_request(&delta())).await;
-    assert_eq!(free, TryRequest::Locked(request(delta(), at(1))));
+    let missing =
+        write(&store, |tx| tx.request(&target(beta(), Endpoint::Users, SyncKind::Delta), LockMode::Skip)).await;
+    assert_eq!(missing, Lock::Missing);
+    let free = write(&store, |tx| tx.request(&delta(), LockMode::Skip)).await;
+    assert_eq!(free, Lock::Locked(request(delta(), at(1))));
 
     let (begun, has_begun) = mpsc::channel();
     let (over, is_over) = mpsc::channel();
     let locking = Arc::clone(&store);
     let holder = beside(async move {
         let unit = locking.transact(Scope::Shared, move |tx| {
-            let mut request = tx.request(&delta())?.expect("it was stored");
+            let mut request = tx.request(&delta(), LockMode::Wait)?.locked().expect("it was stored");
             begun.send(()).expect("the other unit waits");
             is_over.recv_timeout(PATIENCE).ok();
             request.generation = 2;
@@ -300,15 +304,15 @@ pub async fn a_request_can_be_tried_without_waiting<S: Store>(store: Arc<S>) {
     let trier = Arc::clone(&store);
     let trying = beside(async move {
         has_begun.recv().expect("the other unit begins");
-        let unit = trier.transact(Scope::Shared, |tx| tx.try_request(&delta()));
-        let found: Result<TryRequest, StoreError> = unit.await;
+        let unit = trier.transact(Scope::Shared, |tx| tx.request(&delta(), LockMode::Skip));
+        let found: Result<Lock<Request>, StoreError> = unit.await;
         over.send(()).ok();
         found.expect("the unit passes")
     });
     match trying.join().expect("the unit passes") {
-        TryRequest::Busy => {}
-        TryRequest::Locked(request) => assert_eq!(request.generation, 2, "it was locked only after the other unit"),
-        TryRequest::Missing => panic!("it was stored"),
+        Lock::Busy => {}
+        Lock::Locked(request) => assert_eq!(request.generation, 2, "it was locked only after the other unit"),
+        Lock::Missing => panic!("it was stored"),
     }
     holder.join().expect("the unit passes");
 }

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use kombo_model::IntegrationId;
-use sync_core::ports::{Scope, Store, StoreError, Tx, TxResult};
+use sync_core::ports::{QuarantineRelease, Scope, Store, StoreError, Tx, TxResult};
 use sync_core::rows::{Held, Key, Model, NewRow, Row, StoredRow, Value};
 
 use super::sample::{
@@ -353,7 +353,7 @@ pub async fn lists_may_be_empty<S: Store>(store: Arc<S>) {
         assert!(tx.members(Model::LmsCourseRevisions, &alpha(), &[])?.is_empty());
         tx.append_changes(&[])?;
         tx.put_quarantined(&[])?;
-        assert_eq!(tx.clear_quarantined(&alpha(), kombo_model::Endpoint::Users, &[])?, 0);
+        assert_eq!(tx.clear_quarantined(&alpha(), kombo_model::Endpoint::Users, QuarantineRelease::Ids(&[]))?, 0);
         Ok(())
     })
     .await;
@@ -385,7 +385,7 @@ pub async fn lists_may_be_long<S: Store>(store: Arc<S>) {
         let changes: Vec<_> = ids.iter().map(|id| super::sample::change(alpha(), id, at(1))).collect();
         tx.append_changes(&changes)?;
         assert_eq!(tx.changes(None, 0, MANY + 1)?.len(), MANY);
-        assert_eq!(tx.clear_quarantined(&alpha(), kombo_model::Endpoint::Users, &ids)?, 0);
+        assert_eq!(tx.clear_quarantined(&alpha(), kombo_model::Endpoint::Users, QuarantineRelease::Ids(&ids))?, 0);
         Ok(())
     })
     .await;

@@ -94,9 +94,9 @@ pub async fn recent_runs_come_latest_first<S: Store>(store: Arc<S>) {
             ids.push(tx.insert_run(&run(target(integration, Endpoint::Users, SyncKind::Delta)))?);
         }
         let numbers = |runs: Vec<Run>| runs.into_iter().map(|run| run.id).collect::<Vec<_>>();
-        assert_eq!(numbers(tx.recent_runs(None, 4)?), [ids[5], ids[4], ids[3], ids[2]]);
-        assert_eq!(numbers(tx.recent_runs(Some(&alpha()), 2)?), [ids[4], ids[2]]);
-        assert_eq!(numbers(tx.recent_runs(Some(&beta()), 9)?), [ids[5], ids[3], ids[1]]);
+        assert_eq!(numbers(tx.runs(None, None, 4)?), [ids[5], ids[4], ids[3], ids[2]]);
+        assert_eq!(numbers(tx.runs(Some(&alpha()), None, 2)?), [ids[4], ids[2]]);
+        assert_eq!(numbers(tx.runs(Some(&beta()), None, 9)?), [ids[5], ids[3], ids[1]]);
         Ok(())
     })
     .await;
@@ -111,9 +111,9 @@ pub async fn runs_page_back_by_their_numbers<S: Store>(store: Arc<S>) {
             ids.push(tx.insert_run(&run(target(integration, Endpoint::Users, SyncKind::Delta)))?);
         }
         let numbers = |runs: Vec<Run>| runs.into_iter().map(|run| run.id).collect::<Vec<_>>();
-        assert_eq!(numbers(tx.runs_before(None, ids[4], 2)?), [ids[3], ids[2]]);
-        assert_eq!(numbers(tx.runs_before(Some(&alpha()), ids[4], 9)?), [ids[2], ids[0]]);
-        assert!(tx.runs_before(None, ids[0], 9)?.is_empty());
+        assert_eq!(numbers(tx.runs(None, Some(ids[4]), 2)?), [ids[3], ids[2]]);
+        assert_eq!(numbers(tx.runs(Some(&alpha()), Some(ids[4]), 9)?), [ids[2], ids[0]]);
+        assert!(tx.runs(None, Some(ids[0]), 9)?.is_empty());
         Ok(())
     })
     .await;
@@ -134,7 +134,7 @@ pub async fn trimmed_runs_leave_the_rest<S: Store>(store: Arc<S>) {
             ids.push(tx.insert_run(&run)?);
         }
         assert_eq!(tx.trim_runs(at(3))?, 1);
-        let left: Vec<_> = tx.recent_runs(None, 9)?.into_iter().map(|run| run.id).collect();
+        let left: Vec<_> = tx.runs(None, None, 9)?.into_iter().map(|run| run.id).collect();
         assert_eq!(left, [ids[4], ids[3], ids[2], ids[1]]);
         assert_eq!(tx.trim_runs(at(3))?, 0);
         Ok(())

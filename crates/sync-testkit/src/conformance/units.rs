@@ -3,7 +3,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use kombo_model::IntegrationId;
-use sync_core::ports::{Scope, Store, StoreError, Tx, TxResult};
+use sync_core::ports::{LockMode, Scope, Store, StoreError, Tx, TxResult};
 use sync_core::rows::{Model, StoredRow, Value};
 
 use super::sample::{alpha, at, beta, change, delta, full_row, key, null_row, read, request, row_with, run, write};
@@ -38,8 +38,8 @@ fn assert_nothing(tx: &mut dyn Tx) -> TxResult<()> {
     }
     assert!(tx.changes(None, 0, 1)?.is_empty());
     assert!(tx.requests()?.is_empty());
-    assert!(tx.endpoints()?.is_empty());
-    assert!(tx.recent_runs(None, 1)?.is_empty());
+    assert!(tx.endpoints(None)?.is_empty());
+    assert!(tx.runs(None, None, 1)?.is_empty());
     Ok(())
 }
 
@@ -110,7 +110,7 @@ pub async fn a_unit_sees_what_it_wrote<S: Store>(store: Arc<S>) {
         }
         assert_eq!(tx.changes(None, 0, 9)?.len(), 1);
         assert_eq!(tx.requests()?.len(), 1);
-        assert!(tx.request(&delta())?.is_some() && tx.latest_run(&delta())?.is_some());
+        assert!(tx.request(&delta(), LockMode::Wait)?.locked().is_some() && tx.latest_run(&delta())?.is_some());
         Ok(())
     })
     .await;
@@ -125,7 +125,7 @@ pub async fn a_unit_that_may_be_lost_counts<S: Store>(store: Arc<S>) {
     .await;
     write(&store, |tx| {
         assert_eq!(tx.changes(None, 0, 9)?.len(), 1);
-        assert!(tx.request(&delta())?.is_some() && tx.latest_run(&delta())?.is_some());
+        assert!(tx.request(&delta(), LockMode::Wait)?.locked().is_some() && tx.latest_run(&delta())?.is_some());
         for model in Model::ALL {
             assert_eq!(tx.live_rows(model, &alpha())?, 1, "{model}");
         }

@@ -145,7 +145,7 @@ impl<St: Store> Daemon<St> {
     /// The outcome and error of the latest runs, for whoever has to find out what went wrong.
     pub async fn runs(&self) -> Vec<(RunId, Target, String)> {
         let id = self.id.clone();
-        let runs = self.look(move |tx| tx.recent_runs(Some(&id), 10)).await;
+        let runs = self.look(move |tx| tx.runs(Some(&id), None, 10)).await;
         runs.into_iter().map(|run| (run.id, run.target, format!("{} {:?}", run.outcome, run.error))).collect()
     }
 

@@ -1,6 +1,6 @@
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
 use serde::Serialize;
-use sync_core::ports::{Clock as _, Store as _};
+use sync_core::ports::{Clock as _, QuarantinePart, Store as _};
 use sync_core::pull::quarantine::{Retried, RetryPolicy, retry};
 use sync_core::pull::{Quarantined, RunCounts};
 
@@ -14,7 +14,7 @@ use crate::output;
 /// Prints what is in quarantine.
 pub(crate) async fn list(context: &Context) -> anyhow::Result<Exit> {
     let store = open(&context.config()?, Tables::Expect).await?;
-    let records = store.read(|tx| tx.quarantined(None)).await?;
+    let records = store.read(|tx| tx.quarantined(QuarantinePart::All, usize::MAX)).await?;
     if context.global.json {
         let quarantine: Vec<_> = records.iter().map(ListReport::of).collect();
         output::json(&serde_json::json!({ "quarantine": quarantine }))?;

@@ -5,7 +5,7 @@ use serde::Serialize;
 use sync_core::jobs::{EndpointState, EndpointStatus, IntegrationRecord, IntegrationStatus, Request, SyncKind};
 use sync_core::outbox::DeliveryStatus;
 use sync_core::outbox::{self, Standing};
-use sync_core::ports::{Clock as _, Scope, Store as _, StoreError};
+use sync_core::ports::{Clock as _, QuarantinePart, Scope, Store as _, StoreError};
 use sync_core::pull::{Quarantined, Run};
 use sync_core::ratelimit::{Budget, Pacing};
 
@@ -33,10 +33,10 @@ pub(crate) async fn run(context: &Context) -> anyhow::Result<Exit> {
         .read(move |tx| {
             Ok::<_, StoreError>(Known {
                 integrations: tx.integrations()?,
-                endpoints: tx.endpoints()?,
+                endpoints: tx.endpoints(None)?,
                 requests: tx.requests()?,
-                runs: tx.recent_runs(None, LAST_RUNS)?,
-                quarantined: tx.quarantined(None)?,
+                runs: tx.runs(None, None, LAST_RUNS)?,
+                quarantined: tx.quarantined(QuarantinePart::All, usize::MAX)?,
                 deliveries: if delivers { Some(outbox::standings(tx)?) } else { None },
                 pacing: Pacing::default(),
             })

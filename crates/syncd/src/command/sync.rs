@@ -11,7 +11,7 @@ use sync_core::jobs::queue::{self, Claim};
 use sync_core::jobs::retention;
 use sync_core::jobs::{IntegrationRecord, IntegrationStatus, Lease, LeaseToken, RequestCause, SyncKind, Target};
 use sync_core::outbox::Undelivered;
-use sync_core::ports::{Clock as _, FailureClass, Scope, Store as _, StoreError, Tx, TxResult};
+use sync_core::ports::{Clock as _, FailureClass, LockMode, Scope, Store as _, StoreError, Tx, TxResult};
 use sync_core::pull::Engine;
 use sync_core::pull::{Run, RunCounts, RunOutcome};
 use tokio::sync::Mutex;
@@ -408,7 +408,7 @@ async fn lease(engine: &SyncEngine, target: &Target, owner: &str) -> Result<Leas
             if let Some(lease) = queue::lease_target(tx, &wanted, &claim, now)? {
                 return Ok(Leased::Lease(lease));
             }
-            Ok(if tx.request(&wanted)?.is_some() {
+            Ok(if tx.request(&wanted, LockMode::Wait)?.locked().is_some() {
                 Leased::Busy
             } else {
                 Leased::Missing(tx.latest_run(&wanted)?.map(Box::new))
@@ -419,7 +419,7 @@ async fn lease(engine: &SyncEngine, target: &Target, owner: &str) -> Result<Leas
 
 async fn is_requested(engine: &SyncEngine, target: &Target) -> Result<bool, SyncError> {
     let target = target.clone();
-    engine.store().transact(Scope::Shared, move |tx| Ok(tx.request(&target)?.is_some())).await
+    engine.store().transact(Scope::Shared, move |tx| Ok(tx.request(&target, LockMode::Wait)?.locked().is_some())).await
 }
 
 /// What `sync` did.

@@ -11,7 +11,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use store_diesel::DieselStore;
 use sync_core::SyncError;
 use sync_core::jobs::{EndpointStatus, IntegrationStatus};
-use sync_core::ports::{Clock as _, Event, FailureClass, Observer, Store as _, StoreError};
+use sync_core::ports::{Clock as _, Event, FailureClass, Observer, QuarantinePart, Store as _, StoreError};
 use sync_core::pull::RunCounts;
 
 use super::KeyGate;
@@ -137,8 +137,14 @@ fn count(batch: &RunCounts) {
 /// Reads from the store what is a state and no event: the queue, freshness, what is out of order. Returns the series of
 /// single integrations and endpoints: they are written anew each time, so that none stays that has ceased to be.
 pub(super) async fn state(store: &DieselStore) -> String {
-    let read = store
-        .read(|tx| Ok::<_, StoreError>((tx.integrations()?, tx.requests()?, tx.endpoints()?, tx.quarantine_total()?)));
+    let read = store.read(|tx| {
+        Ok::<_, StoreError>((
+            tx.integrations()?,
+            tx.requests()?,
+            tx.endpoints(None)?,
+            tx.quarantine_size(QuarantinePart::All)?,
+        ))
+    });
     let read = read.await;
     let up = if read.is_ok() { 1.0 } else { 0.0 };
     gauge!("syncd_database_up").set(up);

@@ -278,7 +278,7 @@ impl Look {
     pub fn wait_until_loaded(&self, world: &World) {
         let endpoints = world.integrations().len() * 3;
         wait_until("everything is loaded", || {
-            let loaded = self.read(|tx| tx.endpoints()).iter().filter(|state| state.loaded_at.is_some()).count();
+            let loaded = self.read(|tx| tx.endpoints(None)).iter().filter(|state| state.loaded_at.is_some()).count();
             loaded == endpoints && self.requests().is_empty()
         });
     }

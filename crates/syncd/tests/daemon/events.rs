@@ -158,7 +158,7 @@ fn the_end_of_a_fetch_is_not_undone() {
             == 1
     });
     let courses =
-        || look.read(|tx| tx.endpoints()).into_iter().find(|state| state.endpoint.as_str() == "courses").unwrap();
+        || look.read(|tx| tx.endpoints(None)).into_iter().find(|state| state.endpoint.as_str() == "courses").unwrap();
     let before = courses().watermark;
     end_of_fetch.run("COMMIT");
     end_of_fetch.end();

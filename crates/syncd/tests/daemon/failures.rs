@@ -141,7 +141,7 @@ fn each_failure_shows_and_passes() {
     let daemon = Daemon::start(&world, place);
     let look = Look::new(&world);
     wait_until("four are loaded", || {
-        let loaded = look.read(|tx| tx.endpoints()).iter().filter(|state| state.loaded_at.is_some()).count();
+        let loaded = look.read(|tx| tx.endpoints(None)).iter().filter(|state| state.loaded_at.is_some()).count();
         loaded == 12
     });
 

@@ -73,7 +73,7 @@ fn pages_show_what_is_stored(backend: Backend) {
     }
     let integration = get(place, &format!("/integration?id={FIRST_INTEGRATION}"));
     assert!(integration.text.contains("course-progressions") && integration.text.contains("last_name"));
-    let run = look.read(|tx| tx.recent_runs(None, 1))[0].id;
+    let run = look.read(|tx| tx.runs(None, None, 1))[0].id;
     assert!(get(place, &format!("/run?id={run}")).text.contains("Rows updated"));
     let runs = get(place, "/runs?before=2");
     assert!(runs.text.contains("run?id=1") && !runs.text.contains("run?id=2\""), "{}", runs.text);
@@ -131,10 +131,10 @@ fn a_pause_lasts_until_somebody_resumes() {
     look.assert_faithful_in_the_end(&world);
     assert_eq!(status(), IntegrationStatus::Active);
 
-    let before = look.read(|tx| tx.recent_runs(None, 1))[0].id;
+    let before = look.read(|tx| tx.runs(None, None, 1))[0].id;
     assert!(act(place, FIRST_INTEGRATION, "full").text.contains("done=asked"));
     look.wait_until_settled(&world);
-    let after = look.read(|tx| tx.recent_runs(None, 3));
+    let after = look.read(|tx| tx.runs(None, None, 3));
     assert!(after.iter().all(|run| run.id > before && run.target.kind.as_str() == "full"), "{after:?}");
     assert!(act(place, FIRST_INTEGRATION, "retry").text.contains("done=0-0"));
     assert_eq!(act(place, "none", "pause").status, 404);

@@ -28,7 +28,7 @@ fn checking_changes_nothing(backend: Backend) {
     world.sync();
     let everything = |world: &World| {
         let state =
-            world.read(|tx| Ok((tx.endpoints()?, tx.requests()?, tx.integrations()?, tx.recent_runs(None, 99)?)));
+            world.read(|tx| Ok((tx.endpoints(None)?, tx.requests()?, tx.integrations()?, tx.runs(None, None, 99)?)));
         (snapshot(world), state)
     };
     let before = everything(&world);

@@ -117,7 +117,8 @@ fn a_failed_delta_keeps_the_watermark() {
     for seed in 0..50 {
         world.sandbox.mutate_random(&world.sandbox.integrations()[0], seed).unwrap();
     }
-    let watermarks = || world.read(|tx| tx.endpoints()).into_iter().map(|state| state.watermark).collect::<Vec<_>>();
+    let watermarks =
+        || world.read(|tx| tx.endpoints(None)).into_iter().map(|state| state.watermark).collect::<Vec<_>>();
     let (before, rows) = (watermarks(), snapshot(&world));
     for endpoint in LISTS {
         world.sandbox.inject(Fault::always(FaultKind::error(400, "PLATFORM.INPUT_INVALID")).at(endpoint));

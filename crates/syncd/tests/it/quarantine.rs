@@ -231,7 +231,8 @@ fn an_endpoint_that_cannot_be_read_is_not_well(backend: Backend) {
     let finished = world.syncd(&["sync", "--endpoint", "users"]).expect_code(1);
     assert!(finished.stdout.contains("12 of 12 records could not be read or stored"), "{}", finished.stdout);
     assert!(finished.complaint().contains("12 records cannot be read or stored"), "{}", finished.stderr);
-    let states: Vec<EndpointStatus> = world.read(|tx| tx.endpoints()).into_iter().map(|state| state.status).collect();
+    let states: Vec<EndpointStatus> =
+        world.read(|tx| tx.endpoints(None)).into_iter().map(|state| state.status).collect();
     assert_eq!(states, [EndpointStatus::Unreadable]);
     assert!(world.syncd(&["status"]).expect_code(0).stdout.contains("unreadable since"), "status says so");
     inject();
@@ -241,6 +242,6 @@ fn an_endpoint_that_cannot_be_read_is_not_well(backend: Backend) {
     assert_eq!((what, &verified["compared"]), (vec!["unreadable"; 12], &json!(0)));
 
     world.syncd(&["sync", "--full"]).expect_code(0);
-    let states = world.read(|tx| tx.endpoints());
+    let states = world.read(|tx| tx.endpoints(None));
     assert!(states.iter().all(|state| state.status == EndpointStatus::Ok), "{states:?}");
 }

@@ -398,6 +398,6 @@ fn one_bad_row_of_the_books_stops_nothing(backend: Backend) {
         world.syncd(&["status"]).expect_code(0);
         assert_faithful(&world, Skills::FromCourses);
     }
-    let states = world.read(|tx| tx.endpoints());
+    let states = world.read(|tx| tx.endpoints(None));
     assert!(states.iter().all(|state| state.watermark.is_some() && state.loaded_at.is_some()), "{states:?}");
 }

@@ -21,7 +21,7 @@ use tokio::sync::oneshot;
 use super::database::Database;
 use crate::backend::panicked;
 use crate::error::statement_failed;
-use crate::tx::SqliteTx;
+use crate::transaction::SqliteTx;
 
 /// After this long no further unit joins a transaction: those that are in it wait for its commit.
 const JOIN_WITHIN: Duration = Duration::from_millis(5);
@@ -165,7 +165,7 @@ impl Writer {
         E: From<StoreError> + Send + 'static,
         F: FnOnce(&mut dyn Tx) -> Result<T, E> + Send + 'static,
     {
-        self.wait(Job::Unit, |conn| work(&mut SqliteTx { conn })).await
+        self.wait(Job::Unit, |conn| work(&mut SqliteTx::new(conn))).await
     }
 
     /// Runs `work` by itself.

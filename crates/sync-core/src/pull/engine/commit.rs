@@ -15,9 +15,12 @@ use crate::jobs::request::{Lease, Request, RequestCause, SyncKind, Target};
 use crate::jobs::schedule;
 use crate::planted::{self, Bug};
 use crate::ports::clock::Clock;
+use crate::ports::error::{StoreError, TxResult};
+use crate::ports::lock::{Lock, LockMode};
 use crate::ports::observer::{Event, Observer};
 use crate::ports::source::{RecordPage, Source};
-use crate::ports::store::{Scope, Store, StoreError, TryRequest, Tx, TxResult};
+use crate::ports::store::{QuarantinePart, QuarantineRelease};
+use crate::ports::store::{Scope, Store, Tx};
 use crate::pull::quarantined::Quarantined;
 use crate::pull::run::{PageCursor, Run, RunOutcome, RunPhase};
 use crate::pull::watermark;
@@ -363,8 +366,8 @@ pub(super) fn apply_prepared(
             tx.put_seen(run.id, run.batches, *model, &keys)?;
         }
     }
-    if tx.quarantine_size(integration, endpoint)? > 0 {
-        tx.clear_quarantined(integration, endpoint, &prepared.seen)?;
+    if tx.quarantine_size(QuarantinePart::Endpoint(integration, endpoint))? > 0 {
+        tx.clear_quarantined(integration, endpoint, QuarantineRelease::Ids(&prepared.seen))?;
     }
     if !prepared.quarantined.is_empty() {
         tx.put_quarantined(&prepared.quarantined)?;
@@ -442,7 +445,7 @@ fn gives_way(tx: &mut dyn Tx, run: &Run, horizon: &Horizon) -> TxResult<bool> {
     }
     let delta = Target { kind: SyncKind::Delta, ..run.target.clone() };
     Ok(
-        matches!(tx.try_request(&delta)?, TryRequest::Locked(delta) if horizon.is_due(delta.not_before) && delta.lease.is_none()),
+        matches!(tx.request(&delta, LockMode::Skip)?, Lock::Locked(delta) if horizon.is_due(delta.not_before) && delta.lease.is_none()),
     )
 }
 
@@ -509,7 +512,8 @@ pub(super) fn complete(
     run.phase = RunPhase::Done;
     run.finished_at = Some(now);
     // A record that was put aside may have come in order since, on a later page or in another attempt.
-    let some_are_left = run.counts.quarantined > 0 && tx.quarantine_size(integration, endpoint)? > 0;
+    let some_are_left =
+        run.counts.quarantined > 0 && tx.quarantine_size(QuarantinePart::Endpoint(integration, endpoint))? > 0;
     run.outcome = if some_are_left { RunOutcome::CompletedWithQuarantine } else { RunOutcome::Completed };
     let again = queue::finish(tx, lease, now)?;
     if again && run.first_load && !Model::ALL.iter().any(|model| policy.plan.is_blind(*model, endpoint)) {
@@ -541,10 +545,10 @@ fn back_in_order(tx: &mut dyn Tx, id: &IntegrationId, now: Timestamp) -> TxResul
 /// A full fetch shows everything: what it did not put into quarantine anew is in order, or gone.
 fn clear_old_quarantine(tx: &mut dyn Tx, run: &Run) -> TxResult<()> {
     let (integration, endpoint) = (&run.target.integration_id, run.target.endpoint);
-    if tx.quarantine_size(integration, endpoint)? == 0 {
+    if tx.quarantine_size(QuarantinePart::Endpoint(integration, endpoint))? == 0 {
         return Ok(());
     }
-    tx.clear_quarantined_before(integration, endpoint, run.id).map(drop)
+    tx.clear_quarantined(integration, endpoint, QuarantineRelease::OfOtherRuns(run.id)).map(drop)
 }
 
 /// A row without content for each table that a batch writes to. If the database does not take these, an error does not

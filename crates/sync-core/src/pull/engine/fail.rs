@@ -11,9 +11,10 @@ use crate::jobs::queue;
 use crate::jobs::request::{Lease, Target};
 use crate::jobs::schedule::spread;
 use crate::ports::clock::Clock;
+use crate::ports::error::TxResult;
 use crate::ports::observer::Observer;
 use crate::ports::source::{FailureClass, Source};
-use crate::ports::store::{Scope, Store, Tx, TxResult};
+use crate::ports::store::{Scope, Store, Tx};
 use crate::pull::run::{Run, RunOutcome};
 
 /// How long to wait after failures, by what failed.

@@ -2,8 +2,10 @@ use kombo_model::{Fault, FreeJson, Timestamp};
 
 use crate::jobs::endpoint::EndpointStatus;
 use crate::jobs::request::SyncKind;
+use crate::ports::error::{StoreError, TxResult};
 use crate::ports::source::{Record, Rejected};
-use crate::ports::store::{StoreError, Tx, TxResult};
+use crate::ports::store::QuarantinePart;
+use crate::ports::store::Tx;
 use crate::pull::quarantined::Quarantined;
 use crate::pull::run::Run;
 use crate::rows::batch::Incoming;
@@ -38,7 +40,7 @@ pub(super) fn unstorable(run: &Run, id: &str, json: String, fault: Fault, observ
 pub(super) fn too_much(tx: &mut dyn Tx, run: &Run, status: EndpointStatus) -> TxResult<Option<String>> {
     const LEAST: u64 = 10;
     let (integration, endpoint) = (&run.target.integration_id, run.target.endpoint);
-    let aside = tx.quarantine_size(integration, endpoint)?;
+    let aside = tx.quarantine_size(QuarantinePart::Endpoint(integration, endpoint))?;
     let RunCounts { records, quarantined, .. } = run.counts;
     let of_run = records >= LEAST && quarantined.min(aside).saturating_mul(2) >= records;
     let goes_on = status == EndpointStatus::Unreadable && run.target.kind == SyncKind::Delta;

@@ -12,9 +12,11 @@ use crate::jobs::queue;
 use crate::jobs::request::{Lease, Request};
 use crate::planted::{self, Bug};
 use crate::ports::clock::Clock;
+use crate::ports::error::TxResult;
 use crate::ports::observer::{Event, Observer};
 use crate::ports::source::{Fetch, FetchSpec, Pages, Source};
-use crate::ports::store::{Scope, Store, Tx, TxResult};
+use crate::ports::store::QuarantinePart;
+use crate::ports::store::{Scope, Store, Tx};
 use crate::pull::listing::Listing;
 use crate::pull::lookup::{LookUp, LookUpSize, can_be_sent};
 use crate::pull::run::{Run, RunOutcome, RunPhase};
@@ -234,7 +236,8 @@ fn some_are_nameless(tx: &mut dyn Tx, run: &Run) -> TxResult<bool> {
     const PAGE: usize = 200;
     let mut from = "#".to_owned();
     loop {
-        let mut page = tx.quarantined_from(&run.target.integration_id, run.target.endpoint, &from, PAGE + 1)?;
+        let mut page =
+            tx.quarantined(QuarantinePart::From(&run.target.integration_id, run.target.endpoint, &from), PAGE + 1)?;
         let next = page.split_off(page.len().min(PAGE)).pop();
         let mut nameless = page.iter().take_while(|record| record.record_id.starts_with('#'));
         if nameless.any(|record| record.run_id == run.id) {

@@ -6,7 +6,7 @@ use askama::Template;
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
 use sync_core::changes::Change;
 use sync_core::jobs::{EndpointState, EndpointStatus, IntegrationRecord, IntegrationStatus, Request};
-use sync_core::ports::{Tx, TxResult};
+use sync_core::ports::{QuarantinePart, Tx, TxResult};
 use sync_core::pull::{Quarantined, Run, RunId};
 use sync_core::rows::{Key, Model, StoredRow};
 
@@ -148,15 +148,15 @@ impl Status {
     ) -> TxResult<Self> {
         let integrations = tx.integrations()?;
         let requests = tx.requests()?;
-        let runs = tx.recent_runs(None, CHARTED_RUNS)?;
-        let quarantine = tx.first_quarantined(None, PART)?;
+        let runs = tx.runs(None, None, CHARTED_RUNS)?;
+        let quarantine = tx.quarantined(QuarantinePart::All, PART)?;
         let deleted: BTreeSet<&IntegrationId> = integrations
             .iter()
             .filter(|known| known.status == IntegrationStatus::Deleted)
             .map(|known| &known.id)
             .collect();
         let mut endpoints: BTreeMap<IntegrationId, Vec<EndpointState>> = BTreeMap::new();
-        for state in tx.endpoints()? {
+        for state in tx.endpoints(None)? {
             if !deleted.contains(&state.integration_id) {
                 endpoints.entry(state.integration_id.clone()).or_default().push(state);
             }
@@ -180,7 +180,7 @@ impl Status {
             integrations_total: integrations.len() - deleted.len(),
             out_of_order,
             queue_total: requests.len(),
-            quarantine_total: grouped(tx.quarantine_total()?),
+            quarantine_total: grouped(tx.quarantine_size(QuarantinePart::All)?),
             key_accepted,
             changes_chart: chart::changes(&runs, runs.len() == CHARTED_RUNS, now),
             freshness_chart: chart::freshness(endpoints.values().flatten(), now),
@@ -347,11 +347,11 @@ impl Integration {
             registered: When::of(Some(known.registered_at), now),
             endpoints,
             queue: own.map(|request| RequestRow::new(request, now)).collect(),
-            runs: tx.recent_runs(Some(id), PART)?.iter().map(|run| RunRow::new(run, now)).collect(),
+            runs: tx.runs(Some(id), None, PART)?.iter().map(|run| RunRow::new(run, now)).collect(),
             older: older(&changes, PART),
             changes: changes.iter().map(|change| ChangeRow::new(change, false, now)).collect(),
             quarantine: tx
-                .first_quarantined(Some(id), PART)?
+                .quarantined(QuarantinePart::Integration(id), PART)?
                 .iter()
                 .map(|record| QuarantineRow::new(record, now))
                 .collect(),
@@ -381,7 +381,7 @@ impl Runs {
         before: i64,
         now: Timestamp,
     ) -> TxResult<Self> {
-        let runs = tx.runs_before(integration, RunId(before), PAGE)?;
+        let runs = tx.runs(integration, Some(RunId(before)), PAGE)?;
         Ok(Self {
             frame,
             integration: integration.map(ToString::to_string).unwrap_or_default(),

@@ -1,0 +1,157 @@
+use kombo_model::{IntegrationId, Timestamp};
+use sync_core::ports::StoreError;
+use sync_core::rows::{ColumnKind, Key, Model, Row, StoredRow, Value};
+
+use crate::backend::Dialect;
+use crate::error::corrupt;
+use crate::statement::{Cell, Cells, Statement};
+
+/// The columns to select, in the order in which [`stored_row`] reads them.
+pub(super) fn selection(model: Model) -> String {
+    let columns: Vec<String> = columns(model).iter().map(|name| format!("t.{name}")).collect();
+    columns.join(", ")
+}
+
+pub(super) fn stored_row(model: Model, cells: Cells) -> Result<StoredRow, StoreError> {
+    let bad = |what: &str| corrupt(model.as_str(), what);
+    let mut cells = cells.0.into_iter();
+    let mut next = || cells.next().ok_or_else(|| bad("a column is missing"));
+    let mut key = Vec::with_capacity(2);
+    for name in model.key_columns() {
+        key.push(next()?.and_then(Cell::into_text).ok_or_else(|| bad(name))?);
+    }
+    let mut key = key.into_iter();
+    let key = Key::of(model, key.next().unwrap_or_default(), key.next().unwrap_or_default());
+    let mut values = Vec::with_capacity(model.columns().len());
+    for column in model.columns() {
+        let cell = next()?;
+        values.push(match (column.kind, cell) {
+            (_, None) => Value::Null,
+            (ColumnKind::Time, Some(cell)) => cell.into_exact_time().map_or(Value::Unreadable, Value::Time),
+            (ColumnKind::Text, Some(cell)) => cell.into_text().map_or(Value::Unreadable, Value::Text),
+            (ColumnKind::Document | ColumnKind::Opaque, Some(cell)) => {
+                cell.into_text().map_or(Value::Unreadable, Value::Json)
+            }
+        });
+    }
+    // When a row was written or removed is no value of Kombo's: what cannot be read counts as long ago.
+    let moment = |cell: Cell| cell.into_time().unwrap_or(Timestamp::MIN);
+    let removed_at = next()?.map(moment);
+    let synced_at = next()?.map_or(Timestamp::MIN, moment);
+    Ok(StoredRow { row: Row::new(model, key, values), removed_at, synced_at })
+}
+
+/// For `json_each`.
+pub(super) fn json_array(texts: &(impl serde::Serialize + ?Sized)) -> String {
+    serde_json::to_string(texts).unwrap_or_default()
+}
+
+/// The rows with one of `keys`.
+pub(super) fn among<'a>(
+    model: Model,
+    integration: &'a IntegrationId,
+    keys: impl Iterator<Item = &'a Key>,
+    dialect: Dialect,
+) -> Statement<'a> {
+    let mut keys: Vec<[&str; 2]> = keys.map(|key| [key.first(), key.second()]).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    match dialect {
+        Dialect::Postgres => by_index(by_key(model), "*", model, model.key_columns(), integration, &keys, ""),
+        Dialect::Sqlite => {
+            let statement = from_table(model, integration);
+            if let [first, second] = model.key_columns() {
+                statement
+                    .sql(format!(" AND (t.{first}, t.{second}) IN (SELECT value ->> 0, value ->> 1 FROM json_each("))
+                    .json(json_array(&keys))
+                    .sql("))")
+            } else {
+                let ids: Vec<&str> = keys.iter().map(|[id, _]| *id).collect();
+                statement.sql(" AND t.id IN (SELECT value FROM json_each(").json(json_array(&ids)).sql("))")
+            }
+        }
+    }
+}
+
+/// The rows without `removed_at` whose `column` is one of `parents`.
+pub(super) fn under<'a>(
+    model: Model,
+    column: &'static str,
+    integration: &'a IntegrationId,
+    parents: &'a [String],
+    dialect: Dialect,
+) -> Statement<'a> {
+    match dialect {
+        Dialect::Postgres => {
+            let mut parents: Vec<[&str; 2]> = parents.iter().map(|parent| [parent.as_str(), ""]).collect();
+            parents.sort_unstable();
+            parents.dedup();
+            by_index(by_key(model), "*", model, &[column], integration, &parents, " AND t.removed_at IS NULL")
+        }
+        Dialect::Sqlite => from_table(model, integration)
+            .sql(format!(" AND t.{column} IN (SELECT value FROM json_each("))
+            .json(json_array(parents))
+            .sql(")) AND t.removed_at IS NULL"),
+    }
+}
+
+/// How a statement begins that looks up whole rows by [`by_index`].
+pub(super) fn by_key<'a>(model: Model) -> Statement<'a> {
+    Statement::new(format!("SELECT {} FROM (SELECT ", selection(model)))
+}
+
+/// A statement that looks up keys one after the other, however many they are. `begin` ends within the list of what belongs
+/// to each key, `of` is what is read of a row, and `and` what is asked of it besides.
+///
+/// `OFFSET 0` keeps the planner from turning it into something else: without statistics it would read all rows of the
+/// integration for each batch.
+pub(super) fn by_index<'a>(
+    begin: Statement<'a>,
+    of: &str,
+    model: Model,
+    columns: &[&'static str],
+    integration: &'a IntegrationId,
+    keys: &[[&'a str; 2]],
+    and: &'static str,
+) -> Statement<'a> {
+    let names = ["first", "second"];
+    let mut statement = begin;
+    let mut wanted = String::new();
+    for (place, (column, name)) in columns.iter().zip(names).enumerate() {
+        statement = statement.sql(if place > 0 { ", unnest(" } else { "unnest(" });
+        statement = statement.texts(keys.iter().map(|key| key.get(place).copied()).collect());
+        statement = statement.sql(format!(") AS {name}"));
+        wanted = format!("{wanted} AND t.{column} = k.{name}");
+    }
+    statement
+        .sql(format!(") AS k CROSS JOIN LATERAL (SELECT {of} FROM {model} AS t WHERE t.integration_id = "))
+        .text(integration.as_str())
+        .sql(format!("{wanted}{and} OFFSET 0) AS t"))
+}
+
+pub(super) fn from_table(model: Model, integration: &IntegrationId) -> Statement<'_> {
+    let head = format!("SELECT {} FROM {model} AS t WHERE t.integration_id = ", selection(model));
+    Statement::new(head).text(integration.as_str())
+}
+
+/// All columns but `integration_id`, in the order of a table's key, values and bookkeeping.
+pub(super) fn columns(model: Model) -> Vec<&'static str> {
+    let values = model.columns().iter().map(|column| column.name);
+    model.key_columns().iter().copied().chain(values).chain(["removed_at", "synced_at"]).collect()
+}
+
+/// The head of an upsert, up to the values.
+pub(super) fn insert_into(model: Model) -> String {
+    format!("INSERT INTO {model} AS t (integration_id, {}) ", columns(model).join(", "))
+}
+
+/// The tail of an upsert: the whole row is replaced.
+pub(super) fn or_replace(model: Model) -> String {
+    let keys = model.key_columns();
+    let sets: Vec<String> = columns(model)
+        .into_iter()
+        .filter(|name| !keys.contains(name))
+        .map(|name| format!("{name} = excluded.{name}"))
+        .collect();
+    format!(" ON CONFLICT (integration_id, {}) DO UPDATE SET {}", keys.join(", "), sets.join(", "))
+}

@@ -1,0 +1,206 @@
+use kombo_model::{Endpoint, IntegrationId, Timestamp};
+use sync_core::changes::Change;
+use sync_core::horizon::Horizon;
+use sync_core::jobs::{EndpointState, IntegrationRecord, Request, Target};
+use sync_core::outbox::{Backlog, DeadLetter, Delivery, DeliveryId, Undelivered};
+use sync_core::ports::{
+    BulkRows, ChangeLog, DeadLetters, Deliveries, Endpoints, Integrations, Lock, LockMode, MirrorRows, Quarantine,
+    QuarantinePart, QuarantineRelease, RateLimit, Requests, Runs, SeenNotes, Tx, TxResult, WebhookEvents,
+};
+use sync_core::pull::{Quarantined, Run, RunId};
+use sync_core::ratelimit::Pacing;
+use sync_core::rows::{Key, Model, StoredRow};
+use sync_core::webhooks::WebhookRecord;
+
+use super::{Seen, unavailable};
+
+/// A unit of work that is looked at, and may break.
+pub(super) struct Spy<'a> {
+    pub(super) tx: &'a mut dyn Tx,
+    pub(super) seen: &'a mut Seen,
+    pub(super) fails_at: Option<u64>,
+    pub(super) broken: bool,
+}
+
+impl Spy<'_> {
+    fn statement(&mut self) -> TxResult<()> {
+        if self.broken {
+            return Err(unavailable("an earlier statement of the unit failed"));
+        }
+        let left = self.fails_at.map(|left| left.saturating_sub(1));
+        self.fails_at = left;
+        if left == Some(0) {
+            (self.broken, self.seen.failed) = (true, true);
+            return Err(unavailable("the statement failed"));
+        }
+        Ok(())
+    }
+}
+
+macro_rules! statements {
+    ($($name:ident($($arg:ident: $kind:ty),*) -> $value:ty;)*) => {
+        $(fn $name(&mut self, $($arg: $kind),*) -> TxResult<$value> {
+            self.statement()?;
+            self.tx.$name($($arg),*)
+        })*
+    };
+}
+
+impl BulkRows for Spy<'_> {}
+
+impl MirrorRows for Spy<'_> {
+    statements! {
+        rows(model: Model, integration: &IntegrationId, keys: &[Key]) -> Vec<StoredRow>;
+        members(model: Model, integration: &IntegrationId, parents: &[String]) -> Vec<StoredRow>;
+        rows_after(model: Model, integration: &IntegrationId, after: Option<&Key>, limit: usize) -> Vec<StoredRow>;
+        live_rows(model: Model, integration: &IntegrationId) -> u64;
+    }
+
+    fn put_rows(&mut self, model: Model, integration: &IntegrationId, rows: &[StoredRow]) -> TxResult<()> {
+        self.statement()?;
+        self.seen.rows.push((model, integration.clone(), rows.to_vec()));
+        self.tx.put_rows(model, integration, rows)
+    }
+}
+
+impl SeenNotes for Spy<'_> {
+    statements! {
+        put_seen(run: RunId, batch: i64, model: Model, keys: &[Key]) -> ();
+        seen_batches(run: RunId) -> i64;
+        clear_seen(run: RunId) -> ();
+        unseen(
+            model: Model, integration: &IntegrationId, run: RunId, after: Option<&Key>, limit: usize
+        ) -> Vec<Key>;
+    }
+}
+
+impl ChangeLog for Spy<'_> {
+    statements! {
+        changes(integration: Option<&IntegrationId>, seq: i64, limit: usize) -> Vec<Change>;
+        latest_changes(
+            integration: &IntegrationId, record_id: Option<&str>, before: i64, limit: usize
+        ) -> Vec<Change>;
+        last_change() -> i64;
+        trim_changes(before: Timestamp, undelivered: Undelivered) -> u64;
+    }
+
+    fn append_changes(&mut self, changes: &[Change]) -> TxResult<()> {
+        self.statement()?;
+        self.seen.changes.extend(changes.iter().cloned());
+        self.tx.append_changes(changes)
+    }
+}
+
+impl Integrations for Spy<'_> {
+    statements! {
+        integration(id: &IntegrationId) -> Option<IntegrationRecord>;
+        integrations() -> Vec<IntegrationRecord>;
+        put_integration(integration: &IntegrationRecord) -> ();
+    }
+}
+
+impl Endpoints for Spy<'_> {
+    statements! {
+        endpoint(integration: &IntegrationId, endpoint: Endpoint) -> Option<EndpointState>;
+        endpoints(integration: Option<&IntegrationId>) -> Vec<EndpointState>;
+    }
+
+    fn put_endpoint(&mut self, state: &EndpointState) -> TxResult<()> {
+        self.statement()?;
+        self.seen.promises = true;
+        self.tx.put_endpoint(state)
+    }
+}
+
+impl Requests for Spy<'_> {
+    statements! {
+        request(target: &Target, mode: LockMode) -> Lock<Request>;
+        requests() -> Vec<Request>;
+        due_requests(horizon: &Horizon, limit: usize) -> Vec<Request>;
+    }
+
+    fn put_request(&mut self, request: &Request) -> TxResult<()> {
+        self.statement()?;
+        self.seen.requests += 1;
+        self.tx.put_request(request)
+    }
+
+    fn insert_request(&mut self, request: &Request) -> TxResult<bool> {
+        self.statement()?;
+        self.seen.requests += 1;
+        self.tx.insert_request(request)
+    }
+
+    fn delete_request(&mut self, target: &Target) -> TxResult<()> {
+        self.statement()?;
+        self.seen.promises = true;
+        self.tx.delete_request(target)
+    }
+}
+
+impl Runs for Spy<'_> {
+    statements! {
+        insert_run(run: &Run) -> RunId;
+        run(id: RunId) -> Option<Run>;
+        latest_run(target: &Target) -> Option<Run>;
+        trim_runs(before: Timestamp) -> u64;
+        runs(integration: Option<&IntegrationId>, before: Option<RunId>, limit: usize) -> Vec<Run>;
+    }
+
+    fn put_run(&mut self, run: &Run) -> TxResult<()> {
+        self.statement()?;
+        self.seen.runs.push(run.clone());
+        self.tx.put_run(run)
+    }
+}
+
+impl RateLimit for Spy<'_> {
+    statements! {
+        pacing() -> Pacing;
+        put_pacing(pacing: &Pacing) -> ();
+    }
+}
+
+impl Deliveries for Spy<'_> {
+    statements! {
+        delivery_start() -> Option<i64>;
+        insert_delivery_start(seq: i64) -> ();
+        undelivered_integrations() -> Vec<IntegrationId>;
+        insert_delivery(delivery: &Delivery) -> ();
+        put_delivery(delivery: &Delivery) -> ();
+        delivery(integration: &IntegrationId, mode: LockMode) -> Lock<Delivery>;
+        deliveries() -> Vec<Delivery>;
+        due_deliveries(horizon: &Horizon, limit: usize) -> Vec<Delivery>;
+        undelivered() -> Vec<Backlog>;
+    }
+}
+
+impl DeadLetters for Spy<'_> {
+    statements! {
+        put_dead_letter(letter: &DeadLetter, body: &str) -> ();
+        dead_letters(integration: Option<&IntegrationId>) -> Vec<DeadLetter>;
+        dead_letter_body(integration: &IntegrationId, id: &DeliveryId) -> Option<String>;
+        mark_dead_letter(integration: &IntegrationId, id: &DeliveryId) -> bool;
+        delete_dead_letter(integration: &IntegrationId, id: &DeliveryId) -> bool;
+    }
+}
+
+impl WebhookEvents for Spy<'_> {
+    statements! {
+        insert_webhooks(webhooks: &[WebhookRecord]) -> Vec<bool>;
+        trim_webhooks(before: Timestamp) -> u64;
+    }
+}
+
+impl Quarantine for Spy<'_> {
+    statements! {
+        put_quarantined(records: &[Quarantined]) -> ();
+        clear_quarantined(
+            integration: &IntegrationId, endpoint: Endpoint, which: QuarantineRelease<'_>
+        ) -> u64;
+        quarantined(part: QuarantinePart<'_>, limit: usize) -> Vec<Quarantined>;
+        quarantine_size(part: QuarantinePart<'_>) -> u64;
+    }
+}
+
+impl Tx for Spy<'_> {}

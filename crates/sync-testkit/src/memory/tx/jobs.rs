@@ -1,0 +1,117 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use kombo_model::{IntegrationId, Timestamp};
+use sync_core::horizon::Horizon;
+use sync_core::jobs::{Request, SyncKind, Target};
+use sync_core::ports::{Lock, LockMode, RateLimit, Requests, Runs, TxResult};
+use sync_core::pull::{Run, RunId};
+use sync_core::ratelimit::Pacing;
+
+use super::{MemoryTx, count, locked};
+
+impl Requests for MemoryTx<'_> {
+    fn request(&mut self, target: &Target, _mode: LockMode) -> TxResult<Lock<Request>> {
+        self.reading()?;
+        Ok(locked(self.state.requests.get(target)))
+    }
+
+    fn requests(&mut self) -> TxResult<Vec<Request>> {
+        self.reading()?;
+        let mut requests: Vec<Request> = self.state.requests.values().cloned().collect();
+        requests.sort_by_key(|request| request.requested_at);
+        Ok(requests)
+    }
+
+    fn due_requests(&mut self, horizon: &Horizon, limit: usize) -> TxResult<Vec<Request>> {
+        self.reading()?;
+        let requests = self.state.requests.values();
+        let due = requests.filter(|request| horizon.is_due(request.not_before) && !is_held(request, horizon));
+        let mut due: Vec<Request> = due.cloned().collect();
+        due.sort_by_key(|request| (request.target.kind != SyncKind::Delta, request.requested_at));
+        due.truncate(limit);
+        Ok(due)
+    }
+
+    fn put_request(&mut self, request: &Request) -> TxResult<()> {
+        self.writing()?;
+        self.state.requests.insert(request.target.clone(), request.clone());
+        Ok(())
+    }
+
+    fn insert_request(&mut self, request: &Request) -> TxResult<bool> {
+        self.writing()?;
+        if self.state.requests.contains_key(&request.target) {
+            return Ok(false);
+        }
+        self.state.requests.insert(request.target.clone(), request.clone());
+        Ok(true)
+    }
+
+    fn delete_request(&mut self, target: &Target) -> TxResult<()> {
+        self.writing()?;
+        self.state.requests.remove(target);
+        Ok(())
+    }
+}
+
+impl Runs for MemoryTx<'_> {
+    fn insert_run(&mut self, run: &Run) -> TxResult<RunId> {
+        self.writing()?;
+        self.state.last_run += 1;
+        let id = RunId(self.state.last_run);
+        Arc::make_mut(&mut self.state.runs).insert(id, Run { id, ..run.clone() });
+        Ok(id)
+    }
+
+    fn put_run(&mut self, run: &Run) -> TxResult<()> {
+        self.writing()?;
+        Arc::make_mut(&mut self.state.runs).insert(run.id, run.clone());
+        Ok(())
+    }
+
+    fn run(&mut self, id: RunId) -> TxResult<Option<Run>> {
+        self.reading()?;
+        Ok(self.state.runs.get(&id).cloned())
+    }
+
+    fn latest_run(&mut self, target: &Target) -> TxResult<Option<Run>> {
+        self.reading()?;
+        Ok(self.state.runs.values().rev().find(|run| run.target == *target).cloned())
+    }
+
+    fn trim_runs(&mut self, before: Timestamp) -> TxResult<u64> {
+        self.writing()?;
+        let runs = Arc::make_mut(&mut self.state.runs);
+        let latest: BTreeMap<Target, RunId> = runs.values().map(|run| (run.target.clone(), run.id)).collect();
+        let had = runs.len();
+        runs.retain(|id, run| {
+            run.finished_at.is_none_or(|at| at >= before) || latest.get(&run.target).is_some_and(|latest| latest == id)
+        });
+        Ok(count(had - runs.len()))
+    }
+
+    fn runs(&mut self, integration: Option<&IntegrationId>, before: Option<RunId>, limit: usize) -> TxResult<Vec<Run>> {
+        self.reading()?;
+        let earlier = self.state.runs.range(..before.unwrap_or(RunId(i64::MAX))).rev().map(|(_, run)| run);
+        let of = earlier.filter(|run| integration.is_none_or(|id| run.target.integration_id == *id));
+        Ok(of.take(limit).cloned().collect())
+    }
+}
+
+impl RateLimit for MemoryTx<'_> {
+    fn pacing(&mut self) -> TxResult<Pacing> {
+        self.reading()?;
+        Ok(self.state.pacing.clone())
+    }
+
+    fn put_pacing(&mut self, pacing: &Pacing) -> TxResult<()> {
+        self.writing()?;
+        self.state.pacing = pacing.clone();
+        Ok(())
+    }
+}
+
+fn is_held(request: &Request, horizon: &Horizon) -> bool {
+    request.lease.as_ref().is_some_and(|held| horizon.is_held(held.expires_at))
+}
