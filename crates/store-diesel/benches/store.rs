@@ -9,13 +9,15 @@ use std::time::{Duration, Instant};
 
 use kombo_model::{CourseProgression, Endpoint, IntegrationId, Timestamp};
 use store_diesel::{DieselStore, StoreUrl};
+use sync_core::SyncError;
 use sync_core::jobs::{SyncKind, Target};
-use sync_core::ports::{Record, Scope, Store as _, StoreError};
+use sync_core::ports::{Record, Scope, Store as _};
 use sync_core::pull::{Run, RunCounts, RunId, RunOutcome, RunPhase};
 use sync_core::rows::apply::{Applying, Unlisted, apply};
 use sync_core::rows::compare::Reading;
 use sync_core::rows::compare::Tombstones;
 use sync_core::rows::{Batch, Model, decompose};
+use sync_testkit::with_lease;
 
 /// As many as the engine commits at a time when writing is slower than fetching.
 const BATCH: usize = 5_000;
@@ -75,13 +77,10 @@ async fn pass(
             };
             // As in a first load, new rows are not logged; changed ones are.
             let quiet = if run.first_load { BTreeSet::from([Model::LmsCourseProgressions]) } else { BTreeSet::new() };
-            apply(
-                tx,
-                &batch,
-                &Applying { run: &run, reading, quiet, change_values: false, unlisted: Unlisted::Leave, now },
-            )
+            let applying = Applying { run: &run, reading, quiet, change_values: false, unlisted: Unlisted::Leave, now };
+            with_lease(tx, &run.target, now, |tx| Ok(apply(tx, &batch, &applying)?))
         };
-        counts.add(&store.transact::<_, StoreError, _>(Scope::Integration(integration.clone()), work).await?);
+        counts.add(&store.transact::<_, SyncError, _>(Scope::Integration(integration.clone()), work).await?);
         took += began.elapsed();
     }
     let expected = (0..records).filter(|number| is_changed(*number)).count();

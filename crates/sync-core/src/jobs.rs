@@ -3,6 +3,7 @@
 pub mod dispatch;
 pub(crate) mod endpoint;
 pub(crate) mod integration;
+pub(crate) mod lease;
 pub mod pause;
 pub mod queue;
 pub(crate) mod request;
@@ -11,4 +12,5 @@ pub mod schedule;
 
 pub use endpoint::{EndpointState, EndpointStatus};
 pub use integration::{IntegrationRecord, IntegrationStatus};
+pub use lease::LeasedTx;
 pub use request::{Lease, LeaseHold, LeaseToken, Request, RequestCause, SyncKind, Target};

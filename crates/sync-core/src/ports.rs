@@ -8,7 +8,7 @@ pub(crate) mod source;
 pub(crate) mod store;
 
 pub use clock::Clock;
-pub use error::{StoreError, TxResult};
+pub use error::{Invariant, StoreError, TxResult};
 pub use lock::{Lock, LockMode};
 pub use observer::{Event, Observer, Silent};
 pub use source::{FailureClass, Fetch, FetchSpec, Pages, Record, RecordPage, Rejected, Source, SourceError};

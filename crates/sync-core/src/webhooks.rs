@@ -8,14 +8,15 @@ pub(crate) mod record;
 pub(crate) mod status;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use kombo_model::{IntegrationCategory, IntegrationId, ModelName, Timestamp, Webhook, WebhookEvent};
 
 use crate::jobs::integration::{IntegrationRecord, IntegrationStatus};
 use crate::jobs::request::Target;
-use crate::ports::error::TxResult;
-use crate::ports::store::{Scope, Tx};
+use crate::ports::error::{Invariant, TxResult};
+use crate::ports::store::{Scope, Store, Tx};
 use crate::webhooks::planner::PlanPolicy;
 
 use action::{Action, Fetch};
@@ -76,6 +77,8 @@ fn is_blank(id: &IntegrationId) -> bool {
 /// Stores a webhook whose signature was verified, with the requests it causes.
 ///
 /// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # use std::time::Duration;
 /// # use kombo_model::{Endpoint, Webhook};
 /// # use sync_testkit::MemoryStore;
@@ -94,17 +97,24 @@ fn is_blank(id: &IntegrationId) -> bool {
 ///     accept_unknown: true,
 ///     look_at_paused_every: Duration::from_secs(3_600),
 /// };
-/// let received = store.edit(|tx| receive(tx, &webhook, &policy, now))?;
+/// let received = receive(&store, &webhook, &policy, now).await?;
 /// let Intake::Stored(targets) = received else { panic!("it is new") };
 /// // Nothing is loaded yet, so what changed means all there is.
 /// assert_eq!(targets[0].to_string(), "full users of sandbox:a");
 ///
 /// // Kombo delivers it once more.
-/// assert_eq!(store.edit(|tx| receive(tx, &webhook, &policy, now))?, Intake::Repeated);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// assert_eq!(receive(&store, &webhook, &policy, now).await?, Intake::Repeated);
+/// # Ok(())
+/// # }
 /// ```
-pub fn receive(tx: &mut dyn Tx, webhook: &Webhook, policy: &IntakePolicy, now: Timestamp) -> TxResult<Intake> {
-    let received = receive_all(tx, &[webhook], policy, now)?;
+pub async fn receive<S: Store>(
+    store: &S,
+    webhook: &Webhook,
+    policy: &IntakePolicy,
+    now: Timestamp,
+) -> TxResult<Intake> {
+    let (webhook, policy) = (Arc::new(webhook.clone()), Arc::new(policy.clone()));
+    let received = receive_all(store, scope(&webhook), || vec![webhook], policy, now).await?;
     // One for each.
     Ok(received.into_iter().next().unwrap_or(Intake::Repeated))
 }
@@ -113,15 +123,43 @@ pub fn receive(tx: &mut dyn Tx, webhook: &Webhook, policy: &IntakePolicy, now: T
 ///
 /// What several of them say of one integration is asked for once: no more fetches than if they had come one by one, and
 /// none that begins later. Such as say how an integration stands take effect in their place.
-pub fn receive_all(
+///
+/// The transaction is one in `scope`; `take` is called when it has begun, and returns webhooks of this scope.
+///
+/// # Errors
+/// [`Invariant::OutOfScope`] if [`scope`] says of one that it belongs elsewhere: nothing is stored then.
+pub async fn receive_all<S: Store>(
+    store: &S,
+    scope: Scope,
+    take: impl FnOnce() -> Vec<Arc<Webhook>> + Send + 'static,
+    policy: Arc<IntakePolicy>,
+    now: Timestamp,
+) -> TxResult<Vec<Intake>> {
+    let within = scope.clone();
+    let work = move |tx: &mut dyn Tx| {
+        let webhooks = take();
+        for webhook in &webhooks {
+            if let Scope::Integration(id) = self::scope(webhook)
+                && within != Scope::Integration(id.clone())
+            {
+                return Err(Invariant::OutOfScope(id).into());
+            }
+        }
+        receive_within(tx, &webhooks, &policy, now)
+    };
+    store.transact(scope, work).await
+}
+
+fn receive_within(
     tx: &mut dyn Tx,
-    webhooks: &[&Webhook],
+    webhooks: &[Arc<Webhook>],
     policy: &IntakePolicy,
     now: Timestamp,
 ) -> TxResult<Vec<Intake>> {
     let mut unit = Unit { tx, policy, now, known: BTreeMap::new(), received: Vec::with_capacity(webhooks.len()) };
     let mut stretch = Vec::new();
-    for &webhook in webhooks {
+    for webhook in webhooks {
+        let webhook = webhook.as_ref();
         let action = Action::of(webhook, unit.known(webhook.event.integration_id())?.as_ref(), policy, now);
         if matches!(action, Action::Stand(_)) {
             unit.settle(std::mem::take(&mut stretch))?;

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use kombo_model::{IntegrationId, Timestamp, Webhook};
-use sync_core::ports::{Clock, Scope, Store, StoreError, Tx};
+use sync_core::ports::{Clock, Scope, Store, StoreError};
 use sync_core::webhooks::{self, Intake, IntakePolicy};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::{Id, JoinSet};
@@ -41,7 +41,7 @@ pub struct WebhookInbox<S, C> {
 /// A webhook that is not answered yet.
 #[derive(Debug)]
 struct Waiting {
-    webhook: Webhook,
+    webhook: Arc<Webhook>,
     answer: oneshot::Sender<Answer>,
 }
 
@@ -72,7 +72,7 @@ impl InboxHandle {
     pub async fn receive(&self, webhook: Webhook) -> Answer {
         let (answer, answered) = oneshot::channel();
         // If the inbox is gone, so is the sender of the answer.
-        drop(self.sender.send(Waiting { webhook, answer }));
+        drop(self.sender.send(Waiting { webhook: Arc::new(webhook), answer }));
         answered.await.unwrap_or_else(|_| Err(Arc::new(closed())))
     }
 }
@@ -216,13 +216,12 @@ impl<S: Store, C: Clock> Task<S, C> {
     ) -> (Vec<Waiting>, Result<Vec<Intake>, StoreError>) {
         let taken = Arc::new(Mutex::new(Vec::new()));
         let (taking, policy) = (Arc::clone(&taken), Arc::clone(&self.policy));
-        let unit = move |tx: &mut dyn Tx| {
+        let take = move || {
             let mut taken = locked(&taking);
             *taken = take();
-            let webhooks: Vec<&Webhook> = taken.iter().map(|waiting| &waiting.webhook).collect();
-            webhooks::receive_all(tx, &webhooks, &policy, now)
+            taken.iter().map(|waiting| Arc::clone(&waiting.webhook)).collect()
         };
-        let stored = self.store.transact(self.scope.clone(), unit).await;
+        let stored = webhooks::receive_all(&*self.store, self.scope.clone(), take, policy, now).await;
         let asks = |it: &Intake| matches!(it, Intake::Stored(targets) if !targets.is_empty());
         if stored.as_ref().is_ok_and(|received| received.iter().any(asks)) {
             // One worker is enough: it wakes the next.

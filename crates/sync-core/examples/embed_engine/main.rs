@@ -102,9 +102,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let policy =
         IntakePolicy { plan: policy.plan, accept_unknown: false, look_at_paused_every: Duration::from_secs(3_600) };
     let now = MachineClock.now();
-    let received =
-        store.transact(Scope::Shared, move |tx| webhooks::receive(tx, &webhook, &policy, now).map_err(SyncError::from));
-    if let Intake::Stored(targets) = received.await? {
+    if let Intake::Stored(targets) = webhooks::receive(&*store, &webhook, &policy, now).await? {
         for target in targets {
             println!("webhook: {} {}", target.kind, target.endpoint);
         }

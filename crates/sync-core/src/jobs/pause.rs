@@ -1,5 +1,5 @@
-//! What a person may do to an integration besides asking for fetches: pause it and resume it. Functions over a unit of
-//! work, which is to be one of the integration's own.
+//! What a person may do to an integration besides requesting fetches: pause it and resume it. Both open a transaction in the
+//! integration's scope, so that no webhook is stored at the same time.
 //!
 //! A pause by a person is [`IntegrationStatus::Held`]. Nothing but [`resume`] and the deletion at Kombo ends it: webhooks
 //! go on being stored, and what they ask for waits in the queue.
@@ -13,7 +13,7 @@ use crate::jobs::queue;
 use crate::jobs::request::{RequestCause, SyncKind, Target};
 use crate::ports::error::TxResult;
 use crate::ports::lock::LockMode;
-use crate::ports::store::Tx;
+use crate::ports::store::{Scope, Store, Tx};
 
 /// What became of a wish to pause or to resume.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +28,12 @@ pub enum Held {
 
 /// Keeps an integration from being fetched until [`resume`]. Whoever works on it loses the lease; what is stored stays,
 /// and the work goes on from there later.
-pub fn pause(tx: &mut dyn Tx, id: &IntegrationId, now: Timestamp) -> TxResult<Held> {
+pub async fn pause<S: Store>(store: &S, id: &IntegrationId, now: Timestamp) -> TxResult<Held> {
+    let paused = id.clone();
+    store.transact(Scope::Integration(id.clone()), move |tx| pause_within(tx, &paused, now)).await
+}
+
+fn pause_within(tx: &mut dyn Tx, id: &IntegrationId, now: Timestamp) -> TxResult<Held> {
     let Some(known) = tx.integration(id)? else { return Ok(Held::Unknown) };
     match known.status {
         IntegrationStatus::Deleted => return Ok(Held::Unknown),
@@ -49,7 +54,22 @@ pub fn pause(tx: &mut dyn Tx, id: &IntegrationId, now: Timestamp) -> TxResult<He
 }
 
 /// Ends the pause, and asks for what changed meanwhile at `endpoints`. What waited goes on at once.
-pub fn resume(tx: &mut dyn Tx, id: &IntegrationId, endpoints: &BTreeSet<Endpoint>, now: Timestamp) -> TxResult<Held> {
+pub async fn resume<S: Store>(
+    store: &S,
+    id: &IntegrationId,
+    endpoints: &BTreeSet<Endpoint>,
+    now: Timestamp,
+) -> TxResult<Held> {
+    let (resumed, endpoints) = (id.clone(), endpoints.clone());
+    store.transact(Scope::Integration(id.clone()), move |tx| resume_within(tx, &resumed, &endpoints, now)).await
+}
+
+fn resume_within(
+    tx: &mut dyn Tx,
+    id: &IntegrationId,
+    endpoints: &BTreeSet<Endpoint>,
+    now: Timestamp,
+) -> TxResult<Held> {
     let Some(known) = tx.integration(id)? else { return Ok(Held::Unknown) };
     match known.status {
         IntegrationStatus::Held => {}

@@ -5,6 +5,7 @@
 //! # use kombo_model::{Endpoint, IntegrationId, Timestamp};
 //! # use sync_core::jobs::{LeaseToken, RequestCause, SyncKind, Target};
 //! # use sync_testkit::MemoryStore;
+//! use sync_core::jobs::LeasedTx;
 //! use sync_core::jobs::queue::{self, Claim};
 //!
 //! # let store = MemoryStore::new();
@@ -30,7 +31,7 @@
 //! let second = store.edit(|tx| queue::lease_target(tx, &target, &claim("second"), later))?;
 //! assert!(second.is_some());
 //! // And if it is not dead after all, it notices before it writes.
-//! let lost = store.edit(|tx| queue::hold(tx, &first.unwrap(), later, Duration::from_secs(30)));
+//! let lost = store.edit(|tx| LeasedTx::assert_lease(tx, &first.unwrap(), later, Duration::from_secs(30)).map(drop));
 //! assert!(lost.is_err());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -43,8 +44,8 @@ use kombo_model::{Endpoint, IntegrationId, Timestamp};
 use crate::error::SyncError;
 use crate::horizon::{self, Horizon};
 use crate::jobs::endpoint::{EndpointState, EndpointStatus};
+use crate::jobs::lease::{LeasedTx, sibling};
 use crate::jobs::request::{Lease, LeaseHold, LeaseToken, Request, RequestCause, SyncKind, Target};
-use crate::planted::{self, Bug};
 use crate::ports::error::TxResult;
 use crate::ports::lock::{Lock, LockMode};
 use crate::ports::store::Tx;
@@ -103,7 +104,7 @@ pub(crate) fn request_of(
         cause,
         requested_at: now,
         not_before,
-        generation: 1,
+        generation: FIRST,
         attempts: 0,
         approved_removals: None,
         lease: None,
@@ -119,7 +120,7 @@ pub(crate) fn request_of(
     };
     let mut request = known.clone();
     // One wish that nobody has seen yet says as much as many.
-    if request.generation <= request.lease.as_ref().map_or(BEGUN, |held| held.generation) {
+    if request.generation <= request.lease.as_ref().map_or(FIRST, |held| held.generation) {
         request.generation += 1;
     }
     let over = match cause {
@@ -236,58 +237,13 @@ fn take(tx: &mut dyn Tx, mut request: Request, claim: &Claim, now: Timestamp) ->
     Ok(Lease { request, token: claim.token.clone() })
 }
 
-/// Makes sure that the lease still holds, and extends it, unless it was extended a moment ago: five sixths of `ttl` are
-/// left at least. Every unit that writes for a lease begins with this: the request stays locked until the unit ends, so
-/// nobody can take over in between.
-pub fn hold(tx: &mut dyn Tx, lease: &Lease, now: Timestamp, ttl: Duration) -> Result<Request, SyncError> {
-    let lost = || SyncError::LeaseLost(lease.request.target.to_string());
-    let mut request = tx.request(&lease.request.target, LockMode::Wait)?.locked().ok_or_else(lost)?;
-    let holds = |held: &&mut LeaseHold| held.token == lease.token || planted::has(Bug::NoLeaseCheck);
-    let held = request.lease.as_mut().filter(holds).ok_or_else(lost)?;
-    let until = now.saturating_add(ttl);
-    // One that ends later than any lease was stored by a clock that was ahead: others take it for expired.
-    let is_too_long = !ttl.is_zero() && held.expires_at > horizon::latest(now, ttl);
-    if held.expires_at.saturating_add(ttl / 6) < until || is_too_long {
-        held.expires_at = until;
-        tx.put_request(&request)?;
-    }
-    Ok(request)
-}
+/// The generation of a request as it is made.
+const FIRST: i64 = 1;
 
-/// The generation of a request as a fetch for it begins.
-const BEGUN: i64 = 1;
-
-/// Notes that a fetch for a leased request begins at its first page: it sees all that was wished so far.
-pub(crate) fn begin(tx: &mut dyn Tx, mut request: Request) -> TxResult<()> {
-    request.generation = BEGUN;
-    go_on(tx, request)
-}
-
-/// Notes that a fetch for a leased request goes on where an earlier attempt ended: what was wished since it began may
-/// lie on pages that are behind it.
-pub(crate) fn go_on(tx: &mut dyn Tx, mut request: Request) -> TxResult<()> {
-    if let Some(held) = request.lease.as_mut() {
-        held.generation = BEGUN;
-    }
-    tx.put_request(&request)
-}
-
-/// Ends the lease of work that came to its end: the request is gone, unless it was asked for again meanwhile. Whether
+/// Ends the lease of work that came to its end: the request is gone, unless it was requested again meanwhile. Returns whether
 /// it was.
 pub fn finish(tx: &mut dyn Tx, lease: &Lease, now: Timestamp) -> Result<bool, SyncError> {
-    let mut request = hold(tx, lease, now, Duration::ZERO)?;
-    let taken = request.lease.take().map_or(request.generation, |held| held.generation);
-    let again = request.generation != taken && !planted::has(Bug::NoRerun);
-    if again {
-        request.requested_at = now;
-        request.not_before = now;
-        request.attempts = 0;
-        request.approved_removals = None;
-        tx.put_request(&request)?;
-    } else {
-        tx.delete_request(&request.target)?;
-    }
-    Ok(again)
+    Ok(LeasedTx::assert_lease(tx, lease, now, Duration::ZERO)?.finish(now)?)
 }
 
 /// Ends the lease of work that is to go on at `not_before`.
@@ -297,13 +253,8 @@ pub fn release(
     not_before: Timestamp,
     failed: bool,
     now: Timestamp,
-) -> Result<Request, SyncError> {
-    let mut request = hold(tx, lease, now, Duration::ZERO)?;
-    request.lease = None;
-    request.not_before = not_before;
-    request.attempts = if failed { request.attempts.saturating_add(1) } else { request.attempts };
-    tx.put_request(&request)?;
-    Ok(request)
+) -> Result<(), SyncError> {
+    Ok(LeasedTx::assert_lease(tx, lease, now, Duration::ZERO)?.release(not_before, failed)?)
 }
 
 /// Ends leases whose owner `is_gone`, so that work goes on before they expire. Returns what they held.
@@ -356,12 +307,4 @@ pub fn set_status(state: &mut EndpointState, status: EndpointStatus, reason: Opt
 
 fn is_held(request: &Request, horizon: &Horizon) -> bool {
     request.lease.as_ref().is_some_and(|held| horizon.is_held(held.expires_at))
-}
-
-fn sibling(target: &Target) -> Target {
-    let kind = match target.kind {
-        SyncKind::Delta => SyncKind::Full,
-        SyncKind::Full => SyncKind::Delta,
-    };
-    Target { kind, ..target.clone() }
 }

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::SyncError;
 use crate::horizon::Horizon;
+use crate::jobs::lease::LeasedTx;
 use crate::jobs::queue;
 use crate::jobs::request::{Lease, SyncKind};
 use crate::ports::clock::Clock;
@@ -229,8 +230,9 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         let target = lease.request.target.clone();
         self.store
             .transact(Scope::Integration(target.integration_id.clone()), move |tx| {
-                let request = queue::hold(tx, &lease, now, ttl)?;
-                let mut state = queue::state(tx, &target.integration_id, target.endpoint)?;
+                let tx = &mut LeasedTx::assert_lease(tx, &lease, now, ttl)?;
+                tx.assert_alone(now, ttl)?;
+                let mut state = queue::state(&mut **tx, &target.integration_id, target.endpoint)?;
                 if state.watermark.is_some() && watermark::plausible(state.watermark, now).is_none() {
                     tracing::warn!(
                         integration.id = target.integration_id.as_str(),
@@ -250,11 +252,11 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
                     run.error = None;
                     tx.put_run(&run)?;
                     if current {
-                        queue::go_on(tx, request)?;
+                        tx.go_on()?;
                         return Ok((run, true));
                     }
                 }
-                queue::begin(tx, request)?;
+                tx.begin()?;
                 let mut run = Run {
                     id: RunId(0),
                     outcome: RunOutcome::Running,
@@ -282,7 +284,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
     /// Extends the lease while nothing is written.
     async fn heartbeat(&self, lease: &Lease) -> Result<(), SyncError> {
         let (lease, now, ttl) = (lease.clone(), self.clock.now(), self.policy.lease_ttl);
-        self.store.transact(Scope::Shared, move |tx| queue::hold(tx, &lease, now, ttl).map(drop)).await
+        self.store.transact(Scope::Shared, move |tx| LeasedTx::assert_lease(tx, &lease, now, ttl).map(drop)).await
     }
 
     /// Waits for something slow, extending the lease meanwhile.
@@ -302,10 +304,11 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         *run = self
             .store
             .transact(Scope::Shared, move |tx| {
+                let tx = &mut LeasedTx::assert_lease(tx, &lease, now, Duration::ZERO)?;
                 let mut stopped = commit::checkpoint(tx, &stopped)?;
                 stopped.outcome = RunOutcome::Interrupted;
                 stopped.finished_at = Some(now);
-                queue::release(tx, &lease, now, false, now)?;
+                tx.release(now, false)?;
                 tx.put_run(&stopped)?;
                 Ok::<_, SyncError>(stopped)
             })

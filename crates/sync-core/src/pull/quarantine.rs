@@ -12,7 +12,7 @@ use crate::ports::store::{QuarantinePart, QuarantineRelease};
 use crate::ports::store::{Scope, Store, Tx};
 use crate::pull::quarantined::Quarantined;
 use crate::pull::run::{Run, RunOutcome, RunPhase};
-use crate::rows::apply::{Applying, Unlisted, apply};
+use crate::rows::apply::{Applying, Unlisted, apply_without_lease};
 use crate::rows::batch::{Batch, Incoming, Standing};
 use crate::rows::compare::Tombstones;
 use crate::rows::compare::{Reading, latest_credible};
@@ -156,7 +156,7 @@ fn try_again(tx: &mut dyn Tx, mut record: Quarantined, policy: RetryPolicy, now:
         unlisted: Unlisted::Guard { approved: 0 },
         now,
     };
-    let applied = apply(tx, &batch, &applying)?;
+    let applied = apply_without_lease(tx, &batch, &applying)?;
     if let Some(fault) = Fault::join(faults) {
         (record.path, record.reason) = (fault.path, fault.reason);
         tx.put_quarantined(std::slice::from_ref(&record))?;

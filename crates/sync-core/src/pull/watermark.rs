@@ -5,6 +5,7 @@ use std::time::Duration;
 use kombo_model::Timestamp;
 
 use crate::horizon;
+use crate::ports::error::Invariant;
 
 /// When a fetch started, as the earlier of our clock and Kombo's; `None` if Kombo's is unknown: our clock alone may be
 /// ahead, and a watermark from it would pass changes for good.
@@ -32,4 +33,16 @@ pub fn plausible(watermark: Option<Timestamp>, now: Timestamp) -> Option<Timesta
 pub fn advance(watermark: Option<Timestamp>, fetch_started_at: Timestamp, overlap: Duration) -> Timestamp {
     let next = fetch_started_at.saturating_sub(overlap);
     watermark.map_or(next, |before| before.max(next))
+}
+
+/// Fails if a watermark that can be right would move back.
+pub(crate) fn assert_not_back(
+    before: Option<Timestamp>,
+    after: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<(), Invariant> {
+    match (plausible(before, now), after) {
+        (Some(from), Some(to)) if to < from => Err(Invariant::WatermarkMovesBack { from, to }),
+        (Some(_) | None, Some(_) | None) => Ok(()),
+    }
 }

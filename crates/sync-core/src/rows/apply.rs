@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use kombo_model::Timestamp;
 
 use crate::changes::Change;
-use crate::ports::error::TxResult;
+use crate::jobs::lease::LeasedTx;
+use crate::ports::error::{Invariant, TxResult};
 use crate::ports::store::Tx;
 use crate::pull::run::Run;
 use crate::rows::assess::{
@@ -90,9 +91,14 @@ impl Applying<'_> {
     }
 }
 
-/// Applies `batch` within a unit of work that holds the integration's scope. Applying it again changes nothing.
-pub fn apply(tx: &mut dyn Tx, batch: &Batch, applying: &Applying<'_>) -> TxResult<RunCounts> {
+/// Applies `batch` within a transaction that holds the integration's scope. Applying it again changes nothing.
+pub fn apply(tx: &mut LeasedTx<'_>, batch: &Batch, applying: &Applying<'_>) -> TxResult<RunCounts> {
     apply_and_tell(tx, batch, applying).map(|applied| applied.counts)
+}
+
+/// The same for records that no run fetches now: those of the quarantine.
+pub(crate) fn apply_without_lease(tx: &mut dyn Tx, batch: &Batch, applying: &Applying<'_>) -> TxResult<RunCounts> {
+    apply_batch(tx, batch, applying).map(|applied| applied.counts)
 }
 
 /// What became of a batch.
@@ -105,7 +111,11 @@ pub(crate) struct Applied {
 }
 
 /// As [`apply`], and tells more.
-pub(crate) fn apply_and_tell(tx: &mut dyn Tx, batch: &Batch, applying: &Applying<'_>) -> TxResult<Applied> {
+pub(crate) fn apply_and_tell(tx: &mut LeasedTx<'_>, batch: &Batch, applying: &Applying<'_>) -> TxResult<Applied> {
+    apply_batch(&mut **tx, batch, applying)
+}
+
+fn apply_batch(tx: &mut dyn Tx, batch: &Batch, applying: &Applying<'_>) -> TxResult<Applied> {
     let lists = if applying.unlisted == Unlisted::Leave { Lists::Leave } else { Lists::Remove };
     let mut assessment = assess_or_insert(tx, batch, applying.assessing(lists), applying.likely_new())?;
     let unlisted = std::mem::take(&mut assessment.unlisted);
@@ -123,28 +133,33 @@ pub(crate) fn apply_and_tell(tx: &mut dyn Tx, batch: &Batch, applying: &Applying
 
 /// Marks rows as removed which a full fetch did not show and a look-up by id did not find, with the members of their
 /// lists.
-pub fn sweep(tx: &mut dyn Tx, ids: &[String], looked_up_at: Timestamp, applying: &Applying<'_>) -> TxResult<RunCounts> {
-    let assessment = assess_removal(tx, ids, looked_up_at, applying.assessing(Lists::Remove))?;
+pub(crate) fn sweep(
+    tx: &mut LeasedTx<'_>,
+    ids: &[String],
+    looked_up_at: Timestamp,
+    applying: &Applying<'_>,
+) -> TxResult<RunCounts> {
+    let assessment = assess_removal(&mut **tx, ids, looked_up_at, applying.assessing(Lists::Remove))?;
     let counts = assessment.counts;
-    write(tx, assessment, applying).map(|_| counts)
+    write(&mut **tx, assessment, applying).map(|_| counts)
 }
 
 /// Marks rows of any model as removed which a full fetch did not show, with the members of their lists.
-pub(crate) fn remove_unlisted(tx: &mut dyn Tx, found: &Found, applying: &Applying<'_>) -> TxResult<RunCounts> {
+pub(crate) fn remove_unlisted(tx: &mut LeasedTx<'_>, found: &Found, applying: &Applying<'_>) -> TxResult<RunCounts> {
     let mut counts = RunCounts::default();
     for (cause, keys) in &found.keys {
         let (observed_at, assessing) = (applying.run.started_at, applying.assessing(Lists::Remove));
-        let assessment = assess_removal_of(tx, found.model, keys, observed_at, *cause, assessing)?;
+        let assessment = assess_removal_of(&mut **tx, found.model, keys, observed_at, *cause, assessing)?;
         counts.add(&assessment.counts);
-        write(tx, assessment, applying)?;
+        write(&mut **tx, assessment, applying)?;
     }
     Ok(counts)
 }
 
 /// Says whether the change log got an entry.
 fn write(tx: &mut dyn Tx, assessment: Assessment<'_>, applying: &Applying<'_>) -> TxResult<bool> {
-    let changes: Vec<Change> =
-        assessment.findings.iter().filter_map(|finding| change(finding, &assessment, applying)).collect();
+    let changes = assessment.findings.iter().filter_map(|finding| change(finding, &assessment, applying).transpose());
+    let changes: Vec<Change> = changes.collect::<Result<_, Invariant>>()?;
     let integration = &applying.run.target.integration_id;
     for (model, table) in assessment.into_tables() {
         let new = table.new_rows();
@@ -163,16 +178,19 @@ fn write(tx: &mut dyn Tx, assessment: Assessment<'_>, applying: &Applying<'_>) -
 }
 
 /// A finding's entry in the change log, if it gets one.
-fn change(finding: &Finding, assessment: &Assessment<'_>, applying: &Applying<'_>) -> Option<Change> {
-    let kind = finding.kind?;
-    if applying.quiet.contains(&finding.model) {
-        return None;
-    }
-    let fields = match assessment.row(finding) {
-        Some(row) if finding.is_new => fields_json(&first_values(finding.model, row), applying.change_values),
-        _ => fields_json(&finding.fields, applying.change_values),
+fn change(
+    finding: &Finding,
+    assessment: &Assessment<'_>,
+    applying: &Applying<'_>,
+) -> Result<Option<Change>, Invariant> {
+    let Some(kind) = finding.kind.filter(|_| !applying.quiet.contains(&finding.model)) else { return Ok(None) };
+    let row = assessment.row(finding).ok_or(Invariant::EntryWithoutRow(finding.model))?;
+    let fields = if finding.is_new {
+        fields_json(&first_values(finding.model, row), applying.change_values)
+    } else {
+        fields_json(&finding.fields, applying.change_values)
     };
-    Some(Change {
+    Ok(Some(Change {
         seq: 0,
         integration_id: applying.run.target.integration_id.clone(),
         model: finding.model,
@@ -182,7 +200,7 @@ fn change(finding: &Finding, assessment: &Assessment<'_>, applying: &Applying<'_
         fields,
         run_id: applying.run.id,
         at: applying.now,
-    })
+    }))
 }
 
 fn fields_json(fields: &[ChangedField], values: bool) -> serde_json::Value {

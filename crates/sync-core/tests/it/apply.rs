@@ -11,6 +11,8 @@ use sync_core::rows::compare::Reading;
 use sync_core::rows::compare::Tombstones;
 use sync_core::rows::{Batch, Model, decompose};
 
+use sync_testkit::with_lease;
+
 use crate::bench::{Bench, target};
 
 fn at(minutes: i64) -> Timestamp {
@@ -75,7 +77,8 @@ impl Batches {
             unlisted: Unlisted::Remove,
             now: at(1_000),
         };
-        self.bench.store.edit(|tx| apply(tx, &batch, &applying)).unwrap()
+        let target = &self.run.target;
+        self.bench.store.edit(|tx| with_lease(tx, target, at(1_000), |tx| Ok(apply(tx, &batch, &applying)?))).unwrap()
     }
 }
 

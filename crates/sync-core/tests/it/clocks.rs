@@ -5,7 +5,7 @@ use std::time::Duration;
 use kombo_model::{Endpoint, Timestamp};
 use sync_core::jobs::dispatch::{self, SchedulePolicy};
 use sync_core::jobs::queue;
-use sync_core::jobs::{RequestCause, SyncKind};
+use sync_core::jobs::{LeasedTx, RequestCause, SyncKind};
 use sync_core::ports::{Clock as _, StoreError};
 use sync_core::rows::Model;
 
@@ -169,7 +169,7 @@ async fn a_lease_taken_by_a_clock_that_was_ahead_expires_as_any_other() {
         set_right(&bench, by);
         let (now, ttl) = (bench.clock.now(), bench.policy.lease_ttl);
         // Its owner is alive: from its next unit on the lease is as long as any.
-        bench.store.edit(|tx| queue::hold(tx, &lease, now, ttl)).unwrap();
+        bench.store.edit(|tx| LeasedTx::assert_lease(tx, &lease, now, ttl).map(drop)).unwrap();
         assert!(bench.lease(Endpoint::Users, SyncKind::Delta).is_none(), "it is held");
         bench.clock.advance(ttl);
         assert!(bench.lease(Endpoint::Users, SyncKind::Delta).is_some(), "its owner is gone");

@@ -27,3 +27,16 @@ mod watermark;
 mod webhook_order;
 mod webhooks;
 mod week;
+
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+/// Polls a future of the store in memory, which waits for nothing, to its end.
+fn finish<F: Future>(future: F) -> F::Output {
+    let (mut future, mut context) = (pin!(future), Context::from_waker(Waker::noop()));
+    loop {
+        if let Poll::Ready(value) = future.as_mut().poll(&mut context) {
+            return value;
+        }
+    }
+}

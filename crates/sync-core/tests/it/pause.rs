@@ -5,11 +5,12 @@ use kombo_model::{Endpoint, Webhook};
 use serde_json::{Value, json};
 use sync_core::jobs::dispatch::{self, FullFetches, SchedulePolicy};
 use sync_core::jobs::pause::{self, Held};
-use sync_core::jobs::{IntegrationStatus, Lease, SyncKind};
+use sync_core::jobs::{IntegrationStatus, Lease, LeasedTx, SyncKind};
 use sync_core::ports::Clock as _;
 use sync_core::webhooks::{self, Intake, IntakePolicy};
 
 use crate::bench::{Bench, id, target};
+use crate::finish;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -22,7 +23,7 @@ fn hear(bench: &Bench, event: &str, kind: &str, data: &Value) -> Intake {
     let webhook: Webhook = serde_json::from_value(json!({ "id": event, "type": kind, "data": data })).unwrap();
     let policy = IntakePolicy { plan: bench.policy.plan.clone(), accept_unknown: true, look_at_paused_every: HOUR };
     let now = bench.clock.now();
-    bench.store.edit(|tx| webhooks::receive(tx, &webhook, &policy, now)).unwrap()
+    finish(webhooks::receive(&bench.store, &webhook, &policy, now)).unwrap()
 }
 
 fn status(bench: &Bench) -> IntegrationStatus {
@@ -36,12 +37,12 @@ fn next(bench: &Bench) -> Option<Lease> {
 
 fn pause(bench: &Bench) -> Held {
     let now = bench.clock.now();
-    bench.store.edit(|tx| pause::pause(tx, &id(), now)).unwrap()
+    finish(pause::pause(&bench.store, &id(), now)).unwrap()
 }
 
 fn resume(bench: &Bench) -> Held {
     let now = bench.clock.now();
-    bench.store.edit(|tx| pause::resume(tx, &id(), &[Endpoint::Users].into(), now)).unwrap()
+    finish(pause::resume(&bench.store, &id(), &[Endpoint::Users].into(), now)).unwrap()
 }
 
 async fn loaded() -> Bench {
@@ -94,7 +95,7 @@ async fn who_works_on_what_is_paused_loses_the_lease() {
     let lease = bench.lease(Endpoint::Users, SyncKind::Full).unwrap();
     pause(&bench);
     let now = bench.clock.now();
-    let held = bench.store.edit(|tx| sync_core::jobs::queue::hold(tx, &lease, now, HOUR));
+    let held = bench.store.edit(|tx| LeasedTx::assert_lease(tx, &lease, now, HOUR).map(drop));
     assert!(held.is_err(), "{held:?}");
     resume(&bench);
     let kinds: Vec<_> = std::iter::from_fn(|| {

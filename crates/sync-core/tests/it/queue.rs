@@ -3,8 +3,8 @@ use std::time::Duration;
 use kombo_model::{Endpoint, Timestamp};
 use sync_core::SyncError;
 use sync_core::jobs::queue::{self, Claim};
-use sync_core::jobs::{Lease, LeaseToken, Request, RequestCause, SyncKind};
-use sync_core::ports::{FailureClass, Lock, LockMode};
+use sync_core::jobs::{Lease, LeaseToken, LeasedTx, Request, RequestCause, SyncKind};
+use sync_core::ports::{FailureClass, Lock, LockMode, Tx};
 use sync_core::pull::RunOutcome;
 use tokio_util::sync::CancellationToken;
 
@@ -179,7 +179,7 @@ async fn one_endpoint_is_worked_on_by_one_lease() {
     let delta = next(30).expect("the lease expired");
     assert_eq!(delta.request.target.kind, SyncKind::Delta);
     // Nobody else took the full fetch, and yet whoever had it must not wake up beside the delta.
-    let hold = |lease: &Lease| bench.store.edit(|tx| queue::hold(tx, lease, at(31), TTL));
+    let hold = |lease: &Lease| bench.store.edit(|tx| LeasedTx::assert_lease(tx, lease, at(31), TTL).map(drop));
     assert!(matches!(hold(&full), Err(SyncError::LeaseLost(_))));
     assert!(hold(&delta).is_ok());
 }
@@ -191,13 +191,13 @@ async fn a_lease_is_lost_with_its_token() {
     let first = bench.take(SyncKind::Delta, "a", 0).unwrap();
     let second = bench.take(SyncKind::Delta, "b", 30).unwrap();
     let lost = |result: Result<(), SyncError>| assert!(matches!(result, Err(SyncError::LeaseLost(_))), "{result:?}");
-    lost(bench.store.edit(|tx| queue::hold(tx, &first, at(31), TTL).map(drop)));
+    lost(bench.store.edit(|tx| LeasedTx::assert_lease(tx, &first, at(31), TTL).map(drop)));
     lost(bench.store.edit(|tx| queue::finish(tx, &first, at(31)).map(drop)));
     lost(bench.store.edit(|tx| queue::release(tx, &first, at(31), true, at(31)).map(drop)));
     assert_eq!(bench.waiting(SyncKind::Delta), Some(second.request.clone()));
     bench.store.edit(|tx| queue::finish(tx, &second, at(31))).unwrap();
     assert_eq!(bench.waiting(SyncKind::Delta), None);
-    lost(bench.store.edit(|tx| queue::hold(tx, &second, at(32), TTL).map(drop)));
+    lost(bench.store.edit(|tx| LeasedTx::assert_lease(tx, &second, at(32), TTL).map(drop)));
 }
 
 #[tokio::test]
@@ -206,8 +206,9 @@ async fn a_lease_is_extended_and_never_shortened() {
     bench.request(SyncKind::Delta, RequestCause::Webhook, 0, 0);
     let lease = bench.take(SyncKind::Delta, "a", 0).unwrap();
     let until = |now, ttl| {
-        let held = bench.store.edit(|tx| queue::hold(tx, &lease, at(now), ttl)).unwrap();
-        held.lease.unwrap().expires_at
+        let leased = |tx: &mut dyn Tx| Ok(LeasedTx::assert_lease(tx, &lease, at(now), ttl)?.leased().clone());
+        let request = bench.store.edit::<_, SyncError>(leased).unwrap();
+        request.lease.unwrap().expires_at
     };
     assert_eq!(until(10, TTL), at(40));
     assert_eq!(until(20, Duration::ZERO), at(40));

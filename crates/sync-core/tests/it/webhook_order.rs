@@ -10,6 +10,7 @@ use sync_core::ports::Clock as _;
 use sync_core::webhooks::{self, Intake, read};
 
 use crate::bench::{Bench, USUAL, id, target};
+use crate::finish;
 use crate::webhooks::policy;
 
 struct Heard {
@@ -43,7 +44,7 @@ impl Heard {
         }
         let webhook = json!({ "id": self.number.to_string(), "type": kind, "data": data }).to_string();
         let (webhook, now) = (read(webhook.as_bytes()), self.bench.clock.now());
-        let received = self.bench.store.edit(|tx| webhooks::receive(tx, &webhook, &policy(), now)).unwrap();
+        let received = finish(webhooks::receive(&self.bench.store, &webhook, &policy(), now)).unwrap();
         assert_ne!(received, Intake::Repeated);
         self.known().status
     }
@@ -262,7 +263,7 @@ fn a_webhook_without_an_id_is_planned() {
     let heard = Heard::new();
     let body = changed(r#""type":"data-changed","#, r#""changed_models":[{"name":"lms_users"}]"#);
     let (webhook, now) = (read(body.as_bytes()), heard.bench.clock.now());
-    let receive = || heard.bench.store.edit(|tx| webhooks::receive(tx, &webhook, &policy(), now)).unwrap();
+    let receive = || finish(webhooks::receive(&heard.bench.store, &webhook, &policy(), now)).unwrap();
     assert_eq!(receive(), Intake::Stored(vec![target(Endpoint::Users, SyncKind::Full)]));
     assert_eq!(receive(), Intake::Repeated);
 }

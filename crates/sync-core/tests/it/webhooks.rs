@@ -1,4 +1,5 @@
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use kombo_model::{Endpoint, ModelName, Timestamp, Webhook, WebhookEvent};
@@ -14,6 +15,7 @@ use sync_core::webhooks::{self, Intake, IntakePolicy, read};
 use sync_testkit::{ManualClock, MemoryStore};
 
 use crate::bench::{Bench, USUAL, id, target};
+use crate::finish;
 
 const INTERVAL: Duration = Duration::from_secs(3_600);
 
@@ -27,7 +29,7 @@ fn hear_with(policy: &IntakePolicy, bench: &Bench, event: &str, model: &str) -> 
         "changed_models": [{ "name": model }] } });
     let webhook: Webhook = serde_json::from_value(json).unwrap();
     let now = bench.clock.now();
-    bench.store.edit(|tx| webhooks::receive(tx, &webhook, policy, now)).unwrap()
+    finish(webhooks::receive(&bench.store, &webhook, policy, now)).unwrap()
 }
 
 async fn loaded() -> Bench {
@@ -161,7 +163,7 @@ fn again(request: &Request) -> bool {
 }
 
 /// Whether one of these asks for the same, no later; or for everything, if no webhook needs the delta by itself.
-fn is_covered(request: &Request, by: &[Request], webhooks: &[&Webhook]) -> bool {
+fn is_covered(request: &Request, by: &[Request], webhooks: &[Arc<Webhook>]) -> bool {
     let everything = Target { kind: SyncKind::Full, ..request.target.clone() };
     let needs_delta = webhooks.iter().any(|webhook| {
         let WebhookEvent::DataChanged(data) = &webhook.event else { return false };
@@ -194,13 +196,14 @@ proptest! {
         furnish(&together, &loaded, &leased, now);
         let one_by_one: Vec<Intake> = webhooks
             .iter()
-            .map(|webhook| alone.edit(|tx| webhooks::receive(tx, webhook, &policy, now)).unwrap())
+            .map(|webhook| finish(webhooks::receive(&alone, webhook, &policy, now)).unwrap())
             .collect();
-        let webhooks: Vec<&Webhook> = webhooks.iter().collect();
+        let webhooks: Vec<Arc<Webhook>> = webhooks.into_iter().map(Arc::new).collect();
         let (mut rest, mut all) = (webhooks.as_slice(), Vec::new());
         for part in parts {
             let (some, others) = rest.split_at(part.min(rest.len()));
-            all.extend(together.edit(|tx| webhooks::receive_all(tx, some, &policy, now)).unwrap());
+            let (some, scope) = (some.to_vec(), Scope::Integration(id()));
+            all.extend(finish(webhooks::receive_all(&together, scope, || some, Arc::new(policy.clone()), now)).unwrap());
             rest = others;
         }
         prop_assert_eq!(all.len(), webhooks.len());

@@ -54,7 +54,7 @@ impl<St: Store> Daemon<St> {
             look_at_paused_every: Duration::from_secs(3_600),
         };
         let now = self.clock.now();
-        self.unit(move |tx| webhooks::receive(tx, &webhook, &policy, now)).await;
+        webhooks::receive(&*self.store, &webhook, &policy, now).await.unwrap_or_else(|error| panic!("{error}"));
     }
 
     fn webhook(&self, changed: Vec<ModelName>) -> Webhook {

@@ -1,6 +1,6 @@
 use kombo_model::IntegrationId;
 use sync_core::jobs::pause::{self, Held};
-use sync_core::ports::{Clock as _, Scope, Store as _};
+use sync_core::ports::Clock as _;
 
 use super::store::{Tables, open, unknown_integration};
 use super::{Context, Exit};
@@ -10,8 +10,7 @@ use crate::output;
 /// Keeps an integration from being fetched, whatever webhooks and the schedule say.
 pub(crate) async fn pause(context: &Context, id: IntegrationId) -> anyhow::Result<Exit> {
     let store = open(&context.config()?, Tables::Expect).await?;
-    let (wanted, now) = (id.clone(), SystemClock.now());
-    let held = store.transact(Scope::Integration(id.clone()), move |tx| pause::pause(tx, &wanted, now)).await?;
+    let held = pause::pause(&store, &id, SystemClock.now()).await?;
     let words = ("paused", "nothing is fetched until `syncd resume`", "it was paused already");
     tell(context, &id, held, words)
 }
@@ -20,9 +19,7 @@ pub(crate) async fn pause(context: &Context, id: IntegrationId) -> anyhow::Resul
 pub(crate) async fn resume(context: &Context, id: IntegrationId) -> anyhow::Result<Exit> {
     let config = context.config()?;
     let store = open(&config, Tables::Expect).await?;
-    let (wanted, endpoints, now) = (id.clone(), config.plan_policy().endpoints, SystemClock.now());
-    let unit = move |tx: &mut dyn sync_core::ports::Tx| pause::resume(tx, &wanted, &endpoints, now);
-    let held = store.transact(Scope::Integration(id.clone()), unit).await?;
+    let held = pause::resume(&store, &id, &config.plan_policy().endpoints, SystemClock.now()).await?;
     let words = ("resumed", "a daemon fetches what changed meanwhile, or `syncd sync`", "it was not paused");
     tell(context, &id, held, words)
 }

@@ -10,12 +10,13 @@ use crate::error::SyncError;
 use crate::horizon::Horizon;
 use crate::jobs::endpoint::EndpointStatus;
 use crate::jobs::integration::{IntegrationRecord, IntegrationStatus};
+use crate::jobs::lease::LeasedTx;
 use crate::jobs::queue;
 use crate::jobs::request::{Lease, Request, RequestCause, SyncKind, Target};
 use crate::jobs::schedule;
 use crate::planted::{self, Bug};
 use crate::ports::clock::Clock;
-use crate::ports::error::{StoreError, TxResult};
+use crate::ports::error::{Invariant, StoreError, TxResult};
 use crate::ports::lock::{Lock, LockMode};
 use crate::ports::observer::{Event, Observer};
 use crate::ports::source::{RecordPage, Source};
@@ -145,12 +146,16 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         let (after, counts, gives_way, stale) = self
             .store
             .transact(Scope::Integration(run.target.integration_id.clone()), move |tx| {
-                queue::hold(tx, &lease, now, policy.lease_ttl)?;
-                if checkpoint(tx, &after)?.batches != after.batches {
+                let tx = &mut LeasedTx::assert_lease(tx, &lease, now, policy.lease_ttl)?;
+                let (stored, known) = (checkpoint(tx, &after)?.batches, after.batches);
+                if stored > known {
+                    return Err(StoreError::from(Invariant::CheckpointAhead { run: after.id, stored, known }).into());
+                }
+                if stored < known {
                     let message = "the database crashed and lost a checkpoint: going on from the one before".to_owned();
                     return Err(StoreError::Unavailable { message, source: None }.into());
                 }
-                let Applied { counts, stale, logged } = apply_prepared(tx, &lease, &after, &prepared, &policy, now)?;
+                let Applied { counts, stale, logged } = apply_prepared(tx, &after, &prepared, &policy, now)?;
                 after.counts.add(&counts);
                 match next {
                     Next::Stay => {}
@@ -164,11 +169,11 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
                     }
                     Next::End => {
                         after.batches += 1;
-                        end_of_pages(tx, &lease, &mut after, &policy, now)?;
+                        end_of_pages(tx, &mut after, &policy, now)?;
                     }
                 }
                 tx.put_run(&after)?;
-                let gives_way = gives_way(tx, &after, &policy.horizon(now))?;
+                let gives_way = gives_way(&mut **tx, &after, &policy.horizon(now))?;
                 Ok::<_, SyncError>((after, counts, gives_way, stale))
             })
             .await?;
@@ -254,18 +259,19 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         enum Attempt {
             Passed,
             Failed(StoreError),
+            Other(SyncError),
         }
         impl From<StoreError> for Attempt {
             fn from(error: StoreError) -> Self {
                 Self::Failed(error)
             }
         }
-        let (run, policy, now) = (run.clone(), self.policy.clone(), self.clock.now());
-        let request = lease.request.clone();
+        let (lease, run, policy, now) = (lease.clone(), run.clone(), self.policy.clone(), self.clock.now());
         let attempt = self
             .store
             .transact(Scope::Integration(run.target.integration_id.clone()), move |tx| {
-                let applying = applying(tx, &run, &request, &policy, now, server_date)?;
+                let tx = &mut LeasedTx::assert_lease(tx, &lease, now, policy.lease_ttl).map_err(Attempt::Other)?;
+                let applying = applying(tx, &run, &policy, now, server_date)?;
                 apply(tx, &batch, &applying)?;
                 Err::<(), Attempt>(Attempt::Passed)
             })
@@ -274,6 +280,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
             Ok(()) | Err(Attempt::Passed) => Ok(Ok(())),
             Err(Attempt::Failed(error)) if error.may_lie_in_a_row() => Ok(Err(error)),
             Err(Attempt::Failed(error)) => Err(error.into()),
+            Err(Attempt::Other(error)) => Err(error),
         }
     }
 
@@ -287,8 +294,8 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         *run = self
             .store
             .transact(Scope::Integration(run.target.integration_id.clone()), move |tx| {
-                let request = queue::hold(tx, &lease, now, ttl)?;
-                queue::begin(tx, request)?;
+                let tx = &mut LeasedTx::assert_lease(tx, &lease, now, ttl)?;
+                tx.begin()?;
                 tx.clear_seen(again.id)?;
                 tx.put_run(&again)?;
                 Ok::<_, SyncError>(again)
@@ -299,7 +306,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
 }
 
 /// The run as it is stored. A database that crashed may have lost the last batches, which know nothing of that.
-pub(super) fn checkpoint(tx: &mut dyn Tx, run: &Run) -> TxResult<Run> {
+pub(super) fn checkpoint(tx: &mut LeasedTx<'_>, run: &Run) -> TxResult<Run> {
     Ok(tx.run(run.id)?.unwrap_or_else(|| run.clone()))
 }
 
@@ -339,8 +346,7 @@ pub(super) fn prepare(run: &Run, page: RecordPage, repeats: &mut Repeats, enable
 
 /// Applies pages, notes what they showed, and keeps the quarantine: within a unit that holds lease and scope.
 pub(super) fn apply_prepared(
-    tx: &mut dyn Tx,
-    lease: &Lease,
+    tx: &mut LeasedTx<'_>,
     run: &Run,
     prepared: &Prepared,
     policy: &SyncPolicy,
@@ -348,7 +354,7 @@ pub(super) fn apply_prepared(
 ) -> Result<Applied, SyncError> {
     let (integration, endpoint) = (&run.target.integration_id, run.target.endpoint);
     let mut counts = prepared.counts;
-    let applying = applying(tx, run, &lease.request, policy, now, prepared.server_date)?;
+    let applying = applying(tx, run, policy, now, prepared.server_date)?;
     let Applied { counts: applied, stale, logged } = apply_and_tell(tx, &prepared.batch, &applying)?;
     counts.add(&applied);
     if run.target.kind == SyncKind::Full && run.phase == RunPhase::Pages {
@@ -359,7 +365,7 @@ pub(super) fn apply_prepared(
         let mut shown = Cow::Borrowed(&prepared.shown);
         if !prepared.quarantined.is_empty() {
             let ids = put_aside(prepared);
-            unlisted::add_stored_with(tx, integration, endpoint, &ids, shown.to_mut())?;
+            unlisted::add_stored_with(&mut **tx, integration, endpoint, &ids, shown.to_mut())?;
         }
         for (model, keys) in shown.iter() {
             let keys: Vec<Key> = keys.iter().cloned().collect();
@@ -381,9 +387,8 @@ pub(super) fn put_aside(prepared: &Prepared) -> Vec<String> {
 }
 
 pub(super) fn applying<'a>(
-    tx: &mut dyn Tx,
+    tx: &mut LeasedTx<'_>,
     run: &'a Run,
-    request: &Request,
     policy: &SyncPolicy,
     now: Timestamp,
     server_date: Option<Timestamp>,
@@ -391,7 +396,7 @@ pub(super) fn applying<'a>(
     let (integration, endpoint) = (&run.target.integration_id, run.target.endpoint);
     let known_until = match run.target.kind {
         SyncKind::Delta => run.updated_after,
-        SyncKind::Full => queue::state(tx, integration, endpoint)?.watermark,
+        SyncKind::Full => queue::state(&mut **tx, integration, endpoint)?.watermark,
     };
     Ok(Applying {
         run,
@@ -399,15 +404,15 @@ pub(super) fn applying<'a>(
             kind: run.target.kind,
             tombstones: policy.tombstones,
             known_until,
-            announced: request.cause == RequestCause::Webhook,
+            announced: tx.leased().cause == RequestCause::Webhook,
             now,
             settles: run.phase != RunPhase::Pages,
             latest: latest_credible(now, server_date),
         },
-        quiet: quiet_models(tx, run, integration, endpoint)?,
+        quiet: quiet_models(&mut **tx, run, integration, endpoint)?,
         change_values: policy.change_values,
         unlisted: match run.target.kind {
-            SyncKind::Delta => Unlisted::Guard { approved: approved(request) },
+            SyncKind::Delta => Unlisted::Guard { approved: approved(tx.leased()) },
             SyncKind::Full => Unlisted::Leave,
         },
         now,
@@ -449,13 +454,7 @@ fn gives_way(tx: &mut dyn Tx, run: &Run, horizon: &Horizon) -> TxResult<bool> {
     )
 }
 
-fn end_of_pages(
-    tx: &mut dyn Tx,
-    lease: &Lease,
-    run: &mut Run,
-    policy: &SyncPolicy,
-    now: Timestamp,
-) -> Result<(), SyncError> {
+fn end_of_pages(tx: &mut LeasedTx<'_>, run: &mut Run, policy: &SyncPolicy, now: Timestamp) -> Result<(), SyncError> {
     run.page_cursor = None;
     match run.target.kind {
         SyncKind::Delta if run.counts.withheld > 0 => {
@@ -463,9 +462,9 @@ fn end_of_pages(
                 "{} rows are no longer in the lists of their courses and revisions; none of them was removed",
                 run.counts.withheld
             );
-            hold_back(tx, lease, run, run.counts.withheld, &what, policy, now)
+            hold_back(tx, run, run.counts.withheld, &what, policy, now)
         }
-        SyncKind::Delta => complete(tx, lease, run, policy, now),
+        SyncKind::Delta => complete(tx, run, policy, now),
         SyncKind::Full => {
             run.phase = RunPhase::Sweep;
             Ok(())
@@ -476,19 +475,20 @@ fn end_of_pages(
 /// Ends a run that did all it was for: moves the watermark and ends the request, in the unit that commits the last of
 /// its records.
 pub(super) fn complete(
-    tx: &mut dyn Tx,
-    lease: &Lease,
+    tx: &mut LeasedTx<'_>,
     run: &mut Run,
     policy: &SyncPolicy,
     now: Timestamp,
 ) -> Result<(), SyncError> {
     let (integration, endpoint) = (&run.target.integration_id, run.target.endpoint);
-    let mut state = queue::state(tx, integration, endpoint)?;
+    let mut state = queue::state(&mut **tx, integration, endpoint)?;
+    let watermark_before = state.watermark;
     if let Some(started) = run.fetch_started_at {
         let started = if planted::has(Bug::WatermarkAtEnd) { now } else { started };
         let before = watermark::plausible(state.watermark, now);
         state.watermark = Some(watermark::advance(before, started.min(now), policy.overlap));
     }
+    watermark::assert_not_back(watermark_before, state.watermark, now).map_err(StoreError::from)?;
     match run.target.kind {
         SyncKind::Delta => state.last_delta_at = Some(now),
         SyncKind::Full => {
@@ -501,26 +501,27 @@ pub(super) fn complete(
     if run.target.kind == SyncKind::Full {
         clear_old_quarantine(tx, run)?;
     }
-    run.error = quarantine::too_much(tx, run, state.status)?;
+    run.error = quarantine::too_much(&mut **tx, run, state.status)?;
     // A stopped sweep is settled by a full fetch only.
     if run.target.kind == SyncKind::Full || state.status != EndpointStatus::MassRemoval {
         let status = if run.error.is_some() { EndpointStatus::Unreadable } else { EndpointStatus::Ok };
         queue::set_status(&mut state, status, run.error.clone(), now);
     }
     tx.put_endpoint(&state)?;
-    back_in_order(tx, integration, now)?;
+    back_in_order(&mut **tx, integration, now)?;
     run.phase = RunPhase::Done;
     run.finished_at = Some(now);
     // A record that was put aside may have come in order since, on a later page or in another attempt.
     let some_are_left =
         run.counts.quarantined > 0 && tx.quarantine_size(QuarantinePart::Endpoint(integration, endpoint))? > 0;
     run.outcome = if some_are_left { RunOutcome::CompletedWithQuarantine } else { RunOutcome::Completed };
-    let again = queue::finish(tx, lease, now)?;
+    let cause = tx.leased().cause;
+    let again = tx.finish(now)?;
     if again && run.first_load && !Model::ALL.iter().any(|model| policy.plan.is_blind(*model, endpoint)) {
         // While nothing was loaded, every wish was one for everything. What changed since is enough now.
         tx.delete_request(&run.target)?;
         let delta = Target { kind: SyncKind::Delta, ..run.target.clone() };
-        queue::request(tx, delta, lease.request.cause, now, now)?;
+        queue::request(&mut **tx, delta, cause, now, now)?;
     }
     Ok(())
 }
@@ -543,7 +544,7 @@ fn back_in_order(tx: &mut dyn Tx, id: &IntegrationId, now: Timestamp) -> TxResul
 }
 
 /// A full fetch shows everything: what it did not put into quarantine anew is in order, or gone.
-fn clear_old_quarantine(tx: &mut dyn Tx, run: &Run) -> TxResult<()> {
+fn clear_old_quarantine(tx: &mut LeasedTx<'_>, run: &Run) -> TxResult<()> {
     let (integration, endpoint) = (&run.target.integration_id, run.target.endpoint);
     if tx.quarantine_size(QuarantinePart::Endpoint(integration, endpoint))? == 0 {
         return Ok(());

@@ -7,6 +7,7 @@ use super::commit::checkpoint;
 use crate::error::SyncError;
 use crate::jobs::endpoint::EndpointStatus;
 use crate::jobs::integration::{IntegrationRecord, IntegrationStatus};
+use crate::jobs::lease::LeasedTx;
 use crate::jobs::queue;
 use crate::jobs::request::{Lease, Target};
 use crate::jobs::schedule::spread;
@@ -85,15 +86,15 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         let error = crate::rows::json::clean_text(error.to_string());
         self.store
             .transact(Scope::Integration(run.target.integration_id.clone()), move |tx| {
+                let tx = &mut LeasedTx::assert_lease(tx, &lease, now, Duration::ZERO)?;
                 let mut run = checkpoint(tx, &run)?;
                 run.outcome = RunOutcome::Failed;
                 run.finished_at = Some(now);
                 run.error = Some(error);
-                let attempts = queue::hold(tx, &lease, now, Duration::ZERO)?.attempts;
-                let wait = policy.backoff.wait(class, attempts, retry_after, &run.target);
-                queue::release(tx, &lease, now.saturating_add(wait), true, now)?;
+                let wait = policy.backoff.wait(class, tx.leased().attempts, retry_after, &run.target);
+                tx.release(now.saturating_add(wait), true)?;
                 tx.put_run(&run)?;
-                note_failure(tx, &run, class, now)?;
+                note_failure(&mut **tx, &run, class, now)?;
                 Ok::<_, SyncError>(run)
             })
             .await

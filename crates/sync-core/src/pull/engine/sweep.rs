@@ -8,11 +8,12 @@ use super::commit::{applying, approved, complete, prepare, put_aside};
 use super::{Engine, SyncPolicy};
 use crate::error::SyncError;
 use crate::jobs::endpoint::EndpointStatus;
+use crate::jobs::lease::LeasedTx;
 use crate::jobs::queue;
-use crate::jobs::request::{Lease, Request};
+use crate::jobs::request::Lease;
 use crate::planted::{self, Bug};
 use crate::ports::clock::Clock;
-use crate::ports::error::TxResult;
+use crate::ports::error::{StoreError, TxResult};
 use crate::ports::observer::{Event, Observer};
 use crate::ports::source::{Fetch, FetchSpec, Pages, Source};
 use crate::ports::store::QuarantinePart;
@@ -64,18 +65,18 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         let (after, counts) = self
             .store
             .transact(Scope::Integration(run.target.integration_id.clone()), move |tx| {
-                let request = queue::hold(tx, &lease, now, policy.lease_ttl)?;
+                let tx = &mut LeasedTx::assert_lease(tx, &lease, now, policy.lease_ttl)?;
                 let counts;
-                let unlisted = find_unlisted(tx, &after, &request, &policy, &findings, now)?;
-                match mass_removal(tx, &after, findings.count, &unlisted)? {
-                    Some((removals, what)) if removals > approved(&request) => {
-                        hold_back(tx, &lease, &mut after, removals, &what, &policy, now)?;
+                let unlisted = find_unlisted(tx, &after, &policy, &findings, now)?;
+                match mass_removal(&mut **tx, &after, findings.count, &unlisted)? {
+                    Some((removals, what)) if removals > approved(tx.leased()) => {
+                        hold_back(tx, &mut after, removals, &what, &policy, now)?;
                         counts = RunCounts::default();
                     }
                     _ => {
-                        counts = remove_all(tx, &after, &request, &policy, &findings, &unlisted, now)?;
+                        counts = remove_all(tx, &after, &policy, &findings, &unlisted, now)?;
                         after.counts.add(&counts);
-                        complete(tx, &lease, &mut after, &policy, now)?;
+                        complete(tx, &mut after, &policy, now)?;
                     }
                 }
                 tx.clear_seen(after.id)?;
@@ -93,7 +94,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         let (lease, now, ttl, run) = (lease.clone(), self.clock.now(), self.policy.lease_ttl, run.clone());
         self.store
             .transact(Scope::Shared, move |tx| {
-                queue::hold(tx, &lease, now, ttl)?;
+                let tx = &mut LeasedTx::assert_lease(tx, &lease, now, ttl)?;
                 Ok(tx.seen_batches(run.id)? == run.batches)
             })
             .await
@@ -140,7 +141,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         let (lease, now, policy, run) = (lease.clone(), self.clock.now(), self.policy.clone(), run.clone());
         self.store
             .transact(Scope::Shared, move |tx| {
-                queue::hold(tx, &lease, now, policy.lease_ttl)?;
+                let tx = &mut LeasedTx::assert_lease(tx, &lease, now, policy.lease_ttl)?;
                 let model = Model::listed_by(run.target.endpoint);
                 // A page of ids costs a look at all notes, so it is larger than a look-up.
                 let limit = policy.ids_per_lookup.saturating_mul(50);
@@ -252,23 +253,22 @@ fn some_are_nameless(tx: &mut dyn Tx, run: &Run) -> TxResult<bool> {
 
 /// The rows of other models that nothing shows any more; none if that is not known.
 fn find_unlisted(
-    tx: &mut dyn Tx,
+    tx: &mut LeasedTx<'_>,
     run: &Run,
-    request: &Request,
     policy: &SyncPolicy,
     findings: &Findings,
     now: Timestamp,
 ) -> TxResult<Vec<Found>> {
     let (integration, endpoint) = (&run.target.integration_id, run.target.endpoint);
-    if some_are_nameless(tx, run)? {
+    if some_are_nameless(&mut **tx, run)? {
         // A record without a readable id may be any, and may show anything.
         return Ok(Vec::new());
     }
     let enabled = &policy.plan.endpoints;
     let mut shown: Shown = shown_beside(endpoint, enabled).map(|model| (model, BTreeSet::new())).collect();
-    unlisted::add_stored_with(tx, integration, endpoint, &findings.unreadable, &mut shown)?;
+    unlisted::add_stored_with(&mut **tx, integration, endpoint, &findings.unreadable, &mut shown)?;
     let is_in = |shown: &Shown, model, key: &Key| shown.get(&model).is_some_and(|keys| keys.contains(key));
-    let applying = applying(tx, run, request, policy, now, None)?;
+    let applying = applying(tx, run, policy, now, None)?;
     let search = Search {
         assessing: applying.assessing(Lists::Remove),
         enabled,
@@ -276,7 +276,7 @@ fn find_unlisted(
         began_at: run.started_at,
         gone: findings.gone.iter().flat_map(|(_, ids)| ids).map(String::as_str).collect(),
     };
-    search.find(tx, |model, key| is_in(&shown, model, key) || is_in(&findings.shown, model, key))
+    search.find(&mut **tx, |model, key| is_in(&shown, model, key) || is_in(&findings.shown, model, key))
 }
 
 /// Whether so many rows would be removed that a person should look: how many of those models of which they are so many, and
@@ -305,15 +305,14 @@ fn mass_removal(tx: &mut dyn Tx, run: &Run, listed: u64, unlisted: &[Found]) -> 
 }
 
 fn remove_all(
-    tx: &mut dyn Tx,
+    tx: &mut LeasedTx<'_>,
     run: &Run,
-    request: &Request,
     policy: &SyncPolicy,
     findings: &Findings,
     unlisted: &[Found],
     now: Timestamp,
 ) -> TxResult<RunCounts> {
-    let applying = applying(tx, run, request, policy, now, None)?;
+    let applying = applying(tx, run, policy, now, None)?;
     let mut counts = RunCounts::default();
     for (looked_up_at, ids) in &findings.gone {
         counts.add(&apply::sweep(tx, ids, *looked_up_at, &applying)?);
@@ -326,8 +325,7 @@ fn remove_all(
 
 /// Ends a run without removing anything, and says what a person can do.
 pub(super) fn hold_back(
-    tx: &mut dyn Tx,
-    lease: &Lease,
+    tx: &mut LeasedTx<'_>,
     run: &mut Run,
     removals: u64,
     what: &str,
@@ -339,11 +337,13 @@ pub(super) fn hold_back(
         "{what}. If that is right, run: syncd sync --full --integration {integration} --endpoint {endpoint} \
          --allow-mass-removal"
     );
-    let mut state = queue::state(tx, integration, endpoint)?;
+    let mut state = queue::state(&mut **tx, integration, endpoint)?;
+    let watermark_before = state.watermark;
     if let Some(started) = run.fetch_started_at {
         // Additions and updates are in, so the next delta need not fetch them again.
         state.watermark = Some(crate::pull::watermark::advance(state.watermark, started, policy.overlap));
     }
+    crate::pull::watermark::assert_not_back(watermark_before, state.watermark, now).map_err(StoreError::from)?;
     state.loaded_at.get_or_insert(now);
     queue::set_status(&mut state, EndpointStatus::MassRemoval, Some(reason.clone()), now);
     state.pending_removals = i64::try_from(removals).ok();
@@ -354,5 +354,5 @@ pub(super) fn hold_back(
     run.outcome = RunOutcome::Stopped;
     run.error = Some(reason);
     run.finished_at = Some(now);
-    queue::finish(tx, lease, now).map(drop)
+    Ok(tx.finish(now).map(drop)?)
 }

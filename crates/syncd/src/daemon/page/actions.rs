@@ -111,15 +111,8 @@ pub(super) async fn perform(
                 })
                 .await?
         }
-        Action::Pause => {
-            let scope = Scope::Integration(id.clone());
-            outcome(shared.store.transact(scope, move |tx| pause::pause(tx, &id, now)).await?, Outcome::Paused)
-        }
-        Action::Resume => {
-            let scope = Scope::Integration(id.clone());
-            let unit = move |tx: &mut dyn sync_core::ports::Tx| pause::resume(tx, &id, &endpoints, now);
-            outcome(shared.store.transact(scope, unit).await?, Outcome::Resumed)
-        }
+        Action::Pause => outcome(pause::pause(&*shared.store, &id, now).await?, Outcome::Paused),
+        Action::Resume => outcome(pause::resume(&*shared.store, &id, &endpoints, now).await?, Outcome::Resumed),
         Action::Retry => {
             let policy = shared.config.policy();
             let policy = RetryPolicy { tombstones: policy.tombstones, change_values: policy.change_values };
