@@ -3,7 +3,7 @@
 use diesel::Connection as _;
 use diesel::connection::SimpleConnection as _;
 use store_diesel::{DieselStore, StoreUrl};
-use sync_core::ports::{Scope, Store as _, StoreError};
+use sync_core::ports::{QuarantinePart, Scope, Store as _, StoreError};
 
 use crate::postgres::fresh;
 
@@ -16,7 +16,7 @@ const OF_NO_ENDPOINT: &str = "INSERT INTO sync_quarantine \
     ('a', 'quizzes', 'q', '{}', '.', 'by hand', TIME, 1), ('a', 'users', 'u', '{}', '.', 'by hand', TIME, 1)";
 
 async fn the_others_are_read(store: &DieselStore) {
-    let records = store.read(|tx| tx.quarantined(None)).await;
+    let records = store.read(|tx| tx.quarantined(QuarantinePart::All, usize::MAX)).await;
     assert_eq!(records.unwrap_or_else(|error: StoreError| panic!("{error:?}")).len(), 1);
 }
 

@@ -218,7 +218,7 @@ fn no_body_is_refused() {
         assert!(webhook.id.as_str().starts_with("sha256:"), "{body}");
         let heard = Heard::new();
         let now = heard.bench.clock.now();
-        let received = heard.bench.store.edit(|tx| webhooks::receive(tx, &webhook, &policy(), now)).unwrap();
+        let received = finish(webhooks::receive(&heard.bench.store, &webhook, &policy(), now)).unwrap();
         assert_eq!(received, Intake::Stored(Vec::new()), "{body}");
     }
 }
@@ -247,7 +247,7 @@ fn what_cannot_be_understood_calls_everything() {
             "changed_models": [{ "name": name }] } });
         let webhook = read(body.to_string().as_bytes());
         let now = heard.bench.clock.now();
-        let received = heard.bench.store.edit(|tx| webhooks::receive(tx, &webhook, &policy(), now)).unwrap();
+        let received = finish(webhooks::receive(&heard.bench.store, &webhook, &policy(), now)).unwrap();
         let Intake::Stored(targets) = received else { panic!("{body}") };
         if integration == "lxp:new" {
             assert_eq!(targets.len(), 1, "{body}: a model of the mirror is named");
