@@ -1,4 +1,5 @@
 use std::fmt;
+use std::time::Duration;
 
 use kombo_model::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -94,4 +95,16 @@ pub struct Run {
     pub counts: RunCounts,
     /// Why it failed or stopped, for people.
     pub error: Option<String>,
+}
+
+/// A start of a run further ahead of the start of its fetch shows a clock that was wrong.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
+
+impl Run {
+    /// When the run began: rows that were observed later may be on none of its pages. If our clock was ahead of Kombo's, that
+    /// is the start by Kombo's clock.
+    pub(crate) fn began_at(&self) -> Timestamp {
+        let fetch_started_at = self.fetch_started_at.unwrap_or(self.started_at);
+        if self.started_at.since(fetch_started_at) > CLOCK_TOLERANCE { fetch_started_at } else { self.started_at }
+    }
 }

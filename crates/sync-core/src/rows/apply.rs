@@ -148,7 +148,7 @@ pub(crate) fn sweep(
 pub(crate) fn remove_unlisted(tx: &mut LeasedTx<'_>, found: &Found, applying: &Applying<'_>) -> TxResult<RunCounts> {
     let mut counts = RunCounts::default();
     for (cause, keys) in &found.keys {
-        let (observed_at, assessing) = (applying.run.started_at, applying.assessing(Lists::Remove));
+        let (observed_at, assessing) = (applying.run.began_at(), applying.assessing(Lists::Remove));
         let assessment = assess_removal_of(&mut **tx, found.model, keys, observed_at, *cause, assessing)?;
         counts.add(&assessment.counts);
         write(&mut **tx, assessment, applying)?;

@@ -1,9 +1,11 @@
 //! Deltas lose nothing, however far the clocks are apart.
 
 use kombo_model::Endpoint;
+use sync_core::jobs::SyncKind;
+use sync_core::ports::{Clock, FailureClass};
 use sync_core::rows::Model;
 
-use crate::bench::Bench;
+use crate::bench::{Bench, USUAL};
 
 #[tokio::test]
 async fn a_hundred_deltas_lose_nothing_however_wrong_the_clocks_are() {
@@ -27,4 +29,34 @@ async fn a_hundred_deltas_lose_nothing_however_wrong_the_clocks_are() {
         bench.delta(Endpoint::Users).await;
         bench.assert_mirrors();
     }
+}
+
+/// A full fetch that begins while our clock is days ahead, and ends when it is right, knows what came in between.
+#[tokio::test]
+async fn a_full_fetch_that_began_by_a_clock_ahead_removes_nothing_newer() {
+    const AHEAD: std::time::Duration = std::time::Duration::from_secs(40 * 86_400);
+    let is_live = |bench: &Bench| bench.row(Model::LmsCourseRevisions, "new").removed_at.is_none();
+    let bench = Bench::new(&USUAL);
+    bench.furnish();
+    bench.load().await;
+    bench.pass(3_600);
+    let right = bench.clock.now();
+    bench.clock.advance(AHEAD);
+    bench.kombo.configure(|settings| settings.skew_millis = -i64::try_from(AHEAD.as_millis()).unwrap());
+    bench.ask(Endpoint::Courses, SyncKind::Full);
+    let pages = bench.kombo.pages();
+    bench.kombo.fail_page(2, FailureClass::Transient);
+    bench.attempt(Endpoint::Courses, SyncKind::Full).await.unwrap();
+    assert!(bench.kombo.pages() > pages, "it began");
+    bench.kombo.fail_no_more();
+
+    bench.clock.set(right.saturating_add(std::time::Duration::from_secs(60)));
+    bench.kombo.configure(|settings| settings.skew_millis = 0);
+    bench.kombo.edit(|lms| lms.add_revision("c1", "new", "New"));
+    bench.pass(60);
+    bench.delta(Endpoint::Courses).await;
+    assert!(is_live(&bench));
+    bench.pass(86_400 * 50);
+    bench.attempt(Endpoint::Courses, SyncKind::Full).await.unwrap();
+    assert!(is_live(&bench), "what came after the fetch began stays");
 }

@@ -119,7 +119,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
             if !odd.is_empty() {
                 // The pages would have shown them.
                 findings.count += self.live_among(run, &odd).await?;
-                findings.gone.push((run.started_at, odd));
+                findings.gone.push((run.began_at(), odd));
             }
             let mut rest = unseen.as_slice();
             while !rest.is_empty() {
@@ -199,6 +199,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
             integration_id: run.target.integration_id.clone(),
             endpoint: run.target.endpoint,
             fetch: Fetch::Ids(ids.clone()),
+            priority: run.target.kind,
         });
         let mut pages = Listing::new(pages, run.target.endpoint);
         let (mut look_up, mut repeats) = (LookUp::new(ids), Repeats::default());
@@ -273,7 +274,7 @@ fn find_unlisted(
         assessing: applying.assessing(Lists::Remove),
         enabled,
         run: run.id,
-        began_at: run.started_at,
+        began_at: run.began_at(),
         gone: findings.gone.iter().flat_map(|(_, ids)| ids).map(String::as_str).collect(),
     };
     search.find(&mut **tx, |model, key| is_in(&shown, model, key) || is_in(&findings.shown, model, key))
