@@ -9,7 +9,6 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::client::{Client, Inner};
 use crate::clock::{Clock, system_clock};
 use crate::observe::{OnResponse, Pacer, ResponseEvent};
-use crate::pages::Sizes;
 use crate::send::Sender;
 use crate::{PageSize, RetryPolicy, base_url};
 
@@ -229,7 +228,7 @@ impl ClientBuilder {
             on_response: self.on_response,
             pacer: self.pacer,
         };
-        Ok(Client { inner: Arc::new(Inner { sender, page_size, sizes: Sizes::default() }) })
+        Ok(Client { inner: Arc::new(Inner { sender, page_size, sizes: Arc::default() }) })
     }
 }
 

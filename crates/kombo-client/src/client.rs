@@ -11,7 +11,7 @@ use crate::pages::{Pages, Sizes};
 use crate::query::{CoursesQuery, ListQuery, Listed, ProgressionsQuery, SkillsQuery, UsersQuery};
 use crate::request::Request;
 use crate::send::Sender;
-use crate::{Answer, ClientBuilder, Error, PageSize, decode};
+use crate::{Answer, ClientBuilder, Error, Pacer, PageSize, decode};
 
 /// A client of Kombo's API for one key. Clones are cheap and share the connections.
 ///
@@ -41,16 +41,26 @@ pub struct Client {
     pub(crate) inner: Arc<Inner>,
 }
 
+#[derive(Clone)]
 pub(crate) struct Inner {
     pub(crate) sender: Sender,
     pub(crate) page_size: PageSize,
-    pub(crate) sizes: Sizes,
+    pub(crate) sizes: Arc<Sizes>,
 }
 
 impl Client {
     /// Begins a client for this API key.
     pub fn builder(api_key: impl Into<SecretString>) -> ClientBuilder {
         ClientBuilder::new(api_key.into())
+    }
+
+    /// The same client with another pacer, so that requests of one key can wait with different priorities. It shares the
+    /// connections.
+    #[must_use]
+    pub fn with_pacer(&self, pacer: Arc<dyn Pacer>) -> Self {
+        let mut inner = (*self.inner).clone();
+        inner.sender.pacer = Some(pacer);
+        Self { inner: Arc::new(inner) }
     }
 
     /// Lists users: `GET /lms/users`. Nothing is sent until the first page is asked for.

@@ -20,6 +20,7 @@ use crate::request::Request;
 use crate::retry::{Failed, RetryClass, RetryDecision};
 use crate::{Error, Operation, RateLimit, ResponseMeta, RetryPolicy, TransportFault, Tried, headers};
 
+#[derive(Clone)]
 pub(crate) struct Sender {
     pub(crate) http: reqwest::Client,
     pub(crate) base_url: Url,

@@ -8,7 +8,7 @@ pub(crate) mod quarantined;
 pub(crate) mod run;
 pub mod watermark;
 
-pub use engine::{Backoff, Engine, SyncPolicy};
+pub use engine::{Attempt, Backoff, Engine, SyncPolicy};
 pub use quarantined::Quarantined;
 pub use run::{PageCursor, Run, RunId, RunOutcome, RunPhase};
 

@@ -169,7 +169,9 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
     }
 
     fn open(&self, endpoint: Endpoint, fetch: Fetch) -> Listing<So::Pages> {
-        let spec = FetchSpec { integration_id: self.integration.clone(), endpoint, fetch };
+        let integration_id = self.integration.clone();
+        // A person waits for the result.
+        let spec = FetchSpec { integration_id, endpoint, fetch, priority: SyncKind::Delta };
         Listing::new(self.source.open(spec), endpoint)
     }
 

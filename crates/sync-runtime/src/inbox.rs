@@ -12,8 +12,10 @@ use std::time::Duration;
 use kombo_model::{IntegrationId, Timestamp, Webhook};
 use sync_core::ports::{Clock, Scope, Store, StoreError};
 use sync_core::webhooks::{self, Intake, IntakePolicy};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id, JoinSet};
+
+use crate::runtime::Wakers;
 
 /// The most webhooks that one transaction stores.
 const MAX_BATCH: usize = 256;
@@ -34,7 +36,7 @@ pub struct WebhookInbox<S, C> {
     store: Arc<S>,
     clock: C,
     policy: Arc<IntakePolicy>,
-    wake: Arc<Notify>,
+    wakers: Arc<Wakers>,
     receiver: mpsc::UnboundedReceiver<Waiting>,
 }
 
@@ -51,16 +53,16 @@ type Answer = Result<Intake, Arc<StoreError>>;
 /// The integration that a queue belongs to; `None` for webhooks that name no integration.
 type QueueKey = Option<IntegrationId>;
 
-/// An inbox and the handle to it. Webhooks are answered only while [`WebhookInbox::work`] runs. `wake` is notified when a
+/// An inbox and the handle to it. Webhooks are answered only while [`WebhookInbox::work`] runs. Workers are woken when a
 /// webhook caused a request.
 pub fn open<S: Store, C: Clock + Clone>(
     store: Arc<S>,
     clock: C,
     policy: IntakePolicy,
-    wake: Arc<Notify>,
+    wakers: Arc<Wakers>,
 ) -> (InboxHandle, WebhookInbox<S, C>) {
     let (sender, receiver) = mpsc::unbounded_channel();
-    (InboxHandle { sender }, WebhookInbox { store, clock, policy: Arc::new(policy), wake, receiver })
+    (InboxHandle { sender }, WebhookInbox { store, clock, policy: Arc::new(policy), wakers, receiver })
 }
 
 impl InboxHandle {
@@ -110,7 +112,7 @@ impl<S: Store, C: Clock + Clone> WebhookInbox<S, C> {
                     store: Arc::clone(&self.store),
                     clock: self.clock.clone(),
                     policy: Arc::clone(&self.policy),
-                    wake: Arc::clone(&self.wake),
+                    wakers: Arc::clone(&self.wakers),
                     scope: key.clone().map_or(Scope::Shared, Scope::Integration),
                     queue: Arc::clone(queue),
                 };
@@ -175,7 +177,7 @@ struct Task<S, C> {
     store: Arc<S>,
     clock: C,
     policy: Arc<IntakePolicy>,
-    wake: Arc<Notify>,
+    wakers: Arc<Wakers>,
     scope: Scope,
     queue: Arc<Mutex<Queue>>,
 }
@@ -225,7 +227,7 @@ impl<S: Store, C: Clock> Task<S, C> {
         let asks = |it: &Intake| matches!(it, Intake::Stored(targets) if !targets.is_empty());
         if stored.as_ref().is_ok_and(|received| received.iter().any(asks)) {
             // One worker is enough: it wakes the next.
-            self.wake.notify_one();
+            self.wakers.work.notify_one();
         }
         (std::mem::take(&mut *locked(&taken)), stored)
     }

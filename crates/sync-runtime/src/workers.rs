@@ -1,86 +1,46 @@
 //! The worker pool: each worker leases the request that is most due, leads it to its end, and looks for the next.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use sync_core::SyncError;
 use sync_core::jobs::dispatch::{self, FullFetches};
 use sync_core::jobs::queue::{self, Claim};
-use sync_core::jobs::{Lease, LeaseToken, SyncKind};
-use sync_core::ports::{Clock, Event, Observer, Scope, Source, Store, StoreError, Tx};
-use sync_core::pull::Engine;
-use tokio::sync::Notify;
+use sync_core::jobs::{Lease, SyncKind};
+use sync_core::ports::{Clock, Event, FailureClass, Scope, Source, Store, StoreError, Tx};
+use sync_core::pull::Attempt;
 use tokio_util::sync::CancellationToken;
+
+use crate::host::Host;
+use crate::observer::{Notice, RuntimeObserver};
+use crate::runtime::Runtime;
 
 /// How long an idle worker sleeps unless a notification wakes it.
 const POLL_EVERY: Duration = Duration::from_secs(2);
 /// How long a worker waits after the store failed.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// What the worker pool needs from the process it runs in.
-pub trait Host: Send + Sync + 'static {
-    /// Whether new work may start.
-    fn is_open(&self) -> bool;
-
-    /// A token that no lease ever had.
-    fn token(&self) -> LeaseToken;
-
-    /// Runs the work on a lease. A host may attach context to it, such as a task-local.
-    fn run<F: Future + Send>(&self, lease: &Lease, work: F) -> impl Future<Output = F::Output> + Send {
-        let _ = lease;
-        work
-    }
-}
-
-/// The workers of one process.
-#[derive(Debug)]
-pub struct WorkerPool<St, So, C, O, H> {
-    engine: Engine<St, So, C, O>,
-    host: H,
-    owner: String,
-    wake: Arc<Notify>,
-    stop: CancellationToken,
-    full_fetches: AtomicUsize,
-    max_full_fetches: usize,
-}
-
-impl<St: Store, So: Source, C: Clock, O: Observer, H: Host> WorkerPool<St, So, C, O, H> {
-    /// A pool of `workers` workers: run that many calls of [`WorkerPool::work`] side by side. They lease as `owner`,
-    /// look for work when `wake` is notified and every two seconds, and end when `stop` is cancelled.
-    pub fn new(
-        engine: Engine<St, So, C, O>,
-        host: H,
-        owner: String,
-        workers: usize,
-        wake: Arc<Notify>,
-        stop: CancellationToken,
-    ) -> Self {
-        // Half of the workers, so that a delta never waits for a backfill to release a worker.
-        let max_full_fetches = workers.div_ceil(2);
-        Self { engine, host, owner, wake, stop, full_fetches: AtomicUsize::new(0), max_full_fetches }
-    }
-
-    /// Works until the pool is stopped.
-    pub async fn work(&self) {
+impl<St: Store, So: Source, C: Clock, O: RuntimeObserver, H: Host> Runtime<St, So, C, O, H> {
+    /// One worker: works until the runtime stops.
+    pub(crate) async fn work(&self) {
         while !self.stop.is_cancelled() {
             let wait = match self.lease().await {
                 Ok(Some((lease, slot))) => {
                     // There may be more work: wake another worker.
-                    self.wake.notify_one();
+                    self.wakers.work.notify_one();
                     self.work_on(&lease, slot).await;
                     continue;
                 }
                 Ok(None) => POLL_EVERY,
                 Err(error) => {
-                    self.engine.observer().event(Event::NotLeased { error: &error });
+                    self.observer().notice(Notice::NotLeased { error: &error });
                     RETRY_AFTER
                 }
             };
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => {}
-                () = self.wake.notified() => {}
+                () = self.wakers.work.notified() => {}
                 () = tokio::time::sleep(wait) => {}
             }
         }
@@ -88,19 +48,13 @@ impl<St: Store, So: Source, C: Clock, O: Observer, H: Host> WorkerPool<St, So, C
 
     /// Leases what is most due. The lease of a full fetch comes with a slot among those that may run.
     async fn lease(&self) -> Result<Option<(Lease, Option<FullFetchSlot<'_>>)>, StoreError> {
-        if !self.host.is_open() {
+        if !self.gate.is_open() {
             return Ok(None);
         }
-        let policy = self.engine.policy();
-        let claim = Claim {
-            owner: self.owner.clone(),
-            token: self.host.token(),
-            ttl: policy.lease_ttl,
-            longest_wait: policy.longest_wait(),
-        };
+        let (policy, claim) = (self.engine.policy(), self.claim());
         let endpoints = policy.plan.endpoints.clone();
-        // Taken before the lease, so that two workers cannot both take the last slot.
-        let slot = FullFetchSlot::take(&self.full_fetches, self.max_full_fetches);
+        // Half of the workers at most, so that a delta never waits for a backfill to release a worker. Taken before the lease, so that two workers cannot both take the last slot.
+        let slot = FullFetchSlot::take(&self.full_fetches, self.policy.workers.div_ceil(2));
         let full = if slot.is_some() { FullFetches::Allowed } else { FullFetches::Enough };
         let now = self.engine.clock().now();
         let unit = move |tx: &mut dyn Tx| dispatch::next(tx, &claim, &endpoints, full, now);
@@ -111,45 +65,62 @@ impl<St: Store, So: Source, C: Clock, O: Observer, H: Host> WorkerPool<St, So, C
         }))
     }
 
+    /// What a worker of this process leases a request with.
+    pub(crate) fn claim(&self) -> Claim {
+        let policy = self.engine.policy();
+        Claim {
+            owner: self.policy.owner.clone(),
+            token: self.host.token(),
+            ttl: policy.lease_ttl,
+            longest_wait: policy.longest_wait(),
+        }
+    }
+
     async fn work_on(&self, lease: &Lease, slot: Option<FullFetchSlot<'_>>) {
-        let target = &lease.request.target;
-        let result = self.host.run(lease, self.engine.work(lease, &self.stop)).await;
+        let result = self.attempt(lease, &self.stop).await;
         drop(slot);
         match result {
             Ok(_) | Err(SyncError::LeaseLost(_)) => {}
             // In every other case the lease expires, and the work resumes from its checkpoint.
             Err(error) => {
-                self.engine.observer().event(Event::BrokeOff { target, error: &error });
+                self.observer().notice(Notice::BrokeOff { target: &lease.request.target, error: &error });
                 match &error {
                     SyncError::Store(error) if error.is_transient() => self.release(lease).await,
-                    SyncError::LeaseLost(_) | SyncError::Source(_) | SyncError::Store(_) | _ => self.pause().await,
+                    SyncError::LeaseLost(_) | SyncError::Source(_) | SyncError::Store(_) | _ => {
+                        self.pause(RETRY_AFTER).await;
+                    }
                 }
             }
         }
+    }
+
+    /// Works on a lease. Closes the gate if Kombo rejected the key.
+    pub(crate) async fn attempt(&self, lease: &Lease, stop: &CancellationToken) -> Result<Attempt, SyncError> {
+        let result = self.host.run(lease, self.engine.work(lease, stop)).await;
+        if let Ok(Attempt { failure: Some(failure), .. }) = &result
+            && failure.class() == FailureClass::KeyRejected
+        {
+            self.reject_key();
+        }
+        // Changes may have been committed. The dispatcher looks now and then during long work.
+        self.wakers.deliveries.notify_one();
+        result
     }
 
     /// Releases the lease of work that broke off with the database, as soon as the database answers, so that nobody
     /// has to wait for the lease to expire.
     async fn release(&self, lease: &Lease) {
         while !self.stop.is_cancelled() {
-            self.pause().await;
+            self.pause(RETRY_AFTER).await;
             let (released, now) = (lease.clone(), self.engine.clock().now());
             let unit = move |tx: &mut dyn Tx| queue::release(tx, &released, now, false, now).map(drop);
             match self.engine.store().transact(Scope::Shared, unit).await {
                 Err(SyncError::Store(error)) if error.is_transient() => {}
                 Err(SyncError::LeaseLost(_)) => {
-                    return self.engine.observer().event(Event::LeaseLost { target: &lease.request.target });
+                    return self.observer().event(Event::LeaseLost { target: &lease.request.target });
                 }
                 Ok(()) | Err(_) => return,
             }
-        }
-    }
-
-    async fn pause(&self) {
-        tokio::select! {
-            biased;
-            () = self.stop.cancelled() => {}
-            () = tokio::time::sleep(RETRY_AFTER) => {}
         }
     }
 }

@@ -243,12 +243,15 @@ pub(crate) fn is_at_rest(world: &World) -> Result<(), String> {
     let webhooks = world.under_way.load(Ordering::SeqCst);
     let state = world.store.look(|tx| Ok::<_, StoreError>((tx.requests()?, tx.integrations()?, tx.endpoints(None)?)));
     let (requests, integrations, endpoints) = state.map_err(|error| error.to_string())?;
+    let undelivered = world.store.look(|tx| tx.undelivered()).map_err(|error| error.to_string())?;
+    let undelivered: u64 = undelivered.iter().map(|backlog| backlog.entries).sum();
     let active = integrations.iter().all(|integration| integration.status == IntegrationStatus::Active);
     let in_order = |state: &EndpointState| {
         state.loaded_at.is_some() && matches!(state.status, EndpointStatus::Ok | EndpointStatus::MassRemoval)
     };
     let loaded = world.tenants.len() * world.manner.policy.plan.endpoints.len();
     if webhooks == 0
+        && undelivered == 0
         && requests.is_empty()
         && active
         && integrations.len() == world.tenants.len()
@@ -257,7 +260,9 @@ pub(crate) fn is_at_rest(world: &World) -> Result<(), String> {
     {
         return Ok(());
     }
-    Err(format!("{webhooks} webhooks, {requests:#?}, {integrations:#?}, {endpoints:#?}"))
+    Err(format!(
+        "{webhooks} webhooks, {undelivered} undelivered entries, {requests:#?}, {integrations:#?}, {endpoints:#?}"
+    ))
 }
 
 /// Of a lease that was taken over, nothing may be left.

@@ -5,6 +5,8 @@ mod courier;
 mod life;
 mod manner;
 mod process;
+mod quota;
+mod receiver;
 mod source;
 mod store;
 mod tally;

@@ -41,6 +41,7 @@ pub(crate) async fn live(world: &Arc<World>, steps: usize) -> Result<(), String>
     calm(world);
     rest(world).await?;
     world.checks().at_rest(world)?;
+    at_rest(world)?;
     fleet.stop().await?;
 
     // While nobody looks.
@@ -59,6 +60,7 @@ pub(crate) async fn live(world: &Arc<World>, steps: usize) -> Result<(), String>
     approve(world)?;
     rest(world).await?;
     world.checks().at_the_end(world)?;
+    at_rest(world)?;
     fleet.stop().await
 }
 
@@ -246,6 +248,11 @@ async fn idle(world: &World) -> Result<(), String> {
         sleep(Duration::from_millis(700)).await;
     }
     Ok(())
+}
+
+/// What must hold of deliveries at rest.
+fn at_rest(world: &World) -> Result<(), String> {
+    if world.manner.delivers { world.received().at_rest(world) } else { Ok(()) }
 }
 
 /// A person looks at removals that were held back, and approves of them.

@@ -16,6 +16,16 @@ pub(crate) struct Manner {
     pub(crate) workers: usize,
     pub(crate) policy: SyncPolicy,
     pub(crate) poll_every: Option<Duration>,
+    /// How long old entries are kept; zero for ever.
+    pub(crate) keep_for: Duration,
+    /// Whether changes are delivered.
+    pub(crate) delivers: bool,
+    pub(crate) batch_entries: usize,
+    pub(crate) give_up_after: Duration,
+    /// The configured pace; zero for Kombo's limit only.
+    pub(crate) per_minute: u32,
+    /// How many requests Kombo allows in a minute.
+    pub(crate) kombo_limit: Option<u64>,
     pub(crate) records: u8,
     pub(crate) page_size: usize,
     pub(crate) nesting: Nesting,
@@ -62,6 +72,7 @@ pub(crate) struct Rates {
     pub(crate) statement: u32,
     pub(crate) answer: u32,
     pub(crate) database: u32,
+    pub(crate) receiver: u32,
     pub(crate) full: u32,
 }
 
@@ -99,6 +110,7 @@ impl Rates {
             statement: often(20),
             answer: often(15),
             database: often(30),
+            receiver: often(300),
             full: often(150),
         }
     }
@@ -138,6 +150,12 @@ impl Manner {
             workers: rng.usize(1..=4),
             policy,
             poll_every,
+            keep_for: seconds(rng.choice([0, 600, 3_600, 86_400]).unwrap_or_default()),
+            delivers: rng.bool(),
+            batch_entries: rng.usize(1..=5),
+            give_up_after: seconds(rng.choice([60, 600, 3_600]).unwrap_or(600)),
+            per_minute: rng.choice([0, 0, 300, 1_200]).unwrap_or_default(),
+            kombo_limit: rng.choice([None, Some(60), Some(300), Some(1_500)]).flatten(),
             records: rng.u8(4..=12),
             page_size: rng.usize(1..=6),
             nesting: if rng.bool() { Nesting::Guide } else { Nesting::Reference },

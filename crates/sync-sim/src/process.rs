@@ -1,24 +1,24 @@
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use kombo_client::webhook::WebhookSecrets;
-use kombo_model::{IntegrationId, Webhook, WebhookEvent};
+use kombo_model::{IntegrationId, Timestamp, Webhook, WebhookEvent};
 use secrecy::SecretString;
-use sync_core::SyncError;
-use sync_core::jobs::dispatch::{self, SchedulePolicy};
-use sync_core::jobs::queue;
-use sync_core::jobs::{Lease, LeaseToken};
-use sync_core::ports::{Clock, Event, FailureClass, Observer, Scope, Store, StoreError, Tx};
+use sync_core::jobs::Lease;
+use sync_core::jobs::dispatch::SchedulePolicy;
+use sync_core::outbox::Undelivered;
+use sync_core::ports::{Clock as _, Event, Observer};
 use sync_core::pull::Engine;
 use sync_core::webhooks::{Intake, IntakePolicy};
 use sync_runtime::inbox::{self, InboxHandle};
-use sync_runtime::workers::{Host, WorkerPool};
-use tokio::sync::Notify;
+use sync_runtime::{Host, KeyState, Notice, RateLimiter, Runtime, RuntimeObserver, RuntimePolicy, Wakers};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use crate::receiver::SimReceiver;
 use crate::source::SimSource;
 use crate::store::{LEASE, SimStore};
 use crate::tally::Fault;
@@ -28,8 +28,9 @@ use crate::world::{SimClock, World, locked};
 pub(crate) const SECRET: &str = "a secret of ours and Kombo's";
 /// How often what is paused is tried.
 const LOOK_AT_PAUSED_EVERY: Duration = Duration::from_secs(600);
-const SCHEDULE_EVERY: Duration = Duration::from_secs(10);
-const ASK_ABOUT_KEY_EVERY: Duration = Duration::from_secs(10);
+
+/// The rate limiter of a process.
+pub(crate) type SimLimiter = RateLimiter<SimStore, SimClock, Hand>;
 
 /// One process of a daemon, from its start to its end: what `syncd run` puts together, over a store, a Kombo and a
 /// clock of the simulation.
@@ -41,8 +42,6 @@ pub(crate) struct Process {
     pub(crate) dead: CancellationToken,
     stop: CancellationToken,
     frozen_until: Mutex<Instant>,
-    key_is_rejected: AtomicBool,
-    wake: Arc<Notify>,
     secrets: WebhookSecrets,
     /// Set once it is up.
     inbox: OnceLock<InboxHandle>,
@@ -70,8 +69,6 @@ impl Process {
             dead: CancellationToken::new(),
             stop,
             frozen_until: Mutex::new(Instant::now()),
-            key_is_rejected: AtomicBool::new(false),
-            wake: Arc::default(),
             secrets: WebhookSecrets::new([SecretString::from(SECRET)]).ok()?,
             inbox: OnceLock::new(),
         }))
@@ -99,28 +96,39 @@ impl Process {
     }
 
     async fn live(self: Arc<Self>) {
-        self.begin().await;
-        let world = &self.world;
+        let (world, wakers) = (&self.world, Arc::<Wakers>::default());
+        let hand = Hand(Arc::clone(&self));
+        let limiter = Arc::new(SimLimiter::new(world.manner.per_minute, self.clock.clone(), hand.clone()));
+        limiter.share(&self.store());
+        let source = Arc::new(SimSource { process: Arc::clone(&self), limiter: Arc::clone(&limiter) });
+        let engine = Engine::new(self.store(), source, self.clock.clone(), hand.clone(), world.manner.policy.clone());
+        let policy = RuntimePolicy {
+            schedule: SchedulePolicy {
+                endpoints: world.manner.policy.plan.endpoints.clone(),
+                poll_every: world.manner.poll_every,
+                full_every: world.manner.policy.full_every,
+                look_at_paused_every: LOOK_AT_PAUSED_EVERY,
+            },
+            keep_for: world.manner.keep_for,
+            undelivered: if world.manner.delivers { Undelivered::Keep } else { Undelivered::Remove },
+            ..RuntimePolicy::new(self.owner.clone(), world.manner.workers)
+        };
+        let (gate, host) = (Arc::default(), Arc::new(hand));
+        let runtime = Arc::new(Runtime::new(engine, host, policy, gate, Arc::clone(&wakers), self.stop.clone()));
+        self.begin(&runtime).await;
         let policy = IntakePolicy {
             plan: world.manner.policy.plan.clone(),
             accept_unknown: true,
             look_at_paused_every: LOOK_AT_PAUSED_EVERY,
         };
-        let (handle, inbox) = inbox::open(self.store(), self.clock.clone(), policy, Arc::clone(&self.wake));
+        let (handle, inbox) = inbox::open(self.store(), self.clock.clone(), policy, wakers);
         self.inbox.get_or_init(|| handle);
         world.log(format_args!("{} is up", self.owner));
         world.processes().push(Arc::clone(&self));
-        let source = Arc::new(SimSource(Arc::clone(&self)));
-        let hand = Hand(Arc::clone(&self));
-        let engine = Engine::new(self.store(), source, self.clock.clone(), hand.clone(), world.manner.policy.clone());
-        let (workers, wake) = (world.manner.workers, Arc::clone(&self.wake));
-        let pool = Arc::new(WorkerPool::new(engine, hand, self.owner.clone(), workers, wake, self.stop.clone()));
         // Whatever ends this function ends the tasks, wherever they are.
         let mut tasks = JoinSet::new();
-        for _ in 0..workers {
-            let pool = Arc::clone(&pool);
-            tasks.spawn(async move { pool.work().await });
-        }
+        let receiver = world.manner.delivers.then(|| Arc::new(SimReceiver(Arc::clone(&self))));
+        tasks.spawn(runtime.run(receiver));
         let stop = self.stop.clone();
         tasks.spawn(async move {
             tokio::select! {
@@ -129,59 +137,23 @@ impl Process {
                 () = inbox.work() => {}
             }
         });
-        tasks.spawn(Arc::clone(&self).schedule());
-        tasks.spawn(Arc::clone(&self).ask_about_key());
         tasks.spawn(Arc::clone(&self).suffer());
         while tasks.join_next().await.is_some() {}
+        limiter.give_back().await;
     }
 
-    async fn begin(self: &Arc<Self>) {
-        let ids: std::collections::BTreeSet<IntegrationId> =
-            self.world.tenants.iter().map(|tenant| tenant.id.clone()).collect();
+    async fn begin(&self, runtime: &Runtime<SimStore, SimSource, SimClock, Hand, Hand>) {
+        let ids: BTreeSet<IntegrationId> = self.world.tenants.iter().map(|tenant| tenant.id.clone()).collect();
         let before = self.owner.split_once('/').map(|(replica, _)| format!("{replica}/"));
         let before = before.filter(|_| self.world.manner.same_machine);
         while !self.stop.is_cancelled() {
-            let (ids, before, owner, now) = (ids.clone(), before.clone(), self.owner.clone(), self.clock.now());
-            let unit = move |tx: &mut dyn Tx| {
-                dispatch::register(tx, &ids, now)?;
-                dispatch::retry_failed(tx, now)?;
-                let is_gone = |of: &str| before.as_ref().is_some_and(|before| of.starts_with(before)) && of != owner;
-                queue::release_abandoned(tx, is_gone)
-            };
-            if self.store().transact::<_, StoreError, _>(Scope::Shared, unit).await.is_ok() {
+            let (before, owner) = (before.clone(), self.owner.clone());
+            let is_gone =
+                move |of: &str| before.as_ref().is_some_and(|before| of.starts_with(before)) && of != owner.as_str();
+            if runtime.begin(ids.clone(), self.world.manner.delivers, is_gone).await.is_ok() {
                 return;
             }
             sleep(Duration::from_secs(1)).await;
-        }
-    }
-
-    async fn schedule(self: Arc<Self>) {
-        let policy = SchedulePolicy {
-            endpoints: self.world.manner.policy.plan.endpoints.clone(),
-            poll_every: self.world.manner.poll_every,
-            full_every: self.world.manner.policy.full_every,
-            look_at_paused_every: LOOK_AT_PAUSED_EVERY,
-        };
-        while !self.stop.is_cancelled() {
-            let (policy, now) = (policy.clone(), self.clock.now());
-            let unit = move |tx: &mut dyn Tx| dispatch::schedule(tx, &policy, now);
-            if let Ok(1..) = self.store().transact::<_, StoreError, _>(Scope::Shared, unit).await {
-                self.wake.notify_one();
-            }
-            self.pause(SCHEDULE_EVERY).await;
-        }
-    }
-
-    async fn ask_about_key(self: Arc<Self>) {
-        while !self.stop.is_cancelled() {
-            self.pause(ASK_ABOUT_KEY_EVERY).await;
-            if !self.world.key_rejected.load(Ordering::SeqCst) && self.key_is_rejected.swap(false, Ordering::SeqCst) {
-                let now = self.clock.now();
-                let unit = move |tx: &mut dyn Tx| dispatch::retry_failed(tx, now);
-                // If that fails, the work goes on in its time.
-                let _ = self.store().transact::<_, StoreError, _>(Scope::Shared, unit).await;
-                self.wake.notify_one();
-            }
         }
     }
 
@@ -250,17 +222,28 @@ impl Process {
     }
 }
 
-/// What the worker pool needs of the process, and who observes it.
+/// The process, as its runtime needs it, and the observer of everything it does.
 #[derive(Debug, Clone)]
-struct Hand(Arc<Process>);
+pub(crate) struct Hand(Arc<Process>);
 
 impl Host for Hand {
-    fn is_open(&self) -> bool {
-        !self.0.key_is_rejected.load(Ordering::SeqCst)
+    fn random(&self) -> u128 {
+        self.0.world.dice().u128(..)
     }
 
-    fn token(&self) -> LeaseToken {
-        LeaseToken(format!("{:032x}", self.0.world.dice().u128(..)))
+    async fn check_key(&self) -> KeyState {
+        let (process, world) = (&self.0, &self.0.world);
+        process.thaw().await;
+        sleep(world.between(Duration::from_millis(5), Duration::from_secs(2))).await;
+        match (world.strikes(world.manner.rates.server_error), world.key_rejected.load(Ordering::SeqCst)) {
+            (true, _) => KeyState::Unknown,
+            (false, true) => KeyState::Rejected,
+            (false, false) => KeyState::Accepted,
+        }
+    }
+
+    fn certain_now(&self) -> Option<Timestamp> {
+        Some(self.0.clock.now().min(self.0.world.kombo_now()))
     }
 
     fn run<F: Future + Send>(&self, lease: &Lease, work: F) -> impl Future<Output = F::Output> + Send {
@@ -273,25 +256,36 @@ impl Observer for Hand {
     fn event(&self, event: Event<'_>) {
         let (world, owner) = (&self.0.world, &self.0.owner);
         match event {
-            Event::Ended { run, failure, .. } => {
+            Event::Ended { run, .. } => {
                 world.log(format_args!("{owner} ends {} as {}: {:?}", run.target, run.outcome, run.error));
                 let mut tally = world.tally();
                 tally.runs += 1;
                 tally.completed += u64::from(run.outcome.is_complete());
-                if failure.map(SyncError::class) == Some(FailureClass::KeyRejected) {
-                    self.0.key_is_rejected.store(true, Ordering::SeqCst);
-                }
             }
             Event::LeaseLost { target } => {
                 world.tally().leases_lost += 1;
                 world.log(format_args!("{owner} lost {target}"));
             }
-            Event::BrokeOff { target, error } => world.log(format_args!("{owner} breaks off {target}: {error}")),
             Event::Started { run, resumed } => {
                 world.log(format_args!("{owner} begins {}, run {}, resumed {resumed}", run.target, run.id));
             }
-            Event::Committed { .. } | Event::NotLeased { .. } | _ => {}
+            Event::Committed { .. } | _ => {}
         }
+    }
+}
+
+impl RuntimeObserver for Hand {
+    fn notice(&self, notice: Notice<'_>) {
+        let world = &self.0.world;
+        match &notice {
+            Notice::Trimmed { trimmed } => {
+                world.count(Fault::EntriesTrimmed);
+                world.log(format_args!("{} {trimmed:?}", self.0.owner));
+            }
+            Notice::Delivery { failed: Some(_), .. } => world.count(Fault::DeliveryFailed),
+            _ => {}
+        }
+        world.log(format_args!("{} {notice:?}", self.0.owner));
     }
 }
 

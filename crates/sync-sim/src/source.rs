@@ -3,21 +3,27 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
+use sync_core::jobs::SyncKind;
 use sync_core::ports::{Clock, FailureClass, FetchSpec, Pages, RecordPage, Rejected, Source, SourceError};
 use sync_testkit::FakePages;
 use tokio::time::{Instant, sleep};
 
-use crate::process::Process;
+use crate::process::{Process, SimLimiter};
 use crate::store::Busy;
 use crate::tally::Fault;
 
 /// Kombo as a process sees it: through a network, by the process's own clock.
 #[derive(Debug)]
-pub(crate) struct SimSource(pub(crate) Arc<Process>);
+pub(crate) struct SimSource {
+    pub(crate) process: Arc<Process>,
+    pub(crate) limiter: Arc<SimLimiter>,
+}
 
 /// A fetch under way.
 pub(crate) struct SimPages {
     process: Arc<Process>,
+    limiter: Arc<SimLimiter>,
+    priority: SyncKind,
     integration: IntegrationId,
     endpoint: Endpoint,
     inner: Option<FakePages>,
@@ -27,21 +33,32 @@ impl Source for SimSource {
     type Pages = SimPages;
 
     fn open(&self, spec: FetchSpec) -> SimPages {
-        let (integration, endpoint) = (spec.integration_id.clone(), spec.endpoint);
-        self.0.world.log(format_args!("{} opens {:?}", self.0.owner, spec));
-        let inner = self.0.world.tenant(&integration).map(|tenant| tenant.kombo.open(spec));
-        SimPages { process: Arc::clone(&self.0), integration, endpoint, inner }
+        let (integration, endpoint, priority) = (spec.integration_id.clone(), spec.endpoint, spec.priority);
+        let (process, limiter) = (Arc::clone(&self.process), Arc::clone(&self.limiter));
+        process.world.log(format_args!("{} opens {:?}", process.owner, spec));
+        let inner = process.world.tenant(&integration).map(|tenant| tenant.kombo.open(spec));
+        SimPages { process, limiter, priority, integration, endpoint, inner }
     }
 }
 
 impl Pages for SimPages {
     async fn next_page(&mut self) -> Result<Option<RecordPage>, SourceError> {
         self.process.thaw().await;
+        self.limiter.acquire(self.priority).await;
+        let mut under_way = UnderWay(Some(Arc::clone(&self.limiter)));
         let (requested_at, began) = (self.process.clock.now(), Instant::now());
         let process = Arc::clone(&self.process);
         let _fetching = Busy::new(&process.world.fetching);
-        let result = self.answer(requested_at, began).await;
+        let (result, answer) = match process.world.quota.take(&process.world, self.priority) {
+            Ok(answer) => (self.answer(requested_at, began).await, answer),
+            Err(answer) => {
+                sleep(process.world.between(Duration::from_millis(5), Duration::from_millis(200))).await;
+                (Err(error(FailureClass::Transient, answer.reset)), answer)
+            }
+        };
         self.process.thaw().await;
+        under_way.0 = None;
+        self.limiter.learn(Some(&answer), None);
         let world = &self.process.world;
         match &result {
             Ok(Some(page)) => world.log(format_args!(
@@ -57,6 +74,17 @@ impl Pages for SimPages {
             Err(error) => world.log(format_args!("{} {} fails: {:?}", self.process.owner, self.endpoint, error.class)),
         }
         result
+    }
+}
+
+/// A request without an answer. Dropped, the limiter forgets it.
+struct UnderWay(Option<Arc<SimLimiter>>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        if let Some(limiter) = &self.0 {
+            limiter.forget();
+        }
     }
 }
 

@@ -55,6 +55,14 @@ faults! {
     ListTruncated = "list truncated",
     /// Kombo asks to wait.
     RateLimited = "answer 429",
+    /// A request exceeds Kombo's limit of the key.
+    LimitExceeded = "rate limit exceeded",
+    /// The receiver of changes does not accept a batch.
+    DeliveryFailed = "delivery failed",
+    /// The receiver accepts a batch, and its answer is lost.
+    DeliveryUnanswered = "delivery without an answer",
+    /// Old entries are deleted.
+    EntriesTrimmed = "old entries deleted",
     /// Kombo fails.
     ServerError = "answer 5xx",
     /// An answer does not say when it was given.

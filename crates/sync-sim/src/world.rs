@@ -13,6 +13,8 @@ use tokio_util::sync::CancellationToken;
 use crate::checks::Checks;
 use crate::manner::Manner;
 use crate::process::Process;
+use crate::quota::Quota;
+use crate::receiver::Received;
 use crate::tally::{Fault, Tally};
 
 /// Everything that the parts of a simulation share. All of it is used by one thread: the locks are never waited for.
@@ -33,6 +35,8 @@ pub(crate) struct World {
     /// Webhooks on their way.
     pub(crate) under_way: AtomicUsize,
     pub(crate) processes: Mutex<Vec<Arc<Process>>>,
+    pub(crate) quota: Quota,
+    received: Mutex<Received>,
     started: Instant,
     dice: Mutex<Rng>,
     tally: Mutex<Tally>,
@@ -83,6 +87,8 @@ impl World {
             in_units: AtomicUsize::new(0),
             under_way: AtomicUsize::new(0),
             processes: Mutex::default(),
+            quota: Quota::default(),
+            received: Mutex::default(),
             started: Instant::now(),
             dice: Mutex::new(rng),
             tally: Mutex::default(),
@@ -105,6 +111,10 @@ impl World {
 
     pub(crate) fn checks(&self) -> MutexGuard<'_, Checks> {
         locked(&self.checks)
+    }
+
+    pub(crate) fn received(&self) -> MutexGuard<'_, Received> {
+        locked(&self.received)
     }
 
     /// Virtual time since the beginning.

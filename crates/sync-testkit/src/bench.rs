@@ -118,7 +118,7 @@ impl Bench {
     /// Works on a fetch that was asked for.
     pub async fn attempt(&self, endpoint: Endpoint, kind: SyncKind) -> Result<Run, SyncError> {
         let lease = self.lease(endpoint, kind).expect("it was asked for");
-        self.engine().work(&lease, &CancellationToken::new()).await
+        self.engine().work(&lease, &CancellationToken::new()).await.map(|attempt| attempt.run)
     }
 
     /// Asks for a fetch and works on it.
@@ -159,7 +159,7 @@ impl Bench {
                 .await
                 .unwrap();
             let Some(lease) = lease else { return runs };
-            runs.push(self.engine().work(&lease, &CancellationToken::new()).await.unwrap());
+            runs.push(self.engine().work(&lease, &CancellationToken::new()).await.unwrap().run);
         }
     }
 

@@ -337,11 +337,6 @@ impl Config {
         .with_plan(self.plan_policy())
     }
 
-    /// How long what a process works on is not taken over.
-    pub(crate) fn lease(&self) -> Duration {
-        self.sync.lease
-    }
-
     /// How changes are planned.
     pub(crate) fn plan_policy(&self) -> PlanPolicy {
         PlanPolicy {

@@ -1,16 +1,14 @@
 //! The daemon: webhooks in, deltas out, full fetches on schedule, until it is asked to stop.
 
-mod deliver;
-mod gate;
 mod lifecycle;
 mod measure;
 mod operations;
 mod page;
+mod receiver;
 mod series;
 mod serve;
 mod upkeep;
 mod webhooks;
-mod workers;
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -22,26 +20,21 @@ use kombo_client::webhook::WebhookSecrets;
 use kombo_model::IntegrationId;
 use metrics_exporter_prometheus::PrometheusHandle;
 use store_diesel::{DieselStore, News};
-use sync_core::jobs::{dispatch, queue};
-use sync_core::outbox;
-use sync_core::ports::{Clock as _, Scope, Store as _};
+use sync_runtime::KeyGate;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::clock::SystemClock;
 use crate::command::store::{Tables, is_passing, open_to_write};
 use crate::command::{Context, Exit};
-use crate::config::{Config, ConfigError};
-use crate::kombo::KomboSource;
-use crate::pace::Pace;
+use crate::config::Config;
+use crate::wiring::{self, Kombo, ProcessRuntime};
 use crate::{output, owner};
 
-use deliver::Courier;
-use gate::KeyGate;
 use lifecycle::Readiness;
+use measure::Meter;
 use page::{Access, Page};
+use receiver::Receiver;
 
 /// How long the running batches may take to end.
 const GRACE: Duration = Duration::from_secs(25);
@@ -56,35 +49,27 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 const MOST_WEBHOOKS: usize = 512;
 const MOST_OPERATIONS: usize = 128;
 
-/// How often what is paused is tried, should Kombo's word that it works again be lost.
-const LOOK_AT_PAUSED_EVERY: Duration = Duration::from_secs(3_600);
-
 /// What the parts of the daemon share.
 pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) store: Arc<DieselStore>,
-    /// Told when there may be work.
-    pub(crate) wake: Arc<Notify>,
-    /// Told when something may be due.
-    pub(crate) look: Notify,
+    pub(crate) runtime: Arc<ProcessRuntime<Meter>>,
     pub(crate) metrics: PrometheusHandle,
-    pub(crate) gate: Arc<KeyGate>,
-    pub(crate) pace: Arc<Pace>,
     pub(crate) secrets: RwLock<WebhookSecrets>,
     pub(crate) access: Arc<Access>,
-    pub(crate) source: Arc<KomboSource>,
-    /// Who delivers changes, if anybody.
-    pub(crate) courier: Option<Arc<Courier>>,
+    pub(crate) kombo: Kombo,
+    /// The receiver of changes, if there is one.
+    pub(crate) receiver: Option<Arc<Receiver>>,
     pub(crate) stop: CancellationToken,
 }
 
 impl Shared {
-    /// Wakes whom the news of a database concerns.
+    /// Wakes the loop that a notification of the database concerns.
     fn hear(&self, news: News) {
-        match (news, &self.courier) {
-            (News::Request, _) => self.wake.notify_one(),
-            (News::Change, Some(courier)) => courier.look(),
-            (News::Change, None) => {}
+        let wakers = self.runtime.wakers();
+        match news {
+            News::Request => wakers.work.notify_one(),
+            News::Change => wakers.deliveries.notify_one(),
         }
     }
 }
@@ -93,11 +78,10 @@ impl Shared {
 pub(crate) async fn run(context: &Context, tables: Tables) -> anyhow::Result<Exit> {
     let config = context.config_with_warnings()?;
     let secrets = secrets(&config)?;
-    let courier = config.receiver()?.map(Courier::new).transpose()?.map(Arc::new);
+    let receiver = config.receiver()?.map(Receiver::new).transpose()?.map(Arc::new);
     let metrics = measure::install()?;
     let gate = Arc::new(KeyGate::default());
-    let pace = Arc::new(Pace::new(config.kombo.max_requests_per_minute));
-    let source = Arc::new(KomboSource::new(client(&config, &pace)?, config.kombo_name()));
+    let kombo = Kombo::new(&config, measure::answer)?;
     let webhooks = serve::bind("server.webhooks", config.server.webhooks).await?;
     let operations = serve::bind("server.operations", config.server.operations).await?;
     let stop = context.signals.stop_gently(|| {
@@ -111,26 +95,25 @@ pub(crate) async fn run(context: &Context, tables: Tables) -> anyhow::Result<Exi
     let access = Arc::new(Access::new(config.operations_token()?));
     let status_page = Arc::new(Page::new(Arc::clone(&access)));
     let routes =
-        operations::routes(Arc::clone(&readiness), metrics.clone(), Arc::clone(&status_page), courier.is_some());
+        operations::routes(Arc::clone(&readiness), metrics.clone(), Arc::clone(&status_page), receiver.is_some());
     tasks.spawn(serve::serve(operations, MOST_OPERATIONS, routes, stop.clone()));
 
     let Some(store) = open_store(&config, tables, &stop).await? else { return Ok(Exit::Done) };
     let configured: BTreeSet<IntegrationId> = config.integrations.iter().map(|known| known.id.clone()).collect();
+    let store = Arc::new(store);
+    kombo.limiter.share(&store);
+    let policies = (config.policy(), wiring::policy(&config));
     let shared = Arc::new(Shared {
+        runtime: wiring::runtime(&kombo.source, &store, Meter, policies, gate, &stop),
         config,
-        store: Arc::new(store),
-        wake: Arc::default(),
-        look: Notify::new(),
+        store,
         metrics,
-        gate,
-        pace,
         secrets: RwLock::new(secrets),
         access,
-        source,
-        courier,
+        kombo,
+        receiver,
         stop: stop.clone(),
     });
-    shared.pace.share(&shared.store);
     if begin_sometime(&shared, &configured).await?.is_break() {
         return Ok(Exit::Done);
     }
@@ -142,8 +125,10 @@ pub(crate) async fn run(context: &Context, tables: Tables) -> anyhow::Result<Exi
     tasks.spawn(inbox);
     tasks.spawn(serve::serve(webhooks, MOST_WEBHOOKS, routes, stop.clone()));
     upkeep::spawn(&tasks, &shared, context.global.config.clone(), hangup);
-    workers::spawn(&tasks, &shared);
-    deliver::spawn(&tasks, &shared);
+    if let Some(receiver) = &shared.receiver {
+        tracing::info!(to = receiver.shown(), "changes are delivered");
+    }
+    tasks.spawn(Arc::clone(&shared.runtime).run(shared.receiver.clone()));
     tracing::info!(
         webhooks = %shared.config.server.webhooks,
         operations = %shared.config.server.operations,
@@ -156,21 +141,9 @@ pub(crate) async fn run(context: &Context, tables: Tables) -> anyhow::Result<Exi
         tracing::warn!("some work did not end in time: it goes on from its checkpoint the next time");
     }
     // A database that does not answer holds nobody back.
-    drop(tokio::time::timeout(GIVE_BACK_WITHIN, shared.pace.give_back()).await);
+    drop(tokio::time::timeout(GIVE_BACK_WITHIN, shared.kombo.limiter.give_back()).await);
     tracing::info!("stopped");
     Ok(Exit::Done)
-}
-
-/// A client that is paced, and whose answers are counted.
-pub(crate) fn client(config: &Config, pace: &Arc<Pace>) -> anyhow::Result<kombo_client::Client> {
-    let learning = Arc::clone(pace);
-    let observed = Arc::new(move |event: &kombo_client::ResponseEvent| {
-        measure::answer(event);
-        learning.learn(event);
-    });
-    let pacer: Arc<dyn kombo_client::Pacer> = pace.clone();
-    let client = config.client()?.on_response(observed).pacer(pacer).build();
-    Ok(client.map_err(|error| ConfigError::of_client(&error))?)
 }
 
 /// The secrets that webhooks are verified with.
@@ -226,22 +199,10 @@ async fn begin_sometime(shared: &Shared, configured: &BTreeSet<IntegrationId>) -
     }
 }
 
-/// Registers what the configuration names, takes over what a dead process of this machine left, and tries again what
-/// failed: whoever starts the daemon may have mended it.
+/// Registers what the configuration names, takes over what a dead process of this machine left, and makes failed work
+/// due: the cause may be mended.
 async fn begin(shared: &Shared, configured: BTreeSet<IntegrationId>) -> anyhow::Result<()> {
-    let (now, delivers) = (SystemClock.now(), shared.courier.is_some());
-    let abandoned = shared
-        .store
-        .transact(Scope::Shared, move |tx| {
-            if delivers {
-                outbox::begin(tx)?;
-                outbox::release_abandoned(tx, owner::is_gone)?;
-            }
-            dispatch::register(tx, &configured, now)?;
-            dispatch::retry_failed(tx, now)?;
-            queue::release_abandoned(tx, owner::is_gone)
-        })
-        .await?;
+    let abandoned = shared.runtime.begin(configured, shared.receiver.is_some(), owner::is_gone).await?;
     if !abandoned.is_empty() {
         tracing::info!(requests = abandoned.len(), "taking over from a process that is gone");
     }

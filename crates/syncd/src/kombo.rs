@@ -2,40 +2,47 @@
 
 mod clock;
 
-use std::sync::{PoisonError, RwLock};
+use std::pin::Pin;
+use std::sync::{Arc, PoisonError, RwLock};
 
-use kombo_client::{Client, Error, ErrorKind, ListQuery, Page, PageSize, ResponseMeta, TransportFault};
+use kombo_client::{Client, Error, ErrorKind, ListQuery, Pacer, Page, PageSize, ResponseMeta, TransportFault};
 use kombo_model::{Course, CourseProgression, Endpoint, Skill, User};
+use sync_core::jobs::SyncKind;
 use sync_core::ports::{FailureClass, Fetch, FetchSpec, Pages, Record, RecordPage, Rejected, Source, SourceError};
 use sync_core::pull::PageCursor;
 
 use crate::output::{chain, one_line};
 use crate::skew::{self, Skew};
+use crate::wiring::Limiter;
 
 pub(crate) use clock::KomboClock;
 
 /// Adapts the client to the engine's port.
 #[derive(Debug)]
 pub(crate) struct KomboSource {
-    client: RwLock<Client>,
+    clients: RwLock<Clients>,
+    limiter: Option<Arc<Limiter>>,
     clock: KomboClock,
     /// Which Kombo is talked to, for people.
     name: String,
 }
 
 impl KomboSource {
-    pub(crate) fn new(client: Client, name: String) -> Self {
-        Self { client: RwLock::new(client), clock: KomboClock::default(), name }
+    /// A source that asks by `client`, no faster than `limiter` allows. `name` is Kombo's, for people.
+    pub(crate) fn new(client: Client, limiter: Option<Arc<Limiter>>, name: String) -> Self {
+        let clients = RwLock::new(Clients::new(&client, limiter.as_ref()));
+        Self { clients, limiter, clock: KomboClock::default(), name }
     }
 
-    /// Goes on with another client: the key or the address changed.
-    pub(crate) fn replace(&self, client: Client) {
-        *self.client.write().unwrap_or_else(PoisonError::into_inner) = client;
+    /// Continues with another client: the key or the address changed.
+    pub(crate) fn replace(&self, client: &Client) {
+        let clients = Clients::new(client, self.limiter.as_ref());
+        *self.clients.write().unwrap_or_else(PoisonError::into_inner) = clients;
     }
 
     /// Asks Kombo if the key works, and for the time.
     pub(crate) async fn check_api_key(&self) -> Result<(), Error> {
-        let answer = self.client().check_api_key().await?;
+        let answer = self.client(SyncKind::Delta).check_api_key().await?;
         self.clock.date(answer.meta.server_date);
         Ok(())
     }
@@ -45,8 +52,46 @@ impl KomboSource {
         &self.clock
     }
 
-    fn client(&self) -> Client {
-        self.client.read().unwrap_or_else(PoisonError::into_inner).clone()
+    /// The client whose requests wait for the rate limit with this priority.
+    pub(crate) fn client(&self, priority: SyncKind) -> Client {
+        let clients = self.clients.read().unwrap_or_else(PoisonError::into_inner);
+        match priority {
+            SyncKind::Delta => clients.delta.clone(),
+            SyncKind::Full => clients.full.clone(),
+        }
+    }
+}
+
+/// One client with two priorities.
+#[derive(Debug)]
+struct Clients {
+    delta: Client,
+    full: Client,
+}
+
+impl Clients {
+    fn new(client: &Client, limiter: Option<&Arc<Limiter>>) -> Self {
+        let with = |priority| match limiter {
+            Some(limiter) => client.with_pacer(Arc::new(Limited { limiter: Arc::clone(limiter), priority })),
+            None => client.clone(),
+        };
+        Self { delta: with(SyncKind::Delta), full: with(SyncKind::Full) }
+    }
+}
+
+/// The rate limiter as the client's pacer, for requests of one priority.
+struct Limited {
+    limiter: Arc<Limiter>,
+    priority: SyncKind,
+}
+
+impl Pacer for Limited {
+    fn acquire(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(self.limiter.acquire(self.priority))
+    }
+
+    fn given_up(&self) {
+        self.limiter.forget();
     }
 }
 
@@ -54,8 +99,8 @@ impl Source for KomboSource {
     type Pages = KomboPages;
 
     fn open(&self, spec: FetchSpec) -> KomboPages {
-        let FetchSpec { integration_id, endpoint, fetch } = spec;
-        let client = self.client();
+        let FetchSpec { integration_id, endpoint, fetch, priority } = spec;
+        let client = self.client(priority);
         let list = match endpoint {
             Endpoint::Users => List::Users(client.users(&integration_id, query::<User>(fetch))),
             Endpoint::Courses => List::Courses(client.courses(&integration_id, query::<Course>(fetch))),

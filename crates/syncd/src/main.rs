@@ -8,14 +8,15 @@ mod daemon;
 mod kombo;
 mod logging;
 mod nearest;
+mod notices;
 mod output;
 mod owner;
-mod pace;
 mod progress;
 mod secret;
 mod signals;
 mod skew;
 mod stderr;
+mod wiring;
 
 use std::process::ExitCode;
 

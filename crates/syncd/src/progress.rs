@@ -5,21 +5,21 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use sync_core::jobs::Target;
-use sync_core::ports::{Event, FailureClass, Observer};
+use sync_core::ports::{Event, Observer};
 use sync_core::pull::{Run, RunId};
+use sync_runtime::{Notice, RuntimeObserver};
 
+use crate::notices::Notices;
 use crate::output;
 
 /// Between two log lines about one run.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
-/// Shows the progress of runs, and remembers what made any of them fail.
+/// Shows the progress of runs.
 pub(crate) struct Progress {
     bars: MultiProgress,
     drawn: bool,
     runs: Mutex<HashMap<RunId, Shown>>,
-    failures: Mutex<Vec<(Target, FailureClass)>>,
 }
 
 struct Shown {
@@ -31,13 +31,7 @@ struct Shown {
 
 impl Progress {
     pub(crate) fn new(bars: MultiProgress) -> Self {
-        Self { bars, drawn: output::is_terminal(), runs: Mutex::default(), failures: Mutex::default() }
-    }
-
-    /// What made a run of this target fail last.
-    pub(crate) fn failure(&self, target: &Target) -> Option<FailureClass> {
-        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        failures.iter().rev().find(|(failed, _)| failed == target).map(|(_, class)| *class)
+        Self { bars, drawn: output::is_terminal(), runs: Mutex::default() }
     }
 
     fn started(&self, run: &Run, resumed: bool) {
@@ -107,18 +101,18 @@ impl Observer for Progress {
         match event {
             Event::Started { run, resumed } => self.started(run, resumed),
             Event::Committed { run, .. } => self.committed(run),
-            Event::Ended { run, took, failure } => {
-                if let Some(error) = failure {
-                    let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-                    failures.push((run.target.clone(), error.class()));
-                }
-                self.ended(run, took);
-            }
+            Event::Ended { run, took, .. } => self.ended(run, took),
             Event::LeaseLost { target } => {
                 let id = target.integration_id.as_str();
                 tracing::warn!(integration.id = id, endpoint = target.endpoint.as_str(), "lease lost");
             }
-            Event::NotLeased { .. } | Event::BrokeOff { .. } | _ => {}
+            _ => {}
         }
+    }
+}
+
+impl RuntimeObserver for Progress {
+    fn notice(&self, notice: Notice<'_>) {
+        Notices.notice(notice);
     }
 }

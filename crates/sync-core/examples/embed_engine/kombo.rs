@@ -18,7 +18,7 @@ impl Source for Kombo {
     type Pages = List;
 
     fn open(&self, spec: FetchSpec) -> List {
-        let FetchSpec { integration_id: id, endpoint, fetch } = spec;
+        let FetchSpec { integration_id: id, endpoint, fetch, .. } = spec;
         match endpoint {
             Endpoint::Users => List::Users(self.0.list(&id, query(fetch))),
             Endpoint::Courses => List::Courses(self.0.list(&id, query(fetch))),

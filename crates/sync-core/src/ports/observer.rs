@@ -2,11 +2,10 @@ use std::time::Duration;
 
 use crate::SyncError;
 use crate::jobs::request::Target;
-use crate::ports::error::StoreError;
 use crate::pull::run::Run;
 use crate::rows::counts::RunCounts;
 
-/// Something that happened while the engine or a worker pool worked. For progress, logs and metrics: nothing depends on it.
+/// Something that happened while the engine worked. For progress, logs and metrics: nothing depends on it.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Event<'a> {
@@ -37,18 +36,6 @@ pub enum Event<'a> {
     LeaseLost {
         /// What it worked on.
         target: &'a Target,
-    },
-    /// A worker could not look for work.
-    NotLeased {
-        /// Why.
-        error: &'a StoreError,
-    },
-    /// Work ended with an error that could not even be stored.
-    BrokeOff {
-        /// What was worked on.
-        target: &'a Target,
-        /// Why it ended.
-        error: &'a SyncError,
     },
 }
 

@@ -4,6 +4,7 @@ use kombo_model::{
     Course, CourseProgression, Endpoint, Fault, InPart, IntegrationId, ReadInPart, Skill, Timestamp, User,
 };
 
+use crate::jobs::SyncKind;
 use crate::jobs::schedule::spread;
 use crate::pull::run::PageCursor;
 use crate::rows::json::{bounded_name, clean_text};
@@ -33,6 +34,8 @@ pub struct FetchSpec {
     pub endpoint: Endpoint,
     /// Which part of the list.
     pub fetch: Fetch,
+    /// What the fetch is for. Where requests have to wait for the rate limit, those of deltas go first.
+    pub priority: SyncKind,
 }
 
 /// Which part of a list to fetch.

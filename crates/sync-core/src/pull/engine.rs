@@ -107,6 +107,15 @@ impl SyncPolicy {
     }
 }
 
+/// The end of an attempt at a run.
+#[derive(Debug)]
+pub struct Attempt {
+    /// The run as it is stored.
+    pub run: Run,
+    /// Why the attempt failed, if it did. The run holds the same as text.
+    pub failure: Option<SyncError>,
+}
+
 /// Leads leased requests to their end.
 ///
 /// It is made of ports; here those of `sync-testkit` stand in. The example `embed_engine` is a whole program.
@@ -141,9 +150,9 @@ impl SyncPolicy {
 ///
 /// let policy = SyncPolicy::new([Endpoint::Users].into());
 /// let engine = Engine::new(Arc::new(store), Arc::new(kombo), clock, Silent, policy);
-/// let run = engine.work(&lease, &CancellationToken::new()).await?;
-/// assert!(run.outcome.is_complete());
-/// assert_eq!(run.counts.created, 1);
+/// let attempt = engine.work(&lease, &CancellationToken::new()).await?;
+/// assert!(attempt.run.outcome.is_complete());
+/// assert_eq!(attempt.run.counts.created, 1);
 /// # Ok(())
 /// # }
 /// ```
@@ -185,9 +194,13 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
 
     /// Works on a leased request until it is done, fails, or `stop` asks to end after the current batch.
     ///
-    /// Whatever happens, what was committed stays and the next attempt goes on from there. The run that is returned
-    /// tells how it stands; an error means that not even that could be stored.
-    pub async fn work(&self, lease: &Lease, stop: &CancellationToken) -> Result<Run, SyncError> {
+    /// Whatever happens, what was committed stays and the next attempt goes on from there.
+    ///
+    /// # Errors
+    ///
+    /// The lease was lost, or the state of the run could not be stored. A fetch that failed is no error: see
+    /// [`Attempt::failure`].
+    pub async fn work(&self, lease: &Lease, stop: &CancellationToken) -> Result<Attempt, SyncError> {
         let result = self.lead(lease, stop).await;
         if let Err(SyncError::LeaseLost(_)) = &result {
             self.observer.event(Event::LeaseLost { target: &lease.request.target });
@@ -195,7 +208,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         result
     }
 
-    async fn lead(&self, lease: &Lease, stop: &CancellationToken) -> Result<Run, SyncError> {
+    async fn lead(&self, lease: &Lease, stop: &CancellationToken) -> Result<Attempt, SyncError> {
         let began = self.clock.now();
         let _delta = (lease.request.target.kind == SyncKind::Delta).then(|| self.precedence.begin());
         let (mut run, resumed) = self.begin(lease).await?;
@@ -208,7 +221,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         };
         let took = self.clock.now().since(began);
         self.observer.event(Event::Ended { run: &run, took, failure: failure.as_ref() });
-        Ok(run)
+        Ok(Attempt { run, failure })
     }
 
     async fn drive(&self, lease: &Lease, run: &mut Run, stop: &CancellationToken) -> Result<(), SyncError> {

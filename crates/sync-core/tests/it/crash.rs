@@ -135,8 +135,8 @@ async fn a_store_that_fails_at_any_statement_changes_nothing() {
             bench.store.fail_statement(n, lost);
             let lease = bench.lease(endpoint, kind).unwrap();
             // An error while the run begins cannot be noted in the run.
-            if let Ok(run) = bench.engine().work(&lease, &CancellationToken::new()).await {
-                assert_eq!(run.outcome, RunOutcome::Failed, "statement {n}");
+            if let Ok(attempt) = bench.engine().work(&lease, &CancellationToken::new()).await {
+                assert_eq!(attempt.run.outcome, RunOutcome::Failed, "statement {n}");
                 assert_eq!(bench.watermark(endpoint), watermark, "a failed fetch leaves the watermark");
             }
             finish(&bench, endpoint, kind).await;
@@ -191,7 +191,7 @@ async fn a_checkpoint_that_the_database_lost_is_gone_back_to() {
     }
     bench.store.crash();
     assert_eq!((batches(), bench.store.table(Model::LmsUsers, &id()).len()), (0, 0), "they are lost");
-    let run = work.await.unwrap();
+    let run = work.await.unwrap().run;
     assert_eq!(run.outcome, RunOutcome::Failed);
     assert!(run.error.as_ref().unwrap().contains("lost a checkpoint"), "{run:?}");
     assert_eq!((run.batches, &run.page_cursor), (0, &None), "it goes on from what is there");
@@ -206,7 +206,7 @@ async fn a_stop_ends_after_the_current_batch_and_the_next_run_goes_on() {
     let lease = bench.lease(Endpoint::Users, SyncKind::Full).unwrap();
     let stop = CancellationToken::new();
     stop.cancel();
-    let run = bench.engine().work(&lease, &stop).await.unwrap();
+    let run = bench.engine().work(&lease, &stop).await.unwrap().run;
     assert_eq!(run.outcome, RunOutcome::Interrupted);
     let request = bench
         .store
@@ -233,7 +233,7 @@ async fn a_stop_does_not_wait_for_a_look_up() {
     }
     let answered = bench.kombo.pages();
     stop.cancel();
-    let run = work.await.unwrap();
+    let run = work.await.unwrap().run;
     assert_eq!((run.outcome, bench.kombo.pages()), (RunOutcome::Interrupted, answered), "nobody waits for the answer");
     let again = bench.attempt(Endpoint::Users, SyncKind::Full).await.unwrap();
     assert_eq!((again.id, again.outcome), (run.id, RunOutcome::Completed));
@@ -278,7 +278,7 @@ async fn a_lost_lease_writes_nothing_more() {
             .unwrap();
         assert_eq!(request.lease.unwrap().token, taken.token);
         // Who took over brings it to the end.
-        let run = bench.engine().work(&taken, &CancellationToken::new()).await.unwrap();
+        let run = bench.engine().work(&taken, &CancellationToken::new()).await.unwrap().run;
         assert_eq!(run.outcome, RunOutcome::Completed);
     }
 }
@@ -317,7 +317,7 @@ async fn a_slow_source_does_not_cost_the_lease() {
     let mut work = std::pin::pin!(engine.work(&lease, &stop));
     let run = loop {
         tokio::select! {
-            run = &mut work => break run.unwrap(),
+            run = &mut work => break run.unwrap().run,
             () = tokio::time::sleep(std::time::Duration::from_secs(5)) => {
                 let claim = bench.claim();
                 let now = bench.clock.now();

@@ -205,7 +205,7 @@ async fn two_endpoints_that_race_never_move_data_back() {
     bench.kombo.edit(|lms| lms.rename_user("u1", "Grace"));
     bench.delta(Endpoint::Users).await;
     assert_eq!(bench.text(Model::LmsUsers, "u1", "first_name").as_deref(), Some("Grace"));
-    let run = work.await.unwrap();
+    let run = work.await.unwrap().run;
     assert_eq!(run.outcome, RunOutcome::Completed);
     assert_eq!(bench.text(Model::LmsUsers, "u1", "first_name").as_deref(), Some("Grace"));
     bench.assert_mirrors();

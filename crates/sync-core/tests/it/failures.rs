@@ -18,6 +18,24 @@ const CLASSES: [(FailureClass, EndpointStatus, IntegrationStatus, u64); 8] = [
 ];
 
 #[tokio::test]
+async fn the_result_of_an_attempt_holds_the_class_of_its_failure() {
+    for (class, ..) in CLASSES {
+        let bench = Bench::new(&USUAL);
+        bench.kombo.refuse(Endpoint::Users, class);
+        bench.ask(Endpoint::Users, SyncKind::Full);
+        let lease = bench.lease(Endpoint::Users, SyncKind::Full).unwrap();
+        let attempt = bench.engine().work(&lease, &tokio_util::sync::CancellationToken::new()).await.unwrap();
+        assert_eq!(attempt.run.outcome, RunOutcome::Failed);
+        assert_eq!(attempt.failure.map(|failure| failure.class()), Some(class));
+    }
+    let bench = Bench::new(&USUAL);
+    bench.ask(Endpoint::Users, SyncKind::Full);
+    let lease = bench.lease(Endpoint::Users, SyncKind::Full).unwrap();
+    let attempt = bench.engine().work(&lease, &tokio_util::sync::CancellationToken::new()).await.unwrap();
+    assert!(attempt.run.outcome.is_complete() && attempt.failure.is_none());
+}
+
+#[tokio::test]
 async fn a_failure_leaves_watermark_and_data_and_says_why() {
     for (class, status, integration_status, wait) in CLASSES {
         let bench = Bench::new(&USUAL);
@@ -311,7 +329,7 @@ async fn later_copies_win_in_a_batch_that_is_taken_apart() {
         sync_core::ports::Silent,
         policy,
     );
-    let run = engine.work(&lease, &tokio_util::sync::CancellationToken::new()).await.unwrap();
+    let run = engine.work(&lease, &tokio_util::sync::CancellationToken::new()).await.unwrap().run;
     assert_eq!((run.outcome, run.counts.quarantined), (RunOutcome::CompletedWithQuarantine, 1));
     assert_eq!(bench.text(Model::LmsUsers, "u", "first_name").as_deref(), Some("last"));
     let rows = bench.store.table(Model::LmsCourseProgressions, &id());
@@ -406,7 +424,7 @@ async fn a_list_that_never_ends_is_given_up() {
         sync_core::ports::Silent,
         bench.policy.clone(),
     );
-    let run = engine.work(&lease, &tokio_util::sync::CancellationToken::new()).await.unwrap();
+    let run = engine.work(&lease, &tokio_util::sync::CancellationToken::new()).await.unwrap().run;
     assert_eq!(run.outcome, RunOutcome::Failed);
     let error = run.error.unwrap();
     assert_eq!(error, "the list of skills does not end: 100 pages in a row showed only records of earlier pages");
@@ -450,7 +468,7 @@ async fn what_is_read_in_part_is_stored_in_part_and_shown_in_quarantine() {
             sync_core::ports::Silent,
             bench.policy.clone(),
         );
-        engine.work(&lease, &tokio_util::sync::CancellationToken::new()).await.unwrap()
+        engine.work(&lease, &tokio_util::sync::CancellationToken::new()).await.unwrap().run
     };
     fetch(&course(r#"[{"id":"r1","title":"One"},{"id":"r2","title":"Two"}]"#)).await;
     bench.pass(60);

@@ -82,7 +82,7 @@ async fn a_wish_during_a_fetch_leads_to_one_more_after_it() {
     }
     bench.ask(Endpoint::Users, SyncKind::Delta);
     bench.ask(Endpoint::Users, SyncKind::Delta);
-    assert!(work.await.unwrap().outcome.is_complete());
+    assert!(work.await.unwrap().run.outcome.is_complete());
     let request = bench.waiting(SyncKind::Delta).expect("one more is due");
     assert_eq!((request.lease, request.attempts), (None, 0));
     assert_eq!(bench.drain().await.len(), 1);
@@ -157,7 +157,7 @@ async fn a_wish_during_a_first_load_leads_to_a_delta_after_it() {
             assert!(crate::engine::futures_poll(work.as_mut()).await.is_none());
         }
         bench.ask(endpoint, SyncKind::Delta);
-        assert!(work.await.unwrap().first_load);
+        assert!(work.await.unwrap().run.first_load);
         let waiting = bench.store.look(|tx| tx.requests()).unwrap();
         let waiting: Vec<_> = waiting.into_iter().map(|request| request.target).collect();
         assert_eq!(waiting, [target(endpoint, kind)], "what a delta may not show needs a full fetch");

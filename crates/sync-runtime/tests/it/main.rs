@@ -7,5 +7,10 @@
     reason = "a test that panics says why it failed"
 )]
 
+mod dispatcher;
+mod host;
 mod inbox;
+mod jobs;
+mod rate_limiter;
+mod upkeep;
 mod workers;

@@ -1,61 +1,17 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use kombo_model::Endpoint;
+use sync_core::jobs::SyncKind;
 use sync_core::jobs::dispatch;
-use sync_core::jobs::{LeaseToken, SyncKind};
-use sync_core::ports::{Clock, Lock, LockMode, Silent, StoreError};
-use sync_runtime::workers::{Host, WorkerPool};
+use sync_core::ports::{
+    Clock, FailureClass, FetchSpec, Lock, LockMode, Pages, RecordPage, Silent, Source, SourceError, StoreError,
+};
+use sync_core::pull::Engine;
 use sync_testkit::bench::{Bench, USUAL, id, target};
-use sync_testkit::{FakeKombo, ManualClock, MemoryStore};
 use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
 
-#[derive(Clone, Default)]
-struct Gate {
-    closed: Arc<AtomicBool>,
-    tokens: Arc<AtomicU64>,
-}
-
-impl Host for Gate {
-    fn is_open(&self) -> bool {
-        !self.closed.load(Ordering::SeqCst)
-    }
-
-    fn token(&self) -> LeaseToken {
-        LeaseToken(format!("token {}", self.tokens.fetch_add(1, Ordering::SeqCst)))
-    }
-}
-
-type TestPool = WorkerPool<MemoryStore, FakeKombo, ManualClock, Silent, Gate>;
-
-/// A running pool.
-struct Running {
-    wake: Arc<Notify>,
-    stop: CancellationToken,
-    workers: tokio::task::JoinSet<()>,
-}
-
-impl Running {
-    fn start(bench: &Bench, gate: &Gate, workers: usize) -> Self {
-        let (wake, stop) = (Arc::new(Notify::new()), CancellationToken::new());
-        let (told, asked) = (Arc::clone(&wake), stop.clone());
-        let pool: Arc<TestPool> =
-            Arc::new(WorkerPool::new(bench.engine(), gate.clone(), "pool".to_owned(), workers, told, asked));
-        let mut running = Self { wake, stop, workers: tokio::task::JoinSet::new() };
-        for _ in 0..workers {
-            let pool = Arc::clone(&pool);
-            running.workers.spawn(async move { pool.work().await });
-        }
-        running
-    }
-
-    async fn end(mut self) {
-        self.stop.cancel();
-        while self.workers.join_next().await.is_some() {}
-    }
-}
+use crate::host::{Running, TestHost};
 
 /// A bench with a full fetch of every enabled endpoint requested.
 fn bench() -> Bench {
@@ -77,14 +33,14 @@ async fn seconds(seconds: u64) {
 #[tokio::test(start_paused = true)]
 async fn a_pool_works_on_all_requests_and_wakes_for_new_ones() {
     let bench = bench();
-    let pool = Running::start(&bench, &Gate::default(), 2);
+    let pool = Running::start(bench.engine(), TestHost::default(), 2);
     seconds(60).await;
     bench.assert_mirrors();
 
     bench.pass(60);
     bench.kombo.edit(|lms| lms.rename_user("u1", "Grace"));
     bench.ask(Endpoint::Users, SyncKind::Delta);
-    pool.wake.notify_one();
+    pool.runtime.wakers().work.notify_one();
     // Sooner than an idle worker polls.
     seconds(1).await;
     bench.assert_mirrors();
@@ -92,60 +48,65 @@ async fn a_pool_works_on_all_requests_and_wakes_for_new_ones() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_closed_gate_keeps_work_from_beginning() {
-    let (bench, gate) = (bench(), Gate::default());
-    gate.closed.store(true, Ordering::SeqCst);
-    let pool = Running::start(&bench, &gate, 2);
+async fn a_rejected_key_keeps_work_from_beginning_until_it_is_accepted() {
+    let (bench, host) = (bench(), TestHost::default());
+    host.reject_key(true);
+    bench.kombo.refuse(Endpoint::Users, FailureClass::KeyRejected);
+    let pool = Running::start(bench.engine(), host.clone(), 1);
     seconds(3_600).await;
-    assert_eq!(bench.kombo.pages(), 0);
-    gate.closed.store(false, Ordering::SeqCst);
+    assert!(!pool.runtime.gate().is_open() && bench.kombo.pages() <= 1, "{}", bench.kombo.pages());
+
+    bench.kombo.allow(Endpoint::Users);
+    host.reject_key(false);
+    // Sooner than the failed request is due by itself: the bench's clock stands.
     seconds(60).await;
+    assert!(pool.runtime.gate().is_open());
     bench.assert_mirrors();
+    pool.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_failure_of_a_run_closes_the_gate() {
+    let (bench, host) = (bench(), TestHost::default());
+    for endpoint in bench.endpoints() {
+        bench.kombo.refuse(endpoint, FailureClass::KeyRejected);
+    }
+    let pool = Running::start(bench.engine(), host.clone(), 1);
+    seconds(1).await;
+    assert!(!pool.runtime.gate().is_open(), "one run failed so");
+    assert_eq!(bench.store.look(|tx| tx.requests()).unwrap().iter().filter(|it| it.attempts > 0).count(), 1);
     pool.end().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn half_of_the_workers_are_kept_for_deltas() {
     let bench = bench();
-    let asleep = Arc::new(Notify::new());
-    let source = Arc::new(Sleepy(Arc::clone(&asleep)));
-    let engine = sync_core::pull::Engine::new(
-        Arc::new(bench.store.clone()),
-        source,
-        bench.clock.clone(),
-        Silent,
-        bench.policy.clone(),
-    );
-    let stop = CancellationToken::new();
-    let pool = Arc::new(WorkerPool::new(engine, Gate::default(), "pool".to_owned(), 4, Arc::default(), stop.clone()));
-    let mut workers = tokio::task::JoinSet::new();
-    for _ in 0..4 {
-        let pool = Arc::clone(&pool);
-        workers.spawn(async move { pool.work().await });
-    }
+    let source = Arc::new(Sleepy(Arc::default()));
+    let (store, clock) = (Arc::new(bench.store.clone()), bench.clock.clone());
+    let engine = Engine::new(store, source, clock, Silent, bench.policy.clone());
+    let pool = Running::start(engine, TestHost::default(), 4);
     seconds(10).await;
     let requests = bench.store.look(|tx| tx.requests()).unwrap();
     assert_eq!(requests.len(), 3);
     assert_eq!(requests.iter().filter(|request| request.lease.is_some()).count(), 2);
-    stop.cancel();
-    while workers.join_next().await.is_some() {}
+    pool.end().await;
 }
 
 /// A Kombo that never answers.
 struct Sleepy(Arc<Notify>);
 
-impl sync_core::ports::Source for Sleepy {
+impl Source for Sleepy {
     type Pages = Asleep;
 
-    fn open(&self, _spec: sync_core::ports::FetchSpec) -> Asleep {
+    fn open(&self, _spec: FetchSpec) -> Asleep {
         Asleep(Arc::clone(&self.0))
     }
 }
 
 struct Asleep(Arc<Notify>);
 
-impl sync_core::ports::Pages for Asleep {
-    async fn next_page(&mut self) -> Result<Option<sync_core::ports::RecordPage>, sync_core::ports::SourceError> {
+impl Pages for Asleep {
+    async fn next_page(&mut self) -> Result<Option<RecordPage>, SourceError> {
         self.0.notified().await;
         Ok(None)
     }
@@ -154,7 +115,7 @@ impl sync_core::ports::Pages for Asleep {
 #[tokio::test(start_paused = true)]
 async fn work_that_breaks_off_with_the_store_is_released() {
     let bench = bench();
-    let pool = Running::start(&bench, &Gate::default(), 1);
+    let pool = Running::start(bench.engine(), TestHost::default(), 1);
     let users = target(Endpoint::Users, SyncKind::Full);
     let is_held = |bench: &Bench| {
         let request = bench.store.look(|tx| tx.request(&users, LockMode::Wait).map(Lock::locked)).unwrap();

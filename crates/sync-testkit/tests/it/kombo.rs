@@ -1,13 +1,19 @@
 use std::time::Duration;
 
 use kombo_model::{Endpoint, IntegrationId, ModelName, ProgressionStatus};
+use sync_core::jobs::SyncKind;
 use sync_core::ports::{Clock, FailureClass, Fetch, FetchSpec, Pages, Source};
 use sync_core::rows::Model;
 use sync_testkit::{FakeKombo, Lms, ManualClock, Nesting};
 
 /// The ids that an endpoint lists, page by page.
 async fn fetch(kombo: &FakeKombo, endpoint: Endpoint, fetch: Fetch) -> Result<Vec<Vec<String>>, FailureClass> {
-    let mut pages = kombo.open(FetchSpec { integration_id: IntegrationId::from("a:b"), endpoint, fetch });
+    let mut pages = kombo.open(FetchSpec {
+        integration_id: IntegrationId::from("a:b"),
+        endpoint,
+        fetch,
+        priority: SyncKind::Delta,
+    });
     let mut ids = Vec::new();
     while let Some(page) = pages.next_page().await.map_err(|error| error.class)? {
         ids.push(page.records.iter().map(|record| record.id().to_owned()).collect());

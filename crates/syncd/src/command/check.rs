@@ -4,7 +4,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::bail;
-use kombo_client::RetryPolicy;
 use kombo_model::IntegrationCategory;
 use serde_json::json;
 use store_diesel::{DieselStore, StoreUrl};
@@ -13,9 +12,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::{Context, Exit};
-use crate::config::{Config, ConfigError, Connections};
+use crate::config::{Config, Connections};
 use crate::kombo::{self, source_error};
-use crate::output;
+use crate::{output, wiring};
 
 /// What a file of SQLite needs.
 const TO_WRITE: &str = "the user that runs syncd needs to write to the file and to its folder";
@@ -30,8 +29,7 @@ pub(crate) async fn run(context: &Context) -> anyhow::Result<Exit> {
     let url = config.store_url()?;
     config.operations_token()?;
     let receiver = config.receiver()?;
-    let client = config.client()?.retry(RetryPolicy::NEVER).build();
-    let client = client.map_err(|error| ConfigError::of_client(&error))?;
+    let client = wiring::probe_client(&config)?;
 
     let mut checks = Vec::new();
     checks.push(("store".to_owned(), check_store(&config, &url).await));

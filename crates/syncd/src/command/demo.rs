@@ -9,7 +9,8 @@ use kombo_sandbox::{FIRST_INTEGRATION, GeneratorConfig, Model, Mutation, Sandbox
 use store_diesel::{DieselStore, StoreUrl};
 use sync_core::jobs::SyncKind;
 use sync_core::ports::{Clock as _, Store as _};
-use sync_core::pull::{Engine, SyncPolicy};
+use sync_core::pull::SyncPolicy;
+use sync_runtime::RuntimePolicy;
 use tokio_util::sync::CancellationToken;
 
 use super::store::{Tables, open_url};
@@ -17,8 +18,7 @@ use super::sync::{self, Wanted};
 use super::{Context, Exit};
 use crate::clock::SystemClock;
 use crate::kombo::KomboSource;
-use crate::output;
-use crate::progress::Progress;
+use crate::{output, owner, wiring};
 
 /// The demo's mirror, in the working directory.
 const FILE: &str = "syncd-demo.db";
@@ -75,11 +75,12 @@ struct Demo<'a> {
 impl Demo<'_> {
     async fn sync(&self) -> anyhow::Result<()> {
         let client = Client::builder("sandbox-key").base_url(self.sandbox.base_url()).build()?;
-        let source = Arc::new(KomboSource::new(client, "the sandbox".to_owned()));
-        let progress = Arc::new(Progress::new(self.context.bars.clone()));
+        let source = Arc::new(KomboSource::new(client, None, "the sandbox".to_owned()));
         let endpoints = BTreeSet::from([Endpoint::Users, Endpoint::Courses, Endpoint::CourseProgressions]);
         let policy = SyncPolicy { change_values: true, ..SyncPolicy::new(endpoints.clone()) };
-        let engine = Engine::new(Arc::clone(&self.store), source, SystemClock, Arc::clone(&progress), policy);
+        let policies = (policy, RuntimePolicy::new(owner::this_process(), WORKERS));
+        let (progress, stop) = (sync::progress(self.context), CancellationToken::new());
+        let runtime = wiring::runtime(&source, &self.store, progress, policies, Arc::default(), &stop);
         let integration = IntegrationId::from(FIRST_INTEGRATION);
         let wanted = Wanted {
             register: BTreeSet::from([integration]),
@@ -89,7 +90,7 @@ impl Demo<'_> {
             allow_mass_removal: false,
         };
         let targets = sync::request(&self.store, wanted).await?;
-        let report = sync::work(engine, targets, WORKERS, &progress, &CancellationToken::new()).await?;
+        let report = sync::work(&runtime, targets).await?;
         sync::print(&report)?;
         match report.runs.iter().find_map(|run| run.error()) {
             Some(error) => bail!("{error}"),

@@ -1,66 +1,54 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kombo_client::RetryPolicy;
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
 use serde::Serialize;
 use store_diesel::DieselStore;
-use sync_core::SyncError;
-use sync_core::jobs::queue::{self, Claim};
-use sync_core::jobs::retention;
-use sync_core::jobs::{IntegrationRecord, IntegrationStatus, Lease, LeaseToken, RequestCause, SyncKind, Target};
+use sync_core::jobs::queue;
+use sync_core::jobs::{IntegrationRecord, IntegrationStatus, RequestCause, SyncKind, Target};
 use sync_core::outbox::Undelivered;
-use sync_core::ports::{Clock as _, FailureClass, LockMode, Scope, Store as _, StoreError, Tx, TxResult};
-use sync_core::pull::Engine;
-use sync_core::pull::{Run, RunCounts, RunOutcome};
-use tokio::sync::Mutex;
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
+use sync_core::ports::{Clock as _, FailureClass, Scope, Store as _, StoreError, Tx, TxResult};
+use sync_core::pull::{RunCounts, RunOutcome};
+use sync_runtime::{FinishedRun, RuntimePolicy};
 
 use super::store::{Tables, open_to_write};
 use super::{Context, Exit};
 use crate::cli::SyncArgs;
 use crate::clock::SystemClock;
 use crate::config::{Config, ConfigError};
-use crate::kombo::{self, KomboSource, source_error};
-use crate::pace::Pace;
+use crate::kombo::{self as kombo_source, KomboSource, source_error};
 use crate::progress::Progress;
+use crate::wiring::{self, Kombo, ProcessRuntime};
 use crate::{output, owner};
-
-/// Between two looks at a request that another process works on.
-const WAIT_FOR_OTHERS: Duration = Duration::from_millis(500);
-
-pub(crate) type SyncEngine = Engine<DieselStore, KomboSource, SystemClock, Arc<Progress>>;
 
 /// Fetches now: asks for the fetches and works on them itself.
 pub(crate) async fn run(context: &Context, args: SyncArgs) -> anyhow::Result<Exit> {
     let config = context.config_with_warnings()?;
-    let pace = Arc::new(Pace::new(config.kombo.max_requests_per_minute));
-    let client = client(&config, &pace)?;
+    let kombo = Kombo::new(&config, tell)?;
     let tables = if args.no_migrate { Tables::Expect } else { Tables::Migrate };
     let store = Arc::new(open_to_write(&config, tables).await?);
-    pace.share(&store);
+    kombo.limiter.share(&store);
     let kombo_time = reach_kombo(&config).await?;
-    expect_named(&config, &client, &store, &args.integrations).await?;
-    let progress = Arc::new(Progress::new(context.bars.clone()));
-    let source = Arc::new(KomboSource::new(client, config.kombo_name()));
-    source.clock().date(kombo_time);
-    let engine =
-        Engine::new(Arc::clone(&store), Arc::clone(&source), SystemClock, Arc::clone(&progress), config.policy());
+    expect_named(&config, &kombo.source, &store, &args.integrations).await?;
+    kombo.source.clock().date(kombo_time);
     let targets = request(&store, Wanted::new(&config, &args)).await?;
 
     let stop = context.signals.stop_gently(|| {
         tracing::warn!("stopping after the current batch; once more to stop at once");
     });
-    let report = work(engine, targets, config.sync.workers, &progress, &stop).await;
-    pace.give_back().await;
-    let report = report?;
     // A daemon with another configuration may have them to deliver.
-    trim(&store, &source, config.changes.keep_for, Undelivered::Keep).await;
+    let policy = RuntimePolicy { undelivered: Undelivered::Keep, ..wiring::policy(&config) };
+    let (policies, gate) = ((config.policy(), policy), Arc::default());
+    let runtime = wiring::runtime(&kombo.source, &store, progress(context), policies, gate, &stop);
+    let report = work(&runtime, targets).await;
+    kombo.limiter.give_back().await;
+    let report = report?;
+    // What was fetched is stored whatever comes of this.
+    runtime.trim().await;
 
     let printed = if context.global.json { output::json(&report) } else { print(&report) };
-    match failures(&report, &progress).as_slice() {
+    match failures(&report).as_slice() {
         [] if printed.is_err() => printed.map(|()| Exit::Done),
         [] if stop.is_cancelled() => Err(anyhow::anyhow!("stopped; the next `syncd sync` goes on from here")),
         [] => Ok(Exit::Done),
@@ -68,24 +56,18 @@ pub(crate) async fn run(context: &Context, args: SyncArgs) -> anyhow::Result<Exi
     }
 }
 
-/// Removes what the configuration does not want kept. What was fetched is stored whatever comes of this.
-async fn trim(store: &DieselStore, source: &KomboSource, keep_for: Duration, undelivered: Undelivered) {
-    let Some(now) = source.clock().surely() else { return };
-    match store.transact(Scope::Shared, move |tx| retention::trim(tx, keep_for, undelivered, now)).await {
-        Ok(trimmed) => tracing::debug!(changes = trimmed.changes, webhooks = trimmed.webhooks, "removed what is old"),
-        Err(error) => tracing::warn!(error = output::chain(&error), "the change log could not be trimmed"),
-    }
+/// Shows the progress of a command's runs.
+pub(crate) fn progress(context: &Context) -> Arc<Progress> {
+    Arc::new(Progress::new(context.bars.clone()))
 }
 
 /// Asks Kombo if the key works, so that a wrong key or address is told at once and not by every fetch, and returns
 /// Kombo's time. Anything else that goes wrong may pass, and is left to the fetches.
 pub(crate) async fn reach_kombo(config: &Config) -> anyhow::Result<Option<Timestamp>> {
     use kombo_client::{Error, ErrorKind, TransportFault};
-    let client = config.client()?.retry(RetryPolicy::NEVER).build();
-    let client = client.map_err(|error| ConfigError::of_client(&error))?;
-    let error = match client.check_api_key().await {
+    let error = match wiring::probe_client(config)?.check_api_key().await {
         Ok(answer) => {
-            if let Some(skew) = kombo::skew(&answer.meta) {
+            if let Some(skew) = kombo_source::skew(&answer.meta) {
                 skew.log();
             }
             return Ok(answer.meta.server_date);
@@ -108,7 +90,7 @@ pub(crate) async fn reach_kombo(config: &Config) -> anyhow::Result<Option<Timest
 /// Asks Kombo for integrations that a command names and nothing knows yet: one that is mistyped would be registered.
 async fn expect_named(
     config: &Config,
-    client: &kombo_client::Client,
+    source: &KomboSource,
     store: &DieselStore,
     named: &[IntegrationId],
 ) -> anyhow::Result<()> {
@@ -116,7 +98,7 @@ async fn expect_named(
         store.read(|tx| tx.integrations()).await?.into_iter().map(|known| known.id).collect();
     let configured = |id: &IntegrationId| config.integrations.iter().any(|it| it.id == *id);
     for id in named.iter().filter(|id| !known.contains(*id) && !configured(id)) {
-        if let Err(error) = client.integration(id).await {
+        if let Err(error) = source.client(SyncKind::Delta).integration(id).await {
             let error = source_error(&error, &config.kombo_name());
             if error.class == FailureClass::IntegrationNotFound {
                 anyhow::bail!("--integration {id}: {}", error.message);
@@ -126,20 +108,8 @@ async fn expect_named(
     Ok(())
 }
 
-/// A client that tells of what it tries again.
-pub(crate) fn client(config: &Config, pace: &Arc<Pace>) -> anyhow::Result<kombo_client::Client> {
-    let learning = Arc::clone(pace);
-    let observed = Arc::new(move |event: &kombo_client::ResponseEvent| {
-        learning.learn(event);
-        tell(event);
-    });
-    let pacer: Arc<dyn kombo_client::Pacer> = pace.clone();
-    let client = config.client()?.on_response(observed).pacer(pacer).build();
-    Ok(client.map_err(|error| ConfigError::of_client(&error))?)
-}
-
 /// Tells of what is tried again.
-fn tell(event: &kombo_client::ResponseEvent) {
+pub(crate) fn tell(event: &kombo_client::ResponseEvent) {
     match &event.outcome {
         kombo_client::Outcome::Fault(fault) => {
             tracing::warn!(operation = %event.operation, attempt = event.attempt, fault = ?fault, "no answer from Kombo");
@@ -264,162 +234,13 @@ fn register(tx: &mut dyn Tx, id: &IntegrationId, wanted: &Wanted, now: Timestamp
     })
 }
 
-/// Works on all targets with some workers at a time.
+/// Fetches all targets.
 pub(crate) async fn work(
-    engine: SyncEngine,
+    runtime: &Arc<ProcessRuntime<Arc<Progress>>>,
     targets: Vec<Target>,
-    workers: usize,
-    progress: &Arc<Progress>,
-    stop: &CancellationToken,
 ) -> anyhow::Result<SyncReport> {
-    // Everything was requested before this.
-    let asked_at = SystemClock.now();
-    let order: BTreeMap<(IntegrationId, Endpoint), usize> =
-        targets.iter().map(|target| (target.integration_id.clone(), target.endpoint)).zip(0..).collect();
-    let workers = workers.min(targets.len());
-    let waiting = Arc::new(Mutex::new(targets.into_iter()));
-    let engine = Arc::new(engine);
-    let owner = owner::this_process();
-    let mut tasks = JoinSet::new();
-    for _ in 0..workers {
-        let (engine, waiting, progress) = (Arc::clone(&engine), Arc::clone(&waiting), Arc::clone(progress));
-        let (stop, owner) = (stop.clone(), owner.clone());
-        tasks.spawn(async move {
-            let mut done = Vec::new();
-            while !stop.is_cancelled() {
-                let Some(target) = waiting.lock().await.next() else { break };
-                let worked = work_on(&engine, &target, asked_at, &owner, &stop).await?;
-                if progress.failure(&target) == Some(FailureClass::KeyRejected) {
-                    // Whatever else uses the key would be rejected as well.
-                    stop.cancel();
-                }
-                done.extend(worked);
-            }
-            Ok::<_, SyncError>(done)
-        });
-    }
-    let mut runs = Vec::new();
-    while let Some(done) = tasks.join_next().await {
-        runs.extend(done??);
-    }
-    runs.sort_by_key(|(run, _): &(Run, Duration)| {
-        let target = &run.target;
-        (order.get(&(target.integration_id.clone(), target.endpoint)).copied(), run.id)
-    });
-    let mut report = SyncReport { runs: Vec::new() };
-    for (run, took) in runs {
-        let watermark = engine
-            .store()
-            .read({
-                let target = run.target.clone();
-                move |tx| queue::state(tx, &target.integration_id, target.endpoint)
-            })
-            .await?
-            .watermark;
-        report.runs.push(RunReport::new(&run, took, watermark));
-    }
-    Ok(report)
-}
-
-/// Works on one target until what was requested before `asked_at` is done, or waits for the process that does it. Returns
-/// the runs that ended, with the time that each took; fewer if `stop` came first.
-///
-/// The first run may go on where an earlier process ended: pages that were committed then say nothing of what changed
-/// since. The request knows that, and is due again when such a run ends.
-async fn work_on(
-    engine: &SyncEngine,
-    target: &Target,
-    asked_at: Timestamp,
-    owner: &str,
-    stop: &CancellationToken,
-) -> Result<Vec<(Run, Duration)>, SyncError> {
-    let mut done: Vec<(Run, Duration)> = Vec::new();
-    let mut target = target.clone();
-    let mut said = false;
-    loop {
-        let began = SystemClock.now();
-        match lease(engine, &target, owner).await? {
-            Leased::Lease(lease) => match engine.work(&lease, stop).await {
-                Err(SyncError::LeaseLost(_)) => {}
-                Err(error) => return Err(error),
-                // A full fetch gave way to a delta: that one first.
-                Ok(run) if run.outcome == RunOutcome::Interrupted && !stop.is_cancelled() => {
-                    let delta = Target { kind: SyncKind::Delta, ..target.clone() };
-                    Box::pin(work_on(engine, &delta, asked_at, owner, stop)).await?;
-                }
-                Ok(run) => {
-                    let resumed = run.outcome.is_complete() && run.started_at < asked_at;
-                    let first_load = run.first_load;
-                    done.push((run, SystemClock.now().since(began)));
-                    if !resumed {
-                        return Ok(done);
-                    }
-                    if first_load && target.kind == SyncKind::Full && !is_requested(engine, &target).await? {
-                        // After a first load, a delta is enough for what was requested since.
-                        target.kind = SyncKind::Delta;
-                    }
-                }
-            },
-            Leased::Busy => {
-                if !said {
-                    tracing::warn!(
-                        integration.id = target.integration_id.as_str(),
-                        endpoint = target.endpoint.as_str(),
-                        "another process works on this, or ended without a word: waiting for it"
-                    );
-                    said = true;
-                }
-                tokio::select! {
-                    () = tokio::time::sleep(WAIT_FOR_OTHERS) => {}
-                    () = stop.cancelled() => return Ok(done),
-                }
-            }
-            Leased::Missing(latest) => {
-                // Another process did it, if this one did not.
-                if done.is_empty() {
-                    done.extend(latest.map(|run| (*run, SystemClock.now().since(began))));
-                }
-                return Ok(done);
-            }
-        }
-        if stop.is_cancelled() {
-            return Ok(done);
-        }
-    }
-}
-
-/// What became of an attempt to lease a request.
-enum Leased {
-    Lease(Lease),
-    /// Another process has it.
-    Busy,
-    /// There is no such request; with the latest run of its target.
-    Missing(Option<Box<Run>>),
-}
-
-async fn lease(engine: &SyncEngine, target: &Target, owner: &str) -> Result<Leased, SyncError> {
-    let token = LeaseToken(format!("{:032x}", fastrand::u128(..)));
-    let policy = engine.policy();
-    let claim = Claim { owner: owner.to_owned(), token, ttl: policy.lease_ttl, longest_wait: policy.longest_wait() };
-    let (wanted, now) = (target.clone(), SystemClock.now());
-    engine
-        .store()
-        .transact(Scope::Shared, move |tx| {
-            if let Some(lease) = queue::lease_target(tx, &wanted, &claim, now)? {
-                return Ok(Leased::Lease(lease));
-            }
-            Ok(if tx.request(&wanted, LockMode::Wait)?.locked().is_some() {
-                Leased::Busy
-            } else {
-                Leased::Missing(tx.latest_run(&wanted)?.map(Box::new))
-            })
-        })
-        .await
-}
-
-async fn is_requested(engine: &SyncEngine, target: &Target) -> Result<bool, SyncError> {
-    let target = target.clone();
-    engine.store().transact(Scope::Shared, move |tx| Ok(tx.request(&target, LockMode::Wait)?.locked().is_some())).await
+    let finished = Arc::clone(runtime).complete(targets).await?;
+    Ok(SyncReport { runs: finished.into_iter().map(RunReport::new).collect() })
 }
 
 /// What `sync` did.
@@ -441,6 +262,8 @@ pub(crate) struct RunReport {
     watermark: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+    #[serde(skip)]
+    failure: Option<FailureClass>,
 }
 
 impl RunReport {
@@ -449,16 +272,18 @@ impl RunReport {
         self.error.as_deref()
     }
 
-    fn new(run: &Run, took: Duration, watermark: Option<Timestamp>) -> Self {
+    fn new(finished: FinishedRun) -> Self {
+        let FinishedRun { run, took, watermark, failure } = finished;
         Self {
-            integration_id: run.target.integration_id.clone(),
+            integration_id: run.target.integration_id,
             endpoint: run.target.endpoint,
             kind: run.target.kind,
             outcome: run.outcome,
             counts: run.counts,
             duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             watermark,
-            error: run.error.clone(),
+            error: run.error,
+            failure,
         }
     }
 }
@@ -520,12 +345,11 @@ fn put_aside(report: &SyncReport) -> Vec<String> {
 }
 
 /// What went wrong, a line each; of a rejected key, which concerns them all, one line only.
-fn failures(report: &SyncReport, progress: &Progress) -> Vec<String> {
+fn failures(report: &SyncReport) -> Vec<String> {
     let mut lines = Vec::new();
     for run in &report.runs {
         let Some(error) = &run.error else { continue };
-        let target = Target { integration_id: run.integration_id.clone(), endpoint: run.endpoint, kind: run.kind };
-        if progress.failure(&target) == Some(FailureClass::KeyRejected) {
+        if run.failure == Some(FailureClass::KeyRejected) {
             return vec![output::one_line(error)];
         }
         lines.push(output::one_line(&format!("{} of {}: {error}", run.endpoint, run.integration_id)));

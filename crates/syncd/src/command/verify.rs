@@ -11,20 +11,18 @@ use sync_core::rows::Model;
 use sync_core::verify::{Difference, Verifier, VerifyPolicy, What};
 
 use super::store::{Tables, open};
-use super::sync::{client, reach_kombo};
+use super::sync::{reach_kombo, tell};
 use super::{Context, Exit};
 use crate::cli::VerifyArgs;
 use crate::config::{Config, ConfigError};
 use crate::kombo::KomboSource;
 use crate::output;
+use crate::wiring::Kombo;
 
 /// Compares Kombo with the store, and prints differences as they are found.
 pub(crate) async fn run(context: &Context, args: VerifyArgs) -> anyhow::Result<Exit> {
     let config = context.config_with_warnings()?;
-    let source = KomboSource::new(
-        client(&config, &std::sync::Arc::new(crate::pace::Pace::new(config.kombo.max_requests_per_minute)))?,
-        config.kombo_name(),
-    );
+    let source = Kombo::new(&config, tell)?.source;
     let store = open(&config, Tables::Expect).await?;
     let integrations = integrations(&store, &args).await?;
     reach_kombo(&config).await?;

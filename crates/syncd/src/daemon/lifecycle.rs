@@ -2,9 +2,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use store_diesel::DieselStore;
+use sync_runtime::KeyGate;
 use tokio::sync::Mutex;
 
-use super::KeyGate;
 use crate::output;
 
 /// A database that takes longer to answer is as good as none.

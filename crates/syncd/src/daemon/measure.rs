@@ -1,7 +1,6 @@
 //! What is measured, for Prometheus. Labels are ids and words of closed sets, never data of customers.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use kombo_client::{Outcome, ResponseEvent};
@@ -9,16 +8,14 @@ use kombo_model::IntegrationId;
 use metrics::{counter, gauge, histogram};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use store_diesel::DieselStore;
-use sync_core::SyncError;
 use sync_core::jobs::{EndpointStatus, IntegrationStatus};
-use sync_core::ports::{Clock as _, Event, FailureClass, Observer, QuarantinePart, Store as _, StoreError};
+use sync_core::ports::{Clock as _, Event, Observer, QuarantinePart, Store as _, StoreError};
 use sync_core::pull::RunCounts;
+use sync_runtime::{Notice, RuntimeObserver};
 
-use super::KeyGate;
-use super::deliver::Courier;
 use super::series::Series;
 use crate::clock::SystemClock;
-use crate::output;
+use crate::notices::Notices;
 
 /// Begins to measure.
 pub(super) fn install() -> anyhow::Result<PrometheusHandle> {
@@ -40,51 +37,23 @@ pub(super) fn answer(event: &ResponseEvent) {
     }
 }
 
-/// Tells whether Kombo accepts the key.
-pub(super) fn key_accepted(accepted: bool) {
-    gauge!("syncd_kombo_key_accepted").set(if accepted { 1.0 } else { 0.0 });
-}
-
 /// Counts a webhook.
 pub(super) fn webhook(result: &'static str, took: Duration) {
     counter!("syncd_webhooks_total", "result" => result).increment(1);
     histogram!("syncd_webhook_seconds").record(took.as_secs_f64());
 }
 
-/// Counts a try to deliver changes.
-pub(super) fn delivery(result: &'static str, took: Duration) {
-    counter!("syncd_deliveries_total", "result" => result).increment(1);
-    histogram!("syncd_delivery_seconds").record(took.as_secs_f64());
-}
-
-/// Counts a delivery that was given up.
-pub(super) fn given_up() {
-    counter!("syncd_deliveries_total", "result" => "given_up").increment(1);
-}
-
-/// Counts what the engine does, tells who delivers that there may be more to deliver, and closes the gate when Kombo rejects the key.
-pub(super) struct Meter {
-    pub(super) gate: Arc<KeyGate>,
-    pub(super) courier: Option<Arc<Courier>>,
-}
+/// Counts and logs what the runtime does.
+pub(crate) struct Meter;
 
 impl Observer for Meter {
     fn event(&self, event: Event<'_>) {
         match event {
-            Event::Committed { batch, .. } => {
-                count(batch);
-                let changed = batch.created + batch.updated + batch.deleted + batch.restored > 0;
-                if let Some(courier) = self.courier.as_ref().filter(|_| changed) {
-                    courier.look();
-                }
-            }
-            Event::Ended { run, took, failure } => {
+            Event::Committed { batch, .. } => count(batch),
+            Event::Ended { run, took, .. } => {
                 let labels = [("kind", run.target.kind.as_str()), ("outcome", run.outcome.as_str())];
                 counter!("syncd_runs_total", &labels).increment(1);
                 histogram!("syncd_run_seconds", "kind" => run.target.kind.as_str()).record(took.as_secs_f64());
-                if failure.map(SyncError::class) == Some(FailureClass::KeyRejected) {
-                    self.gate.close();
-                }
                 tracing::info!(
                     run.id = run.id.0,
                     integration.id = run.target.integration_id.as_str(),
@@ -103,18 +72,14 @@ impl Observer for Meter {
                 let id = target.integration_id.as_str();
                 tracing::warn!(integration.id = id, endpoint = target.endpoint.as_str(), "lease lost");
             }
-            Event::NotLeased { error } => tracing::warn!(error = output::chain(error), "no work could be taken"),
-            Event::BrokeOff { target, error } => {
-                tracing::error!(
-                    integration.id = target.integration_id.as_str(),
-                    endpoint = target.endpoint.as_str(),
-                    sync.kind = target.kind.as_str(),
-                    error = output::chain(error),
-                    "work broke off"
-                );
-            }
             Event::Started { .. } | _ => {}
         }
+    }
+}
+
+impl RuntimeObserver for Meter {
+    fn notice(&self, notice: Notice<'_>) {
+        Notices.notice(notice);
     }
 }
 

@@ -113,7 +113,7 @@ fn before(asked: &Asked) -> i64 {
 
 async fn status(State(page): State<Arc<Page>>, headers: HeaderMap, asked: Asked) -> Response {
     let after = asked.get("after").cloned();
-    let key_accepted = page.shared.get().is_some_and(|shared| shared.gate.is_open());
+    let key_accepted = page.shared.get().is_some_and(|shared| shared.runtime.gate().is_open());
     show(&page, &headers, &asked, move |tx, frame, now| {
         Status::read(tx, frame, after.as_deref(), key_accepted, now).map(Some)
     })

@@ -1,16 +1,13 @@
-//! What is to be done now and then.
+//! What the daemon does besides its runtime: it follows the database, its clock and its notifications, and the configuration.
 
-use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use kombo_client::ErrorKind;
 use kombo_client::webhook::WebhookSecrets;
 use secrecy::SecretString;
 use store_diesel::{Moved, StoreUrl};
-use sync_core::jobs::dispatch::{self, SchedulePolicy};
-use sync_core::jobs::retention;
+use sync_core::jobs::dispatch;
 use sync_core::ports::{Clock as _, Scope, Store as _};
 use tokio::signal::unix::Signal;
 use tokio_util::task::TaskTracker;
@@ -18,18 +15,12 @@ use tokio_util::task::TaskTracker;
 use super::Shared;
 use crate::clock::{self, SystemClock};
 use crate::config::{Config, Receiver};
-use crate::{output, skew};
+use crate::output;
 
-/// Between two looks at what is due.
-const SCHEDULE_EVERY: Duration = Duration::from_secs(10);
+/// Between two looks at the database and its clock.
+const FOLLOW_EVERY: Duration = Duration::from_secs(10);
 /// After the database no longer tells of work.
 const LISTEN_AGAIN_AFTER: Duration = Duration::from_secs(5);
-/// Between two looks for what is too old.
-const TRIM_EVERY: Duration = Duration::from_secs(3_600);
-/// Between two looks whether Kombo has told the time.
-const ASK_FOR_TIME_EVERY: Duration = Duration::from_secs(1);
-/// Between two questions whether a rejected key is accepted again.
-const ASK_ABOUT_KEY_EVERY: Duration = Duration::from_secs(10);
 /// Between two looks for a new password.
 const ASK_FOR_CREDENTIALS_EVERY: Duration = Duration::from_secs(2);
 /// Between two times at which what was measured is summed up: without, it would pile up while nobody reads it.
@@ -37,30 +28,24 @@ const SUM_UP_EVERY: Duration = Duration::from_secs(5);
 
 /// Begins all of it.
 pub(super) fn spawn(tasks: &TaskTracker, shared: &Arc<Shared>, file: Option<PathBuf>, hangup: Signal) {
-    tasks.spawn(schedule(Arc::clone(shared)));
+    tasks.spawn(follow_database(Arc::clone(shared)));
     tasks.spawn(listen(Arc::clone(shared)));
-    tasks.spawn(trim(Arc::clone(shared)));
-    tasks.spawn(ask_about_key(Arc::clone(shared)));
     tasks.spawn(sum_up(Arc::clone(shared)));
     tasks.spawn(renew_credentials(Arc::clone(shared), file.clone()));
     tasks.spawn(reload(Arc::clone(shared), file, hangup));
 }
 
-/// Asks for what is due.
-async fn schedule(shared: Arc<Shared>) {
-    let poll_every = Some(shared.config.sync.poll_every).filter(|every| !every.is_zero());
-    let policy = SchedulePolicy {
-        endpoints: shared.config.plan_policy().endpoints,
-        poll_every,
-        full_every: shared.config.policy().full_every,
-        look_at_paused_every: super::LOOK_AT_PAUSED_EVERY,
-    };
+/// Sets the clock by the database's, and begins anew when the store has become another database.
+async fn follow_database(shared: Arc<Shared>) {
     let mut generation = shared.store.generation();
     while !shared.stop.is_cancelled() {
         if shared.store.generation() != generation {
             let configured = shared.config.integrations.iter().map(|known| known.id.clone()).collect();
             match super::begin(&shared, configured).await {
-                Ok(()) => generation = shared.store.generation(),
+                Ok(()) => {
+                    generation = shared.store.generation();
+                    shared.runtime.wakers().schedule.notify_one();
+                }
                 Err(error) => {
                     tracing::warn!(error = output::chain(error.as_ref()), "the other database is not ready yet");
                 }
@@ -69,20 +54,7 @@ async fn schedule(shared: Arc<Shared>) {
         if let Err(error) = clock::follow(&shared.store).await {
             tracing::debug!(error = output::chain(&error), "the database does not tell the time");
         }
-        let (policy, now) = (policy.clone(), SystemClock.now());
-        let unit = move |tx: &mut dyn sync_core::ports::Tx| dispatch::schedule(tx, &policy, now);
-        match shared.store.transact(Scope::Shared, unit).await {
-            Ok(0) => {}
-            Ok(requests) => {
-                tracing::info!(requests, "due");
-                shared.wake.notify_one();
-            }
-            Err(error) => tracing::warn!(error = output::chain(&error), "what is due could not be looked up"),
-        }
-        tokio::select! {
-            () = pause(&shared, SCHEDULE_EVERY) => {}
-            () = shared.look.notified() => {}
-        }
+        pause(&shared, FOLLOW_EVERY).await;
     }
 }
 
@@ -107,68 +79,6 @@ async fn listen(shared: Arc<Shared>) {
             () = shared.stop.cancelled() => return,
         }
     }
-}
-
-/// Removes what is older than it is to be kept.
-async fn trim(shared: Arc<Shared>) {
-    let keep_for = shared.config.changes.keep_for;
-    let undelivered = shared.config.undelivered();
-    while !shared.stop.is_cancelled() {
-        // A clock that is ahead for a moment must not take the whole log with it.
-        let Some(now) = shared.source.clock().surely() else {
-            pause(&shared, ASK_FOR_TIME_EVERY).await;
-            continue;
-        };
-        match shared.store.transact(Scope::Shared, move |tx| retention::trim(tx, keep_for, undelivered, now)).await {
-            Ok(trimmed) if trimmed == retention::Trimmed::default() => {}
-            Ok(trimmed) => {
-                let retention::Trimmed { changes, runs, webhooks } = trimmed;
-                tracing::info!(changes, runs, webhooks, "old entries were removed");
-            }
-            Err(error) => tracing::warn!(error = output::chain(&error), "old entries were not removed"),
-        }
-        pause(&shared, TRIM_EVERY).await;
-    }
-}
-
-/// Asks at the start whether the key is accepted and, while it is not, whether it is again: then sets everything going.
-async fn ask_about_key(shared: Arc<Shared>) {
-    // Kombo may take minutes to answer, with all retries: nobody who asks to stop waits for that.
-    shared.stop.run_until_cancelled(watch_key(&shared)).await;
-}
-
-async fn watch_key(shared: &Shared) -> Infallible {
-    match shared.source.check_api_key().await {
-        Ok(()) => {
-            if let Some(theirs) = shared.source.clock().now()
-                && let Some(skew) = skew::compare(SystemClock.now(), "Kombo's", theirs)
-            {
-                skew.log();
-            }
-            accepted(shared).await;
-        }
-        Err(error) if error.kind() == ErrorKind::KeyRejected => shared.gate.close(),
-        Err(_) => {} // the fetches tell
-    }
-    loop {
-        tokio::time::sleep(ASK_ABOUT_KEY_EVERY).await;
-        if !shared.gate.is_open() && shared.source.check_api_key().await.is_ok() {
-            accepted(shared).await;
-        }
-    }
-}
-
-/// Sets going what failed because of the key.
-async fn accepted(shared: &Shared) {
-    if !shared.gate.open() {
-        return;
-    }
-    let now = SystemClock.now();
-    let unit = move |tx: &mut dyn sync_core::ports::Tx| dispatch::retry_failed(tx, now);
-    if let Err(error) = shared.store.transact(Scope::Shared, unit).await {
-        tracing::warn!(error = output::chain(&error), "failed work could not be set going: it goes on in its time");
-    }
-    shared.wake.notify_one();
 }
 
 /// Reads the address of the database again when the server refuses the password: it may have been changed.
@@ -236,7 +146,7 @@ impl Reload {
             secrets: super::secrets(&config)?,
             token: config.operations_token()?,
             receiver: config.receiver()?,
-            client: super::client(&config, &shared.pace)?,
+            client: shared.kombo.client(&config)?,
             config,
         })
     }
@@ -244,12 +154,12 @@ impl Reload {
     /// Takes everything over. What the database has no part in does not wait for it.
     async fn apply(self, shared: &Shared) {
         *shared.secrets.write().unwrap_or_else(PoisonError::into_inner) = self.secrets;
-        if let (Some(courier), Some(receiver)) = (&shared.courier, self.receiver) {
-            courier.replace_secret(receiver.secret);
+        if let (Some(known), Some(new)) = (&shared.receiver, self.receiver) {
+            known.replace_secret(new.secret);
         }
         shared.access.replace(self.token);
-        shared.source.replace(self.client);
-        shared.pace.set_per_minute(self.config.kombo.max_requests_per_minute);
+        shared.kombo.source.replace(&self.client);
+        shared.kombo.limiter.set_per_minute(self.config.kombo.max_requests_per_minute);
         tracing::info!("secrets were read again");
         if let Some(why) = move_store(shared, &self.store).await {
             tracing::error!(why, "the database stays the one that it was");
@@ -268,10 +178,8 @@ impl Reload {
             let sections = waiting.join(", ");
             tracing::warn!(sections, "other settings were changed: they take effect when syncd is started again");
         }
-        shared.look.notify_one();
-        if shared.source.check_api_key().await.is_ok() {
-            accepted(shared).await;
-        }
+        shared.runtime.wakers().schedule.notify_one();
+        shared.runtime.check_key().await;
     }
 }
 

@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 
 use super::{Shared, measure};
 use crate::clock::SystemClock;
+use crate::wiring::LOOK_AT_PAUSED_EVERY;
 
 /// Kombo's webhooks are a few hundred bytes.
 const USUAL_BYTES: usize = 1024 * 1024;
@@ -44,9 +45,9 @@ pub(super) fn routes(
     let policy = IntakePolicy {
         plan: shared.config.plan_policy(),
         accept_unknown: shared.config.sync.accept_unknown,
-        look_at_paused_every: super::LOOK_AT_PAUSED_EVERY,
+        look_at_paused_every: LOOK_AT_PAUSED_EVERY,
     };
-    let (handle, inbox) = inbox::open(store, SystemClock, policy, Arc::clone(&shared.wake));
+    let (handle, inbox) = inbox::open(store, SystemClock, policy, Arc::clone(shared.runtime.wakers()));
     let (places, large) = (Semaphore::new(MOST_AT_A_TIME), Semaphore::new(MOST_LARGE_AT_A_TIME));
     let door = Arc::new(Door { shared, places, large, inbox: handle });
     (router(door), inbox.work())

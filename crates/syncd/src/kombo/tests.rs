@@ -4,6 +4,8 @@ use std::net::TcpListener;
 use kombo_client::RetryPolicy;
 use kombo_model::IntegrationId;
 
+use sync_core::jobs::SyncKind;
+
 use super::*;
 
 /// What a server answers to each question about users, and whether it accepts the key when asked about the key.
@@ -41,9 +43,14 @@ fn kombo(code: &str) -> String {
 async fn failure(answer: String, key_is_good: bool) -> SourceError {
     let base_url = serve(answer, key_is_good);
     let client = Client::builder("key").base_url(base_url).retry(RetryPolicy::NEVER).build().unwrap();
-    let source = KomboSource::new(client, "Kombo".to_owned());
+    let source = KomboSource::new(client, None, "Kombo".to_owned());
     let fetch = Fetch::List { updated_after: None, from: None };
-    let spec = FetchSpec { integration_id: IntegrationId::from("sandbox:a"), endpoint: Endpoint::Users, fetch };
+    let spec = FetchSpec {
+        integration_id: IntegrationId::from("sandbox:a"),
+        endpoint: Endpoint::Users,
+        fetch,
+        priority: SyncKind::Delta,
+    };
     source.open(spec).next_page().await.unwrap_err()
 }
 

@@ -68,6 +68,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
             integration_id: run.target.integration_id.clone(),
             endpoint: run.target.endpoint,
             fetch: Fetch::List { updated_after: run.updated_after, from: None },
+            priority: run.target.kind,
         });
         tokio::select! {
             biased;
@@ -87,6 +88,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
             integration_id: target.integration_id.clone(),
             endpoint: target.endpoint,
             fetch: Fetch::List { updated_after: run.updated_after, from: run.page_cursor.clone() },
+            priority: target.kind,
         });
         let mut fetch = Listing::new(fetch, target.endpoint);
         let (ready, mut waiting) = mpsc::channel(PAGES_AHEAD);

@@ -121,7 +121,7 @@ pub(super) async fn perform(
             Outcome::Retried { applied: retried.len() - kept, kept }
         }
     };
-    shared.wake.notify_one();
+    shared.runtime.wakers().work.notify_one();
     Ok(outcome)
 }
 

@@ -1,5 +1,8 @@
-//! One delivery over HTTP.
+//! The receiver of changes, over HTTP.
 
+mod body;
+
+use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -9,11 +12,12 @@ use kombo_model::Timestamp;
 use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER};
 use reqwest::{Client, Url};
 use secrecy::SecretString;
-use sync_core::outbox::Failure;
+use sync_core::outbox::{Failure, Sending};
 use sync_core::ports::Clock as _;
+use sync_runtime::DeliveryPolicy;
 
 use crate::clock::SystemClock;
-use crate::config::Receiver;
+use crate::config;
 use crate::output;
 
 /// The header that carries the signature, made as Kombo makes its own.
@@ -21,8 +25,48 @@ const SIGNATURE: &str = "x-syncd-signature";
 /// How much of an answer is read, so that the connection can be used again. It says nothing that is of use.
 const MOST_OF_AN_ANSWER: usize = 64 * 1024;
 
+/// The receiver that the configuration names.
+pub(crate) struct Receiver {
+    settings: config::Receiver,
+    secret: RwLock<SecretString>,
+    http: Client,
+}
+
+impl Receiver {
+    pub(super) fn new(settings: config::Receiver) -> anyhow::Result<Self> {
+        let (http, secret) = (client(&settings)?, RwLock::new(settings.secret.clone()));
+        Ok(Self { settings, secret, http })
+    }
+
+    /// The address without what may be secret in it.
+    pub(super) fn shown(&self) -> String {
+        self.settings.shown()
+    }
+
+    /// Signs deliveries with this secret from now on.
+    pub(super) fn replace_secret(&self, secret: SecretString) {
+        *self.secret.write().unwrap_or_else(PoisonError::into_inner) = secret;
+    }
+}
+
+impl sync_runtime::Receiver for Receiver {
+    fn policy(&self) -> DeliveryPolicy {
+        let config::Receiver { batch, timeout, give_up_after, .. } = self.settings;
+        DeliveryPolicy { batch_entries: batch, timeout, give_up_after }
+    }
+
+    fn body(&self, sending: &Sending) -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(body::body(sending)?)
+    }
+
+    async fn send(&self, body: &str) -> Result<(), Failure> {
+        let secret = self.secret.read().unwrap_or_else(PoisonError::into_inner).clone();
+        post(&self.http, &self.settings.url, &secret, self.settings.timeout, body.to_owned()).await
+    }
+}
+
 /// A client for a receiver.
-pub(super) fn client(receiver: &Receiver) -> anyhow::Result<Client> {
+fn client(receiver: &config::Receiver) -> anyhow::Result<Client> {
     // An error means that the process has chosen a provider already, which is as good.
     rustls::crypto::ring::default_provider().install_default().ok();
     let mut http = Client::builder()
@@ -41,13 +85,7 @@ pub(super) fn client(receiver: &Receiver) -> anyhow::Result<Client> {
 }
 
 /// Sends a body. Anything but a status that tells of success is a failure.
-pub(super) async fn post(
-    http: &Client,
-    url: &Url,
-    secret: &SecretString,
-    timeout: Duration,
-    body: String,
-) -> Result<(), Failure> {
+async fn post(http: &Client, url: &Url, secret: &SecretString, timeout: Duration, body: String) -> Result<(), Failure> {
     let request = http
         .post(url.clone())
         .header(CONTENT_TYPE, "application/json")

@@ -1,0 +1,113 @@
+//! The loops of a runtime that follow the clock: schedule, retention, and the watch on the key.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use sync_core::jobs::dispatch;
+use sync_core::jobs::retention::{self, Trimmed};
+use sync_core::ports::{Clock, Scope, Source, Store, Tx};
+
+use crate::host::{Host, KeyState};
+use crate::observer::{Notice, RuntimeObserver};
+use crate::runtime::Runtime;
+
+/// The time between two looks for due fetches.
+const SCHEDULE_EVERY: Duration = Duration::from_secs(10);
+/// The time between two deletions of old entries.
+const TRIM_EVERY: Duration = Duration::from_secs(3_600);
+/// The time between two looks for a time that is certain.
+const LOOK_FOR_TIME_EVERY: Duration = Duration::from_secs(1);
+/// The time between two questions whether a rejected key is accepted again.
+const CHECK_KEY_EVERY: Duration = Duration::from_secs(10);
+
+impl<St: Store, So: Source, C: Clock, O: RuntimeObserver, H: Host> Runtime<St, So, C, O, H> {
+    /// Requests the fetches that are due, every ten seconds.
+    pub(crate) async fn schedule(&self) {
+        while !self.stop.is_cancelled() {
+            let (policy, now) = (self.policy.schedule.clone(), self.engine.clock().now());
+            let unit = move |tx: &mut dyn Tx| dispatch::schedule(tx, &policy, now);
+            match self.engine.store().transact(Scope::Shared, unit).await {
+                Ok(0) => {}
+                Ok(requests) => {
+                    self.observer().notice(Notice::Scheduled { requests });
+                    self.wakers.work.notify_one();
+                }
+                Err(error) => self.observer().notice(Notice::NotScheduled { error: &error }),
+            }
+            tokio::select! {
+                biased;
+                () = self.pause(SCHEDULE_EVERY) => {}
+                () = self.wakers.schedule.notified() => {}
+            }
+        }
+    }
+
+    /// Deletes old entries every hour.
+    pub(crate) async fn trim_regularly(&self) {
+        while !self.stop.is_cancelled() {
+            let trimmed = self.trim().await;
+            self.pause(if trimmed { TRIM_EVERY } else { LOOK_FOR_TIME_EVERY }).await;
+        }
+    }
+
+    /// Deletes what is older than the policy keeps. Returns false if no time is certain, so that nothing was tried: a clock
+    /// that is ahead for a moment must not delete the whole log.
+    pub async fn trim(&self) -> bool {
+        let Some(now) = self.host.certain_now() else { return false };
+        let (keep_for, undelivered) = (self.policy.keep_for, self.policy.undelivered);
+        let trimmed =
+            self.engine.store().transact(Scope::Shared, move |tx| retention::trim(tx, keep_for, undelivered, now));
+        match trimmed.await {
+            Ok(trimmed) if trimmed == Trimmed::default() => {}
+            Ok(trimmed) => self.observer().notice(Notice::Trimmed { trimmed }),
+            Err(error) => self.observer().notice(Notice::NotTrimmed { error: &error }),
+        }
+        true
+    }
+
+    /// Checks the key at once and, while Kombo rejects it, every ten seconds.
+    pub(crate) async fn watch_key(&self) {
+        // Kombo may take minutes to answer, with all retries: a stop does not wait for that.
+        self.stop.run_until_cancelled(self.watch_key_forever()).await;
+    }
+
+    async fn watch_key_forever(&self) -> Infallible {
+        self.check_key().await;
+        loop {
+            tokio::time::sleep(CHECK_KEY_EVERY).await;
+            if !self.gate.is_open() {
+                self.check_key().await;
+            }
+        }
+    }
+
+    /// Asks Kombo whether it accepts the key, and opens or closes the gate. When it opens, all failed work is due.
+    pub async fn check_key(&self) {
+        match self.host.check_key().await {
+            KeyState::Accepted => {
+                let changed = self.gate.open();
+                self.observer().notice(Notice::Key { accepted: true, changed });
+                if changed {
+                    self.retry_failed().await;
+                }
+            }
+            KeyState::Rejected => self.reject_key(),
+            KeyState::Unknown => {}
+        }
+    }
+
+    /// Closes the gate.
+    pub(crate) fn reject_key(&self) {
+        let changed = self.gate.close();
+        self.observer().notice(Notice::Key { accepted: false, changed });
+    }
+
+    async fn retry_failed(&self) {
+        let now = self.engine.clock().now();
+        let unit = move |tx: &mut dyn Tx| dispatch::retry_failed(tx, now);
+        if let Err(error) = self.engine.store().transact(Scope::Shared, unit).await {
+            self.observer().notice(Notice::NotRetried { error: &error });
+        }
+        self.wakers.work.notify_one();
+    }
+}

@@ -1,0 +1,141 @@
+//! The log lines and metrics of what a runtime does besides fetching.
+
+use metrics::{counter, gauge, histogram};
+use sync_core::jobs::retention::Trimmed;
+use sync_core::outbox::{Failure, Verdict};
+use sync_core::ports::{Event, Observer};
+use sync_runtime::{Notice, RuntimeObserver, WaitReason};
+
+use crate::output;
+
+/// Logs and counts notices.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Notices;
+
+impl Observer for Notices {
+    fn event(&self, _event: Event<'_>) {}
+}
+
+impl RuntimeObserver for Notices {
+    fn notice(&self, notice: Notice<'_>) {
+        match notice {
+            Notice::NotLeased { error } => tracing::warn!(error = output::chain(error), "no work could be taken"),
+            Notice::BrokeOff { target, error } => tracing::error!(
+                integration.id = target.integration_id.as_str(),
+                endpoint = target.endpoint.as_str(),
+                sync.kind = target.kind.as_str(),
+                error = output::chain(error),
+                "work broke off"
+            ),
+            Notice::Busy { target } => tracing::warn!(
+                integration.id = target.integration_id.as_str(),
+                endpoint = target.endpoint.as_str(),
+                "another process works on this, or ended without a word: waiting for it"
+            ),
+            Notice::Key { accepted, changed } => key(accepted, changed),
+            Notice::NotRetried { error } => {
+                tracing::warn!(
+                    error = output::chain(error),
+                    "failed work could not be made due: it is due in its own time"
+                );
+            }
+            Notice::Scheduled { requests } => tracing::info!(requests, "due"),
+            Notice::NotScheduled { error } => {
+                tracing::warn!(error = output::chain(error), "what is due could not be looked up");
+            }
+            Notice::Trimmed { trimmed: Trimmed { changes, runs, webhooks } } => {
+                tracing::info!(changes, runs, webhooks, "old entries were removed");
+            }
+            Notice::NotTrimmed { error } => {
+                tracing::warn!(error = output::chain(error), "old entries were not removed")
+            }
+            Notice::LongWait { reason, until, wait } => {
+                let why = match reason {
+                    WaitReason::Again => "waiting before the request to Kombo is sent again",
+                    WaitReason::UsedUp => "Kombo's rate limit is used up: requests wait for its renewal",
+                    WaitReason::Pace => "kombo.max_requests_per_minute lets the next request wait",
+                };
+                tracing::warn!(until = until.to_string(), seconds = wait.as_secs(), "{why}");
+            }
+            Notice::LimitedAlone { error } => {
+                tracing::warn!(error = output::chain(error), "the database does not tell the pace: kept alone");
+            }
+            Notice::LimitedTogether => tracing::info!("the pace is kept together with other replicas again"),
+            Notice::LimitNotShared { error } => {
+                tracing::debug!(error = output::chain(error), "the rate limit could not be shared with other replicas");
+            }
+            Notice::NotDispatched { error } => {
+                tracing::warn!(error = output::chain(error), "what is to be delivered could not be looked up");
+            }
+            Notice::Delivery { integration_id, batch, took, failed } => {
+                let id = (batch.id.0.as_str(), integration_id.as_str());
+                let seqs = (batch.first_seq, batch.last_seq);
+                let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+                let result = if failed.is_none() { "delivered" } else { "failed" };
+                counter!("syncd_deliveries_total", "result" => result).increment(1);
+                histogram!("syncd_delivery_seconds").record(took.as_secs_f64());
+                delivery(id, seqs, batch.attempts.saturating_add(1), duration_ms, failed);
+            }
+            Notice::DeliveryNotNoted { integration_id, batch, error } => tracing::warn!(
+                delivery.id = batch.id.0.as_str(),
+                integration.id = integration_id.as_str(),
+                error = output::chain(error),
+                "what became of a delivery is not noted"
+            ),
+            _ => {}
+        }
+    }
+}
+
+fn key(accepted: bool, changed: bool) {
+    gauge!("syncd_kombo_key_accepted").set(if accepted { 1.0 } else { 0.0 });
+    match (accepted, changed) {
+        (true, true) => tracing::info!("Kombo accepts the key again"),
+        (false, true) => {
+            tracing::error!("Kombo rejects the key: nothing is fetched until it is accepted again; check kombo.api_key")
+        }
+        (_, false) => {}
+    }
+}
+
+fn delivery(
+    (id, integration): (&str, &str),
+    (first_seq, last_seq): (i64, i64),
+    attempts: i32,
+    duration_ms: u64,
+    failed: Option<(&Failure, Verdict)>,
+) {
+    match failed {
+        None => tracing::debug!(
+            delivery.id = id,
+            integration.id = integration,
+            first_seq,
+            last_seq,
+            attempts,
+            duration_ms,
+            "delivered"
+        ),
+        Some((failure, Verdict::Again(at))) => tracing::warn!(
+            delivery.id = id,
+            integration.id = integration,
+            first_seq,
+            last_seq,
+            attempts,
+            error = failure.error,
+            again_at = %at,
+            "a delivery failed"
+        ),
+        Some((failure, Verdict::GivenUp)) => {
+            counter!("syncd_deliveries_total", "result" => "given_up").increment(1);
+            tracing::error!(
+                delivery.id = id,
+                integration.id = integration,
+                first_seq,
+                last_seq,
+                attempts,
+                error = failure.error,
+                "a delivery is given up: `syncd deliveries retry` sends it again"
+            );
+        }
+    }
+}
