@@ -46,3 +46,19 @@ pub(crate) fn assert_not_back(
         (Some(_) | None, Some(_) | None) => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_watermark_does_not_move_back() {
+        let at = |seconds: i64| Timestamp::from_unix_millis(1_767_225_600_000 + seconds * 1_000);
+        let now = at(1_000).unwrap_or(Timestamp::MAX);
+        assert_eq!(assert_not_back(at(1), at(2), now), Ok(()));
+        assert_eq!(assert_not_back(None, at(2), now), Ok(()));
+        assert!(matches!(assert_not_back(at(2), at(1), now), Err(Invariant::WatermarkMovesBack { .. })));
+        // What a clock stored that was ahead never was right.
+        assert_eq!(assert_not_back(at(9_000), at(1), now), Ok(()));
+    }
+}

@@ -14,6 +14,7 @@ mod compare;
 mod crash;
 mod engine;
 mod failures;
+mod invariants;
 mod outbox;
 mod pause;
 mod planner;

@@ -202,8 +202,10 @@ proptest! {
         let (mut rest, mut all) = (webhooks.as_slice(), Vec::new());
         for part in parts {
             let (some, others) = rest.split_at(part.min(rest.len()));
-            let (some, scope) = (some.to_vec(), Scope::Integration(id()));
-            all.extend(finish(webhooks::receive_all(&together, scope, || some, Arc::new(policy.clone()), now)).unwrap());
+            for some in some.chunk_by(|one, next| webhooks::scope(one) == webhooks::scope(next)) {
+                let (scope, some, policy) = (webhooks::scope(&some[0]), some.to_vec(), Arc::new(policy.clone()));
+                all.extend(finish(webhooks::receive_all(&together, scope, || some, policy, now)).unwrap());
+            }
             rest = others;
         }
         prop_assert_eq!(all.len(), webhooks.len());
