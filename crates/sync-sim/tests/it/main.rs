@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use sync_sim::{STEPS, Tally, simulate};
 
 /// How many seeds are simulated as a rule.
-const SEEDS: u64 = 200;
+const SEEDS: u64 = 100;
 
 #[test]
 fn a_fixed_set_of_seeds_holds_and_meets_every_fault() {
