@@ -2,6 +2,7 @@
 
 mod fingerprint;
 mod held;
+pub(crate) mod keys;
 mod select;
 
 use diesel::{Connection as _, QueryResult, RunQueryDsl as _};
@@ -261,6 +262,11 @@ fn write_each<const TABLE: u8, W: Written>(
     let (head, tail) = (format!("{}VALUES (", insert_into(model)), format!("){}", tail::<W>(model)));
     for written in rows {
         let row = written.row();
+        if W::REPLACES
+            && let Some(odd) = keys::hex([row.key.first(), row.key.second()])
+        {
+            keys::rename(conn, model, integration, &row.key, &odd)?;
+        }
         let (integration, key) = (Bind::Text(Some(integration.as_str())), Bind::Text(Some(row.key.first())));
         let second = match &row.key {
             Key::Pair(_, second) => Some(Bind::Text(Some(second))),

@@ -1,6 +1,7 @@
 //! SQL whose text depends on the model, with its binds: for the mirror's tables, which follow from a list of columns.
 
 use diesel::RunQueryDsl;
+use diesel::backend::Backend;
 use diesel::deserialize::{self, FromSql, QueryableByName};
 use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
@@ -155,8 +156,8 @@ pub(crate) enum Cell {
     /// A time that no fetch writes: finer than milliseconds or, with none, outside of the years 0 to 9999.
     OddTime(Option<Timestamp>),
     Int(i64),
-    /// A text that is none: SQLite takes any bytes.
-    NoText,
+    /// The bytes of a text that is none: SQLite takes any.
+    NoText(Vec<u8>),
 }
 
 impl Cell {
@@ -170,7 +171,7 @@ impl Cell {
             Self::Time(time) => Some(time),
             Self::OddTime(time) => time,
             Self::Text(text) => text.parse().ok(),
-            Self::Int(_) | Self::NoText => None,
+            Self::Int(_) | Self::NoText(_) => None,
         }
     }
 
@@ -179,7 +180,7 @@ impl Cell {
         match self {
             Self::Time(time) => Some(time),
             Self::Text(text) => text.parse().ok().filter(|time: &Timestamp| time.to_string() == text),
-            Self::OddTime(_) | Self::Int(_) | Self::NoText => None,
+            Self::OddTime(_) | Self::Int(_) | Self::NoText(_) => None,
         }
     }
 
@@ -225,16 +226,25 @@ impl QueryableByName<Sqlite> for Cells {
             let field = diesel::row::Row::get(row, index).ok_or("a column is missing")?;
             cells.push(match field.value() {
                 None => None,
-                Some(value) => Some(match value.value_type() {
+                Some(mut value) => Some(match value.value_type() {
                     Some(diesel::sqlite::SqliteType::Long | diesel::sqlite::SqliteType::Integer) => {
                         Cell::Int(<i64 as FromSql<BigInt, Sqlite>>::from_sql(value)?)
                     }
-                    _ => <String as FromSql<Text, Sqlite>>::from_sql(value).map_or(Cell::NoText, Cell::Text),
+                    _ => text(&mut value),
                 }),
             });
         }
         Ok(Self(cells))
     }
+}
+
+/// A text, or its bytes. Those that are no UTF-8 are read as U+FFFD first, so most texts need no second look.
+fn text(value: &mut <Sqlite as Backend>::RawValue<'_>) -> Cell {
+    let text = value.read_text();
+    if !text.contains(char::REPLACEMENT_CHARACTER) {
+        return Cell::Text(text.to_owned());
+    }
+    String::from_utf8(value.read_blob().to_vec()).map_or_else(|error| Cell::NoText(error.into_bytes()), Cell::Text)
 }
 
 /// A value of a row on its way into SQLite.

@@ -9,7 +9,7 @@ mod pacing;
 mod quarantine;
 mod requests;
 mod runs;
-mod seen;
+pub(crate) mod seen;
 mod webhooks;
 
 use std::fmt::Display;

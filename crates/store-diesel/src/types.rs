@@ -1,5 +1,7 @@
 //! SQL types that mean the same on both databases, in the form that is usual there.
 
+mod text;
+
 use diesel::deserialize::{self, FromSql, FromSqlRow};
 use diesel::expression::AsExpression;
 use diesel::pg::{Pg, PgValue};
@@ -8,6 +10,8 @@ use diesel::sql_types::{BigInt, SqlType, Text};
 use diesel::sqlite::Sqlite;
 use kombo_model::Timestamp;
 use std::io::Write as _;
+
+pub(crate) use text::{AnyText, MaybeAnyText};
 
 /// `timestamptz` in PostgreSQL; UTC text of fixed width in SQLite, so that text order is time order.
 #[derive(Debug, Clone, Copy, Default, SqlType, diesel::query_builder::QueryId)]
@@ -112,7 +116,7 @@ impl ToSql<Instant, Sqlite> for Moment {
 
 impl FromSql<Instant, Sqlite> for Moment {
     fn from_sql(value: <Sqlite as diesel::backend::Backend>::RawValue<'_>) -> deserialize::Result<Self> {
-        let text = <String as FromSql<Text, Sqlite>>::from_sql(value)?;
+        let text: String = <AnyText as FromSql<Text, Sqlite>>::from_sql(value)?.into();
         // As above: a text that is no time, written by hand, says nothing.
         Ok(Self(text.parse().unwrap_or(Timestamp::MIN)))
     }
@@ -138,6 +142,6 @@ impl ToSql<Document, Sqlite> for Json {
 
 impl FromSql<Document, Sqlite> for Json {
     fn from_sql(value: <Sqlite as diesel::backend::Backend>::RawValue<'_>) -> deserialize::Result<Self> {
-        <String as FromSql<Text, Sqlite>>::from_sql(value).map(Self)
+        <AnyText as FromSql<Text, Sqlite>>::from_sql(value).map(|text| Self(text.into()))
     }
 }

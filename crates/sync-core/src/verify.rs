@@ -5,7 +5,7 @@
 mod difference;
 mod sketch;
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
 
@@ -19,6 +19,7 @@ use crate::pull::lookup::{LookUp, LookUpSize, can_be_sent};
 use crate::pull::run::RunId;
 use crate::rows::assess::{Assessing, Finding, Lists, assess, assess_removal, assess_removal_of};
 use crate::rows::batch::{Batch, Standing};
+use crate::rows::change::ChangeCause;
 use crate::rows::compare::Tombstones;
 use crate::rows::compare::{Reading, latest_credible};
 use crate::rows::decompose::decompose;
@@ -52,7 +53,7 @@ pub struct VerifyPolicy {
 /// Compares one integration at Kombo with the store.
 ///
 /// Memory does not grow with the number of records, but for eight bytes or some more for each row that no endpoint lists:
-/// differences are told as they are found. A difference is told once,
+/// differences are told as they are found, those of such rows at the end. A difference is told once,
 /// however many records show it, unless there are about a million of them. What changes while this reads may show as a
 /// difference.
 ///
@@ -120,12 +121,12 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
             let page = next;
             let last = page.next.is_none();
             let following = async { if last { Ok(None) } else { pages.next_page().await.map_err(SyncError::from) } };
-            let (seen, following) = tokio::try_join!(self.compare(endpoint, page), following)?;
+            let (seen, following) = tokio::try_join!(self.compare(endpoint, page, Settles::Later), following)?;
             compared += seen.records;
             for id in &seen.held {
                 shown.add(id);
             }
-            beside.add(&seen);
+            let seen = beside.add(seen);
             self.tell_seen(endpoint, seen, &mut tell)?;
             if last {
                 break;
@@ -133,6 +134,7 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
             next = listed(following)?;
         }
         self.unseen(endpoint, &shown, &mut beside, began_at, &mut tell).await?;
+        self.tell(std::mem::take(&mut beside.contested).into_values().flatten().collect(), &mut tell)?;
         self.unlisted(endpoint, beside, began_at, &mut tell).await?;
         Ok(compared)
     }
@@ -153,7 +155,8 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
         let findings = self
             .store
             .read(move |tx| {
-                let assessing = Assessing { integration: &integration, endpoint, reading, lists: Lists::Remove };
+                let assessing =
+                    Assessing { integration: &integration, endpoint, reading, lists: Lists::Remove, notes: None };
                 let search = Search { assessing, enabled: &enabled, run: NO_RUN, began_at, gone: BTreeSet::new() };
                 let mut findings = Vec::new();
                 for found in search.find(tx, |model, key| beside.keys.contains(&name(model, key)))? {
@@ -200,7 +203,7 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
         differences.try_for_each(|difference| if self.told.is_news(&difference) { tell(difference) } else { Ok(()) })
     }
 
-    async fn compare(&self, endpoint: Endpoint, page: RecordPage) -> Result<Seen, SyncError> {
+    async fn compare(&self, endpoint: Endpoint, page: RecordPage, settles: Settles) -> Result<Seen, SyncError> {
         let (mut batch, mut records) = (Batch::default(), 0);
         let mut unreadable: Vec<String> = page.rejected.iter().map(Rejected::name).collect();
         let answered_at = page.requested_at.saturating_add(page.elapsed);
@@ -232,13 +235,20 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
         // What its own list shows in full is compared there: copies say no more, and say it many times.
         let endpoints = &self.policy.endpoints;
         batch.rows.retain(|row| row.standing != Standing::Copy || !endpoints.contains(&row.model.owner()));
-        let (integration, reading) = (self.integration.clone(), self.reading(answered_at, page.server_date));
+        let integration = self.integration.clone();
+        let reading = Reading { settles: settles == Settles::Now, ..self.reading(answered_at, page.server_date) };
         self.store
             .read(move |tx| {
-                let assessing = Assessing { integration: &integration, endpoint, reading, lists: Lists::Remove };
+                let assessing =
+                    Assessing { integration: &integration, endpoint, reading, lists: Lists::Leave, notes: None };
                 let found = assess(tx, &batch, assessing)?;
                 unlisted::add_stored_with(tx, &integration, endpoint, &unreadable, &mut shown)?;
+                unlisted::add_members(tx, &integration, &batch.unsaid, &mut shown)?;
+                if let Some(revisions) = shown.get_mut(&Model::LmsCourseRevisions) {
+                    revisions.retain(|revision| !found.outdated.contains(revision));
+                }
                 let mut held = found.shown;
+                held.retain(|id| !found.stale.contains(id));
                 let stored = tx.rows(Model::listed_by(endpoint), &integration, &in_quarantine)?;
                 held.extend(
                     stored.into_iter().filter(|row| row.removed_at.is_none()).map(|row| row.row.key.first().to_owned()),
@@ -352,8 +362,8 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
             };
             let last = page.next.is_none();
             look_up.note(&page);
-            let seen = self.compare(endpoint, page).await?;
-            beside.add(&seen);
+            let seen = self.compare(endpoint, page, Settles::Now).await?;
+            let seen = beside.add(seen);
             self.tell_seen(endpoint, seen, tell)?;
             if last {
                 break;
@@ -375,7 +385,8 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
         let findings = self
             .store
             .read(move |tx| {
-                let assessing = Assessing { integration: &integration, endpoint, reading, lists: Lists::Remove };
+                let assessing =
+                    Assessing { integration: &integration, endpoint, reading, lists: Lists::Remove, notes: None };
                 Ok::<_, SyncError>(assess_removal(tx, &gone, looked_up_at, assessing)?.findings)
             })
             .await?;
@@ -405,14 +416,51 @@ struct Beside {
     /// Ids of listed rows that cannot be sent.
     odd: HashSet<String>,
     is_nameless: bool,
+    /// Rows of other models that differ from all that was shown of them so far. Where several records show one, it is right
+    /// if one of them says the same.
+    contested: BTreeMap<u64, Vec<Finding>>,
 }
 
 impl Beside {
-    fn add(&mut self, seen: &Seen) {
-        self.keys.extend(&seen.beside);
+    /// How many contested rows are remembered. The others are told at once.
+    const MOST_CONTESTED: usize = 100_000;
+
+    /// Takes over what a page showed, but for the differences that are to be told now.
+    fn add(&mut self, mut seen: Seen) -> Seen {
+        let shown: HashSet<u64> = seen.beside.iter().copied().collect();
+        let mut differing: BTreeMap<u64, Vec<Finding>> = BTreeMap::new();
+        for finding in std::mem::take(&mut seen.findings) {
+            let name = name(finding.model, &finding.key);
+            // A later `changed_at` decides, whatever other records show.
+            if shown.contains(&name) && finding.cause == ChangeCause::Drift {
+                differing.entry(name).or_default().push(finding);
+            } else {
+                seen.findings.push(finding);
+            }
+        }
+        self.contested.retain(|name, _| !shown.contains(name) || differing.contains_key(name));
+        for (name, findings) in differing {
+            if self.keys.contains(&name) {
+                continue; // told, or remembered, or right by another record
+            }
+            if self.contested.len() < Self::MOST_CONTESTED {
+                self.contested.insert(name, findings);
+            } else {
+                seen.findings.extend(findings);
+            }
+        }
+        self.keys.extend(shown);
         self.odd.extend(seen.held.iter().filter(|id| !can_be_sent(id)).cloned());
         self.is_nameless |= seen.is_nameless;
+        seen
     }
+}
+
+/// Whether a page settles what its records are, as a look-up by id does. A list may show a record twice.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Settles {
+    Now,
+    Later,
 }
 
 /// A number for a row. Two rows have the same once in 2^64 times.

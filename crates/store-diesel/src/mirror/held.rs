@@ -7,7 +7,7 @@ use diesel::deserialize::QueryableByName;
 use diesel::pg::PgValue;
 use diesel::result::Error;
 use diesel::row::{Field as _, Row as _};
-use kombo_model::IntegrationId;
+use kombo_model::{IntegrationId, Timestamp};
 use sync_core::ports::{StoreError, TxResult};
 use sync_core::rows::{Column, ColumnKind, Held, Model, Row, Value, same_json};
 
@@ -150,13 +150,13 @@ impl<'a> Part<'a> {
 /// Holds a row against what is stored under its key.
 fn hold(model: Model, row: &Row, found: &PgRow) -> Result<Held, Interrupted> {
     let (first, columns) = (model.key_columns().len(), model.columns());
-    let [removed_at, differs] = [0, 2].map(|behind| first + columns.len() + behind);
+    let [removed_at, synced_at, differs] = [0, 1, 2].map(|behind| first + columns.len() + behind);
     let texts_differ = !is_null(found, differs);
     let is_same = |(place, (said, column)): (usize, (&Value, &Column))| {
         is_text(column) && !texts_differ || says(found, first + place, said)
     };
     if is_null(found, removed_at) && row.values().iter().zip(columns).enumerate().all(is_same) {
-        return Ok(Held::Same);
+        return Ok(Held::Same(written_at(found, synced_at)));
     }
     let cells = <Cells as QueryableByName<_>>::build(found).map_err(Error::DeserializationError)?;
     let mut stored = stored_row(model, cells)?;
@@ -200,6 +200,12 @@ fn moment(stored: &PgValue<'_>) -> Option<i64> {
     exact_millis(stored.as_bytes().try_into().map(i64::from_be_bytes).ok()?)
 }
 
+/// When a row was written; long ago if no fetch wrote that.
+fn written_at(found: &PgRow, place: usize) -> Timestamp {
+    let millis = found.get(place).and_then(|field| field.value().as_ref().and_then(moment));
+    millis.and_then(Timestamp::from_unix_millis).unwrap_or(Timestamp::MIN)
+}
+
 /// What ends a look-up.
 enum Interrupted {
     Database(Error),
@@ -232,7 +238,6 @@ mod tests {
     use std::time::Duration;
 
     use diesel::QueryResult;
-    use kombo_model::Timestamp;
     use sync_core::rows::{Key, StoredRow};
     use sync_testkit::postgres::test_database;
 
@@ -267,7 +272,7 @@ mod tests {
         let mut differing = Vec::new();
         for (place, (held, stored)) in held.iter().zip(stored).enumerate() {
             match held {
-                Held::Same => {}
+                Held::Same(synced_at) => assert_eq!(*synced_at, stored.synced_at, "{model}: {place}"),
                 Held::Row(row) => {
                     assert_eq!(row, stored, "{model}: {place}");
                     differing.push(place);

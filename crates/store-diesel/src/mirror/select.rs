@@ -2,6 +2,7 @@ use kombo_model::{IntegrationId, Timestamp};
 use sync_core::ports::StoreError;
 use sync_core::rows::{ColumnKind, Key, Model, Row, StoredRow, Value};
 
+use super::keys;
 use crate::backend::Dialect;
 use crate::error::corrupt;
 use crate::statement::{Cell, Cells, Statement};
@@ -18,7 +19,7 @@ pub(super) fn stored_row(model: Model, cells: Cells) -> Result<StoredRow, StoreE
     let mut next = || cells.next().ok_or_else(|| bad("a column is missing"));
     let mut key = Vec::with_capacity(2);
     for name in model.key_columns() {
-        key.push(next()?.and_then(Cell::into_text).ok_or_else(|| bad(name))?);
+        key.push(next()?.and_then(keys::id).ok_or_else(|| bad(name))?);
     }
     let mut key = key.into_iter();
     let key = Key::of(model, key.next().unwrap_or_default(), key.next().unwrap_or_default());
@@ -34,10 +35,9 @@ pub(super) fn stored_row(model: Model, cells: Cells) -> Result<StoredRow, StoreE
             }
         });
     }
-    // When a row was written or removed is no value of Kombo's: what cannot be read counts as long ago.
-    let moment = |cell: Cell| cell.into_time().unwrap_or(Timestamp::MIN);
-    let removed_at = next()?.map(moment);
-    let synced_at = next()?.map_or(Timestamp::MIN, moment);
+    // When a row was written or removed is no value of Kombo's: what no fetch writes counts as long ago.
+    let removed_at = next()?.map(|cell| cell.into_time().unwrap_or(Timestamp::MIN));
+    let synced_at = next()?.and_then(Cell::into_exact_time).unwrap_or(Timestamp::MIN);
     Ok(StoredRow { row: Row::new(model, key, values), removed_at, synced_at })
 }
 
@@ -59,16 +59,23 @@ pub(super) fn among<'a>(
     match dialect {
         Dialect::Postgres => by_index(by_key(model), "*", model, model.key_columns(), integration, &keys, ""),
         Dialect::Sqlite => {
-            let statement = from_table(model, integration);
+            let mut statement = from_table(model, integration);
             if let [first, second] = model.key_columns() {
-                statement
-                    .sql(format!(" AND (t.{first}, t.{second}) IN (SELECT value ->> 0, value ->> 1 FROM json_each("))
-                    .json(json_array(&keys))
-                    .sql("))")
+                statement = statement
+                    .sql(format!(" AND ((t.{first}, t.{second}) IN (SELECT value ->> 0, value ->> 1 FROM json_each("))
+                    .json(json_array(&keys));
             } else {
                 let ids: Vec<&str> = keys.iter().map(|[id, _]| *id).collect();
-                statement.sql(" AND t.id IN (SELECT value FROM json_each(").json(json_array(&ids)).sql("))")
+                statement = statement.sql(" AND (t.id IN (SELECT value FROM json_each(").json(json_array(&ids));
             }
+            let odd: Vec<[String; 2]> = keys.iter().filter_map(|key| keys::hex(*key)).collect();
+            if !odd.is_empty() {
+                let [first, second] = keys::columns(model);
+                let head =
+                    format!(")) OR (hex({first}), hex({second})) IN (SELECT value ->> 0, value ->> 1 FROM json_each(");
+                statement = statement.sql(head).json(json_array(&odd));
+            }
+            statement.sql(")))")
         }
     }
 }
@@ -88,10 +95,18 @@ pub(super) fn under<'a>(
             parents.dedup();
             by_index(by_key(model), "*", model, &[column], integration, &parents, " AND t.removed_at IS NULL")
         }
-        Dialect::Sqlite => from_table(model, integration)
-            .sql(format!(" AND t.{column} IN (SELECT value FROM json_each("))
-            .json(json_array(parents))
-            .sql(")) AND t.removed_at IS NULL"),
+        Dialect::Sqlite => {
+            let mut statement = from_table(model, integration)
+                .sql(format!(" AND (t.{column} IN (SELECT value FROM json_each("))
+                .json(json_array(parents));
+            let odd = parents.iter().filter_map(|parent| keys::hex([parent, ""]));
+            let odd: Vec<String> = odd.map(|[parent, _]| parent).collect();
+            if !odd.is_empty() {
+                let head = format!(")) OR hex(t.{column}) IN (SELECT value FROM json_each(");
+                statement = statement.sql(head).json(json_array(&odd));
+            }
+            statement.sql("))) AND t.removed_at IS NULL")
+        }
     }
 }
 

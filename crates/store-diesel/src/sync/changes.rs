@@ -1,28 +1,36 @@
+use std::fmt::Display;
+
 use diesel::dsl::{exists, not};
 use diesel::prelude::*;
 use kombo_model::{IntegrationId, Timestamp};
+use sync_core::UnknownWord;
 use sync_core::changes::Change;
 use sync_core::outbox::Undelivered;
 use sync_core::ports::{ChangeLog, StoreError, TxResult};
 use sync_core::pull::RunId;
 use sync_core::rows::Model;
 
-use super::{limited, word};
+use super::limited;
 use crate::both;
 use crate::error::{During as _, corrupt};
 use crate::schema::{sync_changes, sync_deliveries};
 use crate::statement::{Bind, CHANGES, Statement, WriteRow};
-use crate::types::{Json, Moment};
+use crate::types::{AnyText, Json, Moment};
 
 const TABLE: &str = "sync_changes";
 
 #[derive(Queryable)]
 struct ChangeRow {
     seq: i64,
+    #[diesel(deserialize_as = AnyText)]
     integration_id: String,
+    #[diesel(deserialize_as = AnyText)]
     model: String,
+    #[diesel(deserialize_as = AnyText)]
     record_id: String,
+    #[diesel(deserialize_as = AnyText)]
     kind: String,
+    #[diesel(deserialize_as = AnyText)]
     cause: String,
     fields: Json,
     run_id: i64,
@@ -33,14 +41,15 @@ impl TryFrom<ChangeRow> for Change {
     type Error = StoreError;
 
     fn try_from(row: ChangeRow) -> Result<Self, StoreError> {
+        let bad = |what: &dyn Display| corrupt(TABLE, &format!("entry {}: {what}", row.seq));
         Ok(Self {
             seq: row.seq,
             integration_id: IntegrationId::from(row.integration_id),
-            model: Model::from_name(&row.model).ok_or_else(|| corrupt(TABLE, "unknown model"))?,
+            model: Model::from_name(&row.model).ok_or_else(|| bad(&"unknown model"))?,
             record_id: row.record_id,
-            kind: word(TABLE, &row.kind)?,
-            cause: word(TABLE, &row.cause)?,
-            fields: serde_json::from_str(&row.fields.0).map_err(|error| corrupt(TABLE, &error))?,
+            kind: row.kind.parse().map_err(|error: UnknownWord| bad(&error))?,
+            cause: row.cause.parse().map_err(|error: UnknownWord| bad(&error))?,
+            fields: serde_json::from_str(&row.fields.0).map_err(|error| bad(&error))?,
             run_id: RunId(row.run_id),
             at: row.at.0,
         })

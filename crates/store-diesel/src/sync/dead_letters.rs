@@ -6,14 +6,16 @@ use sync_core::ports::{DeadLetters, TxResult};
 use crate::both;
 use crate::error::During as _;
 use crate::schema::sync_dead_letters;
-use crate::types::Moment;
+use crate::types::{AnyText, Moment};
 
 const TABLE: &str = "sync_dead_letters";
 
 #[derive(Queryable, Selectable, Insertable, AsChangeset)]
 #[diesel(table_name = sync_dead_letters)]
 struct LetterRow {
+    #[diesel(deserialize_as = AnyText)]
     integration_id: String,
+    #[diesel(deserialize_as = AnyText)]
     id: String,
     first_seq: i64,
     last_seq: i64,
@@ -21,6 +23,7 @@ struct LetterRow {
     first_tried_at: Moment,
     last_tried_at: Moment,
     attempts: i32,
+    #[diesel(deserialize_as = AnyText)]
     error: String,
     again: bool,
 }
@@ -87,7 +90,8 @@ both! {
 
         fn dead_letter_body(&mut self, integration: &IntegrationId, id: &DeliveryId) -> TxResult<Option<String>> {
             let letter = sync_dead_letters::table.find((integration.as_str(), id.0.as_str()));
-            letter.select(sync_dead_letters::body).first(self.conn).optional().during(TABLE)
+            let body: Option<AnyText> = letter.select(sync_dead_letters::body).first(self.conn).optional().during(TABLE)?;
+            Ok(body.map(String::from))
         }
 
         fn mark_dead_letter(&mut self, integration: &IntegrationId, id: &DeliveryId) -> TxResult<bool> {

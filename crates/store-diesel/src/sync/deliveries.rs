@@ -1,6 +1,6 @@
 use diesel::dsl::{exists, not};
 use diesel::prelude::*;
-use kombo_model::IntegrationId;
+use kombo_model::{IntegrationId, Timestamp};
 use sync_core::horizon::Horizon;
 use sync_core::jobs::LeaseToken;
 use sync_core::outbox::{Backlog, Delivery, DeliveryId, DeliveryLease, Parcel, latest_untried};
@@ -9,10 +9,10 @@ use sync_core::ports::{Deliveries, Lock, LockMode, TxResult};
 use super::{count, limited, moment, time};
 use crate::backend::Dialect;
 use crate::both;
-use crate::error::{During as _, corrupt};
+use crate::error::During as _;
 use crate::schema::{sync_deliveries, sync_delivery_start, sync_integrations};
-use crate::statement::{Cell, Cells, Statement};
-use crate::types::Moment;
+use crate::statement::{Cells, Statement};
+use crate::types::{AnyText, MaybeAnyText, Moment};
 
 const TABLE: &str = "sync_deliveries";
 /// The one row that tells where delivery began.
@@ -36,18 +36,23 @@ fn next(dialect: Dialect) -> &'static str {
 #[derive(Queryable, QueryableByName, Insertable, AsChangeset)]
 #[diesel(table_name = sync_deliveries, treat_none_as_null = true, treat_none_as_default_value = false)]
 struct DeliveryRow {
+    #[diesel(deserialize_as = AnyText)]
     integration_id: String,
     delivered_seq: i64,
     delivered_at: Option<Moment>,
     not_before: Moment,
+    #[diesel(deserialize_as = MaybeAnyText)]
     parcel_id: Option<String>,
     parcel_first_seq: Option<i64>,
     parcel_last_seq: Option<i64>,
     parcel_entries: Option<i64>,
     parcel_first_tried_at: Option<Moment>,
     parcel_attempts: Option<i32>,
+    #[diesel(deserialize_as = MaybeAnyText)]
     parcel_error: Option<String>,
+    #[diesel(deserialize_as = MaybeAnyText)]
     lease_token: Option<String>,
+    #[diesel(deserialize_as = MaybeAnyText)]
     lease_owner: Option<String>,
     lease_expires_at: Option<Moment>,
 }
@@ -148,13 +153,13 @@ both! {
 
         fn undelivered_integrations(&mut self) -> TxResult<Vec<IntegrationId>> {
             let delivery = sync_deliveries::table.filter(sync_deliveries::integration_id.eq(sync_integrations::id));
-            let ids: Vec<String> = sync_integrations::table
+            let ids: Vec<AnyText> = sync_integrations::table
                 .filter(not(exists(delivery)))
                 .order(sync_integrations::id)
                 .select(sync_integrations::id)
                 .load(self.conn)
                 .during(TABLE)?;
-            Ok(ids.into_iter().map(IntegrationId::from).collect())
+            Ok(ids.into_iter().map(|id| IntegrationId::from(String::from(id))).collect())
         }
 
         fn insert_delivery(&mut self, delivery: &Delivery) -> TxResult<()> {
@@ -216,7 +221,7 @@ both! {
             ))
             .load(self.conn)
             .during(TABLE)?;
-            rows.into_iter().map(backlog).collect()
+            Ok(rows.into_iter().filter_map(backlog).collect())
         }
 
         fn delivery(&mut self, integration: &IntegrationId, mode: LockMode) -> TxResult<Lock<Delivery>> {
@@ -225,13 +230,12 @@ both! {
     }
 }
 
-fn backlog(cells: Cells) -> TxResult<Backlog> {
+/// None of an integration with an id that is no text: nothing is ever delivered for it.
+fn backlog(cells: Cells) -> Option<Backlog> {
     let mut cells = cells.0.into_iter().flatten();
-    let (id, entries, at) = (cells.next(), cells.next(), cells.next());
-    match (id.and_then(Cell::into_text), entries.and_then(Cell::into_int), at.and_then(Cell::into_time)) {
-        (Some(id), Some(entries), Some(oldest_at)) => {
-            Ok(Backlog { integration_id: IntegrationId::from(id), entries: count(entries), oldest_at })
-        }
-        _ => Err(corrupt(TABLE, "what is not delivered cannot be read")),
-    }
+    let integration_id = IntegrationId::from(cells.next()?.into_text()?);
+    let entries = count(cells.next()?.into_int()?);
+    // A time that was written by hand and cannot be read counts as long ago.
+    let oldest_at = cells.next()?.into_time().unwrap_or(Timestamp::MIN);
+    Some(Backlog { integration_id, entries, oldest_at })
 }

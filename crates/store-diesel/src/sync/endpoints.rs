@@ -8,14 +8,16 @@ use crate::both;
 use crate::cached::Cached;
 use crate::error::{During as _, corrupt};
 use crate::schema::sync_watermarks;
-use crate::types::Moment;
+use crate::types::{AnyText, MaybeAnyText, Moment};
 
 const TABLE: &str = "sync_watermarks";
 
 #[derive(Queryable, Insertable, AsChangeset)]
 #[diesel(table_name = sync_watermarks, treat_none_as_null = true, treat_none_as_default_value = false)]
 struct EndpointRow {
+    #[diesel(deserialize_as = AnyText)]
     integration_id: String,
+    #[diesel(deserialize_as = AnyText)]
     endpoint: String,
     watermark: Option<Moment>,
     loaded_at: Option<Moment>,
@@ -23,8 +25,10 @@ struct EndpointRow {
     last_full_at: Option<Moment>,
     next_full_at: Option<Moment>,
     last_blind_full_at: Option<Moment>,
+    #[diesel(deserialize_as = AnyText)]
     status: String,
     status_since: Option<Moment>,
+    #[diesel(deserialize_as = MaybeAnyText)]
     reason: Option<String>,
     pending_removals: Option<i64>,
 }

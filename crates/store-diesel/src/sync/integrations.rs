@@ -8,17 +8,21 @@ use crate::both;
 use crate::cached::Cached;
 use crate::error::During as _;
 use crate::schema::sync_integrations;
-use crate::types::Moment;
+use crate::types::{AnyText, MaybeAnyText, Moment};
 
 const TABLE: &str = "sync_integrations";
 
 #[derive(Queryable, Insertable, AsChangeset)]
 #[diesel(table_name = sync_integrations, treat_none_as_null = true, treat_none_as_default_value = false)]
 struct IntegrationRow {
+    #[diesel(deserialize_as = AnyText)]
     id: String,
+    #[diesel(deserialize_as = MaybeAnyText)]
     tool: Option<String>,
+    #[diesel(deserialize_as = AnyText)]
     status: String,
     status_since: Moment,
+    #[diesel(deserialize_as = MaybeAnyText)]
     reason: Option<String>,
     registered_at: Moment,
     state_updated_at: Option<Moment>,

@@ -8,18 +8,24 @@ use crate::both;
 use crate::error::During as _;
 use crate::schema::sync_quarantine;
 use crate::statement::Statement;
-use crate::types::Moment;
+use crate::types::{AnyText, Moment};
 
 const TABLE: &str = "sync_quarantine";
 
 #[derive(Queryable, Insertable, AsChangeset)]
 #[diesel(table_name = sync_quarantine)]
 struct QuarantineRow {
+    #[diesel(deserialize_as = AnyText)]
     integration_id: String,
+    #[diesel(deserialize_as = AnyText)]
     endpoint: String,
+    #[diesel(deserialize_as = AnyText)]
     record_id: String,
+    #[diesel(deserialize_as = AnyText)]
     json: String,
+    #[diesel(deserialize_as = AnyText)]
     path: String,
+    #[diesel(deserialize_as = AnyText)]
     reason: String,
     observed_at: Moment,
     run_id: i64,

@@ -9,23 +9,29 @@ use crate::both;
 use crate::cached::Cached;
 use crate::error::During as _;
 use crate::schema::sync_requests;
-use crate::types::Moment;
+use crate::types::{AnyText, MaybeAnyText, Moment};
 
 const TABLE: &str = "sync_requests";
 
 #[derive(Queryable, Insertable, AsChangeset)]
 #[diesel(table_name = sync_requests, treat_none_as_null = true, treat_none_as_default_value = false)]
 struct RequestRow {
+    #[diesel(deserialize_as = AnyText)]
     integration_id: String,
+    #[diesel(deserialize_as = AnyText)]
     endpoint: String,
+    #[diesel(deserialize_as = AnyText)]
     kind: String,
+    #[diesel(deserialize_as = AnyText)]
     cause: String,
     requested_at: Moment,
     not_before: Moment,
     generation: i64,
     attempts: i32,
     approved_removals: Option<i64>,
+    #[diesel(deserialize_as = MaybeAnyText)]
     lease_token: Option<String>,
+    #[diesel(deserialize_as = MaybeAnyText)]
     lease_owner: Option<String>,
     lease_expires_at: Option<Moment>,
     lease_generation: Option<i64>,

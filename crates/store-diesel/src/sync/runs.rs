@@ -10,23 +10,29 @@ use crate::cached::Cached;
 use crate::error::During as _;
 use crate::schema::sync_runs;
 use crate::statement::Statement;
-use crate::types::Moment;
+use crate::types::{AnyText, MaybeAnyText, Moment};
 
 const TABLE: &str = "sync_runs";
 
 #[derive(Queryable)]
 struct RunRow {
     id: i64,
+    #[diesel(deserialize_as = AnyText)]
     integration_id: String,
+    #[diesel(deserialize_as = AnyText)]
     endpoint: String,
+    #[diesel(deserialize_as = AnyText)]
     kind: String,
+    #[diesel(deserialize_as = AnyText)]
     outcome: String,
     started_at: Moment,
     finished_at: Option<Moment>,
     updated_after: Option<Moment>,
     fetch_started_at: Option<Moment>,
     first_load: bool,
+    #[diesel(deserialize_as = AnyText)]
     phase: String,
+    #[diesel(deserialize_as = MaybeAnyText)]
     page_cursor: Option<String>,
     batches: i64,
     pages: i64,
@@ -39,6 +45,7 @@ struct RunRow {
     indirect: i64,
     stale: i64,
     quarantined: i64,
+    #[diesel(deserialize_as = MaybeAnyText)]
     error: Option<String>,
     unlisted: i64,
     withheld: i64,

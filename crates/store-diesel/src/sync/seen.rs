@@ -1,4 +1,5 @@
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use diesel::RunQueryDsl as _;
 use kombo_model::IntegrationId;
@@ -9,26 +10,60 @@ use sync_core::rows::{Key, Model};
 use crate::backend::Dialect;
 use crate::both;
 use crate::error::During as _;
+use crate::mirror::keys;
 use crate::statement::{Cell, Cells, Statement};
 
 const TABLE: &str = "sync_seen";
 
-/// Between the two ids of a key: U+001F, which no id of Kombo holds.
+/// Between the two ids of a key: U+001F. In an id it is escaped, and so is what begins an escape.
+pub(crate) const SEPARATOR_BYTE: u8 = 0x1f;
 const SEPARATOR: char = '\u{1f}';
+const ESCAPE: char = '\u{1b}';
+const ESCAPE_BYTE: u8 = 0x1b;
+
+/// An id of two as it stands in a note.
+pub(crate) fn escaped(id: &[u8]) -> Vec<u8> {
+    let escaped = |byte: &u8| match *byte {
+        ESCAPE_BYTE => vec![ESCAPE_BYTE, b'e'],
+        SEPARATOR_BYTE => vec![ESCAPE_BYTE, b's'],
+        byte => vec![byte],
+    };
+    id.iter().flat_map(escaped).collect()
+}
+
+/// The id that stands in a note.
+pub(crate) fn unescaped(note: &[u8]) -> Vec<u8> {
+    let (mut id, mut bytes) = (Vec::with_capacity(note.len()), note.iter().copied());
+    while let Some(byte) = bytes.next() {
+        id.push(match byte {
+            ESCAPE_BYTE if bytes.next() == Some(b's') => SEPARATOR_BYTE,
+            byte => byte,
+        });
+    }
+    id
+}
 
 /// A key as one text.
 fn note(key: &Key) -> Cow<'_, str> {
     match key {
         Key::Id(id) => Cow::Borrowed(id),
-        Key::Pair(first, second) => Cow::Owned(format!("{first}{SEPARATOR}{second}")),
+        Key::Pair(first, second) => {
+            let escaped = |id: &str| id.replace(ESCAPE, "\u{1b}e").replace(SEPARATOR, "\u{1b}s");
+            Cow::Owned(if [first, second].iter().any(|id| id.contains([ESCAPE, SEPARATOR])) {
+                format!("{}{SEPARATOR}{}", escaped(first), escaped(second))
+            } else {
+                format!("{first}{SEPARATOR}{second}")
+            })
+        }
     }
 }
 
 /// The key of a row of `model` that is written as this text.
-fn key(model: Model, note: String) -> Key {
+pub(crate) fn key(model: Model, note: &str) -> Key {
+    let id = |note: &str| note.replace("\u{1b}s", "\u{1f}").replace("\u{1b}e", "\u{1b}");
     match note.split_once(SEPARATOR) {
-        Some((first, second)) if model.key_columns().len() == 2 => Key::Pair(first.to_owned(), second.to_owned()),
-        _ => Key::of(model, note, String::new()),
+        Some((first, second)) if model.key_columns().len() == 2 => Key::Pair(id(first), id(second)),
+        _ => Key::of(model, note.to_owned(), String::new()),
     }
 }
 
@@ -74,8 +109,39 @@ both! {
                 .map(drop)
         }
 
+        fn seen(&mut self, run: RunId, model: Model, keys: &[Key]) -> TxResult<BTreeSet<Key>> {
+            let notes: Vec<Cow<'_, str>> = keys.iter().map(note).collect();
+            let statement = match DIALECT {
+                Dialect::Postgres => Statement::new("SELECT k.id FROM unnest(")
+                    .texts(notes.iter().map(|id| Some(id.as_ref())).collect())
+                    .sql(") AS k (id) WHERE k.id IN (SELECT unnest(s.ids) FROM sync_seen AS s WHERE s.run_id = ")
+                    .int(run.0)
+                    .sql(" AND s.model = ")
+                    .text(model.as_str())
+                    .sql(")"),
+                Dialect::Sqlite => Statement::new("SELECT k.value FROM json_each(")
+                    .json(serde_json::json!(notes).to_string())
+                    .sql(
+                        ") AS k WHERE k.value IN (SELECT seen.value FROM sync_seen AS s, json_each(s.ids) AS seen \
+                         WHERE s.run_id = ",
+                    )
+                    .int(run.0)
+                    .sql(" AND s.model = ")
+                    .text(model.as_str())
+                    .sql(")"),
+            };
+            let cells: Vec<Cells> = statement.load(self.conn).during(TABLE)?;
+            let found = cells.into_iter().filter_map(|cells| cells.0.into_iter().next().flatten()?.into_text());
+            Ok(found.map(|note| key(model, &note)).collect())
+        }
+
+        /// Notes that somebody wrote over by hand do not count.
         fn seen_batches(&mut self, run: RunId) -> TxResult<i64> {
-            let statement = Statement::new("SELECT count(DISTINCT batch) FROM sync_seen WHERE run_id = ").int(run.0);
+            let whole = match DIALECT {
+                Dialect::Postgres => "SELECT count(DISTINCT batch) FROM sync_seen WHERE run_id = ",
+                Dialect::Sqlite => "SELECT count(DISTINCT batch) FROM sync_seen WHERE json_valid(ids) AND run_id = ",
+            };
+            let statement = Statement::new(whole).int(run.0);
             let cells: Vec<Cells> = statement.load(self.conn).during(TABLE)?;
             let count = cells.into_iter().next().and_then(|cells| cells.0.into_iter().next().flatten());
             Ok(count.and_then(Cell::into_int).unwrap_or(0))
@@ -99,11 +165,15 @@ both! {
                 return Ok(Vec::new());
             }
             let name = name(model, DIALECT);
-            let after = after.map(note);
+            let (after, odd) = (after.map(note), after.and_then(keys::hex_of_note));
             let head = format!("SELECT {name} AS name FROM {model} AS t WHERE t.removed_at IS NULL AND t.integration_id = ");
             let mut statement = Statement::new(head).text(integration.as_str());
-            if let Some(after) = &after {
-                statement = statement.sql(format!(" AND {name} > ")).text(after);
+            match (&after, &odd, DIALECT) {
+                (Some(_), Some(hex), Dialect::Sqlite) => {
+                    statement = statement.sql(format!(" AND {name} > CAST(unhex(")).text(hex).sql(") AS TEXT)");
+                }
+                (Some(after), _, _) => statement = statement.sql(format!(" AND {name} > ")).text(after),
+                (None, _, _) => {}
             }
             statement = match DIALECT {
                 // A difference of sets is hashed or sorted. An anti-join would be a nested loop over all ids as soon as
@@ -124,8 +194,8 @@ both! {
             };
             let limit = i64::try_from(limit).unwrap_or(i64::MAX);
             let cells: Vec<Cells> = statement.sql(" ORDER BY name LIMIT ").int(limit).load(conn).during("unseen rows")?;
-            let texts = cells.into_iter().filter_map(|cells| cells.0.into_iter().next().flatten()?.into_text());
-            Ok(texts.map(|text| key(model, text)).collect())
+            let names = cells.into_iter().filter_map(|cells| cells.0.into_iter().next().flatten());
+            Ok(names.filter_map(|name| keys::named(model, name)).collect())
         }
     }
 }
@@ -137,7 +207,14 @@ fn name(model: Model, dialect: Dialect) -> String {
         Dialect::Sqlite => "char",
     };
     match model.key_columns() {
-        [first, second] => format!("(t.{first} || {character}(31) || t.{second})"),
+        [first, second] => {
+            // As `note` escapes what stands between the two.
+            let [first, second] = [first, second].map(|id| {
+                let escape = format!("replace(t.{id}, {character}(27), {character}(27) || 'e')");
+                format!("replace({escape}, {character}(31), {character}(27) || 's')")
+            });
+            format!("({first} || {character}(31) || {second})")
+        }
         _ => "t.id".to_owned(),
     }
 }

@@ -155,7 +155,7 @@ impl Bench {
         let lease = lease.await.unwrap().unwrap();
         let kombo = Arc::new(self.kombo.clone());
         let engine = Engine::new(Arc::clone(&self.store), kombo, self.clock.clone(), Silent, policy);
-        engine.work(&lease, &CancellationToken::new()).await.unwrap()
+        engine.work(&lease, &CancellationToken::new()).await.unwrap().run
     }
 
     async fn ids(&self, model: Model) -> Vec<String> {

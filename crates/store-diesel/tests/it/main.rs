@@ -2,9 +2,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
 
 mod addresses;
+mod bench;
+mod copies;
 mod errors;
+mod hand_edits;
 mod hand_written;
 mod history;
+mod lists;
+mod odd_values;
 mod postgres;
 mod row_security;
 mod sqlite;

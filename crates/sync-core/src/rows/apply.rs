@@ -6,6 +6,7 @@ use kombo_model::Timestamp;
 
 use crate::changes::Change;
 use crate::jobs::lease::LeasedTx;
+use crate::jobs::request::SyncKind;
 use crate::ports::error::{Invariant, TxResult};
 use crate::ports::store::Tx;
 use crate::pull::run::Run;
@@ -17,6 +18,7 @@ use crate::rows::compare::{ChangedField, Reading, first_values};
 use crate::rows::counts::RunCounts;
 use crate::rows::model::Model;
 use crate::rows::removals;
+use crate::rows::row::Key;
 use crate::rows::unlisted::Found;
 
 /// What applying a batch needs to know besides the batch.
@@ -63,7 +65,14 @@ impl Applying<'_> {
 
     pub(crate) fn assessing(&self, lists: Lists) -> Assessing<'_> {
         let target = &self.run.target;
-        Assessing { integration: &target.integration_id, endpoint: target.endpoint, reading: self.reading, lists }
+        let notes = (target.kind == SyncKind::Full).then_some(self.run.id);
+        Assessing {
+            integration: &target.integration_id,
+            endpoint: target.endpoint,
+            reading: self.reading,
+            lists,
+            notes,
+        }
     }
 
     /// Whether rows that lists no longer show have to stay.
@@ -106,6 +115,8 @@ pub(crate) struct Applied {
     pub(crate) counts: RunCounts,
     /// The ids of records that a later response kept out.
     pub(crate) stale: BTreeSet<String>,
+    /// The revisions that a later response kept out.
+    pub(crate) outdated: BTreeSet<Key>,
     /// Whether the change log got an entry.
     pub(crate) logged: bool,
 }
@@ -126,9 +137,9 @@ fn apply_batch(tx: &mut dyn Tx, batch: &Batch, applying: &Applying<'_>) -> TxRes
     } else {
         assessment.counts.unlisted = count;
     }
-    let stale = std::mem::take(&mut assessment.stale);
+    let (stale, outdated) = (std::mem::take(&mut assessment.stale), std::mem::take(&mut assessment.outdated));
     let counts = assessment.counts;
-    Ok(Applied { counts, stale, logged: write(tx, assessment, applying)? })
+    Ok(Applied { counts, stale, outdated, logged: write(tx, assessment, applying)? })
 }
 
 /// Marks rows as removed which a full fetch did not show and a look-up by id did not find, with the members of their

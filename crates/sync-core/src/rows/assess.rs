@@ -10,9 +10,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
 
+use crate::horizon::happened;
+use crate::jobs::queue;
 use crate::jobs::request::SyncKind;
 use crate::ports::error::TxResult;
 use crate::ports::store::Tx;
+use crate::pull::run::RunId;
 use crate::rows::batch::{Batch, Incoming, Members, Standing};
 use crate::rows::change::{ChangeCause, ChangeKind};
 use crate::rows::compare::{
@@ -36,6 +39,8 @@ pub struct Assessment<'a> {
     pub shown: Vec<String>,
     /// The ids of the listed records that hold a row which is stored from a later response and says something else.
     pub stale: BTreeSet<String>,
+    /// The revisions that a later response kept out. What their courses say of them is settled by a look-up.
+    pub outdated: BTreeSet<Key>,
     /// How many live rows are removed because the list of their record, which is there, no longer shows them.
     pub unlisted: BTreeMap<Model, u64>,
     /// The rows to write.
@@ -70,6 +75,9 @@ pub struct Assessing<'a> {
     pub reading: Reading,
     /// What becomes of rows that their list no longer shows.
     pub lists: Lists,
+    /// The full fetch whose notes tell which rows earlier pages showed. Of several contents of a row in one fetch, the newest
+    /// counts; if their times do not tell, the first.
+    pub notes: Option<RunId>,
 }
 
 /// What becomes of rows that the list of their record no longer shows.
@@ -140,6 +148,9 @@ impl<'a> Assessment<'a> {
     }
 }
 
+/// A row that is not stored as it came; what it means next to the stored one, if there is one.
+type Differing<'b> = (Cow<'b, Incoming>, Option<(Verdict, StoredRow)>);
+
 /// `'b` is how long the batch lives, whose rows are written as they are where nothing is stored.
 struct Work<'a, 'b> {
     assessing: Assessing<'a>,
@@ -157,9 +168,15 @@ impl<'b> Work<'_, 'b> {
             tables.entry(incoming.model).or_default().push(incoming);
         }
         for (model, rows) in tables {
-            let rows = self.one_of_each(rows);
+            let mut rows = self.one_of_each(rows);
+            self.complete_sole_copies(tx, model, &mut rows)?;
             if likely_new != Some(model) || !self.insert(tx, model, &rows)? {
                 self.rows(tx, model, rows)?;
+            }
+        }
+        for list in batch.members.iter().filter(|list| list.model == Model::LmsCourseRevisions) {
+            if list.keys.iter().any(|key| self.found.outdated.contains(key)) {
+                self.found.stale.insert(list.parent.clone());
             }
         }
         if self.assessing.lists == Lists::Leave {
@@ -180,7 +197,24 @@ impl<'b> Work<'_, 'b> {
         Ok(())
     }
 
-    /// One row of each key, in the order of keys: the newest, or for partial copies all that they say together.
+    /// Copies of a model that its own list has never shown are all that is known of it: they say that nothing else is there.
+    fn complete_sole_copies(&self, tx: &mut dyn Tx, model: Model, rows: &mut [Cow<'b, Incoming>]) -> TxResult<()> {
+        if !rows.iter().any(|row| row.standing == Standing::SoleCopy)
+            || queue::state(tx, self.assessing.integration, model.owner())?.loaded_at.is_some()
+        {
+            return Ok(());
+        }
+        for row in rows.iter_mut().filter(|row| row.standing == Standing::SoleCopy) {
+            let values = row.to_mut().row.values_mut().iter_mut().zip(model.columns());
+            for (value, _) in values.filter(|(_, column)| !model.copied_columns().contains(&column.name)) {
+                *value = Value::Null;
+            }
+        }
+        Ok(())
+    }
+
+    /// One row of each key, in the order of keys: the newest, or for partial copies all that they say together. If their
+    /// times do not tell, the first one in a full fetch, and the last one in a delta.
     fn one_of_each(&mut self, rows: Vec<&'b Incoming>) -> Vec<Cow<'b, Incoming>> {
         // What most keys differ in lies side by side, so that few of them have to be looked up.
         let mut rows: Vec<(u128, &Incoming)> = rows.into_iter().map(|row| (beginning(&row.row.key), row)).collect();
@@ -209,9 +243,9 @@ impl<'b> Work<'_, 'b> {
                 }
                 return;
             }
-            let held = held.to_mut();
+            let (held, first_counts) = (held.to_mut(), self.first_counts());
             for (held, said) in held.row.values_mut().iter_mut().zip(incoming.row.values()) {
-                if !said.is_absent() {
+                if !said.is_absent() && (held.is_absent() || !first_counts) {
                     held.clone_from(said);
                 }
             }
@@ -231,11 +265,15 @@ impl<'b> Work<'_, 'b> {
         match (is_copy(second), is_copy(first)) {
             (true, false) => false,
             (false, true) => true,
-            _ => match self.by_change(second.row.changed_at(), first.row.changed_at()) {
-                Some(order) => order.is_gt(),
-                None => second.observed_at >= first.observed_at,
+            _ => match self.is_newer(second.row.changed_at(), first.row.changed_at()) {
+                Some(is_newer) => is_newer,
+                None => second.observed_at >= first.observed_at && !self.first_counts(),
             },
         }
+    }
+
+    fn first_counts(&self) -> bool {
+        self.assessing.reading.kind == SyncKind::Full
     }
 
     /// Inserts rows if none of them is stored, and says whether that was so.
@@ -254,14 +292,60 @@ impl<'b> Work<'_, 'b> {
     fn rows(&mut self, tx: &mut dyn Tx, model: Model, rows: Vec<Cow<'b, Incoming>>) -> TxResult<()> {
         let said: Vec<&Row> = rows.iter().map(|incoming| &incoming.row).collect();
         let held = tx.held(model, self.assessing.integration, &said)?;
+        let now = self.assessing.reading.now;
+        // In the order of keys, in which they are logged and written.
+        let mut differing: Vec<Differing<'b>> = Vec::new();
         for (incoming, held) in rows.into_iter().zip(held) {
-            match held {
-                Held::Nothing => self.unknown(model, incoming),
-                Held::Same => self.same(&incoming),
-                Held::Row(stored) => self.known(model, &incoming, &stored),
+            let stored = match held {
+                Held::Nothing => None,
+                Held::Same(synced_at) if happened(Some(synced_at), now) > Some(Timestamp::MIN) => {
+                    self.same(&incoming);
+                    continue;
+                }
+                Held::Same(_) => {
+                    let key = std::slice::from_ref(&incoming.row.key);
+                    tx.rows(model, self.assessing.integration, key)?.pop()
+                }
+                Held::Row(stored) => Some(stored),
+            };
+            let verdict = stored.map(|stored| (compare(&incoming, Some(&stored), self.assessing.reading), stored));
+            differing.push((incoming, verdict));
+        }
+        let settled = self.shown_before(tx, model, &differing)?;
+        for (incoming, verdict) in differing {
+            match verdict {
+                None => self.unknown(model, incoming),
+                Some((_, stored)) if settled.contains(&incoming.row.key) => {
+                    self.known(model, &incoming, &stored, Verdict::Unchanged);
+                }
+                Some((verdict, stored)) => self.known(model, &incoming, &stored, verdict),
             }
         }
         Ok(())
+    }
+
+    /// The rows of which an earlier page of a full fetch showed a content that counts, so that this one does not.
+    fn shown_before(&self, tx: &mut dyn Tx, model: Model, rows: &[Differing<'_>]) -> TxResult<BTreeSet<Key>> {
+        let Some(run) = self.assessing.notes else { return Ok(BTreeSet::new()) };
+        let contradicts = |incoming: &Incoming, (verdict, stored): &(Verdict, StoredRow)| {
+            let is_newer = self.is_newer(incoming.row.changed_at(), stored.row.changed_at()) == Some(true);
+            *verdict != Verdict::Unchanged && stored.removed_at.is_none() && !is_newer
+        };
+        let rows = rows.iter().filter_map(|(incoming, verdict)| Some((incoming, verdict.as_ref()?)));
+        let contradicting = rows.filter(|(incoming, verdict)| contradicts(incoming, verdict));
+        let keys: Vec<Key> = contradicting.map(|(incoming, _)| incoming.row.key.clone()).collect();
+        if keys.is_empty() { Ok(BTreeSet::new()) } else { tx.seen(run, model, &keys) }
+    }
+
+    /// Whether a content that changed at `one` is newer than one that changed at `other`. A time that is no credible one counts
+    /// less than any other. Nothing if the times do not tell.
+    fn is_newer(&self, one: Option<Timestamp>, other: Option<Timestamp>) -> Option<bool> {
+        let is_credible = |at: Option<Timestamp>| at.is_some_and(|at| at <= self.assessing.reading.latest);
+        match self.by_change(one, other) {
+            Some(order) => Some(order.is_gt()),
+            None if is_credible(one) != is_credible(other) => Some(is_credible(one)),
+            None => None,
+        }
     }
 
     /// A row that is stored as it is.
@@ -287,11 +371,10 @@ impl<'b> Work<'_, 'b> {
         self.found.tables.entry(model).or_default().put(ToWrite::New(incoming));
     }
 
-    fn known(&mut self, model: Model, incoming: &Incoming, stored: &StoredRow) {
-        let verdict = compare(incoming, Some(stored), self.assessing.reading);
+    fn known(&mut self, model: Model, incoming: &Incoming, stored: &StoredRow, verdict: Verdict) {
         if incoming.standing == Standing::Listed {
             self.count_listed(incoming, &verdict);
-            if stored.removed_at.is_none() {
+            if stored.removed_at.is_none() && verdict != Verdict::Stale {
                 self.show(incoming);
             }
         }
@@ -299,6 +382,9 @@ impl<'b> Work<'_, 'b> {
             Verdict::Unchanged => return,
             Verdict::Stale => {
                 self.found.stale.extend(listed_with(incoming));
+                if model == Model::LmsCourseRevisions {
+                    self.found.outdated.insert(incoming.row.key.clone());
+                }
                 let order = self.by_change(incoming.row.changed_at(), stored.row.changed_at());
                 if let (Some(members), Some(Ordering::Less)) = (members_of(model), order) {
                     self.outdated.insert((members, incoming.row.key.first().to_owned()));
@@ -306,7 +392,7 @@ impl<'b> Work<'_, 'b> {
                 return;
             }
             Verdict::Touched(row) => {
-                let field = moved(&stored.row, &row.row);
+                let field = moved(stored, &row);
                 (row, None, vec![field], true)
             }
             Verdict::Changed { row, kind, fields, announced } => (row, Some(kind), fields, announced),
@@ -472,9 +558,13 @@ fn beginning(key: &Key) -> u128 {
     u128::from_be_bytes(first)
 }
 
-/// What differs where only `changed_at` does.
-fn moved(stored: &Row, row: &Row) -> ChangedField {
-    ChangedField { name: "changed_at", old: stored.changed_at().into(), new: row.changed_at().into() }
+/// What differs where only `changed_at` does, or when the row was written.
+fn moved(stored: &StoredRow, row: &StoredRow) -> ChangedField {
+    let (old, new) = (stored.row.changed_at(), row.row.changed_at());
+    if old == new {
+        return ChangedField { name: "synced_at", old: Value::Time(stored.synced_at), new: Value::Time(row.synced_at) };
+    }
+    ChangedField { name: "changed_at", old: old.into(), new: new.into() }
 }
 
 /// Whether a delta returned a record that did not change since the watermark: something nested in it did.

@@ -12,6 +12,9 @@ pub struct Batch {
     pub rows: Vec<Incoming>,
     /// Whole member lists.
     pub members: Vec<Members>,
+    /// Records that say nothing of their members, since the list is null or not there: the members' model, and the record's
+    /// id. Their stored members stay.
+    pub unsaid: Vec<(Model, String)>,
 }
 
 /// A row that a response showed.

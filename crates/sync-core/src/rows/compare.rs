@@ -99,18 +99,20 @@ pub struct ChangedField {
 /// - Only the values that the row carries are set. A [`Standing::Copy`] never touches a record that is deleted or
 ///   removed: copies say nothing of that, and would bring back what was erased. A [`Standing::SoleCopy`] brings back what
 ///   was removed, but no record that its own list showed as deleted.
-/// - What is stored and cannot be read is overwritten.
+/// - In a full fetch, a [`Standing::Copy`] says nothing of a record that its own list has shown. If the two contradict each
+///   other, the list decides.
+/// - What is stored and cannot be read is overwritten, and so is a row with a `synced_at` that no fetch can have written.
 pub fn compare(incoming: &Incoming, stored: Option<&StoredRow>, reading: Reading) -> Verdict {
     let Some(stored) = stored else {
         return created(incoming, reading);
     };
-    if !may_touch(incoming.standing, stored) {
+    if !may_touch(incoming.standing, stored, reading.kind) {
         return Verdict::Unchanged;
     }
     let removed_at = if incoming.standing == Standing::Copy { stored.removed_at } else { None };
     let reappeared = removed_at != stored.removed_at;
     // Most rows of a full fetch end here, so nothing was copied yet.
-    if !reappeared && says_the_same(&incoming.row, &stored.row, reading.tombstones) {
+    if !reappeared && stored.is_dated(reading.now) && says_the_same(&incoming.row, &stored.row, reading.tombstones) {
         return Verdict::Unchanged;
     }
 
@@ -146,12 +148,13 @@ pub fn compare(incoming: &Incoming, stored: Option<&StoredRow>, reading: Reading
     Verdict::Changed { row: written, kind, fields, announced: newer }
 }
 
-fn may_touch(standing: Standing, stored: &StoredRow) -> bool {
+fn may_touch(standing: Standing, stored: &StoredRow, kind: SyncKind) -> bool {
+    // Only a record that its own list has shown has a `changed_at`.
+    let was_listed = stored.row.changed_at().is_some();
     match standing {
         Standing::Listed | Standing::Owned => true,
-        Standing::Copy => stored.is_live(),
-        // Only a record that its own list has shown has a `changed_at`.
-        Standing::SoleCopy => stored.row.remote_deleted_at().is_none() || stored.row.changed_at().is_none(),
+        Standing::Copy => stored.is_live() && !(was_listed && kind == SyncKind::Full),
+        Standing::SoleCopy => stored.row.remote_deleted_at().is_none() || !was_listed,
     }
 }
 
@@ -209,7 +212,7 @@ pub fn first_values(model: Model, row: &Row) -> Vec<ChangedField> {
 
 /// Whether a returned value leaves the stored one as it is, whatever that is, as long as it can be read.
 fn is_kept(said: &Value, stored: &Value, keeps_nulls: bool) -> bool {
-    !stored.is_unreadable() && (said.is_absent() || keeps_nulls && said.is_null())
+    (said.is_absent() || keeps_nulls && said.is_null()) && !stored.is_unreadable()
 }
 
 fn keeps_nulls(incoming: &Row, tombstones: Tombstones) -> bool {

@@ -165,6 +165,9 @@ impl Writer<'_> {
         if let Maybe::Value(provider) = course.provider {
             self.provider_copy(provider);
         }
+        if course.revisions.value().is_none() {
+            self.batch.unsaid.push((Model::LmsCourseRevisions, course_id.clone()));
+        }
         if let Maybe::Value(revisions) = course.revisions {
             let (mut keys, listed) = (Vec::with_capacity(revisions.len()), revisions.len());
             for revision in revisions {
@@ -198,6 +201,9 @@ impl Writer<'_> {
         ];
         let key = Key::Id(revision_id.clone());
         self.add(Model::LmsCourseRevisions, Standing::Owned, key, values, &revision.unread);
+        if revision.skill_assignments.value().is_none() {
+            self.batch.unsaid.push((Model::LmsJoinRevisionsSkills, revision_id.clone()));
+        }
         if let Maybe::Value(assignments) = revision.skill_assignments {
             let (mut keys, listed) = (Vec::with_capacity(assignments.len()), assignments.len());
             for assignment in assignments {

@@ -23,6 +23,11 @@ pub fn same_json(left: &str, right: &str) -> bool {
     }
 }
 
+/// Whether a text is JSON, as far as it is not too deep to read.
+pub(super) fn is_json(text: &str) -> bool {
+    is_deeper(text, tree::MOST_LEVELS) || Tree::read(text).is_some()
+}
+
 /// The JSON text as `serde_json` holds it. A number that it would round is a text, and so is what cannot be read.
 pub(super) fn to_value(text: &str) -> serde_json::Value {
     Tree::read(text).map_or_else(|| serde_json::Value::String(text.to_owned()), |tree| tree.to_value())

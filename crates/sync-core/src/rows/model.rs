@@ -226,6 +226,17 @@ impl Model {
         }
     }
 
+    /// The columns that partial copies of rows of this model carry.
+    pub const fn copied_columns(self) -> &'static [&'static str] {
+        match self {
+            Self::LmsUsers => &["remote_id", "first_name", "last_name", "work_email"],
+            Self::LmsCourses => &["remote_id"],
+            Self::LmsCourseRevisions => &["remote_id", "course_id", "title"],
+            Self::LmsSkills => &["remote_id", "name"],
+            Self::LmsCourseProviders | Self::LmsJoinRevisionsSkills | Self::LmsCourseProgressions => &[],
+        }
+    }
+
     /// Whether a delta of an endpoint that shows the model may not show a change to it: by Kombo's API reference a course
     /// does not come back when only its provider, a skill or a skill assignment changed, and a progression does not when
     /// only its user, revision or course did.

@@ -3,7 +3,7 @@ use std::fmt;
 use kombo_model::Timestamp;
 
 use super::decompose::MAX_DOCUMENT_DEPTH;
-use super::json::{is_deeper, same_json, to_value};
+use super::json::{is_deeper, is_json, same_json, to_value};
 use super::model::Model;
 use crate::horizon;
 
@@ -80,7 +80,11 @@ impl Value {
 
     /// Whether what is stored cannot be read.
     pub fn is_unreadable(&self) -> bool {
-        matches!(self, Self::Unreadable)
+        match self {
+            Self::Unreadable => true,
+            Self::Json(text) => !is_json(text),
+            Self::Absent | Self::Null | Self::Text(_) | Self::Time(_) => false,
+        }
     }
 
     /// The moment, if it is one.
@@ -212,7 +216,7 @@ pub struct StoredRow {
     /// Since when a full fetch or its parent's member list no longer shows it.
     pub removed_at: Option<Timestamp>,
     /// When the response was asked for from which the row was last written: what was observed earlier never
-    /// overwrites it.
+    /// overwrites it. [`Timestamp::MIN`] if what is stored is no time that a fetch writes.
     pub synced_at: Timestamp,
 }
 
@@ -221,8 +225,8 @@ pub struct StoredRow {
 pub enum Held {
     /// Nothing.
     Nothing,
-    /// A row without `removed_at` that holds every value which the row carries.
-    Same,
+    /// A row without `removed_at` that holds every value which the row carries, with its `synced_at`.
+    Same(Timestamp),
     /// This row, which may be the same all the same.
     Row(StoredRow),
 }
@@ -253,6 +257,11 @@ impl StoredRow {
     /// written by hand or by a clock that was wrong: it keeps nothing out.
     pub fn observed_at(&self, now: Timestamp) -> Timestamp {
         horizon::happened(Some(self.synced_at), now).unwrap_or(Timestamp::MIN)
+    }
+
+    /// Whether [`StoredRow::synced_at`] is a time at which a fetch can have written the row.
+    pub fn is_dated(&self, now: Timestamp) -> bool {
+        self.observed_at(now) > Timestamp::MIN
     }
 
     /// Whether the record is there, as far as anybody knows.

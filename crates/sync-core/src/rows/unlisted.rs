@@ -68,12 +68,8 @@ pub(crate) fn add_stored_with(
         Endpoint::Courses => {
             let courses = tx.rows(Model::LmsCourses, integration, &records)?;
             add(Model::LmsCourseProviders, named_by(Model::LmsCourses, &courses, "provider_id"));
-            let revisions = keys_of(&tx.members(Model::LmsCourseRevisions, integration, ids)?);
-            let parents: Vec<String> = revisions.iter().map(|key| key.first().to_owned()).collect();
-            let joins = keys_of(&tx.members(Model::LmsJoinRevisionsSkills, integration, &parents)?);
-            add(Model::LmsSkills, joins.iter().map(|key| Key::Id(key.second().to_owned())).collect());
-            add(Model::LmsCourseRevisions, revisions);
-            add(Model::LmsJoinRevisionsSkills, joins);
+            let lists: Vec<_> = ids.iter().map(|id| (Model::LmsCourseRevisions, id.clone())).collect();
+            add_members(tx, integration, &lists, shown)?;
         }
         Endpoint::CourseProgressions => {
             let model = Model::LmsCourseProgressions;
@@ -83,6 +79,36 @@ pub(crate) fn add_stored_with(
             let stored = tx.rows(Model::LmsCourseRevisions, integration, &revisions)?;
             add(Model::LmsCourses, named_by(Model::LmsCourseRevisions, &stored, "course_id"));
             add(Model::LmsCourseRevisions, revisions);
+        }
+    }
+    Ok(())
+}
+
+/// Adds the stored members of records that say nothing of them, as [`Batch::unsaid`] names them.
+pub(crate) fn add_members(
+    tx: &mut dyn Tx,
+    integration: &IntegrationId,
+    lists: &[(Model, String)],
+    shown: &mut Shown,
+) -> TxResult<()> {
+    if lists.is_empty() || shown.is_empty() {
+        return Ok(());
+    }
+    let parents = |wanted: Model| {
+        let lists = lists.iter().filter(|(model, _)| *model == wanted);
+        lists.map(|(_, parent)| parent.clone()).collect::<Vec<_>>()
+    };
+    let courses = parents(Model::LmsCourseRevisions);
+    let revisions = keys_of(&tx.members(Model::LmsCourseRevisions, integration, &courses)?);
+    let mut teaching = parents(Model::LmsJoinRevisionsSkills);
+    teaching.extend(revisions.iter().map(|key| key.first().to_owned()));
+    let joins = keys_of(&tx.members(Model::LmsJoinRevisionsSkills, integration, &teaching)?);
+    let skills = joins.iter().map(|key| Key::Id(key.second().to_owned())).collect();
+    let members =
+        [(Model::LmsCourseRevisions, revisions), (Model::LmsJoinRevisionsSkills, joins), (Model::LmsSkills, skills)];
+    for (model, keys) in members {
+        if let Some(shown) = shown.get_mut(&model) {
+            shown.extend(keys);
         }
     }
     Ok(())

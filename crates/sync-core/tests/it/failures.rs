@@ -292,7 +292,7 @@ async fn an_unknown_error_of_all_rows_puts_nothing_aside() {
 
 /// What is refused makes the batch be taken apart; what is left of it means what it meant.
 #[tokio::test]
-async fn later_copies_win_in_a_batch_that_is_taken_apart() {
+async fn the_first_copy_counts_in_a_batch_that_is_taken_apart() {
     let source = sync_testkit::ScriptedSource::new();
     let bench = Bench::new(&[Endpoint::CourseProgressions]);
     bench.store.refuse_text("forbidden");
@@ -331,7 +331,7 @@ async fn later_copies_win_in_a_batch_that_is_taken_apart() {
     );
     let run = engine.work(&lease, &tokio_util::sync::CancellationToken::new()).await.unwrap().run;
     assert_eq!((run.outcome, run.counts.quarantined), (RunOutcome::CompletedWithQuarantine, 1));
-    assert_eq!(bench.text(Model::LmsUsers, "u", "first_name").as_deref(), Some("last"));
+    assert_eq!(bench.text(Model::LmsUsers, "u", "first_name").as_deref(), Some("first"));
     let rows = bench.store.table(Model::LmsCourseProgressions, &id());
     assert_eq!(rows.iter().map(|row| row.row.key.to_string()).collect::<Vec<_>>(), ["a", "c", "d"]);
 }

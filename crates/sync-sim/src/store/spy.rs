@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
 use sync_core::changes::Change;
 use sync_core::horizon::Horizon;
@@ -66,6 +68,7 @@ impl MirrorRows for Spy<'_> {
 impl SeenNotes for Spy<'_> {
     statements! {
         put_seen(run: RunId, batch: i64, model: Model, keys: &[Key]) -> ();
+        seen(run: RunId, model: Model, keys: &[Key]) -> BTreeSet<Key>;
         seen_batches(run: RunId) -> i64;
         clear_seen(run: RunId) -> ();
         unseen(

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use sync_core::ports::{Store, Tx, TxResult};
@@ -33,6 +34,9 @@ pub async fn seen_ids_are_not_unseen<S: Store>(store: Arc<S>) {
         assert_eq!(unseen(tx, first)?, ids(&["b", "e"]));
         assert_eq!(unseen(tx, second)?, ids(&["a", "c", "d", "e"]));
         assert_eq!((tx.seen_batches(first)?, tx.seen_batches(second)?), (2, 1));
+        let asked = ids(&["a", "b", "d", "no row", "neither"]);
+        assert_eq!(tx.seen(first, MODEL, &asked)?, ids(&["a", "d", "no row"]).into_iter().collect());
+        assert_eq!(tx.seen(first, Model::LmsCourses, &asked)?, BTreeSet::new(), "of another model");
         Ok(first)
     })
     .await;
@@ -99,6 +103,15 @@ pub async fn notes_are_of_a_model<S: Store>(store: Arc<S>) {
         assert_eq!((unseen(tx, run)?, tx.seen_batches(run)?), (ids(&["b"]), 2));
         tx.clear_seen(run)?;
         assert_eq!(tx.unseen(JOINS, &alpha(), run, None, 100)?, joins);
+        // Whatever the ids hold, no key is taken for another one.
+        let odd = [pair("d\u{1b}s", "x"), pair("d\u{1f}x", "y"), pair("d", "x\u{1f}y"), pair("e\u{1b}", "\u{1f}s")];
+        let rows: Vec<StoredRow> = odd.iter().map(|key| null_row(JOINS, key.clone())).collect();
+        tx.put_rows(JOINS, &alpha(), &rows)?;
+        let unseen = tx.unseen(JOINS, &alpha(), run, None, 100)?;
+        assert!(unseen.len() == joins.len() + odd.len() && odd.iter().all(|key| unseen.contains(key)), "{unseen:?}");
+        tx.put_seen(run, 0, JOINS, &odd)?;
+        assert_eq!(tx.unseen(JOINS, &alpha(), run, None, 100)?, joins);
+        assert_eq!(tx.seen(run, JOINS, &odd)?, odd.into_iter().collect());
         Ok(())
     })
     .await;

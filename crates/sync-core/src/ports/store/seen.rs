@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use kombo_model::IntegrationId;
 
 use crate::ports::error::TxResult;
@@ -12,6 +14,9 @@ pub trait SeenNotes {
     ///
     /// Notes may be lost when the database crashes, all at once or not: see [`Self::seen_batches`].
     fn put_seen(&mut self, run: RunId, batch: i64, model: Model, keys: &[Key]) -> TxResult<()>;
+
+    /// Those of `keys` that a note of this run for `model` holds.
+    fn seen(&mut self, run: RunId, model: Model, keys: &[Key]) -> TxResult<BTreeSet<Key>>;
 
     /// Of how many batches there are notes of [`Self::put_seen`] for this run.
     fn seen_batches(&mut self, run: RunId) -> TxResult<i64>;

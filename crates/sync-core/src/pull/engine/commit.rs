@@ -56,6 +56,7 @@ impl Prepared {
     pub(super) fn append(&mut self, mut later: Self) {
         self.batch.rows.append(&mut later.batch.rows);
         self.batch.members.append(&mut later.batch.members);
+        self.batch.unsaid.append(&mut later.batch.unsaid);
         self.quarantined.append(&mut later.quarantined);
         self.seen.append(&mut later.seen);
         for (model, mut keys) in later.shown {
@@ -155,7 +156,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
                     let message = "the database crashed and lost a checkpoint: going on from the one before".to_owned();
                     return Err(StoreError::Unavailable { message, source: None }.into());
                 }
-                let Applied { counts, stale, logged } = apply_prepared(tx, &after, &prepared, &policy, now)?;
+                let Applied { counts, stale, logged, .. } = apply_prepared(tx, &after, &prepared, &policy, now)?;
                 after.counts.add(&counts);
                 match next {
                     Next::Stay => {}
@@ -226,8 +227,8 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
             server_date: refused.server_date,
         };
         // Member lists hold nothing that could be refused.
-        let mut parts = vec![Batch { rows: batch.rows, members: Vec::new() }];
-        let mut good = Batch { rows: Vec::new(), members: batch.members };
+        let mut parts = vec![Batch { rows: batch.rows, ..Batch::default() }];
+        let mut good = Batch { rows: Vec::new(), ..batch };
         while let Some(part) = parts.pop() {
             self.heartbeat(lease).await?;
             let Err(error) = self.attempt(lease, run, part.clone(), refused.server_date).await? else {
@@ -355,7 +356,7 @@ pub(super) fn apply_prepared(
     let (integration, endpoint) = (&run.target.integration_id, run.target.endpoint);
     let mut counts = prepared.counts;
     let applying = applying(tx, run, policy, now, prepared.server_date)?;
-    let Applied { counts: applied, stale, logged } = apply_and_tell(tx, &prepared.batch, &applying)?;
+    let Applied { counts: applied, stale, outdated, logged } = apply_and_tell(tx, &prepared.batch, &applying)?;
     counts.add(&applied);
     if run.target.kind == SyncKind::Full && run.phase == RunPhase::Pages {
         // What a copy wrote while the page was on its way says less than the page: the sweep looks such records up.
@@ -366,6 +367,15 @@ pub(super) fn apply_prepared(
         if !prepared.quarantined.is_empty() {
             let ids = put_aside(prepared);
             unlisted::add_stored_with(&mut **tx, integration, endpoint, &ids, shown.to_mut())?;
+        }
+        if !prepared.batch.unsaid.is_empty() {
+            unlisted::add_members(&mut **tx, integration, &prepared.batch.unsaid, shown.to_mut())?;
+        }
+        // They are settled when their courses are looked up.
+        if !outdated.is_empty()
+            && let Some(revisions) = shown.to_mut().get_mut(&Model::LmsCourseRevisions)
+        {
+            revisions.retain(|revision| !outdated.contains(revision));
         }
         for (model, keys) in shown.iter() {
             let keys: Vec<Key> = keys.iter().cloned().collect();
@@ -378,7 +388,7 @@ pub(super) fn apply_prepared(
     if !prepared.quarantined.is_empty() {
         tx.put_quarantined(&prepared.quarantined)?;
     }
-    Ok(Applied { counts, stale, logged })
+    Ok(Applied { counts, stale, outdated, logged })
 }
 
 /// The names of the records that were put aside.
@@ -566,7 +576,7 @@ fn placeholders(batch: &Batch, now: Timestamp) -> Batch {
         standing: Standing::Listed,
         observed_at: now,
     };
-    Batch { rows: models.into_iter().map(placeholder).collect(), members: Vec::new() }
+    Batch { rows: models.into_iter().map(placeholder).collect(), ..Batch::default() }
 }
 
 fn halves(batch: &Batch) -> Option<(Batch, Batch)> {
@@ -574,6 +584,6 @@ fn halves(batch: &Batch) -> Option<(Batch, Batch)> {
         return None;
     }
     let mut left = batch.clone();
-    let right = Batch { rows: left.rows.split_off(left.rows.len() / 2), members: Vec::new() };
+    let right = Batch { rows: left.rows.split_off(left.rows.len() / 2), ..Batch::default() };
     Some((left, right))
 }

@@ -40,6 +40,8 @@ struct Findings {
     count: u64,
     /// Rows of other models that records showed which were looked up.
     shown: Shown,
+    /// Lists of which those records say nothing.
+    unsaid: Vec<(Model, String)>,
     /// The names of records that were looked up and cannot be read.
     unreadable: Vec<String>,
 }
@@ -107,7 +109,8 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         run: &mut Run,
         stop: &CancellationToken,
     ) -> Result<Option<Findings>, SyncError> {
-        let mut findings = Findings { gone: Vec::new(), count: 0, shown: Shown::new(), unreadable: Vec::new() };
+        let mut findings =
+            Findings { gone: Vec::new(), count: 0, shown: Shown::new(), unsaid: Vec::new(), unreadable: Vec::new() };
         let mut after: Option<Key> = None;
         let mut size = LookUpSize::new(self.policy.ids_per_lookup);
         loop {
@@ -217,6 +220,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
             for (model, mut keys) in mem::take(&mut prepared.shown) {
                 findings.shown.entry(model).or_default().append(&mut keys);
             }
+            findings.unsaid.extend_from_slice(&prepared.batch.unsaid);
             findings.unreadable.append(&mut put_aside(&prepared));
             if !prepared.seen.is_empty() || !prepared.quarantined.is_empty() {
                 overtaken.extend(self.commit_looked_up(lease, run, prepared).await?);
@@ -268,6 +272,7 @@ fn find_unlisted(
     let enabled = &policy.plan.endpoints;
     let mut shown: Shown = shown_beside(endpoint, enabled).map(|model| (model, BTreeSet::new())).collect();
     unlisted::add_stored_with(&mut **tx, integration, endpoint, &findings.unreadable, &mut shown)?;
+    unlisted::add_members(&mut **tx, integration, &findings.unsaid, &mut shown)?;
     let is_in = |shown: &Shown, model, key: &Key| shown.get(&model).is_some_and(|keys| keys.contains(key));
     let applying = applying(tx, run, policy, now, None)?;
     let search = Search {

@@ -15,7 +15,7 @@ pub(super) enum Tree<'a> {
 }
 
 /// Deeper values are not read: readers of log entries would not read them either.
-const MOST_LEVELS: usize = 127;
+pub(super) const MOST_LEVELS: usize = 127;
 
 impl<'a> Tree<'a> {
     /// `None` if the text is no JSON, or too deep.

@@ -77,6 +77,13 @@ impl SeenNotes for MemoryTx<'_> {
         Ok(())
     }
 
+    fn seen(&mut self, run: RunId, model: Model, keys: &[Key]) -> TxResult<BTreeSet<Key>> {
+        self.reading()?;
+        let notes = self.state.seen.get(&run).into_iter().flatten().filter(|((_, of), _)| *of == model);
+        let notes: Vec<_> = notes.map(|(_, seen)| seen).collect();
+        Ok(keys.iter().filter(|key| notes.iter().any(|seen| seen.contains(*key))).cloned().collect())
+    }
+
     fn seen_batches(&mut self, run: RunId) -> TxResult<i64> {
         self.reading()?;
         let notes = self.state.seen.get(&run).into_iter().flatten();
