@@ -225,8 +225,14 @@ both! {
                         break;
                     }
                 }
-                if DIALECT == Dialect::Postgres && hindrance.is_none() {
-                    Statement::new("SET CONSTRAINTS ALL IMMEDIATE").execute(conn)?;
+                if DIALECT == Dialect::Postgres
+                    && hindrance.is_none()
+                    && let Err(error) = Statement::new("SET CONSTRAINTS ALL IMMEDIATE").execute(conn)
+                {
+                    if foreign.is_empty() {
+                        return Err(error);
+                    }
+                    hindrance = Some(refused_at_the_end(&foreign, &error));
                 }
                 Err(Error::RollbackTransaction)
             });
@@ -262,6 +268,13 @@ both! {
         }
         Ok(None)
     }
+}
+
+/// Which one of the deferred triggers it was, the database does not say.
+fn refused_at_the_end(foreign: &BTreeMap<String, Vec<String>>, error: &Error) -> String {
+    let named = foreign.iter().map(|(table, names)| format!("{} of {table}", names.join(" and ")));
+    let by = named.collect::<Vec<_>>().join(" or ");
+    format!("{by} refuses rows at the end of a transaction ({error}): drop it, or let it leave the rows of syncd alone")
 }
 
 #[cfg(test)]

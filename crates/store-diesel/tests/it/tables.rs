@@ -56,7 +56,7 @@ const TO_POSTGRES: &[Change] = &[
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'at the end'; END $$;
          CREATE CONSTRAINT TRIGGER refuse AFTER UPDATE ON sync_requests DEFERRABLE INITIALLY DEFERRED
          FOR EACH ROW EXECUTE FUNCTION refuse()",
-        "at the end",
+        "trigger refuse of sync_requests refuses rows at the end of a transaction (at the end",
         "DROP FUNCTION refuse() CASCADE",
     ),
     (
