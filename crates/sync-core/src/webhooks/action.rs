@@ -61,7 +61,10 @@ impl Action {
         let is_foreign = |category: &IntegrationCategory| match category {
             // One that this version does not know: the integration or the models may tell.
             IntegrationCategory::Other(_) => known.is_none() && !names_a_model(&webhook.event),
-            category => is_foreign(category),
+            IntegrationCategory::Lms
+            | IntegrationCategory::Hris
+            | IntegrationCategory::Ats
+            | IntegrationCategory::Assessment => is_foreign(category),
         };
         if webhook.event.category().is_some_and(is_foreign) {
             return Self::Record("ignored: not of the LMS category");

@@ -44,7 +44,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
             let got_somewhere = run.batches > committed_before;
             committed_before = run.batches;
             match suspicion(error.class, got_somewhere, lease.request.attempts) {
-                Suspicion::Once => continue,
+                Suspicion::Once => {}
                 // Kombo does not say how long a page cursor lives, nor how it refuses one: that restarts the fetch, once.
                 Suspicion::Cursor if self.first_page_comes(lease, run, stop).await? => {
                     tracing::warn!(
@@ -205,9 +205,10 @@ enum Suspicion {
 fn suspicion(class: FailureClass, got_somewhere: bool, attempts: i32) -> Suspicion {
     const PATIENCE: i32 = 3;
     match class {
-        FailureClass::RequestRefused => Suspicion::Cursor,
         FailureClass::Unintelligible | FailureClass::IntegrationNotFound if got_somewhere => Suspicion::Once,
-        FailureClass::Unintelligible | FailureClass::IntegrationNotFound => Suspicion::Cursor,
+        FailureClass::RequestRefused | FailureClass::Unintelligible | FailureClass::IntegrationNotFound => {
+            Suspicion::Cursor
+        }
         FailureClass::Transient if !got_somewhere && attempts >= PATIENCE => Suspicion::Cursor,
         FailureClass::Transient
         | FailureClass::KeyRejected
