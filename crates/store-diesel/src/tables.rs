@@ -150,13 +150,11 @@ impl Difference {
 fn probe(what: &str, is_postgres: bool) -> &'static str {
     let kind = what.split(' ').next().unwrap_or_default();
     match (kind, is_postgres) {
-        ("text[]", true) => "'{}'",
-        ("json" | "jsonb", true) => "'{}'",
+        ("text[]" | "json" | "jsonb", true) => "'{}'",
         ("timestamp", true) => "now()",
         ("boolean", true) => "false",
         ("bigint" | "integer", true) => "-pg_backend_pid()",
-        ("smallint", true) => "1",
-        ("integer", false) => "1",
+        ("smallint", true) | ("integer", false) => "1",
         ("text", true) => "'syncd probe ' || pg_backend_pid()",
         _ => "'syncd probe'",
     }

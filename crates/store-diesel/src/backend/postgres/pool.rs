@@ -105,9 +105,10 @@ impl Manager for Sessions {
         // It ends when the session is dropped, or with an error that the session's next statement reports.
         tokio::spawn(async move { drop(connection.await) });
         begin(&client).await.map_err(ServerError::new)?;
-        let read_only = match link.is_writable {
-            true => None,
-            false => Some(requirements::why_read_only(&client).await.map_err(ServerError::new)?),
+        let read_only = if link.is_writable {
+            None
+        } else {
+            Some(requirements::why_read_only(&client).await.map_err(ServerError::new)?)
         };
         Ok(Pooled { conn: Conn::new(client), made_in, database: Arc::clone(&self.database), read_only })
     }
