@@ -1,10 +1,11 @@
 //! What is written of the program by the program itself.
 
 use std::fs;
+use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::process::{cargo, output};
+use crate::process::{build_programs, output};
 
 type Text = fn() -> Result<String>;
 
@@ -47,7 +48,7 @@ pub(crate) fn written() -> String {
 }
 
 fn said(arguments: &[&str]) -> Result<String> {
-    output(cargo(&["run", "--quiet", "--package", "syncd", "--"]).args(arguments))
+    output(Command::new(build_programs()?.join("syncd")).args(arguments))
 }
 
 fn sample() -> Result<String> {

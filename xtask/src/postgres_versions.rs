@@ -26,9 +26,9 @@ pub(crate) fn check() -> Result<bool> {
         let server = start(programs)?;
         let url = server.url("postgres");
         println!("PostgreSQL {version}:");
-        let tests =
-            "(package(store-diesel) & test(/^postgres::/)) | (package(syncd) & test(/^first_sync::.*postgres/))";
-        let mut tested = cargo(&["nextest", "run", "-p", "store-diesel", "-p", "syncd", "--test", "it", "-E", tests]);
+        let tests = "binary(it) & ((package(store-diesel) & test(/^postgres::/)) | (package(syncd) & test(/^first_sync::.*postgres/)))";
+        // With the features of the whole workspace, with which everything has been built already.
+        let mut tested = cargo(&["nextest", "run", "--workspace", "-E", tests]);
         passed &= succeeds(tested.arg("--no-fail-fast").env(URL_VARIABLE, url))?;
     }
     let Some(programs) = install(&folder, TOO_OLD)? else { return Ok(passed) };

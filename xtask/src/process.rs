@@ -41,6 +41,15 @@ pub(crate) fn is_there(command: &mut Command) -> bool {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|it| it.success())
 }
 
+/// Builds all programs and examples, and returns the folder that has them.
+///
+/// They have the features that tests of the whole workspace have, so after the tests nothing is left to build. Built one by
+/// one, most dependencies would be built again.
+pub(crate) fn build_programs() -> Result<PathBuf> {
+    run(&mut cargo(&["build", "--quiet", "--locked", "--workspace", "--bins", "--examples"]))?;
+    Ok(target_folder()?.join("debug"))
+}
+
 /// Where cargo builds to.
 pub(crate) fn target_folder() -> Result<PathBuf> {
     let metadata = output(&mut cargo(&["metadata", "--format-version", "1", "--no-deps"]))?;

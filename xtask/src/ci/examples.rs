@@ -1,23 +1,25 @@
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
 use super::report::Outcome;
-use crate::process::{cargo, output};
+use crate::process::{build_programs, cargo, output};
 
 /// Every example runs, and prints what the text block at its head says.
 pub(crate) fn check() -> Result<Outcome> {
     let metadata = output(&mut cargo(&["metadata", "--format-version", "1", "--no-deps"]))?;
     let metadata: Metadata = serde_json::from_str(&metadata).context("read cargo's metadata")?;
+    let programs = build_programs()?.join("examples");
     let (mut violations, mut names) = (Vec::new(), Vec::new());
     for package in &metadata.packages {
         for example in package.targets.iter().filter(|it| it.kind.iter().any(|kind| kind == "example")) {
             let (package, name) = (package.name.as_str(), example.name.as_str());
             println!("$ cargo run --package {package} --example {name}");
-            violations
-                .extend(fault(package, name, &example.src_path).map(|fault| format!("{package} {name}: {fault}")));
+            let fault = fault(&programs.join(name), &example.src_path);
+            violations.extend(fault.map(|fault| format!("{package} {name}: {fault}")));
             names.push(name);
         }
     }
@@ -42,7 +44,7 @@ struct Target {
     src_path: PathBuf,
 }
 
-fn fault(package: &str, name: &str, source: &Path) -> Option<String> {
+fn fault(program: &Path, source: &Path) -> Option<String> {
     let source = match fs::read_to_string(source) {
         Ok(source) => source,
         Err(error) => return Some(format!("its source cannot be read: {error}")),
@@ -50,7 +52,7 @@ fn fault(package: &str, name: &str, source: &Path) -> Option<String> {
     let Some(promised) = promised(&source) else {
         return Some("no ```text block at its head says what it prints".into());
     };
-    match output(&mut cargo(&["run", "--quiet", "--package", package, "--example", name])) {
+    match output(&mut Command::new(program)) {
         Err(error) => Some(format!("{error:#}")),
         Ok(printed) => (printed != promised).then(|| format!("printed\n{printed}instead of\n{promised}")),
     }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::{add_papers, package, service};
 use crate::bench::{Connection, Process, free_port};
 use crate::install;
-use crate::process::{cargo, is_there, output, run, target_folder};
+use crate::process::{build_programs, is_there, output, run, target_folder};
 
 const INTEGRATION: &str = "sandbox:7C9M5sXAQx2cNMpVHLojrFpL";
 const CONFIGURATION: &str = "/etc/syncd/syncd.toml";
@@ -90,13 +90,13 @@ fn refuse_if_there_is_one() -> Result<()> {
 
 /// Two versions of the package, of a build for developers: the check is of the package, not of the optimizer.
 fn packages() -> Result<(PathBuf, PathBuf)> {
-    run(&mut cargo(&["build", "--locked", "--package", "syncd", "--package", "kombo-sandbox"]))?;
+    let programs = build_programs()?;
     let target = target_folder()?;
     // cargo-deb looks for programs in `release`.
     let stage = target.join("deb-check");
     let release = stage.join("release");
     fs::create_dir_all(&release).with_context(|| format!("create {}", release.display()))?;
-    fs::copy(target.join("debug/syncd"), release.join("syncd")).context("take the program")?;
+    fs::copy(programs.join("syncd"), release.join("syncd")).context("take the program")?;
     add_papers(&release)?;
     let packages = (stage.join("first.deb"), stage.join("second.deb"));
     package(&stage, &["--fast", "--strip", "--output", path(&packages.0)?])?;
