@@ -11,6 +11,7 @@ mod history;
 mod lists;
 mod odd_values;
 mod postgres;
+mod query_plans;
 mod row_security;
 mod sqlite;
 mod tables;
