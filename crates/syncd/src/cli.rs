@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use kombo_model::{Endpoint, IntegrationId};
+use sync_core::jobs::{EndpointStatus, IntegrationStatus};
 
 use crate::nearest::suggestion;
 
@@ -53,7 +54,7 @@ pub(crate) enum Command {
         models: Vec<String>,
     },
     /// Show integrations, watermarks, last runs, pending work and quarantine
-    Status,
+    Status(StatusArgs),
     /// Fetch nothing of an integration until `resume`, whatever webhooks and the schedule say
     Pause {
         /// Which one
@@ -107,6 +108,22 @@ pub(crate) enum ConfigCommand {
     Settings,
     /// Print a configuration file that has every setting
     Sample,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// Only this integration; may be given more than once
+    #[arg(long = "integration", value_name = "ID", value_parser = integration)]
+    pub(crate) integrations: Vec<IntegrationId>,
+    /// Only integrations or endpoints in this state, such as paused or retrying; may be given more than once
+    #[arg(long = "state", value_name = "STATE", value_parser = state)]
+    pub(crate) states: Vec<String>,
+    /// Only what is not in order
+    #[arg(long)]
+    pub(crate) failed: bool,
+    /// Exit 3 if anything that is shown is not in order
+    #[arg(long)]
+    pub(crate) check: bool,
 }
 
 #[derive(Debug, Args)]
@@ -194,6 +211,17 @@ pub(crate) struct VerifyArgs {
 fn endpoint(name: &str) -> Result<Endpoint, String> {
     let names = Endpoint::ALL.map(Endpoint::as_str);
     name.parse().map_err(|error: kombo_model::UnknownEndpoint| format!("{error}{}", suggestion(name, names)))
+}
+
+/// A state of an integration or an endpoint.
+fn state(word: &str) -> Result<String, String> {
+    let integrations = IntegrationStatus::ALL.iter().map(|status| status.as_str());
+    let known: Vec<&str> = integrations.chain(EndpointStatus::ALL.iter().map(|status| status.as_str())).collect();
+    if known.contains(&word) {
+        Ok(word.to_owned())
+    } else {
+        Err(format!("one of {}{}", known.join(", "), suggestion(word, known.iter().copied())))
+    }
 }
 
 fn integration(id: &str) -> Result<IntegrationId, String> {

@@ -112,7 +112,7 @@ async fn execute(context: &Context, command: Command) -> anyhow::Result<Exit> {
         }
         Command::Sync(args) => sync::run(context, args).await,
         Command::Plan { models } => plan::run(context, &models),
-        Command::Status => status::run(context).await,
+        Command::Status(args) => status::run(context, &args).await,
         Command::Pause { integration } => hold::pause(context, integration).await,
         Command::Resume { integration } => hold::resume(context, integration).await,
         Command::Changes(args) => changes::run(context, args).await,

@@ -1,3 +1,5 @@
+mod filter;
+
 use std::time::Duration;
 
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
@@ -11,6 +13,7 @@ use sync_core::ratelimit::{Budget, Pacing};
 
 use super::store::{Tables, open};
 use super::{Context, Exit};
+use crate::cli::StatusArgs;
 use crate::clock::SystemClock;
 use crate::output;
 
@@ -25,7 +28,7 @@ const INTEGRATION_ID: u16 = 32;
 const RECORD_ID: u16 = 24;
 
 /// Prints where everything stands.
-pub(crate) async fn run(context: &Context) -> anyhow::Result<Exit> {
+pub(crate) async fn run(context: &Context, args: &StatusArgs) -> anyhow::Result<Exit> {
     let config = context.config()?;
     let store = open(&config, Tables::Expect).await?;
     let delivers = config.delivers();
@@ -44,13 +47,15 @@ pub(crate) async fn run(context: &Context) -> anyhow::Result<Exit> {
         .await?;
     // Looking at it locks it, for which a role that only reads has no right.
     let pacing = store.transact(Scope::Shared, |tx| tx.pacing()).await.unwrap_or_default();
-    let (status, now) = (Known { pacing, ..status }, SystemClock.now());
+    let now = SystemClock.now();
+    let none_is_known = status.integrations.is_empty();
+    let status = Known { pacing, ..status }.narrowed(args)?;
     if context.global.json {
         output::json(&status.report(now))?;
     } else {
-        status.print(now)?;
+        status.print(none_is_known, now)?;
     }
-    Ok(Exit::Done)
+    Ok(if args.check && !status.is_well(now) { Exit::Differences } else { Exit::Done })
 }
 
 struct Known {
@@ -178,9 +183,11 @@ impl Known {
         }
     }
 
-    fn print(&self, now: Timestamp) -> anyhow::Result<()> {
-        if self.integrations.is_empty() {
+    fn print(&self, none_is_known: bool, now: Timestamp) -> anyhow::Result<()> {
+        if none_is_known {
             output::line("No integration is known yet: run `syncd sync --integration ID`.")?;
+        } else if self.integrations.is_empty() {
+            output::line("No integration and no endpoint is in such a state.")?;
         }
         let mut table =
             output::narrow_table(&["INTEGRATION", "ENDPOINT", "STATE", "WATERMARK", "LAST FULL", "NEXT FULL"]);

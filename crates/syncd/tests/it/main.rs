@@ -31,6 +31,7 @@ mod second_sync;
 mod skew;
 mod slips;
 mod sources;
+mod status_filters;
 mod stored_times;
 #[cfg(target_os = "linux")]
 mod terminal;

@@ -1,0 +1,81 @@
+//! What `syncd status` shows of all that it knows.
+
+use std::collections::BTreeSet;
+
+use kombo_model::IntegrationId;
+use sync_core::jobs::{EndpointState, EndpointStatus, IntegrationRecord, IntegrationStatus};
+
+use super::Known;
+use crate::cli::StatusArgs;
+use crate::command::store::unknown_integration;
+use crate::config::ConfigError;
+
+/// Whether an integration works or is left alone on purpose.
+pub(super) fn integration_is_well(integration: &IntegrationRecord) -> bool {
+    match integration.status {
+        IntegrationStatus::Active | IntegrationStatus::Deleted | IntegrationStatus::Held => true,
+        IntegrationStatus::Paused | IntegrationStatus::NotFound => false,
+    }
+}
+
+fn endpoint_is_well(integration: &IntegrationRecord, state: &EndpointState) -> bool {
+    state.status == EndpointStatus::Ok
+        || matches!(integration.status, IntegrationStatus::Deleted | IntegrationStatus::Held)
+}
+
+impl Known {
+    /// Whether all integrations, endpoints and deliveries shown are in order.
+    pub(super) fn is_well(&self, now: kombo_model::Timestamp) -> bool {
+        let delivered = self.deliveries.as_deref().is_none_or(|standings| {
+            let report = super::delivery_report(standings, now);
+            report.retrying == 0 && report.dead_letters == 0
+        });
+        delivered && self.integrations.iter().all(|integration| self.all_is_well(integration))
+    }
+
+    fn all_is_well(&self, integration: &IntegrationRecord) -> bool {
+        integration_is_well(integration)
+            && self
+                .endpoints
+                .iter()
+                .filter(|state| state.integration_id == integration.id)
+                .all(|state| endpoint_is_well(integration, state))
+    }
+
+    /// Leaves what the arguments ask for, and puts first what is not in order.
+    pub(super) fn narrowed(mut self, args: &StatusArgs) -> Result<Self, ConfigError> {
+        if let Some(unknown) =
+            args.integrations.iter().find(|id| self.integrations.iter().all(|known| known.id != **id))
+        {
+            return Err(unknown_integration(unknown));
+        }
+        let mut integrations = std::mem::take(&mut self.integrations);
+        integrations.sort_by_key(|integration| self.all_is_well(integration));
+        let asked_for = |id: &IntegrationId| args.integrations.is_empty() || args.integrations.contains(id);
+        let fits = |state: &str, is_well: bool| {
+            (args.states.is_empty() || args.states.iter().any(|asked| asked == state)) && !(args.failed && is_well)
+        };
+        let mut endpoints = Vec::new();
+        integrations.retain(|integration| {
+            if !asked_for(&integration.id) {
+                return false;
+            }
+            let whole = fits(integration.status.as_str(), integration_is_well(integration));
+            let own = self.endpoints.iter().filter(|state| state.integration_id == integration.id);
+            let shown =
+                own.filter(|state| whole || fits(state.status.as_str(), endpoint_is_well(integration, state))).cloned();
+            let before = endpoints.len();
+            endpoints.extend(shown);
+            whole || endpoints.len() > before
+        });
+        let shown: BTreeSet<IntegrationId> = integrations.iter().map(|known| known.id.clone()).collect();
+        // Bookkeeping of integrations that are not known shows only where all is shown.
+        let all = args.integrations.is_empty() && args.states.is_empty() && !args.failed;
+        let keeps = |id: &IntegrationId| all || shown.contains(id);
+        self.requests.retain(|request| keeps(&request.target.integration_id));
+        self.runs.retain(|run| keeps(&run.target.integration_id));
+        self.quarantined.retain(|record| keeps(&record.integration_id));
+        (self.integrations, self.endpoints) = (integrations, endpoints);
+        Ok(self)
+    }
+}
