@@ -5,6 +5,7 @@ mod host;
 pub mod inbox;
 mod jobs;
 mod key_gate;
+mod missed;
 mod observer;
 mod rate_limiter;
 mod runtime;

@@ -45,6 +45,11 @@ pub enum Notice<'a> {
         /// How many.
         requests: usize,
     },
+    /// Webhooks may have been missed: deltas are requested instead.
+    CaughtUp {
+        /// How many.
+        requests: usize,
+    },
     /// The store could not be asked what is due.
     NotScheduled {
         /// Why.

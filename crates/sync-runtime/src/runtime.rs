@@ -1,6 +1,5 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use kombo_model::IntegrationId;
@@ -17,7 +16,9 @@ use tokio_util::sync::CancellationToken;
 use crate::dispatcher::{Dispatcher, Receiver};
 use crate::host::Host;
 use crate::key_gate::KeyGate;
-use crate::observer::RuntimeObserver;
+use crate::missed::{Behind, Missed};
+use crate::observer::{Notice, RuntimeObserver};
+use crate::workers::Slots;
 
 /// How a runtime works, besides the engine's own policy.
 #[derive(Debug, Clone)]
@@ -67,7 +68,9 @@ pub struct Runtime<St, So, C, O, H> {
     pub(crate) gate: Arc<KeyGate>,
     pub(crate) wakers: Arc<Wakers>,
     pub(crate) stop: CancellationToken,
-    pub(crate) full_fetches: AtomicUsize,
+    pub(crate) full_fetches: Slots,
+    pub(crate) retries: Slots,
+    missed: Missed,
 }
 
 impl<St: Store, So: Source, C: Clock, O: RuntimeObserver, H: Host> Runtime<St, So, C, O, H> {
@@ -80,11 +83,14 @@ impl<St: Store, So: Source, C: Clock, O: RuntimeObserver, H: Host> Runtime<St, S
         wakers: Arc<Wakers>,
         stop: CancellationToken,
     ) -> Self {
-        Self { engine, host, policy, gate, wakers, stop, full_fetches: AtomicUsize::new(0) }
+        let full_fetches = Slots::for_full_fetches(policy.workers);
+        let retries = Slots::for_retries(policy.workers);
+        let missed = Missed::default();
+        Self { engine, host, policy, gate, wakers, stop, full_fetches, retries, missed }
     }
 
-    /// Registers the configured integrations, releases the leases of processes that `is_gone` knows to have ended, and makes
-    /// all failed work due. Returns the targets whose leases were released. To be called at the start, and again whenever the
+    /// Registers the configured integrations, releases the leases of processes that `is_gone` knows to have ended, makes
+    /// all failed work due, and requests a delta of all that is loaded: webhooks may have been missed. Returns the targets whose leases were released. To be called at the start, and again whenever the
     /// store has become another database.
     ///
     /// # Errors
@@ -96,19 +102,37 @@ impl<St: Store, So: Source, C: Clock, O: RuntimeObserver, H: Host> Runtime<St, S
         delivers: bool,
         is_gone: impl Fn(&str) -> bool + Send + 'static,
     ) -> Result<Vec<Target>, StoreError> {
-        let now = self.engine.clock().now();
-        self.engine
-            .store()
-            .transact(Scope::Shared, move |tx| {
-                if delivers {
-                    outbox::begin(tx)?;
-                    outbox::release_abandoned(tx, &is_gone)?;
-                }
-                dispatch::register(tx, &integrations, now)?;
-                dispatch::retry_failed(tx, now)?;
-                queue::release_abandoned(tx, &is_gone)
-            })
-            .await
+        let (now, endpoints) = (self.engine.clock().now(), self.policy.schedule.endpoints.clone());
+        let begun = self.engine.store().transact(Scope::Shared, move |tx| {
+            if delivers {
+                outbox::begin(tx)?;
+                outbox::release_abandoned(tx, &is_gone)?;
+            }
+            dispatch::register(tx, &integrations, now)?;
+            dispatch::retry_failed(tx, now)?;
+            let released = queue::release_abandoned(tx, &is_gone)?;
+            Ok::<_, StoreError>((released, dispatch::catch_up(tx, &endpoints, None, now)?))
+        });
+        let (released, requests) = begun.await?;
+        self.report_catch_up(requests);
+        Ok(released)
+    }
+
+    /// Requests soon what an integration has to tell: a webhook of it was not stored.
+    pub fn note_missed(&self, integration: IntegrationId) {
+        self.missed.note(integration);
+        self.wakers.schedule.notify_one();
+    }
+
+    /// The integrations whose webhooks were missed since the last call; all of them if `all`.
+    pub(crate) fn take_missed(&self, all: bool) -> Behind {
+        self.missed.take(all)
+    }
+
+    pub(crate) fn report_catch_up(&self, requests: usize) {
+        if requests > 0 {
+            self.observer().notice(Notice::CaughtUp { requests });
+        }
     }
 
     /// Works on requests, schedules fetches, deletes old entries, watches the key, and delivers changes to `receiver`.

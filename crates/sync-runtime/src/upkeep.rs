@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sync_core::jobs::dispatch;
 use sync_core::jobs::retention::{self, Trimmed};
-use sync_core::ports::{Clock, Scope, Source, Store, Tx};
+use sync_core::ports::{Clock, Scope, Source, Store, StoreError, Tx};
 
 use crate::host::{Host, KeyState};
 use crate::observer::{Notice, RuntimeObserver};
@@ -21,18 +21,32 @@ const LOOK_FOR_TIME_EVERY: Duration = Duration::from_secs(1);
 const CHECK_KEY_EVERY: Duration = Duration::from_secs(10);
 
 impl<St: Store, So: Source, C: Clock, O: RuntimeObserver, H: Host> Runtime<St, So, C, O, H> {
-    /// Requests the fetches that are due, every ten seconds.
+    /// Requests the fetches that are due, every ten seconds, and those that webhooks told of which were not stored.
     pub(crate) async fn schedule(&self) {
+        // Webhooks that came while the store was away were not stored, and their senders may not try again.
+        let mut was_away = false;
         while !self.stop.is_cancelled() {
             let (policy, now) = (self.policy.schedule.clone(), self.engine.clock().now());
-            let unit = move |tx: &mut dyn Tx| dispatch::schedule(tx, &policy, now);
+            let behind = self.take_missed(was_away);
+            let unit = move |tx: &mut dyn Tx| {
+                let due = dispatch::schedule(tx, &policy, now)?;
+                Ok::<_, StoreError>((due, behind.catch_up(tx, &policy.endpoints, now)?))
+            };
             match self.engine.store().transact(Scope::Shared, unit).await {
-                Ok(0) => {}
-                Ok(requests) => {
-                    self.observer().notice(Notice::Scheduled { requests });
-                    self.wakers.work.notify_one();
+                Ok((due, missed)) => {
+                    was_away = false;
+                    if due > 0 {
+                        self.observer().notice(Notice::Scheduled { requests: due });
+                    }
+                    self.report_catch_up(missed);
+                    if due + missed > 0 {
+                        self.wakers.work.notify_one();
+                    }
                 }
-                Err(error) => self.observer().notice(Notice::NotScheduled { error: &error }),
+                Err(error) => {
+                    was_away = true;
+                    self.observer().notice(Notice::NotScheduled { error: &error });
+                }
             }
             tokio::select! {
                 biased;

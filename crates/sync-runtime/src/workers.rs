@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use sync_core::SyncError;
-use sync_core::jobs::dispatch::{self, FullFetches};
+use sync_core::jobs::dispatch::{self, Admission};
 use sync_core::jobs::queue::{self, Claim};
 use sync_core::jobs::{Lease, SyncKind};
 use sync_core::ports::{Clock, Event, FailureClass, Scope, Source, Store, StoreError, Tx};
@@ -25,10 +25,10 @@ impl<St: Store, So: Source, C: Clock, O: RuntimeObserver, H: Host> Runtime<St, S
     pub(crate) async fn work(&self) {
         while !self.stop.is_cancelled() {
             let wait = match self.lease().await {
-                Ok(Some((lease, slot))) => {
+                Ok(Some((lease, taken))) => {
                     // There may be more work: wake another worker.
                     self.wakers.work.notify_one();
-                    self.work_on(&lease, slot).await;
+                    self.work_on(&lease, taken).await;
                     continue;
                 }
                 Ok(None) => POLL_EVERY,
@@ -46,22 +46,23 @@ impl<St: Store, So: Source, C: Clock, O: RuntimeObserver, H: Host> Runtime<St, S
         }
     }
 
-    /// Leases what is most due. The lease of a full fetch comes with a slot among those that may run.
-    async fn lease(&self) -> Result<Option<(Lease, Option<FullFetchSlot<'_>>)>, StoreError> {
+    /// Leases what is most due, with the slots that the lease takes.
+    async fn lease(&self) -> Result<Option<(Lease, Taken<'_>)>, StoreError> {
         if !self.gate.is_open() {
             return Ok(None);
         }
         let (policy, claim) = (self.engine.policy(), self.claim());
         let endpoints = policy.plan.endpoints.clone();
-        // Half of the workers at most, so that a delta never waits for a backfill to release a worker. Taken before the lease, so that two workers cannot both take the last slot.
-        let slot = FullFetchSlot::take(&self.full_fetches, self.policy.workers.div_ceil(2));
-        let full = if slot.is_some() { FullFetches::Allowed } else { FullFetches::Enough };
+        // Taken before the lease, so that two workers cannot both take the last slot.
+        let taken = Taken { full_fetch: self.full_fetches.take(), retry: self.retries.take() };
+        let admission = Admission { full_fetches: taken.full_fetch.is_some(), retries: taken.retry.is_some() };
         let now = self.engine.clock().now();
-        let unit = move |tx: &mut dyn Tx| dispatch::next(tx, &claim, &endpoints, full, now);
+        let unit = move |tx: &mut dyn Tx| dispatch::next(tx, &claim, &endpoints, admission, now);
         let leased = self.engine.store().transact(Scope::Shared, unit).await?;
         Ok(leased.map(|lease| {
-            let slot = slot.filter(|_| lease.request.target.kind == SyncKind::Full);
-            (lease, slot)
+            let full_fetch = taken.full_fetch.filter(|_| lease.request.target.kind == SyncKind::Full);
+            let retry = taken.retry.filter(|_| lease.request.attempts > 0);
+            (lease, Taken { full_fetch, retry })
         }))
     }
 
@@ -76,9 +77,12 @@ impl<St: Store, So: Source, C: Clock, O: RuntimeObserver, H: Host> Runtime<St, S
         }
     }
 
-    async fn work_on(&self, lease: &Lease, slot: Option<FullFetchSlot<'_>>) {
+    async fn work_on(&self, lease: &Lease, taken: Taken<'_>) {
         let result = self.attempt(lease, &self.stop).await;
-        drop(slot);
+        if taken.retry.is_some() {
+            self.retries.learn(matches!(&result, Ok(Attempt { failure: None, .. })));
+        }
+        drop(taken);
         match result {
             Ok(_) | Err(SyncError::LeaseLost(_)) => {}
             // In every other case the lease expires, and the work resumes from its checkpoint.
@@ -125,19 +129,79 @@ impl<St: Store, So: Source, C: Clock, O: RuntimeObserver, H: Host> Runtime<St, S
     }
 }
 
-/// A slot among the full fetches that may run side by side.
+/// The slots that a lease takes.
 #[derive(Debug)]
-struct FullFetchSlot<'a>(&'a AtomicUsize);
+struct Taken<'a> {
+    full_fetch: Option<Slot<'a>>,
+    retry: Option<Slot<'a>>,
+}
 
-impl<'a> FullFetchSlot<'a> {
-    fn take(taken: &'a AtomicUsize, max: usize) -> Option<Self> {
+/// Bounds how many workers are busy with one kind of work.
+#[derive(Debug)]
+pub(crate) struct Slots {
+    taken: AtomicUsize,
+    max: AtomicUsize,
+    usual_max: usize,
+    workers: usize,
+}
+
+impl Slots {
+    /// Half of the workers, so that a delta never waits for a backfill to release a worker.
+    pub(crate) fn for_full_fetches(workers: usize) -> Self {
+        Self::new(workers.div_ceil(2), workers)
+    }
+
+    /// A quarter of the workers: integrations that fail or answer slowly must not keep the others from the healthy ones.
+    pub(crate) fn for_retries(workers: usize) -> Self {
+        Self::new((workers / 4).max(1), workers)
+    }
+
+    fn new(usual_max: usize, workers: usize) -> Self {
+        Self { taken: AtomicUsize::new(0), max: AtomicUsize::new(usual_max), usual_max, workers }
+    }
+
+    fn take(&self) -> Option<Slot<'_>> {
+        let max = self.max.load(Ordering::SeqCst);
         let one_more = |taken| if taken < max { Some(taken + 1) } else { None };
-        taken.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more).ok().map(|_| Self(taken))
+        self.taken.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more).ok().map(|_| Slot(&self.taken))
+    }
+
+    /// Each success allows one more at a time, since an outage may be over; the first failure, the usual number again.
+    fn learn(&self, succeeded: bool) {
+        let next = |max: usize| Some(if succeeded { (max + 1).min(self.workers) } else { self.usual_max });
+        // It is never refused.
+        let _: Result<usize, usize> = self.max.fetch_update(Ordering::SeqCst, Ordering::SeqCst, next);
     }
 }
 
-impl Drop for FullFetchSlot<'_> {
+/// A slot that is taken until it is dropped.
+#[derive(Debug)]
+struct Slot<'a>(&'a AtomicUsize);
+
+impl Drop for Slot<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn successes_open_the_way_for_what_failed_and_one_failure_closes_it() {
+        let slots = Slots::for_retries(8);
+        let free = || std::iter::from_fn(|| slots.take()).take(20).collect::<Vec<_>>().len();
+        assert_eq!(free(), 2);
+        for _ in 0..3 {
+            slots.learn(true);
+        }
+        assert_eq!(free(), 5);
+        for _ in 0..30 {
+            slots.learn(true);
+        }
+        assert_eq!(free(), 8, "no more than there are workers");
+        slots.learn(false);
+        assert_eq!(free(), 2);
     }
 }

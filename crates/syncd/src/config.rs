@@ -144,7 +144,7 @@ pub(crate) struct Sync {
     change_values: bool,
     #[serde(deserialize_with = "exact::number")]
     pub(crate) workers: usize,
-    /// A delta without a webhook so often; zero for never.
+    /// The longest time without a fetch of an endpoint; zero for no limit.
     #[serde(deserialize_with = "duration::read")]
     pub(crate) poll_every: Duration,
     /// Whether integrations that webhooks announce are registered and loaded.

@@ -16,6 +16,7 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use kombo_client::RetryPolicy;
 use kombo_client::webhook::WebhookSecrets;
 use kombo_model::IntegrationId;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -44,6 +45,13 @@ const GIVE_BACK_WITHIN: Duration = Duration::from_secs(1);
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 /// Between two of them, at most.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// A fetch that fails gives its worker back after seconds and waits in the queue: others need not wait with it.
+const SHORT_RETRIES: RetryPolicy = RetryPolicy {
+    budget: Duration::from_secs(10),
+    initial: Duration::from_millis(500),
+    max_delay: Duration::from_secs(4),
+};
 
 /// How many connections there may be to each server.
 const MOST_WEBHOOKS: usize = 512;
@@ -81,7 +89,7 @@ pub(crate) async fn run(context: &Context, tables: Tables) -> anyhow::Result<Exi
     let receiver = config.receiver()?.map(Receiver::new).transpose()?.map(Arc::new);
     let metrics = measure::install()?;
     let gate = Arc::new(KeyGate::default());
-    let kombo = Kombo::new(&config, measure::answer)?;
+    let kombo = Kombo::new(&config, SHORT_RETRIES, measure::answer)?;
     let webhooks = serve::bind("server.webhooks", config.server.webhooks).await?;
     let operations = serve::bind("server.operations", config.server.operations).await?;
     let stop = context.signals.stop_gently(|| {
@@ -199,8 +207,8 @@ async fn begin_sometime(shared: &Shared, configured: &BTreeSet<IntegrationId>) -
     }
 }
 
-/// Registers what the configuration names, takes over what a dead process of this machine left, and makes failed work
-/// due: the cause may be mended.
+/// Registers what the configuration names, takes over what a dead process of this machine left, makes failed work due,
+/// since the cause may be mended, and requests what webhooks told while no daemon ran.
 async fn begin(shared: &Shared, configured: BTreeSet<IntegrationId>) -> anyhow::Result<()> {
     let abandoned = shared.runtime.begin(configured, shared.receiver.is_some(), owner::is_gone).await?;
     if !abandoned.is_empty() {

@@ -40,6 +40,9 @@ impl RuntimeObserver for Notices {
                 );
             }
             Notice::Scheduled { requests } => tracing::info!(requests, "due"),
+            Notice::CaughtUp { requests } => {
+                tracing::info!(requests, "catching up: webhooks may have been missed");
+            }
             Notice::NotScheduled { error } => {
                 tracing::warn!(error = output::chain(error), "what is due could not be looked up");
             }

@@ -33,32 +33,38 @@ pub(crate) type OnAnswer = fn(&ResponseEvent);
 pub(crate) struct Kombo {
     pub(crate) limiter: Arc<Limiter>,
     pub(crate) source: Arc<KomboSource>,
+    retries: RetryPolicy,
     on_answer: OnAnswer,
 }
 
 impl Kombo {
     /// Kombo with a rate limit of this process alone, until [`Limiter::share`] is called.
-    pub(crate) fn new(config: &Config, on_answer: OnAnswer) -> anyhow::Result<Self> {
+    pub(crate) fn new(config: &Config, retries: RetryPolicy, on_answer: OnAnswer) -> anyhow::Result<Self> {
         let limiter = Arc::new(Limiter::new(config.kombo.max_requests_per_minute, SystemClock, Notices));
-        let client = limited_client(config, &limiter, on_answer)?;
+        let client = limited_client(config, &limiter, retries, on_answer)?;
         let source = Arc::new(KomboSource::new(client, Some(Arc::clone(&limiter)), config.kombo_name()));
-        Ok(Self { limiter, source, on_answer })
+        Ok(Self { limiter, source, retries, on_answer })
     }
 
     /// Another client after a change of the configuration. It has to be passed to [`KomboSource::replace`].
     pub(crate) fn client(&self, config: &Config) -> anyhow::Result<Client> {
-        limited_client(config, &self.limiter, self.on_answer)
+        limited_client(config, &self.limiter, self.retries, self.on_answer)
     }
 }
 
 /// A client whose answers teach the limiter.
-fn limited_client(config: &Config, limiter: &Arc<Limiter>, on_answer: OnAnswer) -> anyhow::Result<Client> {
+fn limited_client(
+    config: &Config,
+    limiter: &Arc<Limiter>,
+    retries: RetryPolicy,
+    on_answer: OnAnswer,
+) -> anyhow::Result<Client> {
     let learning = Arc::clone(limiter);
     let observe = move |event: &ResponseEvent| {
         on_answer(event);
         learning.learn(answer(event).as_ref(), event.pause);
     };
-    build(config.client()?.on_response(Arc::new(observe)))
+    build(config.client()?.retry(retries).on_response(Arc::new(observe)))
 }
 
 /// A client that asks once, to find out whether Kombo answers.

@@ -26,7 +26,7 @@ use kombo_model::{Endpoint, IntegrationId, Webhook};
 use kombo_sandbox::{FIRST_INTEGRATION, Model, Mutation, Sandbox, SandboxConfig};
 use sync_core::SyncError;
 use sync_core::jobs::LeaseToken;
-use sync_core::jobs::dispatch::{self, FullFetches, SchedulePolicy};
+use sync_core::jobs::dispatch::{self, Admission, SchedulePolicy};
 use sync_core::jobs::queue::Claim;
 use sync_core::ports::{Clock, Scope, Silent, Store};
 use sync_core::pull::{Engine, SyncPolicy};
@@ -53,10 +53,10 @@ async fn work<St: Store>(engine: &Engine<St, Kombo, MachineClock, Silent>) -> Re
         };
         let now = MachineClock.now();
         let next = engine.store().transact(Scope::Shared, move |tx| {
-            dispatch::next(tx, &claim, &endpoints, FullFetches::Allowed, now).map_err(SyncError::from)
+            dispatch::next(tx, &claim, &endpoints, Admission::ALL, now).map_err(SyncError::from)
         });
         let Some(lease) = next.await? else { return Ok(()) };
-        let run = engine.work(&lease, &CancellationToken::new()).await?;
+        let run = engine.work(&lease, &CancellationToken::new()).await?.run;
         let (target, counts) = (&run.target, &run.counts);
         print!("{} {}: {}, {} records, ", target.kind, target.endpoint, run.outcome, counts.records);
         println!("{} created{}", counts.created, updated(counts.updated));

@@ -10,6 +10,7 @@ use crate::jobs::endpoint::EndpointState;
 use crate::jobs::integration::IntegrationStatus;
 use crate::jobs::queue::{self, Claim};
 use crate::jobs::request::{Lease, Request, RequestCause, SyncKind, Target};
+use crate::jobs::schedule::{jittered, spread};
 use crate::ports::error::TxResult;
 use crate::ports::lock::LockMode;
 use crate::ports::store::Tx;
@@ -20,7 +21,8 @@ use crate::webhooks::status::set_status;
 pub struct SchedulePolicy {
     /// The endpoints that matter.
     pub endpoints: BTreeSet<Endpoint>,
-    /// A delta without a webhook so often; none for never.
+    /// The longest time without a fetch before a delta is requested, whatever webhooks say; none for never. Each endpoint
+    /// waits up to an eighth less, so that what was loaded together is not polled together.
     pub poll_every: Option<Duration>,
     /// How often everything is fetched: no full fetch is further ahead.
     pub full_every: Duration,
@@ -80,8 +82,51 @@ fn due(state: Option<&EndpointState>, policy: &SchedulePolicy, now: Timestamp) -
         return Some((SyncKind::Full, RequestCause::Schedule));
     }
     let last = happened(state.last_delta_at, now).max(happened(state.last_full_at, now));
-    let poll = policy.poll_every.is_some_and(|every| last.is_none_or(|last| last.saturating_add(every) <= now));
+    let poll = policy.poll_every.is_some_and(|every| {
+        let every = jittered(every, &state.integration_id, state.endpoint);
+        last.is_none_or(|last| last.saturating_add(every) <= now)
+    });
     poll.then_some((SyncKind::Delta, RequestCause::Poll))
+}
+
+/// The time between two requests of [`catch_up`]: less than a fetch takes, so workers are never idle, and long enough
+/// that what webhooks tell meanwhile is due earlier than most of them.
+const CATCH_UP_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Requests a delta of every endpoint that is loaded, of `integrations` or of all: call it when webhooks may have been
+/// missed, so that no change waits for the next full fetch. Returns how many fetches were requested.
+///
+/// Whatever waits for a failure to pass goes on waiting. The requests become due one after the other, in an order that
+/// differs from that of their names, and a webhook makes its own due at once. Calling it again changes nothing while they
+/// wait.
+pub fn catch_up(
+    tx: &mut dyn Tx,
+    endpoints: &BTreeSet<Endpoint>,
+    integrations: Option<&BTreeSet<IntegrationId>>,
+    now: Timestamp,
+) -> TxResult<usize> {
+    let is_meant = |id: &IntegrationId| integrations.is_none_or(|some| some.contains(id));
+    let active: BTreeSet<IntegrationId> = tx
+        .integrations()?
+        .into_iter()
+        .filter(|known| known.status == IntegrationStatus::Active && is_meant(&known.id))
+        .map(|known| known.id)
+        .collect();
+    let mut behind: Vec<EndpointState> = tx
+        .endpoints(None)?
+        .into_iter()
+        .filter(|state| state.loaded_at.is_some())
+        .filter(|state| endpoints.contains(&state.endpoint) && active.contains(&state.integration_id))
+        .collect();
+    behind.sort_by_key(|state| spread(state.integration_id.as_str(), state.endpoint.as_str()));
+    let mut from = now;
+    for state in &behind {
+        let target =
+            Target { integration_id: state.integration_id.clone(), endpoint: state.endpoint, kind: SyncKind::Delta };
+        queue::request_of(tx, state, target, RequestCause::CatchUp, from, now)?;
+        from = from.saturating_add(CATCH_UP_INTERVAL);
+    }
+    Ok(behind.len())
 }
 
 /// Registers integrations that the configuration names. Those that were deleted at Kombo stay so.
@@ -96,19 +141,20 @@ pub fn register(tx: &mut dyn Tx, ids: &BTreeSet<IntegrationId>, now: Timestamp) 
 
 /// Leases the work that is most due: deltas before full fetches, the oldest wish first, nothing of integrations that
 /// were deleted or that a person paused. Requests of those that Kombo paused are not due for long: see
-/// [`crate::webhooks`]. Full fetches only if `full_fetches` is set, so that some workers are always there for deltas.
+/// [`crate::webhooks`].
 pub fn next(
     tx: &mut dyn Tx,
     claim: &Claim,
     endpoints: &BTreeSet<Endpoint>,
-    full_fetches: FullFetches,
+    admission: Admission,
     now: Timestamp,
 ) -> TxResult<Option<Lease>> {
     let mut known = BTreeMap::new();
     queue::lease_next_if(tx, claim, now, |tx, request: &Request| {
         let target = &request.target;
         let wanted = endpoints.contains(&target.endpoint)
-            && (target.kind == SyncKind::Delta || full_fetches == FullFetches::Allowed);
+            && (target.kind == SyncKind::Delta || admission.full_fetches)
+            && (request.attempts == 0 || admission.retries);
         Ok(wanted && is_worked_on(tx, &mut known, &target.integration_id)?)
     })
 }
@@ -133,16 +179,22 @@ fn is_worked_on(
     Ok(status.is_some_and(|status| !matches!(status, IntegrationStatus::Deleted | IntegrationStatus::Held)))
 }
 
-/// Whether a worker may begin a full fetch now.
+/// What a worker may begin now. Deltas that did not fail the last time are always allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FullFetches {
-    /// It may.
-    Allowed,
-    /// Enough workers are busy with them.
-    Enough,
+pub struct Admission {
+    /// Full fetches, or too many workers are busy with them.
+    pub full_fetches: bool,
+    /// Fetches that failed the last time, or too many workers are busy with them.
+    pub retries: bool,
 }
 
-/// Sets going at once what waits because of failures: called when what made everything fail is over.
+impl Admission {
+    /// Everything is allowed.
+    pub const ALL: Self = Self { full_fetches: true, retries: true };
+}
+
+/// Sets going at once what waits because of failures, as if it had not failed: called when what made everything fail is
+/// over.
 pub fn retry_failed(tx: &mut dyn Tx, now: Timestamp) -> TxResult<usize> {
     let mut set_going = 0;
     for request in tx.requests()? {
@@ -152,6 +204,7 @@ pub fn retry_failed(tx: &mut dyn Tx, now: Timestamp) -> TxResult<usize> {
             && request.lease.is_none()
         {
             request.not_before = now;
+            request.attempts = 0;
             tx.put_request(&request)?;
             set_going += 1;
         }

@@ -126,7 +126,7 @@ pub(crate) fn request_of(
     let over = match cause {
         RequestCause::Command => true,
         RequestCause::Webhook => request.attempts > 0 && state.status != EndpointStatus::Retrying,
-        RequestCause::Load | RequestCause::Schedule | RequestCause::Poll => false,
+        RequestCause::Load | RequestCause::Schedule | RequestCause::Poll | RequestCause::CatchUp => false,
     };
     if over {
         // What made earlier attempts wait may be over.

@@ -26,6 +26,8 @@ words! {
         Schedule = "schedule",
         /// Polling.
         Poll = "poll",
+        /// Webhooks may have been missed.
+        CatchUp = "catch_up",
     }
 }
 

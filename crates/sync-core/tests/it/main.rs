@@ -9,6 +9,7 @@
 
 mod apply;
 mod bench;
+mod catch_up;
 mod clocks;
 mod compare;
 mod crash;

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use kombo_model::{Endpoint, Webhook};
 use serde_json::{Value, json};
-use sync_core::jobs::dispatch::{self, FullFetches, SchedulePolicy};
+use sync_core::jobs::dispatch::{self, Admission, SchedulePolicy};
 use sync_core::jobs::pause::{self, Held};
 use sync_core::jobs::{IntegrationStatus, Lease, LeasedTx, SyncKind};
 use sync_core::ports::Clock as _;
@@ -32,7 +32,7 @@ fn status(bench: &Bench) -> IntegrationStatus {
 
 fn next(bench: &Bench) -> Option<Lease> {
     let (claim, endpoints, now) = (bench.claim(), BTreeSet::from([Endpoint::Users]), bench.clock.now());
-    bench.store.edit(|tx| dispatch::next(tx, &claim, &endpoints, FullFetches::Allowed, now)).unwrap()
+    bench.store.edit(|tx| dispatch::next(tx, &claim, &endpoints, Admission::ALL, now)).unwrap()
 }
 
 fn pause(bench: &Bench) -> Held {

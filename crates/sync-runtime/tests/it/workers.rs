@@ -78,18 +78,38 @@ async fn the_failure_of_a_run_closes_the_gate() {
     pool.end().await;
 }
 
-#[tokio::test(start_paused = true)]
-async fn half_of_the_workers_are_kept_for_deltas() {
-    let bench = bench();
+/// How many of the requests are leased by `workers` workers while Kombo does not answer.
+async fn leased_while_nothing_is_answered(bench: &Bench, workers: usize) -> usize {
     let source = Arc::new(Sleepy(Arc::default()));
     let (store, clock) = (Arc::new(bench.store.clone()), bench.clock.clone());
     let engine = Engine::new(store, source, clock, Silent, bench.policy.clone());
-    let pool = Running::start(engine, TestHost::default(), 4);
+    let pool = Running::start(engine, TestHost::default(), workers);
     seconds(10).await;
     let requests = bench.store.look(|tx| tx.requests()).unwrap();
     assert_eq!(requests.len(), 3);
-    assert_eq!(requests.iter().filter(|request| request.lease.is_some()).count(), 2);
     pool.end().await;
+    requests.iter().filter(|request| request.lease.is_some()).count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn half_of_the_workers_are_kept_for_deltas() {
+    assert_eq!(leased_while_nothing_is_answered(&bench(), 4).await, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn three_quarters_of_the_workers_are_kept_from_what_failed() {
+    let bench = bench();
+    bench
+        .store
+        .edit(|tx| {
+            for mut request in tx.requests()? {
+                request.attempts = 1;
+                tx.put_request(&request)?;
+            }
+            Ok::<_, StoreError>(())
+        })
+        .unwrap();
+    assert_eq!(leased_while_nothing_is_answered(&bench, 8).await, 2);
 }
 
 /// A Kombo that never answers.

@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kombo_client::RetryPolicy;
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
 use serde::Serialize;
 use store_diesel::DieselStore;
@@ -25,7 +26,7 @@ use crate::{output, owner};
 /// Fetches now: asks for the fetches and works on them itself.
 pub(crate) async fn run(context: &Context, args: SyncArgs) -> anyhow::Result<Exit> {
     let config = context.config_with_warnings()?;
-    let kombo = Kombo::new(&config, tell)?;
+    let kombo = Kombo::new(&config, RetryPolicy::default(), tell)?;
     let tables = if args.no_migrate { Tables::Expect } else { Tables::Migrate };
     let store = Arc::new(open_to_write(&config, tables).await?);
     kombo.limiter.share(&store);

@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use kombo_client::RetryPolicy;
 use kombo_model::IntegrationId;
 use serde::Serialize;
 use store_diesel::DieselStore;
@@ -22,7 +23,7 @@ use crate::wiring::Kombo;
 /// Compares Kombo with the store, and prints differences as they are found.
 pub(crate) async fn run(context: &Context, args: VerifyArgs) -> anyhow::Result<Exit> {
     let config = context.config_with_warnings()?;
-    let source = Kombo::new(&config, tell)?.source;
+    let source = Kombo::new(&config, RetryPolicy::default(), tell)?.source;
     let store = open(&config, Tables::Expect).await?;
     let integrations = integrations(&store, &args).await?;
     reach_kombo(&config).await?;

@@ -238,9 +238,10 @@ const SYNC: &[Setting] = &[
     Setting {
         name: "poll_every",
         kind: Kind::Duration,
-        default: Some("0s"),
-        example: "12h",
-        meaning: "A delta of every endpoint so often, even without a webhook. `\"0s\"`: never.",
+        default: Some("6h"),
+        example: "1h",
+        meaning: "The longest time without a fetch before a delta of an endpoint is requested, even without a webhook: the \
+            most that a lost webhook costs. Each endpoint waits up to an eighth less. `\"0s\"`: never.",
     },
     Setting {
         name: "accept_unknown",

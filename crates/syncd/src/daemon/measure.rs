@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kombo_client::{Outcome, ResponseEvent};
-use kombo_model::IntegrationId;
+use kombo_model::{IntegrationId, Timestamp};
 use metrics::{counter, gauge, histogram};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use store_diesel::DieselStore;
-use sync_core::jobs::{EndpointStatus, IntegrationStatus};
+use sync_core::jobs::{EndpointState, EndpointStatus, IntegrationStatus, Request, RequestCause};
 use sync_core::ports::{Clock as _, Event, Observer, QuarantinePart, Store as _, StoreError};
 use sync_core::pull::RunCounts;
 use sync_runtime::{Notice, RuntimeObserver};
@@ -138,7 +138,7 @@ pub(super) async fn state(store: &DieselStore) -> String {
     };
     for integration in integrations.iter().filter(|known| known.status != IntegrationStatus::Deleted) {
         let wishes = requests.iter().filter(|request| request.target.integration_id == integration.id);
-        let lag = wishes.map(|request| now.since(request.requested_at)).max().unwrap_or_default();
+        let lag = wishes.map(|request| now.since(behind_since(request, &endpoints))).max().unwrap_or_default();
         let labels = [("integration", integration.id.as_str())];
         series.add("syncd_freshness_lag_seconds", &labels, lag.as_secs_f64());
         let paused = if integration.status == IntegrationStatus::Held { 1.0 } else { 0.0 };
@@ -159,6 +159,25 @@ pub(super) async fn state(store: &DieselStore) -> String {
         gauge!("syncd_endpoints", "state" => status).set(float(number));
     }
     series.render()
+}
+
+/// Since when a requested fetch may show changes that are not stored.
+fn behind_since(request: &Request, endpoints: &[EndpointState]) -> Timestamp {
+    let is_its = |state: &&EndpointState| {
+        state.endpoint == request.target.endpoint && state.integration_id == request.target.integration_id
+    };
+    match request.cause {
+        // Whatever happened since the last fetch may have been missed.
+        RequestCause::CatchUp => {
+            let watermark = endpoints.iter().find(is_its).and_then(|state| state.watermark);
+            watermark.map_or(request.requested_at, |watermark| watermark.min(request.requested_at))
+        }
+        RequestCause::Command
+        | RequestCause::Webhook
+        | RequestCause::Load
+        | RequestCause::Schedule
+        | RequestCause::Poll => request.requested_at,
+    }
 }
 
 /// Reads how far changes are delivered.

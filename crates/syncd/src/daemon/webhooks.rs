@@ -10,6 +10,7 @@ use axum::routing::post;
 use kombo_client::webhook::{SIGNATURE_HEADER, SignatureError};
 use kombo_model::Webhook;
 use store_diesel::DieselStore;
+use sync_core::ports::Scope;
 use sync_core::webhooks::{self, Intake, IntakePolicy};
 use sync_runtime::inbox::{self, InboxHandle};
 use tokio::sync::Semaphore;
@@ -27,12 +28,14 @@ const MOST_LARGE_AT_A_TIME: usize = 2;
 const BODY_WITHIN: Duration = Duration::from_secs(10);
 /// A database that takes longer is as good as none: the sender tries again.
 const STORED_WITHIN: Duration = Duration::from_secs(10);
-/// More webhooks at a time are turned away: the sender tries again.
-const MOST_AT_A_TIME: usize = 256;
+/// While so many bytes of webhooks are being received and stored, more are turned away: the sender tries again. As many
+/// usual webhooks as there may be connections take a fraction of it.
+const MOST_BYTES_AT_A_TIME: usize = 64 * USUAL_BYTES;
 
 struct Door {
     shared: Arc<Shared>,
-    places: Semaphore,
+    /// A permit for each byte.
+    room: Semaphore,
     large: Semaphore,
     inbox: InboxHandle,
 }
@@ -48,8 +51,8 @@ pub(super) fn routes(
         look_at_paused_every: LOOK_AT_PAUSED_EVERY,
     };
     let (handle, inbox) = inbox::open(store, SystemClock, policy, Arc::clone(shared.runtime.wakers()));
-    let (places, large) = (Semaphore::new(MOST_AT_A_TIME), Semaphore::new(MOST_LARGE_AT_A_TIME));
-    let door = Arc::new(Door { shared, places, large, inbox: handle });
+    let (room, large) = (Semaphore::new(MOST_BYTES_AT_A_TIME), Semaphore::new(MOST_LARGE_AT_A_TIME));
+    let door = Arc::new(Door { shared, room, large, inbox: handle });
     (router(door), inbox.work())
 }
 
@@ -116,7 +119,6 @@ impl Answer {
 
 impl Door {
     async fn receive(&self, request: Request<Body>) -> Answer {
-        let Ok(_place) = self.places.try_acquire() else { return Answer::Busy };
         let (head, body) = request.into_parts();
         let announced = head.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
         if announced.is_some_and(|length: usize| length > MOST_BYTES) {
@@ -127,6 +129,8 @@ impl Door {
             Ok(signature) => signature,
             Err(error) => return refused(error),
         };
+        let reserved = u32::try_from(announced.unwrap_or(USUAL_BYTES).min(USUAL_BYTES)).unwrap_or(u32::MAX);
+        let Ok(_room) = self.room.try_acquire_many(reserved) else { return Answer::Busy };
         // One without a length may be large.
         let is_small = announced.is_some_and(|length| length <= USUAL_BYTES);
         let large = if is_small { None } else { self.large.try_acquire().ok() };
@@ -150,10 +154,18 @@ impl Door {
         self.store(webhooks::read(&bytes)).await
     }
 
+    /// Its changes are fetched all the same, whether or not the sender tries again.
+    fn note_missed(&self, scope: Scope) {
+        if let Scope::Integration(id) = scope {
+            self.shared.runtime.note_missed(id);
+        }
+    }
+
     async fn store(&self, webhook: Webhook) -> Answer {
-        let (event, kind) = (webhook.id.to_string(), webhook.event.kind().to_owned());
+        let (event, kind, scope) = (webhook.id.to_string(), webhook.event.kind().to_owned(), webhooks::scope(&webhook));
         let Ok(stored) = tokio::time::timeout(STORED_WITHIN, self.inbox.receive(webhook)).await else {
             tracing::error!(webhook.id = event, "a webhook was not stored in time");
+            self.note_missed(scope);
             return Answer::NoDatabase;
         };
         match stored {
@@ -163,6 +175,7 @@ impl Door {
             }
             Ok(Intake::Repeated) => Answer::Repeated,
             Err(error) => {
+                self.note_missed(scope);
                 let said = crate::output::chain(&*error);
                 tracing::error!(webhook.id = event, error = said, "a webhook was not stored");
                 Answer::NoDatabase

@@ -33,12 +33,14 @@ mod sender;
 
 mod answers;
 mod bad_webhooks;
+mod catch_up;
 mod changed_tables;
 mod coalescing;
 mod crashes;
 mod database_defaults;
 mod deliveries;
 mod events;
+mod failing_neighbours;
 mod failures;
 mod few_connections;
 mod forged_lines;
