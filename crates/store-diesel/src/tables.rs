@@ -16,13 +16,15 @@ use crate::statement::{Cells, Statement};
 const POSTGRES: &str = include_str!("tables/postgres.txt");
 const SQLITE: &str = include_str!("tables/sqlite.txt");
 
-/// The same of what is there.
+/// The same of what is there. The collation counts in keys only: elsewhere it decides which index fits, and a database with
+/// views of others keeps an older one.
 const POSTGRES_LINES: &str = "
 WITH tables AS (SELECT c.* FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                 WHERE n.nspname = 'kombo' AND c.relkind IN ('r', 'p')
                       AND (starts_with(c.relname, 'lms_') OR starts_with(c.relname, 'sync_')))
 SELECT c.relname || ' column ' || a.attname || ' ' || format_type(a.atttypid, a.atttypmod)
-       || coalesce((SELECT ' in ' || collname FROM pg_collation l WHERE l.oid = a.attcollation AND l.collname <> 'default'), '')
+       || coalesce((SELECT ' in ' || collname FROM pg_collation l WHERE l.oid = a.attcollation AND l.collname <> 'default'
+                    AND a.attnotnull), '')
        || CASE WHEN a.attnotnull THEN ' not null' ELSE '' END
        || CASE WHEN a.atthasdef OR a.attidentity <> '' THEN ' default' ELSE '' END AS line
   FROM tables c JOIN pg_attribute a ON a.attrelid = c.oid WHERE a.attnum > 0 AND NOT a.attisdropped
