@@ -50,7 +50,7 @@ impl RuntimeObserver for Notices {
                 tracing::info!(changes, runs, webhooks, "old entries were removed");
             }
             Notice::NotTrimmed { error } => {
-                tracing::warn!(error = output::chain(error), "old entries were not removed")
+                tracing::warn!(error = output::chain(error), "old entries were not removed");
             }
             Notice::LongWait { reason, until, wait } => {
                 let why = match reason {
@@ -95,7 +95,9 @@ fn key(accepted: bool, changed: bool) {
     match (accepted, changed) {
         (true, true) => tracing::info!("Kombo accepts the key again"),
         (false, true) => {
-            tracing::error!("Kombo rejects the key: nothing is fetched until it is accepted again; check kombo.api_key")
+            tracing::error!(
+                "Kombo rejects the key: nothing is fetched until it is accepted again; check kombo.api_key"
+            );
         }
         (_, false) => {}
     }

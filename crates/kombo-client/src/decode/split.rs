@@ -40,8 +40,8 @@ pub(super) fn whole(page: &str) -> Option<(String, &str)> {
     /// A cursor behind the records may hold some brackets, too.
     const MOST_ENDS: usize = 10;
     let begin = results(page)?;
-    let ends = page.rmatch_indices(']').map(|(end, _)| end).take_while(|end| *end >= begin).take(MOST_ENDS);
-    let (around, end) = ends.filter_map(|end| Some((around(page, begin, end)?, end))).next()?;
+    let mut ends = page.rmatch_indices(']').map(|(end, _)| end).take_while(|end| *end >= begin).take(MOST_ENDS);
+    let (around, end) = ends.find_map(|end| Some((around(page, begin, end)?, end)))?;
     Some((around, page.get(begin..end)?.trim()))
 }
 

@@ -1,6 +1,8 @@
 //! Keys that are no text. SQLite stores any bytes as text, and a person may write them by hand. Such a key goes by a name, so
 //! that a full fetch finds its row and removes it, as any row that Kombo does not have.
 
+use std::fmt::Write as _;
+
 use diesel::{QueryResult, RunQueryDsl as _};
 use kombo_model::IntegrationId;
 use sync_core::rows::{Key, Model};
@@ -39,7 +41,11 @@ fn name(bytes: &[u8]) -> String {
 }
 
 fn hex_of(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02X}")).collect()
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut hex, byte| {
+        // A string takes everything.
+        let _: std::fmt::Result = write!(hex, "{byte:02X}");
+        hex
+    })
 }
 
 /// The bytes that a name stands for, if it stands for an id that is no text.

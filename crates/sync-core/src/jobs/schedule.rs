@@ -20,7 +20,7 @@ pub fn next_full(integration: &IntegrationId, endpoint: Endpoint, every: Duratio
 /// A period that is up to an eighth shorter than `every`, by the names of an endpoint: always the same for one endpoint.
 pub(crate) fn jittered(every: Duration, integration: &IntegrationId, endpoint: Endpoint) -> Duration {
     let parts = u32::try_from(spread(integration.as_str(), endpoint.as_str()) % 256).unwrap_or(0);
-    every - every / 2_048 * parts
+    every.saturating_sub(every / 2_048 * parts)
 }
 
 /// A number that differs between names and never changes: FNV-1a with a final mix.

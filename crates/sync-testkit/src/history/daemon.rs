@@ -42,6 +42,10 @@ impl<St: Store> Daemon<St> {
     }
 
     /// Receives the webhook that names what changed at Kombo since the last one, if anything did.
+    ///
+    /// # Panics
+    ///
+    /// If the store does not take it.
     pub async fn hear(&self) {
         let changed = self.kombo.changed_models();
         if changed.is_empty() {
