@@ -277,13 +277,11 @@ impl Observer for Hand {
 impl RuntimeObserver for Hand {
     fn notice(&self, notice: Notice<'_>) {
         let world = &self.0.world;
-        match &notice {
-            Notice::Trimmed { trimmed } => {
-                world.count(Fault::EntriesTrimmed);
-                world.log(format_args!("{} {trimmed:?}", self.0.owner));
-            }
-            Notice::Delivery { failed: Some(_), .. } => world.count(Fault::DeliveryFailed),
-            _ => {}
+        if let Notice::Trimmed { trimmed } = &notice {
+            world.count(Fault::EntriesTrimmed);
+            world.log(format_args!("{} {trimmed:?}", self.0.owner));
+        } else if let Notice::Delivery { failed: Some(_), .. } = &notice {
+            world.count(Fault::DeliveryFailed);
         }
         world.log(format_args!("{} {notice:?}", self.0.owner));
     }

@@ -29,8 +29,8 @@ pub(crate) struct KomboSource {
 
 impl KomboSource {
     /// A source that asks by `client`, no faster than `limiter` allows. `name` is Kombo's, for people.
-    pub(crate) fn new(client: Client, limiter: Option<Arc<Limiter>>, name: String) -> Self {
-        let clients = RwLock::new(Clients::new(&client, limiter.as_ref()));
+    pub(crate) fn new(client: &Client, limiter: Option<Arc<Limiter>>, name: String) -> Self {
+        let clients = RwLock::new(Clients::new(client, limiter.as_ref()));
         Self { clients, limiter, clock: KomboClock::default(), name }
     }
 

@@ -42,7 +42,7 @@ impl Kombo {
     pub(crate) fn new(config: &Config, retries: RetryPolicy, on_answer: OnAnswer) -> anyhow::Result<Self> {
         let limiter = Arc::new(Limiter::new(config.kombo.max_requests_per_minute, SystemClock, Notices));
         let client = limited_client(config, &limiter, retries, on_answer)?;
-        let source = Arc::new(KomboSource::new(client, Some(Arc::clone(&limiter)), config.kombo_name()));
+        let source = Arc::new(KomboSource::new(&client, Some(Arc::clone(&limiter)), config.kombo_name()));
         Ok(Self { limiter, source, retries, on_answer })
     }
 

@@ -75,7 +75,8 @@ impl Bench {
 
     pub(crate) async fn on_postgres() -> Self {
         let database = Arc::new(tokio::task::spawn_blocking(|| test_database().unwrap()).await.unwrap());
-        Self::new(&database.url().to_owned(), Database::Postgres(database)).await
+        let url = database.url().to_owned();
+        Self::new(&url, Database::Postgres(database)).await
     }
 
     async fn new(url: &str, database: Database) -> Self {

@@ -2,6 +2,7 @@
 //! bookkeeping table stops nothing, or is an error that names the table.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 
 use kombo_model::Endpoint;
 use sync_core::jobs::SyncKind;
@@ -126,7 +127,7 @@ async fn mends(mut bench: Bench, models: &[Model]) {
                 }
                 let row = &before[Model::ALL.iter().position(|it| it == model).unwrap()][place];
                 let id = row.row.key.first();
-                edits += &format!("UPDATE {model} SET {name} = {value} WHERE {key} = '{id}';\n");
+                writeln!(edits, "UPDATE {model} SET {name} = {value} WHERE {key} = '{id}';").unwrap();
                 edited.insert((*model, name));
             }
         }
@@ -176,7 +177,7 @@ async fn odd_keys_are_removed(mut bench: Bench) {
                 let id =
                     before[Model::ALL.iter().position(|it| *it == model).unwrap()][round].row.key.first().to_owned();
                 let first = model.key_columns()[0];
-                edits += &format!("UPDATE {model} SET {column} = {key} WHERE {first} = '{id}';\n");
+                writeln!(edits, "UPDATE {model} SET {column} = {key} WHERE {first} = '{id}';").unwrap();
             }
         }
         bench.sql(&edits).await;

@@ -75,7 +75,7 @@ struct Demo<'a> {
 impl Demo<'_> {
     async fn sync(&self) -> anyhow::Result<()> {
         let client = Client::builder("sandbox-key").base_url(self.sandbox.base_url()).build()?;
-        let source = Arc::new(KomboSource::new(client, None, "the sandbox".to_owned()));
+        let source = Arc::new(KomboSource::new(&client, None, "the sandbox".to_owned()));
         let endpoints = BTreeSet::from([Endpoint::Users, Endpoint::Courses, Endpoint::CourseProgressions]);
         let policy = SyncPolicy { change_values: true, ..SyncPolicy::new(endpoints.clone()) };
         let policies = (policy, RuntimePolicy::new(owner::this_process(), WORKERS));

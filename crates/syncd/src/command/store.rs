@@ -38,19 +38,19 @@ pub(crate) async fn open(config: &Config, tables: Tables) -> anyhow::Result<Dies
 pub(crate) async fn open_to_write(config: &Config, tables: Tables) -> anyhow::Result<DieselStore> {
     let (url, connections) = (config.store_url()?, config.connections()?);
     let store = connect(&url, tables, connections.for_work()).await?;
-    none(store.missing(Connections::fewest(), connections.all()).await?)?;
+    none(&store.missing(Connections::fewest(), connections.all()).await?)?;
     store.transact(Scope::Shared, |_| Ok::<(), StoreError>(())).await?;
     prepare(&store, &url, tables).await?;
     if tables == Tables::Expect {
         // Migrating has set them right, or failed.
-        none(store.lost_counters().await?)?;
+        none(&store.lost_counters().await?)?;
     }
-    none(store.faults().await.with_context(|| format!("store.url: {url} cannot be written to"))?)?;
+    none(&store.faults().await.with_context(|| format!("store.url: {url} cannot be written to"))?)?;
     Ok(store)
 }
 
 /// Fails if there are faults.
-fn none(faults: Vec<String>) -> anyhow::Result<()> {
+fn none(faults: &[String]) -> anyhow::Result<()> {
     if faults.is_empty() { Ok(()) } else { bail!("{}", faults.join("; ")) }
 }
 

@@ -43,7 +43,7 @@ fn kombo(code: &str) -> String {
 async fn failure(answer: String, key_is_good: bool) -> SourceError {
     let base_url = serve(answer, key_is_good);
     let client = Client::builder("key").base_url(base_url).retry(RetryPolicy::NEVER).build().unwrap();
-    let source = KomboSource::new(client, None, "Kombo".to_owned());
+    let source = KomboSource::new(&client, None, "Kombo".to_owned());
     let fetch = Fetch::List { updated_after: None, from: None };
     let spec = FetchSpec {
         integration_id: IntegrationId::from("sandbox:a"),
