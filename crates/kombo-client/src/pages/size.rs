@@ -63,6 +63,18 @@ struct Reduced {
     fast_until: PageSize,
     /// Above, after how many pages twice the size is tried: the more, the more often that was too heavy.
     patience: u32,
+    suspicion: Suspicion,
+}
+
+/// How far it is known whether a page was too heavy or Kombo was down for a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Suspicion {
+    /// It is known.
+    None,
+    /// Of this size pages failed, and a page of one record is tried.
+    Of(PageSize),
+    /// A page of one record was good: the size is tried once more. If it is good too, it was not the weight.
+    Checked,
 }
 
 impl Reduced {
@@ -70,11 +82,19 @@ impl Reduced {
     const MOST_PATIENCE: u32 = 512;
 
     fn new(size: PageSize) -> Self {
-        Self { size, good: None, succeeded: 0, fast_until: size, patience: Self::LEAST_PATIENCE }
+        let (fast_until, patience) = (size, Self::LEAST_PATIENCE);
+        Self { size, good: None, succeeded: 0, fast_until, patience, suspicion: Suspicion::None }
     }
 
-    fn reduce(&mut self, to: PageSize) {
+    fn reduce(&mut self, to: PageSize, weight: Weight) {
         let half = PageSize::new(self.size.get() / 2).unwrap_or(PageSize::MIN);
+        if self.suspicion == Suspicion::Checked {
+            // It is the weight: more than one record is tried, and quickly more.
+            let good = self.good;
+            *self = Self { good, fast_until: half, ..Self::new(self.size) };
+            self.size = larger(to, FAST).min(half);
+            return;
+        }
         let is_good = self.good == Some(to);
         if is_good {
             self.patience = (self.patience * 2).min(Self::MOST_PATIENCE);
@@ -85,21 +105,39 @@ impl Reduced {
             succeeded: 0,
             fast_until: if is_good { to } else { half },
             patience: self.patience,
+            suspicion: if weight == Weight::Suspected && !is_good { Suspicion::Of(self.size) } else { Suspicion::None },
         };
     }
 
-    fn succeeded(&mut self, wanted: PageSize) {
+    /// A page was good. Returns false if no page needs to be smaller after all.
+    fn succeeded(&mut self, wanted: PageSize) -> bool {
+        match self.suspicion {
+            Suspicion::None => {}
+            Suspicion::Of(size) => {
+                self.good = Some(self.size);
+                (self.size, self.suspicion) = (size, Suspicion::Checked);
+                return true;
+            }
+            Suspicion::Checked => return false,
+        }
         self.good = Some(self.size);
         self.succeeded = self.succeeded.saturating_add(1);
         let is_fast = self.size < self.fast_until;
         if !is_fast && self.succeeded < self.patience {
-            return;
+            return true;
         }
-        let (factor, most) = if is_fast { (4, self.fast_until.min(wanted)) } else { (2, wanted) };
-        let larger = PageSize::new(self.size.get().saturating_mul(factor)).unwrap_or(PageSize::MAX);
-        self.size = larger.min(most).max(self.size);
+        let (factor, most) = if is_fast { (FAST, self.fast_until.min(wanted)) } else { (2, wanted) };
+        self.size = larger(self.size, factor).min(most).max(self.size);
         self.succeeded = 0;
+        true
     }
+}
+
+/// How many times larger each page is while sizes grow quickly.
+const FAST: u16 = 4;
+
+fn larger(size: PageSize, factor: u16) -> PageSize {
+    PageSize::new(size.get().saturating_mul(factor)).unwrap_or(PageSize::MAX)
 }
 
 impl Sizes {
@@ -130,7 +168,7 @@ impl Sizes {
         if reduced.size >= size {
             reduced.size = size;
             let good = reduced.good.filter(|good| *good < size);
-            reduced.reduce(good.unwrap_or(if weight == Weight::Suspected { PageSize::MIN } else { half }));
+            reduced.reduce(good.unwrap_or(if weight == Weight::Suspected { PageSize::MIN } else { half }), weight);
         }
         Some(reduced.size)
     }
@@ -138,8 +176,10 @@ impl Sizes {
     /// A page of this size was good.
     pub(super) fn succeeded(&self, integration: &IntegrationId, endpoint: Endpoint, size: PageSize, wanted: PageSize) {
         let mut known = self.lock();
-        if let Some(reduced) = known.get_mut(&(integration.clone(), endpoint)).filter(|reduced| reduced.size == size) {
-            reduced.succeeded(wanted);
+        let key = (integration.clone(), endpoint);
+        let reduced = known.get_mut(&key).filter(|reduced| reduced.size == size);
+        if reduced.is_some_and(|reduced| !reduced.succeeded(wanted)) {
+            known.remove(&key);
         }
     }
 

@@ -45,8 +45,9 @@ fn passing_faults_are_lived_through() {
     assert_eq!(world.sandbox.faults(), [], "all of them struck");
     let lists: usize = LISTS.into_iter().map(|endpoint| world.requests(endpoint).len()).sum();
     let needed = 6 + 2 + 8 + usize::try_from(struck).unwrap();
-    // A busy machine may run into the time-out once more.
-    assert!((needed..needed + 3).contains(&lists), "each fault costs one more request: {lists}, not {needed}");
+    // Two in a row may be the weight of the page: a page of one record tells. A third is taken for it, and costs some small
+    // pages. A busy machine may run into the time-out once more.
+    assert!((needed..needed + 15).contains(&lists), "each fault costs few requests: {lists}, not {needed}");
     assert_faithful(&world, Skills::FromCourses);
 }
 
@@ -85,14 +86,14 @@ fn what_one_sync_does_not_use_is_there_for_the_next() {
 #[test]
 fn a_failed_run_keeps_what_it_committed() {
     let world = world();
-    // JSON that is not Kombo's is asked for once more, then it is a failure.
-    world.sandbox.inject(Fault::once(FaultKind::ForeignJson).at(Endpoint::Users).after(3).times(2));
+    // JSON that is not Kombo's is asked for once more. It would be the cursor if the first page came.
+    world.sandbox.inject(Fault::always(FaultKind::ForeignJson).at(Endpoint::Users).after(3));
     let failed = world.syncd(&["sync", "--json"]).expect_code(1);
     let report = failed.json();
     let outcomes: Vec<_> = report["runs"].as_array().unwrap().iter().map(|run| run["outcome"].clone()).collect();
     assert_eq!(outcomes, ["failed", "completed", "completed"]);
     assert!(failed.complaint().contains("users of sandbox:"), "{}", failed.stderr);
-    assert_eq!(world.requests(Endpoint::Users).len(), 5, "three pages, and the fourth twice");
+    assert_eq!(world.requests(Endpoint::Users).len(), 9, "three pages, the fourth in two tries, the first");
 
     let run = report["runs"][0].clone();
     let committed = run["records"].as_u64().unwrap();
@@ -103,6 +104,7 @@ fn a_failed_run_keeps_what_it_committed() {
     assert_eq!(u64::try_from(whole).unwrap(), committed, "rows of committed pages, and no others");
 
     world.sandbox.clear_requests();
+    world.sandbox.clear_faults();
     world.sync();
     // A delta follows for what changed since the first run began.
     let pages = world.requests(Endpoint::Users).into_iter().filter(|request| request.param("updated_after").is_none());

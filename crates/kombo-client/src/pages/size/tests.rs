@@ -51,7 +51,9 @@ fn a_size_too_heavy_is_halved_down_to_one() {
 fn after_a_suspicion_one_record_is_tried_and_then_quickly_more() {
     let known = Known::new();
     assert_eq!(known.reduce(250, Weight::Suspected), Some(1));
-    assert_eq!([known.grow(), known.grow(), known.grow(), known.grow()], [(1, 4), (1, 16), (1, 64), (1, 125)]);
+    // If so many are too many again, it is the weight.
+    assert_eq!((known.grow(), known.reduce(250, Weight::Suspected)), ((1, 250), Some(4)));
+    assert_eq!([known.grow(), known.grow(), known.grow()], [(1, 16), (1, 64), (1, 125)]);
     // What was good before is good again, and more is tried after more and more pages.
     assert_eq!(known.reduce(125, Weight::Suspected), Some(64));
     let mut patience = Vec::new();
@@ -63,8 +65,9 @@ fn after_a_suspicion_one_record_is_tried_and_then_quickly_more() {
     assert_eq!(patience, [16, 32, 64, 128, 256, 512, 512]);
     // Records became heavier.
     assert_eq!(known.reduce(64, Weight::Suspected), Some(1));
-    assert_eq!([known.grow(), known.grow(), known.grow()], [(1, 4), (1, 16), (1, 32)]);
-    assert_eq!([known.grow(), known.grow(), known.grow()], [(512, 64), (512, 128), (512, 250)]);
+    assert_eq!((known.grow(), known.reduce(64, Weight::Suspected)), ((1, 64), Some(4)));
+    assert_eq!([known.grow(), known.grow()], [(1, 16), (1, 32)]);
+    assert_eq!([known.grow(), known.grow(), known.grow()], [(8, 64), (8, 128), (8, 250)]);
     // It was not the weight.
     known.sizes.forget(&known.integration, Endpoint::Users);
     assert_eq!(known.get(), 250);
@@ -77,4 +80,13 @@ fn what_another_listing_found_out_counts() {
     assert_eq!(known.reduce(250, Weight::TooHeavy), Some(30));
     known.sizes.succeeded(&known.integration, Endpoint::Users, size(125), size(250));
     assert_eq!(known.get(), 30);
+}
+
+#[test]
+fn an_outage_that_is_over_costs_one_small_page() {
+    let known = Known::new();
+    assert_eq!(known.reduce(250, Weight::Suspected), Some(1));
+    assert_eq!(known.grow(), (1, 250));
+    known.sizes.succeeded(&known.integration, Endpoint::Users, size(250), size(250));
+    assert_eq!(known.sizes.get(&known.integration, Endpoint::Users), None, "nothing is left of it");
 }
