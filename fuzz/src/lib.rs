@@ -30,7 +30,7 @@ mod kombo {
 
     pub use builder::{BuildError, ClientBuilder, Region};
     pub use client::Client;
-    pub use error::{Error, ErrorKind, TransportFault};
+    pub use error::{Error, ErrorKind, TransportFault, Tried};
     pub use meta::{Answer, RateLimit, ResponseMeta, Written};
     pub use observe::{Outcome, Pacer, ResponseEvent};
     pub use operation::Operation;

@@ -45,8 +45,9 @@ pub trait BulkRows: MirrorRows {
 
     /// Writes rows of which this unit saw that none is stored. No key may occur twice. Absent values become null.
     ///
-    /// That is [`MirrorRows::put_rows`] unless a store knows a faster way. It may then answer with [`StoreError::Unavailable`] if
-    /// one is stored after all, since somebody who is not syncd wrote in between.
+    /// That is [`MirrorRows::put_rows`] unless a store knows a faster way. It may then answer with
+    /// [`StoreError::Unavailable`](crate::ports::StoreError::Unavailable) if one is stored after all, since somebody who is
+    /// not syncd wrote in between.
     fn insert_rows(&mut self, model: Model, integration: &IntegrationId, rows: &[NewRow<'_>]) -> TxResult<()> {
         let rows: Vec<StoredRow> = rows.iter().map(|row| row.to_stored()).collect();
         self.put_rows(model, integration, &rows)
