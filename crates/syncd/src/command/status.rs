@@ -172,7 +172,7 @@ impl Known {
     }
 
     fn integration<'a>(&'a self, integration: &'a IntegrationRecord, now: Timestamp) -> IntegrationReport<'a> {
-        let own = self.endpoints.iter().filter(|state| state.integration_id == integration.id);
+        let own = self.endpoints_of(&integration.id).iter();
         IntegrationReport {
             id: &integration.id,
             tool: integration.tool.as_deref(),
@@ -193,7 +193,7 @@ impl Known {
             output::narrow_table(&["INTEGRATION", "ENDPOINT", "STATE", "WATERMARK", "LAST FULL", "NEXT FULL"]);
         for integration in &self.integrations {
             let mut id = output::one_line(integration.id.as_str());
-            let own: Vec<_> = self.endpoints.iter().filter(|state| state.integration_id == integration.id).collect();
+            let own = self.endpoints_of(&integration.id);
             if own.is_empty() {
                 table.add_row([id.clone(), "-".to_owned(), "not loaded".to_owned()]);
             }

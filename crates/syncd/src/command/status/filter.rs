@@ -35,11 +35,15 @@ impl Known {
 
     fn all_is_well(&self, integration: &IntegrationRecord) -> bool {
         integration_is_well(integration)
-            && self
-                .endpoints
-                .iter()
-                .filter(|state| state.integration_id == integration.id)
-                .all(|state| endpoint_is_well(integration, state))
+            && self.endpoints_of(&integration.id).iter().all(|state| endpoint_is_well(integration, state))
+    }
+
+    /// The endpoints of an integration. They are sorted by it: looking through all of them for each would take seconds with
+    /// thousands of integrations.
+    pub(super) fn endpoints_of(&self, id: &IntegrationId) -> &[EndpointState] {
+        let from = self.endpoints.partition_point(|state| state.integration_id < *id);
+        let rest = self.endpoints.get(from..).unwrap_or_default();
+        rest.get(..rest.partition_point(|state| state.integration_id == *id)).unwrap_or_default()
     }
 
     /// Leaves what the arguments ask for, and puts first what is not in order.
@@ -49,6 +53,7 @@ impl Known {
         {
             return Err(unknown_integration(unknown));
         }
+        self.endpoints.sort_by(|one, other| one.integration_id.cmp(&other.integration_id));
         let mut integrations = std::mem::take(&mut self.integrations);
         integrations.sort_by_key(|integration| self.all_is_well(integration));
         let asked_for = |id: &IntegrationId| args.integrations.is_empty() || args.integrations.contains(id);
@@ -61,7 +66,7 @@ impl Known {
                 return false;
             }
             let whole = fits(integration.status.as_str(), integration_is_well(integration));
-            let own = self.endpoints.iter().filter(|state| state.integration_id == integration.id);
+            let own = self.endpoints_of(&integration.id).iter();
             let shown =
                 own.filter(|state| whole || fits(state.status.as_str(), endpoint_is_well(integration, state))).cloned();
             let before = endpoints.len();
@@ -75,6 +80,7 @@ impl Known {
         self.requests.retain(|request| keeps(&request.target.integration_id));
         self.runs.retain(|run| keeps(&run.target.integration_id));
         self.quarantined.retain(|record| keeps(&record.integration_id));
+        endpoints.sort_by(|one, other| one.integration_id.cmp(&other.integration_id));
         (self.integrations, self.endpoints) = (integrations, endpoints);
         Ok(self)
     }
