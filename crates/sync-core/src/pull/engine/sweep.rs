@@ -51,6 +51,12 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
     /// marks the others as removed, with the rows of other models that nothing shows any more, unless they are suspiciously
     /// many.
     pub(super) async fn sweep(&self, lease: &Lease, run: &mut Run, stop: &CancellationToken) -> Result<(), SyncError> {
+        while !self.sweep_once(lease, run, stop).await? {}
+        Ok(())
+    }
+
+    /// Returns false if the database lost the notes while rows were looked up: nothing was removed then.
+    async fn sweep_once(&self, lease: &Lease, run: &mut Run, stop: &CancellationToken) -> Result<bool, SyncError> {
         if !self.notes_are_whole(lease, run).await? {
             tracing::warn!(
                 run.id = run.id.0,
@@ -60,14 +66,18 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
             self.pages(lease, run, stop).await?;
         }
         if run.phase != RunPhase::Sweep {
-            return Ok(());
+            return Ok(true);
         }
-        let Some(findings) = self.look_up_unseen(lease, run, stop).await? else { return Ok(()) };
+        let Some(findings) = self.look_up_unseen(lease, run, stop).await? else { return Ok(true) };
         let (lease, policy, now, mut after) = (lease.clone(), self.policy.clone(), self.clock.now(), run.clone());
-        let (after, counts) = self
+        let swept = self
             .store
             .transact(Scope::Integration(run.target.integration_id.clone()), move |tx| {
                 let tx = &mut LeasedTx::assert_lease(tx, &lease, now, policy.lease_ttl)?;
+                // Asked again here: without the notes, all members of records would count as no longer listed.
+                if tx.seen_batches(after.id)? != after.batches {
+                    return Ok(None);
+                }
                 let counts;
                 let unlisted = find_unlisted(tx, &after, &policy, &findings, now)?;
                 match mass_removal(&mut **tx, &after, findings.count, &unlisted)? {
@@ -83,12 +93,13 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
                 }
                 tx.clear_seen(after.id)?;
                 tx.put_run(&after)?;
-                Ok::<_, SyncError>((after, counts))
+                Ok::<_, SyncError>(Some((after, counts)))
             })
             .await?;
+        let Some((after, counts)) = swept else { return Ok(false) };
         *run = after;
         self.observer.event(Event::Committed { run, batch: &counts });
-        Ok(())
+        Ok(true)
     }
 
     /// Whether all notes of what the pages showed are there: a database may lose them in a crash.
