@@ -21,7 +21,7 @@ pub(crate) enum Undecodable {
     Incomplete,
     /// No JSON at all.
     NotJson { reason: String },
-    /// A page around records that are no JSON, and of which it is not clear where they begin and end.
+    /// A page around records that are not JSON. Where each one begins and ends is not clear.
     Garbled { reason: String },
     /// JSON, and something else than Kombo documents.
     Unexpected { path: String, reason: String },

@@ -182,7 +182,7 @@ impl Sender {
     }
 }
 
-/// What is told of an attempt.
+/// An attempt, as an observer sees it.
 fn seen(operation: Operation, number: u32, attempt: &Attempt) -> ResponseEvent {
     let (outcome, code, rate_limit, retry_after) = match &attempt.result {
         Ok(received) => (Outcome::Status(received.status), None, headers::rate_limit(&received.headers), None),

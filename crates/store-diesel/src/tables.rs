@@ -162,7 +162,7 @@ fn probe(what: &str, is_postgres: bool) -> &'static str {
     }
 }
 
-/// The statements that write a row, change it and delete it, each of which concerns one row.
+/// The statements that write a row, change it and delete it. Each concerns one row.
 fn trials(made: &str, table: &str, is_postgres: bool) -> Vec<String> {
     let parts: Vec<Part<'_>> = made.lines().filter_map(Part::read).filter(|part| part.table == table).collect();
     let columns: Vec<&Part<'_>> = parts.iter().filter(|part| part.kind == "column").collect();

@@ -224,7 +224,7 @@ async fn an_error_names_the_page_size_that_was_reached() {
     assert!(!error.to_string().contains("page size"), "{error}");
 }
 
-/// A record of which it is not clear where it ends, among others.
+/// A record with an unclear end, among others.
 #[tokio::test]
 async fn a_garbled_record_is_found_by_smaller_pages_and_put_aside() {
     for place in [0, 1, 77, 499] {

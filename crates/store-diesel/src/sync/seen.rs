@@ -177,7 +177,7 @@ both! {
             }
             statement = match DIALECT {
                 // A difference of sets is hashed or sorted. An anti-join would be a nested loop over all ids as soon as
-                // the planner takes the notes, of which it has no statistics, for few.
+                // the planner has no statistics of the notes and expects few.
                 Dialect::Postgres => statement
                     .sql(" EXCEPT SELECT seen.id COLLATE \"C\" FROM sync_seen AS s, unnest(s.ids) AS seen (id) WHERE s.run_id = ")
                     .int(run.0)

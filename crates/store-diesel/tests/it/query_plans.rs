@@ -67,7 +67,7 @@ async fn no_query_reads_more_than_it_must() {
     let (_store, database) = fresh().await;
     tokio::task::spawn_blocking(move || {
         database.execute(ROWS).unwrap();
-        // As autovacuum does after so many entries: it sums up which pages are of which time.
+        // Autovacuum does this after so many entries. It notes the times that each range of pages holds.
         database.execute("VACUUM kombo.sync_changes").unwrap();
         let mut too_many = Vec::new();
         for (name, query, most) in QUERIES {

@@ -53,7 +53,7 @@ pub struct EndpointState {
 }
 
 impl EndpointState {
-    /// The state of an endpoint of which nothing is known yet.
+    /// The state of an endpoint that was never fetched.
     pub fn new(integration_id: IntegrationId, endpoint: Endpoint) -> Self {
         Self {
             integration_id,

@@ -48,7 +48,7 @@ impl fmt::Display for Target {
     }
 }
 
-/// A wish for a fetch. There is at most one for each target: asking again raises `generation`.
+/// A requested fetch. There is at most one for each target: requesting it again raises `generation`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
     /// What to fetch.
@@ -59,8 +59,8 @@ pub struct Request {
     pub requested_at: Timestamp,
     /// Not to be worked on before.
     pub not_before: Timestamp,
-    /// How often it was asked for since a fetch for it last began at its first page, and once more: what was wished
-    /// after that may lie on pages that the fetch had behind it.
+    /// One more than the requests that arrived since its fetch last began at the first page. Their changes may lie on pages
+    /// that the fetch has already passed.
     pub generation: i64,
     /// How often in a row it failed.
     pub attempts: i32,

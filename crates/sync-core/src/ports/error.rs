@@ -92,7 +92,7 @@ pub enum Invariant {
         to: Timestamp,
     },
     /// Somebody else stored later batches of a run.
-    #[error("run {run} has {stored} batches, of which this worker wrote {known}")]
+    #[error("run {run} has {stored} batches, but this worker wrote only {known}")]
     CheckpointAhead {
         /// The run.
         run: RunId,

@@ -191,7 +191,7 @@ fn give_way(tx: &mut dyn Tx, integration: &IntegrationId, batch: &mut Batch, now
     Ok(())
 }
 
-/// The models of which no endpoint has a complete load yet: their log stays quiet.
+/// The models without a completely loaded endpoint: their log stays quiet.
 fn not_loaded(tx: &mut dyn Tx, integration: &IntegrationId) -> TxResult<BTreeSet<Model>> {
     let mut models = BTreeSet::new();
     for model in Model::ALL {

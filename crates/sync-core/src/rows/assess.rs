@@ -362,7 +362,7 @@ impl<'b> Work<'_, 'b> {
         }
     }
 
-    /// A row of which nothing is stored.
+    /// A row that is not stored yet.
     fn unknown(&mut self, model: Model, incoming: Cow<'b, Incoming>) {
         let (kind, announced) = first_seen(&incoming, self.assessing.reading);
         let (key, cause) = (incoming.row.key.clone(), self.cause(model, incoming.standing, announced));

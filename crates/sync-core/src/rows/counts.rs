@@ -15,7 +15,7 @@ pub struct RunCounts {
     pub records: u64,
     /// Rows that are new.
     pub created: u64,
-    /// Rows of which some values differ.
+    /// Rows with values that differ.
     pub updated: u64,
     /// Rows whose record is gone.
     pub deleted: u64,

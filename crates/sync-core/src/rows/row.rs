@@ -231,7 +231,7 @@ pub enum Held {
     Row(StoredRow),
 }
 
-/// A row of which nothing is stored yet. What it does not say is stored as null.
+/// A row that is not stored yet. Absent values are stored as null.
 #[derive(Debug, Clone, Copy)]
 pub struct NewRow<'a> {
     /// Key and values.

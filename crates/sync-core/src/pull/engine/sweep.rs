@@ -40,7 +40,7 @@ struct Findings {
     count: u64,
     /// Rows of other models that records showed which were looked up.
     shown: Shown,
-    /// Lists of which those records say nothing.
+    /// Lists that those records leave out.
     unsaid: Vec<(Model, String)>,
     /// The names of records that were looked up and cannot be read.
     unreadable: Vec<String>,

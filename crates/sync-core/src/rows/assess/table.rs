@@ -78,7 +78,7 @@ impl<'a> Table<'a> {
         self.in_order.iter().chain(self.others.values())
     }
 
-    /// The rows of which nothing is stored.
+    /// The rows that are not stored yet.
     pub(crate) fn new_rows(&self) -> Vec<NewRow<'_>> {
         self.iter().filter_map(ToWrite::new_row).collect()
     }
