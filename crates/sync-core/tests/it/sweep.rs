@@ -238,6 +238,32 @@ async fn lost_notes_make_the_fetch_begin_again() {
     assert_eq!((run.outcome, run.counts.deleted, live(&bench)), (RunOutcome::Completed, 0, 20));
 }
 
+/// The database crashes between the look at the notes and the removal.
+#[tokio::test]
+async fn notes_lost_while_rows_are_looked_up_remove_nothing() {
+    let bench = Bench::new(&[Endpoint::Courses]);
+    bench.furnish();
+    bench.load().await;
+    let revisions = |bench: &Bench| {
+        let rows = bench.store.table(Model::LmsCourseRevisions, &id());
+        rows.iter()
+            .filter(|row| row.row.get(Model::LmsCourseRevisions, "course_id").is_some())
+            .filter(|row| row.removed_at.is_none())
+            .count()
+    };
+    let (before, pages) = (revisions(&bench), bench.kombo.pages());
+    bench.full(Endpoint::Courses).await;
+    let pages = bench.kombo.pages() - pages;
+    // It is looked up behind the pages.
+    bench.kombo.edit(|lms| lms.add_course("extra", "extra-r", "Extra"));
+    bench.delta(Endpoint::Courses).await;
+    bench.kombo.edit(|lms| lms.purge(Model::LmsCourses, "extra"));
+    let store = bench.store.clone();
+    bench.kombo.before_page(pages + 1, move |_| store.crash());
+    let run = bench.full(Endpoint::Courses).await;
+    assert_eq!((run.outcome, revisions(&bench)), (RunOutcome::Completed, before));
+}
+
 /// Rows that are known from copies only can be missing from a first load.
 #[tokio::test]
 async fn a_first_load_that_is_stopped_is_a_load() {
