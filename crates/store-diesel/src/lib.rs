@@ -19,7 +19,7 @@ pub use backend::postgres::PostgresStore;
 pub use backend::sqlite::SqliteStore;
 pub use error::{ConnectError, MigrateError};
 pub use migrations::SchemaStatus;
-pub use store::{DieselStore, Load, Moved, News};
+pub use store::{DieselStore, Moved, Notification, PoolStatus};
 pub use url::{PostgresUrl, StoreUrl, StoreUrlError};
 
 /// Defines the same items twice: in `pg` for PostgreSQL and in `sqlite` for SQLite, where `Conn` is the connection, `DB` its

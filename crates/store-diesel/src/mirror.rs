@@ -8,7 +8,7 @@ mod select;
 use diesel::{Connection as _, QueryResult, RunQueryDsl as _};
 use kombo_model::{IntegrationId, Timestamp};
 use sync_core::ports::{BulkRows, MirrorRows, TxResult};
-use sync_core::rows::{ColumnKind, Held, Key, Model, NewRow, Row, StoredRow, Value};
+use sync_core::rows::{ColumnKind, Key, MirrorRow, Model, NewRow, Stored, StoredRow, Value};
 
 use crate::backend::postgres::connection::Conn;
 use crate::backend::postgres::pipeline;
@@ -88,7 +88,7 @@ both! {
 }
 
 impl BulkRows for PgTx<'_> {
-    fn held(&mut self, model: Model, integration: &IntegrationId, rows: &[&Row]) -> TxResult<Vec<Held>> {
+    fn held(&mut self, model: Model, integration: &IntegrationId, rows: &[&MirrorRow]) -> TxResult<Vec<Stored>> {
         held::held(self.indexed()?, model, integration, rows)
     }
 
@@ -115,7 +115,7 @@ trait Written {
     /// Whether something may be stored under its key. If not, there is no need to look for it once more.
     const REPLACES: bool;
 
-    fn row(&self) -> &Row;
+    fn row(&self) -> &MirrorRow;
 
     fn removed_at(&self) -> Option<Timestamp>;
 
@@ -125,7 +125,7 @@ trait Written {
 impl Written for NewRow<'_> {
     const REPLACES: bool = false;
 
-    fn row(&self) -> &Row {
+    fn row(&self) -> &MirrorRow {
         self.row
     }
 
@@ -141,7 +141,7 @@ impl Written for NewRow<'_> {
 impl Written for StoredRow {
     const REPLACES: bool = true;
 
-    fn row(&self) -> &Row {
+    fn row(&self) -> &MirrorRow {
         &self.row
     }
 
@@ -310,7 +310,7 @@ mod tests {
             };
             let unknown = IntegrationId::from("unknown");
             let row = |number: usize| StoredRow {
-                row: Row::new(Model::LmsCourseProgressions, Key::Id(format!("id {number}")), Vec::new()),
+                row: MirrorRow::new(Model::LmsCourseProgressions, Key::Id(format!("id {number}")), Vec::new()),
                 removed_at: None,
                 synced_at: Timestamp::MIN,
             };

@@ -16,7 +16,7 @@ pub enum DieselStore {
 
 /// What a database tells of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum News {
+pub enum Notification {
     /// A request that nobody holds was made or let go of.
     Request,
     /// The change log grew.
@@ -36,7 +36,7 @@ pub enum Moved {
 
 /// How busy the connections to a database are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Load {
+pub struct PoolStatus {
     /// How many there may be.
     pub most: usize,
     /// How many there are.
@@ -121,7 +121,7 @@ impl DieselStore {
 
     /// Calls `tell` with what happened, by whatever process, until the connection ends. SQLite tells nothing: there the
     /// future never ends.
-    pub async fn listen(&self, tell: impl Fn(News)) -> Result<(), StoreError> {
+    pub async fn listen(&self, tell: impl Fn(Notification)) -> Result<(), StoreError> {
         match self {
             Self::Sqlite(_) => std::future::pending().await,
             Self::Postgres(store) => store.listen(tell).await,
@@ -132,15 +132,15 @@ impl DieselStore {
     /// theirs: in PostgreSQL over so many connections of its own. Its units and those of others wait for each other all the
     /// same, as [`Store::transact`] says.
     #[must_use]
-    pub fn beside(&self, connections: usize) -> Self {
+    pub fn with_pool(&self, connections: usize) -> Self {
         match self {
             Self::Sqlite(store) => Self::Sqlite(store.clone()),
-            Self::Postgres(store) => Self::Postgres(store.beside(connections)),
+            Self::Postgres(store) => Self::Postgres(store.with_pool(connections)),
         }
     }
 
     /// How busy the connections are.
-    pub fn load(&self) -> Load {
+    pub fn load(&self) -> PoolStatus {
         match self {
             Self::Sqlite(store) => store.load(),
             Self::Postgres(store) => store.load(),

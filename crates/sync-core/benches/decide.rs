@@ -10,7 +10,7 @@ use sync_core::jobs::SyncKind;
 use sync_core::ports::Record;
 use sync_core::rows::compare::Tombstones;
 use sync_core::rows::compare::{Reading, compare};
-use sync_core::rows::{Batch, Incoming, Model, Row, Standing, StoredRow, Value, decompose};
+use sync_core::rows::{Batch, Incoming, MirrorRow, Model, Provenance, StoredRow, Value, decompose};
 use sync_core::webhooks::planner::{PlanMode, PlanPolicy, plan};
 
 const FULL: Reading = Reading {
@@ -43,11 +43,11 @@ fn rows() -> Vec<Incoming> {
     for record in records() {
         drop(decompose(record, Timestamp::MIN, &mut batch));
     }
-    batch.rows.retain(|row| row.standing == Standing::Listed);
+    batch.rows.retain(|row| row.provenance == Provenance::Listed);
     batch.rows
 }
 
-fn stored(incoming: &Incoming, change: impl Fn(&mut Row)) -> StoredRow {
+fn stored(incoming: &Incoming, change: impl Fn(&mut MirrorRow)) -> StoredRow {
     let mut row = incoming.row.clone();
     for value in row.values_mut() {
         if value.is_absent() {
@@ -61,7 +61,7 @@ fn stored(incoming: &Incoming, change: impl Fn(&mut Row)) -> StoredRow {
 fn decide(criterion: &mut Criterion) {
     let rows = rows();
     let same: Vec<StoredRow> = rows.iter().map(|incoming| stored(incoming, |_| {})).collect();
-    let other = |row: &mut Row| {
+    let other = |row: &mut MirrorRow| {
         if let Some(value) = row.values_mut().first_mut() {
             *value = Value::Null;
         }

@@ -13,4 +13,4 @@ pub mod schedule;
 pub use endpoint::{EndpointState, EndpointStatus};
 pub use integration::{IntegrationRecord, IntegrationStatus};
 pub use lease::LeasedTx;
-pub use request::{Lease, LeaseHold, LeaseToken, Request, RequestCause, SyncKind, Target};
+pub use request::{HeldLease, Lease, LeaseToken, QueuedRequest, RequestCause, SyncKind, Target};

@@ -10,6 +10,7 @@ pub mod ports;
 pub mod pull;
 pub mod ratelimit;
 pub mod rows;
+mod stable_hash;
 pub mod verify;
 pub mod webhooks;
 mod words;

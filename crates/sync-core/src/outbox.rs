@@ -1,6 +1,6 @@
 //! The delivery of changes: which entries go out next, when to try again, when to give up. Functions over a unit of work.
 //!
-//! The entries of an integration go out in their order, some together as a [`Parcel`], one parcel after the other. Who
+//! The entries of an integration go out in their order, some together as a [`DeliveryBatch`], one batch after the other. Who
 //! sends one holds a lease on the integration's [`Delivery`], which is compared when the outcome is noted: so replicas
 //! keep the order, and what a process had in its hands when it died goes out again, the same to the letter.
 //!
@@ -55,8 +55,8 @@
 
 mod backoff;
 mod letters;
-pub(crate) mod standing;
 pub(crate) mod state;
+pub(crate) mod status;
 
 use std::time::Duration;
 
@@ -73,10 +73,10 @@ use crate::ports::store::Tx;
 
 pub use backoff::wait;
 pub use letters::{drop_letters, retry};
-pub use standing::{DeliveryStatus, Standing, standings};
-pub use state::{Backlog, DeadLetter, Delivery, DeliveryId, DeliveryLease, Parcel, Undelivered, latest_untried};
+pub use state::{Backlog, DeadLetter, Delivery, DeliveryBatch, DeliveryId, DeliveryLease, Undelivered, latest_untried};
+pub use status::{DeliveryState, DeliveryStatus, delivery_statuses};
 
-/// A parcel has no more than this, but for the first entry: entries with values may be large.
+/// A batch has no more than this, but for the first entry: entries with values may be large.
 const MOST_BYTES: usize = 1 << 20;
 /// What an entry has besides its fields, about.
 const ENTRY_BYTES: usize = 300;
@@ -87,7 +87,7 @@ const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(900);
 /// How many deliveries are looked at.
 const LOOK_AT: usize = 16;
 
-/// A parcel that this process may send.
+/// A batch that this process may send.
 #[derive(Debug, Clone)]
 pub struct Sending {
     /// Whose changes.
@@ -95,12 +95,12 @@ pub struct Sending {
     /// What is shown when the outcome is noted.
     pub token: LeaseToken,
     /// What is sent.
-    pub parcel: Parcel,
+    pub batch: DeliveryBatch,
     /// What is in it.
     pub content: Content,
 }
 
-/// What is in a parcel.
+/// What is in a batch.
 #[derive(Debug, Clone)]
 pub enum Content {
     /// These entries.
@@ -109,7 +109,7 @@ pub enum Content {
     Body(String),
 }
 
-/// Why a parcel did not arrive.
+/// Why a batch did not arrive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     /// For people. It holds nothing of what was sent, of the answer, or of who may send.
@@ -118,7 +118,7 @@ pub struct Failure {
     pub retry_after: Option<Duration>,
 }
 
-/// What becomes of a parcel that did not arrive.
+/// What becomes of a batch that did not arrive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// It is tried again then.
@@ -143,8 +143,8 @@ pub fn is_due(tx: &mut dyn Tx, horizon: &Horizon) -> TxResult<bool> {
 }
 
 /// Leases what has waited longest: what failed before and is due again, else a dead letter that a person put back in line,
-/// else up to `most` of the entries that come next. `fresh` is an id that no parcel ever had; `claim.longest_wait` is how
-/// long a parcel is tried before it is given up.
+/// else up to `most` of the entries that come next. `fresh` is an id that no batch ever had; `claim.longest_wait` is how
+/// long a batch is tried before it is given up.
 pub fn take_next(
     tx: &mut dyn Tx,
     claim: &Claim,
@@ -171,12 +171,12 @@ pub fn take_next(
             }
             content => content?,
         };
-        if let (Some(content), Some(parcel)) = (content, delivery.parcel.clone()) {
+        if let (Some(content), Some(batch)) = (content, delivery.batch.clone()) {
             let (token, owner) = (claim.token.clone(), claim.owner.clone());
             let expires_at = now.saturating_add(claim.ttl);
             delivery.lease = Some(DeliveryLease { token: token.clone(), owner, expires_at });
             tx.put_delivery(&delivery)?;
-            return Ok(Some(Sending { integration_id: delivery.integration_id, token, parcel, content }));
+            return Ok(Some(Sending { integration_id: delivery.integration_id, token, batch, content }));
         }
     }
     Ok(None)
@@ -194,7 +194,7 @@ fn register(tx: &mut dyn Tx, now: Timestamp) -> TxResult<()> {
     Ok(())
 }
 
-/// What is to be sent for an integration, with the parcel that it goes by; none if nothing is.
+/// What is to be sent for an integration, with the batch that it goes by; none if nothing is.
 fn content(
     tx: &mut dyn Tx,
     delivery: &mut Delivery,
@@ -202,23 +202,23 @@ fn content(
     most: usize,
     now: Timestamp,
 ) -> TxResult<Option<Content>> {
-    if let Some(parcel) = &delivery.parcel {
-        if let Some(content) = content_again(tx, delivery, parcel)? {
-            let is_untried = |parcel: &Parcel| parcel.attempts == 0 || is_to_come(parcel, now);
-            if let Some(parcel) = delivery.parcel.as_mut().filter(|parcel| is_untried(parcel)) {
+    if let Some(batch) = &delivery.batch {
+        if let Some(content) = content_again(tx, delivery, batch)? {
+            let is_untried = |batch: &DeliveryBatch| batch.attempts == 0 || is_to_come(batch, now);
+            if let Some(batch) = delivery.batch.as_mut().filter(|batch| is_untried(batch)) {
                 // Whoever had it never came to try it, or did so by a clock that was ahead.
-                parcel.first_tried_at = now;
+                batch.first_tried_at = now;
             }
             return Ok(Some(content));
         }
         // It was a dead letter that a person dropped, or the log no longer reaches back to it.
-        delivery.parcel = None;
+        delivery.batch = None;
     }
     let letters = tx.dead_letters(Some(&delivery.integration_id))?;
     if let Some(letter) = letters.into_iter().find(|letter| letter.again)
         && let Some(body) = tx.dead_letter_body(&letter.integration_id, &letter.id)?
     {
-        delivery.parcel = Some(Parcel {
+        delivery.batch = Some(DeliveryBatch {
             id: letter.id,
             first_seq: letter.first_seq,
             last_seq: letter.last_seq,
@@ -231,7 +231,7 @@ fn content(
     }
     let entries = next_entries(tx, &delivery.integration_id, delivery.delivered_seq, most)?;
     let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return Ok(None) };
-    delivery.parcel = Some(Parcel {
+    delivery.batch = Some(DeliveryBatch {
         id: fresh.clone(),
         first_seq: first.seq,
         last_seq: last.seq,
@@ -243,20 +243,20 @@ fn content(
     Ok(Some(Content::Entries(entries)))
 }
 
-/// What is in a parcel that was put together before; none if that is gone.
-fn content_again(tx: &mut dyn Tx, delivery: &Delivery, parcel: &Parcel) -> TxResult<Option<Content>> {
-    if let Some(body) = tx.dead_letter_body(&delivery.integration_id, &parcel.id)? {
+/// What is in a batch that was put together before; none if that is gone.
+fn content_again(tx: &mut dyn Tx, delivery: &Delivery, batch: &DeliveryBatch) -> TxResult<Option<Content>> {
+    if let Some(body) = tx.dead_letter_body(&delivery.integration_id, &batch.id)? {
         return Ok(Some(Content::Body(body)));
     }
-    let most = usize::try_from(parcel.entries).unwrap_or(0);
+    let most = usize::try_from(batch.entries).unwrap_or(0);
     let entries = tx.changes(Some(&delivery.integration_id), delivery.delivered_seq, most)?;
     let whole = entries.len() == most
-        && entries.first().is_some_and(|first| first.seq == parcel.first_seq)
-        && entries.last().is_some_and(|last| last.seq == parcel.last_seq);
+        && entries.first().is_some_and(|first| first.seq == batch.first_seq)
+        && entries.last().is_some_and(|last| last.seq == batch.last_seq);
     Ok(whole.then_some(Content::Entries(entries)))
 }
 
-/// Up to `most` entries behind `seq` that fit in a parcel. They are read by and by, since few large ones fill it.
+/// Up to `most` entries behind `seq` that fit in a batch. They are read by and by, since few large ones fill it.
 fn next_entries(tx: &mut dyn Tx, integration: &IntegrationId, seq: i64, most: usize) -> TxResult<Vec<Change>> {
     let mut entries: Vec<Change> = Vec::new();
     loop {
@@ -272,12 +272,12 @@ fn next_entries(tx: &mut dyn Tx, integration: &IntegrationId, seq: i64, most: us
     }
 }
 
-/// Whether a parcel was first tried at a time that has not come.
-fn is_to_come(parcel: &Parcel, now: Timestamp) -> bool {
-    horizon::happened(Some(parcel.first_tried_at), now).is_none()
+/// Whether a batch was first tried at a time that has not come.
+fn is_to_come(batch: &DeliveryBatch, now: Timestamp) -> bool {
+    horizon::happened(Some(batch.first_tried_at), now).is_none()
 }
 
-/// How many of the first entries fit in a parcel.
+/// How many of the first entries fit in a batch.
 fn that_go_together(entries: &[Change]) -> usize {
     let mut bytes = 0_usize;
     let fitting = entries.iter().take_while(|entry| {
@@ -288,15 +288,15 @@ fn that_go_together(entries: &[Change]) -> usize {
     fitting.count()
 }
 
-/// Notes that a parcel arrived.
+/// Notes that a batch arrived.
 pub fn delivered(tx: &mut dyn Tx, sending: &Sending, now: Timestamp) -> Result<(), SyncError> {
     let mut delivery = hold(tx, sending)?;
-    tx.delete_dead_letter(&delivery.integration_id, &sending.parcel.id)?;
+    tx.delete_dead_letter(&delivery.integration_id, &sending.batch.id)?;
     delivery.delivered_at = Some(now);
-    go_on(tx, delivery, &sending.parcel, now)
+    go_on(tx, delivery, &sending.batch, now)
 }
 
-/// Notes that a parcel did not arrive. One that is tried for `give_up_after` becomes a dead letter with this `body`; its
+/// Notes that a batch did not arrive. One that is tried for `give_up_after` becomes a dead letter with this `body`; its
 /// last try is no earlier than that, whatever the receiver asks for.
 pub fn failed(
     tx: &mut dyn Tx,
@@ -307,39 +307,39 @@ pub fn failed(
     now: Timestamp,
 ) -> Result<Verdict, SyncError> {
     let mut delivery = hold(tx, sending)?;
-    let mut parcel = sending.parcel.clone();
-    parcel.attempts = parcel.attempts.saturating_add(1);
-    let give_up_at = parcel.first_tried_at.saturating_add(give_up_after);
+    let mut batch = sending.batch.clone();
+    batch.attempts = batch.attempts.saturating_add(1);
+    let give_up_at = batch.first_tried_at.saturating_add(give_up_after);
     if now >= give_up_at {
         let known = tx.dead_letters(Some(&delivery.integration_id))?;
-        let known = known.iter().find(|letter| letter.id == parcel.id);
+        let known = known.iter().find(|letter| letter.id == batch.id);
         let letter = DeadLetter {
             integration_id: delivery.integration_id.clone(),
-            id: parcel.id.clone(),
-            first_seq: parcel.first_seq,
-            last_seq: parcel.last_seq,
-            entries: parcel.entries,
-            first_tried_at: known.map_or(parcel.first_tried_at, |known| known.first_tried_at),
+            id: batch.id.clone(),
+            first_seq: batch.first_seq,
+            last_seq: batch.last_seq,
+            entries: batch.entries,
+            first_tried_at: known.map_or(batch.first_tried_at, |known| known.first_tried_at),
             last_tried_at: now,
-            attempts: parcel.attempts.saturating_add(known.map_or(0, |known| known.attempts)),
+            attempts: batch.attempts.saturating_add(known.map_or(0, |known| known.attempts)),
             error: failure.error.clone(),
             again: false,
         };
         tx.put_dead_letter(&letter, body)?;
-        go_on(tx, delivery, &parcel, now)?;
+        go_on(tx, delivery, &batch, now)?;
         return Ok(Verdict::GivenUp);
     }
-    let wait = wait(&delivery.integration_id, parcel.attempts, failure.retry_after);
+    let wait = wait(&delivery.integration_id, batch.attempts, failure.retry_after);
     let again = now.saturating_add(wait).min(give_up_at);
-    parcel.error = Some(failure.error.clone());
-    delivery.parcel = Some(parcel);
+    batch.error = Some(failure.error.clone());
+    delivery.batch = Some(batch);
     delivery.not_before = again;
     delivery.lease = None;
     tx.put_delivery(&delivery)?;
     Ok(Verdict::Again(again))
 }
 
-/// Lets go of a parcel that was not tried.
+/// Lets go of a batch that was not tried.
 pub fn release(tx: &mut dyn Tx, sending: &Sending) -> Result<(), SyncError> {
     let mut delivery = hold(tx, sending)?;
     delivery.lease = None;
@@ -369,11 +369,11 @@ fn hold(tx: &mut dyn Tx, sending: &Sending) -> Result<Delivery, SyncError> {
         .ok_or_else(|| SyncError::LeaseLost(format!("the changes of {}", sending.integration_id)))
 }
 
-/// What comes after the parcel is next, and others first.
-fn go_on(tx: &mut dyn Tx, mut delivery: Delivery, parcel: &Parcel, now: Timestamp) -> Result<(), SyncError> {
-    delivery.delivered_seq = delivery.delivered_seq.max(parcel.last_seq);
+/// What comes after the batch is next, and others first.
+fn go_on(tx: &mut dyn Tx, mut delivery: Delivery, batch: &DeliveryBatch, now: Timestamp) -> Result<(), SyncError> {
+    delivery.delivered_seq = delivery.delivered_seq.max(batch.last_seq);
     delivery.not_before = now;
-    delivery.parcel = None;
+    delivery.batch = None;
     delivery.lease = None;
     Ok(tx.put_delivery(&delivery)?)
 }

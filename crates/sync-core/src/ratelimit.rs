@@ -57,7 +57,7 @@ pub enum Budget {
 
 /// What the source said of its limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Told {
+pub enum Observation {
     /// Nothing, though it was asked: it has none, or there was no answer.
     Nothing,
     /// How much is left.
@@ -100,7 +100,7 @@ pub fn reserve(tx: &mut dyn Tx, count: u32, interval: Duration, now: Timestamp) 
 }
 
 /// Takes some of what is left of the source's limit, after taking note of what the source `told`.
-pub fn allot(tx: &mut dyn Tx, kind: SyncKind, told: Option<Told>, now: Timestamp) -> TxResult<Allotment> {
+pub fn allot(tx: &mut dyn Tx, kind: SyncKind, told: Option<Observation>, now: Timestamp) -> TxResult<Allotment> {
     let mut pacing = tx.pacing()?;
     let before = pacing.budget;
     if let Some(told) = told {
@@ -114,7 +114,7 @@ pub fn allot(tx: &mut dyn Tx, kind: SyncKind, told: Option<Told>, now: Timestamp
 }
 
 /// Takes note of what the source told.
-pub fn learn(tx: &mut dyn Tx, told: Told, now: Timestamp) -> TxResult<()> {
+pub fn learn(tx: &mut dyn Tx, told: Observation, now: Timestamp) -> TxResult<()> {
     let mut pacing = tx.pacing()?;
     pacing.budget.learn(told, now);
     tx.put_pacing(&pacing)
@@ -140,8 +140,8 @@ impl Budget {
 
     /// Takes note of what the source told. What it says of another renewal replaces what it said before: one wrong
     /// answer counts until the next one.
-    pub fn learn(&mut self, told: Told, now: Timestamp) {
-        let Told::Left { limit, left, uncounted, renewed_at } = told else {
+    pub fn learn(&mut self, told: Observation, now: Timestamp) {
+        let Observation::Left { limit, left, uncounted, renewed_at } = told else {
             if let Self::Asked(_) = self {
                 *self = Self::Unknown;
             }
@@ -203,8 +203,8 @@ mod tests {
         Timestamp::from_unix_millis(1_767_225_600_000 + seconds * 1_000).unwrap_or(Timestamp::MAX)
     }
 
-    fn told(left: u64, renewed_at: i64) -> Told {
-        Told::Left { limit: 300, left, uncounted: 0, renewed_at: at(renewed_at) }
+    fn told(left: u64, renewed_at: i64) -> Observation {
+        Observation::Left { limit: 300, left, uncounted: 0, renewed_at: at(renewed_at) }
     }
 
     #[test]
@@ -279,7 +279,7 @@ mod tests {
     fn a_renewal_counts_what_is_under_way() {
         let mut budget = Budget::default();
         budget.learn(told(10, 60), at(1));
-        budget.learn(Told::Left { limit: 300, left: 299, uncounted: 14, renewed_at: at(120) }, at(60));
+        budget.learn(Observation::Left { limit: 300, left: 299, uncounted: 14, renewed_at: at(120) }, at(60));
         assert_eq!(budget, Budget::Left { limit: 300, left: 285, renewed_at: at(120) });
     }
 
@@ -287,7 +287,7 @@ mod tests {
     fn a_refusal_stops_everybody() {
         let mut budget = Budget::default();
         budget.learn(told(200, 60), at(1));
-        budget.learn(Told::Left { limit: 0, left: 0, uncounted: 0, renewed_at: at(60) }, at(1));
+        budget.learn(Observation::Left { limit: 0, left: 0, uncounted: 0, renewed_at: at(60) }, at(1));
         assert_eq!(budget.allot(SyncKind::Delta, at(2)), Allotment::Wait(at(60)));
     }
 
@@ -295,7 +295,7 @@ mod tests {
     fn where_nothing_is_told_the_next_one_asks() {
         let mut budget = Budget::default();
         assert_eq!(budget.allot(SyncKind::Delta, at(0)), Allotment::Probe);
-        budget.learn(Told::Nothing, at(1));
+        budget.learn(Observation::Nothing, at(1));
         assert_eq!(budget.allot(SyncKind::Delta, at(0)), Allotment::Probe);
     }
 

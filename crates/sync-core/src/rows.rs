@@ -14,10 +14,10 @@ pub(crate) mod repeats;
 pub(crate) mod row;
 pub(crate) mod unlisted;
 
-pub use batch::{Batch, Incoming, Members, Standing};
+pub use batch::{Batch, Incoming, Members, Provenance};
 pub use change::{ChangeCause, ChangeKind};
 pub use counts::RunCounts;
 pub use decompose::{MAX_DOCUMENT_DEPTH, MAX_ID_BYTES, MAX_OPAQUE_DEPTH, decompose};
 pub use json::{bounded_name, clean_json, clean_text, same_json};
 pub use model::{Column, ColumnKind, Model};
-pub use row::{Held, Key, NewRow, Row, StoredRow, Value};
+pub use row::{Key, MirrorRow, NewRow, Stored, StoredRow, Value};

@@ -11,14 +11,13 @@ use kombo_model::{Endpoint, IntegrationId, Timestamp};
 
 use crate::error::SyncError;
 use crate::jobs::request::SyncKind;
-use crate::jobs::schedule::spread;
 use crate::ports::source::{FailureClass, Fetch, FetchSpec, Pages, RecordPage, Rejected, Source, SourceError};
 use crate::ports::store::Store;
 use crate::pull::listing::Listing;
 use crate::pull::lookup::{LookUp, LookUpSize, can_be_sent};
 use crate::pull::run::RunId;
 use crate::rows::assess::{Assessing, Finding, Lists, assess, assess_removal, assess_removal_of};
-use crate::rows::batch::{Batch, Standing};
+use crate::rows::batch::{Batch, Provenance};
 use crate::rows::change::ChangeCause;
 use crate::rows::compare::Tombstones;
 use crate::rows::compare::{Reading, latest_credible};
@@ -27,8 +26,9 @@ use crate::rows::json::clean_text;
 use crate::rows::model::Model;
 use crate::rows::row::Key;
 use crate::rows::unlisted::{self, Search};
+use crate::stable_hash::stable_hash;
 
-use difference::Told;
+use difference::ReportedDifference;
 pub use difference::{Difference, What};
 use sketch::Sketch;
 
@@ -97,13 +97,13 @@ pub struct Verifier<'a, St, So> {
     source: &'a So,
     policy: VerifyPolicy,
     integration: IntegrationId,
-    told: Told,
+    told: ReportedDifference,
 }
 
 impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
     /// A verifier of one integration.
     pub fn new(store: &'a St, source: &'a So, policy: VerifyPolicy, integration: IntegrationId) -> Self {
-        Self { store, source, policy, integration, told: Told::default() }
+        Self { store, source, policy, integration, told: ReportedDifference::default() }
     }
 
     /// Compares what one endpoint shows, calls `tell` with every difference, and returns how many records the endpoint
@@ -234,7 +234,7 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
         let mut shown = unlisted::shown_in(&batch, endpoint, &self.policy.enabled);
         // What its own list shows in full is compared there: copies say no more, and say it many times.
         let endpoints = &self.policy.endpoints;
-        batch.rows.retain(|row| row.standing != Standing::Copy || !endpoints.contains(&row.model.owner()));
+        batch.rows.retain(|row| row.provenance != Provenance::Copy || !endpoints.contains(&row.model.owner()));
         let integration = self.integration.clone();
         let reading = Reading { settles: settles == Settles::Now, ..self.reading(answered_at, page.server_date) };
         self.store
@@ -465,7 +465,7 @@ enum Settles {
 
 /// A number for a row. Two rows have the same once in 2^64 times.
 fn name(model: Model, key: &Key) -> u64 {
-    spread(&format!("{}\u{1f}{}", key.first(), key.second()), model.as_str())
+    stable_hash(&format!("{}\u{1f}{}", key.first(), key.second()), model.as_str())
 }
 
 fn listed(page: Option<RecordPage>) -> Result<RecordPage, SyncError> {

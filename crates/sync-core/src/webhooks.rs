@@ -161,7 +161,7 @@ fn receive_within(
     for webhook in webhooks {
         let webhook = webhook.as_ref();
         let action = Action::of(webhook, unit.known(webhook.event.integration_id())?.as_ref(), policy, now);
-        if matches!(action, Action::Stand(_)) {
+        if matches!(action, Action::Integration(_)) {
             unit.settle(std::mem::take(&mut stretch))?;
             unit.settle(vec![(webhook, action)])?;
         } else {
@@ -212,14 +212,14 @@ impl Unit<'_> {
                     tracing::info!(webhook.id = id, webhook.kind = kind, result, "a webhook causes no fetch");
                 }
                 Action::Fetch(fetch) if is_new => wishes.add(first + place, &fetch),
-                Action::Stand(standing) if is_new => {
+                Action::Integration(standing) if is_new => {
                     let id = standing.id.clone();
                     let known = self.known(Some(&id))?;
                     let targets = standing.perform(self.tx, known.as_ref(), self.policy, self.now)?;
                     self.note(first + place, targets);
                     self.known.remove(&id);
                 }
-                Action::Record(_) | Action::Fetch(_) | Action::Stand(_) => {}
+                Action::Record(_) | Action::Fetch(_) | Action::Integration(_) => {}
             }
         }
         for Wish { all, each } in wishes.0.into_values() {

@@ -112,7 +112,7 @@ impl<St: Store, So: Source, C: Clock, O: RuntimeObserver, H: Host, R: Receiver> 
         if let Err(error) = self.attempt(&batch, leased_at).await {
             self.runtime.observer().notice(Notice::DeliveryNotNoted {
                 integration_id: &batch.integration_id,
-                batch: &batch.parcel,
+                batch: &batch.batch,
                 error: error.as_ref(),
             });
         }
@@ -150,7 +150,7 @@ impl<St: Store, So: Source, C: Clock, O: RuntimeObserver, H: Host, R: Receiver> 
         };
         runtime.observer().notice(Notice::Delivery {
             integration_id: &batch.integration_id,
-            batch: &batch.parcel,
+            batch: &batch.batch,
             took,
             failed: failed.as_ref().map(|(failure, verdict)| (failure, *verdict)),
         });

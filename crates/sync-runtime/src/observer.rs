@@ -4,7 +4,7 @@ use kombo_model::{IntegrationId, Timestamp};
 use sync_core::SyncError;
 use sync_core::jobs::Target;
 use sync_core::jobs::retention::Trimmed;
-use sync_core::outbox::{Failure, Parcel, Verdict};
+use sync_core::outbox::{DeliveryBatch, Failure, Verdict};
 use sync_core::ports::{Observer, StoreError};
 
 /// Something that happened in a runtime, besides the events of the engine. For logs and metrics: nothing depends on it.
@@ -96,7 +96,7 @@ pub enum Notice<'a> {
         /// The integration of its entries.
         integration_id: &'a IntegrationId,
         /// The batch, as it was before.
-        batch: &'a Parcel,
+        batch: &'a DeliveryBatch,
         /// How long the receiver took.
         took: Duration,
         /// Why the receiver did not accept it, and what follows.
@@ -107,7 +107,7 @@ pub enum Notice<'a> {
         /// The integration of its entries.
         integration_id: &'a IntegrationId,
         /// The batch.
-        batch: &'a Parcel,
+        batch: &'a DeliveryBatch,
         /// Why.
         error: &'a (dyn std::error::Error + 'static),
     },

@@ -3,7 +3,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use kombo_model::{Endpoint, IntegrationId, ModelName, Timestamp};
-use sync_core::jobs::{EndpointState, EndpointStatus, IntegrationStatus, Lease, Request};
+use sync_core::jobs::{EndpointState, EndpointStatus, IntegrationStatus, Lease, QueuedRequest};
 use sync_core::ports::{QuarantinePart, StoreError};
 use sync_core::rows::{Key, Model};
 use sync_testkit::history::{Ledger, Tables};
@@ -277,7 +277,7 @@ fn one_lease_for_each_endpoint(world: &World) -> Result<(), String> {
     Ok(())
 }
 
-fn is_asked_for(requests: &[Request], tenant: &Tenant, state: &EndpointState) -> bool {
+fn is_asked_for(requests: &[QueuedRequest], tenant: &Tenant, state: &EndpointState) -> bool {
     let mut targets = requests.iter().map(|request| &request.target);
     targets.any(|target| target.integration_id == tenant.id && target.endpoint == state.endpoint)
 }

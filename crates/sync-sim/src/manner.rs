@@ -138,7 +138,7 @@ impl Manner {
         policy.backoff.first = seconds(5);
         policy.backoff.most = seconds(120);
         policy.backoff.setup_pending = seconds(120);
-        policy.backoff.standing = seconds(300);
+        policy.backoff.lasting = seconds(300);
         let poll_every = Some(seconds(one_of([0, 0, 120, 600]))).filter(|every| !every.is_zero());
         let pace = seconds(one_of([1, 5, 20, 30]));
         if rng.u8(0..4) == 0 {

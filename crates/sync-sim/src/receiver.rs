@@ -41,7 +41,7 @@ impl Receiver for SimReceiver {
             Content::Body(body) => return Ok(body.clone()),
             Content::Entries(entries) => entries.iter().map(|entry| entry.seq).collect(),
         };
-        let (integration, id) = (sending.integration_id.clone(), sending.parcel.id.0.clone());
+        let (integration, id) = (sending.integration_id.clone(), sending.batch.id.0.clone());
         Ok(serde_json::to_string(&Body { integration, id, seqs })?)
     }
 

@@ -30,7 +30,7 @@ mod rows;
 mod runs;
 mod sample;
 mod seen;
-mod units;
+mod transactions;
 mod values;
 mod webhooks;
 
@@ -44,7 +44,7 @@ pub use requests::*;
 pub use rows::*;
 pub use runs::*;
 pub use seen::*;
-pub use units::*;
+pub use transactions::*;
 pub use values::*;
 pub use webhooks::*;
 

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use kombo_model::Timestamp;
 use sync_core::SyncError;
-use sync_core::jobs::{Lease, LeaseHold, LeaseToken, LeasedTx, Request, RequestCause, Target};
+use sync_core::jobs::{HeldLease, Lease, LeaseToken, LeasedTx, QueuedRequest, RequestCause, Target};
 use sync_core::ports::Tx;
 
 /// Does `work` for a lease on `target` that begins and ends with it.
@@ -13,7 +13,7 @@ pub fn with_lease<T>(
     work: impl FnOnce(&mut LeasedTx<'_>) -> Result<T, SyncError>,
 ) -> Result<T, SyncError> {
     let token = LeaseToken("with_lease".to_owned());
-    let request = Request {
+    let request = QueuedRequest {
         target: target.clone(),
         cause: RequestCause::Command,
         requested_at: now,
@@ -21,7 +21,7 @@ pub fn with_lease<T>(
         generation: 1,
         attempts: 0,
         approved_removals: None,
-        lease: Some(LeaseHold { token: token.clone(), owner: "a test".to_owned(), expires_at: now, generation: 1 }),
+        lease: Some(HeldLease { token: token.clone(), owner: "a test".to_owned(), expires_at: now, generation: 1 }),
     };
     tx.put_request(&request)?;
     let lease = Lease { request, token };

@@ -4,9 +4,9 @@ mod changes;
 mod check;
 mod deliveries;
 mod demo;
-mod hold;
 mod manual;
 mod migrate;
+mod pause;
 mod plan;
 mod quarantine;
 mod status;
@@ -113,8 +113,8 @@ async fn execute(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Sync(args) => sync::run(context, args).await,
         Command::Plan { models } => plan::run(context, &models),
         Command::Status(args) => status::run(context, &args).await,
-        Command::Pause { integration } => hold::pause(context, integration).await,
-        Command::Resume { integration } => hold::resume(context, integration).await,
+        Command::Pause { integration } => pause::pause(context, integration).await,
+        Command::Resume { integration } => pause::resume(context, integration).await,
         Command::Changes(args) => changes::run(context, args).await,
         Command::Deliveries(args) => match args.command {
             None => deliveries::list(context).await,

@@ -20,7 +20,7 @@ use kombo_client::RetryPolicy;
 use kombo_client::webhook::WebhookSecrets;
 use kombo_model::IntegrationId;
 use metrics_exporter_prometheus::PrometheusHandle;
-use store_diesel::{DieselStore, News};
+use store_diesel::{DieselStore, Notification};
 use sync_runtime::KeyGate;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -73,11 +73,11 @@ pub(crate) struct Shared {
 
 impl Shared {
     /// Wakes the loop that a notification of the database concerns.
-    fn hear(&self, news: News) {
+    fn hear(&self, news: Notification) {
         let wakers = self.runtime.wakers();
         match news {
-            News::Request => wakers.work.notify_one(),
-            News::Change => wakers.deliveries.notify_one(),
+            Notification::Request => wakers.work.notify_one(),
+            Notification::Change => wakers.deliveries.notify_one(),
         }
     }
 }
@@ -126,7 +126,7 @@ pub(crate) async fn run(context: &Context, tables: Tables) -> anyhow::Result<Exi
         return Ok(Exit::Done);
     }
     // Of their own, and no more: neither they nor the workers keep the other waiting for one.
-    let for_webhooks = Arc::new(shared.store.beside(shared.config.connections()?.for_webhooks()));
+    let for_webhooks = Arc::new(shared.store.with_pool(shared.config.connections()?.for_webhooks()));
     readiness.ready(Arc::clone(&shared.store), Arc::clone(&for_webhooks));
     status_page.ready(Arc::clone(&shared));
     let (routes, inbox) = webhooks::routes(Arc::clone(&shared), for_webhooks);

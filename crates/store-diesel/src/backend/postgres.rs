@@ -11,7 +11,7 @@ use crate::error::postgres::ServerError;
 use crate::error::{ConnectError, During as _, MigrateError, OLDEST_POSTGRES};
 use crate::migrations::{self, SchemaStatus};
 use crate::statement::Statement;
-use crate::store::{Load, Moved, News};
+use crate::store::{Moved, Notification, PoolStatus};
 use crate::transaction::PgTx;
 use crate::url::PostgresUrl;
 
@@ -77,7 +77,7 @@ impl PostgresStore {
     /// one. If the server gives none for them, one of the others is used. Units of one integration go on running one
     /// after the other.
     #[must_use]
-    pub fn beside(&self, connections: usize) -> Self {
+    pub fn with_pool(&self, connections: usize) -> Self {
         // Nothing is connected yet, so that nothing can fail but an impossible setting: then there is one pool for all.
         let sessions = Lending::new(&self.database, connections, Some(&self.sessions));
         Self { sessions: sessions.unwrap_or_else(|_| self.sessions.clone()), ..self.clone() }
@@ -161,13 +161,13 @@ impl PostgresStore {
     }
 
     /// How busy the connections are.
-    pub fn load(&self) -> Load {
+    pub fn load(&self) -> PoolStatus {
         self.sessions.load()
     }
 
     /// Calls `tell` with what happened, by whatever process, and at the beginning with everything that may have. Ends when
     /// the connection does: what happened while there is none is not told later.
-    pub async fn listen(&self, tell: impl Fn(News)) -> Result<(), StoreError> {
+    pub async fn listen(&self, tell: impl Fn(Notification)) -> Result<(), StoreError> {
         let message = || format!("listening to {}", self.shown());
         let lost = |error: tokio_postgres::Error| StoreError::Unavailable {
             message: message(),
@@ -182,14 +182,14 @@ impl PostgresStore {
             pool::begin(&client).await?;
             client.batch_execute("LISTEN syncd_requests; LISTEN syncd_changes").await?;
             // For what happened before.
-            tell(News::Request);
-            tell(News::Change);
+            tell(Notification::Request);
+            tell(Notification::Change);
             Ok(())
         };
         let hear = async {
             while let Some(message) = std::future::poll_fn(|context| connection.poll_message(context)).await {
                 if let AsyncMessage::Notification(told) = message? {
-                    tell(if told.channel() == "syncd_changes" { News::Change } else { News::Request });
+                    tell(if told.channel() == "syncd_changes" { Notification::Change } else { Notification::Request });
                 }
             }
             Ok(())

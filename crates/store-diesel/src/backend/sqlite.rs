@@ -8,7 +8,7 @@ use sync_core::ports::{Scope, Store, StoreError, Tx};
 use super::{Undone, panicked};
 use crate::error::{ConnectError, During as _, MigrateError, statement_failed};
 use crate::migrations::{self, SchemaStatus};
-use crate::store::Load;
+use crate::store::PoolStatus;
 use crate::transaction::SqliteTx;
 
 mod database;
@@ -86,9 +86,9 @@ impl SqliteStore {
     }
 
     /// How busy the connections are: one writes, and as many read as there are readers.
-    pub fn load(&self) -> Load {
+    pub fn load(&self) -> PoolStatus {
         let (idle, waiting) = (self.database.idle_readers(), self.writer.waiting());
-        Load { most: IDLE_READERS + 1, open: idle + 1, idle: idle + usize::from(waiting == 0), waiting }
+        PoolStatus { most: IDLE_READERS + 1, open: idle + 1, idle: idle + usize::from(waiting == 0), waiting }
     }
 
     /// Why the file cannot be used at the moment, if it was replaced or deleted.

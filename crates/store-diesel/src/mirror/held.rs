@@ -9,7 +9,7 @@ use diesel::result::Error;
 use diesel::row::{Field as _, Row as _};
 use kombo_model::{IntegrationId, Timestamp};
 use sync_core::ports::{StoreError, TxResult};
-use sync_core::rows::{Column, ColumnKind, Held, Model, Row, Value, same_json};
+use sync_core::rows::{Column, ColumnKind, MirrorRow, Model, Stored, Value, same_json};
 
 use super::fingerprint::fingerprint;
 use super::select::{by_index, stored_row};
@@ -23,9 +23,14 @@ use crate::types::{exact_millis, json_bytes};
 /// Keys of one look-up, of which two are on their way at a time.
 const KEYS: usize = 500;
 
-pub(super) fn held(conn: &Conn, model: Model, integration: &IntegrationId, rows: &[&Row]) -> TxResult<Vec<Held>> {
-    let mut held: Vec<Held> = Vec::with_capacity(rows.len());
-    held.resize_with(rows.len(), || Held::Nothing);
+pub(super) fn held(
+    conn: &Conn,
+    model: Model,
+    integration: &IntegrationId,
+    rows: &[&MirrorRow],
+) -> TxResult<Vec<Stored>> {
+    let mut held: Vec<Stored> = Vec::with_capacity(rows.len());
+    held.resize_with(rows.len(), || Stored::Nothing);
     let rows = in_order(rows);
     let lookup = LookUp::new(model, integration);
     let lookups = rows.chunks(KEYS).map(|rows| lookup.among(rows));
@@ -49,10 +54,10 @@ pub(super) fn held(conn: &Conn, model: Model, integration: &IntegrationId, rows:
 }
 
 /// A row with its place.
-type Placed<'a> = (usize, &'a Row);
+type Placed<'a> = (usize, &'a MirrorRow);
 
 /// Rows in the order of their keys.
-fn in_order<'a>(rows: &[&'a Row]) -> Vec<Placed<'a>> {
+fn in_order<'a>(rows: &[&'a MirrorRow]) -> Vec<Placed<'a>> {
     let mut rows: Vec<Placed<'a>> = rows.iter().copied().enumerate().collect();
     rows.sort_by(|(_, one), (_, other)| one.key.cmp(&other.key));
     rows
@@ -102,7 +107,7 @@ impl<'a> LookUp<'a> {
     }
 
     /// None of a partial copy: what it leaves out may be anything.
-    fn fingerprint(&self, row: &Row) -> Option<u64> {
+    fn fingerprint(&self, row: &MirrorRow) -> Option<u64> {
         let said = row.values().iter().zip(self.model.columns());
         let texts = said.filter(|(_, column)| is_text(column)).map(|(said, _)| said.text().map(str::as_bytes));
         let is_whole = !row.values().iter().any(Value::is_absent);
@@ -148,7 +153,7 @@ impl<'a> Part<'a> {
 }
 
 /// Holds a row against what is stored under its key.
-fn hold(model: Model, row: &Row, found: &PgRow) -> Result<Held, Interrupted> {
+fn hold(model: Model, row: &MirrorRow, found: &PgRow) -> Result<Stored, Interrupted> {
     let (first, columns) = (model.key_columns().len(), model.columns());
     let [removed_at, synced_at, differs] = [0, 1, 2].map(|behind| first + columns.len() + behind);
     let texts_differ = !is_null(found, differs);
@@ -156,7 +161,7 @@ fn hold(model: Model, row: &Row, found: &PgRow) -> Result<Held, Interrupted> {
         is_text(column) && !texts_differ || says(found, first + place, said)
     };
     if is_null(found, removed_at) && row.values().iter().zip(columns).enumerate().all(is_same) {
-        return Ok(Held::Same(written_at(found, synced_at)));
+        return Ok(Stored::Same(written_at(found, synced_at)));
     }
     let cells = <Cells as QueryableByName<_>>::build(found).map_err(Error::DeserializationError)?;
     let mut stored = stored_row(model, cells)?;
@@ -166,7 +171,7 @@ fn hold(model: Model, row: &Row, found: &PgRow) -> Result<Held, Interrupted> {
             stored.clone_from(said);
         }
     }
-    Ok(Held::Row(stored))
+    Ok(Stored::Row(stored))
 }
 
 fn is_null(found: &PgRow, place: usize) -> bool {
@@ -261,23 +266,23 @@ mod tests {
     fn row(model: Model, number: usize) -> StoredRow {
         let key = Key::of(model, format!("key {number:05}"), format!("other {number}"));
         let values = model.columns().iter().map(|column| value(column, number)).collect();
-        StoredRow { row: Row::new(model, key, values), removed_at: None, synced_at: Timestamp::MIN }
+        StoredRow { row: MirrorRow::new(model, key, values), removed_at: None, synced_at: Timestamp::MIN }
     }
 
     /// The places of the rows that are not stored as they are, and of how many of them the texts came over.
     fn differing(conn: &Conn, model: Model, said: &[StoredRow], stored: &[StoredRow]) -> (Vec<usize>, usize) {
         let integration = IntegrationId::from("sandbox:a");
-        let rows: Vec<&Row> = said.iter().map(|said| &said.row).collect();
+        let rows: Vec<&MirrorRow> = said.iter().map(|said| &said.row).collect();
         let held = held(conn, model, &integration, &rows).unwrap();
         let mut differing = Vec::new();
         for (place, (held, stored)) in held.iter().zip(stored).enumerate() {
             match held {
-                Held::Same(synced_at) => assert_eq!(*synced_at, stored.synced_at, "{model}: {place}"),
-                Held::Row(row) => {
+                Stored::Same(synced_at) => assert_eq!(*synced_at, stored.synced_at, "{model}: {place}"),
+                Stored::Row(row) => {
                     assert_eq!(row, stored, "{model}: {place}");
                     differing.push(place);
                 }
-                Held::Nothing => panic!("{model}: {place} is stored"),
+                Stored::Nothing => panic!("{model}: {place} is stored"),
             }
         }
         let lookup = LookUp::new(model, &integration);

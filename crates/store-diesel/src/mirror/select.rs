@@ -1,6 +1,6 @@
 use kombo_model::{IntegrationId, Timestamp};
 use sync_core::ports::StoreError;
-use sync_core::rows::{ColumnKind, Key, Model, Row, StoredRow, Value};
+use sync_core::rows::{ColumnKind, Key, MirrorRow, Model, StoredRow, Value};
 
 use super::keys;
 use crate::backend::Dialect;
@@ -38,7 +38,7 @@ pub(super) fn stored_row(model: Model, cells: Cells) -> Result<StoredRow, StoreE
     // When a row was written or removed is no value of Kombo's: what no fetch writes counts as long ago.
     let removed_at = next()?.map(|cell| cell.into_time().unwrap_or(Timestamp::MIN));
     let synced_at = next()?.and_then(Cell::into_exact_time).unwrap_or(Timestamp::MIN);
-    Ok(StoredRow { row: Row::new(model, key, values), removed_at, synced_at })
+    Ok(StoredRow { row: MirrorRow::new(model, key, values), removed_at, synced_at })
 }
 
 /// For `json_each`.

@@ -3,7 +3,7 @@ use diesel::prelude::*;
 use kombo_model::{IntegrationId, Timestamp};
 use sync_core::horizon::Horizon;
 use sync_core::jobs::LeaseToken;
-use sync_core::outbox::{Backlog, Delivery, DeliveryId, DeliveryLease, Parcel, latest_untried};
+use sync_core::outbox::{Backlog, Delivery, DeliveryBatch, DeliveryId, DeliveryLease, latest_untried};
 use sync_core::ports::{Deliveries, Lock, LockMode, TxResult};
 
 use super::{count, limited, moment, time};
@@ -59,19 +59,19 @@ struct DeliveryRow {
 
 impl From<&Delivery> for DeliveryRow {
     fn from(delivery: &Delivery) -> Self {
-        let (parcel, lease) = (delivery.parcel.as_ref(), delivery.lease.as_ref());
+        let (batch, lease) = (delivery.batch.as_ref(), delivery.lease.as_ref());
         Self {
             integration_id: delivery.integration_id.to_string(),
             delivered_seq: delivery.delivered_seq,
             delivered_at: moment(delivery.delivered_at),
             not_before: Moment(delivery.not_before),
-            parcel_id: parcel.map(|parcel| parcel.id.0.clone()),
-            parcel_first_seq: parcel.map(|parcel| parcel.first_seq),
-            parcel_last_seq: parcel.map(|parcel| parcel.last_seq),
-            parcel_entries: parcel.map(|parcel| parcel.entries),
-            parcel_first_tried_at: moment(parcel.map(|parcel| parcel.first_tried_at)),
-            parcel_attempts: parcel.map(|parcel| parcel.attempts),
-            parcel_error: parcel.and_then(|parcel| parcel.error.clone()),
+            parcel_id: batch.map(|batch| batch.id.0.clone()),
+            parcel_first_seq: batch.map(|batch| batch.first_seq),
+            parcel_last_seq: batch.map(|batch| batch.last_seq),
+            parcel_entries: batch.map(|batch| batch.entries),
+            parcel_first_tried_at: moment(batch.map(|batch| batch.first_tried_at)),
+            parcel_attempts: batch.map(|batch| batch.attempts),
+            parcel_error: batch.and_then(|batch| batch.error.clone()),
             lease_token: lease.map(|lease| lease.token.0.clone()),
             lease_owner: lease.map(|lease| lease.owner.clone()),
             lease_expires_at: moment(lease.map(|lease| lease.expires_at)),
@@ -82,10 +82,10 @@ impl From<&Delivery> for DeliveryRow {
 impl From<DeliveryRow> for Delivery {
     fn from(row: DeliveryRow) -> Self {
         let range = (row.parcel_first_seq, row.parcel_last_seq, row.parcel_entries);
-        let parcel = match (row.parcel_id, range, time(row.parcel_first_tried_at), row.parcel_attempts) {
+        let batch = match (row.parcel_id, range, time(row.parcel_first_tried_at), row.parcel_attempts) {
             (Some(id), (Some(first_seq), Some(last_seq), Some(entries)), Some(first_tried_at), Some(attempts)) => {
                 let (id, error) = (DeliveryId(id), row.parcel_error);
-                Some(Parcel { id, first_seq, last_seq, entries, first_tried_at, attempts, error })
+                Some(DeliveryBatch { id, first_seq, last_seq, entries, first_tried_at, attempts, error })
             }
             _ => None,
         };
@@ -100,7 +100,7 @@ impl From<DeliveryRow> for Delivery {
             delivered_seq: row.delivered_seq,
             delivered_at: time(row.delivered_at),
             not_before: row.not_before.0,
-            parcel,
+            batch,
             lease,
         }
     }

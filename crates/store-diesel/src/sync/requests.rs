@@ -1,7 +1,7 @@
 use diesel::prelude::*;
 use kombo_model::IntegrationId;
 use sync_core::horizon::Horizon;
-use sync_core::jobs::{LeaseHold, LeaseToken, Request, RequestCause, Target};
+use sync_core::jobs::{HeldLease, LeaseToken, QueuedRequest, RequestCause, Target};
 use sync_core::ports::{Lock, LockMode, Requests, StoreError, TxResult};
 
 use super::{limited, moment, readable, time, word, word_or};
@@ -37,8 +37,8 @@ struct RequestRow {
     lease_generation: Option<i64>,
 }
 
-impl From<&Request> for RequestRow {
-    fn from(request: &Request) -> Self {
+impl From<&QueuedRequest> for RequestRow {
+    fn from(request: &QueuedRequest) -> Self {
         let lease = request.lease.as_ref();
         Self {
             integration_id: request.target.integration_id.as_str().to_owned(),
@@ -58,14 +58,14 @@ impl From<&Request> for RequestRow {
     }
 }
 
-impl TryFrom<RequestRow> for Request {
+impl TryFrom<RequestRow> for QueuedRequest {
     type Error = StoreError;
 
     fn try_from(row: RequestRow) -> Result<Self, StoreError> {
         let name = format!("{} {} of {}", row.kind, row.endpoint, row.integration_id);
         let lease = match (row.lease_token, row.lease_owner, time(row.lease_expires_at), row.lease_generation) {
             (Some(token), Some(owner), Some(expires_at), Some(generation)) => {
-                Some(LeaseHold { token: LeaseToken(token), owner, expires_at, generation })
+                Some(HeldLease { token: LeaseToken(token), owner, expires_at, generation })
             }
             _ => None,
         };
@@ -92,7 +92,7 @@ fn key(target: &Target) -> (&str, &str, &str) {
 
 both! {
     postgres {
-        fn lock(conn: &mut Conn, target: &Target, mode: LockMode) -> TxResult<Lock<Request>> {
+        fn lock(conn: &mut Conn, target: &Target, mode: LockMode) -> TxResult<Lock<QueuedRequest>> {
             let request = sync_requests::table.find(key(target));
             let row: Option<RequestRow> = match mode {
                 LockMode::Wait => request.for_update().first(conn).optional().during(TABLE)?,
@@ -114,7 +114,7 @@ both! {
 
     sqlite {
         /// SQLite has one writer at a time: whoever writes has everything locked.
-        fn lock(conn: &mut Conn, target: &Target, _mode: LockMode) -> TxResult<Lock<Request>> {
+        fn lock(conn: &mut Conn, target: &Target, _mode: LockMode) -> TxResult<Lock<QueuedRequest>> {
             let row: Option<RequestRow> =
                 sync_requests::table.find(key(target)).first(conn).optional().during(TABLE)?;
             row.map_or(Ok(Lock::Missing), |row| row.try_into().map(Lock::Locked))
@@ -122,7 +122,7 @@ both! {
     }
 
     impl Requests for DbTx<'_> {
-        fn requests(&mut self) -> TxResult<Vec<Request>> {
+        fn requests(&mut self) -> TxResult<Vec<QueuedRequest>> {
             let order = (
                 sync_requests::requested_at,
                 sync_requests::integration_id,
@@ -133,7 +133,7 @@ both! {
             Ok(readable(rows))
         }
 
-        fn due_requests(&mut self, horizon: &Horizon, limit: usize) -> TxResult<Vec<Request>> {
+        fn due_requests(&mut self, horizon: &Horizon, limit: usize) -> TxResult<Vec<QueuedRequest>> {
             let now = Moment(horizon.now);
             let due = sync_requests::not_before.le(now).or(sync_requests::not_before.gt(Moment(horizon.latest_wait())));
             let expired = sync_requests::lease_expires_at
@@ -156,7 +156,7 @@ both! {
             Ok(readable(rows))
         }
 
-        fn put_request(&mut self, request: &Request) -> TxResult<()> {
+        fn put_request(&mut self, request: &QueuedRequest) -> TxResult<()> {
             let row = RequestRow::from(request);
             let upsert = diesel::insert_into(sync_requests::table)
                 .values(&row)
@@ -166,7 +166,7 @@ both! {
             Cached(upsert).execute(self.conn).during(TABLE).map(drop)
         }
 
-        fn insert_request(&mut self, request: &Request) -> TxResult<bool> {
+        fn insert_request(&mut self, request: &QueuedRequest) -> TxResult<bool> {
             let row = RequestRow::from(request);
             let insert = diesel::insert_into(sync_requests::table)
                 .values(&row)
@@ -179,7 +179,7 @@ both! {
             diesel::delete(sync_requests::table.find(key(target))).execute(self.conn).during(TABLE).map(drop)
         }
 
-        fn request(&mut self, target: &Target, mode: LockMode) -> TxResult<Lock<Request>> {
+        fn request(&mut self, target: &Target, mode: LockMode) -> TxResult<Lock<QueuedRequest>> {
             lock(self.conn, target, mode)
         }
     }

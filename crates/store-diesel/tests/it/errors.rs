@@ -11,7 +11,7 @@ use sync_core::outbox::Undelivered;
 use sync_core::ports::{Clock as _, QuarantinePart, Scope, Silent, Store as _, StoreError, Tx};
 use sync_core::pull::{Engine, SyncPolicy};
 use sync_core::pull::{Quarantined, Run, RunOutcome};
-use sync_core::rows::{Key, Model, Row, StoredRow, Value};
+use sync_core::rows::{Key, MirrorRow, Model, StoredRow, Value};
 use sync_testkit::postgres::{Options, PrivatePostgres, TestDatabase, test_database};
 use sync_testkit::{FakeKombo, ManualClock};
 use tokio_util::sync::CancellationToken;
@@ -29,7 +29,7 @@ async fn open(url: &str) -> DieselStore {
 
 fn user(id: &str, column: &str, value: &Value) -> StoredRow {
     let values = Model::LmsUsers.columns().iter().map(|it| if it.name == column { value.clone() } else { Value::Null });
-    let row = Row::new(Model::LmsUsers, Key::Id(id.to_owned()), values.collect());
+    let row = MirrorRow::new(Model::LmsUsers, Key::Id(id.to_owned()), values.collect());
     StoredRow { row, removed_at: None, synced_at: Timestamp::MIN }
 }
 

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
-use store_diesel::{DieselStore, News};
+use store_diesel::{DieselStore, Notification};
 use sync_core::SyncError;
 use sync_core::changes::Change;
 use sync_core::jobs::queue::{self, Claim};
@@ -15,7 +15,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
 
 /// Listens, and gives what is heard.
-fn listen(store: &Arc<DieselStore>) -> (JoinHandle<()>, UnboundedReceiver<News>) {
+fn listen(store: &Arc<DieselStore>) -> (JoinHandle<()>, UnboundedReceiver<Notification>) {
     let (told, heard) = tokio::sync::mpsc::unbounded_channel();
     let store = Arc::clone(store);
     let listening = tokio::spawn(async move {
@@ -31,8 +31,8 @@ async fn a_request_is_told() {
     let (store, _database) = crate::postgres::fresh().await;
     let store = Arc::new(store);
     let (listening, mut heard) = listen(&store);
-    assert_eq!(heard.recv().await, Some(News::Request), "it listens");
-    assert_eq!(heard.recv().await, Some(News::Change));
+    assert_eq!(heard.recv().await, Some(Notification::Request), "it listens");
+    assert_eq!(heard.recv().await, Some(Notification::Change));
     let now: Timestamp = "2026-01-01T00:00:00.000Z".parse().unwrap();
     let target = |name: &str| {
         let integration_id = IntegrationId::from(name);
@@ -44,7 +44,7 @@ async fn a_request_is_told() {
         store.transact::<_, StoreError, _>(Scope::Shared, unit).await.unwrap()
     };
     ask("sandbox:a").await;
-    assert_eq!(heard.recv().await, Some(News::Request));
+    assert_eq!(heard.recv().await, Some(Notification::Request));
 
     // It is asked for again while it waits, leased, and asked for again: workers know of it.
     assert_eq!(ask("sandbox:a").await.generation, 2);
@@ -60,16 +60,16 @@ async fn a_request_is_told() {
     assert_eq!(ask("sandbox:a").await.generation, 3);
     // What is told is told in its order, so this would be heard after what was told before.
     ask("sandbox:b").await;
-    assert_eq!(heard.recv().await, Some(News::Request));
+    assert_eq!(heard.recv().await, Some(Notification::Request));
     assert!(heard.try_recv().is_err());
 
     // It is let go of, and then due earlier than it was.
     let later = now.saturating_add(Duration::from_secs(60));
     let unit = move |tx: &mut dyn Tx| queue::release(tx, &lease, later, false, now).map(drop);
     store.transact::<_, SyncError, _>(Scope::Shared, unit).await.unwrap();
-    assert_eq!(heard.recv().await, Some(News::Request));
+    assert_eq!(heard.recv().await, Some(Notification::Request));
     ask("sandbox:a").await;
-    assert_eq!(heard.recv().await, Some(News::Request));
+    assert_eq!(heard.recv().await, Some(Notification::Request));
     assert!(heard.try_recv().is_err());
     listening.abort();
 }
@@ -80,8 +80,8 @@ async fn changes_are_told_once_for_each_unit() {
     let (store, _database) = crate::postgres::fresh().await;
     let store = Arc::new(store);
     let (listening, mut heard) = listen(&store);
-    assert_eq!(heard.recv().await, Some(News::Request), "it listens");
-    assert_eq!(heard.recv().await, Some(News::Change));
+    assert_eq!(heard.recv().await, Some(Notification::Request), "it listens");
+    assert_eq!(heard.recv().await, Some(Notification::Change));
     for units in 1..=3_usize {
         store
             .transact(Scope::Shared, move |tx| {
@@ -91,7 +91,7 @@ async fn changes_are_told_once_for_each_unit() {
             })
             .await
             .unwrap();
-        assert_eq!(heard.recv().await, Some(News::Change));
+        assert_eq!(heard.recv().await, Some(Notification::Change));
         let found = store.read(|tx| tx.changes(None, 0, 100_000)).await.unwrap();
         assert_eq!(found.len(), units * 6_001);
     }

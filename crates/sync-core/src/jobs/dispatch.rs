@@ -9,11 +9,12 @@ use crate::horizon::{happened, is_ahead};
 use crate::jobs::endpoint::EndpointState;
 use crate::jobs::integration::IntegrationStatus;
 use crate::jobs::queue::{self, Claim};
-use crate::jobs::request::{Lease, Request, RequestCause, SyncKind, Target};
-use crate::jobs::schedule::{jittered, spread};
+use crate::jobs::request::{Lease, QueuedRequest, RequestCause, SyncKind, Target};
+use crate::jobs::schedule::jittered;
 use crate::ports::error::TxResult;
 use crate::ports::lock::LockMode;
 use crate::ports::store::Tx;
+use crate::stable_hash::stable_hash;
 use crate::webhooks::status::set_status;
 
 /// What is to be fetched without anybody asking.
@@ -118,7 +119,7 @@ pub fn catch_up(
         .filter(|state| state.loaded_at.is_some())
         .filter(|state| endpoints.contains(&state.endpoint) && active.contains(&state.integration_id))
         .collect();
-    behind.sort_by_key(|state| spread(state.integration_id.as_str(), state.endpoint.as_str()));
+    behind.sort_by_key(|state| stable_hash(state.integration_id.as_str(), state.endpoint.as_str()));
     let mut from = now;
     for state in &behind {
         let target =
@@ -150,7 +151,7 @@ pub fn next(
     now: Timestamp,
 ) -> TxResult<Option<Lease>> {
     let mut known = BTreeMap::new();
-    queue::lease_next_if(tx, claim, now, |tx, request: &Request| {
+    queue::lease_next_if(tx, claim, now, |tx, request: &QueuedRequest| {
         let target = &request.target;
         let wanted = endpoints.contains(&target.endpoint)
             && (target.kind == SyncKind::Delta || admission.full_fetches)

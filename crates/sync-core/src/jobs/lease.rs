@@ -8,7 +8,7 @@ use kombo_model::Timestamp;
 
 use crate::error::SyncError;
 use crate::horizon;
-use crate::jobs::request::{Lease, LeaseHold, Request, SyncKind, Target};
+use crate::jobs::request::{HeldLease, Lease, QueuedRequest, SyncKind, Target};
 use crate::planted::{self, Bug};
 use crate::ports::error::{Invariant, TxResult};
 use crate::ports::lock::LockMode;
@@ -33,7 +33,7 @@ const BEGUN: i64 = 1;
 /// It has all statements of a [`Tx`].
 pub struct LeasedTx<'a> {
     tx: &'a mut dyn Tx,
-    request: Request,
+    request: QueuedRequest,
 }
 
 impl<'a> LeasedTx<'a> {
@@ -50,7 +50,7 @@ impl<'a> LeasedTx<'a> {
     ) -> Result<LeasedTx<'a>, SyncError> {
         let lost = || SyncError::LeaseLost(lease.request.target.to_string());
         let mut request = tx.request(&lease.request.target, LockMode::Wait)?.locked().ok_or_else(lost)?;
-        let holds = |held: &&mut LeaseHold| held.token == lease.token || planted::has(Bug::NoLeaseCheck);
+        let holds = |held: &&mut HeldLease| held.token == lease.token || planted::has(Bug::NoLeaseCheck);
         let held = request.lease.as_mut().filter(holds).ok_or_else(lost)?;
         let until = now.saturating_add(ttl);
         // One that ends later than any lease was stored by a clock that was ahead: others take it for expired.
@@ -63,7 +63,7 @@ impl<'a> LeasedTx<'a> {
     }
 
     /// The request that the lease is for, as it is stored.
-    pub fn leased(&self) -> &Request {
+    pub fn leased(&self) -> &QueuedRequest {
         &self.request
     }
 

@@ -17,7 +17,7 @@ use crate::ports::store::{Scope, Store, Tx};
 
 /// What became of a wish to pause or to resume.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Held {
+pub enum PauseOutcome {
     /// It is as wished now.
     Done,
     /// It was so before: nothing was done.
@@ -28,16 +28,16 @@ pub enum Held {
 
 /// Keeps an integration from being fetched until [`resume`]. Whoever works on it loses the lease; what is stored stays,
 /// and the work goes on from there later.
-pub async fn pause<S: Store>(store: &S, id: &IntegrationId, now: Timestamp) -> TxResult<Held> {
+pub async fn pause<S: Store>(store: &S, id: &IntegrationId, now: Timestamp) -> TxResult<PauseOutcome> {
     let paused = id.clone();
     store.transact(Scope::Integration(id.clone()), move |tx| pause_within(tx, &paused, now)).await
 }
 
-fn pause_within(tx: &mut dyn Tx, id: &IntegrationId, now: Timestamp) -> TxResult<Held> {
-    let Some(known) = tx.integration(id)? else { return Ok(Held::Unknown) };
+fn pause_within(tx: &mut dyn Tx, id: &IntegrationId, now: Timestamp) -> TxResult<PauseOutcome> {
+    let Some(known) = tx.integration(id)? else { return Ok(PauseOutcome::Unknown) };
     match known.status {
-        IntegrationStatus::Deleted => return Ok(Held::Unknown),
-        IntegrationStatus::Held => return Ok(Held::Already),
+        IntegrationStatus::Deleted => return Ok(PauseOutcome::Unknown),
+        IntegrationStatus::Held => return Ok(PauseOutcome::Already),
         IntegrationStatus::Active | IntegrationStatus::Paused | IntegrationStatus::NotFound => {}
     }
     let reason = Some("a person paused it".to_owned());
@@ -50,7 +50,7 @@ fn pause_within(tx: &mut dyn Tx, id: &IntegrationId, now: Timestamp) -> TxResult
             tx.put_request(&request)?;
         }
     }
-    Ok(Held::Done)
+    Ok(PauseOutcome::Done)
 }
 
 /// Ends the pause, and asks for what changed meanwhile at `endpoints`. What waited goes on at once.
@@ -59,7 +59,7 @@ pub async fn resume<S: Store>(
     id: &IntegrationId,
     endpoints: &BTreeSet<Endpoint>,
     now: Timestamp,
-) -> TxResult<Held> {
+) -> TxResult<PauseOutcome> {
     let (resumed, endpoints) = (id.clone(), endpoints.clone());
     store.transact(Scope::Integration(id.clone()), move |tx| resume_within(tx, &resumed, &endpoints, now)).await
 }
@@ -69,13 +69,13 @@ fn resume_within(
     id: &IntegrationId,
     endpoints: &BTreeSet<Endpoint>,
     now: Timestamp,
-) -> TxResult<Held> {
-    let Some(known) = tx.integration(id)? else { return Ok(Held::Unknown) };
+) -> TxResult<PauseOutcome> {
+    let Some(known) = tx.integration(id)? else { return Ok(PauseOutcome::Unknown) };
     match known.status {
         IntegrationStatus::Held => {}
-        IntegrationStatus::Deleted => return Ok(Held::Unknown),
+        IntegrationStatus::Deleted => return Ok(PauseOutcome::Unknown),
         IntegrationStatus::Active | IntegrationStatus::Paused | IntegrationStatus::NotFound => {
-            return Ok(Held::Already);
+            return Ok(PauseOutcome::Already);
         }
     }
     // Whether Kombo still serves it is found out by the fetches.
@@ -86,5 +86,5 @@ fn resume_within(
         queue::request(tx, target, RequestCause::Command, now, now)?;
     }
     queue::set_going(tx, id, now)?;
-    Ok(Held::Done)
+    Ok(PauseOutcome::Done)
 }

@@ -45,7 +45,7 @@ use crate::error::SyncError;
 use crate::horizon::{self, Horizon};
 use crate::jobs::endpoint::{EndpointState, EndpointStatus};
 use crate::jobs::lease::{LeasedTx, sibling};
-use crate::jobs::request::{Lease, LeaseHold, LeaseToken, Request, RequestCause, SyncKind, Target};
+use crate::jobs::request::{HeldLease, Lease, LeaseToken, QueuedRequest, RequestCause, SyncKind, Target};
 use crate::ports::error::TxResult;
 use crate::ports::lock::{Lock, LockMode};
 use crate::ports::store::Tx;
@@ -82,7 +82,7 @@ pub fn request(
     cause: RequestCause,
     not_before: Timestamp,
     now: Timestamp,
-) -> TxResult<Request> {
+) -> TxResult<QueuedRequest> {
     let state = state(tx, &target.integration_id, target.endpoint)?;
     request_of(tx, &state, target, cause, not_before, now)
 }
@@ -95,11 +95,11 @@ pub(crate) fn request_of(
     cause: RequestCause,
     not_before: Timestamp,
     now: Timestamp,
-) -> TxResult<Request> {
+) -> TxResult<QueuedRequest> {
     if target.kind == SyncKind::Delta && state.loaded_at.is_none() {
         target.kind = SyncKind::Full;
     }
-    let new = Request {
+    let new = QueuedRequest {
         target,
         cause,
         requested_at: now,
@@ -152,7 +152,7 @@ fn lease_if(
     target: &Target,
     claim: &Claim,
     now: Timestamp,
-    wanted: impl Fn(&Request) -> bool,
+    wanted: impl Fn(&QueuedRequest) -> bool,
 ) -> TxResult<Option<Lease>> {
     // One endpoint is worked on by one lease: the sibling is locked too, so that nobody leases it meanwhile. Neither
     // lock is waited for, so two workers cannot wait for each other.
@@ -186,7 +186,7 @@ pub fn lease_next(
     tx: &mut dyn Tx,
     claim: &Claim,
     now: Timestamp,
-    allowed: impl Fn(&Request) -> bool,
+    allowed: impl Fn(&QueuedRequest) -> bool,
 ) -> TxResult<Option<Lease>> {
     lease_next_if(tx, claim, now, |_, request| Ok(allowed(request)))
 }
@@ -196,7 +196,7 @@ pub(crate) fn lease_next_if(
     tx: &mut dyn Tx,
     claim: &Claim,
     now: Timestamp,
-    mut allowed: impl FnMut(&mut dyn Tx, &Request) -> TxResult<bool>,
+    mut allowed: impl FnMut(&mut dyn Tx, &QueuedRequest) -> TxResult<bool>,
 ) -> TxResult<Option<Lease>> {
     let horizon = claim.horizon(now);
     let (mut look_at, mut looked) = (16, 0);
@@ -226,8 +226,8 @@ pub(crate) fn lease_next_if(
     }
 }
 
-fn take(tx: &mut dyn Tx, mut request: Request, claim: &Claim, now: Timestamp) -> TxResult<Lease> {
-    request.lease = Some(LeaseHold {
+fn take(tx: &mut dyn Tx, mut request: QueuedRequest, claim: &Claim, now: Timestamp) -> TxResult<Lease> {
+    request.lease = Some(HeldLease {
         token: claim.token.clone(),
         owner: claim.owner.clone(),
         expires_at: now.saturating_add(claim.ttl),
@@ -305,6 +305,6 @@ pub fn set_status(state: &mut EndpointState, status: EndpointStatus, reason: Opt
     state.reason = reason;
 }
 
-fn is_held(request: &Request, horizon: &Horizon) -> bool {
+fn is_held(request: &QueuedRequest, horizon: &Horizon) -> bool {
     request.lease.as_ref().is_some_and(|held| horizon.is_held(held.expires_at))
 }

@@ -50,7 +50,7 @@ impl fmt::Display for Target {
 
 /// A requested fetch. There is at most one for each target: requesting it again raises `generation`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Request {
+pub struct QueuedRequest {
     /// What to fetch.
     pub target: Target,
     /// What asked for it.
@@ -67,12 +67,12 @@ pub struct Request {
     /// How many removals a person approved.
     pub approved_removals: Option<i64>,
     /// Who works on it.
-    pub lease: Option<LeaseHold>,
+    pub lease: Option<HeldLease>,
 }
 
 /// Who works on a request, and until when nobody else may.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LeaseHold {
+pub struct HeldLease {
     /// Differs for every lease: a write with another token is refused.
     pub token: LeaseToken,
     /// The worker, for people.
@@ -92,7 +92,7 @@ pub struct LeaseToken(pub String);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease {
     /// The request as it was when leased.
-    pub request: Request,
+    pub request: QueuedRequest,
     /// What every write shows.
     pub token: LeaseToken,
 }

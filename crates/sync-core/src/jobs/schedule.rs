@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
 
+use crate::stable_hash::stable_hash;
+
 /// When the full fetch after one that ended at `done_at` is due.
 ///
 /// Every endpoint of every integration has its own place within the period, so that integrations which were loaded
@@ -11,7 +13,7 @@ use kombo_model::{Endpoint, IntegrationId, Timestamp};
 /// The place follows from the names alone: restarts and clock changes do not move it.
 pub fn next_full(integration: &IntegrationId, endpoint: Endpoint, every: Duration, done_at: Timestamp) -> Timestamp {
     let period = i64::try_from(every.as_millis()).unwrap_or(i64::MAX).max(1);
-    let place = i64::try_from(spread(integration.as_str(), endpoint.as_str()) >> 1).unwrap_or(0) % period;
+    let place = i64::try_from(stable_hash(integration.as_str(), endpoint.as_str()) >> 1).unwrap_or(0) % period;
     let since_place = (done_at.unix_millis() - place).rem_euclid(period);
     let wait = u64::try_from(period - since_place).unwrap_or(0);
     done_at.saturating_add(Duration::from_millis(wait))
@@ -19,19 +21,8 @@ pub fn next_full(integration: &IntegrationId, endpoint: Endpoint, every: Duratio
 
 /// A period that is up to an eighth shorter than `every`, by the names of an endpoint: always the same for one endpoint.
 pub(crate) fn jittered(every: Duration, integration: &IntegrationId, endpoint: Endpoint) -> Duration {
-    let parts = u32::try_from(spread(integration.as_str(), endpoint.as_str()) % 256).unwrap_or(0);
+    let parts = u32::try_from(stable_hash(integration.as_str(), endpoint.as_str()) % 256).unwrap_or(0);
     every.saturating_sub(every / 2_048 * parts)
-}
-
-/// A number that differs between names and never changes: FNV-1a with a final mix.
-pub(crate) fn spread(integration: &str, endpoint: &str) -> u64 {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    for byte in integration.bytes().chain([0]).chain(endpoint.bytes()) {
-        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    }
-    hash ^= hash >> 33;
-    hash = hash.wrapping_mul(0xff51_afd7_ed55_8ccd);
-    hash ^ (hash >> 33)
 }
 
 #[cfg(test)]

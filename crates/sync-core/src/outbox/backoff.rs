@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use kombo_model::IntegrationId;
 
-use crate::jobs::schedule::spread;
+use crate::stable_hash::stable_hash;
 
 /// After the first failure.
 const FIRST_WAIT: Duration = Duration::from_secs(5);
@@ -14,7 +14,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
 pub fn wait(integration: &IntegrationId, failures: i32, retry_after: Option<Duration>) -> Duration {
     let doublings = u32::try_from(failures.saturating_sub(1)).unwrap_or(0).min(16);
     let wait = FIRST_WAIT.saturating_mul(1 << doublings).min(LONGEST_WAIT);
-    let quarters = spread(integration.as_str(), &failures.to_string()) % 256;
+    let quarters = stable_hash(integration.as_str(), &failures.to_string()) % 256;
     let longer = wait.saturating_mul(u32::try_from(quarters).unwrap_or(0)) / 1_024;
     (wait + longer).max(retry_after.unwrap_or_default())
 }

@@ -35,9 +35,9 @@ pub fn drop_letters(tx: &mut dyn Tx, integration: Option<&IntegrationId>) -> TxR
         // One that was on its way again is not tried any more.
         if let Some(mut delivery) = tx.delivery(&letter.integration_id, LockMode::Skip)?.locked()
             && delivery.lease.is_none()
-            && delivery.parcel.as_ref().is_some_and(|parcel| parcel.id == letter.id)
+            && delivery.batch.as_ref().is_some_and(|batch| batch.id == letter.id)
         {
-            delivery.parcel = None;
+            delivery.batch = None;
             tx.put_delivery(&delivery)?;
         }
     }

@@ -9,7 +9,7 @@ use super::LOOK_AGAIN_AFTER;
 use crate::horizon::{self, Horizon};
 use crate::jobs::request::LeaseToken;
 
-/// What a receiver knows a parcel by. It stays the same however often the parcel is tried.
+/// What a receiver knows a batch by. It stays the same however often the batch is tried.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct DeliveryId(pub String);
@@ -27,12 +27,12 @@ pub struct Delivery {
     pub integration_id: IntegrationId,
     /// Entries of the change log up to here were delivered, or are in dead letters.
     pub delivered_seq: i64,
-    /// When a parcel last arrived.
+    /// When a batch last arrived.
     pub delivered_at: Option<Timestamp>,
     /// Nothing is to be tried before.
     pub not_before: Timestamp,
     /// What is being tried, be somebody at it or not.
-    pub parcel: Option<Parcel>,
+    pub batch: Option<DeliveryBatch>,
     /// Who is at it.
     pub lease: Option<DeliveryLease>,
 }
@@ -40,12 +40,12 @@ pub struct Delivery {
 impl Delivery {
     /// A delivery that begins after this entry.
     pub fn new(integration_id: IntegrationId, delivered_seq: i64, not_before: Timestamp) -> Self {
-        Self { integration_id, delivered_seq, delivered_at: None, not_before, parcel: None, lease: None }
+        Self { integration_id, delivered_seq, delivered_at: None, not_before, batch: None, lease: None }
     }
 
     /// Whether it may be tried now.
     pub fn is_due(&self, horizon: &Horizon) -> bool {
-        let has_failed = self.parcel.as_ref().is_some_and(|parcel| parcel.attempts > 0);
+        let has_failed = self.batch.as_ref().is_some_and(|batch| batch.attempts > 0);
         let latest = if has_failed { horizon.latest_wait() } else { latest_untried(horizon) };
         self.not_before <= horizon.now || self.not_before > latest
     }
@@ -63,7 +63,7 @@ pub fn latest_untried(horizon: &Horizon) -> Timestamp {
 
 /// Some entries of one integration that go together: once it is put together, it is the same at every try.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Parcel {
+pub struct DeliveryBatch {
     /// What the receiver knows it by.
     pub id: DeliveryId,
     /// Its first entry.
@@ -91,7 +91,7 @@ pub struct DeliveryLease {
     pub expires_at: Timestamp,
 }
 
-/// A parcel that was given up. Its body is kept beside it, so that the change log need not reach back to it.
+/// A batch that was given up. Its body is kept beside it, so that the change log need not reach back to it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeadLetter {
     /// Whose changes.

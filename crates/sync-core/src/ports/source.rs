@@ -5,9 +5,9 @@ use kombo_model::{
 };
 
 use crate::jobs::SyncKind;
-use crate::jobs::schedule::spread;
 use crate::pull::run::PageCursor;
 use crate::rows::json::{bounded_name, clean_text};
+use crate::stable_hash::stable_hash;
 
 /// Where records come from: Kombo, or something that plays its part.
 pub trait Source: Send + Sync + 'static {
@@ -156,7 +156,7 @@ pub struct Rejected {
 impl Rejected {
     /// Its id, shortened if it is too long for a key, or, where that could not be read, a digest of its text.
     pub(crate) fn name(&self) -> String {
-        let digest = || format!("#{:016x}", spread(&self.json, ""));
+        let digest = || format!("#{:016x}", stable_hash(&self.json, ""));
         bounded_name(clean_text(self.id.clone().filter(|id| !id.is_empty()).unwrap_or_else(digest)))
     }
 }

@@ -1,9 +1,9 @@
 //! The engine: leads one leased request from its first page to its end, over the ports.
 
 mod commit;
+mod delta_priority;
 pub(crate) mod fail;
 mod pages;
-mod precedence;
 mod quarantine;
 mod sweep;
 
@@ -29,7 +29,7 @@ use crate::rows::compare::Tombstones;
 use crate::rows::counts::RunCounts;
 use crate::webhooks::planner::PlanPolicy;
 
-use precedence::Precedence;
+use delta_priority::DeltaPriority;
 
 pub use fail::Backoff;
 
@@ -163,13 +163,13 @@ pub struct Engine<St, So, C, O> {
     clock: C,
     observer: O,
     policy: Arc<SyncPolicy>,
-    precedence: Precedence,
+    delta_priority: DeltaPriority,
 }
 
 impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
     /// An engine over these ports.
     pub fn new(store: Arc<St>, source: Arc<So>, clock: C, observer: O, policy: SyncPolicy) -> Self {
-        Self { store, source, clock, observer, policy: Arc::new(policy), precedence: Precedence::default() }
+        Self { store, source, clock, observer, policy: Arc::new(policy), delta_priority: DeltaPriority::default() }
     }
 
     /// Where the engine writes.
@@ -210,7 +210,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
 
     async fn lead(&self, lease: &Lease, stop: &CancellationToken) -> Result<Attempt, SyncError> {
         let began = self.clock.now();
-        let _delta = (lease.request.target.kind == SyncKind::Delta).then(|| self.precedence.begin());
+        let _delta = (lease.request.target.kind == SyncKind::Delta).then(|| self.delta_priority.begin());
         let (mut run, resumed) = self.begin(lease).await?;
         self.observer.event(Event::Started { run: &run, resumed });
         let result = self.drive(lease, &mut run, stop).await;

@@ -13,7 +13,7 @@ use crate::ports::store::{Scope, Store, Tx};
 use crate::pull::quarantined::Quarantined;
 use crate::pull::run::{Run, RunOutcome, RunPhase};
 use crate::rows::apply::{Applying, Unlisted, apply_without_lease};
-use crate::rows::batch::{Batch, Incoming, Standing};
+use crate::rows::batch::{Batch, Incoming, Provenance};
 use crate::rows::compare::Tombstones;
 use crate::rows::compare::{Reading, latest_credible};
 use crate::rows::counts::RunCounts;
@@ -173,8 +173,8 @@ fn try_again(tx: &mut dyn Tx, mut record: Quarantined, policy: RetryPolicy, now:
 /// Lets rows that are known from later copies only keep what those said: such rows have no `changed_at` to compare.
 fn give_way(tx: &mut dyn Tx, integration: &IntegrationId, batch: &mut Batch, now: Timestamp) -> TxResult<()> {
     for incoming in &mut batch.rows {
-        let Incoming { model, row, standing, observed_at } = incoming;
-        if *standing == Standing::Copy {
+        let Incoming { model, row, provenance, observed_at } = incoming;
+        if *provenance == Provenance::Copy {
             continue;
         }
         for stored in tx.rows(*model, integration, std::slice::from_ref(&row.key))? {

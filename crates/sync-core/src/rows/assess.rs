@@ -16,14 +16,14 @@ use crate::jobs::request::SyncKind;
 use crate::ports::error::TxResult;
 use crate::ports::store::Tx;
 use crate::pull::run::RunId;
-use crate::rows::batch::{Batch, Incoming, Members, Standing};
+use crate::rows::batch::{Batch, Incoming, Members, Provenance};
 use crate::rows::change::{ChangeCause, ChangeKind};
 use crate::rows::compare::{
     ChangedField, Reading, Verdict, by_change, cause, compare, first_seen, remove, remove_with_list,
 };
 use crate::rows::counts::RunCounts;
 use crate::rows::model::Model;
-use crate::rows::row::{Held, Key, NewRow, Row, StoredRow, Value};
+use crate::rows::row::{Key, MirrorRow, NewRow, Stored, StoredRow, Value};
 
 pub(crate) use table::Table;
 use table::{ToWrite, new_row};
@@ -31,7 +31,7 @@ use table::{ToWrite, new_row};
 /// What some records would change.
 #[derive(Debug, Default)]
 pub struct Assessment<'a> {
-    /// Row by row what differs, in the order of the change log.
+    /// MirrorRow by row what differs, in the order of the change log.
     pub findings: Vec<Finding>,
     /// What the records are, and what would become of rows.
     pub counts: RunCounts,
@@ -138,7 +138,7 @@ pub(crate) fn assess_removal_of(
 
 impl<'a> Assessment<'a> {
     /// The row that a finding writes.
-    pub(crate) fn row(&self, finding: &Finding) -> Option<&Row> {
+    pub(crate) fn row(&self, finding: &Finding) -> Option<&MirrorRow> {
         self.tables.get(&finding.model)?.get(&finding.key).map(ToWrite::row)
     }
 
@@ -199,12 +199,12 @@ impl<'b> Work<'_, 'b> {
 
     /// Copies of a model that its own list has never shown are all that is known of it: they say that nothing else is there.
     fn complete_sole_copies(&self, tx: &mut dyn Tx, model: Model, rows: &mut [Cow<'b, Incoming>]) -> TxResult<()> {
-        if !rows.iter().any(|row| row.standing == Standing::SoleCopy)
+        if !rows.iter().any(|row| row.provenance == Provenance::SoleCopy)
             || queue::state(tx, self.assessing.integration, model.owner())?.loaded_at.is_some()
         {
             return Ok(());
         }
-        for row in rows.iter_mut().filter(|row| row.standing == Standing::SoleCopy) {
+        for row in rows.iter_mut().filter(|row| row.provenance == Provenance::SoleCopy) {
             let values = row.to_mut().row.values_mut().iter_mut().zip(model.columns());
             for (value, _) in values.filter(|(_, column)| !model.copied_columns().contains(&column.name)) {
                 *value = Value::Null;
@@ -232,10 +232,10 @@ impl<'b> Work<'_, 'b> {
 
     /// The same key once more.
     fn again(&mut self, held: &mut Cow<'b, Incoming>, incoming: &'b Incoming) {
-        if incoming.standing == Standing::Listed {
+        if incoming.provenance == Provenance::Listed {
             self.found.counts.unchanged += 1; // the same record twice
         }
-        if incoming.standing.is_copy() && held.standing.is_copy() {
+        if incoming.provenance.is_copy() && held.provenance.is_copy() {
             let says_less = |(held, said): (&Value, &Value)| said.is_absent() || said == held;
             if held.row.values().iter().zip(incoming.row.values()).all(says_less) {
                 if held.observed_at < incoming.observed_at {
@@ -261,7 +261,7 @@ impl<'b> Work<'_, 'b> {
 
     /// Whether the second of two rows with one key counts.
     fn supersedes(&self, second: &Incoming, first: &Incoming) -> bool {
-        let is_copy = |incoming: &Incoming| incoming.standing.is_copy();
+        let is_copy = |incoming: &Incoming| incoming.provenance.is_copy();
         match (is_copy(second), is_copy(first)) {
             (true, false) => false,
             (false, true) => true,
@@ -290,23 +290,23 @@ impl<'b> Work<'_, 'b> {
 
     /// Compares rows with what is stored.
     fn rows(&mut self, tx: &mut dyn Tx, model: Model, rows: Vec<Cow<'b, Incoming>>) -> TxResult<()> {
-        let said: Vec<&Row> = rows.iter().map(|incoming| &incoming.row).collect();
+        let said: Vec<&MirrorRow> = rows.iter().map(|incoming| &incoming.row).collect();
         let held = tx.held(model, self.assessing.integration, &said)?;
         let now = self.assessing.reading.now;
         // In the order of keys, in which they are logged and written.
         let mut differing: Vec<Differing<'b>> = Vec::new();
         for (incoming, held) in rows.into_iter().zip(held) {
             let stored = match held {
-                Held::Nothing => None,
-                Held::Same(synced_at) if happened(Some(synced_at), now) > Some(Timestamp::MIN) => {
+                Stored::Nothing => None,
+                Stored::Same(synced_at) if happened(Some(synced_at), now) > Some(Timestamp::MIN) => {
                     self.same(&incoming);
                     continue;
                 }
-                Held::Same(_) => {
+                Stored::Same(_) => {
                     let key = std::slice::from_ref(&incoming.row.key);
                     tx.rows(model, self.assessing.integration, key)?.pop()
                 }
-                Held::Row(stored) => Some(stored),
+                Stored::Row(stored) => Some(stored),
             };
             let verdict = stored.map(|stored| (compare(&incoming, Some(&stored), self.assessing.reading), stored));
             differing.push((incoming, verdict));
@@ -350,7 +350,7 @@ impl<'b> Work<'_, 'b> {
 
     /// A row that is stored as it is.
     fn same(&mut self, incoming: &Incoming) {
-        if incoming.standing == Standing::Listed {
+        if incoming.provenance == Provenance::Listed {
             self.count_listed(incoming, &Verdict::Unchanged);
             self.show(incoming);
         }
@@ -365,14 +365,14 @@ impl<'b> Work<'_, 'b> {
     /// A row that is not stored yet.
     fn unknown(&mut self, model: Model, incoming: Cow<'b, Incoming>) {
         let (kind, announced) = first_seen(&incoming, self.assessing.reading);
-        let (key, cause) = (incoming.row.key.clone(), self.cause(model, incoming.standing, announced));
+        let (key, cause) = (incoming.row.key.clone(), self.cause(model, incoming.provenance, announced));
         self.found.counts.count(kind);
         self.found.findings.push(Finding { model, key, is_new: true, kind: Some(kind), cause, fields: Vec::new() });
         self.found.tables.entry(model).or_default().put(ToWrite::New(incoming));
     }
 
     fn known(&mut self, model: Model, incoming: &Incoming, stored: &StoredRow, verdict: Verdict) {
-        if incoming.standing == Standing::Listed {
+        if incoming.provenance == Provenance::Listed {
             self.count_listed(incoming, &verdict);
             if stored.removed_at.is_none() && verdict != Verdict::Stale {
                 self.show(incoming);
@@ -397,12 +397,12 @@ impl<'b> Work<'_, 'b> {
             }
             Verdict::Changed { row, kind, fields, announced } => (row, Some(kind), fields, announced),
         };
-        let cause = self.cause(model, incoming.standing, announced);
+        let cause = self.cause(model, incoming.provenance, announced);
         self.replace(model, row, kind, cause, fields);
     }
 
-    fn cause(&self, model: Model, standing: Standing, announced: bool) -> ChangeCause {
-        cause(self.assessing.reading.kind, standing, announced || self.is_announced(model))
+    fn cause(&self, model: Model, provenance: Provenance, announced: bool) -> ChangeCause {
+        cause(self.assessing.reading.kind, provenance, announced || self.is_announced(model))
     }
 
     fn count_listed(&mut self, incoming: &Incoming, verdict: &Verdict) {
@@ -578,12 +578,12 @@ fn came_back_for_another(incoming: &Incoming, reading: Reading) -> bool {
 
 /// The id of the listed record that a row came with, unless it is a copy.
 fn listed_with(incoming: &Incoming) -> Option<String> {
-    match (incoming.standing, incoming.model) {
-        (Standing::Listed, _) => Some(incoming.row.key.first().to_owned()),
-        (Standing::Owned, Model::LmsCourseRevisions) => {
+    match (incoming.provenance, incoming.model) {
+        (Provenance::Listed, _) => Some(incoming.row.key.first().to_owned()),
+        (Provenance::Owned, Model::LmsCourseRevisions) => {
             incoming.row.get(incoming.model, "course_id").and_then(Value::text).map(str::to_owned)
         }
-        (Standing::Owned | Standing::Copy | Standing::SoleCopy, _) => None,
+        (Provenance::Owned | Provenance::Copy | Provenance::SoleCopy, _) => None,
     }
 }
 
@@ -605,7 +605,7 @@ pub(crate) fn parent_model(model: Model) -> Option<Model> {
 }
 
 /// The id of the record whose list holds a row of `model`.
-pub(crate) fn parent_of(model: Model, row: &Row) -> Option<&str> {
+pub(crate) fn parent_of(model: Model, row: &MirrorRow) -> Option<&str> {
     if model == Model::LmsJoinRevisionsSkills {
         return Some(row.key.first());
     }

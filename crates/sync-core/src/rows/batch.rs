@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use kombo_model::{Endpoint, Timestamp};
 
 use super::model::Model;
-use super::row::{Key, Row, Value};
+use super::row::{Key, MirrorRow, Value};
 
 /// What the records of some pages say, model by model.
 #[derive(Debug, Clone, Default)]
@@ -23,16 +23,16 @@ pub struct Incoming {
     /// Which table it belongs to.
     pub model: Model,
     /// What the response says of it.
-    pub row: Row,
+    pub row: MirrorRow,
     /// How much the response knows of it.
-    pub standing: Standing,
+    pub provenance: Provenance,
     /// When the response was asked for.
     pub observed_at: Timestamp,
 }
 
 /// How much a response knows of a row that it shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum Provenance {
     /// A record of the endpoint's own list.
     Listed,
     /// A row that only this endpoint shows: as good as a listed one.
@@ -43,7 +43,7 @@ pub enum Standing {
     SoleCopy,
 }
 
-impl Standing {
+impl Provenance {
     /// Whether it is a partial copy.
     pub fn is_copy(self) -> bool {
         matches!(self, Self::Copy | Self::SoleCopy)
@@ -53,9 +53,9 @@ impl Standing {
 impl Batch {
     /// Takes copies for all that there is of models whose own endpoint is not among the enabled ones.
     pub(crate) fn mark_sole_copies(&mut self, enabled: &BTreeSet<Endpoint>) {
-        let copies = self.rows.iter_mut().filter(|row| row.standing == Standing::Copy);
+        let copies = self.rows.iter_mut().filter(|row| row.provenance == Provenance::Copy);
         for copy in copies.filter(|copy| !enabled.contains(&copy.model.owner())) {
-            copy.standing = Standing::SoleCopy;
+            copy.provenance = Provenance::SoleCopy;
             // What is nested somewhere is there.
             if let Some(remote_deleted_at) = copy.row.values_mut().last_mut() {
                 *remote_deleted_at = Value::Null;

@@ -6,10 +6,10 @@ use std::time::Duration;
 use kombo_model::Timestamp;
 
 use crate::jobs::request::SyncKind;
-use crate::rows::batch::{Incoming, Standing};
+use crate::rows::batch::{Incoming, Provenance};
 use crate::rows::change::{ChangeCause, ChangeKind};
 use crate::rows::model::Model;
-use crate::rows::row::{NewRow, Row, StoredRow, Value};
+use crate::rows::row::{MirrorRow, NewRow, StoredRow, Value};
 use crate::words::words;
 
 words! {
@@ -96,20 +96,20 @@ pub struct ChangedField {
 ///   the record up. A removed row that a full fetch shows is back, whatever its times say.
 /// - Whatever was written from a later response stays, unless the returned row has a later `changed_at` of its own.
 /// - Times that lie ahead of both clocks do not count.
-/// - Only the values that the row carries are set. A [`Standing::Copy`] never touches a record that is deleted or
-///   removed: copies say nothing of that, and would bring back what was erased. A [`Standing::SoleCopy`] brings back what
+/// - Only the values that the row carries are set. A [`Provenance::Copy`] never touches a record that is deleted or
+///   removed: copies say nothing of that, and would bring back what was erased. A [`Provenance::SoleCopy`] brings back what
 ///   was removed, but no record that its own list showed as deleted.
-/// - In a full fetch, a [`Standing::Copy`] says nothing of a record that its own list has shown. If the two contradict each
+/// - In a full fetch, a [`Provenance::Copy`] says nothing of a record that its own list has shown. If the two contradict each
 ///   other, the list decides.
 /// - What is stored and cannot be read is overwritten, and so is a row with a `synced_at` that no fetch can have written.
 pub fn compare(incoming: &Incoming, stored: Option<&StoredRow>, reading: Reading) -> Verdict {
     let Some(stored) = stored else {
         return created(incoming, reading);
     };
-    if !may_touch(incoming.standing, stored, reading.kind) {
+    if !may_touch(incoming.provenance, stored, reading.kind) {
         return Verdict::Unchanged;
     }
-    let removed_at = if incoming.standing == Standing::Copy { stored.removed_at } else { None };
+    let removed_at = if incoming.provenance == Provenance::Copy { stored.removed_at } else { None };
     let reappeared = removed_at != stored.removed_at;
     // Most rows of a full fetch end here, so nothing was copied yet.
     if !reappeared && stored.is_dated(reading.now) && says_the_same(&incoming.row, &stored.row, reading.tombstones) {
@@ -148,13 +148,13 @@ pub fn compare(incoming: &Incoming, stored: Option<&StoredRow>, reading: Reading
     Verdict::Changed { row: written, kind, fields, announced: newer }
 }
 
-fn may_touch(standing: Standing, stored: &StoredRow, kind: SyncKind) -> bool {
+fn may_touch(provenance: Provenance, stored: &StoredRow, kind: SyncKind) -> bool {
     // Only a record that its own list has shown has a `changed_at`.
     let was_listed = stored.row.changed_at().is_some();
-    match standing {
-        Standing::Listed | Standing::Owned => true,
-        Standing::Copy => stored.is_live() && !(was_listed && kind == SyncKind::Full),
-        Standing::SoleCopy => stored.row.remote_deleted_at().is_none() || !was_listed,
+    match provenance {
+        Provenance::Listed | Provenance::Owned => true,
+        Provenance::Copy => stored.is_live() && !(was_listed && kind == SyncKind::Full),
+        Provenance::SoleCopy => stored.row.remote_deleted_at().is_none() || !was_listed,
     }
 }
 
@@ -179,11 +179,11 @@ pub fn remove_with_list(stored: &StoredRow, observed_at: Timestamp, now: Timesta
 }
 
 /// What the change log says of a change as its cause.
-pub fn cause(kind: SyncKind, standing: Standing, announced: bool) -> ChangeCause {
-    match (kind, standing) {
+pub fn cause(kind: SyncKind, provenance: Provenance, announced: bool) -> ChangeCause {
+    match (kind, provenance) {
         (SyncKind::Full, _) if !announced => ChangeCause::Drift,
-        (_, Standing::Copy | Standing::SoleCopy) => ChangeCause::Nested,
-        (_, Standing::Listed | Standing::Owned) => ChangeCause::Direct,
+        (_, Provenance::Copy | Provenance::SoleCopy) => ChangeCause::Nested,
+        (_, Provenance::Listed | Provenance::Owned) => ChangeCause::Direct,
     }
 }
 
@@ -203,7 +203,7 @@ pub(crate) fn first_seen(incoming: &Incoming, reading: Reading) -> (ChangeKind, 
 }
 
 /// What a new row brings, as the change log names it.
-pub fn first_values(model: Model, row: &Row) -> Vec<ChangedField> {
+pub fn first_values(model: Model, row: &MirrorRow) -> Vec<ChangedField> {
     let said = row.values().iter().zip(model.columns());
     said.filter(|(value, column)| !value.is_null() && !value.is_absent() && column.name != CHANGED_AT)
         .map(|(value, column)| ChangedField { name: column.name, old: Value::Null, new: value.clone() })
@@ -215,17 +215,17 @@ fn is_kept(said: &Value, stored: &Value, keeps_nulls: bool) -> bool {
     (said.is_absent() || keeps_nulls && said.is_null()) && !stored.is_unreadable()
 }
 
-fn keeps_nulls(incoming: &Row, tombstones: Tombstones) -> bool {
+fn keeps_nulls(incoming: &MirrorRow, tombstones: Tombstones) -> bool {
     tombstones == Tombstones::Keep && incoming.remote_deleted_at().is_some()
 }
 
-fn says_the_same(incoming: &Row, stored: &Row, tombstones: Tombstones) -> bool {
+fn says_the_same(incoming: &MirrorRow, stored: &MirrorRow, tombstones: Tombstones) -> bool {
     let keep = keeps_nulls(incoming, tombstones);
     incoming.values().iter().zip(stored.values()).all(|(said, stored)| is_kept(said, stored, keep) || said == stored)
 }
 
 /// The stored row with the values that the returned one carries.
-fn merged(incoming: &Row, stored: &Row, tombstones: Tombstones) -> Row {
+fn merged(incoming: &MirrorRow, stored: &MirrorRow, tombstones: Tombstones) -> MirrorRow {
     let keep = keeps_nulls(incoming, tombstones);
     let mut row = stored.clone();
     for (value, said) in row.values_mut().iter_mut().zip(incoming.values()) {
@@ -239,7 +239,7 @@ fn merged(incoming: &Row, stored: &Row, tombstones: Tombstones) -> Row {
 const CHANGED_AT: &str = "changed_at";
 
 /// The columns in which two rows differ, `changed_at` aside: it says when, not what.
-pub fn differences(model: Model, new: &Row, old: &Row) -> Vec<ChangedField> {
+pub fn differences(model: Model, new: &MirrorRow, old: &MirrorRow) -> Vec<ChangedField> {
     let pairs = new.values().iter().zip(old.values()).zip(model.columns());
     pairs
         .filter(|((new, old), column)| new != old && column.name != CHANGED_AT)

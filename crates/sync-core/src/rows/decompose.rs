@@ -5,11 +5,11 @@ use kombo_model::{
     SkillCopy, Timestamp, User, UserCopy,
 };
 
-use super::batch::{Batch, Incoming, Members, Standing};
+use super::batch::{Batch, Incoming, Members, Provenance};
 use super::json::{clean_json, clean_text, depth, is_deeper, moderate_numbers};
 use super::model::{ColumnKind, Model};
 use super::repeats::Repeats;
-use super::row::{Key, Row, Value};
+use super::row::{Key, MirrorRow, Value};
 use crate::ports::source::Record;
 
 /// How deep `custom_fields` and `integration_fields` may nest: they must be comparable after a database rewrote them.
@@ -68,13 +68,13 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     /// Adds a row that says nothing of the columns `unread`, nor of those whose values no database can hold.
-    fn add(&mut self, model: Model, standing: Standing, key: Key, mut values: Vec<Value>, unread: &[&'static str]) {
+    fn add(&mut self, model: Model, provenance: Provenance, key: Key, mut values: Vec<Value>, unread: &[&'static str]) {
         for (column, value) in model.columns().iter().zip(&mut values) {
             if unread.contains(&column.name) {
                 *value = Value::Absent;
             }
             let path = || {
-                let path = if standing == Standing::Listed { String::new() } else { format!("{model} {key}.") };
+                let path = if provenance == Provenance::Listed { String::new() } else { format!("{model} {key}.") };
                 path + column.name
             };
             if let Value::Text(id) = &*value
@@ -96,8 +96,8 @@ impl Writer<'_> {
                 *value = Value::Json(moderate);
             }
         }
-        let row = Row::new(model, key, values);
-        self.batch.rows.push(Incoming { model, row, standing, observed_at: self.observed_at });
+        let row = MirrorRow::new(model, key, values);
+        self.batch.rows.push(Incoming { model, row, provenance, observed_at: self.observed_at });
     }
 
     /// The id of a nested record without NUL; nothing, and a fault, if no row can have it.
@@ -131,7 +131,7 @@ impl Writer<'_> {
             user.changed_at.into(),
             user.remote_deleted_at.into(),
         ];
-        self.add(Model::LmsUsers, Standing::Listed, id(user.id.into_string()), values, &user.unread);
+        self.add(Model::LmsUsers, Provenance::Listed, id(user.id.into_string()), values, &user.unread);
     }
 
     fn skill(&mut self, skill: Skill) {
@@ -145,7 +145,7 @@ impl Writer<'_> {
             skill.changed_at.into(),
             skill.remote_deleted_at.into(),
         ];
-        self.add(Model::LmsSkills, Standing::Listed, id(skill.id.into_string()), values, &skill.unread);
+        self.add(Model::LmsSkills, Provenance::Listed, id(skill.id.into_string()), values, &skill.unread);
     }
 
     fn course(&mut self, course: Course) {
@@ -161,7 +161,7 @@ impl Writer<'_> {
             course.changed_at.into(),
             course.remote_deleted_at.into(),
         ];
-        self.add(Model::LmsCourses, Standing::Listed, Key::Id(course_id.clone()), values, &course.unread);
+        self.add(Model::LmsCourses, Provenance::Listed, Key::Id(course_id.clone()), values, &course.unread);
         if let Maybe::Value(provider) = course.provider {
             self.provider_copy(provider);
         }
@@ -200,7 +200,7 @@ impl Writer<'_> {
             revision.remote_deleted_at.into(),
         ];
         let key = Key::Id(revision_id.clone());
-        self.add(Model::LmsCourseRevisions, Standing::Owned, key, values, &revision.unread);
+        self.add(Model::LmsCourseRevisions, Provenance::Owned, key, values, &revision.unread);
         if revision.skill_assignments.value().is_none() {
             self.batch.unsaid.push((Model::LmsJoinRevisionsSkills, revision_id.clone()));
         }
@@ -210,7 +210,7 @@ impl Writer<'_> {
                 let Some(skill_id) = self.skill_copy(assignment.skill) else { continue };
                 let key = Key::Pair(revision_id.clone(), skill_id);
                 keys.push(key.clone());
-                self.add(Model::LmsJoinRevisionsSkills, Standing::Owned, key, vec![Value::Null, Value::Null], &[]);
+                self.add(Model::LmsJoinRevisionsSkills, Provenance::Owned, key, vec![Value::Null, Value::Null], &[]);
             }
             if keys.len() == listed && !revision.unread.contains(&"skill_assignments") {
                 self.list(Model::LmsJoinRevisionsSkills, revision_id.clone(), keys, revision.changed_at);
@@ -227,7 +227,7 @@ impl Writer<'_> {
         let Some(provider_id) = self.nested_id(Model::LmsCourseProviders, provider.id) else { return };
         // Kombo has no times of providers.
         let values = vec![said_text(provider.remote_id), said_text(provider.name), Value::Null, Value::Null];
-        self.add(Model::LmsCourseProviders, Standing::Owned, Key::Id(provider_id), values, &[]);
+        self.add(Model::LmsCourseProviders, Provenance::Owned, Key::Id(provider_id), values, &[]);
     }
 
     /// Returns its id.
@@ -235,7 +235,7 @@ impl Writer<'_> {
         let skill_id = self.nested_id(Model::LmsSkills, skill.id)?;
         if self.is_news(Model::LmsSkills, &skill_id, (&skill.remote_id, &skill.name)) {
             let values = vec![said_text(skill.remote_id), said_text(skill.name)];
-            self.add(Model::LmsSkills, Standing::Copy, Key::Id(skill_id.clone()), values, &[]);
+            self.add(Model::LmsSkills, Provenance::Copy, Key::Id(skill_id.clone()), values, &[]);
         }
         Some(skill_id)
     }
@@ -253,7 +253,7 @@ impl Writer<'_> {
             progression.remote_deleted_at.into(),
         ];
         let key = id(progression.id.into_string());
-        self.add(Model::LmsCourseProgressions, Standing::Listed, key, values, &progression.unread);
+        self.add(Model::LmsCourseProgressions, Provenance::Listed, key, values, &progression.unread);
         if let Maybe::Value(user) = progression.user {
             self.user_copy(user);
         }
@@ -272,7 +272,7 @@ impl Writer<'_> {
                 said_text(user.last_name),
                 said_text(user.work_email),
             ];
-            self.add(Model::LmsUsers, Standing::Copy, Key::Id(user_id), values, &[]);
+            self.add(Model::LmsUsers, Provenance::Copy, Key::Id(user_id), values, &[]);
         }
     }
 
@@ -283,7 +283,7 @@ impl Writer<'_> {
             Maybe::Value(course) => self.nested_id(Model::LmsCourses, course.id).map_or(Maybe::Absent, |course_id| {
                 if self.is_news(Model::LmsCourses, &course_id, &course.remote_id) {
                     let values = vec![said_text(course.remote_id)];
-                    self.add(Model::LmsCourses, Standing::Copy, Key::Id(course_id.clone()), values, &[]);
+                    self.add(Model::LmsCourses, Provenance::Copy, Key::Id(course_id.clone()), values, &[]);
                 }
                 Maybe::Value(course_id)
             }),
@@ -291,7 +291,7 @@ impl Writer<'_> {
         let Some(revision_id) = self.nested_id(Model::LmsCourseRevisions, revision.id) else { return };
         if self.is_news(Model::LmsCourseRevisions, &revision_id, (&revision.remote_id, &course, &revision.title)) {
             let values = vec![said_text(revision.remote_id), said_text(course), said_text(revision.title)];
-            self.add(Model::LmsCourseRevisions, Standing::Copy, Key::Id(revision_id), values, &[]);
+            self.add(Model::LmsCourseRevisions, Provenance::Copy, Key::Id(revision_id), values, &[]);
         }
     }
 }

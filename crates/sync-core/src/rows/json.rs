@@ -7,7 +7,7 @@ use number::is_moderate;
 use tree::Tree;
 
 use super::decompose::MAX_ID_BYTES;
-use crate::jobs::schedule::spread;
+use crate::stable_hash::stable_hash;
 
 /// Whether two JSON texts mean the same: key order, white space and the spelling of numbers and escapes aside. Numbers are
 /// compared to the last digit.
@@ -81,7 +81,7 @@ pub fn bounded_name(name: String) -> String {
         return name;
     }
     let start: String = name.chars().take(100).collect();
-    format!("{start}…#{:016x}{:016x}", spread(&name, ""), spread(&name, "name"))
+    format!("{start}…#{:016x}{:016x}", stable_hash(&name, ""), stable_hash(&name, "name"))
 }
 
 /// The JSON text with U+FFFD in the place of what `PostgreSQL`'s jsonb refuses: escaped NUL and lone surrogates.

@@ -63,7 +63,7 @@ const INTEGRATION_FIELDS: Column = document("integration_fields");
 const CHANGED_AT: Column = time("changed_at");
 const REMOTE_DELETED_AT: Column = time("remote_deleted_at");
 
-// Every list ends with `changed_at` and `remote_deleted_at`: `Row` finds them by that.
+// Every list ends with `changed_at` and `remote_deleted_at`: `MirrorRow` finds them by that.
 const USERS: &[Column] = &[
     text("remote_id"),
     text("first_name"),

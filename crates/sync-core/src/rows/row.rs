@@ -155,13 +155,13 @@ impl From<Option<Timestamp>> for Value {
 
 /// A row as a record shows it: one value for each of [`Model::columns`].
 #[derive(Debug, Clone, PartialEq)]
-pub struct Row {
+pub struct MirrorRow {
     /// What names it.
     pub key: Key,
     values: Vec<Value>,
 }
 
-impl Row {
+impl MirrorRow {
     /// A row of `model`. Missing values are absent, surplus ones are dropped.
     pub fn new(model: Model, key: Key, mut values: Vec<Value>) -> Self {
         values.resize_with(model.columns().len(), Value::default);
@@ -212,7 +212,7 @@ impl Row {
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredRow {
     /// Key and values.
-    pub row: Row,
+    pub row: MirrorRow,
     /// Since when a full fetch or its parent's member list no longer shows it.
     pub removed_at: Option<Timestamp>,
     /// When the response was asked for from which the row was last written: what was observed earlier never
@@ -222,12 +222,12 @@ pub struct StoredRow {
 
 /// What is stored under the key of a row.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Held {
+pub enum Stored {
     /// Nothing.
     Nothing,
     /// A row without `removed_at` that holds every value which the row carries, with its `synced_at`.
     Same(Timestamp),
-    /// This row, which may be the same all the same.
+    /// This row, which may still hold the same values.
     Row(StoredRow),
 }
 
@@ -235,7 +235,7 @@ pub enum Held {
 #[derive(Debug, Clone, Copy)]
 pub struct NewRow<'a> {
     /// Key and values.
-    pub row: &'a Row,
+    pub row: &'a MirrorRow,
     /// When the response was asked for from which it is written.
     pub synced_at: Timestamp,
 }
@@ -247,7 +247,7 @@ impl NewRow<'_> {
             Value::Absent | Value::Unreadable => Value::Null,
             Value::Null | Value::Text(_) | Value::Time(_) | Value::Json(_) => value.clone(),
         });
-        let row = Row { key: self.row.key.clone(), values: values.collect() };
+        let row = MirrorRow { key: self.row.key.clone(), values: values.collect() };
         StoredRow { row, removed_at: None, synced_at: self.synced_at }
     }
 }

@@ -3,11 +3,11 @@ use std::collections::HashSet;
 use kombo_model::IntegrationId;
 use serde::Serialize;
 
-use crate::jobs::schedule::spread;
 use crate::rows::assess::Finding;
 use crate::rows::compare::ChangedField;
 use crate::rows::model::Model;
 use crate::rows::row::Value;
+use crate::stable_hash::stable_hash;
 
 /// Where Kombo and the store do not agree.
 #[derive(Debug, Clone, PartialEq)]
@@ -95,18 +95,18 @@ pub(super) fn of(integration: &IntegrationId, finding: Finding) -> Vec<Differenc
 
 /// What was told already. A record that is nested in many others differs in each of them.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(super) struct ReportedDifference {
     hashes: HashSet<u64>,
 }
 
-impl Told {
+impl ReportedDifference {
     /// How many are remembered, in at most some ten megabytes. Two among so many have the same hash, which would hide
     /// one of them, once in forty million times.
     const AT_MOST: usize = 900_000;
 
     pub(super) fn is_news(&mut self, difference: &Difference) -> bool {
         let Difference { model, record_id, field, what, .. } = difference;
-        let hash = spread(record_id, &format!("{model} {} {}", field.unwrap_or_default(), what.as_str()));
+        let hash = stable_hash(record_id, &format!("{model} {} {}", field.unwrap_or_default(), what.as_str()));
         if self.hashes.len() < Self::AT_MOST { self.hashes.insert(hash) } else { !self.hashes.contains(&hash) }
     }
 }

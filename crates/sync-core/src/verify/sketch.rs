@@ -1,4 +1,4 @@
-use crate::jobs::schedule::spread;
+use crate::stable_hash::stable_hash;
 
 const BUCKETS: usize = 1 << 16;
 
@@ -19,7 +19,7 @@ impl Sketch {
     }
 
     pub(super) fn add(&mut self, id: &str) {
-        let hash = spread(id, "");
+        let hash = stable_hash(id, "");
         if let Some((count, sum)) = self.buckets.get_mut(bucket(hash)) {
             *count = count.wrapping_add(1);
             *sum ^= hash;
@@ -28,7 +28,7 @@ impl Sketch {
 
     /// Whether `other` has the same ids in the bucket of `id`.
     pub(super) fn agrees_on(&self, other: &Self, id: &str) -> bool {
-        let bucket = bucket(spread(id, ""));
+        let bucket = bucket(stable_hash(id, ""));
         self.buckets.get(bucket) == other.buckets.get(bucket)
     }
 

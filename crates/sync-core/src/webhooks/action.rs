@@ -23,11 +23,11 @@ pub(super) enum Action {
     Record(&'static str),
     Fetch(Fetch),
     /// What is to be done about the webhooks behind it may depend on this.
-    Stand(Standing),
+    Integration(IntegrationEvent),
 }
 
 /// An integration stands in another way.
-pub(super) struct Standing {
+pub(super) struct IntegrationEvent {
     pub(super) id: IntegrationId,
     tool: String,
     change: Change,
@@ -123,7 +123,7 @@ impl Action {
     }
 
     fn stand(id: &IntegrationId, tool: &str, change: Change, updated_at: Option<Timestamp>) -> Self {
-        Self::Stand(Standing { id: id.clone(), tool: tool.to_owned(), change, updated_at })
+        Self::Integration(IntegrationEvent { id: id.clone(), tool: tool.to_owned(), change, updated_at })
     }
 
     pub(super) fn models(&self) -> &[ModelName] {
@@ -134,7 +134,7 @@ impl Action {
         let change = match self {
             Self::Record(result) => return (*result).to_owned(),
             Self::Fetch(_) => None,
-            Self::Stand(standing) => Some(&standing.change),
+            Self::Integration(standing) => Some(&standing.change),
         };
         match change {
             None | Some(Change::Pause(_) | Change::Resume) if held => {
@@ -155,7 +155,7 @@ fn names_a_model(event: &WebhookEvent) -> bool {
     data.changed_models.iter().any(|model| Model::from_name(model.name.as_str()).is_some())
 }
 
-impl Standing {
+impl IntegrationEvent {
     /// Notes it, and says which fetches were asked for.
     pub(super) fn perform(
         self,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kombo_model::{Endpoint, IntegrationId};
 use sync_core::jobs::dispatch::{self, SchedulePolicy};
-use sync_core::jobs::{EndpointState, Request, RequestCause, SyncKind, pause, queue};
+use sync_core::jobs::{EndpointState, QueuedRequest, RequestCause, SyncKind, pause, queue};
 use sync_core::ports::{Clock as _, FailureClass, StoreError};
 
 use crate::bench::{Bench, id};
@@ -26,7 +26,7 @@ fn catch_up(bench: &Bench, integrations: Option<&BTreeSet<IntegrationId>>) -> us
     bench.store.edit(|tx| dispatch::catch_up(tx, &endpoints, integrations, now)).unwrap()
 }
 
-fn requests(bench: &Bench) -> Vec<Request> {
+fn requests(bench: &Bench) -> Vec<QueuedRequest> {
     bench.store.look(|tx| tx.requests()).unwrap()
 }
 
@@ -72,7 +72,7 @@ async fn repeating_it_changes_nothing_and_a_failure_goes_on_waiting() {
         failed[0].not_before
     );
     assert_eq!(catch_up(&bench, None), 2);
-    let due = |requests: &[Request]| -> Vec<_> {
+    let due = |requests: &[QueuedRequest]| -> Vec<_> {
         requests.iter().map(|request| (request.target.clone(), request.not_before, request.attempts)).collect()
     };
     assert_eq!(due(&requests(&bench)), due(&once));

@@ -6,7 +6,7 @@ use sync_core::jobs::SyncKind;
 use sync_core::rows::compare::Tombstones;
 use sync_core::rows::compare::{Reading, Verdict, cause, compare, first_values, remove};
 use sync_core::rows::{ChangeCause, ChangeKind};
-use sync_core::rows::{Incoming, Key, Model, Row, Standing, StoredRow, Value};
+use sync_core::rows::{Incoming, Key, MirrorRow, Model, Provenance, StoredRow, Value};
 
 const MODEL: Model = Model::LmsSkills;
 
@@ -51,12 +51,12 @@ impl Skill {
         Self { deleted_at: Some(at), ..self }
     }
 
-    fn row(self, rest: &Value) -> Row {
+    fn row(self, rest: &Value) -> MirrorRow {
         let time = |minutes: Option<i64>| minutes.map_or_else(|| rest.clone(), |minutes| Value::Time(at(minutes)));
         let mut values = vec![self.remote_id.into(), self.name.into()];
         values.resize(MODEL.columns().len() - 2, rest.clone());
         values.extend([time(self.changed_at), time(self.deleted_at)]);
-        Row::new(MODEL, Key::Id("s".to_owned()), values)
+        MirrorRow::new(MODEL, Key::Id("s".to_owned()), values)
     }
 
     fn stored(self, synced_at: i64) -> StoredRow {
@@ -65,14 +65,19 @@ impl Skill {
 
     fn listed(self, observed_at: i64) -> Incoming {
         let row = self.row(&Value::Null);
-        Incoming { model: MODEL, row, standing: Standing::Listed, observed_at: at(observed_at) }
+        Incoming { model: MODEL, row, provenance: Provenance::Listed, observed_at: at(observed_at) }
     }
 }
 
 /// A partial copy.
 fn copy(name: Said, observed_at: i64) -> Incoming {
     let skill = Skill { remote_id: Said::Absent, name, changed_at: None, deleted_at: None };
-    Incoming { model: MODEL, row: skill.row(&Value::Absent), standing: Standing::Copy, observed_at: at(observed_at) }
+    Incoming {
+        model: MODEL,
+        row: skill.row(&Value::Absent),
+        provenance: Provenance::Copy,
+        observed_at: at(observed_at),
+    }
 }
 
 fn reading(kind: SyncKind) -> Reading {
@@ -276,16 +281,16 @@ fn a_row_that_earlier_fetches_must_have_shown_is_drift() {
 
 #[test]
 fn causes() {
-    for (kind, standing, announced, expected) in [
-        (SyncKind::Delta, Standing::Listed, true, ChangeCause::Direct),
-        (SyncKind::Delta, Standing::Listed, false, ChangeCause::Direct),
-        (SyncKind::Delta, Standing::Owned, false, ChangeCause::Direct),
-        (SyncKind::Delta, Standing::Copy, false, ChangeCause::Nested),
-        (SyncKind::Full, Standing::Listed, true, ChangeCause::Direct),
-        (SyncKind::Full, Standing::Listed, false, ChangeCause::Drift),
-        (SyncKind::Full, Standing::Copy, true, ChangeCause::Nested),
+    for (kind, provenance, announced, expected) in [
+        (SyncKind::Delta, Provenance::Listed, true, ChangeCause::Direct),
+        (SyncKind::Delta, Provenance::Listed, false, ChangeCause::Direct),
+        (SyncKind::Delta, Provenance::Owned, false, ChangeCause::Direct),
+        (SyncKind::Delta, Provenance::Copy, false, ChangeCause::Nested),
+        (SyncKind::Full, Provenance::Listed, true, ChangeCause::Direct),
+        (SyncKind::Full, Provenance::Listed, false, ChangeCause::Drift),
+        (SyncKind::Full, Provenance::Copy, true, ChangeCause::Nested),
     ] {
-        assert_eq!(cause(kind, standing, announced), expected, "{kind} {standing:?} {announced}");
+        assert_eq!(cause(kind, provenance, announced), expected, "{kind} {provenance:?} {announced}");
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kombo_model::{Endpoint, Webhook};
 use sync_core::SyncError;
-use sync_core::jobs::{LeaseHold, LeaseToken, SyncKind};
+use sync_core::jobs::{HeldLease, LeaseToken, SyncKind};
 use sync_core::ports::{Clock as _, Invariant, LockMode, Scope, StoreError};
 use sync_core::webhooks;
 use tokio_util::sync::CancellationToken;
@@ -24,7 +24,7 @@ async fn two_leases_on_one_endpoint_stop_a_fetch_before_it_begins() {
     let (delta, now) = (target(Endpoint::Users, SyncKind::Delta), bench.clock.now());
     let expires_at = now.saturating_add(bench.policy.lease_ttl);
     let by_hand =
-        LeaseHold { token: LeaseToken("2".to_owned()), owner: "a hand".to_owned(), expires_at, generation: 1 };
+        HeldLease { token: LeaseToken("2".to_owned()), owner: "a hand".to_owned(), expires_at, generation: 1 };
     bench
         .store
         .edit::<_, StoreError>(|tx| {

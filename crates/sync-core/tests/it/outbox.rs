@@ -6,9 +6,9 @@ use sync_core::changes::Change;
 use sync_core::jobs::queue::Claim;
 use sync_core::jobs::retention;
 use sync_core::jobs::{IntegrationRecord, IntegrationStatus, LeaseToken};
-use sync_core::outbox::DeliveryStatus;
+use sync_core::outbox::DeliveryState;
 use sync_core::outbox::{
-    self, Content, DeadLetter, DeliveryId, Failure, Sending, Standing, Undelivered, Verdict, standings,
+    self, Content, DeadLetter, DeliveryId, DeliveryStatus, Failure, Sending, Undelivered, Verdict, delivery_statuses,
 };
 use sync_core::ports::{Clock as _, Lock, LockMode};
 use sync_core::pull::RunId;
@@ -135,9 +135,9 @@ impl Post {
         self.store.look(|tx| tx.dead_letters(None)).unwrap()
     }
 
-    fn standing(&self, id: &IntegrationId) -> Standing {
-        let all = self.store.look(standings).unwrap();
-        all.into_iter().find(|standing| standing.delivery.integration_id == *id).unwrap()
+    fn status(&self, id: &IntegrationId) -> DeliveryStatus {
+        let all = self.store.look(delivery_statuses).unwrap();
+        all.into_iter().find(|status| status.delivery.integration_id == *id).unwrap()
     }
 }
 
@@ -172,14 +172,14 @@ fn the_entries_of_an_integration_go_out_in_their_order() {
     for expected in [&["1", "2"][..], &["3", "4"], &["5"]] {
         let sending = post.take().unwrap();
         assert_eq!(records(&sending), expected);
-        assert!(post.take().is_none(), "one parcel at a time");
-        ids.push(sending.parcel.id.clone());
+        assert!(post.take().is_none(), "one batch at a time");
+        ids.push(sending.batch.id.clone());
         post.arrives(&sending).unwrap();
     }
     assert!(post.take().is_none());
     ids.dedup();
-    assert_eq!(ids.len(), 3, "each parcel has an id of its own");
-    assert_eq!(post.standing(&a()).status(post.now()), DeliveryStatus::Delivered);
+    assert_eq!(ids.len(), 3, "each batch has an id of its own");
+    assert_eq!(post.status(&a()).status(post.now()), DeliveryState::Delivered);
 }
 
 #[test]
@@ -219,7 +219,7 @@ fn integrations_take_turns_and_do_not_wait_for_each_other() {
     post.fails(&poisoned).unwrap();
     post.arrives(&other).unwrap();
     assert!(post.take().is_none(), "it waits");
-    assert_eq!(post.standing(&a()).status(post.now()), DeliveryStatus::Retrying);
+    assert_eq!(post.status(&a()).status(post.now()), DeliveryState::Retrying);
     post.log(&b(), &["b5"]);
     assert_eq!(records(&post.take().unwrap()), ["b5"]);
 }
@@ -236,14 +236,14 @@ fn a_parcel_stays_the_same() {
     assert!(post.take().is_none(), "the lease holds");
     post.clock.advance(SECOND);
     let failed = post.take().unwrap();
-    assert_eq!((&failed.parcel.id, records(&failed)), (&died.parcel.id, records(&died)));
-    assert_eq!(failed.parcel.first_tried_at, post.now(), "nobody came to try it");
+    assert_eq!((&failed.batch.id, records(&failed)), (&died.batch.id, records(&died)));
+    assert_eq!(failed.batch.first_tried_at, post.now(), "nobody came to try it");
     let Verdict::Again(at) = post.fails(&failed).unwrap() else { panic!("it is tried again") };
     assert!(post.take().is_none());
     post.clock.advance(at.since(post.now()));
     let arrived = post.take_up_to(100).unwrap();
-    assert_eq!((arrived.parcel.id.clone(), records(&arrived)), (died.parcel.id, vec!["1".to_owned()]));
-    assert_eq!((arrived.parcel.attempts, arrived.parcel.error.as_deref()), (1, Some("HTTP 500")));
+    assert_eq!((arrived.batch.id.clone(), records(&arrived)), (died.batch.id, vec!["1".to_owned()]));
+    assert_eq!((arrived.batch.attempts, arrived.batch.error.as_deref()), (1, Some("HTTP 500")));
     post.arrives(&arrived).unwrap();
     assert_eq!(records(&post.take().unwrap()), ["2", "3"]);
 }
@@ -256,19 +256,19 @@ fn a_lease_that_was_lost_changes_nothing() {
     let slept = post.take().unwrap();
     post.clock.advance(TTL);
     let taken_over = post.take().unwrap();
-    let before = post.standing(&a());
+    let before = post.status(&a());
     assert!(matches!(post.arrives(&slept), Err(SyncError::LeaseLost(_))));
     assert!(matches!(post.fails(&slept), Err(SyncError::LeaseLost(_))));
     let release = |sending: &Sending| post.store.edit(|tx| outbox::release(tx, sending));
     assert!(matches!(release(&slept), Err(SyncError::LeaseLost(_))));
-    assert_eq!(post.standing(&a()), before);
+    assert_eq!(post.status(&a()), before);
     post.arrives(&taken_over).unwrap();
     assert!(matches!(post.arrives(&taken_over), Err(SyncError::LeaseLost(_))), "once is enough");
 
     // What was let go of untried is there for others at once.
     let untried = post.take().unwrap();
     release(&untried).unwrap();
-    assert_eq!(post.take().unwrap().parcel, untried.parcel);
+    assert_eq!(post.take().unwrap().batch, untried.batch);
 }
 
 #[test]
@@ -281,7 +281,7 @@ fn what_a_dead_process_held_is_free_at_once() {
     let (dead, alive) = (post.take().unwrap(), post.take().unwrap());
     let is_gone = |owner: &str| owner == "process 1";
     assert_eq!(post.store.edit(|tx| outbox::release_abandoned(tx, is_gone)).unwrap(), 1);
-    assert_eq!(post.take().unwrap().parcel, dead.parcel);
+    assert_eq!(post.take().unwrap().batch, dead.batch);
     post.arrives(&alive).unwrap();
 }
 
@@ -305,7 +305,7 @@ fn waits_grow_and_the_last_try_is_no_earlier_than_it_is_given_up() {
     let next = post.take().unwrap();
     assert_eq!(records(&next), ["3"]);
     post.arrives(&next).unwrap();
-    assert_eq!(post.standing(&a()).status(post.now()), DeliveryStatus::Delivered);
+    assert_eq!(post.status(&a()).status(post.now()), DeliveryState::Delivered);
 }
 
 #[test]
@@ -340,9 +340,9 @@ fn a_dead_letter_goes_out_again_as_it_was_before_what_is_new() {
     let retry = |id: Option<&IntegrationId>| post.store.edit(|tx| outbox::retry(tx, id, post.now())).unwrap();
     assert_eq!((retry(Some(&b())), retry(Some(&a())), retry(None)), (0, 1, 0));
     post.log(&a(), &["4"]);
-    assert_eq!(post.standing(&a()).status(post.now()), DeliveryStatus::Due);
+    assert_eq!(post.status(&a()).status(post.now()), DeliveryState::Due);
     let again = post.take().unwrap();
-    assert_eq!((again.parcel.id.clone(), body(&again)), (letter.id.clone(), "1 2".to_owned()));
+    assert_eq!((again.batch.id.clone(), body(&again)), (letter.id.clone(), "1 2".to_owned()));
     // It may fail for as long as before.
     post.store.edit(|tx| outbox::release(tx, &again)).unwrap();
     let tries = post.is_given_up();
@@ -356,7 +356,7 @@ fn a_dead_letter_goes_out_again_as_it_was_before_what_is_new() {
     assert_eq!(body(&arrives), "1 2");
     post.arrives(&arrives).unwrap();
     assert!(post.letters().is_empty() && post.take().is_none());
-    assert_eq!(post.standing(&a()).delivery.delivered_seq, 4, "what was delivered before is not sent again");
+    assert_eq!(post.status(&a()).delivery.delivered_seq, 4, "what was delivered before is not sent again");
 }
 
 #[test]
@@ -376,10 +376,10 @@ fn asking_to_try_again_waits_for_nothing() {
 fn what_is_thrown_away_is_not_tried_any_more() {
     let post = back_in_line();
     post.fails(&post.take().unwrap()).unwrap();
-    let parcel = || post.store.look(|tx| tx.delivery(&a(), LockMode::Wait).map(Lock::locked)).unwrap().unwrap().parcel;
-    assert!(parcel().is_some());
+    let batch = || post.store.look(|tx| tx.delivery(&a(), LockMode::Wait).map(Lock::locked)).unwrap().unwrap().batch;
+    assert!(batch().is_some());
     assert_eq!(post.store.edit(|tx| outbox::drop_letters(tx, None)).unwrap(), 1);
-    assert_eq!(parcel(), None);
+    assert_eq!(batch(), None);
 }
 
 #[test]
@@ -393,8 +393,8 @@ fn what_is_thrown_away_does_not_go_out_again() {
     let Verdict::Again(at) = post.fails(&sending).unwrap() else { panic!("it is tried again") };
     post.clock.advance(at.since(post.now()));
     let next = post.take().unwrap();
-    assert_eq!((records(&next), next.parcel.attempts), (vec!["2".to_owned()], 0));
-    assert_ne!(next.parcel.id, sending.parcel.id);
+    assert_eq!((records(&next), next.batch.attempts), (vec!["2".to_owned()], 0));
+    assert_ne!(next.batch.id, sending.batch.id);
 }
 
 /// Old entries wait for a receiver, unless nothing is delivered any more. Then it goes on as far as the log reaches.
@@ -415,14 +415,14 @@ fn entries_that_are_not_delivered_outlive_others() {
     };
     assert_eq!((trim(Undelivered::Keep), trim(Undelivered::Keep)), (1, 0));
     let again = post.take().unwrap();
-    assert_eq!((&again.parcel.id, records(&again)), (&first.parcel.id, vec!["1".to_owned(), "2".to_owned()]));
+    assert_eq!((&again.batch.id, records(&again)), (&first.batch.id, vec!["1".to_owned(), "2".to_owned()]));
     post.store.edit(|tx| outbox::release(tx, &again)).unwrap();
     // Switched off, and on again.
     post.log(&a(), &["5"]);
     assert_eq!(trim(Undelivered::Remove), 3);
     let rest = post.take().unwrap();
     assert_eq!(records(&rest), ["5"]);
-    assert_ne!(rest.parcel.id, first.parcel.id, "what is not the same has another id");
+    assert_ne!(rest.batch.id, first.batch.id, "what is not the same has another id");
 }
 
 #[test]

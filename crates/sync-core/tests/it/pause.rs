@@ -4,7 +4,7 @@ use std::time::Duration;
 use kombo_model::{Endpoint, Webhook};
 use serde_json::{Value, json};
 use sync_core::jobs::dispatch::{self, Admission, SchedulePolicy};
-use sync_core::jobs::pause::{self, Held};
+use sync_core::jobs::pause::{self, PauseOutcome};
 use sync_core::jobs::{IntegrationStatus, Lease, LeasedTx, SyncKind};
 use sync_core::ports::Clock as _;
 use sync_core::webhooks::{self, Intake, IntakePolicy};
@@ -35,12 +35,12 @@ fn next(bench: &Bench) -> Option<Lease> {
     bench.store.edit(|tx| dispatch::next(tx, &claim, &endpoints, Admission::ALL, now)).unwrap()
 }
 
-fn pause(bench: &Bench) -> Held {
+fn pause(bench: &Bench) -> PauseOutcome {
     let now = bench.clock.now();
     finish(pause::pause(&bench.store, &id(), now)).unwrap()
 }
 
-fn resume(bench: &Bench) -> Held {
+fn resume(bench: &Bench) -> PauseOutcome {
     let now = bench.clock.now();
     finish(pause::resume(&bench.store, &id(), &[Endpoint::Users].into(), now)).unwrap()
 }
@@ -57,7 +57,10 @@ async fn loaded() -> Bench {
 #[tokio::test]
 async fn what_a_person_paused_stays_so_whatever_is_heard_of_it() {
     let bench = loaded().await;
-    assert_eq!((resume(&bench), pause(&bench), pause(&bench)), (Held::Already, Held::Done, Held::Already));
+    assert_eq!(
+        (resume(&bench), pause(&bench), pause(&bench)),
+        (PauseOutcome::Already, PauseOutcome::Done, PauseOutcome::Already)
+    );
 
     let changed = json!({ "changed_models": [{ "name": "lms_users" }] });
     assert_eq!(
@@ -83,7 +86,7 @@ async fn what_a_person_paused_stays_so_whatever_is_heard_of_it() {
     assert!(bench.attempt(Endpoint::Users, SyncKind::Delta).await.unwrap().outcome.is_complete());
     assert_eq!(status(&bench), IntegrationStatus::Held);
 
-    assert_eq!(resume(&bench), Held::Done);
+    assert_eq!(resume(&bench), PauseOutcome::Done);
     assert_eq!(status(&bench), IntegrationStatus::Active);
     assert_eq!(next(&bench).unwrap().request.target, target(Endpoint::Users, SyncKind::Delta));
 }
@@ -111,10 +114,10 @@ async fn who_works_on_what_is_paused_loses_the_lease() {
 #[tokio::test]
 async fn what_is_deleted_or_unknown_is_neither_paused_nor_resumed() {
     let bench = Bench::new(&[Endpoint::Users]);
-    assert_eq!((pause(&bench), resume(&bench)), (Held::Unknown, Held::Unknown));
+    assert_eq!((pause(&bench), resume(&bench)), (PauseOutcome::Unknown, PauseOutcome::Unknown));
     let bench = loaded().await;
     pause(&bench);
     hear(&bench, "1", "integration-deleted", &json!({ "id": id(), "tool": "sandbox", "category": "LMS" }));
     assert_eq!(status(&bench), IntegrationStatus::Deleted, "there is nothing left to resume");
-    assert_eq!((pause(&bench), resume(&bench)), (Held::Unknown, Held::Unknown));
+    assert_eq!((pause(&bench), resume(&bench)), (PauseOutcome::Unknown, PauseOutcome::Unknown));
 }

@@ -3,7 +3,7 @@ use std::time::Duration;
 use kombo_model::{Endpoint, Timestamp};
 use sync_core::SyncError;
 use sync_core::jobs::queue::{self, Claim};
-use sync_core::jobs::{Lease, LeaseToken, LeasedTx, Request, RequestCause, SyncKind};
+use sync_core::jobs::{Lease, LeaseToken, LeasedTx, QueuedRequest, RequestCause, SyncKind};
 use sync_core::ports::{FailureClass, Lock, LockMode, Tx};
 use sync_core::pull::RunOutcome;
 use tokio_util::sync::CancellationToken;
@@ -37,13 +37,13 @@ async fn loaded() -> Bench {
 
 /// Steps on the requests of one endpoint, at times in seconds.
 trait Queue {
-    fn request(&self, kind: SyncKind, cause: RequestCause, not_before: i64, now: i64) -> Request;
+    fn request(&self, kind: SyncKind, cause: RequestCause, not_before: i64, now: i64) -> QueuedRequest;
     fn take(&self, kind: SyncKind, token: &str, now: i64) -> Option<Lease>;
-    fn waiting(&self, kind: SyncKind) -> Option<Request>;
+    fn waiting(&self, kind: SyncKind) -> Option<QueuedRequest>;
 }
 
 impl Queue for Bench {
-    fn request(&self, kind: SyncKind, cause: RequestCause, not_before: i64, now: i64) -> Request {
+    fn request(&self, kind: SyncKind, cause: RequestCause, not_before: i64, now: i64) -> QueuedRequest {
         let target = target(Endpoint::Users, kind);
         self.store.edit(|tx| queue::request(tx, target, cause, at(not_before), at(now))).unwrap()
     }
@@ -53,7 +53,7 @@ impl Queue for Bench {
         self.store.edit(|tx| queue::lease_target(tx, &target, &claim(token), at(now))).unwrap()
     }
 
-    fn waiting(&self, kind: SyncKind) -> Option<Request> {
+    fn waiting(&self, kind: SyncKind) -> Option<QueuedRequest> {
         self.store.look(|tx| tx.request(&target(Endpoint::Users, kind), LockMode::Wait).map(Lock::locked)).unwrap()
     }
 }

@@ -16,7 +16,7 @@ fn batch(endpoint: Endpoint, json: &str) -> Batch {
 fn text(batch: &Batch) -> String {
     let mut text = String::new();
     for incoming in &batch.rows {
-        write!(text, "{} {} {:?}:", incoming.model, incoming.row.key, incoming.standing).unwrap();
+        write!(text, "{} {} {:?}:", incoming.model, incoming.row.key, incoming.provenance).unwrap();
         for (value, column) in incoming.row.values().iter().zip(incoming.model.columns()) {
             match value {
                 Value::Absent => {}

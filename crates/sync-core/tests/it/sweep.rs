@@ -4,7 +4,7 @@ use kombo_model::Endpoint;
 use sync_core::jobs::{EndpointStatus, SyncKind};
 use sync_core::ports::{Clock, Fetch, LockMode, StoreError};
 use sync_core::pull::RunOutcome;
-use sync_core::rows::{Key, Model, Row, Value};
+use sync_core::rows::{Key, MirrorRow, Model, Value};
 
 use crate::bench::{ALL, Bench, USUAL, id, target};
 
@@ -461,7 +461,7 @@ async fn rows_that_only_copies_show_are_held_against_the_copies() {
     let off = |bench: &mut Bench| bench.policy.plan.endpoints.remove(&Endpoint::Skills);
     let by_hand = |bench: &Bench| {
         let mut row = bench.row(Model::LmsSkills, "s1");
-        row.row = Row::new(Model::LmsSkills, Key::Id("made-up".to_owned()), vec![Value::Null; 8]);
+        row.row = MirrorRow::new(Model::LmsSkills, Key::Id("made-up".to_owned()), vec![Value::Null; 8]);
         bench.put(Model::LmsSkills, row);
         let mut removed = bench.row(Model::LmsSkills, "s1");
         removed.removed_at = Some(bench.clock.now());

@@ -6,7 +6,7 @@ use kombo_model::Endpoint;
 use proptest::prelude::*;
 use sync_core::SyncError;
 use sync_core::rows::compare::Tombstones;
-use sync_core::rows::{ColumnKind, Key, Model, Row, StoredRow, Value};
+use sync_core::rows::{ColumnKind, Key, MirrorRow, Model, StoredRow, Value};
 use sync_core::verify::{Verifier, VerifyPolicy};
 
 use crate::bench::{ALL, Bench, USUAL, id};
@@ -73,7 +73,7 @@ fn apply_by_hand(bench: &Bench, edit: &ByHand) {
         (!table.is_empty()).then(|| (model, table[row % table.len()].clone()))
     };
     let inserted = |model: Model, key: &str, course: Value| {
-        let mut row = Row::new(model, Key::Id(key.to_owned()), vec![Value::Null; model.columns().len()]);
+        let mut row = MirrorRow::new(model, Key::Id(key.to_owned()), vec![Value::Null; model.columns().len()]);
         if let Some(place) = model.columns().iter().position(|column| column.name == "course_id") {
             row.values_mut()[place] = course;
         }

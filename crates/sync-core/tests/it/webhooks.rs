@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use serde_json::json;
 use sync_core::jobs::dispatch;
 use sync_core::jobs::queue::{self, Claim};
-use sync_core::jobs::{LeaseToken, Request, RequestCause, SyncKind, Target};
+use sync_core::jobs::{LeaseToken, QueuedRequest, RequestCause, SyncKind, Target};
 use sync_core::ports::{Clock as _, Lock, LockMode, Scope, StoreError, Tx};
 use sync_core::rows::Model;
 use sync_core::webhooks::planner::{self, PlanMode, PlanPolicy};
@@ -158,12 +158,12 @@ fn furnish(store: &MemoryStore, loaded: &BTreeSet<Endpoint>, leased: &BTreeSet<E
 }
 
 /// Whether there will be one more fetch after the one that runs.
-fn again(request: &Request) -> bool {
+fn again(request: &QueuedRequest) -> bool {
     request.lease.as_ref().is_some_and(|held| held.generation != request.generation)
 }
 
 /// Whether one of these asks for the same, no later; or for everything, if no webhook needs the delta by itself.
-fn is_covered(request: &Request, by: &[Request], webhooks: &[Arc<Webhook>]) -> bool {
+fn is_covered(request: &QueuedRequest, by: &[QueuedRequest], webhooks: &[Arc<Webhook>]) -> bool {
     let everything = Target { kind: SyncKind::Full, ..request.target.clone() };
     let needs_delta = webhooks.iter().any(|webhook| {
         let WebhookEvent::DataChanged(data) = &webhook.event else { return false };

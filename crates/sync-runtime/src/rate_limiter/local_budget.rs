@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use kombo_model::Timestamp;
-use sync_core::ratelimit::{Allotment, Budget, Told};
+use sync_core::ratelimit::{Allotment, Budget, Observation};
 
 use super::Answer;
 
@@ -20,7 +20,7 @@ pub(super) struct LocalBudget {
     /// Requests that were let through and not answered yet.
     in_flight: u64,
     /// The latest observation that was not passed on yet.
-    pub(super) observed: Option<Told>,
+    pub(super) observed: Option<Observation>,
     /// Others wait for the answer to a request of this process.
     probing: bool,
     /// The whole budget, as far as it is known, while no store shares it.
@@ -72,7 +72,7 @@ impl LocalBudget {
         if let Some(left) = if answer.exceeds_limit_of_key() { Some(0) } else { answer.remaining } {
             let waiting = self.allotted.filter(|(_, until)| *until > now).map_or(0, |(left, _)| left);
             let renewal = answer.reset.or(answer.retry_after).unwrap_or(Duration::from_secs(1)) + RESET_SLACK;
-            self.observed = Some(Told::Left {
+            self.observed = Some(Observation::Left {
                 limit: answer.limit.unwrap_or(0),
                 left,
                 uncounted: self.in_flight + waiting,
@@ -89,7 +89,7 @@ impl LocalBudget {
                 self.unlimited = !self.limited;
             }
             if self.probing {
-                self.observed = Some(Told::Nothing);
+                self.observed = Some(Observation::Nothing);
             }
         }
         std::mem::take(&mut self.probing)
@@ -99,7 +99,7 @@ impl LocalBudget {
     pub(super) fn miss(&mut self) -> bool {
         self.forget_one();
         if self.probing {
-            self.observed = Some(Told::Nothing);
+            self.observed = Some(Observation::Nothing);
         }
         std::mem::take(&mut self.probing)
     }
@@ -146,11 +146,11 @@ mod tests {
         assert_eq!(budget.receive(Allotment::Probe), Ok(true));
         assert!(budget.learn(&said(200, 300, 299, 60), at(0)), "others wait for it");
         let renewed_at = at(60).saturating_add(RESET_SLACK);
-        assert_eq!(budget.observed, Some(Told::Left { limit: 300, left: 299, uncounted: 0, renewed_at }));
+        assert_eq!(budget.observed, Some(Observation::Left { limit: 300, left: 299, uncounted: 0, renewed_at }));
         assert_eq!(budget.receive(Allotment::Requests(15, at(60))), Ok(false));
         assert!(budget.spend(at(0)) && budget.spend(at(0)));
         assert!(!budget.learn(&said(200, 300, 298, 60), at(0)));
-        assert_eq!(budget.observed, Some(Told::Left { limit: 300, left: 298, uncounted: 14, renewed_at }));
+        assert_eq!(budget.observed, Some(Observation::Left { limit: 300, left: 298, uncounted: 14, renewed_at }));
     }
 
     #[test]
@@ -158,7 +158,7 @@ mod tests {
         let mut budget = LocalBudget::default();
         assert_eq!(budget.receive(Allotment::Probe), Ok(true));
         assert!(budget.miss());
-        assert_eq!((budget.observed, budget.in_flight), (Some(Told::Nothing), 0));
+        assert_eq!((budget.observed, budget.in_flight), (Some(Observation::Nothing), 0));
     }
 
     #[test]
@@ -190,7 +190,7 @@ mod tests {
         budget.learn(&Answer { retry_after: wait, ..answer(429, code) }, at(0));
         assert!(!budget.spend(at(0)));
         let renewed_at = at(3).saturating_add(RESET_SLACK);
-        assert_eq!(budget.observed, Some(Told::Left { limit: 0, left: 0, uncounted: 0, renewed_at }));
+        assert_eq!(budget.observed, Some(Observation::Left { limit: 0, left: 0, uncounted: 0, renewed_at }));
         budget.learn(&answer(200, None), at(9));
         assert!(!budget.spend(at(9)), "there is one");
     }

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
 use sync_core::changes::Change;
 use sync_core::horizon::Horizon;
-use sync_core::jobs::{EndpointState, IntegrationRecord, Request, Target};
+use sync_core::jobs::{EndpointState, IntegrationRecord, QueuedRequest, Target};
 use sync_core::outbox::{Backlog, DeadLetter, Delivery, DeliveryId, Undelivered};
 use sync_core::ports::{
     BulkRows, ChangeLog, DeadLetters, Deliveries, Endpoints, Integrations, Lock, LockMode, MirrorRows, Quarantine,
@@ -117,18 +117,18 @@ impl Endpoints for Spy<'_> {
 
 impl Requests for Spy<'_> {
     statements! {
-        request(target: &Target, mode: LockMode) -> Lock<Request>;
-        requests() -> Vec<Request>;
-        due_requests(horizon: &Horizon, limit: usize) -> Vec<Request>;
+        request(target: &Target, mode: LockMode) -> Lock<QueuedRequest>;
+        requests() -> Vec<QueuedRequest>;
+        due_requests(horizon: &Horizon, limit: usize) -> Vec<QueuedRequest>;
     }
 
-    fn put_request(&mut self, request: &Request) -> TxResult<()> {
+    fn put_request(&mut self, request: &QueuedRequest) -> TxResult<()> {
         self.statement()?;
         self.seen.requests += 1;
         self.tx.put_request(request)
     }
 
-    fn insert_request(&mut self, request: &Request) -> TxResult<bool> {
+    fn insert_request(&mut self, request: &QueuedRequest) -> TxResult<bool> {
         self.statement()?;
         self.seen.requests += 1;
         self.tx.insert_request(request)

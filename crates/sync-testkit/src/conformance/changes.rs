@@ -9,7 +9,7 @@ use sync_core::rows::{ChangeCause, ChangeKind};
 use sync_core::rows::{MAX_DOCUMENT_DEPTH, MAX_OPAQUE_DEPTH, Model, Value};
 
 use super::sample::{alpha, at, beta, change, read, write};
-use super::units::beside;
+use super::transactions::beside;
 
 fn records(changes: &[Change]) -> Vec<&str> {
     changes.iter().map(|change| change.record_id.as_str()).collect()

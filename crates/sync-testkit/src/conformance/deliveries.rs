@@ -4,11 +4,11 @@ use std::sync::{Arc, mpsc};
 
 use kombo_model::{IntegrationId, Timestamp};
 use sync_core::jobs::{IntegrationRecord, IntegrationStatus, LeaseToken};
-use sync_core::outbox::{Backlog, DeadLetter, Delivery, DeliveryId, DeliveryLease, Parcel, Undelivered};
+use sync_core::outbox::{Backlog, DeadLetter, Delivery, DeliveryBatch, DeliveryId, DeliveryLease, Undelivered};
 use sync_core::ports::{Lock, LockMode, Scope, Store, StoreError, Tx, TxResult};
 
 use super::sample::{alpha, at, beta, change, horizon, read, time, write};
-use super::units::{PATIENCE, beside};
+use super::transactions::{PATIENCE, beside};
 
 fn bare(id: IntegrationId) -> Delivery {
     Delivery::new(id, 0, at(1))
@@ -20,7 +20,7 @@ fn whole(id: IntegrationId) -> Delivery {
         delivered_seq: i64::MAX,
         delivered_at: Some(time("2026-01-02T03:04:05.678Z")),
         not_before: time("2026-01-02T03:04:06.789Z"),
-        parcel: Some(Parcel {
+        batch: Some(DeliveryBatch {
             id: DeliveryId("p'1".to_owned()),
             first_seq: 5_000_000_000,
             last_seq: i64::MAX,

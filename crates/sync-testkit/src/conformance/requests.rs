@@ -3,14 +3,14 @@ use std::time::Duration;
 
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
 use sync_core::jobs::queue::{Claim, lease_next, lease_target};
-use sync_core::jobs::{LeaseHold, LeaseToken, Request, RequestCause, SyncKind, Target};
+use sync_core::jobs::{HeldLease, LeaseToken, QueuedRequest, RequestCause, SyncKind, Target};
 use sync_core::ports::{Lock, LockMode, Scope, Store, StoreError, Tx, TxResult};
 
 use super::sample::{alpha, at, beta, delta, horizon, read, request, target, time, write};
-use super::units::{PATIENCE, beside};
+use super::transactions::{PATIENCE, beside};
 
-fn held(mut request: Request, until: Timestamp) -> Request {
-    request.lease = Some(LeaseHold {
+fn held(mut request: QueuedRequest, until: Timestamp) -> QueuedRequest {
+    request.lease = Some(HeldLease {
         token: LeaseToken("token".to_owned()),
         owner: "worker".to_owned(),
         expires_at: until,
@@ -19,11 +19,11 @@ fn held(mut request: Request, until: Timestamp) -> Request {
     request
 }
 
-fn put(tx: &mut dyn Tx, requests: &[Request]) -> TxResult<()> {
+fn put(tx: &mut dyn Tx, requests: &[QueuedRequest]) -> TxResult<()> {
     requests.iter().try_for_each(|request| tx.put_request(request))
 }
 
-fn targets(requests: &[Request]) -> Vec<Target> {
+fn targets(requests: &[QueuedRequest]) -> Vec<Target> {
     requests.iter().map(|request| request.target.clone()).collect()
 }
 
@@ -34,7 +34,7 @@ pub async fn a_request_is_inserted_once<S: Store>(store: Arc<S>) {
         let (store, start) = (Arc::clone(&store), Arc::clone(&start));
         beside(async move {
             start.wait();
-            let mine = Request { generation: number, ..request(delta(), at(number)) };
+            let mine = QueuedRequest { generation: number, ..request(delta(), at(number)) };
             let inserted = write(&store, move |tx| tx.insert_request(&mine)).await;
             inserted.then_some(number)
         })
@@ -51,7 +51,7 @@ pub async fn a_request_is_inserted_once<S: Store>(store: Arc<S>) {
 pub async fn requests_are_written_replaced_and_deleted<S: Store>(store: Arc<S>) {
     assert!(write(&store, |tx| tx.request(&delta(), LockMode::Wait).map(Lock::locked)).await.is_none());
     for cause in RequestCause::ALL {
-        let whole = Request {
+        let whole = QueuedRequest {
             target: delta(),
             cause: *cause,
             requested_at: time("2026-01-02T03:04:05.678Z"),
@@ -59,7 +59,7 @@ pub async fn requests_are_written_replaced_and_deleted<S: Store>(store: Arc<S>) 
             generation: i64::MAX,
             attempts: i32::MAX,
             approved_removals: Some(5_000_000_000),
-            lease: Some(LeaseHold {
+            lease: Some(HeldLease {
                 token: LeaseToken("t'1".to_owned()),
                 owner: "host é/1".to_owned(),
                 expires_at: time("2026-01-02T03:04:05.999Z"),
@@ -305,7 +305,7 @@ pub async fn a_request_can_be_tried_without_waiting<S: Store>(store: Arc<S>) {
     let trying = beside(async move {
         has_begun.recv().expect("the other unit begins");
         let unit = trier.transact(Scope::Shared, |tx| tx.request(&delta(), LockMode::Skip));
-        let found: Result<Lock<Request>, StoreError> = unit.await;
+        let found: Result<Lock<QueuedRequest>, StoreError> = unit.await;
         over.send(()).ok();
         found.expect("the unit passes")
     });

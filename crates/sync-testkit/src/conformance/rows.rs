@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use kombo_model::IntegrationId;
 use sync_core::ports::{QuarantineRelease, Scope, Store, StoreError, Tx, TxResult};
-use sync_core::rows::{Held, Key, Model, NewRow, Row, StoredRow, Value};
+use sync_core::rows::{Key, MirrorRow, Model, NewRow, Stored, StoredRow, Value};
 
 use super::sample::{
     alpha, at, beta, check_rows, check_same, example_key, full_row, key, null_row, pair, read, row_with, sorted, write,
@@ -132,7 +132,7 @@ pub async fn rows_are_not_inserted_if_one_is_stored<S: Store>(store: Arc<S>) {
 /// What a new row does not say is stored as null.
 pub async fn absent_values_of_new_rows_become_null<S: Store>(store: Arc<S>) {
     for model in Model::ALL {
-        let absent = Row::new(model, example_key(model, "a"), Vec::new());
+        let absent = MirrorRow::new(model, example_key(model, "a"), Vec::new());
         let expected = null_row(model, absent.key.clone());
         let (key, synced_at) = (absent.key.clone(), expected.synced_at);
         write(&store, move |tx| tx.insert_rows(model, &alpha(), &[NewRow { row: &absent, synced_at }])).await;
@@ -146,7 +146,7 @@ pub async fn rows_are_held_against_what_is_stored<S: Store>(store: Arc<S>) {
     for model in Model::ALL {
         let key = |number: usize| example_key(model, &format!("key-{number:05}"));
         let stored: Vec<StoredRow> = (0..MANY).step_by(3).map(|number| full_row(model, key(number))).collect();
-        let mut rows: Vec<Row> = (0..MANY).map(|number| full_row(model, key(number)).row).collect();
+        let mut rows: Vec<MirrorRow> = (0..MANY).map(|number| full_row(model, key(number)).row).collect();
         // Of the stored rows every other one is said to be something else.
         for row in rows.iter_mut().step_by(6) {
             *row = null_row(model, row.key.clone()).row;
@@ -159,9 +159,9 @@ pub async fn rows_are_held_against_what_is_stored<S: Store>(store: Arc<S>) {
         assert_eq!(held.len(), MANY, "{model}");
         for (number, held) in held.into_iter().enumerate() {
             match held {
-                Held::Nothing => assert_ne!(number % 3, 0, "{model}: {number} is stored"),
-                Held::Same(_) => assert_eq!(number % 6, 3, "{model}: {number} is not the same"),
-                Held::Row(stored) => {
+                Stored::Nothing => assert_ne!(number % 3, 0, "{model}: {number} is stored"),
+                Stored::Same(_) => assert_eq!(number % 6, 3, "{model}: {number} is not the same"),
+                Stored::Row(stored) => {
                     assert_eq!(number % 3, 0, "{model}: {number} is not stored");
                     check_same(model, &[stored], &[full_row(model, key(number))]);
                 }
@@ -175,7 +175,7 @@ pub async fn rows_are_the_same_if_they_hold_what_is_said<S: Store>(store: Arc<S>
     for model in Model::ALL {
         let (there, removed) = (full_row(model, example_key(model, "a")), full_row(model, example_key(model, "b")));
         let removed = StoredRow { removed_at: Some(at(8)), ..removed };
-        let nothing_said = Row::new(model, there.row.key.clone(), Vec::new());
+        let nothing_said = MirrorRow::new(model, there.row.key.clone(), Vec::new());
         let (stored, said) = (vec![there.clone(), removed.clone()], removed.row.clone());
         let held = write(&store, move |tx| {
             tx.put_rows(model, &alpha(), &stored)?;
@@ -183,8 +183,8 @@ pub async fn rows_are_the_same_if_they_hold_what_is_said<S: Store>(store: Arc<S>
         })
         .await;
         let [first, second] = held.as_slice() else { panic!("{} are held", held.len()) };
-        assert!(*first == Held::Same(there.synced_at) || *first == Held::Row(there), "{model}: {first:?}");
-        assert_eq!(*second, Held::Row(removed), "{model}");
+        assert!(*first == Stored::Same(there.synced_at) || *first == Stored::Row(there), "{model}: {first:?}");
+        assert_eq!(*second, Stored::Row(removed), "{model}");
     }
 }
 
@@ -205,7 +205,7 @@ pub async fn rows_that_differ_in_one_value_are_handed_over<S: Store>(store: Arc<
                 tx.put_rows(model, &alpha(), &[before])?;
                 tx.held(model, &alpha(), &[&said])
             });
-            assert_eq!(held.await, [Held::Row(stored)], "{model}: {}", column.name);
+            assert_eq!(held.await, [Stored::Row(stored)], "{model}: {}", column.name);
         }
     }
 }

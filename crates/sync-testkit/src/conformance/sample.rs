@@ -5,12 +5,12 @@ use std::time::Duration;
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
 use sync_core::changes::Change;
 use sync_core::horizon::Horizon;
-use sync_core::jobs::{Request, RequestCause, SyncKind, Target};
+use sync_core::jobs::{QueuedRequest, RequestCause, SyncKind, Target};
 use sync_core::ports::{Scope, Store, Tx, TxResult};
 use sync_core::pull::{Run, RunId};
 use sync_core::pull::{RunCounts, RunOutcome, RunPhase};
 use sync_core::rows::{ChangeCause, ChangeKind};
-use sync_core::rows::{ColumnKind, Key, Model, Row, StoredRow, Value};
+use sync_core::rows::{ColumnKind, Key, MirrorRow, Model, StoredRow, Value};
 
 pub(super) fn alpha() -> IntegrationId {
     IntegrationId::from("sandbox:alpha")
@@ -85,7 +85,7 @@ pub(super) fn row_with(model: Model, key: Key, name: &str, value: &Value) -> Sto
 }
 
 fn stored(model: Model, key: Key, values: Vec<Value>) -> StoredRow {
-    StoredRow { row: Row::new(model, key, values), removed_at: None, synced_at: at(100) }
+    StoredRow { row: MirrorRow::new(model, key, values), removed_at: None, synced_at: at(100) }
 }
 
 /// The key of an example row.
@@ -140,8 +140,8 @@ pub(super) fn delta() -> Target {
     target(alpha(), Endpoint::Users, SyncKind::Delta)
 }
 
-pub(super) fn request(target: Target, requested_at: Timestamp) -> Request {
-    Request {
+pub(super) fn request(target: Target, requested_at: Timestamp) -> QueuedRequest {
+    QueuedRequest {
         target,
         cause: RequestCause::Webhook,
         requested_at,

@@ -10,7 +10,7 @@ use kombo_model::{
 use sync_core::SyncError;
 use sync_core::changes::Change;
 use sync_core::jobs::queue::{self, Claim};
-use sync_core::jobs::{Lease, LeaseToken, Request, RequestCause, SyncKind, Target};
+use sync_core::jobs::{Lease, LeaseToken, QueuedRequest, RequestCause, SyncKind, Target};
 use sync_core::ports::{Clock, Scope, Silent, Store, StoreError, Tx};
 use sync_core::pull::RunId;
 use sync_core::pull::{Engine, SyncPolicy};
@@ -118,7 +118,7 @@ impl<St: Store> Daemon<St> {
     }
 
     /// The requests of the integration.
-    pub async fn requests(&self) -> Vec<Request> {
+    pub async fn requests(&self) -> Vec<QueuedRequest> {
         let mut requests = self.look(|tx| tx.requests()).await;
         requests.retain(|request| request.target.integration_id == self.id);
         requests

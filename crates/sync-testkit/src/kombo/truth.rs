@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
-use sync_core::rows::{Batch, Incoming, Key, Model, Row, Standing, StoredRow, decompose};
+use sync_core::rows::{Batch, Incoming, Key, MirrorRow, Model, Provenance, StoredRow, decompose};
 
 use super::lms::Lms;
 use crate::MemoryStore;
@@ -13,7 +13,7 @@ use crate::history::Tables;
 #[derive(Debug, Clone)]
 pub struct Truth {
     endpoints: BTreeSet<Endpoint>,
-    rows: BTreeMap<Model, BTreeMap<Key, Row>>,
+    rows: BTreeMap<Model, BTreeMap<Key, MirrorRow>>,
 }
 
 impl Truth {
@@ -33,7 +33,7 @@ impl Truth {
     }
 
     /// The rows of a model by key.
-    pub fn rows(&self, model: Model) -> impl Iterator<Item = &Row> {
+    pub fn rows(&self, model: Model) -> impl Iterator<Item = &MirrorRow> {
         self.rows.get(&model).into_iter().flat_map(BTreeMap::values)
     }
 
@@ -73,12 +73,12 @@ impl Truth {
     }
 
     fn add(&mut self, incoming: Incoming) {
-        if (incoming.standing == Standing::Copy) != self.endpoints.contains(&incoming.model.owner()) {
+        if (incoming.provenance == Provenance::Copy) != self.endpoints.contains(&incoming.model.owner()) {
             self.rows.entry(incoming.model).or_default().insert(incoming.row.key.clone(), incoming.row);
         }
     }
 
-    fn compare(&self, model: Model, row: &Row, stored: &StoredRow, found: &mut Vec<String>) {
+    fn compare(&self, model: Model, row: &MirrorRow, stored: &StoredRow, found: &mut Vec<String>) {
         let owned = self.endpoints.contains(&model.owner());
         if owned && stored.removed_at.is_some() {
             found.push(format!("{model} {}: removed, but at Kombo", row.key));

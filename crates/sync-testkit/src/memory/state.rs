@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kombo_model::{Endpoint, IntegrationId};
 use sync_core::changes::Change;
-use sync_core::jobs::{EndpointState, IntegrationRecord, Request, Target};
+use sync_core::jobs::{EndpointState, IntegrationRecord, QueuedRequest, Target};
 use sync_core::outbox::{DeadLetter, Delivery, DeliveryId};
 use sync_core::pull::{Quarantined, Run, RunId};
 use sync_core::ratelimit::Pacing;
@@ -23,7 +23,7 @@ pub(super) struct State {
     pub(super) last_change: i64,
     pub(super) integrations: BTreeMap<IntegrationId, IntegrationRecord>,
     pub(super) endpoints: BTreeMap<(IntegrationId, Endpoint), EndpointState>,
-    pub(super) requests: BTreeMap<Target, Request>,
+    pub(super) requests: BTreeMap<Target, QueuedRequest>,
     pub(super) runs: Arc<BTreeMap<RunId, Run>>,
     pub(super) last_run: i64,
     pub(super) pacing: Pacing,

@@ -1,7 +1,7 @@
 use kombo_model::{IntegrationId, Timestamp};
 use serde::Serialize;
-use sync_core::outbox::DeliveryStatus;
-use sync_core::outbox::{self, DeadLetter, Standing};
+use sync_core::outbox::DeliveryState;
+use sync_core::outbox::{self, DeadLetter, DeliveryStatus};
 use sync_core::ports::{Clock as _, Scope, Store as _, StoreError, Tx, TxResult};
 
 use super::store::{Tables, open};
@@ -19,11 +19,11 @@ pub(crate) async fn list(context: &Context) -> anyhow::Result<Exit> {
     let config = context.config()?;
     let receiver = config.receiver()?;
     let store = open(&config, Tables::Expect).await?;
-    let standings = store.read(outbox::standings).await?;
+    let delivery_statuses = store.read(outbox::delivery_statuses).await?;
     let now = SystemClock.now();
     if context.global.json {
         let url = receiver.map(|receiver| receiver.shown());
-        let deliveries: Vec<_> = standings.iter().map(|standing| DeliveryReport::of(standing, now)).collect();
+        let deliveries: Vec<_> = delivery_statuses.iter().map(|status| DeliveryReport::of(status, now)).collect();
         output::json(&serde_json::json!({ "url": url, "deliveries": deliveries }))?;
         return Ok(Exit::Done);
     }
@@ -31,28 +31,25 @@ pub(crate) async fn list(context: &Context) -> anyhow::Result<Exit> {
         Some(receiver) => output::line(output::one_line(&format!("Changes are delivered to {}.", receiver.shown())))?,
         None => output::line("Changes are not delivered: delivery.url is not set.")?,
     }
-    print(&standings, now)?;
+    print(&delivery_statuses, now)?;
     Ok(Exit::Done)
 }
 
-fn print(standings: &[Standing], now: Timestamp) -> anyhow::Result<()> {
-    if standings.is_empty() {
+fn print(delivery_statuses: &[DeliveryStatus], now: Timestamp) -> anyhow::Result<()> {
+    if delivery_statuses.is_empty() {
         return Ok(());
     }
     let mut table = output::narrow_table(&["INTEGRATION", "STATE", "UP TO", "BEHIND", "LAST", "NEXT TRY", "DEAD"]);
-    for standing in standings {
-        let Standing { delivery, dead_letters, .. } = standing;
-        let status = standing.status(now);
-        let next = if status == DeliveryStatus::Retrying {
-            output::ago(Some(delivery.not_before), now)
-        } else {
-            "-".to_owned()
-        };
+    for status in delivery_statuses {
+        let DeliveryStatus { delivery, dead_letters, .. } = status;
+        let state = status.state(now);
+        let next =
+            if state == DeliveryState::Retrying { output::ago(Some(delivery.not_before), now) } else { "-".to_owned() };
         table.add_row([
             output::one_line(delivery.integration_id.as_str()),
-            status.to_string(),
+            state.to_string(),
             delivery.delivered_seq.to_string(),
-            standing.behind().to_string(),
+            status.behind().to_string(),
             output::ago(delivery.delivered_at, now),
             next,
             dead_letters.len().to_string(),
@@ -60,15 +57,15 @@ fn print(standings: &[Standing], now: Timestamp) -> anyhow::Result<()> {
     }
     output::keep_whole(&mut table, 0, INTEGRATION_ID);
     output::print(&table)?;
-    for standing in standings {
-        let id = &standing.delivery.integration_id;
-        let failing = standing.delivery.parcel.as_ref().and_then(|parcel| Some((parcel, parcel.error.as_ref()?)));
-        if let Some((parcel, error)) = failing {
-            let (attempts, since) = (parcel.attempts, output::ago(Some(parcel.first_tried_at), now));
+    for status in delivery_statuses {
+        let id = &status.delivery.integration_id;
+        let failing = status.delivery.batch.as_ref().and_then(|batch| Some((batch, batch.error.as_ref()?)));
+        if let Some((batch, error)) = failing {
+            let (attempts, since) = (batch.attempts, output::ago(Some(batch.first_tried_at), now));
             let times = if attempts == 1 { "once".to_owned() } else { format!("{attempts} times") };
             output::paragraph(format!("{id}: tried {times} since {since}: {error}"))?;
         }
-        for letter in &standing.dead_letters {
+        for letter in &status.dead_letters {
             let DeadLetter { first_seq, last_seq, entries, attempts, error, .. } = letter;
             let last = output::ago(Some(letter.last_tried_at), now);
             let what = if letter.again { "is to be sent again" } else { "was given up" };
@@ -134,7 +131,7 @@ fn report(context: &Context, name: &str, number: u64, what: &str) -> anyhow::Res
 #[derive(Serialize)]
 struct DeliveryReport<'a> {
     integration_id: &'a IntegrationId,
-    state: DeliveryStatus,
+    state: DeliveryState,
     delivered_seq: i64,
     behind: u64,
     behind_since: Option<Timestamp>,
@@ -146,19 +143,19 @@ struct DeliveryReport<'a> {
 }
 
 impl<'a> DeliveryReport<'a> {
-    fn of(standing: &'a Standing, now: Timestamp) -> Self {
-        let Standing { delivery, backlog, dead_letters } = standing;
-        let (status, parcel) = (standing.status(now), delivery.parcel.as_ref());
+    fn of(status: &'a DeliveryStatus, now: Timestamp) -> Self {
+        let DeliveryStatus { delivery, backlog, dead_letters } = status;
+        let (state, batch) = (status.state(now), delivery.batch.as_ref());
         Self {
             integration_id: &delivery.integration_id,
-            state: status,
+            state,
             delivered_seq: delivery.delivered_seq,
-            behind: standing.behind(),
+            behind: status.behind(),
             behind_since: backlog.as_ref().map(|backlog| backlog.oldest_at),
             last_delivered: delivery.delivered_at,
-            next_try: Some(delivery.not_before).filter(|_| status == DeliveryStatus::Retrying),
-            attempts: parcel.map_or(0, |parcel| parcel.attempts),
-            error: parcel.and_then(|parcel| parcel.error.as_deref()),
+            next_try: Some(delivery.not_before).filter(|_| state == DeliveryState::Retrying),
+            attempts: batch.map_or(0, |batch| batch.attempts),
+            error: batch.and_then(|batch| batch.error.as_deref()),
             dead_letters,
         }
     }

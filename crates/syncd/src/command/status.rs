@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
 use serde::Serialize;
-use sync_core::jobs::{EndpointState, EndpointStatus, IntegrationRecord, IntegrationStatus, Request, SyncKind};
-use sync_core::outbox::DeliveryStatus;
-use sync_core::outbox::{self, Standing};
+use sync_core::jobs::{EndpointState, EndpointStatus, IntegrationRecord, IntegrationStatus, QueuedRequest, SyncKind};
+use sync_core::outbox::DeliveryState;
+use sync_core::outbox::{self, DeliveryStatus};
 use sync_core::ports::{Clock as _, QuarantinePart, Scope, Store as _, StoreError};
 use sync_core::pull::{Quarantined, Run};
 use sync_core::ratelimit::{Budget, Pacing};
@@ -40,7 +40,7 @@ pub(crate) async fn run(context: &Context, args: &StatusArgs) -> anyhow::Result<
                 requests: tx.requests()?,
                 runs: tx.runs(None, None, LAST_RUNS)?,
                 quarantined: tx.quarantined(QuarantinePart::All, usize::MAX)?,
-                deliveries: if delivers { Some(outbox::standings(tx)?) } else { None },
+                deliveries: if delivers { Some(outbox::delivery_statuses(tx)?) } else { None },
                 pacing: Pacing::default(),
             })
         })
@@ -61,11 +61,11 @@ pub(crate) async fn run(context: &Context, args: &StatusArgs) -> anyhow::Result<
 struct Known {
     integrations: Vec<IntegrationRecord>,
     endpoints: Vec<EndpointState>,
-    requests: Vec<Request>,
+    requests: Vec<QueuedRequest>,
     runs: Vec<Run>,
     quarantined: Vec<Quarantined>,
     /// None where nothing is delivered.
-    deliveries: Option<Vec<Standing>>,
+    deliveries: Option<Vec<DeliveryStatus>>,
     pacing: Pacing,
 }
 
@@ -158,7 +158,7 @@ impl Known {
             queue: self.requests.iter().map(|request| request_report(request, now)).collect(),
             quarantine: self.quarantined.iter().map(quarantine_report).collect(),
             waiting_until: self.waiting_until(now),
-            delivery: self.deliveries.as_deref().map(|standings| delivery_report(standings, now)),
+            delivery: self.deliveries.as_deref().map(|delivery_statuses| delivery_report(delivery_statuses, now)),
         }
     }
 
@@ -234,8 +234,8 @@ impl Known {
     }
 
     fn print_delivery(&self, now: Timestamp) -> anyhow::Result<()> {
-        let Some(standings) = &self.deliveries else { return Ok(()) };
-        let DeliveryReport { behind, behind_since, retrying, dead_letters } = delivery_report(standings, now);
+        let Some(delivery_statuses) = &self.deliveries else { return Ok(()) };
+        let DeliveryReport { behind, behind_since, retrying, dead_letters } = delivery_report(delivery_statuses, now);
         let behind = match behind_since {
             None => "every change is delivered".to_owned(),
             Some(since) => {
@@ -347,7 +347,7 @@ fn run_report(run: &Run) -> RunReport<'_> {
     }
 }
 
-fn request_report(request: &Request, now: Timestamp) -> RequestReport<'_> {
+fn request_report(request: &QueuedRequest, now: Timestamp) -> RequestReport<'_> {
     let held = request.lease.as_ref().filter(|held| held.expires_at > now);
     RequestReport {
         integration_id: &request.target.integration_id,
@@ -361,12 +361,12 @@ fn request_report(request: &Request, now: Timestamp) -> RequestReport<'_> {
     }
 }
 
-fn delivery_report(standings: &[Standing], now: Timestamp) -> DeliveryReport {
+fn delivery_report(delivery_statuses: &[DeliveryStatus], now: Timestamp) -> DeliveryReport {
     DeliveryReport {
-        behind: standings.iter().map(Standing::behind).sum(),
-        behind_since: standings.iter().filter_map(|standing| Some(standing.backlog.as_ref()?.oldest_at)).min(),
-        retrying: standings.iter().filter(|standing| standing.status(now) == DeliveryStatus::Retrying).count(),
-        dead_letters: standings.iter().map(|standing| standing.dead_letters.len()).sum(),
+        behind: delivery_statuses.iter().map(DeliveryStatus::behind).sum(),
+        behind_since: delivery_statuses.iter().filter_map(|status| Some(status.backlog.as_ref()?.oldest_at)).min(),
+        retrying: delivery_statuses.iter().filter(|status| status.state(now) == DeliveryState::Retrying).count(),
+        dead_letters: delivery_statuses.iter().map(|status| status.dead_letters.len()).sum(),
     }
 }
 

@@ -8,7 +8,7 @@ use kombo_model::{IntegrationId, Timestamp};
 use metrics::{counter, gauge, histogram};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use store_diesel::DieselStore;
-use sync_core::jobs::{EndpointState, EndpointStatus, IntegrationStatus, Request, RequestCause};
+use sync_core::jobs::{EndpointState, EndpointStatus, IntegrationStatus, QueuedRequest, RequestCause};
 use sync_core::ports::{Clock as _, Event, Observer, QuarantinePart, Store as _, StoreError};
 use sync_core::pull::RunCounts;
 use sync_runtime::{Notice, RuntimeObserver};
@@ -162,7 +162,7 @@ pub(super) async fn state(store: &DieselStore) -> String {
 }
 
 /// Since when a requested fetch may show changes that are not stored.
-fn behind_since(request: &Request, endpoints: &[EndpointState]) -> Timestamp {
+fn behind_since(request: &QueuedRequest, endpoints: &[EndpointState]) -> Timestamp {
     let is_its = |state: &&EndpointState| {
         state.endpoint == request.target.endpoint && state.integration_id == request.target.integration_id
     };

@@ -12,7 +12,7 @@ use super::measure;
 use super::page::{self, Page};
 
 #[derive(Clone)]
-struct Desk {
+struct OperationsState {
     readiness: Arc<Readiness>,
     metrics: PrometheusHandle,
     delivers: bool,
@@ -24,25 +24,25 @@ pub(super) fn routes(readiness: Arc<Readiness>, metrics: PrometheusHandle, page:
         .route("/healthz", get(|| async { "alive\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics_page))
-        .with_state(Desk { readiness, metrics, delivers })
+        .with_state(OperationsState { readiness, metrics, delivers })
         .merge(page::routes(page))
 }
 
-async fn readyz(State(desk): State<Desk>) -> Response {
-    match desk.readiness.check().await {
+async fn readyz(State(state): State<OperationsState>) -> Response {
+    match state.readiness.check().await {
         Ok(()) => "ready\n".into_response(),
         Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),
     }
 }
 
-async fn metrics_page(State(desk): State<Desk>) -> Response {
+async fn metrics_page(State(state): State<OperationsState>) -> Response {
     let mut series = String::new();
-    if let Some(store) = desk.readiness.store() {
+    if let Some(store) = state.readiness.store() {
         series = measure::state(store).await;
-        if desk.delivers {
+        if state.delivers {
             measure::deliveries(store).await;
         }
     }
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], format!("{}{series}", desk.metrics.render()))
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], format!("{}{series}", state.metrics.render()))
         .into_response()
 }

@@ -32,7 +32,7 @@ const STORED_WITHIN: Duration = Duration::from_secs(10);
 /// usual webhooks as there may be connections take a fraction of it.
 const MOST_BYTES_AT_A_TIME: usize = 64 * USUAL_BYTES;
 
-struct Door {
+struct WebhookEndpoint {
     shared: Arc<Shared>,
     /// A permit for each byte.
     room: Semaphore,
@@ -52,17 +52,17 @@ pub(super) fn routes(
     };
     let (handle, inbox) = inbox::open(store, SystemClock, policy, Arc::clone(shared.runtime.wakers()));
     let (room, large) = (Semaphore::new(MOST_BYTES_AT_A_TIME), Semaphore::new(MOST_LARGE_AT_A_TIME));
-    let door = Arc::new(Door { shared, room, large, inbox: handle });
-    (router(door), inbox.work())
+    let endpoint = Arc::new(WebhookEndpoint { shared, room, large, inbox: handle });
+    (router(endpoint), inbox.work())
 }
 
-fn router(door: Arc<Door>) -> Router {
-    Router::new().route("/webhooks/kombo", post(receive)).with_state(door)
+fn router(endpoint: Arc<WebhookEndpoint>) -> Router {
+    Router::new().route("/webhooks/kombo", post(receive)).with_state(endpoint)
 }
 
-async fn receive(State(door): State<Arc<Door>>, request: Request<Body>) -> Response {
+async fn receive(State(endpoint): State<Arc<WebhookEndpoint>>, request: Request<Body>) -> Response {
     let began = Instant::now();
-    let answer = door.receive(request).await;
+    let answer = endpoint.receive(request).await;
     measure::webhook(answer.result(), began.elapsed());
     answer.into_response()
 }
@@ -117,7 +117,7 @@ impl Answer {
     }
 }
 
-impl Door {
+impl WebhookEndpoint {
     async fn receive(&self, request: Request<Body>) -> Answer {
         let (head, body) = request.into_parts();
         let announced = head.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use kombo_sandbox::{Model, Mutation, SandboxConfig, WebhookMode};
 use serde_json::Value;
 use store_diesel::DieselStore;
-use sync_core::jobs::Request;
+use sync_core::jobs::QueuedRequest;
 use sync_core::ports::{Store as _, StoreError, Tx, TxResult};
 use tokio::runtime::Runtime;
 
@@ -237,7 +237,7 @@ impl Look {
     }
 
     /// All requests.
-    pub fn requests(&self) -> Vec<Request> {
+    pub fn requests(&self) -> Vec<QueuedRequest> {
         self.read(|tx| tx.requests())
     }
 

@@ -13,7 +13,7 @@ use super::address::Unconnected;
 use super::connection::Conn;
 use super::database::Database;
 use super::pool::{Borrowed, Pool, PoolError, pool};
-use crate::store::Load;
+use crate::store::PoolStatus;
 
 /// How long a session is waited for.
 const BORROW_WITHIN: Duration = Duration::from_secs(10);
@@ -96,9 +96,9 @@ impl Lending {
     }
 
     /// How busy they are.
-    pub(super) fn load(&self) -> Load {
+    pub(super) fn load(&self) -> PoolStatus {
         let status = self.pool.status();
-        Load {
+        PoolStatus {
             most: self.places.all.load(Ordering::Relaxed),
             open: status.size,
             idle: status.available,

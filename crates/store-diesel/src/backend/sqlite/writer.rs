@@ -134,7 +134,7 @@ impl Writer {
     pub(super) fn start(conn: SqliteConnection, database: Arc<Database>) -> std::io::Result<Self> {
         let (jobs, waiting) = channel();
         let (closing, closed) = channel();
-        let mut desk = Desk { conn: Some(conn), database };
+        let mut desk = WriterQueue { conn: Some(conn), database };
         let thread = std::thread::Builder::new().name("sqlite-writer".to_owned());
         let thread = thread.spawn(move || {
             desk.work(&waiting);
@@ -196,13 +196,13 @@ impl Writer {
 }
 
 /// Where the work is done.
-struct Desk {
+struct WriterQueue {
     /// None after a failure that left it in the midst of a transaction, and while there is no file to be used.
     conn: Option<SqliteConnection>,
     database: Arc<Database>,
 }
 
-impl Desk {
+impl WriterQueue {
     fn work(&mut self, jobs: &Receiver<Job>) {
         let mut next = jobs.recv().ok();
         while let Some(job) = next {

@@ -4,7 +4,7 @@ use kombo_model::IntegrationId;
 
 use crate::ports::error::TxResult;
 use crate::rows::model::Model;
-use crate::rows::row::{Held, Key, NewRow, Row, StoredRow};
+use crate::rows::row::{Key, MirrorRow, NewRow, Stored, StoredRow};
 
 /// The rows of the mirror.
 pub trait MirrorRows {
@@ -36,11 +36,11 @@ pub trait BulkRows: MirrorRows {
     ///
     /// That is [`MirrorRows::rows`] unless a store can compare rows while it reads them: most rows of a full fetch are stored as
     /// they are.
-    fn held(&mut self, model: Model, integration: &IntegrationId, rows: &[&Row]) -> TxResult<Vec<Held>> {
+    fn held(&mut self, model: Model, integration: &IntegrationId, rows: &[&MirrorRow]) -> TxResult<Vec<Stored>> {
         let keys: Vec<Key> = rows.iter().map(|row| row.key.clone()).collect();
         let stored = self.rows(model, integration, &keys)?;
         let mut stored: HashMap<Key, StoredRow> = stored.into_iter().map(|row| (row.row.key.clone(), row)).collect();
-        Ok(keys.iter().map(|key| stored.remove(key).map_or(Held::Nothing, Held::Row)).collect())
+        Ok(keys.iter().map(|key| stored.remove(key).map_or(Stored::Nothing, Stored::Row)).collect())
     }
 
     /// Writes rows of which this unit saw that none is stored. No key may occur twice. Absent values become null.

@@ -12,7 +12,7 @@ use crate::jobs::endpoint::EndpointStatus;
 use crate::jobs::integration::{IntegrationRecord, IntegrationStatus};
 use crate::jobs::lease::LeasedTx;
 use crate::jobs::queue;
-use crate::jobs::request::{Lease, Request, RequestCause, SyncKind, Target};
+use crate::jobs::request::{Lease, QueuedRequest, RequestCause, SyncKind, Target};
 use crate::jobs::schedule;
 use crate::planted::{self, Bug};
 use crate::ports::clock::Clock;
@@ -26,14 +26,14 @@ use crate::pull::quarantined::Quarantined;
 use crate::pull::run::{PageCursor, Run, RunOutcome, RunPhase};
 use crate::pull::watermark;
 use crate::rows::apply::{Applied, Applying, Unlisted, apply, apply_and_tell};
-use crate::rows::batch::{Batch, Incoming, Standing};
+use crate::rows::batch::{Batch, Incoming, Provenance};
 use crate::rows::compare::{Reading, latest_credible};
 use crate::rows::counts::RunCounts;
 use crate::rows::decompose::decompose_news;
 use crate::rows::json::{bounded_name, clean_text};
 use crate::rows::model::Model;
 use crate::rows::repeats::Repeats;
-use crate::rows::row::{Key, Row};
+use crate::rows::row::{Key, MirrorRow};
 use crate::rows::unlisted::{self, Shown};
 
 /// What some pages say, ready to be committed.
@@ -430,7 +430,7 @@ pub(super) fn applying<'a>(
 }
 
 /// How many removals a person approved.
-pub(super) fn approved(request: &Request) -> u64 {
+pub(super) fn approved(request: &QueuedRequest) -> u64 {
     request.approved_removals.and_then(|count| u64::try_from(count).ok()).unwrap_or(0)
 }
 
@@ -568,12 +568,12 @@ fn placeholders(batch: &Batch, now: Timestamp) -> Batch {
     let models: BTreeSet<Model> = batch.rows.iter().map(|incoming| incoming.model).collect();
     let placeholder = |model: Model| Incoming {
         model,
-        row: Row::new(
+        row: MirrorRow::new(
             model,
             Key::of(model, "syncd placeholder".to_owned(), "syncd placeholder".to_owned()),
             Vec::new(),
         ),
-        standing: Standing::Listed,
+        provenance: Provenance::Listed,
         observed_at: now,
     };
     Batch { rows: models.into_iter().map(placeholder).collect(), ..Batch::default() }

@@ -10,13 +10,13 @@ use crate::jobs::integration::{IntegrationRecord, IntegrationStatus};
 use crate::jobs::lease::LeasedTx;
 use crate::jobs::queue;
 use crate::jobs::request::{Lease, Target};
-use crate::jobs::schedule::spread;
 use crate::ports::clock::Clock;
 use crate::ports::error::TxResult;
 use crate::ports::observer::Observer;
 use crate::ports::source::{FailureClass, Source};
 use crate::ports::store::{Scope, Store, Tx};
 use crate::pull::run::{Run, RunOutcome};
+use crate::stable_hash::stable_hash;
 
 /// How long to wait after failures, by what failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub struct Backoff {
     /// While Kombo has no data yet: a webhook is waited for, this is the look in between.
     pub setup_pending: Duration,
     /// While a person must act or a state must change, by Kombo's own word.
-    pub standing: Duration,
+    pub lasting: Duration,
 }
 
 /// The longest that Kombo's `Retry-After` is obeyed: then one attempt asks again.
@@ -41,7 +41,7 @@ impl Default for Backoff {
             first: Duration::from_secs(10),
             most: Duration::from_secs(900),
             setup_pending: Duration::from_secs(900),
-            standing: Duration::from_secs(3_600),
+            lasting: Duration::from_secs(3_600),
         }
     }
 }
@@ -49,7 +49,7 @@ impl Default for Backoff {
 impl Backoff {
     /// The longest wait, whatever failed.
     pub fn longest(&self) -> Duration {
-        let longest = self.most.max(self.setup_pending).max(self.standing).max(LONGEST_RETRY_AFTER);
+        let longest = self.most.max(self.setup_pending).max(self.lasting).max(LONGEST_RETRY_AFTER);
         longest.saturating_add(longest / 4)
     }
 
@@ -65,10 +65,10 @@ impl Backoff {
             FailureClass::KeyRejected
             | FailureClass::IntegrationNotFound
             | FailureClass::IntegrationUnavailable
-            | FailureClass::ModelUnavailable => self.standing,
+            | FailureClass::ModelUnavailable => self.lasting,
         };
         let wait = wait.max(retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER));
-        let quarters = spread(target.integration_id.as_str(), target.endpoint.as_str()) % 256;
+        let quarters = stable_hash(target.integration_id.as_str(), target.endpoint.as_str()) % 256;
         wait.saturating_add(wait / 1_024 * u32::try_from(quarters).unwrap_or(0))
     }
 }

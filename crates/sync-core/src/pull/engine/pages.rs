@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Engine;
 use super::commit::{Onward, Prepared, prepare};
-use super::precedence::Precedence;
+use super::delta_priority::DeltaPriority;
 use crate::error::SyncError;
 use crate::jobs::request::{Lease, SyncKind};
 use crate::ports::clock::Clock;
@@ -95,9 +95,9 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         // Whoever stops writing stops the fetching.
         let halt = stop.child_token();
         let started = run.clone();
-        let precedence = (target.kind == SyncKind::Full).then_some(&self.precedence);
+        let delta_priority = (target.kind == SyncKind::Full).then_some(&self.delta_priority);
         let enabled = &self.policy.plan.endpoints;
-        let producer = fetch_pages(&mut fetch, &started, enabled, ready, precedence, halt.clone());
+        let producer = fetch_pages(&mut fetch, &started, enabled, ready, delta_priority, halt.clone());
         let consumer = async {
             let result = self.write_pages(lease, run, &mut waiting, stop).await;
             halt.cancel();
@@ -163,7 +163,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
                 }
             }
             if run.target.kind == SyncKind::Full {
-                self.precedence.let_deltas_go_first().await;
+                self.delta_priority.let_deltas_go_first().await;
             }
             let onward = self.commit(lease, run, batch, next).await?;
             if let Some(error) = failure {
@@ -224,15 +224,15 @@ async fn fetch_pages(
     run: &Run,
     enabled: &BTreeSet<Endpoint>,
     ready: mpsc::Sender<Fetched>,
-    precedence: Option<&Precedence>,
+    delta_priority: Option<&DeltaPriority>,
     stop: CancellationToken,
 ) {
     let room = Arc::new(Semaphore::new(usize::try_from(BYTES_AHEAD).unwrap_or(usize::MAX)));
     let mut repeats = Repeats::default();
     let fetch = async {
         loop {
-            if let Some(precedence) = precedence {
-                precedence.let_deltas_go_first().await;
+            if let Some(delta_priority) = delta_priority {
+                delta_priority.let_deltas_go_first().await;
             }
             let fetched = pages.next_page().await.and_then(|page| {
                 page.ok_or_else(|| SourceError {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use kombo_model::Timestamp;
 
 use crate::rows::batch::Incoming;
-use crate::rows::row::{Key, NewRow, Row, StoredRow};
+use crate::rows::row::{Key, MirrorRow, NewRow, StoredRow};
 
 /// The rows to write into one table.
 #[derive(Debug, Default)]
@@ -24,7 +24,7 @@ pub(super) enum ToWrite<'a> {
 }
 
 impl ToWrite<'_> {
-    pub(super) fn row(&self) -> &Row {
+    pub(super) fn row(&self) -> &MirrorRow {
         match self {
             Self::New(incoming) => &incoming.row,
             Self::Replacing(stored) => &stored.row,
@@ -109,7 +109,7 @@ mod tests {
 
     fn row(id: &str, name: &str) -> ToWrite<'static> {
         let values = vec![Value::Absent, Value::Text(name.to_owned())];
-        let row = Row::new(Model::LmsSkills, Key::Id(id.to_owned()), values);
+        let row = MirrorRow::new(Model::LmsSkills, Key::Id(id.to_owned()), values);
         ToWrite::Replacing(StoredRow { row, removed_at: None, synced_at: Timestamp::MIN })
     }
 
@@ -119,7 +119,7 @@ mod tests {
         for (id, name) in [("b", "1"), ("d", "2"), ("a", "3"), ("c", "4"), ("d", "5"), ("a", "6"), ("e", "7")] {
             table.put(row(id, name));
         }
-        let name = |row: &Row| (row.key.to_string(), row.values()[1].text().unwrap().to_owned());
+        let name = |row: &MirrorRow| (row.key.to_string(), row.values()[1].text().unwrap().to_owned());
         assert_eq!(name(table.get(&Key::Id("d".to_owned())).unwrap().row()), ("d".to_owned(), "5".to_owned()));
         assert!(table.get(&Key::Id("f".to_owned())).is_none());
         let mut written: Vec<_> = table.into_replacing().iter().map(|stored| name(&stored.row)).collect();

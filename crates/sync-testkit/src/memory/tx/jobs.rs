@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use kombo_model::{IntegrationId, Timestamp};
 use sync_core::horizon::Horizon;
-use sync_core::jobs::{Request, SyncKind, Target};
+use sync_core::jobs::{QueuedRequest, SyncKind, Target};
 use sync_core::ports::{Lock, LockMode, RateLimit, Requests, Runs, TxResult};
 use sync_core::pull::{Run, RunId};
 use sync_core::ratelimit::Pacing;
@@ -11,35 +11,35 @@ use sync_core::ratelimit::Pacing;
 use super::{MemoryTx, count, locked};
 
 impl Requests for MemoryTx<'_> {
-    fn request(&mut self, target: &Target, _mode: LockMode) -> TxResult<Lock<Request>> {
+    fn request(&mut self, target: &Target, _mode: LockMode) -> TxResult<Lock<QueuedRequest>> {
         self.reading()?;
         Ok(locked(self.state.requests.get(target)))
     }
 
-    fn requests(&mut self) -> TxResult<Vec<Request>> {
+    fn requests(&mut self) -> TxResult<Vec<QueuedRequest>> {
         self.reading()?;
-        let mut requests: Vec<Request> = self.state.requests.values().cloned().collect();
+        let mut requests: Vec<QueuedRequest> = self.state.requests.values().cloned().collect();
         requests.sort_by_key(|request| request.requested_at);
         Ok(requests)
     }
 
-    fn due_requests(&mut self, horizon: &Horizon, limit: usize) -> TxResult<Vec<Request>> {
+    fn due_requests(&mut self, horizon: &Horizon, limit: usize) -> TxResult<Vec<QueuedRequest>> {
         self.reading()?;
         let requests = self.state.requests.values();
         let due = requests.filter(|request| horizon.is_due(request.not_before) && !is_held(request, horizon));
-        let mut due: Vec<Request> = due.cloned().collect();
+        let mut due: Vec<QueuedRequest> = due.cloned().collect();
         due.sort_by_key(|request| (request.target.kind != SyncKind::Delta, request.requested_at));
         due.truncate(limit);
         Ok(due)
     }
 
-    fn put_request(&mut self, request: &Request) -> TxResult<()> {
+    fn put_request(&mut self, request: &QueuedRequest) -> TxResult<()> {
         self.writing()?;
         self.state.requests.insert(request.target.clone(), request.clone());
         Ok(())
     }
 
-    fn insert_request(&mut self, request: &Request) -> TxResult<bool> {
+    fn insert_request(&mut self, request: &QueuedRequest) -> TxResult<bool> {
         self.writing()?;
         if self.state.requests.contains_key(&request.target) {
             return Ok(false);
@@ -112,6 +112,6 @@ impl RateLimit for MemoryTx<'_> {
     }
 }
 
-fn is_held(request: &Request, horizon: &Horizon) -> bool {
+fn is_held(request: &QueuedRequest, horizon: &Horizon) -> bool {
     request.lease.as_ref().is_some_and(|held| horizon.is_held(held.expires_at))
 }

@@ -26,8 +26,8 @@ fn endpoint_is_well(integration: &IntegrationRecord, state: &EndpointState) -> b
 impl Known {
     /// Whether all integrations, endpoints and deliveries shown are in order.
     pub(super) fn is_well(&self, now: kombo_model::Timestamp) -> bool {
-        let delivered = self.deliveries.as_deref().is_none_or(|standings| {
-            let report = super::delivery_report(standings, now);
+        let delivered = self.deliveries.as_deref().is_none_or(|delivery_statuses| {
+            let report = super::delivery_report(delivery_statuses, now);
             report.retrying == 0 && report.dead_letters == 0
         });
         delivered && self.integrations.iter().all(|integration| self.all_is_well(integration))

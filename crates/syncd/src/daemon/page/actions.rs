@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use kombo_model::{IntegrationId, Timestamp};
-use sync_core::jobs::pause::{self, Held};
+use sync_core::jobs::pause::{self, PauseOutcome};
 use sync_core::jobs::queue;
 use sync_core::jobs::{IntegrationStatus, RequestCause, SyncKind, Target};
 use sync_core::ports::{Scope, Store as _, StoreError};
@@ -125,10 +125,10 @@ pub(super) async fn perform(
     Ok(outcome)
 }
 
-fn outcome(held: Held, done: Outcome) -> Outcome {
+fn outcome(held: PauseOutcome, done: Outcome) -> Outcome {
     match held {
-        Held::Done => done,
-        Held::Already => Outcome::Already,
-        Held::Unknown => Outcome::Unknown,
+        PauseOutcome::Done => done,
+        PauseOutcome::Already => Outcome::Already,
+        PauseOutcome::Unknown => Outcome::Unknown,
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use askama::Template;
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
 use sync_core::changes::Change;
-use sync_core::jobs::{EndpointState, EndpointStatus, IntegrationRecord, IntegrationStatus, Request};
+use sync_core::jobs::{EndpointState, EndpointStatus, IntegrationRecord, IntegrationStatus, QueuedRequest};
 use sync_core::ports::{QuarantinePart, Tx, TxResult};
 use sync_core::pull::{Quarantined, Run, RunId};
 use sync_core::rows::{Key, Model, StoredRow};
@@ -236,7 +236,7 @@ impl EndpointRow {
 }
 
 impl RequestRow {
-    fn new(request: &Request, now: Timestamp) -> Self {
+    fn new(request: &QueuedRequest, now: Timestamp) -> Self {
         Self {
             integration: request.target.integration_id.to_string(),
             endpoint: request.target.endpoint.as_str(),

@@ -3,7 +3,7 @@
 use kombo_model::IntegrationId;
 use serde::Serialize;
 use sync_core::changes::Change;
-use sync_core::outbox::{Content, Parcel, Sending};
+use sync_core::outbox::{Content, DeliveryBatch, Sending};
 
 use crate::output;
 
@@ -23,13 +23,13 @@ struct Data<'a> {
     changes: &'a [Change],
 }
 
-/// The body of a delivery: the same to the letter for the same parcel.
+/// The body of a delivery: the same to the letter for the same batch.
 pub(super) fn body(sending: &Sending) -> serde_json::Result<String> {
     let changes = match &sending.content {
         Content::Body(body) => return Ok(body.clone()),
         Content::Entries(changes) => changes,
     };
-    let Parcel { id, first_seq, last_seq, .. } = &sending.parcel;
+    let DeliveryBatch { id, first_seq, last_seq, .. } = &sending.batch;
     let (first_seq, last_seq) = (*first_seq, *last_seq);
     let data = Data { integration_id: &sending.integration_id, first_seq, last_seq, changes };
     output::to_json(&Body { id: &id.0, r#type: "changes", data })

@@ -1,5 +1,5 @@
 use kombo_model::IntegrationId;
-use sync_core::jobs::pause::{self, Held};
+use sync_core::jobs::pause::{self, PauseOutcome};
 use sync_core::ports::Clock as _;
 
 use super::store::{Tables, open, unknown_integration};
@@ -27,12 +27,17 @@ pub(crate) async fn resume(context: &Context, id: IntegrationId) -> anyhow::Resu
 /// Words for what was done, for what follows, and for why nothing was done.
 type Words = (&'static str, &'static str, &'static str);
 
-fn tell(context: &Context, id: &IntegrationId, held: Held, (done, then, unchanged): Words) -> anyhow::Result<Exit> {
+fn tell(
+    context: &Context,
+    id: &IntegrationId,
+    held: PauseOutcome,
+    (done, then, unchanged): Words,
+) -> anyhow::Result<Exit> {
     let shown = output::one_line(id.as_str());
-    if held == Held::Unknown {
+    if held == PauseOutcome::Unknown {
         return Err(unknown_integration(id).into());
     }
-    let changed = held == Held::Done;
+    let changed = held == PauseOutcome::Done;
     if context.global.json {
         output::json(&serde_json::json!({ "integration_id": id, "outcome": done, "changed": changed }))?;
     } else if changed {

@@ -9,7 +9,7 @@ use crate::words::words;
 
 words! {
     /// How the delivery of an integration's changes stands.
-    pub enum DeliveryStatus {
+    pub enum DeliveryState {
         /// Everything arrived, or was given up.
         Delivered = "delivered",
         /// Something waits to be sent.
@@ -23,7 +23,7 @@ words! {
 
 /// Where the delivery of an integration's changes stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Standing {
+pub struct DeliveryStatus {
     /// How far it is.
     pub delivery: Delivery,
     /// What is not delivered yet, if anything.
@@ -32,39 +32,39 @@ pub struct Standing {
     pub dead_letters: Vec<DeadLetter>,
 }
 
-impl Standing {
+impl DeliveryStatus {
     /// How many entries are not delivered yet, dead letters aside.
     pub fn behind(&self) -> u64 {
         self.backlog.as_ref().map_or(0, |backlog| backlog.entries)
     }
 
     /// The same in a word.
-    pub fn status(&self, now: Timestamp) -> DeliveryStatus {
+    pub fn state(&self, now: Timestamp) -> DeliveryState {
         let waits = self.backlog.is_some() || self.dead_letters.iter().any(|letter| letter.again);
         if self.delivery.lease.as_ref().is_some_and(|lease| lease.expires_at > now) {
-            DeliveryStatus::Sending
+            DeliveryState::Sending
         } else if !waits {
-            DeliveryStatus::Delivered
-        } else if self.delivery.parcel.as_ref().is_some_and(|parcel| parcel.attempts > 0) {
-            DeliveryStatus::Retrying
+            DeliveryState::Delivered
+        } else if self.delivery.batch.as_ref().is_some_and(|batch| batch.attempts > 0) {
+            DeliveryState::Retrying
         } else {
-            DeliveryStatus::Due
+            DeliveryState::Due
         }
     }
 }
 
 /// Where every delivery stands, in the order of integrations.
-pub fn standings(tx: &mut dyn Tx) -> TxResult<Vec<Standing>> {
+pub fn delivery_statuses(tx: &mut dyn Tx) -> TxResult<Vec<DeliveryStatus>> {
     let mut backlogs: BTreeMap<IntegrationId, Backlog> =
         tx.undelivered()?.into_iter().map(|backlog| (backlog.integration_id.clone(), backlog)).collect();
     let mut letters: BTreeMap<IntegrationId, Vec<DeadLetter>> = BTreeMap::new();
     for letter in tx.dead_letters(None)? {
         letters.entry(letter.integration_id.clone()).or_default().push(letter);
     }
-    let standings = tx.deliveries()?.into_iter().map(|delivery| Standing {
+    let delivery_statuses = tx.deliveries()?.into_iter().map(|delivery| DeliveryStatus {
         backlog: backlogs.remove(&delivery.integration_id),
         dead_letters: letters.remove(&delivery.integration_id).unwrap_or_default(),
         delivery,
     });
-    Ok(standings.collect())
+    Ok(delivery_statuses.collect())
 }

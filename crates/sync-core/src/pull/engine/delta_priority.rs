@@ -9,15 +9,15 @@ const AT_MOST: Duration = Duration::from_millis(25);
 /// Deltas of the same process go before full fetches: they bring news in milliseconds, if a backfill leaves them processor
 /// and database.
 #[derive(Debug, Default)]
-pub(super) struct Precedence {
+pub(super) struct DeltaPriority {
     deltas: AtomicUsize,
     none_left: Notify,
 }
 
 /// A delta that is under way.
-pub(super) struct UnderWay<'a>(&'a Precedence);
+pub(super) struct UnderWay<'a>(&'a DeltaPriority);
 
-impl Precedence {
+impl DeltaPriority {
     /// A delta begins, and ends when what is returned is dropped.
     pub(super) fn begin(&self) -> UnderWay<'_> {
         self.deltas.fetch_add(1, Ordering::SeqCst);
@@ -54,14 +54,14 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_full_fetch_waits_for_deltas_but_not_for_ever() {
-        let precedence = Precedence::default();
+        let delta_priority = DeltaPriority::default();
         let waited = async || {
             let began = tokio::time::Instant::now();
-            precedence.let_deltas_go_first().await;
+            delta_priority.let_deltas_go_first().await;
             began.elapsed()
         };
         assert_eq!(waited().await, Duration::ZERO);
-        let (one, other) = (precedence.begin(), precedence.begin());
+        let (one, other) = (delta_priority.begin(), delta_priority.begin());
         assert_eq!(waited().await, AT_MOST);
         drop(one);
         let ends = async {
