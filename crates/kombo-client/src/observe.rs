@@ -6,7 +6,7 @@ use kombo_model::ErrorCode;
 
 use crate::{Operation, RateLimit, TransportFault};
 
-/// Observation after each attempt, failed ones included.
+/// Called after each attempt, failed ones included.
 pub(crate) type OnResponse = Arc<dyn Fn(&ResponseEvent) + Send + Sync>;
 
 /// One attempt to ask Kombo something, when it has ended.

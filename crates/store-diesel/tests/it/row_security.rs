@@ -2,7 +2,7 @@
 
 use crate::postgres::fresh;
 
-/// MirrorRow-level security on the tables holds for the view of completions too.
+/// Row-level security on the tables holds for the view of completions too.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_view_shows_one_tenant() {
     let (_store, database) = fresh().await;

@@ -31,7 +31,7 @@ use table::{ToWrite, new_row};
 /// What some records would change.
 #[derive(Debug, Default)]
 pub struct Assessment<'a> {
-    /// MirrorRow by row what differs, in the order of the change log.
+    /// Row by row what differs, in the order of the change log.
     pub findings: Vec<Finding>,
     /// What the records are, and what would become of rows.
     pub counts: RunCounts,

@@ -179,7 +179,7 @@ fn the_entries_of_an_integration_go_out_in_their_order() {
     assert!(post.take().is_none());
     ids.dedup();
     assert_eq!(ids.len(), 3, "each batch has an id of its own");
-    assert_eq!(post.status(&a()).status(post.now()), DeliveryState::Delivered);
+    assert_eq!(post.status(&a()).state(post.now()), DeliveryState::Delivered);
 }
 
 #[test]
@@ -219,7 +219,7 @@ fn integrations_take_turns_and_do_not_wait_for_each_other() {
     post.fails(&poisoned).unwrap();
     post.arrives(&other).unwrap();
     assert!(post.take().is_none(), "it waits");
-    assert_eq!(post.status(&a()).status(post.now()), DeliveryState::Retrying);
+    assert_eq!(post.status(&a()).state(post.now()), DeliveryState::Retrying);
     post.log(&b(), &["b5"]);
     assert_eq!(records(&post.take().unwrap()), ["b5"]);
 }
@@ -305,7 +305,7 @@ fn waits_grow_and_the_last_try_is_no_earlier_than_it_is_given_up() {
     let next = post.take().unwrap();
     assert_eq!(records(&next), ["3"]);
     post.arrives(&next).unwrap();
-    assert_eq!(post.status(&a()).status(post.now()), DeliveryState::Delivered);
+    assert_eq!(post.status(&a()).state(post.now()), DeliveryState::Delivered);
 }
 
 #[test]
@@ -340,7 +340,7 @@ fn a_dead_letter_goes_out_again_as_it_was_before_what_is_new() {
     let retry = |id: Option<&IntegrationId>| post.store.edit(|tx| outbox::retry(tx, id, post.now())).unwrap();
     assert_eq!((retry(Some(&b())), retry(Some(&a())), retry(None)), (0, 1, 0));
     post.log(&a(), &["4"]);
-    assert_eq!(post.status(&a()).status(post.now()), DeliveryState::Due);
+    assert_eq!(post.status(&a()).state(post.now()), DeliveryState::Due);
     let again = post.take().unwrap();
     assert_eq!((again.batch.id.clone(), body(&again)), (letter.id.clone(), "1 2".to_owned()));
     // It may fail for as long as before.

@@ -23,7 +23,7 @@ mod guarded;
 
 use guarded::{Guarded, Phase};
 
-/// How long a client may wait before its next request. PoolStatus balancers keep connections open for a minute or longer, and
+/// How long a client may wait before its next request. Load balancers keep connections open for a minute or longer, and
 /// must be the ones to close them: a request on a connection that was just closed here is lost.
 const IDLE_WITHIN: Duration = Duration::from_secs(150);
 /// How long a new connection waits for a place before one that is kept open for further requests has to go.

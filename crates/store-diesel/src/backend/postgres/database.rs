@@ -15,9 +15,9 @@ pub(super) struct Database {
     address: RwLock<Arc<Address>>,
     /// Counts what showed that no session made before can be used any more.
     generation: AtomicU64,
-    /// Observation when the server refuses the user or the password.
+    /// Called when the server refuses the user or the password.
     refused: Notify,
-    /// Observation when the database is somewhere else.
+    /// Called when the database is somewhere else.
     moved: Notify,
     /// The last write that was refused for lack of room, and when.
     trouble: Mutex<Option<(Instant, String)>>,
