@@ -36,7 +36,7 @@ usage: cargo xtask COMMAND
                           upgrades and purges it
   docs                    writes anew what the program says of its settings: docs/configuration.md and the sample
   sim [ARGUMENT]...       simulations of the engine, each from a seed; --seeds N for many, --seed S for one with its
-                          trace, --steps M for how long they are, --planted to find bugs planted on purpose
+                          trace, --steps M for how long they are, --mutants to find known bugs that are made on purpose
   storm [--program PATH]  10,000 webhooks for 200 integrations within ten seconds, and a daemon that is killed among them,
                           on each database: a release that it builds, or the syncd at PATH
   bench [--only NAME,...] [--records N] [--runs N] [--quick] [--programs FOLDER] [--write]

@@ -5,7 +5,6 @@ mod error;
 pub mod horizon;
 pub mod jobs;
 pub mod outbox;
-pub mod planted;
 pub mod ports;
 pub mod pull;
 pub mod ratelimit;

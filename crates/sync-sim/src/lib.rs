@@ -4,6 +4,7 @@ mod checks;
 mod courier;
 mod life;
 mod manner;
+mod mutant;
 mod process;
 mod quota;
 mod receiver;
@@ -14,6 +15,7 @@ mod world;
 
 use std::io;
 
+pub use mutant::Mutant;
 pub use tally::{Fault, Tally};
 use world::World;
 
@@ -40,9 +42,14 @@ pub struct Outcome {
 ///
 /// There is no runtime for it.
 pub fn simulate(seed: u64, steps: usize, shown: bool) -> io::Result<Outcome> {
+    live(seed, steps, shown, None)
+}
+
+/// As [`simulate`], with a bug.
+fn live(seed: u64, steps: usize, shown: bool, mutant: Option<Mutant>) -> io::Result<Outcome> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
     let world = runtime.block_on(async {
-        let world = World::new(seed, shown);
+        let world = World::new(seed, shown, mutant);
         let ended = tokio::select! {
             biased;
             () = world.failed.cancelled() => Ok(()),
@@ -63,19 +70,14 @@ pub fn simulate(seed: u64, steps: usize, shown: bool) -> io::Result<Outcome> {
     Ok(Outcome { seed, failure: world.failure(), tally, trace: world.trace_hash() })
 }
 
-/// Plants a bug and looks for it, seed by seed: the first simulation that fails with it and passes without.
+/// Looks for a bug, seed by seed: the first simulation that fails with it and passes without.
 ///
 /// # Errors
 ///
 /// There is no runtime.
-#[cfg(feature = "planted-bugs")]
-pub fn find(bug: sync_core::planted::Bug, seeds: u64, steps: usize) -> io::Result<Option<Outcome>> {
-    use sync_core::planted::plant;
+pub fn find(mutant: Mutant, seeds: u64, steps: usize) -> io::Result<Option<Outcome>> {
     for seed in 0..seeds {
-        plant(Some(bug));
-        let with = simulate(seed, steps, false);
-        plant(None);
-        let with = with?;
+        let with = live(seed, steps, false, Some(mutant))?;
         if with.failure.is_some() && simulate(seed, steps, false)?.failure.is_none() {
             return Ok(Some(with));
         }

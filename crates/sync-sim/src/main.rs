@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use sync_sim::{Fault, Outcome, STEPS, Tally, simulate};
+use sync_sim::{Fault, Mutant, Outcome, STEPS, Tally, find, simulate};
 
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask sim", about = "Simulations of the engine, each from a seed")]
@@ -24,15 +24,15 @@ struct Arguments {
     /// How many run side by side.
     #[arg(long, default_value_t = 2)]
     threads: usize,
-    /// Finds the planted bugs (with the feature `planted-bugs`).
+    /// Makes the known bugs on purpose, one at a time, and looks for a seed that finds each.
     #[arg(long)]
-    planted: bool,
+    mutants: bool,
 }
 
 fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
-    let passed = match (arguments.planted, arguments.seeds, arguments.seed) {
-        (true, seeds, _) => planted(seeds.unwrap_or(200), arguments.steps)?,
+    let passed = match (arguments.mutants, arguments.seeds, arguments.seed) {
+        (true, seeds, _) => mutants(seeds.unwrap_or(200), arguments.steps)?,
         (false, None, Some(seed)) => one(seed, arguments.steps)?,
         (false, seeds, first) => {
             let first = first.unwrap_or(0);
@@ -99,23 +99,16 @@ fn many(seeds: std::ops::Range<u64>, arguments: &Arguments) -> bool {
     failed == 0 && !broken.into_inner()
 }
 
-#[cfg(feature = "planted-bugs")]
-fn planted(seeds: u64, steps: usize) -> anyhow::Result<bool> {
-    use sync_core::planted::Bug;
+fn mutants(seeds: u64, steps: usize) -> anyhow::Result<bool> {
     let mut all = true;
-    for bug in Bug::ALL {
-        if let Some(outcome) = sync_sim::find(bug, seeds, steps)? {
+    for mutant in Mutant::ALL {
+        if let Some(outcome) = find(*mutant, seeds, steps)? {
             let failure = outcome.failure.unwrap_or_default();
-            println!("{bug:?}: found at seed {}: {}", outcome.seed, failure.lines().next().unwrap_or_default());
+            println!("{mutant}: found at seed {}: {}", outcome.seed, failure.lines().next().unwrap_or_default());
         } else {
-            println!("{bug:?}: not found in {seeds} seeds");
+            println!("{mutant}: not found in {seeds} seeds");
             all = false;
         }
     }
     Ok(all)
-}
-
-#[cfg(not(feature = "planted-bugs"))]
-fn planted(_seeds: u64, _steps: usize) -> anyhow::Result<bool> {
-    anyhow::bail!("no bugs are planted: build with the feature `planted-bugs`")
 }

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
 use sync_core::jobs::SyncKind;
-use sync_core::ports::{Clock, FailureClass, FetchSpec, Pages, RecordPage, Rejected, Source, SourceError};
+use sync_core::ports::{Clock, FailureClass, Fetch, FetchSpec, Pages, RecordPage, Rejected, Source, SourceError};
 use sync_testkit::FakePages;
 use tokio::time::{Instant, sleep};
 
+use crate::mutant::Mutant;
 use crate::process::{Process, SimLimiter};
 use crate::store::Busy;
 use crate::tally::Fault;
@@ -27,6 +28,8 @@ pub(crate) struct SimPages {
     integration: IntegrationId,
     endpoint: Endpoint,
     inner: Option<FakePages>,
+    /// What [`Mutant::NoLookUp`] does.
+    finds_nothing: bool,
 }
 
 impl Source for SimSource {
@@ -34,10 +37,11 @@ impl Source for SimSource {
 
     fn open(&self, spec: FetchSpec) -> SimPages {
         let (integration, endpoint, priority) = (spec.integration_id.clone(), spec.endpoint, spec.priority);
+        let finds_nothing = self.process.world.mutant == Some(Mutant::NoLookUp) && matches!(spec.fetch, Fetch::Ids(_));
         let (process, limiter) = (Arc::clone(&self.process), Arc::clone(&self.limiter));
         process.world.log(format_args!("{} opens {:?}", process.owner, spec));
         let inner = process.world.tenant(&integration).map(|tenant| tenant.kombo.open(spec));
-        SimPages { process, limiter, priority, integration, endpoint, inner }
+        SimPages { process, limiter, priority, integration, endpoint, inner, finds_nothing }
     }
 }
 
@@ -121,7 +125,12 @@ impl SimPages {
         }
         world.wind();
         let Some(inner) = self.inner.as_mut() else { return Err(error(FailureClass::IntegrationNotFound, None)) };
-        let page = inner.next_page().await;
+        let mut page = inner.next_page().await;
+        if self.finds_nothing
+            && let Ok(Some(page)) = &mut page
+        {
+            page.records.clear();
+        }
         let date = world.kombo_now();
         sleep(back).await;
         let Some(mut page) = page? else { return Ok(None) };

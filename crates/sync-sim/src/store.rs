@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use kombo_model::IntegrationId;
 use sync_core::changes::Change;
-use sync_core::jobs::Lease;
-use sync_core::ports::{LockMode, Scope, Store, StoreError, Tx};
+use sync_core::jobs::{EndpointState, Lease};
+use sync_core::ports::{Clock, LockMode, Scope, Store, StoreError, Tx, TxResult};
 use sync_core::pull::Run;
 use sync_core::rows::{Model, StoredRow};
 use tokio::time::sleep;
 
+use crate::mutant::Mutant;
 use crate::process::Process;
 use crate::tally::Fault;
 
@@ -84,7 +85,8 @@ impl SimStore {
         let held = LEASE.try_with(Clone::clone).ok();
         let mut seen = Seen::default();
         let run = |tx: &mut dyn Tx| {
-            let mut spy = Spy { tx, seen: &mut seen, fails_at: fate.fails_at, broken: false };
+            let (mutant, lease, now) = (world.mutant, held.as_ref(), self.0.clock.now());
+            let mut spy = Spy { tx, seen: &mut seen, fails_at: fate.fails_at, broken: false, mutant, lease, now };
             if writes && let Some(lease) = &held {
                 let request = spy.tx.request(&lease.request.target, LockMode::Wait)?.locked();
                 let token = request.and_then(|request| request.lease).map(|held| held.token);
@@ -96,6 +98,10 @@ impl SimStore {
         let result = if writes { world.store.edit(run) } else { world.store.look(run) };
         if seen.failed {
             world.count(Fault::StatementFailed);
+        }
+        if result.is_err() && world.mutant == Some(Mutant::WatermarkFirst) {
+            let kept = world.store.edit(|tx| seen.endpoints.iter().try_for_each(|state| tx.put_endpoint(state)));
+            drop::<TxResult<()>>(kept);
         }
         if result.is_ok() && writes {
             let wrong = world.checks().after_unit(&world, &self.0.owner, &seen, held.as_ref());
@@ -165,6 +171,8 @@ pub(crate) struct Seen {
     pub(crate) runs: Vec<Run>,
     /// How many requests were written.
     pub(crate) requests: usize,
+    /// The states of endpoints that were written.
+    pub(crate) endpoints: Vec<EndpointState>,
     /// Whether something was promised: a watermark, or that a request is done.
     pub(crate) promises: bool,
     /// Whether the lease of the worker was still its own as the unit began.

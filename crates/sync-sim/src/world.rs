@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::checks::Checks;
 use crate::manner::Manner;
+use crate::mutant::Mutant;
 use crate::process::Process;
 use crate::quota::Quota;
 use crate::receiver::Received;
@@ -20,6 +21,7 @@ use crate::tally::{Fault, Tally};
 /// Everything that the parts of a simulation share. All of it is used by one thread: the locks are never waited for.
 pub(crate) struct World {
     pub(crate) manner: Manner,
+    pub(crate) mutant: Option<Mutant>,
     pub(crate) store: MemoryStore,
     pub(crate) tenants: Vec<Tenant>,
     pub(crate) failed: CancellationToken,
@@ -59,7 +61,7 @@ struct Trace {
 }
 
 impl World {
-    pub(crate) fn new(seed: u64, shown: bool) -> Arc<Self> {
+    pub(crate) fn new(seed: u64, shown: bool, mutant: Option<Mutant>) -> Arc<Self> {
         let mut rng = Rng::with_seed(seed);
         let manner = Manner::draw(&mut rng);
         let tenant = |number| {
@@ -96,6 +98,7 @@ impl World {
             failure: Mutex::default(),
             checks: Mutex::default(),
             manner,
+            mutant,
         };
         world.log(format_args!("{:?}", world.manner));
         Arc::new(world)

@@ -9,7 +9,6 @@ use kombo_model::Timestamp;
 use crate::error::SyncError;
 use crate::horizon;
 use crate::jobs::request::{HeldLease, Lease, QueuedRequest, SyncKind, Target};
-use crate::planted::{self, Bug};
 use crate::ports::error::{Invariant, TxResult};
 use crate::ports::lock::LockMode;
 use crate::ports::store::Tx;
@@ -50,7 +49,7 @@ impl<'a> LeasedTx<'a> {
     ) -> Result<LeasedTx<'a>, SyncError> {
         let lost = || SyncError::LeaseLost(lease.request.target.to_string());
         let mut request = tx.request(&lease.request.target, LockMode::Wait)?.locked().ok_or_else(lost)?;
-        let holds = |held: &&mut HeldLease| held.token == lease.token || planted::has(Bug::NoLeaseCheck);
+        let holds = |held: &&mut HeldLease| held.token == lease.token;
         let held = request.lease.as_mut().filter(holds).ok_or_else(lost)?;
         let until = now.saturating_add(ttl);
         // One that ends later than any lease was stored by a clock that was ahead: others take it for expired.
@@ -98,7 +97,7 @@ impl<'a> LeasedTx<'a> {
     pub(crate) fn finish(&mut self, now: Timestamp) -> TxResult<bool> {
         let request = &mut self.request;
         let taken = request.lease.take().map_or(request.generation, |held| held.generation);
-        let again = request.generation != taken && !planted::has(Bug::NoRerun);
+        let again = request.generation != taken;
         if again {
             request.requested_at = now;
             request.not_before = now;

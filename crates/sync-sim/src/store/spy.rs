@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
 use sync_core::changes::Change;
 use sync_core::horizon::Horizon;
-use sync_core::jobs::{EndpointState, IntegrationRecord, QueuedRequest, Target};
+use sync_core::jobs::{EndpointState, IntegrationRecord, Lease, QueuedRequest, Target};
 use sync_core::outbox::{Backlog, DeadLetter, Delivery, DeliveryId, Undelivered};
 use sync_core::ports::{
     BulkRows, ChangeLog, DeadLetters, Deliveries, Endpoints, Integrations, Lock, LockMode, MirrorRows, Quarantine,
@@ -15,6 +15,7 @@ use sync_core::rows::{Key, Model, StoredRow};
 use sync_core::webhooks::WebhookRecord;
 
 use super::{Seen, unavailable};
+use crate::mutant::Mutant;
 
 /// A unit of work that is looked at, and may break.
 pub(super) struct Spy<'a> {
@@ -22,6 +23,10 @@ pub(super) struct Spy<'a> {
     pub(super) seen: &'a mut Seen,
     pub(super) fails_at: Option<u64>,
     pub(super) broken: bool,
+    pub(super) mutant: Option<Mutant>,
+    /// The lease of the worker whose transaction it is.
+    pub(super) lease: Option<&'a Lease>,
+    pub(super) now: Timestamp,
 }
 
 impl Spy<'_> {
@@ -111,13 +116,24 @@ impl Endpoints for Spy<'_> {
     fn put_endpoint(&mut self, state: &EndpointState) -> TxResult<()> {
         self.statement()?;
         self.seen.promises = true;
-        self.tx.put_endpoint(state)
+        let before = self.tx.endpoint(&state.integration_id, state.endpoint)?.and_then(|known| known.watermark);
+        let state = self.mutant.map_or_else(|| state.clone(), |mutant| mutant.endpoint(state, before, self.now));
+        self.tx.put_endpoint(&state)?;
+        self.seen.endpoints.push(state);
+        Ok(())
     }
 }
 
 impl Requests for Spy<'_> {
+    fn request(&mut self, target: &Target, mode: LockMode) -> TxResult<Lock<QueuedRequest>> {
+        self.statement()?;
+        Ok(match (self.tx.request(target, mode)?, self.mutant, self.lease) {
+            (Lock::Locked(request), Some(mutant), Some(lease)) => Lock::Locked(mutant.request(request, lease)),
+            (request, _, _) => request,
+        })
+    }
+
     statements! {
-        request(target: &Target, mode: LockMode) -> Lock<QueuedRequest>;
         requests() -> Vec<QueuedRequest>;
         due_requests(horizon: &Horizon, limit: usize) -> Vec<QueuedRequest>;
     }

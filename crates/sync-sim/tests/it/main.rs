@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use sync_sim::{STEPS, Tally, simulate};
+use sync_sim::{Mutant, STEPS, Tally, find, simulate};
 
 /// How many seeds are simulated as a rule.
 const SEEDS: u64 = 100;
@@ -41,11 +41,10 @@ fn a_seed_says_all_that_happens() {
     assert_ne!(simulate(1, STEPS, false).unwrap().trace, simulate(2, STEPS, false).unwrap().trace);
 }
 
-#[cfg(feature = "planted-bugs")]
 #[test]
-fn every_planted_bug_is_found() {
-    for bug in sync_core::planted::Bug::ALL {
-        let found = sync_sim::find(bug, 200, STEPS).unwrap();
-        assert!(found.is_some(), "{bug:?} is not found in 200 seeds");
+fn every_mutant_is_found() {
+    for mutant in Mutant::ALL {
+        let found = find(*mutant, SEEDS, STEPS).unwrap();
+        assert!(found.is_some(), "not found in {SEEDS} seeds: {mutant}");
     }
 }

@@ -14,7 +14,6 @@ use crate::jobs::lease::LeasedTx;
 use crate::jobs::queue;
 use crate::jobs::request::{Lease, QueuedRequest, RequestCause, SyncKind, Target};
 use crate::jobs::schedule;
-use crate::planted::{self, Bug};
 use crate::ports::clock::Clock;
 use crate::ports::error::{Invariant, StoreError, TxResult};
 use crate::ports::lock::{Lock, LockMode};
@@ -141,9 +140,6 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         next: Next,
     ) -> Result<Committed, SyncError> {
         let (lease, policy, now, mut after) = (lease.clone(), self.policy.clone(), self.clock.now(), run.clone());
-        if planted::has(Bug::WatermarkFirst) && matches!(next, Next::End) {
-            self.store_watermark_first(&after).await?;
-        }
         let (after, counts, gives_way, stale) = self
             .store
             .transact(Scope::Integration(run.target.integration_id.clone()), move |tx| {
@@ -181,19 +177,6 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         *run = after;
         self.observer.event(Event::Committed { run, batch: &counts });
         Ok(Committed { onward: if gives_way { Onward::GiveWay } else { Onward::Go }, stale })
-    }
-
-    /// What [`Bug::WatermarkFirst`] does.
-    async fn store_watermark_first(&self, run: &Run) -> Result<(), SyncError> {
-        let (run, overlap) = (run.clone(), self.policy.overlap);
-        let unit = move |tx: &mut dyn Tx| {
-            let mut state = queue::state(tx, &run.target.integration_id, run.target.endpoint)?;
-            if let Some(started) = run.fetch_started_at {
-                state.watermark = Some(watermark::advance(state.watermark, started, overlap));
-            }
-            Ok(tx.put_endpoint(&state)?)
-        };
-        self.store.transact(Scope::Shared, unit).await
     }
 
     /// Commits pages with an error that may lie in a row: puts each row that the database does not take into quarantine,
@@ -494,7 +477,6 @@ pub(super) fn complete(
     let mut state = queue::state(&mut **tx, integration, endpoint)?;
     let watermark_before = state.watermark;
     if let Some(started) = run.fetch_started_at {
-        let started = if planted::has(Bug::WatermarkAtEnd) { now } else { started };
         let before = watermark::plausible(state.watermark, now);
         state.watermark = Some(watermark::advance(before, started.min(now), policy.overlap));
     }

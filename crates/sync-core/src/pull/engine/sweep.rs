@@ -11,7 +11,6 @@ use crate::jobs::endpoint::EndpointStatus;
 use crate::jobs::lease::LeasedTx;
 use crate::jobs::queue;
 use crate::jobs::request::Lease;
-use crate::planted::{self, Bug};
 use crate::ports::clock::Clock;
 use crate::ports::error::{StoreError, TxResult};
 use crate::ports::observer::{Event, Observer};
@@ -204,11 +203,6 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         overtaken: &mut Vec<String>,
         stop: &CancellationToken,
     ) -> Result<bool, SyncError> {
-        if planted::has(Bug::NoLookUp) {
-            findings.count += self.live_among(run, &ids).await?;
-            findings.gone.push((self.clock.now(), ids));
-            return Ok(true);
-        }
         let pages = self.source.open(FetchSpec {
             integration_id: run.target.integration_id.clone(),
             endpoint: run.target.endpoint,
