@@ -1,5 +1,6 @@
 //! The engine: leads one leased request from its first page to its end, over the ports.
 
+mod clock_lead;
 mod commit;
 mod delta_priority;
 pub(crate) mod fail;
@@ -29,6 +30,7 @@ use crate::rows::compare::Tombstones;
 use crate::rows::counts::RunCounts;
 use crate::webhooks::planner::PlanPolicy;
 
+use clock_lead::ClockLead;
 use delta_priority::DeltaPriority;
 
 pub use fail::Backoff;
@@ -164,12 +166,21 @@ pub struct Engine<St, So, C, O> {
     observer: O,
     policy: Arc<SyncPolicy>,
     delta_priority: DeltaPriority,
+    clock_lead: ClockLead,
 }
 
 impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
     /// An engine over these ports.
     pub fn new(store: Arc<St>, source: Arc<So>, clock: C, observer: O, policy: SyncPolicy) -> Self {
-        Self { store, source, clock, observer, policy: Arc::new(policy), delta_priority: DeltaPriority::default() }
+        Self {
+            store,
+            source,
+            clock,
+            observer,
+            policy: Arc::new(policy),
+            delta_priority: DeltaPriority::default(),
+            clock_lead: ClockLead::default(),
+        }
     }
 
     /// Where the engine writes.

@@ -97,14 +97,17 @@ pub struct Run {
     pub error: Option<String>,
 }
 
-/// A start of a run further ahead of the start of its fetch shows a clock that was wrong.
+/// What `Date` headers and slow answers may make the clocks differ by.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
 
 impl Run {
-    /// When the run began: rows that were observed later may be on none of its pages. If our clock was ahead of Kombo's, that
-    /// is the start by Kombo's clock.
-    pub(crate) fn began_at(&self) -> Timestamp {
-        let fetch_started_at = self.fetch_started_at.unwrap_or(self.started_at);
-        if self.started_at.since(fetch_started_at) > CLOCK_TOLERANCE { fetch_started_at } else { self.started_at }
+    /// When the run began, by our present clock: rows that were observed later may be on none of its pages.
+    ///
+    /// `lead` is how far our clock is ahead of Kombo's now. If it was further ahead when the run began, then it was set
+    /// back since, and the start that it gave lies too late by the difference.
+    pub(crate) fn began_at(&self, lead: Duration) -> Timestamp {
+        let lead_then = self.fetch_started_at.map_or(Duration::ZERO, |kombo| self.started_at.since(kombo));
+        let set_back = lead_then.saturating_sub(lead);
+        if set_back > CLOCK_TOLERANCE { self.started_at.saturating_sub(set_back) } else { self.started_at }
     }
 }

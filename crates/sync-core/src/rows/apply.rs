@@ -155,12 +155,18 @@ pub(crate) fn sweep(
     write(&mut **tx, assessment, applying).map(|_| counts)
 }
 
-/// Marks rows of any model as removed which a full fetch did not show, with the members of their lists.
-pub(crate) fn remove_unlisted(tx: &mut LeasedTx<'_>, found: &Found, applying: &Applying<'_>) -> TxResult<RunCounts> {
+/// Marks rows of any model as removed which a full fetch that began at `began_at` did not show, with the members of their
+/// lists.
+pub(crate) fn remove_unlisted(
+    tx: &mut LeasedTx<'_>,
+    found: &Found,
+    began_at: Timestamp,
+    applying: &Applying<'_>,
+) -> TxResult<RunCounts> {
     let mut counts = RunCounts::default();
     for (cause, keys) in &found.keys {
-        let (observed_at, assessing) = (applying.run.began_at(), applying.assessing(Lists::Remove));
-        let assessment = assess_removal_of(&mut **tx, found.model, keys, observed_at, *cause, assessing)?;
+        let assessing = applying.assessing(Lists::Remove);
+        let assessment = assess_removal_of(&mut **tx, found.model, keys, began_at, *cause, assessing)?;
         counts.add(&assessment.counts);
         write(&mut **tx, assessment, applying)?;
     }

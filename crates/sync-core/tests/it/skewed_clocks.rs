@@ -3,9 +3,9 @@
 use kombo_model::Endpoint;
 use sync_core::jobs::SyncKind;
 use sync_core::ports::{Clock, FailureClass};
-use sync_core::rows::Model;
+use sync_core::rows::{Key, Model};
 
-use crate::bench::{Bench, USUAL};
+use crate::bench::{Bench, USUAL, id};
 
 #[tokio::test]
 async fn a_hundred_deltas_lose_nothing_however_wrong_the_clocks_are() {
@@ -59,4 +59,28 @@ async fn a_full_fetch_that_began_by_a_clock_ahead_removes_nothing_newer() {
     bench.pass(86_400 * 50);
     bench.attempt(Endpoint::Courses, SyncKind::Full).await.unwrap();
     assert!(is_live(&bench), "what came after the fetch began stays");
+}
+
+/// Our clock and Kombo's may differ for good. What a delta stored a minute before a full fetch is removed by it all the same.
+#[tokio::test]
+async fn a_full_fetch_removes_what_was_stored_shortly_before_whatever_the_clocks_say() {
+    for skew_millis in [-3_600_000, -420_000, -61_000, 0, 61_000, 3_600_000] {
+        let bench = Bench::new(&USUAL);
+        bench.kombo.configure(|settings| settings.skew_millis = skew_millis);
+        bench.furnish();
+        bench.load().await;
+        bench.pass(3_600);
+        bench.kombo.edit(|lms| {
+            lms.assign("r1", "s2");
+            lms.update_revision("r1", |revision| revision.title = Some("New".to_owned()));
+        });
+        bench.pass(150);
+        bench.delta(Endpoint::Courses).await;
+        let assigned = bench.store.table(Model::LmsJoinRevisionsSkills, &id());
+        assert!(assigned.iter().any(|stored| stored.row.key == Key::Pair("r1".to_owned(), "s2".to_owned())));
+        bench.pass(60);
+        bench.kombo.edit(|lms| lms.unassign("r1", "s2"));
+        bench.full(Endpoint::Courses).await;
+        bench.assert_mirrors();
+    }
 }

@@ -7,6 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::Engine;
+use super::clock_lead::ClockLead;
 use super::commit::{Onward, Prepared, prepare};
 use super::delta_priority::DeltaPriority;
 use crate::error::SyncError;
@@ -97,7 +98,8 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         let started = run.clone();
         let delta_priority = (target.kind == SyncKind::Full).then_some(&self.delta_priority);
         let enabled = &self.policy.plan.endpoints;
-        let producer = fetch_pages(&mut fetch, &started, enabled, ready, delta_priority, halt.clone());
+        let producer =
+            fetch_pages(&mut fetch, &started, enabled, ready, delta_priority, &self.clock_lead, halt.clone());
         let consumer = async {
             let result = self.write_pages(lease, run, &mut waiting, stop).await;
             halt.cancel();
@@ -225,6 +227,7 @@ async fn fetch_pages(
     enabled: &BTreeSet<Endpoint>,
     ready: mpsc::Sender<Fetched>,
     delta_priority: Option<&DeltaPriority>,
+    clock_lead: &ClockLead,
     stop: CancellationToken,
 ) {
     let room = Arc::new(Semaphore::new(usize::try_from(BYTES_AHEAD).unwrap_or(usize::MAX)));
@@ -243,6 +246,7 @@ async fn fetch_pages(
             });
             let fetched = match fetched {
                 Ok(mut page) => {
+                    clock_lead.note(page.requested_at, page.server_date);
                     let began = watermark::fetch_started_at(page.requested_at, page.server_date, page.elapsed);
                     let next = page.next.take();
                     let prepared = prepare(run, page, &mut repeats, enabled);

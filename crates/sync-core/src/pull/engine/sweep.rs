@@ -69,6 +69,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         }
         let Some(findings) = self.look_up_unseen(lease, run, stop).await? else { return Ok(true) };
         let (lease, policy, now, mut after) = (lease.clone(), self.policy.clone(), self.clock.now(), run.clone());
+        let began_at = run.began_at(self.clock_lead.get());
         let swept = self
             .store
             .transact(Scope::Integration(run.target.integration_id.clone()), move |tx| {
@@ -78,14 +79,14 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
                     return Ok(None);
                 }
                 let counts;
-                let unlisted = find_unlisted(tx, &after, &policy, &findings, now)?;
+                let unlisted = find_unlisted(tx, &after, &policy, &findings, began_at, now)?;
                 match mass_removal(&mut **tx, &after, findings.count, &unlisted)? {
                     Some((removals, what)) if removals > approved(tx.leased()) => {
                         hold_back(tx, &mut after, removals, &what, &policy, now)?;
                         counts = RunCounts::default();
                     }
                     _ => {
-                        counts = remove_all(tx, &after, &policy, &findings, &unlisted, now)?;
+                        counts = remove_all(tx, &after, &policy, &findings, &unlisted, began_at, now)?;
                         after.counts.add(&counts);
                         complete(tx, &mut after, &policy, now)?;
                     }
@@ -132,7 +133,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
             if !odd.is_empty() {
                 // The pages would have shown them.
                 findings.count += self.live_among(run, &odd).await?;
-                findings.gone.push((run.began_at(), odd));
+                findings.gone.push((run.began_at(self.clock_lead.get()), odd));
             }
             let mut rest = unseen.as_slice();
             while !rest.is_empty() {
@@ -220,6 +221,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
             };
             let Some(page) = page else { break };
             let last = page.next.is_none();
+            self.clock_lead.note(page.requested_at, page.server_date);
             look_up.note(&page);
             let mut prepared = prepare(run, page, &mut repeats, &self.policy.plan.endpoints);
             for (model, mut keys) in mem::take(&mut prepared.shown) {
@@ -267,6 +269,7 @@ fn find_unlisted(
     run: &Run,
     policy: &SyncPolicy,
     findings: &Findings,
+    began_at: Timestamp,
     now: Timestamp,
 ) -> TxResult<Vec<Found>> {
     let (integration, endpoint) = (&run.target.integration_id, run.target.endpoint);
@@ -284,7 +287,7 @@ fn find_unlisted(
         assessing: applying.assessing(Lists::Remove),
         enabled,
         run: run.id,
-        began_at: run.began_at(),
+        began_at,
         gone: findings.gone.iter().flat_map(|(_, ids)| ids).map(String::as_str).collect(),
     };
     search.find(&mut **tx, |model, key| is_in(&shown, model, key) || is_in(&findings.shown, model, key))
@@ -321,6 +324,7 @@ fn remove_all(
     policy: &SyncPolicy,
     findings: &Findings,
     unlisted: &[Found],
+    began_at: Timestamp,
     now: Timestamp,
 ) -> TxResult<RunCounts> {
     let applying = applying(tx, run, policy, now, None)?;
@@ -329,7 +333,7 @@ fn remove_all(
         counts.add(&apply::sweep(tx, ids, *looked_up_at, &applying)?);
     }
     for found in unlisted {
-        counts.add(&apply::remove_unlisted(tx, found, &applying)?);
+        counts.add(&apply::remove_unlisted(tx, found, began_at, &applying)?);
     }
     Ok(counts)
 }
