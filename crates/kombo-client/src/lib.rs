@@ -5,6 +5,7 @@ mod base_url;
 mod builder;
 mod client;
 mod clock;
+mod comma_lists;
 mod decode;
 mod error;
 mod headers;

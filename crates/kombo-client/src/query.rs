@@ -6,7 +6,7 @@ use kombo_model::{
 };
 use serde::de::DeserializeOwned;
 
-use crate::request::CommaLists;
+use crate::comma_lists::{CommaLists, comma_list};
 
 /// A record type that has a read endpoint: [`User`], [`Course`], [`CourseProgression`] and [`Skill`].
 ///
@@ -230,5 +230,18 @@ impl PageSize {
     /// The number of records.
     pub fn get(self) -> u16 {
         self.0
+    }
+}
+
+impl CommaLists for UserFilters {
+    fn append(&self, parameters: &mut Vec<(&'static str, String)>) -> Result<(), &'static str> {
+        comma_list(parameters, "work_emails", &self.work_emails)
+    }
+}
+
+impl CommaLists for ProgressionFilters {
+    fn append(&self, parameters: &mut Vec<(&'static str, String)>) -> Result<(), &'static str> {
+        comma_list(parameters, "user_ids", &self.user_ids)?;
+        comma_list(parameters, "course_ids", &self.course_ids)
     }
 }

@@ -5,7 +5,8 @@ mod write;
 use kombo_model::{IntegrationId, Timestamp};
 use reqwest::Url;
 
-use crate::query::{ListQuery, Listed, PageCursor, PageSize, ProgressionFilters, UserFilters};
+use crate::comma_lists::{CommaLists as _, comma_list};
+use crate::query::{ListQuery, Listed, PageCursor, PageSize};
 use crate::{Error, Operation};
 
 /// A request to Kombo, complete but for the host and the key.
@@ -113,51 +114,6 @@ fn check_header(integration: &IntegrationId) -> Result<(), &'static str> {
 /// Kombo refuses an offset such as `+00:00`; a timestamp always prints as UTC with `Z`.
 fn time(moment: Timestamp) -> String {
     moment.to_string()
-}
-
-/// Filters that travel as one comma-separated value each. Part of the sealed [`Listed`].
-pub trait CommaLists {
-    /// Appends the parameters that are not empty.
-    #[doc(hidden)]
-    fn append(&self, parameters: &mut Vec<(&'static str, String)>) -> Result<(), &'static str>;
-}
-
-impl CommaLists for () {
-    fn append(&self, _: &mut Vec<(&'static str, String)>) -> Result<(), &'static str> {
-        Ok(())
-    }
-}
-
-impl CommaLists for UserFilters {
-    fn append(&self, parameters: &mut Vec<(&'static str, String)>) -> Result<(), &'static str> {
-        comma_list(parameters, "work_emails", &self.work_emails)
-    }
-}
-
-impl CommaLists for ProgressionFilters {
-    fn append(&self, parameters: &mut Vec<(&'static str, String)>) -> Result<(), &'static str> {
-        comma_list(parameters, "user_ids", &self.user_ids)?;
-        comma_list(parameters, "course_ids", &self.course_ids)
-    }
-}
-
-/// An empty list is not sent: Kombo might take it for a filter that nothing matches.
-fn comma_list(
-    parameters: &mut Vec<(&'static str, String)>,
-    name: &'static str,
-    items: &[impl AsRef<str>],
-) -> Result<(), &'static str> {
-    let items: Vec<&str> = items.iter().map(AsRef::as_ref).collect();
-    if items.iter().any(|item| item.contains(',')) {
-        return Err("a filter holds an item with a comma, which Kombo would read as two");
-    }
-    if items.iter().any(|item| item.trim().is_empty()) {
-        return Err("a filter holds a blank item, which Kombo might read as no filter");
-    }
-    if !items.is_empty() {
-        parameters.push((name, items.join(",")));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

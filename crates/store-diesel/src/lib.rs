@@ -2,10 +2,12 @@
 
 mod backend;
 mod cached;
+mod connections;
 mod counters;
 mod error;
 mod migrations;
 mod mirror;
+mod note;
 mod schema;
 mod statement;
 mod store;
@@ -17,9 +19,10 @@ mod url;
 
 pub use backend::postgres::PostgresStore;
 pub use backend::sqlite::SqliteStore;
+pub use connections::{Moved, Notification, PoolStatus};
 pub use error::{ConnectError, MigrateError};
 pub use migrations::SchemaStatus;
-pub use store::{DieselStore, Moved, Notification, PoolStatus};
+pub use store::DieselStore;
 pub use url::{PostgresUrl, StoreUrl, StoreUrlError};
 
 /// Defines the same items twice: in `pg` for PostgreSQL and in `sqlite` for SQLite, where `Conn` is the connection, `DB` its

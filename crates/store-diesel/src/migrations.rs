@@ -147,7 +147,7 @@ both! {
 }
 
 /// Migrates. One process does, others wait.
-pub(crate) fn pg_migrate(conn: &mut crate::backend::postgres::Conn) -> Result<Vec<String>, Failure> {
+pub(crate) fn pg_migrate(conn: &mut crate::backend::postgres::connection::Conn) -> Result<Vec<String>, Failure> {
     conn.batch_execute("SELECT pg_advisory_lock(hashtextextended('syncd migration', 0))")?;
     let result = pg::run(conn).and_then(|ran| {
         let faults = conn.transaction(crate::counters::pg::settle)?;

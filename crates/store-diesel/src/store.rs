@@ -1,5 +1,6 @@
 use sync_core::ports::{Scope, Store, StoreError, Tx};
 
+use crate::connections::{Moved, Notification, PoolStatus};
 use crate::error::{ConnectError, MigrateError};
 use crate::migrations::SchemaStatus;
 use crate::url::StoreUrl;
@@ -12,39 +13,6 @@ pub enum DieselStore {
     Sqlite(SqliteStore),
     /// In a PostgreSQL database.
     Postgres(PostgresStore),
-}
-
-/// What a database tells of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Notification {
-    /// A request that nobody holds was made or let go of.
-    Request,
-    /// The change log grew.
-    Change,
-}
-
-/// What became of an address that was to be gone over to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Moved {
-    /// It is the present one.
-    Same,
-    /// New connections are made there.
-    Done,
-    /// It is of another kind of database, or another file: that takes a new store.
-    AtRestart,
-}
-
-/// How busy the connections to a database are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PoolStatus {
-    /// How many there may be.
-    pub most: usize,
-    /// How many there are.
-    pub open: usize,
-    /// How many of them nobody uses.
-    pub idle: usize,
-    /// How many units of work wait for one.
-    pub waiting: usize,
 }
 
 impl DieselStore {

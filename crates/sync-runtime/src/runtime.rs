@@ -1,3 +1,8 @@
+mod dispatcher;
+mod jobs;
+mod upkeep;
+mod workers;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,12 +18,16 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::dispatcher::{Dispatcher, Receiver};
 use crate::host::Host;
 use crate::key_gate::KeyGate;
 use crate::missed::{Behind, Missed};
 use crate::observer::{Notice, RuntimeObserver};
-use crate::workers::Slots;
+
+use dispatcher::Dispatcher;
+use workers::Slots;
+
+pub use dispatcher::{DeliveryPolicy, Receiver};
+pub use jobs::FinishedRun;
 
 /// How a runtime works, besides the engine's own policy.
 #[derive(Debug, Clone)]

@@ -10,77 +10,21 @@ mod pause;
 mod plan;
 mod quarantine;
 mod status;
-pub(crate) mod store;
-pub(crate) mod sync;
+mod sync;
 mod verify;
 
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use indicatif::MultiProgress;
-
-use crate::cli::{Cli, Command, ConfigCommand, DeliveriesCommand, Global, QuarantineCommand};
-use crate::config::{Config, ConfigError};
+use crate::cli::{Cli, Command, ConfigCommand, DeliveriesCommand, QuarantineCommand};
+use crate::context::Context;
+use crate::exit::Exit;
 use crate::logging;
-use crate::signals::{ENDED_AT_ONCE, Signals};
+use crate::signals::Signals;
+use crate::store::Tables;
 
 /// How long what may block is waited for at the end.
 const STUCK_AFTER: Duration = Duration::from_secs(1);
-
-/// How the program ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Exit {
-    /// It did what was asked.
-    Done,
-    /// It failed.
-    Failed,
-    /// The command line or the configuration is wrong.
-    Usage,
-    /// Kombo and the store differ.
-    Differences,
-    /// A signal ended it at once.
-    AtOnce,
-}
-
-impl Exit {
-    /// What an error ends the program with.
-    pub(crate) fn of(error: &anyhow::Error) -> Self {
-        if error.is::<ConfigError>() { Self::Usage } else { Self::Failed }
-    }
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        match exit {
-            Exit::Done => Self::SUCCESS,
-            Exit::Failed => Self::from(1),
-            Exit::Usage => Self::from(2),
-            Exit::Differences => Self::from(3),
-            Exit::AtOnce => Self::from(ENDED_AT_ONCE),
-        }
-    }
-}
-
-/// What every command may need.
-pub(crate) struct Context {
-    pub(crate) global: Global,
-    pub(crate) bars: MultiProgress,
-    pub(crate) signals: Arc<Signals>,
-}
-
-impl Context {
-    pub(crate) fn config(&self) -> Result<Config, ConfigError> {
-        crate::config::load(self.global.config.as_deref())
-    }
-
-    /// The same for what talks to Kombo, with a word about what is unwise.
-    pub(crate) fn config_with_warnings(&self) -> Result<Config, ConfigError> {
-        let config = self.config()?;
-        config.warnings().into_iter().for_each(|warning| tracing::warn!("{warning}"));
-        Ok(config)
-    }
-}
 
 /// Runs a command to its end, or until a signal ends it at once.
 pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
@@ -107,7 +51,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
 async fn execute(context: &Context, command: Command) -> anyhow::Result<Exit> {
     match command {
         Command::Run { no_migrate } => {
-            let tables = if no_migrate { store::Tables::Expect } else { store::Tables::Migrate };
+            let tables = if no_migrate { Tables::Expect } else { Tables::Migrate };
             crate::daemon::run(context, tables).await
         }
         Command::Sync(args) => sync::run(context, args).await,

@@ -26,9 +26,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::command::store::{Tables, is_passing, open_to_write};
-use crate::command::{Context, Exit};
 use crate::config::Config;
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::store::{Tables, is_passing, open_to_write};
 use crate::wiring::{self, Kombo, ProcessRuntime};
 use crate::{output, owner};
 

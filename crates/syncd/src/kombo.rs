@@ -7,15 +7,21 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use kombo_client::{Client, Error, ErrorKind, ListQuery, Pacer, Page, PageSize, ResponseMeta, TransportFault};
 use kombo_model::{Course, CourseProgression, Endpoint, Skill, User};
+use store_diesel::DieselStore;
 use sync_core::jobs::SyncKind;
 use sync_core::ports::{FailureClass, Fetch, FetchSpec, Pages, Record, RecordPage, Rejected, Source, SourceError};
 use sync_core::pull::PageCursor;
+use sync_runtime::RateLimiter;
 
+use crate::clock::SystemClock;
+use crate::notices::Notices;
 use crate::output::{chain, one_line};
 use crate::skew::{self, Skew};
-use crate::wiring::Limiter;
 
 pub(crate) use clock::KomboClock;
+
+/// The rate limiter of a process.
+pub(crate) type Limiter = RateLimiter<DieselStore, SystemClock, Notices>;
 
 /// Adapts the client to the engine's port.
 #[derive(Debug)]

@@ -4,7 +4,9 @@ mod cli;
 mod clock;
 mod command;
 mod config;
+mod context;
 mod daemon;
+mod exit;
 mod kombo;
 mod logging;
 mod nearest;
@@ -16,12 +18,13 @@ mod secret;
 mod signals;
 mod skew;
 mod stderr;
+mod store;
 mod wiring;
 
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use command::Exit;
+use exit::Exit;
 
 fn main() -> ExitCode {
     let exit = match cli::Cli::try_parse() {

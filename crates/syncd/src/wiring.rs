@@ -10,17 +10,14 @@ use store_diesel::DieselStore;
 use sync_core::jobs::dispatch::SchedulePolicy;
 use sync_core::ports::Clock as _;
 use sync_core::pull::{Engine, SyncPolicy};
-use sync_runtime::{Answer, Host, KeyGate, KeyState, RateLimiter, Runtime, RuntimeObserver, RuntimePolicy, Wakers};
+use sync_runtime::{Answer, Host, KeyGate, KeyState, Runtime, RuntimeObserver, RuntimePolicy, Wakers};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::SystemClock;
 use crate::config::{Config, ConfigError};
-use crate::kombo::KomboSource;
+use crate::kombo::{KomboSource, Limiter};
 use crate::notices::Notices;
 use crate::{owner, skew};
-
-/// The rate limiter of a process.
-pub(crate) type Limiter = RateLimiter<DieselStore, SystemClock, Notices>;
 
 /// The runtime of a process.
 pub(crate) type ProcessRuntime<O> = Runtime<DieselStore, KomboSource, SystemClock, O, Process>;

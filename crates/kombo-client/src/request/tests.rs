@@ -3,6 +3,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::base_url;
+use crate::query::{ProgressionFilters, UserFilters};
 use crate::query::{ProgressionsQuery, UsersQuery};
 
 const PATTERN_LENGTH: usize = "2022-08-07T14:01:29.196Z".len();

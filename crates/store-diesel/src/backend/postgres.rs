@@ -7,11 +7,11 @@ use sync_core::ports::{Scope, Store, StoreError, Tx};
 use tokio_postgres::AsyncMessage;
 
 use super::{Undone, panicked};
+use crate::connections::{Moved, Notification, PoolStatus};
 use crate::error::postgres::ServerError;
 use crate::error::{ConnectError, During as _, MigrateError, OLDEST_POSTGRES};
 use crate::migrations::{self, SchemaStatus};
 use crate::statement::Statement;
-use crate::store::{Moved, Notification, PoolStatus};
 use crate::transaction::PgTx;
 use crate::url::PostgresUrl;
 

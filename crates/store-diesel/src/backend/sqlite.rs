@@ -6,9 +6,9 @@ use diesel::{Connection as _, SqliteConnection};
 use sync_core::ports::{Scope, Store, StoreError, Tx};
 
 use super::{Undone, panicked};
+use crate::connections::PoolStatus;
 use crate::error::{ConnectError, During as _, MigrateError, statement_failed};
 use crate::migrations::{self, SchemaStatus};
-use crate::store::PoolStatus;
 use crate::transaction::SqliteTx;
 
 mod database;

@@ -7,8 +7,8 @@ use diesel::{QueryResult, RunQueryDsl as _};
 use kombo_model::IntegrationId;
 use sync_core::rows::{Key, Model};
 
+use crate::note;
 use crate::statement::{Cell, Statement};
-use crate::sync::seen;
 
 /// What the name of an id that is no text begins with. The bytes follow, in hex.
 const MARK: char = char::REPLACEMENT_CHARACTER;
@@ -25,10 +25,10 @@ pub(super) fn id(cell: Cell) -> Option<String> {
 /// The key that a note of `seen` stands for.
 pub(crate) fn named(model: Model, note: Cell) -> Option<Key> {
     match note {
-        Cell::Text(text) => Some(seen::key(model, &text)),
+        Cell::Text(text) => Some(note::key(model, &text)),
         Cell::NoText(bytes) if model.key_columns().len() == 2 => {
-            let mut parts = bytes.splitn(2, |byte| *byte == seen::SEPARATOR_BYTE);
-            let mut next = || parts.next().map(seen::unescaped).map(|id| name(&id));
+            let mut parts = bytes.splitn(2, |byte| *byte == note::SEPARATOR_BYTE);
+            let mut next = || parts.next().map(note::unescaped).map(|id| name(&id));
             Some(Key::Pair(next()?, next()?))
         }
         Cell::NoText(bytes) => Some(Key::Id(name(&bytes))),
@@ -74,7 +74,7 @@ pub(crate) fn hex_of_note(key: &Key) -> Option<String> {
     let [first, second] = ids.map(|id| bytes(id).unwrap_or_else(|| id.as_bytes().to_vec()));
     Some(hex_of(&match key {
         Key::Id(_) => first,
-        Key::Pair(..) => [seen::escaped(&first), vec![seen::SEPARATOR_BYTE], seen::escaped(&second)].concat(),
+        Key::Pair(..) => [note::escaped(&first), vec![note::SEPARATOR_BYTE], note::escaped(&second)].concat(),
     }))
 }
 

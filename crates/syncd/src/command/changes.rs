@@ -7,11 +7,12 @@ use sync_core::changes::Change;
 use sync_core::ports::{Store as _, StoreError};
 use tokio_util::sync::CancellationToken;
 
-use super::store::{Tables, open, unknown_integration};
-use super::{Context, Exit};
 use crate::cli::ChangesArgs;
 use crate::config::ConfigError;
+use crate::context::Context;
+use crate::exit::Exit;
 use crate::output;
+use crate::store::{Tables, open, unknown_integration};
 
 /// How many entries are read at a time.
 const PAGE: usize = 1_000;

@@ -11,8 +11,9 @@ use sync_core::ports::{Scope, Store as _, StoreError};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{Context, Exit};
 use crate::config::{Config, Connections};
+use crate::context::Context;
+use crate::exit::Exit;
 use crate::kombo::{self, source_error};
 use crate::{output, wiring};
 

@@ -4,12 +4,13 @@ use sync_core::outbox::DeliveryState;
 use sync_core::outbox::{self, DeadLetter, DeliveryStatus};
 use sync_core::ports::{Clock as _, Scope, Store as _, StoreError, Tx, TxResult};
 
-use super::store::{Tables, open};
-use super::{Context, Exit};
 use crate::cli::LettersArgs;
 use crate::clock::SystemClock;
 use crate::config::ConfigError;
+use crate::context::Context;
+use crate::exit::Exit;
 use crate::output;
+use crate::store::{Tables, open};
 
 /// How long the ids that Kombo gives to integrations usually are.
 const INTEGRATION_ID: u16 = 32;

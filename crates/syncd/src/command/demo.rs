@@ -13,11 +13,12 @@ use sync_core::pull::SyncPolicy;
 use sync_runtime::RuntimePolicy;
 use tokio_util::sync::CancellationToken;
 
-use super::store::{Tables, open_url};
 use super::sync::{self, Wanted};
-use super::{Context, Exit};
 use crate::clock::SystemClock;
+use crate::context::Context;
+use crate::exit::Exit;
 use crate::kombo::KomboSource;
+use crate::store::{Tables, open_url};
 use crate::{output, owner, wiring};
 
 /// The demo's mirror, in the working directory.

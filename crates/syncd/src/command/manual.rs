@@ -3,8 +3,8 @@ use std::path::Path;
 use anyhow::Context as _;
 use clap::CommandFactory as _;
 
-use super::Exit;
 use crate::cli::Cli;
+use crate::exit::Exit;
 use crate::output;
 
 /// Prints what a shell needs to complete the command line.

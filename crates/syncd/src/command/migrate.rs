@@ -1,9 +1,10 @@
 use serde_json::json;
 
-use super::store::open_url;
-use super::{Context, Exit};
-use crate::command::store::Tables;
+use crate::context::Context;
+use crate::exit::Exit;
 use crate::output;
+use crate::store::Tables;
+use crate::store::open_url;
 
 /// Creates or upgrades the tables, and says what was done.
 pub(crate) async fn run(context: &Context) -> anyhow::Result<Exit> {

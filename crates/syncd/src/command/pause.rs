@@ -2,10 +2,11 @@ use kombo_model::IntegrationId;
 use sync_core::jobs::pause::{self, PauseOutcome};
 use sync_core::ports::Clock as _;
 
-use super::store::{Tables, open, unknown_integration};
-use super::{Context, Exit};
 use crate::clock::SystemClock;
+use crate::context::Context;
+use crate::exit::Exit;
 use crate::output;
+use crate::store::{Tables, open, unknown_integration};
 
 /// Keeps an integration from being fetched, whatever webhooks and the schedule say.
 pub(crate) async fn pause(context: &Context, id: IntegrationId) -> anyhow::Result<Exit> {

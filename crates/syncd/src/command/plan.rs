@@ -3,9 +3,10 @@ use sync_core::ports::Clock as _;
 use sync_core::rows::Model;
 use sync_core::webhooks::planner::{SyncPlan, plan};
 
-use super::{Context, Exit};
 use crate::clock::SystemClock;
 use crate::config::ConfigError;
+use crate::context::Context;
+use crate::exit::Exit;
 use crate::nearest::suggestion;
 use crate::output;
 

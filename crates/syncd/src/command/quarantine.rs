@@ -4,12 +4,13 @@ use sync_core::ports::{Clock as _, QuarantinePart, Store as _};
 use sync_core::pull::quarantine::{Retried, RetryPolicy, retry};
 use sync_core::pull::{Quarantined, RunCounts};
 
-use super::store::{Tables, open};
-use super::{Context, Exit};
 use crate::cli::RetryArgs;
 use crate::clock::SystemClock;
 use crate::config::ConfigError;
+use crate::context::Context;
+use crate::exit::Exit;
 use crate::output;
+use crate::store::{Tables, open};
 
 /// Prints what is in quarantine.
 pub(crate) async fn list(context: &Context) -> anyhow::Result<Exit> {

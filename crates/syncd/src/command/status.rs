@@ -11,11 +11,12 @@ use sync_core::ports::{Clock as _, QuarantinePart, Scope, Store as _, StoreError
 use sync_core::pull::{Quarantined, Run};
 use sync_core::ratelimit::{Budget, Pacing};
 
-use super::store::{Tables, open};
-use super::{Context, Exit};
 use crate::cli::StatusArgs;
 use crate::clock::SystemClock;
+use crate::context::Context;
+use crate::exit::Exit;
 use crate::output;
+use crate::store::{Tables, open};
 
 /// How many runs are shown.
 const LAST_RUNS: usize = 10;

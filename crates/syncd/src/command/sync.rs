@@ -13,13 +13,14 @@ use sync_core::ports::{Clock as _, FailureClass, Scope, Store as _, StoreError, 
 use sync_core::pull::{RunCounts, RunOutcome};
 use sync_runtime::{FinishedRun, RuntimePolicy};
 
-use super::store::{Tables, open_to_write};
-use super::{Context, Exit};
 use crate::cli::SyncArgs;
 use crate::clock::SystemClock;
 use crate::config::{Config, ConfigError};
+use crate::context::Context;
+use crate::exit::Exit;
 use crate::kombo::{self as kombo_source, KomboSource, source_error};
 use crate::progress::Progress;
+use crate::store::{Tables, open_to_write};
 use crate::wiring::{self, Kombo, ProcessRuntime};
 use crate::{output, owner};
 

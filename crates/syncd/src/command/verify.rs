@@ -11,13 +11,14 @@ use sync_core::ports::{FailureClass, Store as _};
 use sync_core::rows::Model;
 use sync_core::verify::{Difference, Verifier, VerifyPolicy, What};
 
-use super::store::{Tables, open};
 use super::sync::{reach_kombo, tell};
-use super::{Context, Exit};
 use crate::cli::VerifyArgs;
 use crate::config::{Config, ConfigError};
+use crate::context::Context;
+use crate::exit::Exit;
 use crate::kombo::KomboSource;
 use crate::output;
+use crate::store::{Tables, open};
 use crate::wiring::Kombo;
 
 /// Compares Kombo with the store, and prints differences as they are found.

@@ -13,7 +13,7 @@ use super::address::Unconnected;
 use super::connection::Conn;
 use super::database::Database;
 use super::pool::{Borrowed, Pool, PoolError, pool};
-use crate::store::PoolStatus;
+use crate::connections::PoolStatus;
 
 /// How long a session is waited for.
 const BORROW_WITHIN: Duration = Duration::from_secs(10);

@@ -7,8 +7,8 @@ use sync_core::jobs::{EndpointState, EndpointStatus, IntegrationRecord, Integrat
 
 use super::Known;
 use crate::cli::StatusArgs;
-use crate::command::store::unknown_integration;
 use crate::config::ConfigError;
+use crate::store::unknown_integration;
 
 /// Whether an integration works or is left alone on purpose.
 pub(super) fn integration_is_well(integration: &IntegrationRecord) -> bool {

@@ -11,9 +11,9 @@ use sync_core::ports::{Clock, Event, FailureClass, Scope, Source, Store, StoreEr
 use sync_core::pull::Attempt;
 use tokio_util::sync::CancellationToken;
 
+use super::Runtime;
 use crate::host::Host;
 use crate::observer::{Notice, RuntimeObserver};
-use crate::runtime::Runtime;
 
 /// How long an idle worker sleeps unless a notification wakes it.
 const POLL_EVERY: Duration = Duration::from_secs(2);

@@ -7,9 +7,9 @@ use sync_core::jobs::dispatch;
 use sync_core::jobs::retention::{self, Trimmed};
 use sync_core::ports::{Clock, Scope, Source, Store, StoreError, Tx};
 
+use super::Runtime;
 use crate::host::{Host, KeyState};
 use crate::observer::{Notice, RuntimeObserver};
-use crate::runtime::Runtime;
 
 /// The time between two looks for due fetches.
 const SCHEDULE_EVERY: Duration = Duration::from_secs(10);

@@ -11,9 +11,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::Runtime;
 use crate::host::Host;
 use crate::observer::{Notice, RuntimeObserver};
-use crate::runtime::Runtime;
 
 /// How many batches are sent side by side, each of another integration: they all go to one address.
 const MAX_SENDING: usize = 4;

@@ -13,9 +13,9 @@ use sync_core::pull::{Run, RunOutcome};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::Runtime;
 use crate::host::Host;
 use crate::observer::{Notice, RuntimeObserver};
-use crate::runtime::Runtime;
 
 /// The time between two looks at a request that another process works on.
 const LOOK_EVERY: Duration = Duration::from_millis(500);

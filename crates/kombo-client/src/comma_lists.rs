@@ -1,0 +1,31 @@
+/// Filters that travel as one comma-separated value each. Part of the sealed [`Listed`].
+pub trait CommaLists {
+    /// Appends the parameters that are not empty.
+    #[doc(hidden)]
+    fn append(&self, parameters: &mut Vec<(&'static str, String)>) -> Result<(), &'static str>;
+}
+
+impl CommaLists for () {
+    fn append(&self, _: &mut Vec<(&'static str, String)>) -> Result<(), &'static str> {
+        Ok(())
+    }
+}
+
+/// An empty list is not sent: Kombo might take it for a filter that nothing matches.
+pub(crate) fn comma_list(
+    parameters: &mut Vec<(&'static str, String)>,
+    name: &'static str,
+    items: &[impl AsRef<str>],
+) -> Result<(), &'static str> {
+    let items: Vec<&str> = items.iter().map(AsRef::as_ref).collect();
+    if items.iter().any(|item| item.contains(',')) {
+        return Err("a filter holds an item with a comma, which Kombo would read as two");
+    }
+    if items.iter().any(|item| item.trim().is_empty()) {
+        return Err("a filter holds a blank item, which Kombo might read as no filter");
+    }
+    if !items.is_empty() {
+        parameters.push((name, items.join(",")));
+    }
+    Ok(())
+}

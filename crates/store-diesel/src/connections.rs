@@ -1,0 +1,34 @@
+//! The connections of a store, as callers see them.
+
+/// What a database announces to its connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Notification {
+    /// A request became free to lease.
+    Request,
+    /// The change log grew.
+    Change,
+}
+
+/// The outcome of a change of the address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moved {
+    /// The address is the present one.
+    Same,
+    /// New connections go to the new address.
+    Done,
+    /// The address is of another kind of database, or of another file. That takes a new store.
+    AtRestart,
+}
+
+/// How busy the connections to a database are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolStatus {
+    /// The upper bound on connections.
+    pub most: usize,
+    /// Open connections.
+    pub open: usize,
+    /// Open connections that nobody uses.
+    pub idle: usize,
+    /// Transactions that wait for a connection.
+    pub waiting: usize,
+}

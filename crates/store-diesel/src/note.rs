@@ -1,0 +1,57 @@
+//! Keys as the notes of a full fetch hold them: one text for each.
+
+use std::borrow::Cow;
+
+use sync_core::rows::{Key, Model};
+
+/// Between the two ids of a key: U+001F. In an id it is escaped, and so is what begins an escape.
+pub(crate) const SEPARATOR_BYTE: u8 = 0x1f;
+const SEPARATOR: char = '\u{1f}';
+const ESCAPE: char = '\u{1b}';
+const ESCAPE_BYTE: u8 = 0x1b;
+
+/// An id of two as it stands in a note.
+pub(crate) fn escaped(id: &[u8]) -> Vec<u8> {
+    let escaped = |byte: &u8| match *byte {
+        ESCAPE_BYTE => vec![ESCAPE_BYTE, b'e'],
+        SEPARATOR_BYTE => vec![ESCAPE_BYTE, b's'],
+        byte => vec![byte],
+    };
+    id.iter().flat_map(escaped).collect()
+}
+
+/// The id that stands in a note.
+pub(crate) fn unescaped(note: &[u8]) -> Vec<u8> {
+    let (mut id, mut bytes) = (Vec::with_capacity(note.len()), note.iter().copied());
+    while let Some(byte) = bytes.next() {
+        id.push(match byte {
+            ESCAPE_BYTE if bytes.next() == Some(b's') => SEPARATOR_BYTE,
+            byte => byte,
+        });
+    }
+    id
+}
+
+/// A key as one text.
+pub(crate) fn note(key: &Key) -> Cow<'_, str> {
+    match key {
+        Key::Id(id) => Cow::Borrowed(id),
+        Key::Pair(first, second) => {
+            let escaped = |id: &str| id.replace(ESCAPE, "\u{1b}e").replace(SEPARATOR, "\u{1b}s");
+            Cow::Owned(if [first, second].iter().any(|id| id.contains([ESCAPE, SEPARATOR])) {
+                format!("{}{SEPARATOR}{}", escaped(first), escaped(second))
+            } else {
+                format!("{first}{SEPARATOR}{second}")
+            })
+        }
+    }
+}
+
+/// The key of a row of `model` that is written as this text.
+pub(crate) fn key(model: Model, note: &str) -> Key {
+    let id = |note: &str| note.replace("\u{1b}s", "\u{1f}").replace("\u{1b}e", "\u{1b}");
+    match note.split_once(SEPARATOR) {
+        Some((first, second)) if model.key_columns().len() == 2 => Key::Pair(id(first), id(second)),
+        _ => Key::of(model, note.to_owned(), String::new()),
+    }
+}
