@@ -1,3 +1,4 @@
+mod cycles;
 mod dependencies;
 mod docs;
 mod examples;
@@ -20,6 +21,7 @@ type Check = fn() -> Result<Outcome>;
 const CHECKS: &[(&str, Check)] = &[
     ("format", rust::format),
     ("layering", layering::check),
+    ("cycles of files", cycles::check),
     ("migrations", migrations::check),
     ("links", links::check),
     ("spelling", spelling::check),
