@@ -1,6 +1,7 @@
 //! The bookkeeping tables: one file for each, row type and statements side by side.
 
 mod changes;
+mod claims;
 mod dead_letters;
 mod deliveries;
 mod endpoints;

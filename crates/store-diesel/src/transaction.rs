@@ -27,9 +27,16 @@ impl<'a> PgTx<'a> {
     /// ask is planned once for each connection, and not each time.
     pub(crate) fn indexed(&mut self) -> TxResult<&mut Conn> {
         if !self.by_index {
-            look_up_by_index(self.conn)?;
+            look_up_by_index(self.conn, "force_custom_plan")?;
             self.by_index = true;
         }
+        Ok(self.conn)
+    }
+
+    /// The connection for a statement that looks things up by index and has one plan for all values, which each connection
+    /// keeps.
+    pub(crate) fn planned_once(&mut self) -> TxResult<&mut Conn> {
+        look_up_by_index(self.conn, "force_generic_plan")?;
         Ok(self.conn)
     }
 
@@ -57,12 +64,14 @@ impl Tx for PgTx<'_> {
 /// Until the unit ends, thousands of rows are found by their keys in an index, whatever the planner thinks of a table
 /// that it last looked at when it was empty, and whatever plan an earlier unit left. Each key is looked up once and has one
 /// row at most, so there is nothing to remember, to gather or to join in another way than key by key.
-fn look_up_by_index(conn: &mut Conn) -> TxResult<()> {
+fn look_up_by_index(conn: &mut Conn, plans: &str) -> TxResult<()> {
     Statement::new(
         "SELECT set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true), \
          set_config('enable_memoize', 'off', true), set_config('enable_hashjoin', 'off', true), \
-         set_config('enable_mergejoin', 'off', true), set_config('plan_cache_mode', 'force_custom_plan', true)",
+         set_config('enable_mergejoin', 'off', true), set_config('plan_cache_mode', ",
     )
+    .text(plans)
+    .sql(", true)")
     .execute(conn)
     .during("the planner")
     .map(drop)
@@ -92,6 +101,11 @@ impl<'a> SqliteTx<'a> {
 
     #[allow(clippy::unnecessary_wraps, reason = "its sibling may fail")]
     pub(crate) fn indexed(&mut self) -> TxResult<&mut SqliteConnection> {
+        Ok(self.conn)
+    }
+
+    #[allow(clippy::unnecessary_wraps, reason = "its sibling may fail")]
+    pub(crate) fn planned_once(&mut self) -> TxResult<&mut SqliteConnection> {
         Ok(self.conn)
     }
 

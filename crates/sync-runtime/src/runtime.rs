@@ -1,3 +1,4 @@
+mod admission;
 mod dispatcher;
 mod jobs;
 mod upkeep;
@@ -23,8 +24,8 @@ use crate::key_gate::KeyGate;
 use crate::missed::{Behind, Missed};
 use crate::observer::{Notice, RuntimeObserver};
 
+use admission::Admission;
 use dispatcher::Dispatcher;
-use workers::Slots;
 
 pub use dispatcher::{DeliveryPolicy, Receiver};
 pub use jobs::FinishedRun;
@@ -77,8 +78,7 @@ pub struct Runtime<St, So, C, O, H> {
     pub(crate) gate: Arc<KeyGate>,
     pub(crate) wakers: Arc<Wakers>,
     pub(crate) stop: CancellationToken,
-    pub(crate) full_fetches: Slots,
-    pub(crate) retries: Slots,
+    pub(crate) admission: Admission,
     missed: Missed,
 }
 
@@ -92,10 +92,9 @@ impl<St: Store, So: Source, C: Clock, O: RuntimeObserver, H: Host> Runtime<St, S
         wakers: Arc<Wakers>,
         stop: CancellationToken,
     ) -> Self {
-        let full_fetches = Slots::for_full_fetches(policy.workers);
-        let retries = Slots::for_retries(policy.workers);
+        let admission = Admission::new(policy.workers);
         let missed = Missed::default();
-        Self { engine, host, policy, gate, wakers, stop, full_fetches, retries, missed }
+        Self { engine, host, policy, gate, wakers, stop, admission, missed }
     }
 
     /// Registers the configured integrations, releases the leases of processes that `is_gone` knows to have ended, makes

@@ -25,7 +25,7 @@ use sync_core::pull::{Engine, SyncPolicy};
 use sync_core::rows::{Model, StoredRow, Value};
 use tokio_util::sync::CancellationToken;
 
-use crate::{FakeKombo, ManualClock, MemoryStore};
+use crate::{FakeKombo, ManualClock, MemoryStore, lease_next_of};
 
 /// Every endpoint.
 pub const ALL: [Endpoint; 4] = Endpoint::ALL;
@@ -153,9 +153,7 @@ impl Bench {
             let (claim, now) = (self.claim(), self.clock.now());
             let lease = self
                 .store
-                .transact(Scope::Shared, move |tx| {
-                    queue::lease_next(tx, &claim, now, |_| true).map_err(SyncError::from)
-                })
+                .transact(Scope::Shared, move |tx| lease_next_of(tx, &id(), &claim, now).map_err(SyncError::from))
                 .await
                 .unwrap();
             let Some(lease) = lease else { return runs };

@@ -99,11 +99,13 @@ macro_rules! conformance_suite {
             requests_are_written_replaced_and_deleted
             a_request_is_inserted_once
             requests_come_in_the_order_of_their_time
-            due_requests_are_deltas_first_then_by_time
-            due_requests_have_come_due
-            due_requests_are_held_by_nobody
-            due_requests_wait_no_longer_than_the_longest
-            due_requests_are_held_no_longer_than_a_lease
+            claims_are_by_kind_then_by_time
+            claims_have_come_due
+            claims_are_held_by_nobody
+            claims_are_eligible
+            idle_requests_are_put_off
+            claims_wait_no_longer_than_the_longest
+            claims_are_held_no_longer_than_a_lease
             requests_of_one_endpoint_are_leased_one_at_a_time
             requests_are_leased_once
             a_request_is_locked_until_the_unit_ends

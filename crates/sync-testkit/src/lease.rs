@@ -1,9 +1,10 @@
 use std::time::Duration;
 
-use kombo_model::Timestamp;
+use kombo_model::{IntegrationId, Timestamp};
 use sync_core::SyncError;
+use sync_core::jobs::queue::{Claim, lease_target};
 use sync_core::jobs::{HeldLease, Lease, LeaseToken, LeasedTx, QueuedRequest, RequestCause, Target};
-use sync_core::ports::Tx;
+use sync_core::ports::{Tx, TxResult};
 
 /// Does `work` for a lease on `target` that begins and ends with it.
 pub fn with_lease<T>(
@@ -28,4 +29,22 @@ pub fn with_lease<T>(
     let value = work(&mut LeasedTx::assert_lease(tx, &lease, now, Duration::ZERO)?)?;
     tx.delete_request(target)?;
     Ok(value)
+}
+
+/// Leases the request of an integration that a worker would lease next, whether or not the integration is registered.
+pub fn lease_next_of(
+    tx: &mut dyn Tx,
+    integration: &IntegrationId,
+    claim: &Claim,
+    now: Timestamp,
+) -> TxResult<Option<Lease>> {
+    let mut due = tx.requests_of(integration)?;
+    due.retain(|request| claim.horizon(now).is_due(request.not_before));
+    due.sort_by_key(|request| (request.target.kind, request.not_before));
+    for request in due {
+        if let Some(lease) = lease_target(tx, &request.target, claim, now)? {
+            return Ok(Some(lease));
+        }
+    }
+    Ok(None)
 }

@@ -12,6 +12,6 @@ mod script;
 
 pub use clock::ManualClock;
 pub use kombo::{FakeKombo, FakePages, Lms, Nesting, Paging, Settings, Truth};
-pub use lease::with_lease;
+pub use lease::{lease_next_of, with_lease};
 pub use memory::MemoryStore;
 pub use script::{Answer, FetchKind, ScriptedPages, ScriptedSource};

@@ -1,10 +1,11 @@
 use diesel::prelude::*;
-use kombo_model::IntegrationId;
+use kombo_model::{IntegrationId, Timestamp};
 use sync_core::horizon::Horizon;
-use sync_core::jobs::{HeldLease, LeaseToken, QueuedRequest, RequestCause, Target};
+use sync_core::jobs::{Claimable, Eligible, HeldLease, LeaseToken, QueuedRequest, RequestCause, Target};
 use sync_core::ports::{Lock, LockMode, Requests, StoreError, TxResult};
 
-use super::{limited, moment, readable, time, word, word_or};
+use super::claims::keys_at_share;
+use super::{moment, readable, time, word, word_or};
 use crate::both;
 use crate::cached::Cached;
 use crate::error::During as _;
@@ -13,7 +14,7 @@ use crate::types::{AnyText, MaybeAnyText, Moment};
 
 const TABLE: &str = "sync_requests";
 
-#[derive(Queryable, Insertable, AsChangeset)]
+#[derive(Queryable, QueryableByName, Insertable, AsChangeset)]
 #[diesel(table_name = sync_requests, treat_none_as_null = true, treat_none_as_default_value = false)]
 struct RequestRow {
     #[diesel(deserialize_as = AnyText)]
@@ -35,6 +36,14 @@ struct RequestRow {
     lease_owner: Option<String>,
     lease_expires_at: Option<Moment>,
     lease_generation: Option<i64>,
+}
+
+#[derive(QueryableByName)]
+struct FoundRow {
+    #[diesel(embed)]
+    request: RequestRow,
+    #[diesel(sql_type = diesel::sql_types::Bool)]
+    is_worked_on: bool,
 }
 
 impl From<&QueuedRequest> for RequestRow {
@@ -92,6 +101,8 @@ fn key(target: &Target) -> (&str, &str, &str) {
 
 both! {
     postgres {
+        use super::super::claims::pg as claims;
+
         fn lock(conn: &mut Conn, target: &Target, mode: LockMode) -> TxResult<Lock<QueuedRequest>> {
             let request = sync_requests::table.find(key(target));
             let row: Option<RequestRow> = match mode {
@@ -113,6 +124,8 @@ both! {
     }
 
     sqlite {
+        use super::super::claims::sqlite as claims;
+
         /// SQLite has one writer at a time: whoever writes has everything locked.
         fn lock(conn: &mut Conn, target: &Target, _mode: LockMode) -> TxResult<Lock<QueuedRequest>> {
             let row: Option<RequestRow> =
@@ -133,27 +146,29 @@ both! {
             Ok(readable(rows))
         }
 
-        fn due_requests(&mut self, horizon: &Horizon, limit: usize) -> TxResult<Vec<QueuedRequest>> {
-            let now = Moment(horizon.now);
-            let due = sync_requests::not_before.le(now).or(sync_requests::not_before.gt(Moment(horizon.latest_wait())));
-            let expired = sync_requests::lease_expires_at
-                .le(now)
-                .or(sync_requests::lease_expires_at.gt(Moment(horizon.latest_lease())));
-            let free = sync_requests::lease_expires_at.is_null().or(expired.assume_not_null());
+        fn requests_of(&mut self, integration: &IntegrationId) -> TxResult<Vec<QueuedRequest>> {
             let rows: Vec<RequestRow> = sync_requests::table
-                .filter(due)
-                .filter(free)
-                // "delta" sorts before "full".
-                .order((
-                    sync_requests::kind,
-                    sync_requests::requested_at,
-                    sync_requests::integration_id,
-                    sync_requests::endpoint,
-                ))
-                .limit(limited(limit))
+                .filter(sync_requests::integration_id.eq(integration.as_str()))
+                .order((sync_requests::requested_at, sync_requests::endpoint, sync_requests::kind))
                 .load(self.conn)
                 .during(TABLE)?;
             Ok(readable(rows))
+        }
+
+        fn claimable_request(&mut self, horizon: &Horizon, eligible: &Eligible) -> TxResult<Claimable> {
+            let at_share = keys_at_share(eligible);
+            let Some(statement) = claims::claimable(horizon, eligible, &at_share) else { return Ok(Claimable::Nothing) };
+            let found: Vec<FoundRow> = statement.load(self.planned_once()?).during(TABLE)?;
+            let Some(found) = found.into_iter().next() else { return Ok(Claimable::Nothing) };
+            if !found.is_worked_on {
+                return Ok(Claimable::Idle);
+            }
+            let read: Vec<QueuedRequest> = readable(vec![found.request]);
+            Ok(read.into_iter().next().map_or(Claimable::Nothing, Claimable::Request))
+        }
+
+        fn put_off_idle_requests(&mut self, horizon: &Horizon, until: Timestamp) -> TxResult<usize> {
+            claims::put_off_idle(horizon, until).execute(self.conn).during(TABLE)
         }
 
         fn put_request(&mut self, request: &QueuedRequest) -> TxResult<()> {

@@ -3,6 +3,7 @@
 
 mod addresses;
 mod bench;
+mod claim_costs;
 mod copies;
 mod errors;
 mod hand_edits;

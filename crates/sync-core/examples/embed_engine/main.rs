@@ -25,9 +25,9 @@ use kombo_client::Client;
 use kombo_model::{Endpoint, IntegrationId, Webhook};
 use kombo_sandbox::{FIRST_INTEGRATION, Model, Mutation, Sandbox, SandboxConfig};
 use sync_core::SyncError;
-use sync_core::jobs::LeaseToken;
-use sync_core::jobs::dispatch::{self, Admission, SchedulePolicy};
-use sync_core::jobs::queue::Claim;
+use sync_core::jobs::dispatch::{self, SchedulePolicy};
+use sync_core::jobs::queue::{self, Claim};
+use sync_core::jobs::{Eligible, LeaseToken};
 use sync_core::ports::{Clock, Scope, Silent, Store};
 use sync_core::pull::{Engine, SyncPolicy};
 use sync_core::verify::{Verifier, VerifyPolicy};
@@ -42,7 +42,7 @@ use crate::kombo::Kombo;
 async fn work<St: Store>(engine: &Engine<St, Kombo, MachineClock, Silent>) -> Result<(), SyncError> {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     loop {
-        let endpoints = engine.policy().plan.endpoints.clone();
+        let eligible = Eligible::all(engine.policy().plan.endpoints.clone());
         // In a store that processes share, a token is random.
         let token = LeaseToken(NUMBER.fetch_add(1, Ordering::Relaxed).to_string());
         let claim = Claim {
@@ -52,9 +52,9 @@ async fn work<St: Store>(engine: &Engine<St, Kombo, MachineClock, Silent>) -> Re
             longest_wait: engine.policy().longest_wait(),
         };
         let now = MachineClock.now();
-        let next = engine.store().transact(Scope::Shared, move |tx| {
-            dispatch::next(tx, &claim, &endpoints, Admission::ALL, now).map_err(SyncError::from)
-        });
+        let next = engine
+            .store()
+            .transact(Scope::Shared, move |tx| queue::lease_next(tx, &claim, &eligible, now).map_err(SyncError::from));
         let Some(lease) = next.await? else { return Ok(()) };
         let run = engine.work(&lease, &CancellationToken::new()).await?.run;
         let (target, counts) = (&run.target, &run.counts);

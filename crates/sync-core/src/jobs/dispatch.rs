@@ -8,8 +8,8 @@ use kombo_model::{Endpoint, IntegrationId, Timestamp};
 use crate::horizon::{happened, is_ahead};
 use crate::jobs::endpoint::EndpointState;
 use crate::jobs::integration::IntegrationStatus;
-use crate::jobs::queue::{self, Claim};
-use crate::jobs::request::{Lease, QueuedRequest, RequestCause, SyncKind, Target};
+use crate::jobs::queue;
+use crate::jobs::request::{RequestCause, SyncKind, Target};
 use crate::jobs::schedule::jittered;
 use crate::ports::error::TxResult;
 use crate::ports::lock::LockMode;
@@ -138,60 +138,6 @@ pub fn register(tx: &mut dyn Tx, ids: &BTreeSet<IntegrationId>, now: Timestamp) 
         }
     }
     Ok(())
-}
-
-/// Leases the work that is most due: deltas before full fetches, the oldest wish first, nothing of integrations that
-/// were deleted or that a person paused. Requests of those that Kombo paused are not due for long: see
-/// [`crate::webhooks`].
-pub fn next(
-    tx: &mut dyn Tx,
-    claim: &Claim,
-    endpoints: &BTreeSet<Endpoint>,
-    admission: Admission,
-    now: Timestamp,
-) -> TxResult<Option<Lease>> {
-    let mut known = BTreeMap::new();
-    queue::lease_next_if(tx, claim, now, |tx, request: &QueuedRequest| {
-        let target = &request.target;
-        let wanted = endpoints.contains(&target.endpoint)
-            && (target.kind == SyncKind::Delta || admission.full_fetches)
-            && (request.attempts == 0 || admission.retries);
-        Ok(wanted && is_worked_on(tx, &mut known, &target.integration_id)?)
-    })
-}
-
-/// How many integrations are looked up one by one.
-const LOOKED_UP_ALONE: usize = 8;
-
-/// Whether an integration is to be worked on. Mostly the first that is asked for is: all of them are only read where many
-/// are not.
-fn is_worked_on(
-    tx: &mut dyn Tx,
-    known: &mut BTreeMap<IntegrationId, Option<IntegrationStatus>>,
-    id: &IntegrationId,
-) -> TxResult<bool> {
-    if !known.contains_key(id) {
-        let looked_up =
-            if known.len() < LOOKED_UP_ALONE { tx.integration(id)?.into_iter().collect() } else { tx.integrations()? };
-        known.extend(looked_up.into_iter().map(|known| (known.id, Some(known.status))));
-    }
-    // One that is not registered need not be looked up again.
-    let status = known.entry(id.clone()).or_default();
-    Ok(status.is_some_and(|status| !matches!(status, IntegrationStatus::Deleted | IntegrationStatus::Held)))
-}
-
-/// What a worker may begin now. Deltas that did not fail the last time are always allowed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Admission {
-    /// Full fetches, or too many workers are busy with them.
-    pub full_fetches: bool,
-    /// Fetches that failed the last time, or too many workers are busy with them.
-    pub retries: bool,
-}
-
-impl Admission {
-    /// Everything is allowed.
-    pub const ALL: Self = Self { full_fetches: true, retries: true };
 }
 
 /// Sets going at once what waits because of failures, as if it had not failed: called when what made everything fail is

@@ -36,13 +36,13 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
 
 use crate::error::SyncError;
 use crate::horizon::{self, Horizon};
+use crate::jobs::eligible::{Claimable, Eligible};
 use crate::jobs::endpoint::{EndpointState, EndpointStatus};
 use crate::jobs::lease::{LeasedTx, sibling};
 use crate::jobs::request::{HeldLease, Lease, LeaseToken, QueuedRequest, RequestCause, SyncKind, Target};
@@ -143,86 +143,71 @@ pub(crate) fn request_of(
 
 /// Leases the request for `target`; `None` if there is none, or if somebody works on its endpoint.
 pub fn lease_target(tx: &mut dyn Tx, target: &Target, claim: &Claim, now: Timestamp) -> TxResult<Option<Lease>> {
-    lease_if(tx, target, claim, now, |_| true)
+    let Lock::Locked(request) = tx.request(target, LockMode::Skip)? else { return Ok(None) };
+    lease_locked(tx, request, claim, |_| false, now)
 }
 
-/// Leases the request for `target` if, once it is locked, `wanted` still says so.
-fn lease_if(
+/// Leases a request that is locked, or the other one of its endpoint if that `goes_first`. `None` if somebody works on the
+/// endpoint.
+fn lease_locked(
     tx: &mut dyn Tx,
-    target: &Target,
+    request: QueuedRequest,
     claim: &Claim,
+    goes_first: impl Fn(&QueuedRequest) -> bool,
     now: Timestamp,
-    wanted: impl Fn(&QueuedRequest) -> bool,
 ) -> TxResult<Option<Lease>> {
     // One endpoint is worked on by one lease: the sibling is locked too, so that nobody leases it meanwhile. Neither
     // lock is waited for, so two workers cannot wait for each other.
-    let (Lock::Locked(request), sibling) =
-        (tx.request(target, LockMode::Skip)?, tx.request(&sibling(target), LockMode::Skip)?)
-    else {
-        return Ok(None);
-    };
-    let sibling = match sibling {
+    let sibling = match tx.request(&sibling(&request.target), LockMode::Skip)? {
         Lock::Missing => None,
         Lock::Busy => return Ok(None),
         Lock::Locked(sibling) => Some(sibling),
     };
     let horizon = claim.horizon(now);
-    if is_held(&request, &horizon)
-        || sibling.as_ref().is_some_and(|sibling| is_held(sibling, &horizon))
-        || !wanted(&request)
-    {
+    if is_held(&request, &horizon) || sibling.as_ref().is_some_and(|sibling| is_held(sibling, &horizon)) {
         return Ok(None);
     }
-    if let Some(mut sibling) = sibling.filter(|sibling| sibling.lease.is_some()) {
+    let (first, other) = match sibling {
+        Some(sibling) if goes_first(&sibling) => (sibling, Some(request)),
+        sibling => (request, sibling),
+    };
+    if let Some(mut other) = other.filter(|other| other.lease.is_some()) {
         // It has expired. Whoever had it must not find it again, should it wake up: it would work beside this one.
-        sibling.lease = None;
-        tx.put_request(&sibling)?;
+        other.lease = None;
+        tx.put_request(&other)?;
     }
-    take(tx, request, claim, now).map(Some)
+    take(tx, first, claim, now).map(Some)
 }
 
-/// Leases the request that is most due among those that `allowed` lets pass.
-pub fn lease_next(
-    tx: &mut dyn Tx,
-    claim: &Claim,
-    now: Timestamp,
-    allowed: impl Fn(&QueuedRequest) -> bool,
-) -> TxResult<Option<Lease>> {
-    lease_next_if(tx, claim, now, |_, request| Ok(allowed(request)))
-}
+/// How long requests are put off of integrations that are not worked on. `resume` makes them due.
+const IDLE_FOR: Duration = Duration::from_secs(3_600);
 
-/// The same, where what is allowed depends on what is stored.
-pub(crate) fn lease_next_if(
-    tx: &mut dyn Tx,
-    claim: &Claim,
-    now: Timestamp,
-    mut allowed: impl FnMut(&mut dyn Tx, &QueuedRequest) -> TxResult<bool>,
-) -> TxResult<Option<Lease>> {
+/// Leases the request that has been due for longest among those of the preferred kind: see
+/// [`Requests::claimable_request`](crate::ports::Requests::claimable_request).
+///
+/// Two workers that try a delta and its full fetch at the same moment may both get nothing: the next attempt, in another
+/// transaction, finds the delta.
+pub fn lease_next(tx: &mut dyn Tx, claim: &Claim, eligible: &Eligible, now: Timestamp) -> TxResult<Option<Lease>> {
     let horizon = claim.horizon(now);
-    let (mut look_at, mut looked) = (16, 0);
-    // Two workers that lock a delta and its full fetch at the same moment both let go. Who then goes on to the full fetch
-    // would find both free, and begin what the delta is to go before.
-    let mut held_back = BTreeSet::new();
     loop {
-        let due = tx.due_requests(&horizon, look_at)?;
-        for request in due.iter().skip(looked) {
-            if !allowed(tx, request)? || held_back.contains(&request.target) {
-                continue;
+        match tx.claimable_request(&horizon, eligible)? {
+            Claimable::Request(request) => {
+                // Another worker may have had the delta locked for a moment: then only its full fetch was found.
+                let goes_first = |sibling: &QueuedRequest| {
+                    sibling.target.kind == SyncKind::Delta
+                        && horizon.is_due(sibling.not_before)
+                        && eligible.admits(sibling)
+                };
+                return lease_locked(tx, request, claim, goes_first, now);
             }
-            // Looked at again under the lock: it may just have been released to wait.
-            if let Some(lease) = lease_if(tx, &request.target, claim, now, |locked| horizon.is_due(locked.not_before))?
-            {
-                return Ok(Some(lease));
-            }
-            if request.target.kind == SyncKind::Delta {
-                held_back.insert(sibling(&request.target));
+            Claimable::Nothing => return Ok(None),
+            Claimable::Idle => {
+                let until = now.saturating_add(IDLE_FOR.min(claim.longest_wait));
+                if tx.put_off_idle_requests(&horizon, until)? == 0 {
+                    return Ok(None); // others are at it
+                }
             }
         }
-        if due.len() < look_at {
-            return Ok(None);
-        }
-        // Many that are due and not allowed must not hide the others.
-        (look_at, looked) = (look_at * 8, due.len());
     }
 }
 
@@ -278,9 +263,8 @@ pub fn release_abandoned(tx: &mut dyn Tx, is_gone: impl Fn(&str) -> bool) -> TxR
 
 /// Sets going at once what waits for an integration: called when it is in order again.
 pub(crate) fn set_going(tx: &mut dyn Tx, integration: &IntegrationId, now: Timestamp) -> TxResult<()> {
-    for request in tx.requests()? {
-        if request.target.integration_id == *integration
-            && request.not_before > now
+    for request in tx.requests_of(integration)? {
+        if request.not_before > now
             // One that is locked is being worked on or asked for, so it is going.
             && let Lock::Locked(mut request) = tx.request(&request.target, LockMode::Skip)?
         {

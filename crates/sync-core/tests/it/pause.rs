@@ -1,11 +1,11 @@
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use kombo_model::{Endpoint, Webhook};
 use serde_json::{Value, json};
-use sync_core::jobs::dispatch::{self, Admission, SchedulePolicy};
+use sync_core::jobs::dispatch::{self, SchedulePolicy};
 use sync_core::jobs::pause::{self, PauseOutcome};
-use sync_core::jobs::{IntegrationStatus, Lease, LeasedTx, SyncKind};
+use sync_core::jobs::queue;
+use sync_core::jobs::{Eligible, IntegrationStatus, Lease, LeasedTx, SyncKind};
 use sync_core::ports::Clock as _;
 use sync_core::webhooks::{self, Intake, IntakePolicy};
 
@@ -31,8 +31,8 @@ fn status(bench: &Bench) -> IntegrationStatus {
 }
 
 fn next(bench: &Bench) -> Option<Lease> {
-    let (claim, endpoints, now) = (bench.claim(), BTreeSet::from([Endpoint::Users]), bench.clock.now());
-    bench.store.edit(|tx| dispatch::next(tx, &claim, &endpoints, Admission::ALL, now)).unwrap()
+    let (claim, eligible, now) = (bench.claim(), Eligible::all([Endpoint::Users].into()), bench.clock.now());
+    bench.store.edit(|tx| queue::lease_next(tx, &claim, &eligible, now)).unwrap()
 }
 
 fn pause(bench: &Bench) -> PauseOutcome {
@@ -104,7 +104,7 @@ async fn who_works_on_what_is_paused_loses_the_lease() {
     let kinds: Vec<_> = std::iter::from_fn(|| {
         let lease = next(&bench)?;
         let now = bench.clock.now();
-        bench.store.edit(|tx| sync_core::jobs::queue::finish(tx, &lease, now)).unwrap();
+        bench.store.edit(|tx| queue::finish(tx, &lease, now)).unwrap();
         Some(lease.request.target.kind)
     })
     .collect();

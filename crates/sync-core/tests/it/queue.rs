@@ -1,14 +1,19 @@
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use kombo_model::{Endpoint, Timestamp};
+use kombo_model::{Endpoint, IntegrationId, Timestamp};
 use sync_core::SyncError;
 use sync_core::jobs::queue::{self, Claim};
-use sync_core::jobs::{Lease, LeaseToken, LeasedTx, QueuedRequest, RequestCause, SyncKind};
+use sync_core::jobs::{
+    Eligible, EndpointState, Lease, LeaseToken, LeasedTx, QueuedRequest, RequestCause, SyncKind, Target, dispatch,
+    pause,
+};
 use sync_core::ports::{FailureClass, Lock, LockMode, Tx};
 use sync_core::pull::RunOutcome;
 use tokio_util::sync::CancellationToken;
 
-use crate::bench::{Bench, target};
+use crate::bench::{Bench, id, target};
+use crate::finish;
 
 const TTL: Duration = Duration::from_secs(30);
 const LONGEST_WAIT: Duration = Duration::from_secs(3_600);
@@ -26,12 +31,17 @@ fn claim(token: &str) -> Claim {
     }
 }
 
+fn users() -> Eligible {
+    Eligible::all([Endpoint::Users].into())
+}
+
 /// A bench whose users are loaded.
 async fn loaded() -> Bench {
     let bench = Bench::new(&[Endpoint::Users]);
     bench.furnish();
     bench.load().await;
     bench.clock.set(at(0));
+    bench.store.edit(|tx| dispatch::register(tx, &[id()].into(), at(0))).unwrap();
     bench
 }
 
@@ -174,7 +184,7 @@ async fn one_endpoint_is_worked_on_by_one_lease() {
     let full = bench.take(SyncKind::Full, "a", 0).unwrap();
     assert_eq!(bench.take(SyncKind::Full, "b", 1), None);
     assert_eq!(bench.take(SyncKind::Delta, "b", 1), None, "its sibling is held");
-    let next = |now| bench.store.edit(|tx| queue::lease_next(tx, &claim("c"), at(now), |_| true)).unwrap();
+    let next = |now| bench.store.edit(|tx| queue::lease_next(tx, &claim("c"), &users(), at(now))).unwrap();
     assert_eq!(next(29), None);
     let delta = next(30).expect("the lease expired");
     assert_eq!(delta.request.target.kind, SyncKind::Delta);
@@ -234,24 +244,102 @@ async fn released_work_waits_for_its_time() {
     bench.request(SyncKind::Delta, RequestCause::Webhook, 0, 0);
     let lease = bench.take(SyncKind::Delta, "a", 0).unwrap();
     bench.store.edit(|tx| queue::release(tx, &lease, at(60), true, at(1))).unwrap();
-    let next = |now| bench.store.edit(|tx| queue::lease_next(tx, &claim("b"), at(now), |_| true)).unwrap();
+    let next = |now| bench.store.edit(|tx| queue::lease_next(tx, &claim("b"), &users(), at(now))).unwrap();
     assert_eq!(next(59), None);
     assert_eq!(next(60).unwrap().request.attempts, 1);
 }
 
+/// A request of a registered integration, due at zero.
+fn request_of(bench: &Bench, id: &str, endpoint: Endpoint, kind: SyncKind) -> Target {
+    let target = Target { integration_id: IntegrationId::from(id), endpoint, kind };
+    let (id, new) = (target.integration_id.clone(), target.clone());
+    bench
+        .store
+        .edit(|tx| {
+            dispatch::register(tx, &[id].into(), at(0))?;
+            let state = EndpointState { loaded_at: Some(at(0)), ..queue::state(tx, &new.integration_id, endpoint)? };
+            tx.put_endpoint(&state)?;
+            queue::request(tx, new, RequestCause::Schedule, at(0), at(0))
+        })
+        .unwrap();
+    target
+}
+
+fn lease_next(bench: &Bench, token: &str, eligible: &Eligible, now: i64) -> Option<Target> {
+    let lease = bench.store.edit(|tx| queue::lease_next(tx, &claim(token), eligible, at(now)));
+    lease.unwrap().map(|lease| lease.request.target)
+}
+
 #[tokio::test]
-async fn work_that_is_not_allowed_is_passed_over() {
+async fn work_of_integrations_that_are_not_worked_on_is_put_off_and_hides_nothing() {
     let bench = loaded().await;
-    for number in 0..300 {
-        let other = sync_core::jobs::Target {
-            integration_id: kombo_model::IntegrationId::from(format!("sandbox:{number}")),
-            endpoint: Endpoint::Users,
-            kind: SyncKind::Full,
-        };
-        bench.store.edit(|tx| queue::request(tx, other, RequestCause::Load, at(0), at(0))).unwrap();
-    }
-    bench.request(SyncKind::Full, RequestCause::Schedule, 0, 1);
+    let paused: Vec<Target> = (0..300)
+        .map(|number| {
+            let target = request_of(&bench, &format!("paused:{number}"), Endpoint::Users, SyncKind::Delta);
+            finish(pause::pause(&bench.store, &target.integration_id, at(0))).unwrap();
+            target
+        })
+        .collect();
+    let unknown = Target { integration_id: IntegrationId::from("unknown"), ..paused[0].clone() };
+    put(&bench, &QueuedRequest { target: unknown, ..stored(&bench, &paused[0]) });
+    bench.request(SyncKind::Full, RequestCause::Schedule, 1, 1);
     let ours = target(Endpoint::Users, SyncKind::Full);
-    let lease = bench.store.edit(|tx| queue::lease_next(tx, &claim("a"), at(1), |request| request.target == ours));
-    assert_eq!(lease.unwrap().map(|lease| lease.request.target), Some(ours.clone()));
+    assert_eq!(lease_next(&bench, "a", &users(), 1), Some(ours));
+    assert_eq!(lease_next(&bench, "b", &users(), 2), None);
+    let due = |now| {
+        let horizon = claim("").horizon(at(now));
+        let requests = bench.store.look(|tx| tx.requests()).unwrap();
+        requests.into_iter().filter(|request| request.lease.is_none() && horizon.is_due(request.not_before)).count()
+    };
+    assert_eq!((due(3_601), due(3_602)), (0, 301), "they are looked at again after an hour");
+    // A person may resume one at any time.
+    let resumed = &paused[7];
+    finish(pause::resume(&bench.store, &resumed.integration_id, &BTreeSet::new(), at(3))).unwrap();
+    assert_eq!(lease_next(&bench, "c", &users(), 3).as_ref(), Some(resumed));
+}
+
+fn stored(bench: &Bench, target: &Target) -> QueuedRequest {
+    bench.store.look(|tx| tx.request(target, LockMode::Wait)).unwrap().locked().unwrap()
+}
+
+fn put(bench: &Bench, request: &QueuedRequest) {
+    bench.store.edit(|tx| tx.put_request(request)).unwrap();
+}
+
+#[tokio::test]
+async fn an_integration_at_its_share_waits_only_for_others() {
+    let bench = loaded().await;
+    bench.request(SyncKind::Delta, RequestCause::Webhook, 0, 0);
+    bench.request(SyncKind::Full, RequestCause::Schedule, 0, 0);
+    let mut eligible = users();
+    eligible.at_share.insert((SyncKind::Delta, id()));
+    assert_eq!(
+        lease_next(&bench, "a", &eligible, 1),
+        Some(target(Endpoint::Users, SyncKind::Delta)),
+        "it is the only one"
+    );
+    bench.store.edit(|tx| queue::release_abandoned(tx, |_| true)).unwrap();
+    let other = request_of(&bench, "sandbox:b", Endpoint::Users, SyncKind::Delta);
+    assert_eq!(lease_next(&bench, "b", &eligible, 1), Some(other));
+    let full = target(Endpoint::Users, SyncKind::Full);
+    assert_eq!(lease_next(&bench, "c", &eligible, 1), Some(full), "its share of deltas says nothing of full fetches");
+}
+
+#[tokio::test]
+async fn what_is_not_eligible_is_passed_over() {
+    let bench = loaded().await;
+    for (number, kind) in (0..200).flat_map(|number| SyncKind::ALL.iter().map(move |kind| (number, *kind))) {
+        request_of(&bench, &format!("sandbox:{number}"), Endpoint::Courses, kind);
+    }
+    let full = request_of(&bench, "sandbox:0", Endpoint::Users, SyncKind::Full);
+    let delta = request_of(&bench, "sandbox:1", Endpoint::Users, SyncKind::Delta);
+    let failed = request_of(&bench, "sandbox:2", Endpoint::Users, SyncKind::Delta);
+    put(&bench, &QueuedRequest { attempts: 1, ..stored(&bench, &failed) });
+    let of = |kinds: &[SyncKind], retries| Eligible { kinds: kinds.to_vec(), retries, ..users() };
+    let (deltas, all, full_first) =
+        ([SyncKind::Delta], [SyncKind::Delta, SyncKind::Full], [SyncKind::Full, SyncKind::Delta]);
+    assert_eq!(lease_next(&bench, "a", &of(&full_first, false), 1), Some(full), "it is preferred");
+    assert_eq!(lease_next(&bench, "b", &of(&all, false), 1), Some(delta));
+    assert_eq!(lease_next(&bench, "c", &of(&all, false), 1), None);
+    assert_eq!(lease_next(&bench, "d", &of(&deltas, true), 1), Some(failed));
 }

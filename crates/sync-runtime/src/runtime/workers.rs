@@ -1,17 +1,16 @@
 //! The worker pool: each worker leases the request that is most due, leads it to its end, and looks for the next.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use sync_core::SyncError;
-use sync_core::jobs::dispatch::{self, Admission};
+use sync_core::jobs::Lease;
 use sync_core::jobs::queue::{self, Claim};
-use sync_core::jobs::{Lease, SyncKind};
 use sync_core::ports::{Clock, Event, FailureClass, Scope, Source, Store, StoreError, Tx};
 use sync_core::pull::Attempt;
 use tokio_util::sync::CancellationToken;
 
 use super::Runtime;
+use super::admission::Taken;
 use crate::host::Host;
 use crate::observer::{Notice, RuntimeObserver};
 
@@ -46,23 +45,20 @@ impl<St: Store, So: Source, C: Clock, O: RuntimeObserver, H: Host> Runtime<St, S
         }
     }
 
-    /// Leases what is most due, with the slots that the lease takes.
+    /// Leases what is most due, with the part of the workers that it takes.
     async fn lease(&self) -> Result<Option<(Lease, Taken<'_>)>, StoreError> {
         if !self.gate.is_open() {
             return Ok(None);
         }
-        let (policy, claim) = (self.engine.policy(), self.claim());
-        let endpoints = policy.plan.endpoints.clone();
-        // Taken before the lease, so that two workers cannot both take the last slot.
-        let taken = Taken { full_fetch: self.full_fetches.take(), retry: self.retries.take() };
-        let admission = Admission { full_fetches: taken.full_fetch.is_some(), retries: taken.retry.is_some() };
-        let now = self.engine.clock().now();
-        let unit = move |tx: &mut dyn Tx| dispatch::next(tx, &claim, &endpoints, admission, now);
+        // One worker after the other, so that each knows what the others took.
+        let turn = self.admission.turn().await;
+        let (eligible, reserved) = turn.reserve(&self.engine.policy().plan.endpoints);
+        let (claim, now) = (self.claim(), self.engine.clock().now());
+        let unit = move |tx: &mut dyn Tx| queue::lease_next(tx, &claim, &eligible, now);
         let leased = self.engine.store().transact(Scope::Shared, unit).await?;
         Ok(leased.map(|lease| {
-            let full_fetch = taken.full_fetch.filter(|_| lease.request.target.kind == SyncKind::Full);
-            let retry = taken.retry.filter(|_| lease.request.attempts > 0);
-            (lease, Taken { full_fetch, retry })
+            let taken = reserved.take(&lease);
+            (lease, taken)
         }))
     }
 
@@ -79,10 +75,7 @@ impl<St: Store, So: Source, C: Clock, O: RuntimeObserver, H: Host> Runtime<St, S
 
     async fn work_on(&self, lease: &Lease, taken: Taken<'_>) {
         let result = self.attempt(lease, &self.stop).await;
-        if taken.retry.is_some() {
-            self.retries.learn(matches!(&result, Ok(Attempt { failure: None, .. })));
-        }
-        drop(taken);
+        taken.end(matches!(&result, Ok(Attempt { failure: None, .. })));
         match result {
             Ok(_) | Err(SyncError::LeaseLost(_)) => {}
             // In every other case the lease expires, and the work resumes from its checkpoint.
@@ -126,82 +119,5 @@ impl<St: Store, So: Source, C: Clock, O: RuntimeObserver, H: Host> Runtime<St, S
                 Ok(()) | Err(_) => return,
             }
         }
-    }
-}
-
-/// The slots that a lease takes.
-#[derive(Debug)]
-struct Taken<'a> {
-    full_fetch: Option<Slot<'a>>,
-    retry: Option<Slot<'a>>,
-}
-
-/// Bounds how many workers are busy with one kind of work.
-#[derive(Debug)]
-pub(crate) struct Slots {
-    taken: AtomicUsize,
-    max: AtomicUsize,
-    usual_max: usize,
-    workers: usize,
-}
-
-impl Slots {
-    /// Half of the workers, so that a delta never waits for a backfill to release a worker.
-    pub(crate) fn for_full_fetches(workers: usize) -> Self {
-        Self::new(workers.div_ceil(2), workers)
-    }
-
-    /// A quarter of the workers: integrations that fail or answer slowly must not keep the others from the healthy ones.
-    pub(crate) fn for_retries(workers: usize) -> Self {
-        Self::new((workers / 4).max(1), workers)
-    }
-
-    fn new(usual_max: usize, workers: usize) -> Self {
-        Self { taken: AtomicUsize::new(0), max: AtomicUsize::new(usual_max), usual_max, workers }
-    }
-
-    fn take(&self) -> Option<Slot<'_>> {
-        let max = self.max.load(Ordering::SeqCst);
-        let one_more = |taken| if taken < max { Some(taken + 1) } else { None };
-        self.taken.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more).ok().map(|_| Slot(&self.taken))
-    }
-
-    /// Each success allows one more at a time, since an outage may be over; the first failure, the usual number again.
-    fn learn(&self, succeeded: bool) {
-        let next = |max: usize| Some(if succeeded { (max + 1).min(self.workers) } else { self.usual_max });
-        // It is never refused.
-        let _: Result<usize, usize> = self.max.fetch_update(Ordering::SeqCst, Ordering::SeqCst, next);
-    }
-}
-
-/// A slot that is taken until it is dropped.
-#[derive(Debug)]
-struct Slot<'a>(&'a AtomicUsize);
-
-impl Drop for Slot<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn successes_open_the_way_for_what_failed_and_one_failure_closes_it() {
-        let slots = Slots::for_retries(8);
-        let free = || std::iter::from_fn(|| slots.take()).take(20).collect::<Vec<_>>().len();
-        assert_eq!(free(), 2);
-        for _ in 0..3 {
-            slots.learn(true);
-        }
-        assert_eq!(free(), 5);
-        for _ in 0..30 {
-            slots.learn(true);
-        }
-        assert_eq!(free(), 8, "no more than there are workers");
-        slots.learn(false);
-        assert_eq!(free(), 2);
     }
 }

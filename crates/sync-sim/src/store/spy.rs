@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
 use sync_core::changes::Change;
 use sync_core::horizon::Horizon;
-use sync_core::jobs::{EndpointState, IntegrationRecord, Lease, QueuedRequest, Target};
+use sync_core::jobs::{Claimable, Eligible, EndpointState, IntegrationRecord, Lease, QueuedRequest, Target};
 use sync_core::outbox::{Backlog, DeadLetter, Delivery, DeliveryId, Undelivered};
 use sync_core::ports::{
     BulkRows, ChangeLog, DeadLetters, Deliveries, Endpoints, Integrations, Lock, LockMode, MirrorRows, Quarantine,
@@ -135,7 +135,9 @@ impl Requests for Spy<'_> {
 
     statements! {
         requests() -> Vec<QueuedRequest>;
-        due_requests(horizon: &Horizon, limit: usize) -> Vec<QueuedRequest>;
+        requests_of(integration: &IntegrationId) -> Vec<QueuedRequest>;
+        claimable_request(horizon: &Horizon, eligible: &Eligible) -> Claimable;
+        put_off_idle_requests(horizon: &Horizon, until: Timestamp) -> usize;
     }
 
     fn put_request(&mut self, request: &QueuedRequest) -> TxResult<()> {

@@ -1,9 +1,13 @@
+use std::collections::BTreeSet;
 use std::sync::{Arc, Barrier, mpsc};
 use std::time::Duration;
 
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
 use sync_core::jobs::queue::{Claim, lease_next, lease_target};
-use sync_core::jobs::{HeldLease, LeaseToken, QueuedRequest, RequestCause, SyncKind, Target};
+use sync_core::jobs::{
+    Claimable, Eligible, HeldLease, IntegrationRecord, IntegrationStatus, LeaseToken, QueuedRequest, RequestCause,
+    SyncKind, Target, dispatch,
+};
 use sync_core::ports::{Lock, LockMode, Scope, Store, StoreError, Tx, TxResult};
 
 use super::sample::{alpha, at, beta, delta, horizon, read, request, target, time, write};
@@ -21,10 +25,6 @@ fn held(mut request: QueuedRequest, until: Timestamp) -> QueuedRequest {
 
 fn put(tx: &mut dyn Tx, requests: &[QueuedRequest]) -> TxResult<()> {
     requests.iter().try_for_each(|request| tx.put_request(request))
-}
-
-fn targets(requests: &[QueuedRequest]) -> Vec<Target> {
-    requests.iter().map(|request| request.target.clone()).collect()
 }
 
 /// Of several units that insert a request for one target at the same time, one does; the others leave it as it is.
@@ -96,17 +96,41 @@ pub async fn requests_come_in_the_order_of_their_time<S: Store>(store: Arc<S>) {
     assert_eq!(read(&store, |tx| tx.requests()).await, [first, second, third]);
 }
 
-/// Deltas come before full fetches, older wishes before younger ones, and no more of them than wanted.
-pub async fn due_requests_are_deltas_first_then_by_time<S: Store>(store: Arc<S>) {
+/// Registers integrations, so that they are worked on.
+fn register(tx: &mut dyn Tx, ids: &[IntegrationId]) -> TxResult<()> {
+    dispatch::register(tx, &ids.iter().cloned().collect(), at(0))
+}
+
+fn all() -> Eligible {
+    Eligible::all(Endpoint::ALL.into())
+}
+
+fn claimable(tx: &mut dyn Tx, now: Timestamp) -> TxResult<Option<QueuedRequest>> {
+    Ok(match tx.claimable_request(&horizon(now), &all())? {
+        Claimable::Request(request) => Some(request),
+        Claimable::Idle | Claimable::Nothing => None,
+    })
+}
+
+/// Of the preferred kind, what became due first.
+pub async fn claims_are_by_kind_then_by_time<S: Store>(store: Arc<S>) {
     write(&store, |tx| {
+        register(tx, &[alpha(), beta()])?;
         let full = |id: IntegrationId, time| request(target(id, Endpoint::Users, SyncKind::Full), at(time));
         let delta = |id: IntegrationId, time| request(target(id, Endpoint::Courses, SyncKind::Delta), at(time));
-        let (oldest, full_2) = (full(alpha(), 1), full(beta(), 2));
-        let (delta_3, delta_4) = (delta(beta(), 3), delta(alpha(), 4));
-        put(tx, &[full_2.clone(), delta_4.clone(), oldest.clone(), delta_3.clone()])?;
-        let order = targets(&[delta_3, delta_4, oldest, full_2]);
-        for limit in 1..6 {
-            assert_eq!(targets(&tx.due_requests(&horizon(at(10)), limit)?), order[..limit.min(4)]);
+        let (full_1, full_2, delta_3, delta_4) =
+            (full(alpha(), 1), full(beta(), 2), delta(beta(), 3), delta(alpha(), 4));
+        for (kinds, order) in [
+            ([SyncKind::Delta, SyncKind::Full], [&delta_3, &delta_4, &full_1, &full_2]),
+            ([SyncKind::Full, SyncKind::Delta], [&full_1, &full_2, &delta_3, &delta_4]),
+        ] {
+            put(tx, &[full_2.clone(), delta_4.clone(), full_1.clone(), delta_3.clone()])?;
+            let eligible = Eligible { kinds: kinds.to_vec(), ..all() };
+            for next in order {
+                assert_eq!(tx.claimable_request(&horizon(at(10)), &eligible)?, Claimable::Request(next.clone()));
+                tx.delete_request(&next.target)?;
+            }
+            assert_eq!(tx.claimable_request(&horizon(at(10)), &eligible)?, Claimable::Nothing);
         }
         Ok(())
     })
@@ -114,44 +138,107 @@ pub async fn due_requests_are_deltas_first_then_by_time<S: Store>(store: Arc<S>)
 }
 
 /// A request is due from `not_before` on.
-pub async fn due_requests_have_come_due<S: Store>(store: Arc<S>) {
+pub async fn claims_have_come_due<S: Store>(store: Arc<S>) {
     write(&store, |tx| {
+        register(tx, &[alpha()])?;
         let mut waiting = request(delta(), at(1));
         waiting.not_before = time("2026-01-01T00:00:10.500Z");
         tx.put_request(&waiting)?;
-        assert!(tx.due_requests(&horizon(time("2026-01-01T00:00:10.499Z")), 9)?.is_empty());
-        assert_eq!(tx.due_requests(&horizon(time("2026-01-01T00:00:10.500Z")), 9)?, [waiting]);
+        assert_eq!(claimable(tx, time("2026-01-01T00:00:10.499Z"))?, None);
+        assert_eq!(claimable(tx, time("2026-01-01T00:00:10.500Z"))?, Some(waiting));
         Ok(())
     })
     .await;
 }
 
-/// A lease keeps a request from being due until it expires.
-pub async fn due_requests_are_held_by_nobody<S: Store>(store: Arc<S>) {
+/// A lease keeps a request from being claimed until it expires.
+pub async fn claims_are_held_by_nobody<S: Store>(store: Arc<S>) {
     write(&store, |tx| {
+        register(tx, &[alpha()])?;
         let leased = held(request(delta(), at(1)), time("2026-01-01T00:00:20.500Z"));
-        let elsewhere = request(target(beta(), Endpoint::Users, SyncKind::Delta), at(2));
-        put(tx, &[leased.clone(), elsewhere.clone()])?;
-        assert_eq!(tx.due_requests(&horizon(time("2026-01-01T00:00:20.499Z")), 9)?, std::slice::from_ref(&elsewhere));
-        assert_eq!(tx.due_requests(&horizon(time("2026-01-01T00:00:20.500Z")), 9)?, [leased, elsewhere]);
+        tx.put_request(&leased)?;
+        assert_eq!(claimable(tx, time("2026-01-01T00:00:20.499Z"))?, None);
+        assert_eq!(claimable(tx, time("2026-01-01T00:00:20.500Z"))?, Some(leased));
+        Ok(())
+    })
+    .await;
+}
+
+/// Only the endpoints, kinds and integrations that are eligible, and retries only if they are.
+pub async fn claims_are_eligible<S: Store>(store: Arc<S>) {
+    write(&store, |tx| {
+        let failed = QueuedRequest { attempts: 1, ..request(delta(), at(1)) };
+        tx.put_request(&failed)?;
+        assert_eq!(tx.claimable_request(&horizon(at(2)), &all())?, Claimable::Idle, "it is not registered");
+        register(tx, &[alpha()])?;
+        assert_eq!(claimable(tx, at(2))?, Some(failed.clone()));
+        let at_share: BTreeSet<_> = [(SyncKind::Delta, alpha()), (SyncKind::Full, beta())].into();
+        let nothing = [
+            Eligible { retries: false, ..all() },
+            Eligible { kinds: vec![SyncKind::Full], ..all() },
+            Eligible { endpoints: [Endpoint::Courses].into(), ..all() },
+            Eligible { endpoints: BTreeSet::new(), ..all() },
+            Eligible { kinds: Vec::new(), ..all() },
+        ];
+        for eligible in nothing {
+            assert_eq!(tx.claimable_request(&horizon(at(2)), &eligible)?, Claimable::Nothing, "{eligible:?}");
+        }
+        let eligible = Eligible { at_share, ..all() };
+        let alone = tx.claimable_request(&horizon(at(2)), &eligible)?;
+        assert_eq!(alone, Claimable::Request(failed.clone()), "it is the only integration");
+        register(tx, &[beta()])?;
+        assert_eq!(tx.claimable_request(&horizon(at(2)), &eligible)?, Claimable::Nothing);
+        let other = QueuedRequest { target: target(beta(), Endpoint::Users, SyncKind::Delta), ..failed };
+        tx.put_request(&other)?;
+        assert_eq!(tx.claimable_request(&horizon(at(2)), &eligible)?, Claimable::Request(other));
+        Ok(())
+    })
+    .await;
+}
+
+/// Requests of integrations that are deleted, paused by a person or not registered are put off, whatever their number.
+pub async fn idle_requests_are_put_off<S: Store>(store: Arc<S>) {
+    write(&store, |tx| {
+        register(tx, &[alpha(), beta()])?;
+        for (id, status) in [("deleted", IntegrationStatus::Deleted), ("held", IntegrationStatus::Held)] {
+            register(tx, &[id.into()])?;
+            let record = tx.integration(&id.into())?.unwrap();
+            tx.put_integration(&IntegrationRecord { status, ..record })?;
+        }
+        let idle: Vec<Target> = ["deleted", "held", "unknown"]
+            .into_iter()
+            .flat_map(|id| Endpoint::ALL.map(|endpoint| target(id.into(), endpoint, SyncKind::Delta)))
+            .collect();
+        for target in &idle {
+            tx.put_request(&request(target.clone(), at(1)))?;
+        }
+        let working = request(target(alpha(), Endpoint::Users, SyncKind::Full), at(5));
+        tx.put_request(&working)?;
+        assert_eq!(claimable(tx, at(9))?, Some(working.clone()), "they hide no work");
+        tx.put_request(&held(working, at(60)))?;
+        assert_eq!(tx.claimable_request(&horizon(at(9)), &all())?, Claimable::Idle);
+        assert_eq!(tx.put_off_idle_requests(&horizon(at(9)), at(99))?, idle.len());
+        assert_eq!(tx.claimable_request(&horizon(at(9)), &all())?, Claimable::Nothing);
+        assert!(tx.requests_of(&"held".into())?.iter().all(|request| request.not_before == at(99)));
+        assert_eq!(tx.put_off_idle_requests(&horizon(at(9)), at(99))?, 0);
         Ok(())
     })
     .await;
 }
 
 /// What waits longer than anything may was stored by a clock that was ahead: it is due.
-pub async fn due_requests_wait_no_longer_than_the_longest<S: Store>(store: Arc<S>) {
+pub async fn claims_wait_no_longer_than_the_longest<S: Store>(store: Arc<S>) {
     write(&store, |tx| {
+        register(tx, &[alpha()])?;
         let mut waiting = request(delta(), at(1));
-        let now = horizon(at(1_000));
-        for (ahead, due) in [(3_660, 0), (3_661, 1), (86_400, 1), (40 * 86_400, 1)] {
+        for (ahead, due) in [(3_660, false), (3_661, true), (86_400, true), (40 * 86_400, true)] {
             waiting.not_before = at(1_000 + ahead);
             tx.put_request(&waiting)?;
-            assert_eq!(tx.due_requests(&now, 9)?.len(), due, "{ahead} seconds ahead");
+            assert_eq!(claimable(tx, at(1_000))?.is_some(), due, "{ahead} seconds ahead");
         }
         waiting.not_before = Timestamp::MAX;
         tx.put_request(&waiting)?;
-        let lease = lease_next(tx, &claim("worker", 1), at(1_000), |_| true)?;
+        let lease = lease_next(tx, &claim("worker", 1), &all(), at(1_000))?;
         assert_eq!(lease.map(|lease| lease.request.target), Some(waiting.target));
         Ok(())
     })
@@ -159,15 +246,15 @@ pub async fn due_requests_wait_no_longer_than_the_longest<S: Store>(store: Arc<S
 }
 
 /// A lease that ends later than any can was taken by a clock that was ahead: it has expired.
-pub async fn due_requests_are_held_no_longer_than_a_lease<S: Store>(store: Arc<S>) {
+pub async fn claims_are_held_no_longer_than_a_lease<S: Store>(store: Arc<S>) {
     write(&store, |tx| {
-        let now = horizon(at(1_000));
-        for (ahead, due) in [(120, 0), (121, 1), (3_600, 1), (40 * 86_400, 1)] {
+        register(tx, &[alpha()])?;
+        for (ahead, due) in [(120, false), (121, true), (3_600, true), (40 * 86_400, true)] {
             let leased = held(request(delta(), at(1)), at(1_000 + ahead));
             tx.put_request(&leased)?;
-            assert_eq!(tx.due_requests(&now, 9)?.len(), due, "{ahead} seconds ahead");
+            assert_eq!(claimable(tx, at(1_000))?.is_some(), due, "{ahead} seconds ahead");
             let lease = lease_target(tx, &leased.target, &claim("worker", usize::try_from(ahead).unwrap()), at(1_000))?;
-            assert_eq!(lease.is_some(), due == 1, "{ahead} seconds ahead");
+            assert_eq!(lease.is_some(), due, "{ahead} seconds ahead");
         }
         Ok(())
     })
@@ -179,12 +266,12 @@ pub async fn requests_of_one_endpoint_are_leased_one_at_a_time<S: Store>(store: 
     for kind in SyncKind::ALL {
         let other = if *kind == SyncKind::Delta { SyncKind::Full } else { SyncKind::Delta };
         write(&store, move |tx| {
+            register(tx, &[alpha(), beta()])?;
             let leased = held(request(Target { kind: *kind, ..delta() }, at(1)), at(20));
             let sibling = request(Target { kind: other, ..delta() }, at(2));
             let elsewhere = request(target(beta(), Endpoint::Users, other), at(4));
             put(tx, &[leased, sibling.clone(), elsewhere.clone()])?;
-            assert_eq!(tx.due_requests(&horizon(at(19)), 9)?, [sibling.clone(), elsewhere.clone()]);
-            let lease = lease_next(tx, &claim("worker", 1), at(19), |_| true)?;
+            let lease = lease_next(tx, &claim("worker", 1), &all(), at(19))?;
             assert_eq!(lease.map(|lease| lease.request.target), Some(elsewhere.target), "{kind} is held");
             let lease = lease_target(tx, &sibling.target, &claim("worker", 2), at(19))?;
             assert_eq!(lease, None, "{kind} is held");
@@ -211,6 +298,7 @@ pub async fn requests_are_leased_once<S: Store>(store: Arc<S>) {
     write(&store, |tx| {
         for number in 0..INTEGRATIONS {
             let id = IntegrationId::from(format!("sandbox:{number}"));
+            register(tx, std::slice::from_ref(&id))?;
             for kind in SyncKind::ALL {
                 tx.put_request(&request(target(id.clone(), Endpoint::Users, *kind), at(1)))?;
             }
@@ -230,7 +318,7 @@ pub async fn requests_are_leased_once<S: Store>(store: Arc<S>) {
                 while misses < 50 {
                     let claim = claim(&format!("worker {worker}"), leased.len());
                     let lease = store.transact(Scope::Shared, move |tx| {
-                        lease_next(tx, &claim, at(10), |_| true).map_err(sync_core::SyncError::from)
+                        lease_next(tx, &claim, &all(), at(10)).map_err(sync_core::SyncError::from)
                     });
                     match lease.await.expect("the unit passes") {
                         Some(lease) => leased.push(lease.request.target),

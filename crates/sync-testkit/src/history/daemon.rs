@@ -18,6 +18,7 @@ use sync_core::rows::{Model, StoredRow};
 use sync_core::webhooks::{self, IntakePolicy};
 use tokio_util::sync::CancellationToken;
 
+use crate::lease_next_of;
 use crate::{FakeKombo, ManualClock};
 
 /// The tables of a mirror, each in the order of keys.
@@ -114,14 +115,13 @@ impl<St: Store> Daemon<St> {
             ttl: self.policy.lease_ttl,
             longest_wait: self.policy.longest_wait(),
         };
-        self.unit(move |tx| queue::lease_next(tx, &claim, now, |request| request.target.integration_id == id)).await
+        self.unit(move |tx| lease_next_of(tx, &id, &claim, now)).await
     }
 
     /// The requests of the integration.
     pub async fn requests(&self) -> Vec<QueuedRequest> {
-        let mut requests = self.look(|tx| tx.requests()).await;
-        requests.retain(|request| request.target.integration_id == self.id);
-        requests
+        let id = self.id.clone();
+        self.look(move |tx| tx.requests_of(&id)).await
     }
 
     /// Up to when a delta of the endpoint need not look back.

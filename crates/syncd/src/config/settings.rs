@@ -233,7 +233,7 @@ const SYNC: &[Setting] = &[
         kind: Kind::Integer,
         default: Some("8"),
         example: "16",
-        meaning: "How many fetches run at a time, 1 to 256. Full fetches take half of these at most.",
+        meaning: "How many fetches run at a time, 1 to 256. Full fetches take half at most, and so does each of several integrations.",
     },
     Setting {
         name: "poll_every",

@@ -1,4 +1,7 @@
+use kombo_model::{IntegrationId, Timestamp};
+
 use crate::horizon::Horizon;
+use crate::jobs::eligible::{Claimable, Eligible};
 use crate::jobs::request::{QueuedRequest, Target};
 use crate::ports::error::TxResult;
 use crate::ports::lock::{Lock, LockMode};
@@ -11,10 +14,19 @@ pub trait Requests {
     /// All requests, in the order of their time.
     fn requests(&mut self) -> TxResult<Vec<QueuedRequest>>;
 
-    /// Up to `limit` requests that are due and that nobody holds: [`Horizon::is_due`] says so of `not_before`, and there
-    /// is no lease or [`Horizon::is_held`] says no. Deltas first, then by `requested_at`. They are not locked: see
-    /// [`Self::request`].
-    fn due_requests(&mut self, horizon: &Horizon, limit: usize) -> TxResult<Vec<QueuedRequest>>;
+    /// The requests of an integration, in the order of their time.
+    fn requests_of(&mut self, integration: &IntegrationId) -> TxResult<Vec<QueuedRequest>>;
+
+    /// The request that a worker may lease: due, by [`Horizon::is_due`]; held by nobody, by [`Horizon::is_held`], nor its
+    /// endpoint's other kind of fetch; eligible; of a registered integration that is neither deleted nor paused by a
+    /// person. Of the preferred kind, the one that became due first. One that another transaction has locked is passed over.
+    ///
+    /// How many rows this reads depends neither on the number of requests nor on that of integrations.
+    fn claimable_request(&mut self, horizon: &Horizon, eligible: &Eligible) -> TxResult<Claimable>;
+
+    /// Puts off until `until` up to a thousand requests that are due of integrations that are deleted, paused by a person
+    /// or not registered, and says how many.
+    fn put_off_idle_requests(&mut self, horizon: &Horizon, until: Timestamp) -> TxResult<usize>;
 
     /// Writes a request.
     fn put_request(&mut self, request: &QueuedRequest) -> TxResult<()>;

@@ -1,9 +1,9 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use kombo_model::{IntegrationId, Timestamp};
 use sync_core::horizon::Horizon;
-use sync_core::jobs::{QueuedRequest, SyncKind, Target};
+use sync_core::jobs::{Claimable, Eligible, IntegrationStatus, QueuedRequest, SyncKind, Target};
 use sync_core::ports::{Lock, LockMode, RateLimit, Requests, Runs, TxResult};
 use sync_core::pull::{Run, RunId};
 use sync_core::ratelimit::Pacing;
@@ -23,14 +23,44 @@ impl Requests for MemoryTx<'_> {
         Ok(requests)
     }
 
-    fn due_requests(&mut self, horizon: &Horizon, limit: usize) -> TxResult<Vec<QueuedRequest>> {
+    fn requests_of(&mut self, integration: &IntegrationId) -> TxResult<Vec<QueuedRequest>> {
+        Ok(self.requests()?.into_iter().filter(|request| request.target.integration_id == *integration).collect())
+    }
+
+    fn claimable_request(&mut self, horizon: &Horizon, eligible: &Eligible) -> TxResult<Claimable> {
         self.reading()?;
-        let requests = self.state.requests.values();
-        let due = requests.filter(|request| horizon.is_due(request.not_before) && !is_held(request, horizon));
-        let mut due: Vec<QueuedRequest> = due.cloned().collect();
-        due.sort_by_key(|request| (request.target.kind != SyncKind::Delta, request.requested_at));
-        due.truncate(limit);
-        Ok(due)
+        let requests = &self.state.requests;
+        let is_alone = self.state.integrations.len() == 1;
+        let alone = Eligible { at_share: BTreeSet::new(), ..eligible.clone() };
+        let eligible = if is_alone { &alone } else { eligible };
+        let is_free = |request: &QueuedRequest| {
+            let of_endpoint = SyncKind::ALL.iter().map(|kind| Target { kind: *kind, ..request.target.clone() });
+            !of_endpoint.filter_map(|target| requests.get(&target)).any(|request| is_held(request, horizon))
+        };
+        let due = requests
+            .values()
+            .filter(|request| horizon.is_due(request.not_before) && eligible.admits(request) && is_free(request));
+        let preference = |kind: SyncKind| eligible.kinds.iter().position(|preferred| *preferred == kind);
+        let found = due.min_by_key(|request| {
+            (self.is_idle(request), preference(request.target.kind), request.not_before, &request.target)
+        });
+        Ok(match found {
+            Some(request) if self.is_idle(request) => Claimable::Idle,
+            Some(request) => Claimable::Request(request.clone()),
+            None => Claimable::Nothing,
+        })
+    }
+
+    fn put_off_idle_requests(&mut self, horizon: &Horizon, until: Timestamp) -> TxResult<usize> {
+        self.writing()?;
+        let due = self.state.requests.values().filter(|request| {
+            self.is_idle(request) && horizon.is_due(request.not_before) && !is_held(request, horizon)
+        });
+        let put_off: Vec<QueuedRequest> =
+            due.map(|request| QueuedRequest { not_before: until, lease: None, ..request.clone() }).collect();
+        let count = put_off.len();
+        self.state.requests.extend(put_off.into_iter().map(|request| (request.target.clone(), request)));
+        Ok(count)
     }
 
     fn put_request(&mut self, request: &QueuedRequest) -> TxResult<()> {
@@ -109,6 +139,14 @@ impl RateLimit for MemoryTx<'_> {
         self.writing()?;
         self.state.pacing = pacing.clone();
         Ok(())
+    }
+}
+
+impl MemoryTx<'_> {
+    /// Whether a request is of an integration that is not worked on.
+    fn is_idle(&self, request: &QueuedRequest) -> bool {
+        let integration = self.state.integrations.get(&request.target.integration_id);
+        integration.is_none_or(|known| matches!(known.status, IntegrationStatus::Deleted | IntegrationStatus::Held))
     }
 }
 

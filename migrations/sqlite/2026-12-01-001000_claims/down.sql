@@ -1,0 +1,2 @@
+DROP INDEX sync_requests_leased;
+DROP INDEX sync_requests_due;
