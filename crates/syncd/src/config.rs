@@ -171,6 +171,8 @@ pub(crate) struct Server {
     pub(crate) operations: SocketAddr,
     operations_token: Option<Secret>,
     operations_token_file: Option<PathBuf>,
+    /// The number of integrations that have metrics of their own.
+    pub(crate) metrics_integrations: usize,
 }
 
 #[derive(Debug, Deserialize)]

@@ -1,9 +1,11 @@
 //! The daemon: webhooks in, deltas out, full fetches on schedule, until it is asked to stop.
 
+mod gauges;
 mod lifecycle;
 mod measure;
 mod operations;
 mod page;
+mod prometheus;
 mod receiver;
 mod series;
 mod serve;
@@ -88,7 +90,7 @@ pub(crate) async fn run(context: &Context, tables: Tables) -> anyhow::Result<Exi
     let config = context.config_with_warnings()?;
     let secrets = secrets(&config)?;
     let receiver = config.receiver()?.map(Receiver::new).transpose()?.map(Arc::new);
-    let metrics = measure::install()?;
+    let metrics = prometheus::install()?;
     let gate = Arc::new(KeyGate::default());
     let kombo = Kombo::new(&config, SHORT_RETRIES, measure::answer)?;
     let webhooks = serve::bind("server.webhooks", config.server.webhooks).await?;
@@ -103,8 +105,13 @@ pub(crate) async fn run(context: &Context, tables: Tables) -> anyhow::Result<Exi
     let readiness = Arc::new(Readiness::new(Arc::clone(&gate)));
     let access = Arc::new(Access::new(config.operations_token()?));
     let status_page = Arc::new(Page::new(Arc::clone(&access)));
-    let routes =
-        operations::routes(Arc::clone(&readiness), metrics.clone(), Arc::clone(&status_page), receiver.is_some());
+    let routes = operations::routes(
+        Arc::clone(&readiness),
+        metrics.clone(),
+        Arc::clone(&status_page),
+        receiver.is_some(),
+        config.server.metrics_integrations,
+    );
     tasks.spawn(serve::serve(operations, MOST_OPERATIONS, routes, stop.clone()));
 
     let Some(store) = open_store(&config, tables, &stop).await? else { return Ok(Exit::Done) };

@@ -336,6 +336,13 @@ const SERVER: &[Setting] = &[
         example: "/etc/syncd/operations.token",
         meaning: "A file that holds the token.",
     },
+    Setting {
+        name: "metrics_integrations",
+        kind: Kind::Integer,
+        default: Some("20"),
+        example: "1000",
+        meaning: "How many integrations have metrics of their own: those furthest behind. All others count in the aggregates.",
+    },
 ];
 
 const INTEGRATIONS: &[Setting] = &[Setting {

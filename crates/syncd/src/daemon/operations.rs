@@ -7,8 +7,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use metrics_exporter_prometheus::PrometheusHandle;
 
+use super::gauges;
 use super::lifecycle::Readiness;
-use super::measure;
 use super::page::{self, Page};
 
 #[derive(Clone)]
@@ -16,15 +16,23 @@ struct OperationsState {
     readiness: Arc<Readiness>,
     metrics: PrometheusHandle,
     delivers: bool,
+    /// The number of integrations that have series of their own.
+    most: usize,
 }
 
 /// `/healthz`, `/readyz`, `/metrics`, and the status page
-pub(super) fn routes(readiness: Arc<Readiness>, metrics: PrometheusHandle, page: Arc<Page>, delivers: bool) -> Router {
+pub(super) fn routes(
+    readiness: Arc<Readiness>,
+    metrics: PrometheusHandle,
+    page: Arc<Page>,
+    delivers: bool,
+    most: usize,
+) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "alive\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics_page))
-        .with_state(OperationsState { readiness, metrics, delivers })
+        .with_state(OperationsState { readiness, metrics, delivers, most })
         .merge(page::routes(page))
 }
 
@@ -38,9 +46,9 @@ async fn readyz(State(state): State<OperationsState>) -> Response {
 async fn metrics_page(State(state): State<OperationsState>) -> Response {
     let mut series = String::new();
     if let Some(store) = state.readiness.store() {
-        series = measure::state(store).await;
+        series = gauges::state(store, state.most).await;
         if state.delivers {
-            measure::deliveries(store).await;
+            gauges::deliveries(store).await;
         }
     }
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], format!("{}{series}", state.metrics.render()))

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::prometheus;
+
 /// Lines of each metric.
 #[derive(Debug, Default)]
 pub(super) struct Series(BTreeMap<&'static str, String>);
@@ -15,8 +17,11 @@ impl Series {
     }
 
     pub(super) fn render(&self) -> String {
-        let families: Vec<String> =
-            self.0.iter().map(|(name, lines)| format!("# TYPE {name} gauge\n{lines}\n")).collect();
+        let families: Vec<String> = self
+            .0
+            .iter()
+            .map(|(name, lines)| format!("# HELP {name} {}\n# TYPE {name} gauge\n{lines}\n", prometheus::help(name)))
+            .collect();
         families.concat()
     }
 }
@@ -34,7 +39,7 @@ mod tests {
         let mut series = Series::default();
         series.add("lag", &[("integration", "a\\b\"c\nd"), ("endpoint", "users")], 1.5);
         series.add("lag", &[("integration", "b")], 0.0);
-        let text = "# TYPE lag gauge\nlag{integration=\"a\\\\b\\\"c\\nd\",endpoint=\"users\"} 1.5\nlag{integration=\"b\"} 0\n\n";
+        let text = "# HELP lag \n# TYPE lag gauge\nlag{integration=\"a\\\\b\\\"c\\nd\",endpoint=\"users\"} 1.5\nlag{integration=\"b\"} 0\n\n";
         assert_eq!(series.render(), text);
     }
 }

@@ -15,7 +15,7 @@ on_both_databases!(every_metric_is_there_and_moves);
 
 /// The metrics that the source names.
 fn named() -> BTreeSet<&'static str> {
-    let source = include_str!("../../src/daemon/measure.rs");
+    let source = include_str!("../../src/daemon/prometheus.rs");
     source.split('"').filter(|text| text.starts_with("syncd_")).collect()
 }
 
@@ -71,13 +71,18 @@ fn every_metric_is_there_and_moves(backend: Backend) {
         };
         after.iter().filter(|(key, _)| belongs(key)).map(|(key, value)| (key.clone(), *value)).collect::<Vec<_>>()
     };
+    let text = http::get(place.operations, "/metrics").unwrap().text;
     for name in named() {
+        for line in [format!("# HELP {name} "), format!("# TYPE {name} ")] {
+            assert_eq!(text.matches(&line).count(), 1, "{line}");
+        }
         let values = shown(name);
         assert!(!values.is_empty(), "{name} is not shown");
         let moves = values.iter().any(|(key, value)| before.get(key) != Some(value));
         // A state may stand; what is counted and timed does not.
         let counts = values.iter().any(|(key, _)| key.contains("_total") || key.contains("_count"));
-        assert!(moves || !counts, "{name} does not move: {values:?}");
+        let nothing_dropped = name == "syncd_log_lines_dropped_total";
+        assert!(moves || !counts || nothing_dropped, "{name} does not move: {values:?}");
     }
     let labels: Vec<&String> = after.keys().collect();
     let page = format!("{labels:?}");
@@ -85,6 +90,33 @@ fn every_metric_is_there_and_moves(backend: Backend) {
         assert!(!page.contains(private), "{private} is not for metrics");
     }
     daemon.stop();
+}
+
+/// Only the integrations furthest behind have series of their own; the aggregates count all.
+#[test]
+fn few_integrations_have_series_of_their_own() {
+    let place = Place::new();
+    let mut world = world_for(Backend::Sqlite, SandboxConfig { integrations: 3, ..SandboxConfig::default() }, place);
+    world.set_toml("server.metrics_integrations", "1");
+    let daemon = Daemon::start(&world, place);
+    Look::new(&world).wait_until_loaded(&world);
+    let ids = world.sandbox.integrations();
+    let shown = || -> Vec<String> {
+        let lags = daemon.metrics().into_keys().filter(|key| key.starts_with("syncd_freshness_lag_seconds"));
+        lags.collect()
+    };
+    assert_eq!(shown().len(), 1, "{:?}", daemon.metrics());
+    let look = Look::new(&world);
+    look.wait_until_settled(&world);
+    assert_eq!(daemon.metric("syncd_freshness_lag_max_seconds", ""), Some(0.0));
+    // One falls behind: its fetches hang.
+    world.sandbox.edit(|state| state.latency = Latency { fixed_ms: 20_000, jitter_ms: 0 });
+    assert_eq!(daemon.webhook(&data_changed("slow", &ids[2], &["lms_users"])).status, 200);
+    wait_until("it is behind", || daemon.metric("syncd_freshness_lag_max_seconds", "") > Some(0.0));
+    assert_eq!(shown(), [format!("syncd_freshness_lag_seconds{{integration={:?}}}", ids[2])]);
+    assert_eq!(daemon.metric("syncd_integrations_behind", "1d"), Some(0.0));
+    assert_eq!(daemon.metric("syncd_integrations", "active"), Some(3.0));
+    drop(daemon);
 }
 
 /// What was measured of an integration goes with it.

@@ -342,12 +342,16 @@ fn the_manual_has_every_metric_and_no_other() {
         let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
         words.filter(|word| word.starts_with("syncd_")).map(str::to_owned).collect()
     };
+    let described = names(include_str!("../../src/daemon/prometheus.rs"));
     let sources = [
+        include_str!("../../src/daemon/gauges.rs"),
         include_str!("../../src/daemon/measure.rs"),
+        include_str!("../../src/daemon/prometheus.rs"),
         include_str!("../../src/notices.rs"),
         include_str!("../../src/stderr.rs"),
     ];
     let measured: BTreeSet<String> = sources.into_iter().flat_map(names).filter(|name| !name.ends_with('_')).collect();
+    assert_eq!(described, measured, "each metric has a description");
     let manual = manual();
     let told: BTreeSet<String> = manual.lines().filter(|line| line.starts_with("| `syncd_")).flat_map(&names).collect();
     assert_eq!(told, measured);
