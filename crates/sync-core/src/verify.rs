@@ -14,7 +14,7 @@ use crate::jobs::request::SyncKind;
 use crate::ports::source::{FailureClass, Fetch, FetchSpec, Pages, RecordPage, Rejected, Source, SourceError};
 use crate::ports::store::Store;
 use crate::pull::listing::Listing;
-use crate::pull::lookup::{LookUp, LookUpSize, can_be_sent};
+use crate::pull::lookup::{self, LookUp, LookUpSize, can_be_sent};
 use crate::pull::run::RunId;
 use crate::rows::assess::{Assessing, Finding, Lists, assess, assess_removal, assess_removal_of};
 use crate::rows::batch::{Batch, Provenance};
@@ -303,11 +303,11 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
             }
             suspects.append(&mut ids);
             while suspects.len() >= size.get() {
-                self.look_up_some(endpoint, &mut suspects, &mut size, beside, tell).await?;
+                self.look_up_some(endpoint, &mut suspects, &mut size, beside, began_at, tell).await?;
             }
         }
         while !suspects.is_empty() {
-            self.look_up_some(endpoint, &mut suspects, &mut size, beside, tell).await?;
+            self.look_up_some(endpoint, &mut suspects, &mut size, beside, began_at, tell).await?;
         }
         Ok(())
     }
@@ -319,6 +319,7 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
         suspects: &mut Vec<String>,
         size: &mut LookUpSize,
         beside: &mut Beside,
+        began_at: Timestamp,
         tell: &mut impl FnMut(Difference) -> Result<(), E>,
     ) -> Result<(), E> {
         let asked = size.get().min(suspects.len());
@@ -330,8 +331,17 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
                 Ok(())
             }
             Err(error) if size.reduce(asked, &error) => Ok(()),
+            Err(error) if error.class == FailureClass::RequestRefused && self.refuses_the_id(endpoint).await? => {
+                suspects.drain(..asked);
+                // The list would have shown them.
+                self.gone(endpoint, ids, began_at, tell).await
+            }
             Err(error) => Err(SyncError::from(error).into()),
         }
+    }
+
+    async fn refuses_the_id(&self, endpoint: Endpoint) -> Result<bool, SyncError> {
+        Ok(lookup::refuses_the_id(self.source, &self.integration, endpoint, SyncKind::Delta).await?)
     }
 
     /// Ids of rows that are not removed after `after`, which moves on; `None` after the last ones.

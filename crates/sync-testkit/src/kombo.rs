@@ -35,6 +35,8 @@ pub struct Settings {
     pub paging: Paging,
     /// A fetch that names more ids than this is refused.
     pub most_ids: usize,
+    /// A fetch that names an id that this rejects is refused.
+    pub takes_id: fn(&str) -> bool,
     /// Whether answers carry a `Date`.
     pub dated: bool,
 }
@@ -97,6 +99,7 @@ impl FakeKombo {
             latency: Duration::from_millis(10),
             paging: Paging::Offset,
             most_ids: usize::MAX,
+            takes_id: |_| true,
             dated: true,
         };
         let world = World {

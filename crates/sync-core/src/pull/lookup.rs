@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use kombo_model::Timestamp;
+use kombo_model::{Endpoint, IntegrationId, Timestamp};
 
-use crate::ports::source::{FailureClass, RecordPage, SourceError};
+use crate::jobs::request::SyncKind;
+use crate::ports::source::{FailureClass, Fetch, FetchSpec, Pages, Record, RecordPage, Source, SourceError};
 use crate::rows::json::clean_text;
 
 /// Whether Kombo can be asked for a record by this id. Ids are sent in one value with commas between them; what nobody but
@@ -13,6 +14,25 @@ pub(crate) fn can_be_sent(id: &str) -> bool {
     const LONGEST: usize = 200;
     let is_odd = |letter: char| letter == ',' || letter.is_whitespace() || letter.is_control();
     !id.is_empty() && id.len() <= LONGEST && !id.contains(is_odd)
+}
+
+/// Whether a refused look-up of one id is about that id, which Kombo's records do not have: a look-up of a record that the
+/// list shows is answered. Sources may check the form of ids, and a person may have written any.
+pub(crate) async fn refuses_the_id<So: Source>(
+    source: &So,
+    integration: &IntegrationId,
+    endpoint: Endpoint,
+    priority: SyncKind,
+) -> Result<bool, SourceError> {
+    let open = |fetch| source.open(FetchSpec { integration_id: integration.clone(), endpoint, fetch, priority });
+    let first = open(Fetch::List { updated_after: None, from: None }).next_page().await?;
+    let shown = first.into_iter().flat_map(|page| page.records).map(|record| record.id().to_owned());
+    let Some(id) = { shown }.find(|id| can_be_sent(id)) else { return Ok(false) };
+    match open(Fetch::Ids(vec![id])).next_page().await {
+        Ok(_) => Ok(true),
+        Err(error) if error.class == FailureClass::RequestRefused => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// A look-up under way: which ids were not returned yet.
@@ -33,7 +53,7 @@ impl LookUp {
         self.asked_at.get_or_insert(page.requested_at);
         self.nameless |= page.rejected.iter().any(|rejected| rejected.id.is_none());
         let rejected = page.rejected.iter().filter_map(|rejected| rejected.id.as_deref());
-        for id in page.records.iter().map(crate::ports::source::Record::id).chain(rejected) {
+        for id in page.records.iter().map(Record::id).chain(rejected) {
             self.missing.remove(&clean_text(id.to_owned()));
         }
     }

@@ -309,7 +309,8 @@ async fn a_source_that_takes_no_id_at_all_fails_the_run_and_removes_nothing() {
     bench.kombo.asked();
     let run = bench.full(Endpoint::Users).await;
     assert_eq!((run.outcome, run.counts.deleted), (RunOutcome::Failed, 0));
-    assert_eq!(ids_named(&bench), [30, 15, 7, 3, 1]);
+    // The last is one that the list shows.
+    assert_eq!(ids_named(&bench), [30, 15, 7, 3, 1, 1]);
 }
 
 /// Sixty courses with a revision each, and a skill on each revision.
@@ -445,6 +446,25 @@ async fn what_kombo_cannot_be_asked_for_is_gone_when_no_page_shows_it() {
     assert_eq!((run.outcome, run.counts.deleted), (RunOutcome::Completed, 6));
     assert!(bench.kombo.asked().iter().all(|spec| !matches!(spec.fetch, Fetch::Ids(_))), "nobody asked for them");
     for key in odd {
+        assert!(!bench.row(Model::LmsUsers, key).is_live(), "{key:?}");
+    }
+    bench.assert_mirrors();
+}
+
+/// Kombo may check the form of ids.
+#[tokio::test]
+async fn an_id_that_kombo_refuses_is_gone_when_no_page_shows_it() {
+    let bench = loaded(40).await;
+    bench.kombo.configure(|settings| settings.takes_id = |id| id.starts_with('u'));
+    for key in ["hand-made", "x"] {
+        let mut row = bench.row(Model::LmsUsers, "u001");
+        row.row.key = Key::Id(key.to_owned());
+        bench.put(Model::LmsUsers, row);
+    }
+    purge(&bench, 0..1);
+    let run = bench.full(Endpoint::Users).await;
+    assert_eq!((run.outcome, run.counts.deleted), (RunOutcome::Completed, 3));
+    for key in ["hand-made", "x"] {
         assert!(!bench.row(Model::LmsUsers, key).is_live(), "{key:?}");
     }
     bench.assert_mirrors();

@@ -67,9 +67,9 @@ impl World {
             return Err(error(class, format!("{} answers {class:?}", spec.endpoint)));
         }
         if let Fetch::Ids(ids) = &spec.fetch
-            && ids.len() > self.settings.most_ids
+            && (ids.len() > self.settings.most_ids || !ids.iter().all(|id| (self.settings.takes_id)(id)))
         {
-            return Err(error(FailureClass::RequestRefused, format!("{} takes no so many ids", spec.endpoint)));
+            return Err(error(FailureClass::RequestRefused, format!("{} does not take these ids", spec.endpoint)));
         }
         let wanted = self.wanted(spec);
         let offset = match cursor {

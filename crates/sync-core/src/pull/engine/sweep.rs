@@ -10,15 +10,15 @@ use crate::error::SyncError;
 use crate::jobs::endpoint::EndpointStatus;
 use crate::jobs::lease::LeasedTx;
 use crate::jobs::queue;
-use crate::jobs::request::Lease;
+use crate::jobs::request::{Lease, Target};
 use crate::ports::clock::Clock;
 use crate::ports::error::{StoreError, TxResult};
 use crate::ports::observer::{Event, Observer};
-use crate::ports::source::{Fetch, FetchSpec, Pages, Source};
+use crate::ports::source::{FailureClass, Fetch, FetchSpec, Pages, Source};
 use crate::ports::store::QuarantinePart;
 use crate::ports::store::{Scope, Store, Tx};
 use crate::pull::listing::Listing;
-use crate::pull::lookup::{LookUp, LookUpSize, can_be_sent};
+use crate::pull::lookup::{self, LookUp, LookUpSize, can_be_sent};
 use crate::pull::run::{Run, RunOutcome, RunPhase};
 use crate::rows::apply;
 use crate::rows::assess::Lists;
@@ -131,9 +131,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
             let ids = unseen.iter().map(|key| key.first().to_owned());
             let (unseen, odd): (Vec<String>, Vec<String>) = ids.partition(|id| can_be_sent(id));
             if !odd.is_empty() {
-                // The pages would have shown them.
-                findings.count += self.live_among(run, &odd).await?;
-                findings.gone.push((run.began_at(self.clock_lead.get()), odd));
+                self.not_asked_for(run, odd, &mut findings).await?;
             }
             let mut rest = unseen.as_slice();
             while !rest.is_empty() {
@@ -145,10 +143,29 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
                     }
                     Ok(false) => return Ok(None),
                     Err(SyncError::Source(error)) if size.reduce(ids.len(), &error) => {}
+                    Err(SyncError::Source(error))
+                        if error.class == FailureClass::RequestRefused && self.refuses_the_id(lease, run).await? =>
+                    {
+                        self.not_asked_for(run, ids.to_vec(), &mut findings).await?;
+                        rest = later;
+                    }
                     Err(error) => return Err(error),
                 }
             }
         }
+    }
+
+    /// Notes ids that Kombo cannot be asked for: the pages would have shown their records.
+    async fn not_asked_for(&self, run: &Run, ids: Vec<String>, findings: &mut Findings) -> Result<(), SyncError> {
+        findings.count += self.live_among(run, &ids).await?;
+        findings.gone.push((run.began_at(self.clock_lead.get()), ids));
+        Ok(())
+    }
+
+    async fn refuses_the_id(&self, lease: &Lease, run: &Run) -> Result<bool, SyncError> {
+        let Target { integration_id, endpoint, kind } = &run.target;
+        let answer = lookup::refuses_the_id(&*self.source, integration_id, *endpoint, *kind);
+        Ok(self.while_holding(lease, answer).await??)
     }
 
     async fn unseen(&self, lease: &Lease, run: &Run, after: Option<Key>) -> Result<Vec<Key>, SyncError> {
