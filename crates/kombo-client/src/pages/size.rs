@@ -31,11 +31,7 @@ pub(super) fn weight(error: &Error) -> Weight {
             fault: TransportFault::Timeout | TransportFault::Dropped | TransportFault::Incomplete,
             ..
         } => Weight::Suspected,
-        Error::Api { .. } | Error::Foreign { .. }
-            if error.kind() == ErrorKind::Unavailable && error.retry_after().is_none() =>
-        {
-            Weight::Suspected
-        }
+        Error::Api { .. } | Error::Foreign { .. } if error.kind() == ErrorKind::Unavailable => Weight::Suspected,
         Error::Api { .. }
         | Error::Foreign { .. }
         | Error::Redirect { .. }

@@ -183,6 +183,15 @@ async fn whatever_a_source_takes_is_found_within_few_attempts() {
     }
 }
 
+/// Some gateways always say when to come back.
+#[tokio::test]
+async fn a_page_too_heavy_is_found_although_the_answer_says_when_to_come_back() {
+    let too_heavy = |ask: &Ask| (ask.size > 40).then(|| Reply::new(503, &[("Retry-After", "0")], ""));
+    let server = source(700, too_heavy).await;
+    read_all(&patient(&server), 700).await.unwrap();
+    assert!(server.targets().len() < 60, "{} pages", server.targets().len());
+}
+
 #[tokio::test]
 async fn a_heavy_record_among_light_ones_costs_few_pages() {
     let is_heavy = |ask: &Ask| ask.size > 1 && (ask.offset..ask.offset + ask.size).contains(&1_500);
