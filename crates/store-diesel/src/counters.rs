@@ -2,37 +2,53 @@
 //! example, may come without them. New entries would then get numbers that followers have passed.
 
 use diesel::{QueryResult, RunQueryDsl as _};
+use sync_core::ports::{StoreError, TxResult};
 
 use crate::both;
+use crate::error::During as _;
 use crate::statement::{Cell, Cells, Statement};
 
-/// A table and its numbered column, and the tables and columns in which its numbers stand.
-type Numbers = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+/// Tables and columns in which numbers stand.
+type Places = [(&'static str, &'static str)];
 
-const COUNTERS: [Numbers; 2] = [
-    (
-        "sync_changes",
-        "seq",
-        &[
-            ("sync_changes", "seq"),
-            ("sync_deliveries", "delivered_seq"),
-            ("sync_deliveries", "parcel_last_seq"),
-            ("sync_delivery_start", "seq"),
-            ("sync_dead_letters", "last_seq"),
-            ("sync_trimmed", "seq"),
-        ],
-    ),
-    ("sync_runs", "id", &[("sync_runs", "id"), ("sync_seen", "run_id"), ("sync_quarantine", "run_id")]),
-];
+/// A table with a numbered column.
+pub(crate) struct Numbered {
+    table: &'static str,
+    column: &'static str,
+    /// Where its numbers stand and the highest one is found at once.
+    at_hand: &'static Places,
+    /// Where else they stand.
+    elsewhere: &'static Places,
+}
+
+pub(crate) const CHANGES: Numbered = Numbered {
+    table: "sync_changes",
+    column: "seq",
+    at_hand: &[("sync_changes", "seq"), ("sync_delivery_start", "seq"), ("sync_trimmed", "seq")],
+    elsewhere: &[
+        ("sync_deliveries", "delivered_seq"),
+        ("sync_deliveries", "parcel_last_seq"),
+        ("sync_dead_letters", "last_seq"),
+    ],
+};
+
+pub(crate) const RUNS: Numbered = Numbered {
+    table: "sync_runs",
+    column: "id",
+    at_hand: &[("sync_runs", "id")],
+    elsewhere: &[("sync_seen", "run_id"), ("sync_quarantine", "run_id")],
+};
+
+const COUNTERS: [Numbered; 2] = [CHANGES, RUNS];
 
 /// No number that was handed out is this high. One that is was written by hand, and would leave no number to hand out.
 const WILD: i64 = 1 << 62;
 
 /// A query for the highest number that is taken.
-fn taken(places: &[(&str, &str)]) -> String {
+fn taken<'a>(places: impl IntoIterator<Item = &'a (&'static str, &'static str)>) -> String {
     let highest =
         |(table, column): &(&str, &str)| format!("SELECT max({column}) AS n FROM {table} WHERE {column} < {WILD}");
-    let each: Vec<String> = places.iter().map(highest).collect();
+    let each: Vec<String> = places.into_iter().map(highest).collect();
     format!("SELECT max(n) FROM ({}) AS taken", each.join(" UNION ALL "))
 }
 
@@ -79,6 +95,19 @@ both! {
         Ok(faults)
     }
 
+    /// Looks whether the next number is a new one, and moves the counters otherwise: the rows may have come while the program
+    /// ran, or with the server that it was led to. Runs in the transaction that takes the number.
+    pub(crate) fn keep_ahead(conn: &mut Conn, Numbered { table, column, at_hand, .. }: &Numbered) -> TxResult<()> {
+        let (handed_out, taken) = (handed_out(table, column), taken(*at_hand));
+        let question = Statement::new(format!("SELECT CASE WHEN ({handed_out}) < ({taken}) THEN 1 END"));
+        let found: Vec<Cells> = question.load(conn).during(table)?;
+        if found.into_iter().flat_map(|cells| cells.0).all(|cell| cell.is_none()) {
+            return Ok(());
+        }
+        let faults = settle(conn).during(table)?;
+        if faults.is_empty() { Ok(()) } else { Err(StoreError::Failed { message: faults.join("; "), source: None }) }
+    }
+
     /// The faults of counters. Changes nothing.
     pub(crate) fn faults(conn: &mut Conn) -> QueryResult<Vec<String>> {
         Ok(look(conn)?.iter().filter_map(Counter::fault).collect())
@@ -86,8 +115,8 @@ both! {
 
     fn look(conn: &mut Conn) -> QueryResult<Vec<Counter>> {
         let mut counters = Vec::new();
-        for (table, column, places) in COUNTERS {
-            let (handed_out, taken) = (handed_out(table, column), taken(places));
+        for Numbered { table, column, at_hand, elsewhere } in COUNTERS {
+            let (handed_out, taken) = (handed_out(table, column), taken(at_hand.iter().chain(elsewhere)));
             let found: Vec<Cells> = Statement::new(format!("SELECT ({handed_out}), ({taken})")).load(conn)?;
             let mut cells = found.into_iter().flat_map(|cells| cells.0).map(|cell| cell.and_then(Cell::into_int));
             let (handed_out, taken) = (cells.next().flatten(), cells.next().flatten().unwrap_or(0));

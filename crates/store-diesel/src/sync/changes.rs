@@ -12,6 +12,7 @@ use sync_core::rows::Model;
 
 use super::limited;
 use crate::both;
+use crate::counters;
 use crate::error::{During as _, corrupt};
 use crate::schema::{sync_changes, sync_deliveries};
 use crate::statement::{Bind, CHANGES, Statement, WriteRow};
@@ -62,6 +63,7 @@ both! {
         /// that is not the order of commits, and a reader would miss what commits late.
         fn append(conn: &mut Conn, changes: &[Change]) -> TxResult<()> {
             Statement::new("SELECT pg_advisory_xact_lock(hashtextextended('syncd changes', 0))").execute(conn).during(TABLE)?;
+            counters::pg::keep_ahead(conn, &counters::CHANGES)?;
             for changes in changes.chunks(5_000) {
                 let fields: Vec<String> = changes.iter().map(|change| change.fields.to_string()).collect();
                 let runs: Vec<String> = changes.iter().map(|change| change.run_id.to_string()).collect();
@@ -97,6 +99,7 @@ both! {
         fn append(conn: &mut Conn, changes: &[Change]) -> TxResult<()> {
             const HEAD: &str =
                 "INSERT INTO sync_changes (integration_id, model, record_id, kind, cause, run_id, at, fields) VALUES (";
+            counters::sqlite::keep_ahead(conn, &counters::CHANGES)?;
             for change in changes {
                 let fields = change.fields.to_string();
                 let binds = vec![

@@ -7,6 +7,7 @@ use sync_core::pull::{PageCursor, Run, RunCounts, RunId, RunOutcome, RunPhase};
 use super::{count, limited, moment, number, readable, time, word, word_or};
 use crate::both;
 use crate::cached::Cached;
+use crate::counters::RUNS;
 use crate::error::During as _;
 use crate::schema::sync_runs;
 use crate::statement::Statement;
@@ -158,8 +159,17 @@ impl TryFrom<RunRow> for Run {
 }
 
 both! {
+    postgres {
+        use crate::counters::pg::keep_ahead;
+    }
+
+    sqlite {
+        use crate::counters::sqlite::keep_ahead;
+    }
+
     impl Runs for DbTx<'_> {
         fn insert_run(&mut self, run: &Run) -> TxResult<RunId> {
+            keep_ahead(self.conn, &RUNS)?;
             let values = RunValues::from(run);
             let id: i64 = diesel::insert_into(sync_runs::table)
                 .values(&values)

@@ -5,6 +5,7 @@ mod addresses;
 mod bench;
 mod claim_costs;
 mod copies;
+mod counters;
 mod errors;
 mod hand_edits;
 mod hand_written;

@@ -23,6 +23,7 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("array_nulls", "off"),
     ("transform_null_equals", "on"),
     ("xmloption", "document"),
+    ("quote_all_identifiers", "on"),
     ("synchronous_commit", "off"),
     ("plan_cache_mode", "force_generic_plan"),
     ("enable_indexscan", "off"),

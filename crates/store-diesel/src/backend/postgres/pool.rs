@@ -22,6 +22,7 @@ SELECT set_config(name, value, false) FROM (VALUES
   ('search_path', 'kombo, public'), ('TimeZone', 'UTC'), ('DateStyle', 'ISO, MDY'), ('IntervalStyle', 'postgres'),
   ('bytea_output', 'hex'), ('extra_float_digits', '1'), ('standard_conforming_strings', 'on'),
   ('array_nulls', 'on'), ('transform_null_equals', 'off'), ('xmloption', 'content'),
+  ('quote_all_identifiers', 'off'),
   ('idle_in_transaction_session_timeout', '10000'),
   ('idle_session_timeout', '0'), ('transaction_timeout', '0'),
   ('default_transaction_isolation', 'read committed'), ('default_transaction_deferrable', 'off'),

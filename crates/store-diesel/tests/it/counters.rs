@@ -1,0 +1,40 @@
+//! Counters that are lost under a running program, as when it is led to a server that has the rows and not the counters.
+
+use kombo_model::Endpoint;
+use sync_core::outbox::Undelivered;
+use sync_core::ports::{ChangeLog as _, Scope, Store as _, StoreError};
+
+use crate::bench::{Bench, on_both_databases};
+
+on_both_databases!(numbers_that_followers_saw_are_not_handed_out_again);
+
+async fn lose_counters(bench: &Bench) {
+    bench
+        .sql(if bench.is_sqlite() {
+            "DELETE FROM sqlite_sequence"
+        } else {
+            "ALTER SEQUENCE sync_changes_seq_seq RESTART; ALTER SEQUENCE sync_runs_id_seq RESTART"
+        })
+        .await;
+}
+
+/// Changes a user, and returns the numbers of the run that finds it and of its entry in the log.
+async fn change(bench: &Bench, name: &str) -> (i64, i64) {
+    bench.lists(Endpoint::Users, [format!(r#"{{"id":"u","first_name":"{name}"}}"#)]);
+    let run = bench.full(Endpoint::Users).await;
+    (run.id.0, bench.changes().await.last().unwrap_or_else(|| panic!("{run:?}")).seq)
+}
+
+async fn numbers_that_followers_saw_are_not_handed_out_again(bench: Bench) {
+    bench.lists(Endpoint::Users, [r#"{"id":"u"}"#]);
+    bench.full(Endpoint::Users).await;
+    change(&bench, "Ada").await;
+    bench.sql("UPDATE sync_changes SET seq = 40; UPDATE sync_runs SET id = id + 70").await;
+    lose_counters(&bench).await;
+    assert_eq!(change(&bench, "Grace").await, (73, 41));
+    let trim = |tx: &mut dyn sync_core::ports::Tx| tx.trim_changes(kombo_model::Timestamp::MAX, Undelivered::Remove);
+    let trimmed = bench.store.transact(Scope::Shared, trim).await;
+    assert_eq!(trimmed.unwrap_or_else(|error: StoreError| panic!("{error}")), 2);
+    lose_counters(&bench).await;
+    assert_eq!(change(&bench, "Ada").await, (74, 42));
+}
