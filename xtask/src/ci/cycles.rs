@@ -75,7 +75,8 @@ fn paths(text: &str) -> Vec<String> {
 /// The file that a path leads to: the longest part of it that is one.
 fn module_of(path: &str, modules: &BTreeSet<String>) -> Option<String> {
     let parts: Vec<&str> = path.split("::").collect();
-    (1..=parts.len()).rev().map(|length| parts[..length].join("::")).find(|module| modules.contains(module))
+    let heads = (1..=parts.len()).rev().filter_map(|length| parts.get(..length));
+    heads.map(|head| head.join("::")).find(|module| modules.contains(module))
 }
 
 /// The modules of one cycle, the first repeated at the end.
@@ -91,7 +92,7 @@ fn walk<'a>(
     done: &mut BTreeSet<&'a str>,
 ) -> Option<Vec<String>> {
     if let Some(start) = path.iter().position(|seen| *seen == module) {
-        return Some(path[start..].iter().chain([&module]).map(|&name| name.to_owned()).collect());
+        return Some(path.iter().skip(start).chain([&module]).map(|&name| name.to_owned()).collect());
     }
     if done.contains(module) {
         return None;
