@@ -74,6 +74,39 @@ both! {
             load(self.indexed()?, model, statement.sql(format!(" ORDER BY {keys} LIMIT ")).int(limit))
         }
 
+        fn keys_after(
+            &mut self,
+            model: Model,
+            integration: &IntegrationId,
+            after: Option<&Key>,
+            limit: usize,
+        ) -> TxResult<Vec<Key>> {
+            let columns: Vec<String> = model.key_columns().iter().map(|name| format!("t.{name}")).collect();
+            let columns = columns.join(", ");
+            let head = format!("SELECT {columns} FROM {model} AS t WHERE t.removed_at IS NULL AND t.integration_id = ");
+            let mut statement = Statement::new(head).text(integration.as_str());
+            let ids = after.map(|after| [after.first(), after.second()]);
+            let odd = ids.filter(|_| DIALECT == Dialect::Sqlite).and_then(keys::hex);
+            if let Some(ids) = ids {
+                statement = statement.sql(format!(" AND ({columns}) > ("));
+                let ids = odd.as_ref().map_or(ids, |hex| hex.each_ref().map(String::as_str));
+                let (before, behind) = if odd.is_some() { ("CAST(unhex(", ") AS TEXT)") } else { ("", "") };
+                for (place, id) in ids.into_iter().take(model.key_columns().len()).enumerate() {
+                    let comma = if place > 0 { ", " } else { "" };
+                    statement = statement.sql(format!("{comma}{before}")).text(id).sql(behind);
+                }
+                statement = statement.sql(")");
+            }
+            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+            let statement = statement.sql(format!(" ORDER BY {columns} LIMIT ")).int(limit);
+            let cells: Vec<Cells> = statement.load(self.indexed()?).during(model.as_str())?;
+            let key = |cells: Cells| {
+                let mut ids = cells.0.into_iter().map(|cell| cell.and_then(keys::id));
+                Some(Key::of(model, ids.next()??, ids.next().flatten().unwrap_or_default()))
+            };
+            Ok(cells.into_iter().filter_map(key).collect())
+        }
+
         fn live_rows(&mut self, model: Model, integration: &IntegrationId) -> TxResult<u64> {
             let head = format!("SELECT count(*) FROM {model} WHERE {LIVE} AND integration_id = ");
             let cells: Vec<Cells> = Statement::new(head).text(integration.as_str()).load(self.scanning()?).during(model.as_str())?;

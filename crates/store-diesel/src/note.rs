@@ -10,16 +10,6 @@ const SEPARATOR: char = '\u{1f}';
 const ESCAPE: char = '\u{1b}';
 const ESCAPE_BYTE: u8 = 0x1b;
 
-/// An id of two as it stands in a note.
-pub(crate) fn escaped(id: &[u8]) -> Vec<u8> {
-    let escaped = |byte: &u8| match *byte {
-        ESCAPE_BYTE => vec![ESCAPE_BYTE, b'e'],
-        SEPARATOR_BYTE => vec![ESCAPE_BYTE, b's'],
-        byte => vec![byte],
-    };
-    id.iter().flat_map(escaped).collect()
-}
-
 /// The id that stands in a note.
 pub(crate) fn unescaped(note: &[u8]) -> Vec<u8> {
     let (mut id, mut bytes) = (Vec::with_capacity(note.len()), note.iter().copied());

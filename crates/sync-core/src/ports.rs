@@ -14,5 +14,5 @@ pub use observer::{Event, Observer, Silent};
 pub use source::{FailureClass, Fetch, FetchSpec, Pages, Record, RecordPage, Rejected, Source, SourceError};
 pub use store::{
     BulkRows, ChangeLog, DeadLetters, Deliveries, Endpoints, Integrations, MirrorRows, Quarantine, QuarantinePart,
-    QuarantineRelease, RateLimit, Requests, Runs, Scope, SeenNotes, Store, Tx, WebhookEvents,
+    QuarantineRelease, RateLimit, Requests, Runs, Scope, SeenNotes, Store, Tx, UNSEEN_PAGE, WebhookEvents,
 };

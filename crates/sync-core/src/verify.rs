@@ -15,7 +15,6 @@ use crate::ports::source::{FailureClass, Fetch, FetchSpec, Pages, RecordPage, Re
 use crate::ports::store::Store;
 use crate::pull::listing::Listing;
 use crate::pull::lookup::{self, LookUp, LookUpSize, can_be_sent};
-use crate::pull::run::RunId;
 use crate::rows::assess::{Assessing, Finding, Lists, assess, assess_removal, assess_removal_of};
 use crate::rows::batch::{Batch, Provenance};
 use crate::rows::change::ChangeCause;
@@ -34,8 +33,6 @@ use sketch::Sketch;
 
 /// How many ids of stored rows are read at a time.
 const STORED_IDS: usize = 10_000;
-/// No run has this number, so that no note of what a run showed keeps a row from being read.
-const NO_RUN: RunId = RunId(0);
 
 /// What is to be verified.
 #[derive(Debug, Clone)]
@@ -157,7 +154,7 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
             .read(move |tx| {
                 let assessing =
                     Assessing { integration: &integration, endpoint, reading, lists: Lists::Remove, notes: None };
-                let search = Search { assessing, enabled: &enabled, run: NO_RUN, began_at, gone: BTreeSet::new() };
+                let search = Search { assessing, enabled: &enabled, notes: None, began_at, gone: BTreeSet::new() };
                 let mut findings = Vec::new();
                 for found in search.find(tx, |model, key| beside.keys.contains(&name(model, key)))? {
                     for (cause, keys) in &found.keys {
@@ -348,7 +345,7 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
     async fn held_ids(&self, endpoint: Endpoint, after: &mut Option<String>) -> Result<Option<Vec<String>>, SyncError> {
         let (integration, from) = (self.integration.clone(), after.take().map(Key::Id));
         let model = Model::listed_by(endpoint);
-        let read = self.store.read(move |tx| tx.unseen(model, &integration, NO_RUN, from.as_ref(), STORED_IDS));
+        let read = self.store.read(move |tx| tx.keys_after(model, &integration, from.as_ref(), STORED_IDS));
         let keys = read.await.map_err(|error: crate::ports::error::StoreError| SyncError::from(error))?;
         let ids: Vec<String> = keys.into_iter().map(|key| key.first().to_owned()).collect();
         *after = ids.last().cloned();

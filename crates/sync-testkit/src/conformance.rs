@@ -84,6 +84,7 @@ macro_rules! conformance_suite {
             seen_ids_are_not_unseen
             unseen_ids_are_of_rows_not_removed
             notes_are_of_a_model
+            keys_page_in_order
             unseen_ids_page_in_order
             a_repeated_note_replaces_the_first
             a_note_may_be_empty

@@ -65,19 +65,6 @@ pub(super) fn hex(key: [&str; 2]) -> Option<[String; 2]> {
     })
 }
 
-/// The bytes of a note of `seen` in hex, if one of the key's ids is no text.
-pub(crate) fn hex_of_note(key: &Key) -> Option<String> {
-    let ids = [key.first(), key.second()];
-    if !ids.iter().any(|id| bytes(id).is_some()) {
-        return None;
-    }
-    let [first, second] = ids.map(|id| bytes(id).unwrap_or_else(|| id.as_bytes().to_vec()));
-    Some(hex_of(&match key {
-        Key::Id(_) => first,
-        Key::Pair(..) => [note::escaped(&first), vec![note::SEPARATOR_BYTE], note::escaped(&second)].concat(),
-    }))
-}
-
 /// The columns of a key, to hold against [`hex`].
 pub(super) fn columns(model: Model) -> [String; 2] {
     match model.key_columns() {

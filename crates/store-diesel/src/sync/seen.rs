@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 
 use diesel::RunQueryDsl as _;
 use kombo_model::IntegrationId;
-use sync_core::ports::{SeenNotes, TxResult};
+use sync_core::ports::{SeenNotes, TxResult, UNSEEN_PAGE};
 use sync_core::pull::RunId;
 use sync_core::rows::{Key, Model};
 
@@ -28,7 +28,7 @@ both! {
             .text(integration.as_str())
             .sql(") = (SELECT (count(*), sum(hashtextextended(seen.id COLLATE \"C\", ")
             .int(run)
-            .sql("))) FROM sync_seen AS s, unnest(s.ids) AS seen (id) WHERE s.run_id = ")
+            .sql("))) FROM sync_seen AS s, unnest(s.ids) AS seen (id) WHERE s.batch >= 0 AND s.run_id = ")
             .int(run)
             .sql(" AND s.model = ")
             .text(model.as_str())
@@ -63,7 +63,7 @@ both! {
             let statement = match DIALECT {
                 Dialect::Postgres => Statement::new("SELECT k.id FROM unnest(")
                     .texts(notes.iter().map(|id| Some(id.as_ref())).collect())
-                    .sql(") AS k (id) WHERE k.id IN (SELECT unnest(s.ids) FROM sync_seen AS s WHERE s.run_id = ")
+                    .sql(") AS k (id) WHERE k.id IN (SELECT unnest(s.ids) FROM sync_seen AS s WHERE s.batch >= 0 AND s.run_id = ")
                     .int(run.0)
                     .sql(" AND s.model = ")
                     .text(model.as_str())
@@ -72,7 +72,7 @@ both! {
                     .json(serde_json::json!(notes).to_string())
                     .sql(
                         ") AS k WHERE k.value IN (SELECT seen.value FROM sync_seen AS s, json_each(s.ids) AS seen \
-                         WHERE s.run_id = ",
+                         WHERE s.batch >= 0 AND s.run_id = ",
                     )
                     .int(run.0)
                     .sql(" AND s.model = ")
@@ -87,8 +87,8 @@ both! {
         /// Notes that somebody wrote over by hand do not count.
         fn seen_batches(&mut self, run: RunId) -> TxResult<i64> {
             let whole = match DIALECT {
-                Dialect::Postgres => "SELECT count(DISTINCT batch) FROM sync_seen WHERE run_id = ",
-                Dialect::Sqlite => "SELECT count(DISTINCT batch) FROM sync_seen WHERE json_valid(ids) AND run_id = ",
+                Dialect::Postgres => "SELECT count(DISTINCT batch) FROM sync_seen WHERE batch >= 0 AND run_id = ",
+                Dialect::Sqlite => "SELECT count(DISTINCT batch) FROM sync_seen WHERE batch >= 0 AND json_valid(ids) AND run_id = ",
             };
             let statement = Statement::new(whole).int(run.0);
             let cells: Vec<Cells> = statement.load(self.conn).during(TABLE)?;
@@ -101,52 +101,69 @@ both! {
             statement.execute(self.conn).during(TABLE).map(drop)
         }
 
-        fn unseen(
-            &mut self,
-            model: Model,
-            integration: &IntegrationId,
-            run: RunId,
-            after: Option<&Key>,
-            limit: usize,
-        ) -> TxResult<Vec<Key>> {
+        fn find_unseen(&mut self, run: RunId, model: Model, integration: &IntegrationId) -> TxResult<i64> {
             let conn = self.scanning()?;
-            if DIALECT == Dialect::Postgres && after.is_none() && are_all_seen(conn, model, integration, run.0)? {
-                return Ok(Vec::new());
+            Statement::new("DELETE FROM sync_seen WHERE batch < 0 AND run_id = ")
+                .int(run.0)
+                .sql(" AND model = ")
+                .text(model.as_str())
+                .execute(conn)
+                .during(TABLE)?;
+            if DIALECT == Dialect::Postgres && are_all_seen(conn, model, integration, run.0)? {
+                return Ok(0);
             }
-            let name = name(model, DIALECT);
-            let (after, odd) = (after.map(note), after.and_then(keys::hex_of_note));
-            let head = format!("SELECT {name} AS name FROM {model} AS t WHERE t.removed_at IS NULL AND t.integration_id = ");
-            let mut statement = Statement::new(head).text(integration.as_str());
-            match (&after, &odd, DIALECT) {
-                (Some(_), Some(hex), Dialect::Sqlite) => {
-                    statement = statement.sql(format!(" AND {name} > CAST(unhex(")).text(hex).sql(") AS TEXT)");
+            let pages = pages_of(run, model, integration, DIALECT).execute(conn).during("unseen rows")?;
+            Ok(i64::try_from(pages).unwrap_or(i64::MAX))
+        }
+
+        fn unseen(&mut self, run: RunId, model: Model, page: i64) -> TxResult<Vec<Key>> {
+            let head = match DIALECT {
+                Dialect::Postgres => "SELECT unnest(ids) FROM sync_seen WHERE batch = ",
+                // Hex, since a text of SQLite may be no text.
+                Dialect::Sqlite => {
+                    "SELECT CAST(unhex(e.value) AS TEXT) FROM sync_seen AS s, json_each(s.ids) AS e WHERE s.batch = "
                 }
-                (Some(after), _, _) => statement = statement.sql(format!(" AND {name} > ")).text(after),
-                (None, _, _) => {}
-            }
-            statement = match DIALECT {
-                // A difference of sets is hashed or sorted. An anti-join would be a nested loop over all ids as soon as
-                // the planner has no statistics of the notes and expects few.
-                Dialect::Postgres => statement
-                    .sql(" EXCEPT SELECT seen.id COLLATE \"C\" FROM sync_seen AS s, unnest(s.ids) AS seen (id) WHERE s.run_id = ")
-                    .int(run.0)
-                    .sql(" AND s.model = ")
-                    .text(model.as_str()),
-                Dialect::Sqlite => statement
-                    .sql(format!(
-                        " AND {name} NOT IN (SELECT seen.value FROM sync_seen AS s, json_each(s.ids) AS seen WHERE s.run_id = "
-                    ))
-                    .int(run.0)
-                    .sql(" AND s.model = ")
-                    .text(model.as_str())
-                    .sql(")"),
             };
-            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-            let cells: Vec<Cells> = statement.sql(" ORDER BY name LIMIT ").int(limit).load(conn).during("unseen rows")?;
+            let statement = Statement::new(head).int(-1 - page).sql(" AND run_id = ").int(run.0).sql(" AND model = ");
+            let cells: Vec<Cells> = statement.text(model.as_str()).load(self.conn).during(TABLE)?;
             let names = cells.into_iter().filter_map(|cells| cells.0.into_iter().next().flatten());
             Ok(names.filter_map(|name| keys::named(model, name)).collect())
         }
     }
+}
+
+/// Stores the keys that no note holds as pages, which are notes with batches of -1 and below.
+fn pages_of(run: RunId, model: Model, integration: &IntegrationId, dialect: Dialect) -> Statement<'_> {
+    let ids = match dialect {
+        Dialect::Postgres => "array_agg(name ORDER BY name)",
+        Dialect::Sqlite => "json_group_array(hex(CAST(name AS BLOB)))",
+    };
+    let name = name(model, dialect);
+    let statement = Statement::new("INSERT INTO sync_seen (run_id, batch, model, ids) SELECT ")
+        .int(run.0)
+        .sql(", -1 - page, ")
+        .text(model.as_str())
+        .sql(format!(
+            ", {ids} FROM (SELECT name, (row_number() OVER (ORDER BY name) - 1) / {UNSEEN_PAGE} AS page \
+             FROM (SELECT {name} AS name FROM {model} AS t WHERE t.removed_at IS NULL AND t.integration_id = "
+        ))
+        .text(integration.as_str());
+    let statement = match dialect {
+        // A difference of sets is hashed or sorted. An anti-join would be a nested loop over all ids as soon as the planner
+        // has no statistics of the notes and expects few.
+        Dialect::Postgres => {
+            statement.sql(" EXCEPT SELECT seen.id COLLATE \"C\" FROM sync_seen AS s, unnest(s.ids) AS seen (id) WHERE ")
+        }
+        Dialect::Sqlite => statement
+            .sql(format!(" AND {name} NOT IN (SELECT seen.value FROM sync_seen AS s, json_each(s.ids) AS seen WHERE ")),
+    };
+    let statement =
+        statement.sql("s.batch >= 0 AND s.run_id = ").int(run.0).sql(" AND s.model = ").text(model.as_str());
+    let end = match dialect {
+        Dialect::Postgres => "",
+        Dialect::Sqlite => ")",
+    };
+    statement.sql(format!("{end}) AS missing) AS numbered GROUP BY page"))
 }
 
 /// A row's key as [`note`] writes it.

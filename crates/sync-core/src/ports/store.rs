@@ -23,7 +23,7 @@ pub use quarantine::{Quarantine, QuarantinePart, QuarantineRelease};
 pub use requests::Requests;
 pub use rows::{BulkRows, MirrorRows};
 pub use runs::Runs;
-pub use seen::SeenNotes;
+pub use seen::{SeenNotes, UNSEEN_PAGE};
 pub use webhooks::WebhookEvents;
 
 use crate::ports::error::{StoreError, TxResult};

@@ -7,7 +7,7 @@ use kombo_model::{Endpoint, IntegrationId, Timestamp};
 
 use crate::jobs::queue;
 use crate::ports::error::TxResult;
-use crate::ports::store::Tx;
+use crate::ports::store::{Tx, UNSEEN_PAGE};
 use crate::pull::run::RunId;
 use crate::rows::assess::{Assessing, parent_model, parent_of, unlisted_cause};
 use crate::rows::batch::Batch;
@@ -17,9 +17,6 @@ use crate::rows::row::{Key, StoredRow, Value};
 
 /// Keys by model.
 pub(crate) type Shown = BTreeMap<Model, BTreeSet<Key>>;
-
-/// How many keys are read at a time.
-const KEYS: usize = 5_000;
 
 /// The models besides the listed one whose rows a full fetch of an endpoint shows all: those that it owns, and those that
 /// it embeds whose own endpoint is off.
@@ -136,8 +133,8 @@ pub(crate) struct Found {
 pub(crate) struct Search<'a> {
     pub(crate) assessing: Assessing<'a>,
     pub(crate) enabled: &'a BTreeSet<Endpoint>,
-    /// Whose notes tell what was shown.
-    pub(crate) run: RunId,
+    /// The run with notes of what was shown; without one, `is_shown` alone decides.
+    pub(crate) notes: Option<RunId>,
     /// When the fetch began: what was observed later may be on no page.
     pub(crate) began_at: Timestamp,
     /// Listed records that are gone. Their members go with them.
@@ -150,16 +147,26 @@ impl Search<'_> {
         let mut all: Vec<Found> = Vec::new();
         for model in shown_beside(self.assessing.endpoint, self.enabled) {
             let mut found = Found { model, keys: BTreeMap::new(), count: 0 };
-            let mut after: Option<Key> = None;
-            loop {
-                let integration = self.assessing.integration;
-                let mut unseen = tx.unseen(model, integration, self.run, after.as_ref(), KEYS)?;
-                let Some(last) = unseen.last() else { break };
-                after = Some(last.clone());
-                unseen.retain(|key| !is_shown(model, key));
-                if !unseen.is_empty() {
-                    let rows = tx.rows(model, integration, &unseen)?;
-                    self.sort(tx, rows, &all, &mut found)?;
+            let mut add = |tx: &mut dyn Tx, mut keys: Vec<Key>| -> TxResult<()> {
+                keys.retain(|key| !is_shown(model, key));
+                if keys.is_empty() {
+                    return Ok(());
+                }
+                let rows = tx.rows(model, self.assessing.integration, &keys)?;
+                self.sort(tx, rows, &all, &mut found)
+            };
+            if let Some(run) = self.notes {
+                for page in 0..tx.find_unseen(run, model, self.assessing.integration)? {
+                    let keys = tx.unseen(run, model, page)?;
+                    add(tx, keys)?;
+                }
+            } else {
+                let mut after = None;
+                loop {
+                    let keys = tx.keys_after(model, self.assessing.integration, after.as_ref(), UNSEEN_PAGE)?;
+                    let Some(last) = keys.last() else { break };
+                    after = Some(last.clone());
+                    add(tx, keys)?;
                 }
             }
             all.push(found);

@@ -60,6 +60,7 @@ impl MirrorRows for Spy<'_> {
         rows(model: Model, integration: &IntegrationId, keys: &[Key]) -> Vec<StoredRow>;
         members(model: Model, integration: &IntegrationId, parents: &[String]) -> Vec<StoredRow>;
         rows_after(model: Model, integration: &IntegrationId, after: Option<&Key>, limit: usize) -> Vec<StoredRow>;
+        keys_after(model: Model, integration: &IntegrationId, after: Option<&Key>, limit: usize) -> Vec<Key>;
         live_rows(model: Model, integration: &IntegrationId) -> u64;
     }
 
@@ -76,9 +77,8 @@ impl SeenNotes for Spy<'_> {
         seen(run: RunId, model: Model, keys: &[Key]) -> BTreeSet<Key>;
         seen_batches(run: RunId) -> i64;
         clear_seen(run: RunId) -> ();
-        unseen(
-            model: Model, integration: &IntegrationId, run: RunId, after: Option<&Key>, limit: usize
-        ) -> Vec<Key>;
+        find_unseen(run: RunId, model: Model, integration: &IntegrationId) -> i64;
+        unseen(run: RunId, model: Model, page: i64) -> Vec<Key>;
     }
 }
 

@@ -381,7 +381,8 @@ pub async fn lists_may_be_long<S: Store>(store: Arc<S>) {
         let run = tx.insert_run(&super::sample::run(super::sample::delta()))?;
         let keys: Vec<Key> = ids.iter().map(|id| super::sample::key(id)).collect();
         tx.put_seen(run, 0, Model::LmsUsers, &keys)?;
-        assert_eq!(tx.unseen(Model::LmsUsers, &alpha(), run, None, MANY)?.len(), 0);
+        assert_eq!(tx.find_unseen(run, Model::LmsUsers, &alpha())?, 0);
+        assert_eq!(tx.keys_after(Model::LmsUsers, &alpha(), None, MANY)?.len(), MANY);
         let changes: Vec<_> = ids.iter().map(|id| super::sample::change(alpha(), id, at(1))).collect();
         tx.append_changes(&changes)?;
         assert_eq!(tx.changes(None, 0, MANY + 1)?.len(), MANY);

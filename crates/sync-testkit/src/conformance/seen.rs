@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use sync_core::ports::{Store, Tx, TxResult};
+use sync_core::ports::{Store, Tx, TxResult, UNSEEN_PAGE};
 use sync_core::pull::RunId;
 use sync_core::rows::{Key, Model, StoredRow, Value};
 
@@ -21,7 +21,20 @@ fn begin(tx: &mut dyn Tx, users: &[&str]) -> TxResult<RunId> {
 }
 
 fn unseen(tx: &mut dyn Tx, run: RunId) -> TxResult<Vec<Key>> {
-    tx.unseen(MODEL, &alpha(), run, None, 100)
+    unseen_of(tx, run, MODEL)
+}
+
+/// All pages, which are full but for the last one.
+fn unseen_of(tx: &mut dyn Tx, run: RunId, model: Model) -> TxResult<Vec<Key>> {
+    let pages = tx.find_unseen(run, model, &alpha())?;
+    let mut found = Vec::new();
+    for page in 0..pages {
+        let keys = tx.unseen(run, model, page)?;
+        assert!(!keys.is_empty() && (keys.len() == UNSEEN_PAGE || page == pages - 1), "page {page} has {}", keys.len());
+        found.extend(keys);
+    }
+    assert_eq!(tx.unseen(run, model, pages)?, [], "there is no page behind the last one");
+    Ok(found)
 }
 
 /// What any batch of the run noted is seen; what another run noted is not.
@@ -61,15 +74,42 @@ pub async fn unseen_ids_are_of_rows_not_removed<S: Store>(store: Arc<S>) {
     .await;
 }
 
-/// A page has at most the wanted number of ids, in the order of ids, and the next one begins after its last.
+/// Pages are in the order of ids, and a second comparison replaces them.
 pub async fn unseen_ids_page_in_order<S: Store>(store: Arc<S>) {
     write(&store, |tx| {
         let run = begin(tx, &["b", "B", "a", "ä", "_", "10", "9", "z", "seen"])?;
         tx.put_seen(run, 0, MODEL, &ids(&["seen"]))?;
-        let mut found = Vec::new();
-        let mut after: Option<Key> = None;
+        assert_eq!(unseen(tx, run)?, ids(&["10", "9", "B", "_", "a", "b", "z", "ä"]));
+        let many: Vec<String> = (0..=2 * UNSEEN_PAGE).map(|number| format!("more {number:06}")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        tx.put_rows(MODEL, &alpha(), &many.iter().map(|id| null_row(MODEL, key(id))).collect::<Vec<_>>())?;
+        assert_eq!(tx.find_unseen(run, MODEL, &alpha())?, 3);
+        let all = unseen(tx, run)?;
+        assert!(all.is_sorted() && all.len() == many.len() + 8, "{}", all.len());
+        assert_eq!(tx.seen_batches(run)?, 1, "pages are no notes");
+        assert!(tx.seen(run, MODEL, &ids(&["a"]))?.is_empty(), "pages are no notes");
+        tx.put_seen(run, 1, MODEL, &ids(&many))?;
+        assert_eq!(unseen(tx, run)?.len(), 8);
+        assert_eq!(tx.unseen(run, MODEL, 1)?, [], "the former pages are gone");
+        tx.clear_seen(run)?;
+        assert_eq!(tx.unseen(run, MODEL, 0)?, [], "and with the notes, all of them");
+        Ok(())
+    })
+    .await;
+}
+
+/// Keys of rows that are not removed come in the order of keys, whatever was noted.
+pub async fn keys_page_in_order<S: Store>(store: Arc<S>) {
+    write(&store, |tx| {
+        let run = begin(tx, &["b", "B", "a", "ä", "_", "10", "9", "z"])?;
+        tx.put_seen(run, 0, MODEL, &ids(&["a"]))?;
+        let mut removed = null_row(MODEL, key("removed"));
+        removed.removed_at = Some(at(1));
+        tx.put_rows(MODEL, &alpha(), &[removed])?;
+        tx.put_rows(MODEL, &beta(), &[null_row(MODEL, key("elsewhere"))])?;
+        let (mut found, mut after) = (Vec::new(), None);
         loop {
-            let page = tx.unseen(MODEL, &alpha(), run, after.as_ref(), 3)?;
+            let page = tx.keys_after(MODEL, &alpha(), after.as_ref(), 3)?;
             assert!(page.len() <= 3);
             let Some(last) = page.last() else { break };
             after = Some(last.clone());
@@ -93,24 +133,24 @@ pub async fn notes_are_of_a_model<S: Store>(store: Arc<S>) {
         tx.put_seen(run, 0, MODEL, &ids(&["a"]))?;
         tx.put_seen(run, 0, JOINS, &[pair("a", "y"), pair("b", "x"), pair("b", "x")])?;
         assert_eq!(unseen(tx, run)?, ids(&["b"]));
-        assert_eq!(tx.unseen(JOINS, &alpha(), run, None, 100)?, [pair("a", "x"), pair("c", "x")]);
-        assert_eq!(tx.unseen(JOINS, &alpha(), run, None, 1)?, [pair("a", "x")]);
-        assert_eq!(tx.unseen(JOINS, &alpha(), run, Some(&pair("a", "x")), 100)?, [pair("c", "x")]);
-        assert_eq!(tx.unseen(Model::LmsSkills, &alpha(), run, None, 100)?, []);
+        assert_eq!(unseen_of(tx, run, JOINS)?, [pair("a", "x"), pair("c", "x")]);
+        assert_eq!(tx.keys_after(JOINS, &alpha(), None, 1)?, [pair("a", "x")]);
+        assert_eq!(tx.keys_after(JOINS, &alpha(), Some(&pair("a", "x")), 2)?, [pair("a", "y"), pair("b", "x")]);
+        assert_eq!(unseen_of(tx, run, Model::LmsSkills)?, []);
         assert_eq!(tx.seen_batches(run)?, 1);
         tx.put_seen(run, 1, JOINS, &joins)?;
-        assert_eq!(tx.unseen(JOINS, &alpha(), run, None, 100)?, []);
+        assert_eq!(unseen_of(tx, run, JOINS)?, []);
         assert_eq!((unseen(tx, run)?, tx.seen_batches(run)?), (ids(&["b"]), 2));
         tx.clear_seen(run)?;
-        assert_eq!(tx.unseen(JOINS, &alpha(), run, None, 100)?, joins);
+        assert_eq!(unseen_of(tx, run, JOINS)?, joins);
         // Whatever the ids hold, no key is taken for another one.
         let odd = [pair("d\u{1b}s", "x"), pair("d\u{1f}x", "y"), pair("d", "x\u{1f}y"), pair("e\u{1b}", "\u{1f}s")];
         let rows: Vec<StoredRow> = odd.iter().map(|key| null_row(JOINS, key.clone())).collect();
         tx.put_rows(JOINS, &alpha(), &rows)?;
-        let unseen = tx.unseen(JOINS, &alpha(), run, None, 100)?;
+        let unseen = unseen_of(tx, run, JOINS)?;
         assert!(unseen.len() == joins.len() + odd.len() && odd.iter().all(|key| unseen.contains(key)), "{unseen:?}");
         tx.put_seen(run, 0, JOINS, &odd)?;
-        assert_eq!(tx.unseen(JOINS, &alpha(), run, None, 100)?, joins);
+        assert_eq!(unseen_of(tx, run, JOINS)?, joins);
         assert_eq!(tx.seen(run, JOINS, &odd)?, odd.into_iter().collect());
         Ok(())
     })

@@ -26,6 +26,15 @@ pub trait MirrorRows {
         limit: usize,
     ) -> TxResult<Vec<StoredRow>>;
 
+    /// Up to `limit` keys of rows without `removed_at`, after `after`, in the order of keys.
+    fn keys_after(
+        &mut self,
+        model: Model,
+        integration: &IntegrationId,
+        after: Option<&Key>,
+        limit: usize,
+    ) -> TxResult<Vec<Key>>;
+
     /// How many live rows there are.
     fn live_rows(&mut self, model: Model, integration: &IntegrationId) -> TxResult<u64>;
 }

@@ -7,6 +7,9 @@ use crate::pull::run::RunId;
 use crate::rows::model::Model;
 use crate::rows::row::Key;
 
+/// The largest number of keys in a page of [`SeenNotes::unseen`].
+pub const UNSEEN_PAGE: usize = 5_000;
+
 /// Notes of what the pages of full fetches showed.
 pub trait SeenNotes {
     /// Notes that batch number `batch` of a full fetch showed the rows of `model` with these keys. Repeating it replaces the
@@ -21,17 +24,15 @@ pub trait SeenNotes {
     /// Of how many batches there are notes of [`Self::put_seen`] for this run.
     fn seen_batches(&mut self, run: RunId) -> TxResult<i64>;
 
-    /// Forgets the notes of this run.
+    /// Deletes the notes of this run, and the pages of [`Self::find_unseen`].
     fn clear_seen(&mut self, run: RunId) -> TxResult<()>;
 
-    /// Up to `limit` keys of rows of `model` without `removed_at` that no note of this run for `model` holds, after `after`,
-    /// in an order of keys; that of ids where a key is one.
-    fn unseen(
-        &mut self,
-        model: Model,
-        integration: &IntegrationId,
-        run: RunId,
-        after: Option<&Key>,
-        limit: usize,
-    ) -> TxResult<Vec<Key>>;
+    /// Compares all rows of `model` without `removed_at` with the notes of this run for `model`, and keeps the keys that no
+    /// note holds, in the order of keys, in pages of at most [`UNSEEN_PAGE`]. Returns the number of pages. Repeating it
+    /// replaces the pages.
+    fn find_unseen(&mut self, run: RunId, model: Model, integration: &IntegrationId) -> TxResult<i64>;
+
+    /// A page of what [`Self::find_unseen`] found last, from 0 on. Empty if there is no such page, or if the database lost
+    /// it in a crash: then it lost notes too.
+    fn unseen(&mut self, run: RunId, model: Model, page: i64) -> TxResult<Vec<Key>>;
 }

@@ -122,12 +122,9 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
     ) -> Result<Option<Findings>, SyncError> {
         let mut findings =
             Findings { gone: Vec::new(), count: 0, shown: Shown::new(), unsaid: Vec::new(), unreadable: Vec::new() };
-        let mut after: Option<Key> = None;
         let mut size = LookUpSize::new(self.policy.ids_per_lookup);
-        loop {
-            let unseen = self.unseen(lease, run, after.take()).await?;
-            let Some(last) = unseen.last() else { return Ok(Some(findings)) };
-            after = Some(last.clone());
+        for page in 0..self.find_unseen(lease, run).await? {
+            let unseen = self.unseen(lease, run, page).await?;
             let ids = unseen.iter().map(|key| key.first().to_owned());
             let (unseen, odd): (Vec<String>, Vec<String>) = ids.partition(|id| can_be_sent(id));
             if !odd.is_empty() {
@@ -153,6 +150,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
                 }
             }
         }
+        Ok(Some(findings))
     }
 
     /// Notes ids that Kombo cannot be asked for: the pages would have shown their records.
@@ -168,15 +166,24 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         Ok(self.while_holding(lease, answer).await??)
     }
 
-    async fn unseen(&self, lease: &Lease, run: &Run, after: Option<Key>) -> Result<Vec<Key>, SyncError> {
-        let (lease, now, policy, run) = (lease.clone(), self.clock.now(), self.policy.clone(), run.clone());
+    /// Finds the listed rows that no page showed. Returns the number of pages.
+    async fn find_unseen(&self, lease: &Lease, run: &Run) -> Result<i64, SyncError> {
+        let (lease, now, ttl, run) = (lease.clone(), self.clock.now(), self.policy.lease_ttl, run.clone());
         self.store
             .transact(Scope::Shared, move |tx| {
-                let tx = &mut LeasedTx::assert_lease(tx, &lease, now, policy.lease_ttl)?;
+                let tx = &mut LeasedTx::assert_lease(tx, &lease, now, ttl)?;
                 let model = Model::listed_by(run.target.endpoint);
-                // A page of ids costs a look at all notes, so it is larger than a look-up.
-                let limit = policy.ids_per_lookup.saturating_mul(50);
-                Ok(tx.unseen(model, &run.target.integration_id, run.id, after.as_ref(), limit)?)
+                Ok(tx.find_unseen(run.id, model, &run.target.integration_id)?)
+            })
+            .await
+    }
+
+    async fn unseen(&self, lease: &Lease, run: &Run, page: i64) -> Result<Vec<Key>, SyncError> {
+        let (lease, now, ttl, run) = (lease.clone(), self.clock.now(), self.policy.lease_ttl, run.clone());
+        self.store
+            .transact(Scope::Shared, move |tx| {
+                let tx = &mut LeasedTx::assert_lease(tx, &lease, now, ttl)?;
+                Ok(tx.unseen(run.id, Model::listed_by(run.target.endpoint), page)?)
             })
             .await
     }
@@ -303,7 +310,7 @@ fn find_unlisted(
     let search = Search {
         assessing: applying.assessing(Lists::Remove),
         enabled,
-        run: run.id,
+        notes: Some(run.id),
         began_at,
         gone: findings.gone.iter().flat_map(|(_, ids)| ids).map(String::as_str).collect(),
     };

@@ -3,7 +3,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use kombo_model::IntegrationId;
-use sync_core::ports::{BulkRows, MirrorRows, SeenNotes, TxResult};
+use sync_core::ports::{BulkRows, MirrorRows, SeenNotes, TxResult, UNSEEN_PAGE};
 use sync_core::pull::RunId;
 use sync_core::rows::{Key, Model, StoredRow, Value};
 
@@ -62,6 +62,20 @@ impl MirrorRows for MemoryTx<'_> {
         Ok(table.range::<Key, _>((from, Bound::Unbounded)).take(limit).map(|(_, row)| row.clone()).collect())
     }
 
+    fn keys_after(
+        &mut self,
+        model: Model,
+        integration: &IntegrationId,
+        after: Option<&Key>,
+        limit: usize,
+    ) -> TxResult<Vec<Key>> {
+        self.reading()?;
+        let Some(table) = self.state.table(model, integration) else { return Ok(Vec::new()) };
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let rows = table.range::<Key, _>((from, Bound::Unbounded)).filter(|(_, row)| row.removed_at.is_none());
+        Ok(rows.take(limit).map(|(key, _)| key.clone()).collect())
+    }
+
     fn live_rows(&mut self, model: Model, integration: &IntegrationId) -> TxResult<u64> {
         self.reading()?;
         let table = self.state.table(model, integration).into_iter().flat_map(Table::values);
@@ -79,7 +93,8 @@ impl SeenNotes for MemoryTx<'_> {
 
     fn seen(&mut self, run: RunId, model: Model, keys: &[Key]) -> TxResult<BTreeSet<Key>> {
         self.reading()?;
-        let notes = self.state.seen.get(&run).into_iter().flatten().filter(|((_, of), _)| *of == model);
+        let notes =
+            self.state.seen.get(&run).into_iter().flatten().filter(|((batch, of), _)| *batch >= 0 && *of == model);
         let notes: Vec<_> = notes.map(|(_, seen)| seen).collect();
         Ok(keys.iter().filter(|key| notes.iter().any(|seen| seen.contains(*key))).cloned().collect())
     }
@@ -87,7 +102,7 @@ impl SeenNotes for MemoryTx<'_> {
     fn seen_batches(&mut self, run: RunId) -> TxResult<i64> {
         self.reading()?;
         let notes = self.state.seen.get(&run).into_iter().flatten();
-        let batches: BTreeSet<i64> = notes.map(|((batch, _), _)| *batch).collect();
+        let batches: BTreeSet<i64> = notes.map(|((batch, _), _)| *batch).filter(|batch| *batch >= 0).collect();
         Ok(i64::try_from(batches.len()).unwrap_or(i64::MAX))
     }
 
@@ -97,26 +112,27 @@ impl SeenNotes for MemoryTx<'_> {
         Ok(())
     }
 
-    fn unseen(
-        &mut self,
-        model: Model,
-        integration: &IntegrationId,
-        run: RunId,
-        after: Option<&Key>,
-        limit: usize,
-    ) -> TxResult<Vec<Key>> {
-        self.reading()?;
-        let notes = self.state.seen.get(&run).into_iter().flatten();
-        let seen: BTreeSet<&Key> =
-            notes.filter(|((_, of), _)| *of == model).flat_map(|(_, keys)| keys.iter()).collect();
+    fn find_unseen(&mut self, run: RunId, model: Model, integration: &IntegrationId) -> TxResult<i64> {
+        self.writing()?;
+        let notes =
+            self.state.seen.get(&run).into_iter().flatten().filter(|((batch, of), _)| *batch >= 0 && *of == model);
+        let seen: BTreeSet<&Key> = notes.flat_map(|(_, keys)| keys.iter()).collect();
         let table = self.state.table(model, integration).into_iter().flat_map(Table::values);
-        Ok(table
-            .filter(|row| row.removed_at.is_none())
-            .map(|row| &row.row.key)
-            .filter(|key| !seen.contains(key) && after.is_none_or(|after| *key > after))
-            .take(limit)
-            .cloned()
-            .collect())
+        let rows = table.filter(|row| row.removed_at.is_none()).map(|row| &row.row.key);
+        let keys: Vec<Key> = rows.filter(|key| !seen.contains(key)).cloned().collect();
+        let notes = Arc::make_mut(&mut self.state.seen).entry(run).or_default();
+        notes.retain(|(batch, of), _| *batch >= 0 || *of != model);
+        let pages = (0_i64..)
+            .zip(keys.chunks(UNSEEN_PAGE))
+            .map(|(page, keys)| ((-1 - page, model), keys.iter().cloned().collect()));
+        notes.extend(pages);
+        Ok(i64::try_from(keys.len().div_ceil(UNSEEN_PAGE)).unwrap_or(i64::MAX))
+    }
+
+    fn unseen(&mut self, run: RunId, model: Model, page: i64) -> TxResult<Vec<Key>> {
+        self.reading()?;
+        let keys = self.state.seen.get(&run).and_then(|notes| notes.get(&(-1 - page, model)));
+        Ok(keys.into_iter().flatten().cloned().collect())
     }
 }
 
