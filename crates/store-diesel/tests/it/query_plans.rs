@@ -38,6 +38,12 @@ const QUERIES: &[(&str, &str, u64)] = &[
         "SELECT * FROM kombo.lms_course_completions WHERE integration_id = 'sandbox:7' AND course_id = 'course9-7'",
         1_200,
     ),
+    (
+        "a page of keys in the middle, as verify reads them",
+        "SELECT t.id FROM kombo.lms_course_progressions AS t WHERE t.removed_at IS NULL
+         AND t.integration_id = 'sandbox:7' AND (t.id) > ('progression5-7') ORDER BY t.id LIMIT 1000",
+        1_100,
+    ),
     ("the progressions of one user", "SELECT * FROM kombo.lms_course_progressions WHERE user_id = 'user9-7'", 100),
     ("a user by mail address", "SELECT * FROM kombo.lms_users WHERE work_email = '9@7.example'", 10),
     (
