@@ -1,6 +1,8 @@
 //! The numbers that databases hand out. They are not a part of rows: rows that were moved, by logical replication for
 //! example, may come without them. New entries would then get numbers that followers have passed.
 
+mod transaction_ids;
+
 use diesel::{QueryResult, RunQueryDsl as _};
 use sync_core::ports::{StoreError, TxResult};
 
@@ -75,13 +77,39 @@ impl Counter {
 }
 
 both! {
+    postgres {
+        use super::transaction_ids as transactions;
+    }
+
+    sqlite {
+        /// SQLite's transactions have no numbers.
+        mod transactions {
+            use diesel::{QueryResult, SqliteConnection};
+
+            #[allow(clippy::unnecessary_wraps, reason = "its sibling may fail")]
+            pub(super) fn settle(_: &mut SqliteConnection) -> QueryResult<Vec<String>> {
+                Ok(Vec::new())
+            }
+
+            pub(super) use settle as faults;
+
+            pub(super) fn are_behind() -> String {
+                "false".to_owned()
+            }
+        }
+    }
+
     /// Moves counters behind the numbers that are taken, and logs which it moved. Runs in a transaction. The faults of
     /// counters that the role may not move are returned.
     pub(crate) fn settle(conn: &mut Conn) -> QueryResult<Vec<String>> {
+        let mut faults = transactions::settle(conn)?;
+        if faults.is_empty() && look(conn)?.iter().all(|counter| counter.fault().is_none()) {
+            return Ok(faults);
+        }
         if DIALECT == Dialect::Postgres {
+            // Whoever appends to the log has it shared. Only now, so that a start waits for nobody.
             Statement::new("SELECT pg_advisory_xact_lock(hashtextextended('syncd changes', 0))").execute(conn)?;
         }
-        let mut faults = Vec::new();
         for counter in look(conn)? {
             let Some(fault) = counter.fault() else { continue };
             let Counter { table, column, handed_out, taken } = counter;
@@ -99,7 +127,8 @@ both! {
     /// ran, or with the server that it was led to. Runs in the transaction that takes the number.
     pub(crate) fn keep_ahead(conn: &mut Conn, Numbered { table, column, at_hand, .. }: &Numbered) -> TxResult<()> {
         let (handed_out, taken) = (handed_out(table, column), taken(*at_hand));
-        let question = Statement::new(format!("SELECT CASE WHEN ({handed_out}) < ({taken}) THEN 1 END"));
+        let of_log = if *table == CHANGES.table { transactions::are_behind() } else { "false".to_owned() };
+        let question = Statement::new(format!("SELECT CASE WHEN ({handed_out}) < ({taken}) OR {of_log} THEN 1 END"));
         let found: Vec<Cells> = question.load(conn).during(table)?;
         if found.into_iter().flat_map(|cells| cells.0).all(|cell| cell.is_none()) {
             return Ok(());
@@ -110,7 +139,9 @@ both! {
 
     /// The faults of counters. Changes nothing.
     pub(crate) fn faults(conn: &mut Conn) -> QueryResult<Vec<String>> {
-        Ok(look(conn)?.iter().filter_map(Counter::fault).collect())
+        let mut faults = transactions::faults(conn)?;
+        faults.extend(look(conn)?.iter().filter_map(Counter::fault));
+        Ok(faults)
     }
 
     fn look(conn: &mut Conn) -> QueryResult<Vec<Counter>> {

@@ -57,7 +57,7 @@ UNION ALL SELECT tbl_name || ' trigger ' || name FROM sqlite_schema WHERE type =
 const TRIED: [&str; 5] = ["sync_integrations", "sync_webhook_events", "sync_requests", "sync_watermarks", "sync_runs"];
 
 /// Tables of one row, with the key 1.
-const OF_ONE_ROW: [&str; 3] = ["sync_pacing", "sync_delivery_start", "sync_trimmed"];
+const OF_ONE_ROW: [&str; 4] = ["sync_pacing", "sync_delivery_start", "sync_trimmed", "sync_transaction_ids"];
 
 /// More faults than this are not worth reading.
 const MOST_FAULTS: usize = 5;

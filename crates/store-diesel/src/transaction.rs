@@ -16,11 +16,22 @@ pub(crate) struct PgTx<'a> {
     pub(crate) conn: &'a mut Conn,
     /// It looks things up by index until it ends.
     by_index: bool,
+    /// It appended to the change log.
+    has_appended: bool,
 }
 
 impl<'a> PgTx<'a> {
     pub(crate) fn new(conn: &'a mut Conn) -> Self {
-        Self { conn, by_index: false }
+        Self { conn, by_index: false, has_appended: false }
+    }
+
+    /// Notes that the change log grew.
+    pub(crate) fn appended(&mut self) {
+        self.has_appended = true;
+    }
+
+    pub(crate) fn has_appended(&self) -> bool {
+        self.has_appended
     }
 
     /// The connection for a statement on a table that may be large. Transactions that keep books only do without: what they
@@ -98,6 +109,9 @@ impl<'a> SqliteTx<'a> {
     pub(crate) fn new(conn: &'a mut SqliteConnection) -> Self {
         Self { conn }
     }
+
+    /// SQLite tells nobody that the change log grew.
+    pub(crate) fn appended(&mut self) {}
 
     #[allow(clippy::unnecessary_wraps, reason = "its sibling may fail")]
     pub(crate) fn indexed(&mut self) -> TxResult<&mut SqliteConnection> {

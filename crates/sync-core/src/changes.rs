@@ -7,10 +7,19 @@ use crate::pull::run::RunId;
 use crate::rows::change::{ChangeCause, ChangeKind};
 use crate::rows::model::Model;
 
+/// A place in the log of all integrations. Its entries are read in this order, which need not be that of `seq`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct LogPosition {
+    /// The store's number of the transaction that wrote the entry; 0 where `seq` alone is the order.
+    pub transaction_id: i64,
+    /// The entry's `seq`.
+    pub seq: i64,
+}
+
 /// An entry of the change log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Change {
-    /// Its place in the log; given by the store, in the order of commits.
+    /// Its number, given by the store: within an integration in the order of commits.
     pub seq: i64,
     /// Whose record.
     pub integration_id: IntegrationId,

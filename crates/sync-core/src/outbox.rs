@@ -131,7 +131,7 @@ pub enum Verdict {
 /// integrations that are registered later are all delivered.
 pub fn begin(tx: &mut dyn Tx) -> TxResult<()> {
     if tx.delivery_start()?.is_none() {
-        let last = tx.last_change()?;
+        let last = tx.last_change_of_all()?;
         tx.insert_delivery_start(last)?;
     }
     Ok(())

@@ -94,6 +94,7 @@ macro_rules! conformance_suite {
             changes_of_an_integration_can_be_read_alone
             the_latest_changes_come_latest_first
             trimmed_changes_leave_the_rest
+            a_position_is_found_by_its_number
             a_follower_of_the_changes_misses_none
             integrations_are_registered_and_replaced
             endpoints_are_written_and_replaced

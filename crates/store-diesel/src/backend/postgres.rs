@@ -262,12 +262,18 @@ impl Store for PostgresStore {
         let run = move |conn: &mut Conn| {
             // Until the end of the unit, whoever waits for that.
             let _turn = turn;
-            conn.transaction(|conn| {
+            let (value, has_appended) = conn.transaction(|conn| {
                 if let Scope::Integration(integration) = &scope {
                     lock_integration(conn, integration)?;
                 }
-                work(&mut PgTx::new(conn)).map_err(Undone::Work)
-            })
+                let mut tx = PgTx::new(conn);
+                let value = work(&mut tx).map_err(Undone::Work)?;
+                Ok::<_, Undone<E>>((value, tx.has_appended()))
+            })?;
+            if has_appended {
+                notify_of_changes(conn);
+            }
+            Ok(value)
         };
         let done = on_session(session, run).await?.map_err(Undone::into_error)?;
         if is_of_integration {
@@ -289,6 +295,15 @@ impl Store for PostgresStore {
             })
         };
         self.on_connection(run).await?.map_err(Undone::into_error)
+    }
+}
+
+/// Tells whoever listens that the log grew. After the commit: transactions that notify wait for each other until they are on
+/// disk, which this one need not be. Who is not told looks by itself.
+fn notify_of_changes(conn: &mut Conn) {
+    let notify = "SELECT set_config('synchronous_commit', 'off', true), pg_notify('syncd_changes', '')";
+    if let Err(error) = Statement::new(notify).execute(conn) {
+        tracing::debug!("no notification of changes: {error}");
     }
 }
 

@@ -4,7 +4,7 @@ use diesel::dsl::{exists, not};
 use diesel::prelude::*;
 use kombo_model::{IntegrationId, Timestamp};
 use sync_core::UnknownWord;
-use sync_core::changes::Change;
+use sync_core::changes::{Change, LogPosition};
 use sync_core::outbox::Undelivered;
 use sync_core::ports::{ChangeLog, StoreError, TxResult};
 use sync_core::pull::RunId;
@@ -15,12 +15,13 @@ use crate::both;
 use crate::counters;
 use crate::error::{During as _, corrupt};
 use crate::schema::{sync_changes, sync_deliveries};
-use crate::statement::{Bind, CHANGES, Statement, WriteRow};
+use crate::statement::{Bind, CHANGES, Cell, Cells, Statement, WriteRow};
 use crate::types::{AnyText, Json, Moment};
 
 const TABLE: &str = "sync_changes";
 
-#[derive(Queryable)]
+#[derive(Queryable, QueryableByName)]
+#[diesel(table_name = sync_changes)]
 struct ChangeRow {
     seq: i64,
     #[diesel(deserialize_as = AnyText)]
@@ -36,6 +37,17 @@ struct ChangeRow {
     fields: Json,
     run_id: i64,
     at: Moment,
+}
+
+/// What a [`SettledRow`] is read from.
+const COLUMNS: &str = "transaction_id, seq, integration_id, model, record_id, kind, cause, fields, run_id, at";
+
+#[derive(QueryableByName)]
+struct SettledRow {
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    transaction_id: i64,
+    #[diesel(embed)]
+    change: ChangeRow,
 }
 
 impl TryFrom<ChangeRow> for Change {
@@ -59,17 +71,18 @@ impl TryFrom<ChangeRow> for Change {
 
 both! {
     postgres {
-        /// Appends under a lock that is held until the commit became visible: a sequence alone hands out numbers in an order
-        /// that is not the order of commits, and a reader would miss what commits late.
+        /// Appends with the number of the transaction: a sequence hands out numbers in an order that is not the order of
+        /// commits. The lock is shared, so appending transactions do not wait for each other.
         fn append(conn: &mut Conn, changes: &[Change]) -> TxResult<()> {
-            Statement::new("SELECT pg_advisory_xact_lock(hashtextextended('syncd changes', 0))").execute(conn).during(TABLE)?;
             counters::pg::keep_ahead(conn, &counters::CHANGES)?;
+            Statement::new("SELECT pg_advisory_xact_lock_shared(hashtextextended('syncd changes', 0))").execute(conn).during(TABLE)?;
             for changes in changes.chunks(5_000) {
                 let fields: Vec<String> = changes.iter().map(|change| change.fields.to_string()).collect();
                 let runs: Vec<String> = changes.iter().map(|change| change.run_id.to_string()).collect();
                 let texts = |of: fn(&Change) -> &str| changes.iter().map(|change| Some(of(change))).collect::<Vec<_>>();
                 Statement::new(
-                    "INSERT INTO sync_changes (integration_id, model, record_id, kind, cause, run_id, at, fields) SELECT unnest(",
+                    "INSERT INTO sync_changes (transaction_id, integration_id, model, record_id, kind, cause, run_id, at, fields) \
+                     SELECT pg_current_xact_id()::text::bigint + COALESCE((SELECT shift FROM sync_transaction_ids), 0), unnest(",
                 )
                 .texts(texts(|change| change.integration_id.as_str()))
                 .sql("), unnest(")
@@ -92,9 +105,89 @@ both! {
             }
             Ok(())
         }
+
+        fn settled(conn: &mut Conn, after: LogPosition, limit: usize) -> TxResult<Vec<(LogPosition, Change)>> {
+            let rows: Vec<SettledRow> = Statement::new(format!(
+                "SELECT {COLUMNS} FROM sync_changes_settled WHERE (transaction_id, seq) > ("
+            ))
+            .int(after.transaction_id)
+            .sql(", ")
+            .int(after.seq)
+            .sql(") ORDER BY transaction_id, seq LIMIT ")
+            .int(limited(limit))
+            .load(conn)
+            .during(TABLE)?;
+            let read = |row: SettledRow| {
+                let position = LogPosition { transaction_id: row.transaction_id, seq: row.change.seq };
+                row.change.try_into().map(|change| (position, change))
+            };
+            rows.into_iter().map(read).collect()
+        }
+
+        fn position(conn: &mut Conn, seq: i64) -> TxResult<LogPosition> {
+            let found: Vec<Cells> = Statement::new("SELECT transaction_id FROM sync_changes WHERE seq <= ")
+                .int(seq)
+                .sql(" ORDER BY seq DESC LIMIT 1")
+                .load(conn)
+                .during(TABLE)?;
+            let transaction_id = found.into_iter().flat_map(|cells| cells.0).flatten().find_map(Cell::into_int);
+            Ok(LogPosition { transaction_id: transaction_id.unwrap_or(0), seq })
+        }
+
+        fn end(conn: &mut Conn) -> TxResult<LogPosition> {
+            let last = "SELECT transaction_id, seq FROM sync_changes_settled ORDER BY transaction_id DESC, seq DESC LIMIT 1";
+            let found: Vec<Cells> = Statement::new(last).load(conn).during(TABLE)?;
+            let mut cells = found.into_iter().flat_map(|cells| cells.0).flatten().filter_map(Cell::into_int);
+            Ok(cells.next().zip(cells.next()).map_or_else(LogPosition::default, |(transaction_id, seq)| LogPosition {
+                transaction_id,
+                seq,
+            }))
+        }
+
+        /// Whoever appends has the lock until its commit is visible.
+        fn await_all(conn: &mut Conn) -> TxResult<()> {
+            Statement::new("SELECT pg_advisory_xact_lock(hashtextextended('syncd changes', 0))")
+                .execute(conn)
+                .during(TABLE)
+                .map(drop)
+        }
+
+        const NOTE_TRIMMED: &str = "
+            INSERT INTO sync_trimmed (id, seq, transaction_id)
+            SELECT 1, max(seq), max(transaction_id) FROM sync_changes WHERE true HAVING max(seq) > 0
+            ON CONFLICT (id) DO UPDATE SET seq = excluded.seq, transaction_id = excluded.transaction_id";
     }
 
     sqlite {
+        fn settled(conn: &mut Conn, after: LogPosition, limit: usize) -> TxResult<Vec<(LogPosition, Change)>> {
+            let entries = sync_changes::table.filter(sync_changes::seq.gt(after.seq)).order(sync_changes::seq);
+            let rows: Vec<ChangeRow> = entries.limit(limited(limit)).load(conn).during(TABLE)?;
+            let read = |row: ChangeRow| {
+                let position = LogPosition { transaction_id: 0, seq: row.seq };
+                row.try_into().map(|change| (position, change))
+            };
+            rows.into_iter().map(read).collect()
+        }
+
+        #[allow(clippy::unnecessary_wraps, reason = "its sibling may fail")]
+        fn position(_conn: &mut Conn, seq: i64) -> TxResult<LogPosition> {
+            Ok(LogPosition { transaction_id: 0, seq })
+        }
+
+        fn end(conn: &mut Conn) -> TxResult<LogPosition> {
+            Ok(LogPosition { transaction_id: 0, seq: last(conn)? })
+        }
+
+        /// SQLite has one writer at a time.
+        #[allow(clippy::unnecessary_wraps, reason = "its sibling may fail")]
+        fn await_all(_conn: &mut Conn) -> TxResult<()> {
+            Ok(())
+        }
+
+        const NOTE_TRIMMED: &str = "
+            INSERT INTO sync_trimmed (id, seq) SELECT 1, max(seq) FROM sync_changes WHERE true HAVING max(seq) > 0
+            ON CONFLICT (id) DO UPDATE SET seq = excluded.seq";
+
         /// Appends: SQLite has one writer at a time, so numbers are in the order of commits.
         fn append(conn: &mut Conn, changes: &[Change]) -> TxResult<()> {
             const HEAD: &str =
@@ -116,6 +209,12 @@ both! {
             }
             Ok(())
         }
+    }
+
+    fn last(conn: &mut Conn) -> TxResult<i64> {
+        let last: Option<i64> =
+            sync_changes::table.select(diesel::dsl::max(sync_changes::seq)).first(conn).during(TABLE)?;
+        Ok(last.unwrap_or(0))
     }
 
     impl ChangeLog for DbTx<'_> {
@@ -150,15 +249,28 @@ both! {
         }
 
         fn last_change(&mut self) -> TxResult<i64> {
-            let last: Option<i64> =
-                sync_changes::table.select(diesel::dsl::max(sync_changes::seq)).first(self.conn).during(TABLE)?;
-            Ok(last.unwrap_or(0))
+            last(self.conn)
+        }
+
+        fn last_change_of_all(&mut self) -> TxResult<i64> {
+            await_all(self.conn)?;
+            last(self.conn)
+        }
+
+        fn settled_changes(&mut self, after: LogPosition, limit: usize) -> TxResult<Vec<(LogPosition, Change)>> {
+            settled(self.indexed()?, after, limit)
+        }
+
+        fn log_position(&mut self, seq: i64) -> TxResult<LogPosition> {
+            position(self.conn, seq)
+        }
+
+        fn settled_end(&mut self) -> TxResult<LogPosition> {
+            end(self.conn)
         }
 
         fn trim_changes(&mut self, before: Timestamp, undelivered: Undelivered) -> TxResult<u64> {
-            let last = "INSERT INTO sync_trimmed (id, seq) SELECT 1, max(seq) FROM sync_changes WHERE true HAVING max(seq) > 0 \
-                        ON CONFLICT (id) DO UPDATE SET seq = excluded.seq";
-            Statement::new(last).execute(self.conn).during(TABLE)?;
+            Statement::new(NOTE_TRIMMED).execute(self.conn).during(TABLE)?;
             // Entries are in the order of their time but for clock changes, so the search ends at the first young one.
             let keep_from: Option<i64> = sync_changes::table
                 .filter(sync_changes::at.ge(Moment(before)))
@@ -182,7 +294,9 @@ both! {
         }
 
         fn append_changes(&mut self, changes: &[Change]) -> TxResult<()> {
-            append(self.conn, changes)
+            append(self.conn, changes)?;
+            self.appended();
+            Ok(())
         }
     }
 }

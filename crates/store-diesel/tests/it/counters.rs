@@ -2,7 +2,7 @@
 
 use kombo_model::Endpoint;
 use sync_core::outbox::Undelivered;
-use sync_core::ports::{ChangeLog as _, Scope, Store as _, StoreError};
+use sync_core::ports::{Scope, Store as _, StoreError};
 
 use crate::bench::{Bench, on_both_databases};
 

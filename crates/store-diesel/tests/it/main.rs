@@ -11,6 +11,7 @@ mod hand_edits;
 mod hand_written;
 mod history;
 mod lists;
+mod log_order;
 mod odd_values;
 mod postgres;
 mod query_plans;

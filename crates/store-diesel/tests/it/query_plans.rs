@@ -19,8 +19,8 @@ SELECT 'sandbox:' || i, 'progression' || p || '-' || i, 'user' || (1 + p % 200) 
        'revision' || (1 + p / 200) || '-' || i, CASE WHEN p % 2 = 0 THEN 'COMPLETED' END,
        now() - interval '90 days', now() - p % 60 * interval '1 day', now(), now()
 FROM generate_series(0, 9999) AS p, generate_series(1, 100) AS i;
-INSERT INTO kombo.sync_changes (run_id, at, integration_id, model, record_id, kind, cause, fields)
-SELECT 1, now() - (1000000 - n) * interval '2 seconds', 'sandbox:' || (1 + n % 100), 'lms_users',
+INSERT INTO kombo.sync_changes (transaction_id, run_id, at, integration_id, model, record_id, kind, cause, fields)
+SELECT n / 5000, 1, now() - (1000000 - n) * interval '2 seconds', 'sandbox:' || (1 + n % 100), 'lms_users',
        'user' || (1 + n % 20000) || '-1', 'updated', 'direct', '[]'
 FROM generate_series(1, 1000000) AS n;
 ANALYZE kombo.lms_users, kombo.lms_course_revisions, kombo.lms_course_progressions, kombo.sync_changes;
@@ -65,7 +65,17 @@ const QUERIES: &[(&str, &str, u64)] = &[
          WHERE integration_id = 'sandbox:10' AND record_id = 'user10-1' ORDER BY seq",
         120,
     ),
-    ("a follower's next entries", "SELECT * FROM kombo.sync_changes WHERE seq > 999000 ORDER BY seq LIMIT 1000", 100),
+    (
+        "a follower's next entries",
+        "SELECT * FROM kombo.sync_changes_settled WHERE (transaction_id, seq) > (150, 752000)
+         ORDER BY transaction_id, seq LIMIT 1000",
+        100,
+    ),
+    (
+        "the next entries of an integration",
+        "SELECT * FROM kombo.sync_changes WHERE integration_id = 'sandbox:7' AND seq > 500000 ORDER BY seq LIMIT 100",
+        200,
+    ),
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

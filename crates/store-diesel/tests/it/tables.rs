@@ -37,9 +37,9 @@ const TO_POSTGRES: &[Change] = &[
     ),
     ("ALTER TABLE lms_users ADD note text", "", "ALTER TABLE lms_users DROP note"),
     (
-        "ALTER TABLE sync_changes DISABLE TRIGGER USER",
-        "sync_changes has no enabled trigger sync_changes_notify",
-        "ALTER TABLE sync_changes ENABLE TRIGGER USER",
+        "ALTER TABLE sync_requests DISABLE TRIGGER sync_requests_made",
+        "sync_requests has no enabled trigger sync_requests_made",
+        "ALTER TABLE sync_requests ENABLE TRIGGER sync_requests_made",
     ),
     (
         "ALTER TABLE sync_quarantine RENAME TO quarantine",

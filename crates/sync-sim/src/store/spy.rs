@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
-use sync_core::changes::Change;
+use sync_core::changes::{Change, LogPosition};
 use sync_core::horizon::Horizon;
 use sync_core::jobs::{Claimable, Eligible, EndpointState, IntegrationRecord, Lease, QueuedRequest, Target};
 use sync_core::outbox::{Backlog, DeadLetter, Delivery, DeliveryId, Undelivered};
@@ -88,7 +88,11 @@ impl ChangeLog for Spy<'_> {
         latest_changes(
             integration: &IntegrationId, record_id: Option<&str>, before: i64, limit: usize
         ) -> Vec<Change>;
+        settled_changes(after: LogPosition, limit: usize) -> Vec<(LogPosition, Change)>;
+        log_position(seq: i64) -> LogPosition;
+        settled_end() -> LogPosition;
         last_change() -> i64;
+        last_change_of_all() -> i64;
         trim_changes(before: Timestamp, undelivered: Undelivered) -> u64;
     }
 

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use kombo_model::IntegrationId;
-use sync_core::changes::Change;
+use sync_core::changes::{Change, LogPosition};
 use sync_core::outbox::Undelivered;
 use sync_core::ports::{Scope, Store, StoreError};
 use sync_core::rows::{ChangeCause, ChangeKind};
@@ -122,7 +122,34 @@ pub async fn trimmed_changes_leave_the_rest<S: Store>(store: Arc<S>) {
     assert!(next.len() == 1 && next[0].seq > before[2].seq);
 }
 
-/// While several integrations write at once, a reader that goes on from the last `seq` it saw meets every entry once.
+/// Who goes on after an entry sees those behind it, also after one that was removed.
+pub async fn a_position_is_found_by_its_number<S: Store>(store: Arc<S>) {
+    let written = write(&store, |tx| {
+        tx.append_changes(&[change(alpha(), "a", at(1))])?;
+        tx.append_changes(&[change(beta(), "b", at(2)), change(alpha(), "c", at(3))])?;
+        tx.changes(None, 0, 10)
+    })
+    .await;
+    let after = async |seq: i64| {
+        let found = read(&store, move |tx| {
+            let position = tx.log_position(seq)?;
+            assert_eq!(position.seq, seq);
+            tx.settled_changes(position, 10)
+        });
+        found.await.into_iter().map(|(_, change)| change).collect::<Vec<_>>()
+    };
+    assert_eq!(after(0).await, written);
+    assert_eq!(after(written[0].seq).await, written[1..]);
+    assert_eq!(after(written[2].seq).await, []);
+    let awaited = write(&store, |tx| Ok((tx.last_change()?, tx.last_change_of_all()?))).await;
+    assert_eq!(awaited, (written[2].seq, written[2].seq));
+    write(&store, |tx| tx.trim_changes(at(2), Undelivered::Remove)).await;
+    assert_eq!(after(written[0].seq).await, written[1..]);
+    write(&store, |tx| tx.trim_changes(at(9), Undelivered::Remove)).await;
+    assert_eq!(read(&store, |tx| tx.settled_end()).await, LogPosition::default());
+}
+
+/// While several integrations write at once, a reader that goes on from the last position it saw meets every entry once.
 pub async fn a_follower_of_the_changes_misses_none<S: Store>(store: Arc<S>) {
     const WRITERS: usize = 4;
     const UNITS: usize = 25;
@@ -146,20 +173,26 @@ pub async fn a_follower_of_the_changes_misses_none<S: Store>(store: Arc<S>) {
         })
         .collect();
     let mut seen: Vec<Change> = Vec::new();
+    let mut from = LogPosition::default();
     loop {
         let over = done.load(Ordering::SeqCst) == WRITERS || writers.iter().all(std::thread::JoinHandle::is_finished);
-        let from = seen.last().map_or(0, |change| change.seq);
-        let page: Result<Vec<Change>, StoreError> = store.read(move |tx| tx.changes(None, from, 7)).await;
-        let page = page.expect("the unit passes");
+        let page: Result<_, StoreError> =
+            store.read(move |tx| Ok((tx.settled_changes(from, 7)?, tx.settled_end()?))).await;
+        let (page, end) = page.expect("the unit passes");
         if page.is_empty() && over {
+            assert_eq!(end, from);
             break;
         }
-        seen.extend(page);
+        assert!(page.iter().all(|(position, change)| position.seq == change.seq && *position <= end));
+        for (position, change) in page {
+            assert!(position > from, "positions rise");
+            from = position;
+            seen.push(change);
+        }
     }
     for writer in writers {
         writer.join().expect("the writer passes");
     }
-    assert!(seen.windows(2).all(|two| two[0].seq < two[1].seq));
     for writer in 0..WRITERS {
         let of = format!("sandbox:{writer}");
         let found: Vec<String> = seen

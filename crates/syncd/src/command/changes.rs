@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use kombo_model::IntegrationId;
 use store_diesel::DieselStore;
-use sync_core::changes::Change;
+use sync_core::changes::{Change, LogPosition};
 use sync_core::ports::{Store as _, StoreError};
 use tokio_util::sync::CancellationToken;
 
@@ -45,10 +45,11 @@ pub(crate) async fn run(context: &Context, args: ChangesArgs) -> anyhow::Result<
                     format!("--since {since}: the change log ends at {last}; it begins anew with another database");
                 return Err(ConfigError(text).into());
             }
-            since
+            // Entries of one integration are in the order of their numbers. Those of all have another order.
+            store.read(move |tx| tx.log_position(since)).await?
         }
-        None if args.follow => store.read(|tx| tx.last_change()).await?,
-        None => 0,
+        None if args.follow => store.read(|tx| tx.settled_end()).await?,
+        None => LogPosition::default(),
     };
     // Following ends as it should when somebody ends it.
     let stop = context.signals.stop_gently(|| {});
@@ -65,7 +66,7 @@ struct Log {
 }
 
 impl Log {
-    async fn print(&self, mut since: i64) -> anyhow::Result<()> {
+    async fn print(&self, mut since: LogPosition) -> anyhow::Result<()> {
         let mut retry_after = LOOK_EVERY;
         while !self.stop.is_cancelled() {
             let wait = match self.after(since).await {
@@ -73,8 +74,8 @@ impl Log {
                     retry_after = LOOK_EVERY;
                     self.print_page(&page)?;
                     match page.last() {
-                        Some(last) => {
-                            since = last.seq;
+                        Some((last, _)) => {
+                            since = *last;
                             continue;
                         }
                         None if !self.follow => return Ok(()),
@@ -84,7 +85,7 @@ impl Log {
                 Err(error) if self.follow && error.is_transient() => {
                     if retry_after == LOOK_EVERY {
                         let error = output::chain(&error);
-                        tracing::warn!(since, error, "the database does not answer; going on as soon as it does");
+                        tracing::warn!(since.seq, error, "the database does not answer; going on as soon as it does");
                     }
                     let wait = retry_after;
                     retry_after = (retry_after * 2).min(RETRY_AT_MOST);
@@ -100,17 +101,20 @@ impl Log {
         Ok(())
     }
 
-    async fn after(&self, since: i64) -> Result<Vec<Change>, StoreError> {
-        let integration = self.integration.clone();
-        self.store.read(move |tx| tx.changes(integration.as_ref(), since, PAGE)).await
+    async fn after(&self, since: LogPosition) -> Result<Vec<(LogPosition, Change)>, StoreError> {
+        let Some(id) = self.integration.clone() else {
+            return self.store.read(move |tx| tx.settled_changes(since, PAGE)).await;
+        };
+        let changes = self.store.read(move |tx| tx.changes(Some(&id), since.seq, PAGE)).await?;
+        Ok(changes.into_iter().map(|change| (LogPosition { seq: change.seq, ..since }, change)).collect())
     }
 
-    fn print_page(&self, changes: &[Change]) -> anyhow::Result<()> {
+    fn print_page(&self, changes: &[(LogPosition, Change)]) -> anyhow::Result<()> {
         if changes.is_empty() {
             return Ok(());
         }
         let mut text = String::new();
-        for change in changes {
+        for (_, change) in changes {
             if self.json {
                 text.push_str(&output::to_json(change)?);
                 text.push('\n');

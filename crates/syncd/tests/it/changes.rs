@@ -9,7 +9,7 @@ use kombo_model::{IntegrationId, Timestamp};
 use kombo_sandbox::{GeneratorConfig, SandboxConfig};
 use serde_json::Value;
 use store_diesel::DieselStore;
-use sync_core::changes::Change;
+use sync_core::changes::{Change, LogPosition};
 use sync_core::jobs::retention;
 use sync_core::outbox::Undelivered;
 use sync_core::ports::{Scope, Store as _, StoreError};
@@ -268,12 +268,12 @@ fn a_follower_misses_nothing_of_two_writers(backend: Backend) {
                 }
             }));
         }
-        let (mut since, mut seen) = (0, BTreeMap::<String, usize>::new());
+        let (mut since, mut seen) = (LogPosition::default(), BTreeMap::<String, usize>::new());
         while seen.values().sum::<usize>() < 2 * EACH {
-            let page = follower.read(move |tx| tx.changes(None, since, 1_000)).await.unwrap();
-            for change in page {
-                assert!(change.seq > since, "numbers rise");
-                since = change.seq;
+            let page = follower.read(move |tx| tx.settled_changes(since, 1_000)).await.unwrap();
+            for (position, change) in page {
+                assert!(position > since, "positions rise");
+                since = position;
                 let next = seen.entry(change.integration_id.to_string()).or_default();
                 assert_eq!(change.record_id, next.to_string(), "none is missed, none comes twice");
                 *next += 1;
@@ -283,7 +283,7 @@ fn a_follower_misses_nothing_of_two_writers(backend: Backend) {
             writer.await.unwrap();
         }
         assert_eq!(seen, BTreeMap::from([("sandbox:a".to_owned(), EACH), ("sandbox:b".to_owned(), EACH)]));
-        let rest = follower.read(move |tx| tx.changes(None, since, 1_000)).await.unwrap();
+        let rest = follower.read(move |tx| tx.settled_changes(since, 1_000)).await.unwrap();
         assert_eq!(rest, []);
     });
 }

@@ -3,7 +3,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use kombo_model::{IntegrationId, Timestamp};
-use sync_core::changes::Change;
+use sync_core::changes::{Change, LogPosition};
 use sync_core::horizon::Horizon;
 use sync_core::outbox::{Backlog, DeadLetter, Delivery, DeliveryId, Undelivered};
 use sync_core::ports::{ChangeLog, DeadLetters, Deliveries, Lock, LockMode, TxResult};
@@ -29,6 +29,19 @@ impl ChangeLog for MemoryTx<'_> {
         Ok(of.take(limit).cloned().collect())
     }
 
+    fn settled_changes(&mut self, after: LogPosition, limit: usize) -> TxResult<Vec<(LogPosition, Change)>> {
+        let changes = self.changes(None, after.seq, limit)?;
+        Ok(changes.into_iter().map(|change| (LogPosition { transaction_id: 0, seq: change.seq }, change)).collect())
+    }
+
+    fn log_position(&mut self, seq: i64) -> TxResult<LogPosition> {
+        Ok(LogPosition { transaction_id: 0, seq })
+    }
+
+    fn settled_end(&mut self) -> TxResult<LogPosition> {
+        Ok(LogPosition { transaction_id: 0, seq: self.last_change()? })
+    }
+
     fn latest_changes(
         &mut self,
         integration: &IntegrationId,
@@ -46,6 +59,10 @@ impl ChangeLog for MemoryTx<'_> {
     fn last_change(&mut self) -> TxResult<i64> {
         self.reading()?;
         Ok(self.state.changes.keys().next_back().copied().unwrap_or(0))
+    }
+
+    fn last_change_of_all(&mut self) -> TxResult<i64> {
+        self.last_change()
     }
 
     fn trim_changes(&mut self, before: Timestamp, undelivered: Undelivered) -> TxResult<u64> {
