@@ -25,6 +25,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use store_diesel::{DieselStore, Notification};
 use sync_runtime::KeyGate;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -113,6 +114,8 @@ pub(crate) async fn run(context: &Context, tables: Tables) -> anyhow::Result<Exi
         config.server.metrics_integrations,
     );
     tasks.spawn(serve::serve(operations, MOST_OPERATIONS, routes, stop.clone()));
+    let (webhook_endpoint, opened) = watch::channel(None);
+    tasks.spawn(serve::serve(webhooks, MOST_WEBHOOKS, webhooks::routes(opened), stop.clone()));
 
     let Some(store) = open_store(&config, tables, &stop).await? else { return Ok(Exit::Done) };
     let configured: BTreeSet<IntegrationId> = config.integrations.iter().map(|known| known.id.clone()).collect();
@@ -137,9 +140,11 @@ pub(crate) async fn run(context: &Context, tables: Tables) -> anyhow::Result<Exi
     let for_webhooks = Arc::new(shared.store.with_pool(shared.config.connections()?.for_webhooks()));
     readiness.ready(Arc::clone(&shared.store), Arc::clone(&for_webhooks));
     status_page.ready(Arc::clone(&shared));
-    let (routes, inbox) = webhooks::routes(Arc::clone(&shared), for_webhooks);
+    let (endpoint, inbox) = webhooks::open(Arc::clone(&shared), for_webhooks);
     tasks.spawn(inbox);
-    tasks.spawn(serve::serve(webhooks, MOST_WEBHOOKS, routes, stop.clone()));
+    webhook_endpoint.send_replace(Some(endpoint));
+    // Only the routes keep the endpoint, so that storing ends with them.
+    drop(webhook_endpoint);
     upkeep::spawn(&tasks, &shared, context.global.config.clone(), hangup);
     if let Some(receiver) = &shared.receiver {
         tracing::info!(to = receiver.shown(), "changes are delivered");

@@ -13,7 +13,7 @@ use store_diesel::DieselStore;
 use sync_core::ports::Scope;
 use sync_core::webhooks::{self, Intake, IntakePolicy};
 use sync_runtime::inbox::{self, InboxHandle};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use super::{Shared, measure};
 use crate::clock::SystemClock;
@@ -32,7 +32,7 @@ const STORED_WITHIN: Duration = Duration::from_secs(10);
 /// usual webhooks as there may be connections take a fraction of it.
 const MOST_BYTES_AT_A_TIME: usize = 64 * USUAL_BYTES;
 
-struct WebhookEndpoint {
+pub(super) struct WebhookEndpoint {
     shared: Arc<Shared>,
     /// A permit for each byte.
     room: Semaphore,
@@ -40,11 +40,16 @@ struct WebhookEndpoint {
     inbox: InboxHandle,
 }
 
-/// `POST /webhooks/kombo`, and what stores the webhooks: it has to run, and ends when the routes are gone.
-pub(super) fn routes(
+/// `POST /webhooks/kombo`, from the start on. A webhook that comes before the database waits as long for it as later.
+pub(super) fn routes(endpoint: watch::Receiver<Option<Arc<WebhookEndpoint>>>) -> Router {
+    Router::new().route("/webhooks/kombo", post(receive)).with_state(endpoint)
+}
+
+/// What receives webhooks, and what stores them: it has to run, and ends when the endpoint is gone.
+pub(super) fn open(
     shared: Arc<Shared>,
     store: Arc<DieselStore>,
-) -> (Router, impl Future<Output = ()> + Send + 'static) {
+) -> (Arc<WebhookEndpoint>, impl Future<Output = ()> + Send + 'static) {
     let policy = IntakePolicy {
         plan: shared.config.plan_policy(),
         accept_unknown: shared.config.sync.accept_unknown,
@@ -52,17 +57,20 @@ pub(super) fn routes(
     };
     let (handle, inbox) = inbox::open(store, SystemClock, policy, Arc::clone(shared.runtime.wakers()));
     let (room, large) = (Semaphore::new(MOST_BYTES_AT_A_TIME), Semaphore::new(MOST_LARGE_AT_A_TIME));
-    let endpoint = Arc::new(WebhookEndpoint { shared, room, large, inbox: handle });
-    (router(endpoint), inbox.work())
+    (Arc::new(WebhookEndpoint { shared, room, large, inbox: handle }), inbox.work())
 }
 
-fn router(endpoint: Arc<WebhookEndpoint>) -> Router {
-    Router::new().route("/webhooks/kombo", post(receive)).with_state(endpoint)
-}
-
-async fn receive(State(endpoint): State<Arc<WebhookEndpoint>>, request: Request<Body>) -> Response {
+async fn receive(
+    State(mut endpoint): State<watch::Receiver<Option<Arc<WebhookEndpoint>>>>,
+    request: Request<Body>,
+) -> Response {
     let began = Instant::now();
-    let answer = endpoint.receive(request).await;
+    let opened = tokio::time::timeout(STORED_WITHIN, endpoint.wait_for(Option::is_some)).await;
+    let opened = opened.ok().and_then(Result::ok).and_then(|endpoint| endpoint.clone());
+    let answer = match opened {
+        Some(endpoint) => endpoint.receive(request).await,
+        None => Answer::NoDatabase,
+    };
     measure::webhook(answer.result(), began.elapsed());
     answer.into_response()
 }

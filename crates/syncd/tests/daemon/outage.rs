@@ -73,10 +73,17 @@ fn a_daemon_waits_for_its_database() {
         daemon.readyz().is_some_and(|answer| answer.status == 503 && answer.text.contains("starting"))
     });
     daemon.process.signal("HUP");
-    world.database.server().restart().unwrap();
-    wait_until("it is ready", || {
-        assert!(daemon.process.is_running());
-        daemon.is_ready()
+    let webhook = change(&world, &world.sandbox.integrations()[0], 0);
+    let sender = Sender::default();
+    std::thread::scope(|scope| {
+        scope.spawn(|| sender.send(&[place], std::slice::from_ref(&webhook)));
+        wait_until("the webhook is turned away", || sender.answers().contains_key(&Some(503)));
+        world.database.server().restart().unwrap();
+        wait_until("it is ready", || {
+            assert!(daemon.process.is_running());
+            daemon.is_ready()
+        });
+        wait_until("the webhook is taken", || sender.taken() == 1);
     });
     let look = Look::new(&world);
     look.wait_until_loaded(&world);
