@@ -8,7 +8,7 @@ use sync_core::jobs::{EndpointStatus, IntegrationStatus};
 
 use crate::nearest::suggestion;
 
-/// Keeps a SQL mirror of the LMS data of your customers' integrations in step with Kombo, and tells what changed.
+/// Mirrors the LMS data of your customers' integrations from Kombo into a SQL database, and logs what changed.
 #[derive(Debug, Parser)]
 #[command(name = "syncd", version, max_term_width = 100)]
 pub(crate) struct Cli {
@@ -27,16 +27,16 @@ pub(crate) struct Global {
     /// Print JSON on standard output
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// How much to log: error, warn, info, debug, trace, or a filter such as `info,kombo_client=debug`
+    /// Log level: error, warn, info, debug, trace, or a filter such as `info,kombo_client=debug`
     #[arg(long, global = true, value_name = "LEVEL")]
     pub(crate) log: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Keep the mirror up to date: the daemon
+    /// Run the daemon, which keeps the mirror up to date
     ///
-    /// Takes in webhooks, fetches what changed, and fetches everything once in a while, until it is asked to stop.
+    /// It receives webhooks, fetches what changed, and runs periodic full fetches until it receives a signal to stop.
     Run {
         /// Do not create or upgrade tables
         #[arg(long)]
@@ -44,10 +44,10 @@ pub(crate) enum Command {
     },
     /// Fetch now, with progress
     ///
-    /// Fetches what changed since the last time, or everything where nothing is loaded yet. Stops after the current
-    /// batch on Ctrl-C, and goes on from there the next time.
+    /// Fetches what changed since the last run, or everything on the first run. Ctrl-C stops after the current batch;
+    /// the next run continues from there.
     Sync(SyncArgs),
-    /// Show what a webhook naming these models would call, and why
+    /// Show which endpoints a webhook naming these models would fetch, and why
     Plan {
         /// Models as Kombo names them, such as `lms_courses`
         #[arg(required = true, value_name = "MODEL")]
@@ -55,58 +55,58 @@ pub(crate) enum Command {
     },
     /// Show integrations, watermarks, last runs, pending work and quarantine
     Status(StatusArgs),
-    /// Fetch nothing of an integration until `resume`, whatever webhooks and the schedule say
+    /// Stop fetching an integration until `resume`, even if webhooks or the schedule request it
     Pause {
-        /// Which one
+        /// Id of the integration
         #[arg(value_name = "ID", value_parser = integration)]
         integration: IntegrationId,
     },
-    /// Fetch an integration again, first what changed while it was paused
+    /// Fetch a paused integration again, starting with what changed meanwhile
     Resume {
-        /// Which one
+        /// Id of the integration
         #[arg(value_name = "ID", value_parser = integration)]
         integration: IntegrationId,
     },
-    /// Print the change log, one line each
+    /// Print the change log, one line per entry
     Changes(ChangesArgs),
-    /// Show how far changes are delivered to `delivery.url`, and what was given up
+    /// Show how far changes are delivered to `delivery.url`, and the dead letters
     Deliveries(DeliveriesArgs),
-    /// Compare Kombo with the store, and write nothing; exit 3 if they differ
+    /// Compare the store with Kombo without writing; exit 3 if they differ
     ///
-    /// Lists what a full fetch would change: records that are missing, columns that differ, records that Kombo does not
-    /// know (extra), and records that are stored as removed and are not. What changes at Kombo or is fetched while this
-    /// runs may show as a difference.
+    /// Lists what a full fetch would change: missing records, columns that differ, records that Kombo does not have
+    /// (extra), and records that are marked as removed although Kombo has them. Changes during the comparison may
+    /// appear as differences.
     Verify(VerifyArgs),
-    /// Look after records that could not be read or stored
+    /// Show or retry records that could not be read or stored
     #[command(subcommand)]
     Quarantine(QuarantineCommand),
     /// Create or upgrade the tables
     Migrate,
-    /// Look after the configuration
+    /// Check or print the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Print a script that completes the command line in a shell
+    /// Print a completion script for a shell
     Completions {
-        /// Which shell
+        /// Name of the shell
         shell: clap_complete::Shell,
     },
     /// Print the manual page
     Man {
-        /// Write it and the pages of all commands into this folder
+        /// Write this page and those of all commands into this folder
         #[arg(value_name = "FOLDER")]
         folder: Option<PathBuf>,
     },
-    /// Show all of it on a built-in sandbox and an SQLite file: no account and no server needed
+    /// Try syncd on a built-in sandbox and an SQLite file: no account and no server needed
     Demo,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigCommand {
-    /// Read everything, ask Kombo if the key works, change nothing
+    /// Check the configuration, the key and the database without changing anything
     Check,
-    /// Print every setting with its type, default and meaning, as Markdown
+    /// Print all settings with type, default and meaning, as Markdown
     Settings,
-    /// Print a configuration file that has every setting
+    /// Print a configuration file with all settings
     Sample,
 }
 
@@ -118,10 +118,10 @@ pub(crate) struct StatusArgs {
     /// Only integrations or endpoints in this state, such as paused or retrying; may be given more than once
     #[arg(long = "state", value_name = "STATE", value_parser = state)]
     pub(crate) states: Vec<String>,
-    /// Only what is not in order
+    /// Only integrations and endpoints with a problem
     #[arg(long)]
     pub(crate) failed: bool,
-    /// Exit 3 if anything that is shown is not in order
+    /// Exit 3 if anything shown has a problem
     #[arg(long)]
     pub(crate) check: bool,
 }
@@ -134,10 +134,10 @@ pub(crate) struct SyncArgs {
     /// Only this endpoint: users, courses, course-progressions or skills; may be given more than once
     #[arg(long = "endpoint", value_name = "NAME", value_parser = endpoint)]
     pub(crate) endpoints: Vec<Endpoint>,
-    /// Fetch everything, and remove what is no longer there
+    /// Fetch everything, and remove records that Kombo no longer has
     #[arg(long)]
     pub(crate) full: bool,
-    /// Let a full fetch remove as many records as the last one, which stopped because of that, would have
+    /// Approve the removals at which the last full fetch stopped
     #[arg(long, requires = "full")]
     pub(crate) allow_mass_removal: bool,
     /// Do not create or upgrade tables
@@ -150,11 +150,10 @@ pub(crate) struct ChangesArgs {
     /// Only this integration's changes
     #[arg(long, value_name = "ID", value_parser = integration)]
     pub(crate) integration: Option<IntegrationId>,
-    /// Only what comes after the entry with this number; without it everything that is kept or, with --follow, what is
-    /// new from now on
+    /// Only entries after this number. Default: all entries that are kept or, with --follow, only new ones
     #[arg(long, value_name = "SEQ", value_parser = clap::value_parser!(i64).range(0..))]
     pub(crate) since: Option<i64>,
-    /// Go on with what is added, until Ctrl-C
+    /// Keep printing new entries until Ctrl-C
     #[arg(long)]
     pub(crate) follow: bool,
 }
@@ -167,24 +166,24 @@ pub(crate) struct DeliveriesArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DeliveriesCommand {
-    /// Put dead letters back in line, before what was not tried yet, and try at once what waits after a failure
+    /// Retry dead letters before undelivered entries, and retry failed deliveries at once
     Retry(LettersArgs),
-    /// Throw dead letters away: what they hold is not delivered
+    /// Delete dead letters without delivering their entries
     Drop(LettersArgs),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct LettersArgs {
-    /// Only those of this integration; may be given more than once
+    /// Only this integration; may be given more than once
     #[arg(long = "integration", value_name = "ID", value_parser = integration)]
     pub(crate) integrations: Vec<IntegrationId>,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum QuarantineCommand {
-    /// Show what is in quarantine, and why
+    /// Show the records in quarantine, and why they are there
     List,
-    /// Try what is in quarantine again, after an upgrade of this program; exit 1 if some of it stays there
+    /// Retry the records in quarantine, for example after an upgrade of syncd; exit 1 if some remain
     Retry(RetryArgs),
 }
 
@@ -203,7 +202,7 @@ pub(crate) struct VerifyArgs {
     /// Only this endpoint: users, courses, course-progressions or skills; may be given more than once
     #[arg(long = "endpoint", value_name = "NAME", value_parser = endpoint)]
     pub(crate) endpoints: Vec<Endpoint>,
-    /// Print the values that differ: they are personal data
+    /// Print the values that differ, which are personal data
     #[arg(long)]
     pub(crate) values: bool,
 }

@@ -57,21 +57,21 @@ impl Kind {
 }
 
 pub(super) const SECTIONS: &[Section] = &[
-    Section { name: "kombo", is_list: false, meaning: "Where records come from.", settings: KOMBO },
-    Section { name: "store", is_list: false, meaning: "Where the mirror is.", settings: STORE },
-    Section { name: "sync", is_list: false, meaning: "What is fetched, when and how.", settings: SYNC },
+    Section { name: "kombo", is_list: false, meaning: "The connection to Kombo.", settings: KOMBO },
+    Section { name: "store", is_list: false, meaning: "The database of the mirror.", settings: STORE },
+    Section { name: "sync", is_list: false, meaning: "Fetching: endpoints, times, workers.", settings: SYNC },
     Section { name: "changes", is_list: false, meaning: "The change log.", settings: CHANGES },
     Section {
         name: "delivery",
         is_list: false,
-        meaning: "Where `syncd run` sends what is added to the change log.",
+        meaning: "Deliveries: `syncd run` posts new entries of the change log to your service.",
         settings: DELIVERY,
     },
-    Section { name: "server", is_list: false, meaning: "What `syncd run` listens on.", settings: SERVER },
+    Section { name: "server", is_list: false, meaning: "The addresses that `syncd run` listens on.", settings: SERVER },
     Section {
         name: "integrations",
         is_list: true,
-        meaning: "Integrations to mirror. Those that webhooks announce need not be listed.",
+        meaning: "Integrations to mirror. Integrations that webhooks announce need no entry.",
         settings: INTEGRATIONS,
     },
 ];
@@ -82,65 +82,65 @@ const KOMBO: &[Setting] = &[
         kind: Kind::Text,
         default: None,
         example: "…",
-        meaning: "The API key of your Kombo environment. Needed, here or in the file.",
+        meaning: "The API key of your Kombo environment. Required, here or in `api_key_file`.",
     },
     Setting {
         name: "api_key_file",
         kind: Kind::File,
         default: None,
         example: "/etc/syncd/kombo.key",
-        meaning: "A file that holds the key alone.",
+        meaning: "A file that contains only the key.",
     },
     Setting {
         name: "region",
         kind: Kind::Word(&["eu", "us"]),
         default: Some("eu"),
         example: "us",
-        meaning: "Where your Kombo account is: `\"eu\"` or `\"us\"`.",
+        meaning: "The region of your Kombo account: `\"eu\"` or `\"us\"`.",
     },
     Setting {
         name: "base_url",
         kind: Kind::Text,
         default: None,
         example: "http://127.0.0.1:9000/v1",
-        meaning: "Another address in the place of the region's, such as the sandbox's.",
+        meaning: "An API address that replaces the region's, such as the sandbox's.",
     },
     Setting {
         name: "page_size",
         kind: Kind::Integer,
         default: Some("250"),
         example: "100",
-        meaning: "Records a page, 1 to 250. Kombo advises 250.",
+        meaning: "Records per page, 1 to 250. Kombo recommends 250.",
     },
     Setting {
         name: "max_requests_per_minute",
         kind: Kind::Integer,
         default: Some("0"),
         example: "300",
-        meaning: "Requests a minute at most, of all daemons and `syncd sync` together. `0`: as many as Kombo's rate-limit \
-                  headers allow.",
+        meaning: "The maximum of requests per minute, shared by all daemons and `syncd sync`. `0`: only Kombo's \
+                          rate-limit headers limit them.",
     },
     Setting {
         name: "timeout",
         kind: Kind::Duration,
         default: Some("30s"),
         example: "1m",
-        meaning: "How long one answer of Kombo's may take.",
+        meaning: "The timeout for one answer from Kombo.",
     },
     Setting {
         name: "webhook_secret",
         kind: Kind::TextOrTexts,
         default: None,
         example: "…",
-        meaning: "What Kombo signs webhooks with. `syncd run` needs it, here or in the file. While it is being changed: \
-                  `[\"new\", \"old\"]`.",
+        meaning: "The secret that Kombo signs webhooks with. `syncd run` requires it, here or in \
+                          `webhook_secret_file`. During a rotation, list both: `[\"new\", \"old\"]`.",
     },
     Setting {
         name: "webhook_secret_file",
         kind: Kind::File,
         default: None,
         example: "/etc/syncd/webhook.secret",
-        meaning: "A file that holds the secret, or several, one a line.",
+        meaning: "A file that contains the secret, or several, one per line.",
     },
 ];
 
@@ -157,15 +157,15 @@ const STORE: &[Setting] = &[
         kind: Kind::File,
         default: None,
         example: "/etc/syncd/store.url",
-        meaning: "A file that holds the URL, in the place of `url`. Read again when the server refuses the password.",
+        meaning: "A file that contains the URL, instead of `url`. It is read again when the server refuses the \
+                          password.",
     },
     Setting {
         name: "connections",
         kind: Kind::Integer,
         default: Some("15"),
         example: "8",
-        meaning: "How many connections to PostgreSQL one process opens at most, 4 to 500. A few of them are for webhooks \
-                  alone.",
+        meaning: "The maximum of connections to PostgreSQL per process, 4 to 500. A few are reserved for webhooks.",
     },
 ];
 
@@ -175,73 +175,79 @@ const SYNC: &[Setting] = &[
         kind: Kind::Words(&["users", "courses", "course-progressions", "skills"]),
         default: Some("users,courses,course-progressions"),
         example: "users,courses,course-progressions,skills",
-        meaning: "What to mirror. There is also `\"skills\"`.",
+        meaning: "The endpoints to mirror. `\"skills\"` is available too.",
     },
     Setting {
         name: "mode",
         kind: Kind::Word(&["planned", "simple"]),
         default: Some("planned"),
         example: "simple",
-        meaning: "`\"planned\"`: a webhook calls only the endpoints that show what changed; `\"simple\"`: it calls them all.",
+        meaning: "`\"planned\"`: a webhook fetches only the endpoints that show the changed models. `\"simple\"`: it \
+                          fetches all endpoints.",
     },
     Setting {
         name: "full_every",
         kind: Kind::Duration,
         default: Some("7d"),
         example: "1d",
-        meaning: "How often everything is fetched, to repair what webhooks missed. At least `\"1m\"`.",
+        meaning: "The interval between full fetches, which repair what webhooks missed. At least `\"1m\"`.",
     },
     Setting {
         name: "overlap",
         kind: Kind::Duration,
         default: Some("2m"),
         example: "10m",
-        meaning: "How far each delta reaches back behind the start of the fetch before it.",
+        meaning: "How far each delta reaches back before the start of the previous fetch.",
     },
     Setting {
         name: "blind_full_min_interval",
         kind: Kind::Duration,
         default: Some("1h"),
         example: "6h",
-        meaning: "How long after a full fetch for what deltas do not show the next one may follow. Deltas of `courses` do \
-                  not show changes of providers, skills and skill assignments; deltas of `course-progressions` do not \
-                  show changes of users, courses and revisions, which matters where the endpoint that lists those is off.",
+        meaning: "The minimum interval between full fetches that a webhook requests because deltas do not show the \
+                          change. Deltas of `courses` do not show changes of providers, skills and skill \
+                          assignments. Deltas of `course-progressions` do not show changes of users, courses and \
+                          revisions, which matters if their own endpoint is off.",
     },
     Setting {
         name: "lease",
         kind: Kind::Duration,
         default: Some("30s"),
         example: "1m",
-        meaning: "How long the work of a process that fell silent waits before another takes it over. At least `\"1s\"`.",
+        meaning: "How long a lease lasts: after that, another process takes over the work of one that stopped \
+                          responding. At least `\"1s\"`.",
     },
     Setting {
         name: "tombstones",
         kind: Kind::Word(&["mirror", "keep"]),
         default: Some("mirror"),
         example: "keep",
-        meaning: "Deleted records: `\"mirror\"` takes over that Kombo clears their values, `\"keep\"` keeps the last values.",
+        meaning: "Deleted records, whose values Kombo clears: `\"mirror\"` clears them too, `\"keep\"` keeps the \
+                          last values.",
     },
     Setting {
         name: "change_values",
         kind: Kind::Truth,
         default: Some("false"),
         example: "true",
-        meaning: "Whether the change log keeps old and new values, which are personal data.",
+        meaning: "Whether the change log stores old and new values, which are personal data.",
     },
     Setting {
         name: "workers",
         kind: Kind::Integer,
         default: Some("8"),
         example: "16",
-        meaning: "How many fetches run at a time, 1 to 256. Full fetches take half at most, and so does each of several integrations.",
+        meaning: "The number of concurrent fetches, 1 to 256. Full fetches use at most half of them, and so does \
+                          each of several integrations.",
     },
     Setting {
         name: "poll_every",
         kind: Kind::Duration,
         default: Some("6h"),
         example: "1h",
-        meaning: "The longest time without a fetch before a delta of an endpoint is requested, even without a webhook: the \
-            most that a lost webhook costs. Each endpoint waits up to an eighth less. `\"0s\"`: never.",
+        meaning: "After this time without a fetch, a delta of the endpoint is requested even without a webhook. It \
+                          bounds the delay that a lost webhook causes. Each endpoint waits up to an eighth less. \
+                          `\"0s\"`: never.",
     },
     Setting {
         name: "accept_unknown",
@@ -257,7 +263,7 @@ const CHANGES: &[Setting] = &[Setting {
     kind: Kind::Duration,
     default: Some("30d"),
     example: "90d",
-    meaning: "How long the change log is kept. `\"0s\"`: for ever.",
+    meaning: "How long entries of the change log are kept. `\"0s\"`: forever.",
 }];
 
 const DELIVERY: &[Setting] = &[
@@ -266,42 +272,43 @@ const DELIVERY: &[Setting] = &[
         kind: Kind::Text,
         default: None,
         example: "https://example.org/changes",
-        meaning: "An address of yours, `http` or `https`, that changes are posted to. Without it they are not.",
+        meaning: "Your `http` or `https` address, to which changes are posted. Without it nothing is delivered.",
     },
     Setting {
         name: "secret",
         kind: Kind::Text,
         default: None,
         example: "…",
-        meaning: "What deliveries are signed with. Needed with `url`, here or in the file.",
+        meaning: "The secret that signs deliveries. Required with `url`, here or in `secret_file`.",
     },
     Setting {
         name: "secret_file",
         kind: Kind::File,
         default: None,
         example: "/etc/syncd/delivery.secret",
-        meaning: "A file that holds the secret alone.",
+        meaning: "A file that contains only the secret.",
     },
     Setting {
         name: "timeout",
         kind: Kind::Duration,
         default: Some("10s"),
         example: "30s",
-        meaning: "How long one answer may take, `\"5m\"` at most.",
+        meaning: "The timeout for one answer, at most `\"5m\"`.",
     },
     Setting {
         name: "batch",
         kind: Kind::Integer,
         default: Some("100"),
         example: "1",
-        meaning: "Entries in one delivery at most, 1 to 1000.",
+        meaning: "The maximum of entries per delivery, 1 to 1000.",
     },
     Setting {
         name: "give_up_after",
         kind: Kind::Duration,
         default: Some("1d"),
         example: "6h",
-        meaning: "How long one delivery is tried before it is set aside as a dead letter. Shorter than `changes.keep_for`.",
+        meaning: "How long a delivery is retried before it becomes a dead letter. Must be shorter than \
+                          `changes.keep_for`.",
     },
 ];
 
@@ -311,37 +318,38 @@ const SERVER: &[Setting] = &[
         kind: Kind::Address,
         default: Some("0.0.0.0:8080"),
         example: "127.0.0.1:8080",
-        meaning: "Where webhooks come in: `POST /webhooks/kombo`.",
+        meaning: "The address for webhooks: `POST /webhooks/kombo`.",
     },
     Setting {
         name: "operations",
         kind: Kind::Address,
         default: Some("127.0.0.1:9090"),
         example: "10.0.0.5:9090",
-        meaning: "Where health, metrics and the status page are: `/healthz`, `/readyz`, `/metrics`, `/`. For your own \
-                  network only.",
+        meaning: "The address of health, metrics and the status page: `/healthz`, `/readyz`, `/metrics`, `/`. Expose \
+                          it to your own network only.",
     },
     Setting {
         name: "operations_token",
         kind: Kind::Text,
         default: None,
         example: "at least 16 characters",
-        meaning: "What the status page asks for, 16 characters or more. Without it everybody there may look, and nobody may \
-                  act.",
+        meaning: "The token that the status page asks for, at least 16 characters. Without it, everyone who can \
+                          reach the page can read it, and its actions are off.",
     },
     Setting {
         name: "operations_token_file",
         kind: Kind::File,
         default: None,
         example: "/etc/syncd/operations.token",
-        meaning: "A file that holds the token.",
+        meaning: "A file that contains the token.",
     },
     Setting {
         name: "metrics_integrations",
         kind: Kind::Integer,
         default: Some("20"),
         example: "1000",
-        meaning: "How many integrations have metrics of their own: those furthest behind. All others count in the aggregates.",
+        meaning: "The number of integrations with their own metrics: those furthest behind. Aggregates count all of \
+                          them.",
     },
 ];
 
@@ -350,7 +358,7 @@ const INTEGRATIONS: &[Setting] = &[Setting {
     kind: Kind::Text,
     default: None,
     example: "sandbox:7C9M5sXAQx2cNMpVHLojrFpL",
-    meaning: "As Kombo names it.",
+    meaning: "The id at Kombo.",
 }];
 
 /// The defaults as a configuration.
