@@ -1,13 +1,13 @@
-//! From status, headers and body of a failed response to an error.
+//! Turns status, headers and body of a failed response into an error.
 
 use kombo_model::{ApiError, ErrorCode};
 use serde::Deserialize;
 
-/// The longest message that an error carries, in characters.
+/// Longest message in an error, in characters.
 const LONGEST_TEXT: usize = 1_000;
 
-/// Kombo's error body, read more leniently than documented: the code decides what happens, and must not be lost over a
-/// missing message.
+/// Kombo's error body, read more leniently than documented: a missing message must not hide the code, which decides how
+/// to react.
 #[derive(Deserialize)]
 struct LenientBody {
     status: String,
@@ -22,8 +22,8 @@ struct LenientError {
     log_url: Option<String>,
 }
 
-/// Reads Kombo's error body; `None` if the body is someone else's. `secret` is cut out of the texts, should a server
-/// repeat what it was sent.
+/// Reads Kombo's error body; `None` if the body is not Kombo's. `secret` is cut out of the texts, in case a server
+/// repeats what it received.
 pub(crate) fn kombo_error(body: &str, secret: &str) -> Option<ApiError> {
     let body: LenientBody = serde_json::from_str(body).ok()?;
     if body.status != "error" {
@@ -39,7 +39,7 @@ pub(crate) fn kombo_error(body: &str, secret: &str) -> Option<ApiError> {
     })
 }
 
-/// One line of bearable length, so that no server can forge lines of a log.
+/// Replaces control characters and limits the length, so that no server can forge log lines.
 fn printable(text: &str) -> String {
     let line = |c: char| if c.is_control() { ' ' } else { c };
     let mut out: String = text.chars().take(LONGEST_TEXT).map(line).collect();

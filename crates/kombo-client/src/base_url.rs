@@ -1,7 +1,7 @@
 use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::Url;
 
-/// Reads the address below which Kombo's paths lie. A trailing slash makes no difference.
+/// Parses the address that Kombo's paths are appended to. A trailing slash makes no difference.
 pub(crate) fn parse(text: &str) -> Result<Url, String> {
     let mut url: Url = text.parse().map_err(|error| format!("{error}"))?;
     if !matches!(url.scheme(), "http" | "https") {
@@ -21,24 +21,24 @@ pub(crate) fn parse(text: &str) -> Result<Url, String> {
     Ok(url)
 }
 
-/// Host and port, as errors name them.
+/// Host and port, as shown in errors.
 pub(crate) fn host(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     url.port_or_known_default().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
-/// Host and port of the proxy that the environment names for this address, without the credentials that it may hold.
+/// Host and port of the proxy that the environment sets for this address, without its credentials.
 pub(crate) fn proxy(url: &Url) -> Option<Box<str>> {
     if is_loopback(url) {
         return None;
     }
-    // The rules are those of the HTTP client below.
+    // The same rules as in the HTTP client.
     let intercept = Matcher::from_system().intercept(&url.as_str().parse().ok()?)?;
     let proxy: Url = intercept.uri().to_string().parse().ok()?;
     Some(host(&proxy).into_boxed_str())
 }
 
-/// Whether the address is this machine's own.
+/// Whether the address belongs to this machine.
 pub(crate) fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     let address = host.trim_start_matches('[').trim_end_matches(']');

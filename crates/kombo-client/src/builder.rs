@@ -12,7 +12,7 @@ use crate::observe::{OnResponse, Pacer, ResponseEvent};
 use crate::send::Sender;
 use crate::{PageSize, RetryPolicy, base_url};
 
-/// Where the data of the account lies.
+/// The region that stores the account's data.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum Region {
     /// European Union, `https://api.kombo.dev/v1`
@@ -23,7 +23,7 @@ pub enum Region {
 }
 
 impl Region {
-    /// The base URL of Kombo's API in the region.
+    /// Returns the base URL of Kombo's API in the region.
     pub fn base_url(self) -> &'static str {
         match self {
             Self::Eu => "https://api.kombo.dev/v1",
@@ -32,23 +32,23 @@ impl Region {
     }
 }
 
-/// Why a client could not be built.
+/// An error that prevents building a client.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// The base URL is no address of an API.
+    /// The base URL is not the address of an API.
     #[error("the base URL is wrong: {0}")]
     BaseUrl(String),
-    /// The page size is not one that Kombo accepts.
+    /// Kombo does not accept this page size.
     #[error("a page size of {0} is not between 1 and 250")]
     PageSize(u16),
-    /// The API key cannot be sent.
+    /// The API key is not a valid header value.
     #[error("the API key is empty or has characters that no key has, such as a line break")]
     ApiKey,
-    /// The user agent cannot be sent.
+    /// The user agent is not a valid header value.
     #[error("the user agent has characters that a header cannot hold")]
     UserAgent,
-    /// A time-out of zero would fail every request.
+    /// The time-out is zero, so every request would fail.
     #[error("the time-out is zero")]
     Timeout,
     /// The HTTP client could not start, usually because the machine's certificates could not be read.
@@ -104,36 +104,36 @@ impl ClientBuilder {
         }
     }
 
-    /// Asks Kombo in this region; [`Region::Eu`] unless set. Takes the place of an earlier base URL.
+    /// Uses Kombo in this region; [`Region::Eu`] by default. Replaces an earlier base URL.
     #[must_use]
     pub fn region(self, region: Region) -> Self {
         self.base_url(region.base_url())
     }
 
-    /// Asks a server at this address, such as `http://127.0.0.1:9000/v1`. A path in it is kept. A loopback address is
-    /// reached directly, others through the proxy that the environment names, if any (`HTTPS_PROXY` and the like).
+    /// Uses the server at this address, such as `http://127.0.0.1:9000/v1`. Its path is kept. A loopback address is
+    /// reached directly, others through the proxy set in the environment, if any (`HTTPS_PROXY` and similar).
     #[must_use]
     pub fn base_url(mut self, base_url: impl Into<String>) -> Self {
         self.base_url = base_url.into();
         self
     }
 
-    /// Records a page, 1 to 250; 250 unless set.
+    /// Sets the number of records per page, 1 to 250; 250 by default.
     #[must_use]
     pub fn page_size(mut self, records: u16) -> Self {
         self.page_size = records;
         self
     }
 
-    /// The time that one attempt may take, from connecting to the last byte of the body; 30 seconds unless set.
+    /// Sets the time-out of one attempt, from connecting to the last byte of the body; 30 seconds by default.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// The time that one attempt to write to the connected tool may take; two minutes unless set. Tools can be slow,
-    /// and a write that is given up may be carried out all the same: see [`Error::outcome_unknown`].
+    /// Sets the time-out of one attempt to write to the connected tool; two minutes by default. Tools can be slow, and
+    /// a write that timed out may still be carried out: see [`Error::outcome_unknown`].
     ///
     /// [`Error::outcome_unknown`]: crate::Error::outcome_unknown
     #[must_use]
@@ -142,52 +142,52 @@ impl ClientBuilder {
         self
     }
 
-    /// The `User-Agent` header.
+    /// Sets the `User-Agent` header.
     #[must_use]
     pub fn user_agent(mut self, user_agent: impl Into<String>) -> Self {
         self.user_agent = user_agent.into();
         self
     }
 
-    /// How failed requests are tried again.
+    /// Sets the policy for retries.
     #[must_use]
     pub fn retry(mut self, retry: RetryPolicy) -> Self {
         self.retry = retry;
         self
     }
 
-    /// The largest body to accept, in bytes as sent and after decompression; 32 MiB unless set: 128 KiB for each of the
-    /// records of a full page. A page that is larger is asked for again with fewer records.
+    /// Sets the largest accepted body, in bytes both as sent and after decompression; 32 MiB by default, which is 128
+    /// KiB for each record of a full page. A larger page is requested again with fewer records.
     #[must_use]
     pub fn max_body_bytes(mut self, bytes: usize) -> Self {
         self.max_body_bytes = bytes;
         self
     }
 
-    /// The wall clock that [`ResponseMeta::requested_at`](crate::ResponseMeta::requested_at) is read from; the
-    /// system's unless set.
+    /// Sets the wall clock for [`ResponseMeta::requested_at`](crate::ResponseMeta::requested_at); the system clock by
+    /// default.
     #[must_use]
     pub fn clock(mut self, now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         self.clock = Arc::new(now);
         self
     }
 
-    /// Called after each attempt, failed ones included, to count requests and follow the rate limit. It runs on the
-    /// task that made the request and must not block.
+    /// Sets a function that is called after each attempt, including failed ones, to count requests and follow the rate
+    /// limit. It runs on the task of the request and must not block.
     #[must_use]
     pub fn on_response(mut self, observer: Arc<dyn Fn(&ResponseEvent) + Send + Sync>) -> Self {
         self.on_response = Some(observer);
         self
     }
 
-    /// Awaited before each attempt.
+    /// Sets the gate that each attempt waits for.
     #[must_use]
     pub fn pacer(mut self, pacer: Arc<dyn Pacer>) -> Self {
         self.pacer = Some(pacer);
         self
     }
 
-    /// Builds the client. Nothing is sent.
+    /// Builds the client without sending anything.
     pub fn build(self) -> Result<Client, BuildError> {
         let base_url = base_url::parse(&self.base_url).map_err(BuildError::BaseUrl)?;
         let page_size = PageSize::new(self.page_size).ok_or(BuildError::PageSize(self.page_size))?;
@@ -200,15 +200,15 @@ impl ClientBuilder {
         headers.insert(HeaderName::from_static("accept"), HeaderValue::from_static("application/json"));
         headers.insert(HeaderName::from_static("accept-encoding"), HeaderValue::from_static("gzip"));
 
-        // An error means that the process has chosen a provider already, which is as good.
+        // An error means that the process has already chosen a provider, which serves as well.
         rustls::crypto::ring::default_provider().install_default().ok();
         let mut http = reqwest::Client::builder()
             .default_headers(headers)
             .user_agent(user_agent)
-            // A redirect would carry the key elsewhere.
+            // A redirect would send the key elsewhere.
             .redirect(reqwest::redirect::Policy::none());
         if base_url.scheme() == "http" {
-            // Spares the machine's certificates, which a plain address does not need and a small container lacks.
+            // Plain HTTP needs no certificates, and a small container may have none.
             http = http.tls_certs_only(std::iter::empty());
         }
         if base_url::is_loopback(&base_url) {
@@ -232,7 +232,7 @@ impl ClientBuilder {
     }
 }
 
-/// The header is marked as sensitive, so that neither `Debug` nor HTTP/2's compression tables show it.
+/// Marks the header as sensitive, so that neither `Debug` nor HTTP/2's compression tables show it.
 fn authorization(api_key: &SecretString) -> Result<HeaderValue, BuildError> {
     let key = api_key.expose_secret();
     if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -244,7 +244,7 @@ fn authorization(api_key: &SecretString) -> Result<HeaderValue, BuildError> {
 }
 
 impl fmt::Debug for ClientBuilder {
-    /// Shows the base URL only where it is valid: what is not may hold a password.
+    /// Shows the base URL only if it is valid: an invalid one may contain a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientBuilder")
             .field("base_url", &base_url::parse(&self.base_url).as_ref().map(reqwest::Url::as_str))

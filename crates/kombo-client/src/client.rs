@@ -13,12 +13,12 @@ use crate::request::Request;
 use crate::send::Sender;
 use crate::{Answer, ClientBuilder, Error, Pacer, PageSize, decode};
 
-/// A client of Kombo's API for one key. Clones are cheap and share the connections.
+/// A client of Kombo's API for one key. Clones are cheap and share connections.
 ///
-/// Every request is tried again for as long as its [`RetryPolicy`](crate::RetryPolicy) allows where the failure is a
-/// passing one: callers need no retry loop of their own. A write to the connected tool is tried again only if it
-/// certainly was not carried out, as Kombo has no way to tell a repeated write from a second one; where that is not
-/// certain, the error says so: [`Error::outcome_unknown`].
+/// Requests that fail for a temporary reason are retried as its [`RetryPolicy`](crate::RetryPolicy) allows: callers
+/// need no retry loop of their own. A write to the connected tool is retried only if it certainly was not carried out,
+/// because Kombo cannot tell a repeated write from a second one. If that is uncertain, the error reports it:
+/// [`Error::outcome_unknown`].
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -49,13 +49,13 @@ pub(crate) struct Inner {
 }
 
 impl Client {
-    /// Begins a client for this API key.
+    /// Starts building a client for this API key.
     pub fn builder(api_key: impl Into<SecretString>) -> ClientBuilder {
         ClientBuilder::new(api_key.into())
     }
 
-    /// The same client with another pacer, so that requests of one key can wait with different priorities. It shares the
-    /// connections.
+    /// Returns the same client with another pacer, so that requests with one key can wait at different priorities. Both
+    /// share connections.
     #[must_use]
     pub fn with_pacer(&self, pacer: Arc<dyn Pacer>) -> Self {
         let mut inner = (*self.inner).clone();
@@ -63,17 +63,17 @@ impl Client {
         Self { inner: Arc::new(inner) }
     }
 
-    /// Lists users: `GET /lms/users`. Nothing is sent until the first page is asked for.
+    /// Lists users: `GET /lms/users`. Nothing is sent until the first page is requested.
     pub fn users(&self, integration: &IntegrationId, query: UsersQuery) -> Pages<User> {
         self.list(integration, query)
     }
 
-    /// Lists courses: `GET /lms/courses`. Nothing is sent until the first page is asked for.
+    /// Lists courses: `GET /lms/courses`. Nothing is sent until the first page is requested.
     pub fn courses(&self, integration: &IntegrationId, query: CoursesQuery) -> Pages<Course> {
         self.list(integration, query)
     }
 
-    /// Lists course progressions: `GET /lms/course-progressions`. Nothing is sent until the first page is asked for.
+    /// Lists course progressions: `GET /lms/course-progressions`. Nothing is sent until the first page is requested.
     pub fn course_progressions(
         &self,
         integration: &IntegrationId,
@@ -82,7 +82,7 @@ impl Client {
         self.list(integration, query)
     }
 
-    /// Lists skills: `GET /lms/skills`. Nothing is sent until the first page is asked for.
+    /// Lists skills: `GET /lms/skills`. Nothing is sent until the first page is requested.
     pub fn skills(&self, integration: &IntegrationId, query: SkillsQuery) -> Pages<Skill> {
         self.list(integration, query)
     }
@@ -92,7 +92,7 @@ impl Client {
         Pages::new(self.clone(), integration.clone(), query)
     }
 
-    /// Asks whether the key works: `GET /check-api-key`.
+    /// Checks whether the key works: `GET /check-api-key`.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -107,7 +107,7 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// Of the kind [`KeyRejected`](crate::ErrorKind::KeyRejected) if it does not.
+    /// Returns [`KeyRejected`](crate::ErrorKind::KeyRejected) if it does not.
     pub async fn check_api_key(&self) -> Result<Answer<ApiKeyInfo>, Error> {
         self.read(Request::check_api_key()).await
     }
@@ -115,8 +115,8 @@ impl Client {
     /// Reads the state of an integration: `GET /integrations/{id}`.
     ///
     /// # Errors
-    /// Of the kind [`IntegrationNotFound`](crate::ErrorKind::IntegrationNotFound) if Kombo does not know it, which it
-    /// also says of an integration in the other region.
+    /// Returns [`IntegrationNotFound`](crate::ErrorKind::IntegrationNotFound) if Kombo does not know the integration.
+    /// It answers the same for an integration in the other region.
     pub async fn integration(&self, id: &IntegrationId) -> Result<Answer<Integration>, Error> {
         self.read(Request::integration(id)?).await
     }

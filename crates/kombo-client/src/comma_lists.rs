@@ -1,4 +1,4 @@
-/// Filters that travel as one comma-separated value each. Part of the sealed [`Listed`].
+/// Filters that are each sent as one comma-separated value. Part of the sealed [`Listed`].
 pub trait CommaLists {
     /// Appends the parameters that are not empty.
     #[doc(hidden)]
@@ -11,7 +11,7 @@ impl CommaLists for () {
     }
 }
 
-/// An empty list is not sent: Kombo might take it for a filter that nothing matches.
+/// Omits an empty list: Kombo might read it as a filter that matches nothing.
 pub(crate) fn comma_list(
     parameters: &mut Vec<(&'static str, String)>,
     name: &'static str,

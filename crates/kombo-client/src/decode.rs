@@ -1,4 +1,4 @@
-//! From the body of a successful response to its data.
+//! Decodes the body of a successful response.
 
 mod reason;
 mod split;
@@ -14,16 +14,16 @@ use serde_json::value::{RawValue, to_raw_value};
 use crate::RejectedRecord;
 use split::Split;
 
-/// Why a body is not the data that was asked for.
+/// Why a body could not be decoded as the requested data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Undecodable {
-    /// Nothing but white space, or JSON that breaks off.
+    /// Only white space, or truncated JSON.
     Incomplete,
-    /// No JSON at all.
+    /// Not JSON.
     NotJson { reason: String },
-    /// A page around records that are not JSON. Where each one begins and ends is not clear.
+    /// A page whose records are not JSON and whose boundaries are unclear.
     Garbled { reason: String },
-    /// JSON, and something else than Kombo documents.
+    /// JSON of a shape that Kombo does not document.
     Unexpected { path: String, reason: String },
     /// A page of more than [`MOST_RECORDS`].
     TooManyRecords { limit: usize },
@@ -34,7 +34,7 @@ pub(crate) enum Undecodable {
 pub(crate) struct List<R> {
     pub(crate) records: Vec<R>,
     pub(crate) rejected: Vec<RejectedRecord>,
-    /// As Kombo sent it, blank or not.
+    /// As sent by Kombo, even if blank.
     pub(crate) next: Option<String>,
 }
 
@@ -44,7 +44,7 @@ struct Envelope<T> {
     data: T,
 }
 
-/// The text `success`; anything else is an error at `status`.
+/// Accepts only the text `success`; anything else is an error at `status`.
 struct Success;
 
 impl<'de> Deserialize<'de> for Success {
@@ -56,16 +56,16 @@ impl<'de> Deserialize<'de> for Success {
 
 #[derive(Deserialize)]
 struct Page<R> {
-    // Not optional: a body without `next` is not Kombo's, and must not pass for the end of a list.
+    // Required: a body without `next` is not Kombo's and must not count as the end of a list.
     #[serde(deserialize_with = "next")]
     next: Option<String>,
     results: Results<R>,
 }
 
-/// The longest cursor that fits into an address, in bytes.
+/// Longest cursor that fits into a URL, in bytes.
 const LONGEST_CURSOR: usize = 16 * 1024;
 
-/// A cursor, or null. A number is taken as its text.
+/// Reads a cursor or null. A number is read as its text.
 fn next<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     use serde::de::Error;
     let Some(json) = Option::<&RawValue>::deserialize(deserializer)? else { return Ok(None) };
@@ -80,10 +80,10 @@ fn next<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D:
     Ok(Some(next))
 }
 
-/// The most records that a page may hold. Kombo's hold 250, and a source that takes no notice of `page_size` may send more.
+/// Largest number of records in a page. Kombo sends at most 250, but a server that ignores `page_size` may send more.
 const MOST_RECORDS: usize = 10_000;
 
-/// At most [`MOST_RECORDS`] of the records of a page. The others are skipped unread, so that memory is bounded.
+/// At most [`MOST_RECORDS`] records of a page. The rest are skipped unread to bound memory.
 struct Results<R> {
     records: Vec<R>,
     too_many: bool,
@@ -124,27 +124,27 @@ impl<R> Results<R> {
     }
 }
 
-/// Reads the body of one object.
+/// Decodes the body of one object.
 pub(crate) fn object<T: DeserializeOwned>(body: &str) -> Result<T, Undecodable> {
     envelope(body)
 }
 
-/// Reads the body of a write.
+/// Decodes the answer to a write.
 pub(crate) fn written<T: DeserializeOwned>(body: &str) -> Result<(T, Vec<Warning>), Undecodable> {
-    // Remarks that cannot be read are given up: the write has succeeded.
+    // Unreadable warnings are dropped, because the write has succeeded.
     let warnings = serde_json::from_str::<WriteEnvelope<IgnoredAny>>(body).map(|it| it.warnings).unwrap_or_default();
     Ok((envelope(body)?, warnings))
 }
 
-/// How many records were asked for.
+/// The number of requested records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Asked {
     One,
     Many,
 }
 
-/// Reads the body of a list. One that cannot be read at once, as most can, is read record by record, and such records field
-/// by field: what is wrong does not fail its neighbours.
+/// Decodes a list. If that fails as a whole, it decodes record by record, and bad records field by field, so that a
+/// fault does not affect other records.
 pub(crate) fn list<R: DeserializeOwned + ReadInPart>(body: &str, asked: Asked) -> Result<List<R>, Undecodable> {
     if let Ok(Envelope { status: Success, data: Page { next, results } }) = serde_json::from_str(body) {
         return Ok(List { records: results.within_bounds()?, rejected: Vec::new(), next });
@@ -156,7 +156,7 @@ pub(crate) fn list<R: DeserializeOwned + ReadInPart>(body: &str, asked: Asked) -
     }
     let error = match envelope::<Page<&RawValue>>(body) {
         Err(error) => error,
-        // Only a list that was mended is another one.
+        // Only a mended list differs from the one that failed.
         Ok(Page { next, results }) => return one_by_one(next, results.within_bounds()?.into_iter().map(RawValue::get)),
     };
     let reason = match &error {
@@ -204,7 +204,7 @@ fn one_by_one<'a, R: DeserializeOwned + ReadInPart>(
         if let Some(Fault { path, reason }) = fault {
             let (id, json) = match serde_json::from_str::<&RawValue>(text) {
                 Ok(json) => (record.as_ref().map(|record| record.record_id().to_owned()), json.to_owned()),
-                // The text of what is no JSON, as JSON.
+                // The text of the record, which is not JSON, as a JSON string.
                 Err(_) => (split::id(text), to_raw_value(text).map_err(|_| Undecodable::Incomplete)?),
             };
             list.rejected.push(RejectedRecord { index, id, path, reason, json: FreeJson::from(json) });
@@ -222,7 +222,7 @@ fn envelope<'a, T: Deserialize<'a>>(body: &'a str) -> Result<T, Undecodable> {
         Ok(Envelope { status: Success, data }) => return Ok(data),
         Err(error) => error,
     };
-    // A body can break off without the transport noticing, where only the closed connection marks its end.
+    // If only the end of the connection marks the end of the body, the transport does not notice that it is truncated.
     let as_json = serde_json::from_str::<IgnoredAny>(body).err();
     if first.is_eof() || as_json.as_ref().is_some_and(serde_json::Error::is_eof) {
         return Err(Undecodable::Incomplete);
@@ -234,16 +234,16 @@ fn envelope<'a, T: Deserialize<'a>>(body: &'a str) -> Result<T, Undecodable> {
     Err(Undecodable::Unexpected { path, reason })
 }
 
-/// Where and why `text` is not a `T`. The path costs time, so it is looked for only once something is known to be wrong.
+/// Returns where and why `text` is not a `T`. Tracking the path is slow, so this runs only after decoding failed.
 fn locate<'a, T: Deserialize<'a>>(text: &'a str, error: &serde_json::Error) -> (String, String) {
     let mut json = serde_json::Deserializer::from_str(text);
     match serde_path_to_error::deserialize::<_, T>(&mut json) {
         Err(located) => {
-            // Empty where the fault lies at a key that is an empty text.
+            // Empty if the fault is at an empty key.
             let path = Some(located.path().to_string()).filter(|path| !path.is_empty());
             (path.unwrap_or_else(|| ".".to_owned()), reason::without_data(located.inner()))
         }
-        // The fault lies behind the value, as in `{} x`.
+        // The fault follows the value, as in `{} x`.
         Ok(_) => (".".to_owned(), reason::without_data(error)),
     }
 }

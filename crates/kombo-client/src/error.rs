@@ -10,8 +10,8 @@ use crate::{Operation, PageSize};
 
 pub use kind::ErrorKind;
 
-/// Why Kombo could not be asked. The text names the endpoint and all that is known of the fault, and never holds the
-/// API key, a cursor or a filter; the [source](StdError::source) is not repeated in it.
+/// A failed request to Kombo. The text contains the endpoint and all that is known of the fault, but never the API key,
+/// a cursor or a filter. It does not repeat the [source](StdError::source).
 ///
 /// Branch on [`kind`](Self::kind), [`is_retryable`](Self::is_retryable) and [`retry_after`](Self::retry_after).
 #[derive(Debug)]
@@ -19,129 +19,129 @@ pub use kind::ErrorKind;
 pub enum Error {
     /// Kombo answered with an error.
     Api {
-        /// What was asked.
+        /// The operation that failed.
         operation: Operation,
         /// The HTTP status.
         status: u16,
-        /// What Kombo says of it. Its texts are cut to a length that a log can bear.
+        /// Kombo's description of the error. Its texts are shortened for logs.
         error: Box<ApiError>,
-        /// How long Kombo asked to wait.
+        /// How long Kombo asks the caller to wait.
         retry_after: Option<Duration>,
-        /// What was tried.
+        /// The attempts made.
         tried: Tried,
     },
-    /// An HTTP error without Kombo's error body: something between here and Kombo answered.
+    /// An HTTP error without Kombo's error body, sent by something between Kombo and the client.
     Foreign {
-        /// What was asked.
+        /// The operation that failed.
         operation: Operation,
         /// The HTTP status.
         status: u16,
         /// The `Content-Type` of the answer.
         content_type: Option<Box<str>>,
-        /// How long the answer asked to wait.
+        /// How long the answer asks the caller to wait.
         retry_after: Option<Duration>,
-        /// What was tried.
+        /// The attempts made.
         tried: Tried,
     },
-    /// A redirect, which is not followed: the base URL is usually wrong.
+    /// A redirect, which is not followed. Usually the base URL is wrong.
     Redirect {
-        /// What was asked.
+        /// The operation that failed.
         operation: Operation,
         /// The HTTP status.
         status: u16,
-        /// The host that the redirect leads to.
+        /// The target host of the redirect.
         host: Option<Box<str>>,
-        /// What was tried.
+        /// The attempts made.
         tried: Tried,
     },
-    /// No complete answer came.
+    /// No complete answer arrived.
     Transport {
-        /// What was asked.
+        /// The operation that failed.
         operation: Operation,
-        /// Host and port that were asked; those of the proxy for [`TransportFault::Proxy`].
+        /// Host and port of the server; those of the proxy for [`TransportFault::Proxy`].
         host: Box<str>,
         /// What went wrong.
         fault: TransportFault,
         /// The time-out of one attempt, for [`TransportFault::Timeout`].
         timeout: Duration,
-        /// What was tried.
+        /// The attempts made.
         tried: Tried,
-        /// The error below, where there is one.
+        /// The underlying error, if any.
         source: Option<Box<dyn StdError + Send + Sync>>,
     },
-    /// A status of success with a body that is not what Kombo documents.
+    /// A success status with a body that differs from Kombo's documentation.
     Decode {
-        /// What was asked.
+        /// The operation that failed.
         operation: Operation,
         /// The HTTP status.
         status: u16,
-        /// Where in the JSON the fault is, such as `data.next`; `.` for the body as a whole.
+        /// Path of the fault in the JSON, such as `data.next`; `.` for the body as a whole.
         path: Box<str>,
-        /// What is wrong there, without the value itself.
+        /// The fault, without the value itself.
         reason: Box<str>,
         /// The `Content-Type` of the answer.
         content_type: Option<Box<str>>,
-        /// What was tried.
+        /// The attempts made.
         tried: Tried,
     },
-    /// A status of success with a body that is no JSON, such as the page of a proxy.
+    /// A success status with a body that is not JSON, such as a proxy's HTML page.
     NotJson {
-        /// What was asked.
+        /// The operation that failed.
         operation: Operation,
         /// The HTTP status.
         status: u16,
-        /// Why it cannot be read as JSON, without its content.
+        /// The reason why it is not JSON, without its content.
         reason: Box<str>,
         /// The `Content-Type` of the answer.
         content_type: Option<Box<str>>,
-        /// Whether it is a page, and only its records are no JSON.
+        /// Whether the body is a page of which only the records are not JSON.
         in_records: bool,
-        /// What was tried.
+        /// The attempts made.
         tried: Tried,
     },
     /// The body is larger than the client accepts.
     BodyTooLarge {
-        /// What was asked.
+        /// The operation that failed.
         operation: Operation,
         /// The HTTP status.
         status: u16,
-        /// The most that the client accepts, in bytes after decompression.
+        /// The limit in bytes, after decompression.
         limit: usize,
-        /// What was tried.
+        /// The attempts made.
         tried: Tried,
     },
-    /// The page holds more records than the client accepts, whatever its size in bytes.
+    /// The page contains more records than the client accepts, even though it is within the limit in bytes.
     TooManyRecords {
-        /// What was asked.
+        /// The operation that failed.
         operation: Operation,
         /// The HTTP status.
         status: u16,
-        /// The most that the client accepts.
+        /// The largest number of records that the client accepts.
         limit: usize,
-        /// What was tried.
+        /// The attempts made.
         tried: Tried,
     },
-    /// A page names a cursor that this listing has already used: the listing would never end.
+    /// A page names a cursor that this listing has already used, so it would never end.
     RepeatedCursor {
-        /// The endpoint.
+        /// The listed endpoint.
         endpoint: Endpoint,
-        /// How many pages were read before it.
+        /// Number of pages read before.
         pages: u64,
     },
-    /// The request cannot be written. Nothing was sent.
+    /// The request is invalid. Nothing was sent.
     InvalidRequest {
-        /// What was to be asked.
+        /// The requested operation.
         operation: Operation,
-        /// What is wrong with it.
+        /// The reason why it is invalid.
         reason: &'static str,
     },
 }
 
-/// What was tried before a request failed.
+/// The attempts of a failed request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Tried {
-    /// How many attempts were made.
+    /// Number of attempts made.
     pub attempts: u32,
     /// See [`Error::page_size`].
     pub page_size: Option<PageSize>,
@@ -151,30 +151,30 @@ impl Tried {
     pub(crate) const ONCE: Self = Self { attempts: 1, page_size: None };
 }
 
-/// Why no complete answer came.
+/// Why no complete answer arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TransportFault {
     /// The host's name could not be resolved.
     Dns,
-    /// No connection could be made.
+    /// No connection could be established.
     Connect,
-    /// The proxy that the environment names could not be reached, or refused to pass the request on.
+    /// The proxy set in the environment was unreachable or refused to forward the request.
     Proxy,
-    /// The server's certificate or its way to speak TLS was refused.
+    /// The server's certificate or TLS parameters were rejected.
     Tls,
-    /// The attempt took longer than its time-out.
+    /// The attempt exceeded its time-out.
     Timeout,
     /// The connection broke before the answer began.
     Dropped,
-    /// The answer broke off, or its body was empty where there must be one.
+    /// The answer was truncated, or its body was unexpectedly empty.
     Incomplete,
     /// The request could not be sent for another reason.
     Other,
 }
 
 impl Error {
-    /// What was asked.
+    /// Returns the operation that failed.
     pub fn operation(&self) -> Operation {
         match self {
             Self::Api { operation, .. }
@@ -190,7 +190,7 @@ impl Error {
         }
     }
 
-    /// The HTTP status, if there was an answer.
+    /// Returns the HTTP status, if there was an answer.
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Api { status, .. }
@@ -204,7 +204,7 @@ impl Error {
         }
     }
 
-    /// What Kombo says of the error, if it was Kombo that answered.
+    /// Returns Kombo's description of the error, if Kombo answered.
     pub fn api_error(&self) -> Option<&ApiError> {
         match self {
             Self::Api { error, .. } => Some(error),
@@ -220,12 +220,12 @@ impl Error {
         }
     }
 
-    /// Kombo's error code.
+    /// Returns Kombo's error code.
     pub fn code(&self) -> Option<&ErrorCode> {
         self.api_error().and_then(|error| error.code.as_ref())
     }
 
-    /// How long the answer asked to wait before the next request.
+    /// Returns how long the answer asks to wait before the next request.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Api { retry_after, .. } | Self::Foreign { retry_after, .. } => *retry_after,
@@ -240,16 +240,15 @@ impl Error {
         }
     }
 
-    /// How many attempts the failed request took: none if nothing was sent, and one for a repeated cursor, since that
-    /// answer was a good one.
+    /// Returns the number of attempts that the failed request took: 0 if nothing was sent, and 1 for a repeated cursor,
+    /// because that answer was valid.
     pub fn attempts(&self) -> u32 {
         let repeated = u32::from(matches!(self, Self::RepeatedCursor { .. }));
         self.tried().map_or(repeated, |tried| tried.attempts)
     }
 
-    /// How many records the last page that was requested had at most, if the failure may come from the weight of the
-    /// page. The client has then already tried smaller pages for as long as its [`RetryPolicy`](crate::RetryPolicy)
-    /// allows.
+    /// Returns the page size of the last attempt, if the weight of the page may have caused the failure. The client has
+    /// then already tried smaller pages as long as its [`RetryPolicy`](crate::RetryPolicy) allows.
     pub fn page_size(&self) -> Option<PageSize> {
         self.tried().and_then(|tried| tried.page_size)
     }

@@ -1,4 +1,4 @@
-//! What the headers of a response say. A header that cannot be read counts as missing.
+//! Parses response headers. An unreadable header counts as missing.
 
 use std::time::Duration;
 
@@ -9,9 +9,9 @@ use reqwest::{StatusCode, Url};
 
 use crate::RateLimit;
 
-/// No window is longer: a number above it is not a number of seconds.
+/// Longest rate limit window; a larger number is not a number of seconds.
 const LONGEST_WINDOW: Duration = Duration::from_secs(86_400);
-/// What an answer asks for beyond this is cut: asking again once an hour harms nobody.
+/// Upper bound of a requested wait: retrying once an hour does no harm.
 const LONGEST_WAIT: Duration = Duration::from_secs(3_600);
 
 pub(crate) fn rate_limit(headers: &HeaderMap) -> RateLimit {
@@ -22,13 +22,13 @@ pub(crate) fn rate_limit(headers: &HeaderMap) -> RateLimit {
     }
 }
 
-/// The `Date` header.
+/// Returns the `Date` header.
 pub(crate) fn server_date(headers: &HeaderMap) -> Option<Timestamp> {
     http_date(text(headers, DATE.as_str())?)
 }
 
-/// How long a response asks to wait: `Retry-After`, and the end of the window where it was the key's rate limit that
-/// was hit. `now` stands in for a missing `Date` header.
+/// Returns how long a response asks to wait: `Retry-After`, and the end of the window if the key's rate limit was
+/// exceeded. `now` replaces a missing `Date` header.
 pub(crate) fn retry_after(
     headers: &HeaderMap,
     status: StatusCode,
@@ -36,31 +36,31 @@ pub(crate) fn retry_after(
     now: Timestamp,
 ) -> Option<Duration> {
     let asked = text(headers, RETRY_AFTER.as_str()).and_then(|text| {
-        // Measured by the clock of the server that names the date.
+        // Relative to the clock of the server that sent the date.
         let until = |date: Timestamp| date.since(server_date(headers).unwrap_or(now));
         seconds(text).or_else(|| http_date(text).map(until))
     });
     let rate_limit = rate_limit(headers);
-    // With requests left, it was another limit that was hit: that of the connected tool.
+    // If requests are left, another limit was exceeded: that of the connected tool.
     let used_up = rate_limit.remaining.unwrap_or(0) == 0;
     let hit = code == Some(&ErrorCode::PlatformRateLimitExceeded) || status == StatusCode::TOO_MANY_REQUESTS && used_up;
     let reset = if hit { rate_limit.reset } else { None };
     asked.max(reset).map(|wait| wait.min(LONGEST_WAIT))
 }
 
-/// The `Content-Type`, cut to a length that an error can bear.
+/// Returns the `Content-Type`, shortened for errors.
 pub(crate) fn content_type(headers: &HeaderMap) -> Option<Box<str>> {
     let kind = text(headers, CONTENT_TYPE.as_str())?;
     Some(kind.chars().take(80).collect::<String>().into_boxed_str())
 }
 
-/// The host that a redirect leads to, the request's own where the address is relative.
+/// Returns the target host of a redirect, or the request's own host if the address is relative.
 pub(crate) fn redirect_host(headers: &HeaderMap, asked: &Url) -> Option<Box<str>> {
     let target = asked.join(text(headers, LOCATION.as_str())?).ok()?;
     target.host_str().map(Into::into)
 }
 
-/// A date in one of HTTP's three forms, or in that of mails with another time zone.
+/// Parses a date in one of HTTP's three forms, or in the mail format with another time zone.
 fn http_date(text: &str) -> Option<Timestamp> {
     let date = match httpdate::parse_http_date(text) {
         Ok(date) => DateTime::<Utc>::from(date),
@@ -69,14 +69,15 @@ fn http_date(text: &str) -> Option<Timestamp> {
     Timestamp::try_from(date).ok()
 }
 
-/// A number of seconds, which may have a fraction. A negative one is none, and one of too many digits is a long time.
+/// Parses a number of seconds, which may have a fraction. A negative one is invalid; one with too many digits is a long
+/// time.
 fn seconds(text: &str) -> Option<Duration> {
     let is_number = text.starts_with(|c: char| c.is_ascii_digit());
     let number = text.parse::<f64>().ok().filter(|_| is_number)?;
     Some(Duration::try_from_secs_f64(number).unwrap_or(Duration::MAX))
 }
 
-/// The content codings of a body that this client does not undo, such as `br`.
+/// Returns the content codings of a body that this client cannot decode, such as `br`.
 pub(crate) fn foreign_encoding(headers: &HeaderMap) -> Option<Box<str>> {
     let values = headers.get_all(CONTENT_ENCODING).iter().filter_map(|value| value.to_str().ok());
     let known = ["", "identity", "gzip", "x-gzip"];
@@ -89,7 +90,7 @@ pub(crate) fn foreign_encoding(headers: &HeaderMap) -> Option<Box<str>> {
     (!name.is_empty()).then(|| name.into_boxed_str())
 }
 
-/// Whether the `Content-Type` says that a body has one byte for each character.
+/// Whether the `Content-Type` declares one byte per character.
 pub(crate) fn is_latin1(headers: &HeaderMap) -> bool {
     let charset = text(headers, CONTENT_TYPE.as_str()).and_then(|kind| {
         kind.split(';')

@@ -33,5 +33,5 @@ pub use query::{
     UserFilters, UsersQuery,
 };
 pub use retry::RetryPolicy;
-/// The holder of API keys and webhook secrets, which never prints them.
+/// Wraps API keys and webhook secrets and never prints them.
 pub use secrecy::SecretString;

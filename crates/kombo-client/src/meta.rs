@@ -2,49 +2,49 @@ use std::time::Duration;
 
 use kombo_model::{Timestamp, Warning};
 
-/// One object of Kombo's, with what the response said beside it.
+/// One of Kombo's objects, with the response's metadata.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Answer<T> {
     /// The object.
     pub data: T,
-    /// What else the response said.
+    /// The response's metadata.
     pub meta: ResponseMeta,
 }
 
-/// What was written, with what the response said beside it.
+/// The result of a write, with the response's metadata.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Written<T> {
-    /// What was written, as it is now.
+    /// The written object in its new state.
     pub data: T,
-    /// What Kombo remarks on it: worth a line in a log, not a failure.
+    /// Kombo's warnings: worth logging, but not failures.
     pub warnings: Vec<Warning>,
-    /// What else the response said.
+    /// The response's metadata.
     pub meta: ResponseMeta,
 }
 
-/// What a response says beside its data.
+/// The metadata of a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ResponseMeta {
-    /// Our wall clock just before the request of the successful attempt was sent.
+    /// The local wall clock just before the successful attempt was sent.
     pub requested_at: Timestamp,
-    /// How long the successful attempt took, body included, decoding excluded.
+    /// Duration of the successful attempt, including the body, excluding decoding.
     pub elapsed: Duration,
-    /// Kombo's wall clock: the `Date` header, in whole seconds. `None` where it is missing or unreadable.
+    /// Kombo's wall clock: the `Date` header, in whole seconds. `None` if it is missing or unreadable.
     pub server_date: Option<Timestamp>,
-    /// How many requests the key has left.
+    /// The rate limit of the key.
     pub rate_limit: RateLimit,
-    /// How many attempts it took, this one included.
+    /// Number of attempts, including this one.
     pub attempts: u32,
 }
 
-/// What the `ratelimit-…` headers say of the API key; it covers all requests with it. A header that is missing or
-/// unreadable is `None`.
+/// The API key's rate limit from the `ratelimit-…` headers; it covers all requests with the key. A header that is
+/// missing or unreadable is `None`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RateLimit {
-    /// Requests a window.
+    /// Requests per window.
     pub limit: Option<u64>,
     /// Requests left in this window.
     pub remaining: Option<u64>,

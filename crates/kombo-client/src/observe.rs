@@ -6,43 +6,43 @@ use kombo_model::ErrorCode;
 
 use crate::{Operation, RateLimit, TransportFault};
 
-/// Called after each attempt, failed ones included.
+/// Called after each attempt, including failed ones.
 pub(crate) type OnResponse = Arc<dyn Fn(&ResponseEvent) + Send + Sync>;
 
-/// One attempt to ask Kombo something, when it has ended.
+/// An attempt at a request, after its end.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ResponseEvent {
-    /// What was asked.
+    /// The requested operation.
     pub operation: Operation,
     /// 1 for the first attempt of a request.
     pub attempt: u32,
     /// How the attempt ended.
     pub outcome: Outcome,
-    /// Kombo's error code, where the answer was an error with one.
+    /// Kombo's error code, if the answer was an error with a code.
     pub code: Option<ErrorCode>,
-    /// How long the attempt took, body included.
+    /// Duration of the attempt, including the body.
     pub elapsed: Duration,
-    /// What the response said of the key's rate limit; empty where there was none.
+    /// The key's rate limit in the response; empty if there was none.
     pub rate_limit: RateLimit,
-    /// How long the response asked to wait.
+    /// How long the response asks to wait.
     pub retry_after: Option<Duration>,
-    /// How long until the request is sent again; none if it is not, or not because of this attempt.
+    /// Time until the request is sent again. `None` if it is not sent again, or not because of this attempt.
     pub pause: Option<Duration>,
 }
 
 /// How an attempt ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Outcome {
-    /// There was a response with this HTTP status; a status of success does not say that its body was readable.
+    /// A response with this HTTP status arrived; a success status does not mean that its body was readable.
     Status(u16),
-    /// There was no response, or it broke off.
+    /// No response arrived, or it was truncated.
     Fault(TransportFault),
 }
 
-/// A gate that each attempt passes before it is sent, so that a process can pace all requests with one key.
+/// A gate for each attempt, so that a process can pace all requests with one key.
 ///
-/// The wait counts neither towards the time-out of an attempt nor towards the budget of the retries.
+/// The wait counts neither towards the time-out of an attempt nor towards the retry budget.
 ///
 /// ```
 /// use std::future::Future;
@@ -72,11 +72,11 @@ pub trait Pacer: Send + Sync {
     /// Resolves when the attempt may be sent.
     fn acquire(&self) -> BoxFuture<'_, ()>;
 
-    /// An attempt that was let through was dropped before it ended, so that no [`ResponseEvent`] tells of its end.
+    /// Called when an admitted attempt is dropped before it ends, so that no [`ResponseEvent`] follows.
     fn given_up(&self) {}
 }
 
-/// An attempt that was let through and has not ended.
+/// An attempt that was admitted and has not ended.
 pub(crate) struct UnderWay<'a>(Option<&'a dyn Pacer>);
 
 impl<'a> UnderWay<'a> {

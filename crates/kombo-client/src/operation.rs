@@ -2,43 +2,43 @@ use std::fmt;
 
 use kombo_model::Endpoint;
 
-/// What was asked of Kombo. Prints as method and path, such as `GET /lms/users`.
+/// An operation of Kombo's API. Displays as method and path, such as `GET /lms/users`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Operation {
-    /// Whether the API key works.
+    /// Checks whether the API key works.
     CheckApiKey,
-    /// The state of one integration.
+    /// Reads the state of one integration.
     Integration,
-    /// The end of one integration.
+    /// Deletes one integration.
     DeleteIntegration,
-    /// That Kombo reads from the connected tool now.
+    /// Makes Kombo read from the connected tool now.
     ForceSync,
-    /// A page of one of the read endpoints.
+    /// Reads a page of a read endpoint.
     List(Endpoint),
-    /// That a user is enrolled in a revision of a course.
+    /// Enrols a user in a revision of a course.
     CreateCourseProgression,
-    /// That a user has finished a revision of a course.
+    /// Marks a revision of a course as completed by a user.
     CompleteCourseProgression,
-    /// That courses are created or changed.
+    /// Creates or changes courses.
     UpsertCourses,
-    /// How far the task of an [`UpsertCourses`](Self::UpsertCourses) is.
+    /// Reads the state of a task of [`UpsertCourses`](Self::UpsertCourses).
     CourseTask,
-    /// That a course is no longer in use.
+    /// Takes a course out of use.
     DeactivateCourse,
 }
 
-/// Whether asking twice is as good as asking once.
+/// Whether an operation is safe to repeat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Repeatable {
-    /// The second request finds what the first one did, or reads only.
+    /// It only reads, or a repetition changes nothing more.
     Always,
-    /// The second request might be carried out as well: it is sent only if the first one certainly was not.
+    /// A repetition might be carried out as well, so it is sent only if the first request certainly was not.
     IfNotCarriedOut,
 }
 
 impl Operation {
-    /// The HTTP method.
+    /// Returns the HTTP method.
     pub fn method(self) -> &'static str {
         match self {
             Self::CheckApiKey | Self::Integration | Self::List(_) | Self::CourseTask => "GET",
@@ -51,7 +51,7 @@ impl Operation {
         }
     }
 
-    /// The path below the base URL, with a placeholder where it holds an id.
+    /// Returns the path below the base URL, with a placeholder for an id.
     pub fn path(self) -> &'static str {
         match self {
             Self::CheckApiKey => "check-api-key",
@@ -77,7 +77,7 @@ impl Operation {
             | Self::Integration
             | Self::List(_)
             | Self::CourseTask
-            // A sync that waits is found, an integration that is gone stays gone.
+            // A queued sync is found again, and a deleted integration stays deleted.
             | Self::ForceSync
             | Self::DeleteIntegration => Repeatable::Always,
             Self::CreateCourseProgression
@@ -87,7 +87,7 @@ impl Operation {
         }
     }
 
-    /// Whether it names something within an integration, which may be what a 404 did not find.
+    /// Whether the path or body names an object within an integration, to which a 404 may refer.
     pub(crate) fn names_a_record(self) -> bool {
         match self {
             Self::CreateCourseProgression

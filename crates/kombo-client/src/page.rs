@@ -6,30 +6,30 @@ use crate::{PageCursor, ResponseMeta};
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Page<R> {
-    /// The records, in Kombo's order. May be empty without being the last page. Those that could be read in part only are
-    /// among them.
+    /// The records, in Kombo's order. May be empty before the last page. Includes records that could be read only in
+    /// part.
     pub records: Vec<R>,
-    /// The records that could not be read, or not wholly, in Kombo's order.
+    /// The records that could not be read, or only in part, in Kombo's order.
     pub rejected: Vec<RejectedRecord>,
-    /// Where the list goes on; `None` on the last page.
+    /// The cursor of the next page; `None` on the last page.
     pub next: Option<PageCursor>,
-    /// What else the response said.
+    /// The response's metadata.
     pub meta: ResponseMeta,
 }
 
-/// A record that could not be read, or in part only. It fails itself only, not its page.
+/// A record that could not be read, or only in part. Other records of its page are not affected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RejectedRecord {
-    /// Where it stood on the page, from 0, the readable records counted.
+    /// Position on the page, from 0, counting all records.
     pub index: usize,
-    /// Its id, if it is among the page's records all the same, but for what could not be read; see
+    /// Id of the record, if it is included in the page's records without the unreadable parts; see
     /// [`ReadInPart`](kombo_model::ReadInPart).
     pub id: Option<String>,
-    /// Where the fault is, such as `revisions[2].changed_at`; `.` for the record as a whole.
+    /// Path of the fault, such as `revisions[2].changed_at`; `.` for the record as a whole.
     pub path: String,
-    /// What is wrong there, without the value itself.
+    /// The fault, without the value itself.
     pub reason: String,
-    /// The record as Kombo sent it. A customer's data: not for logs.
+    /// The record as sent by Kombo. It contains a customer's data: do not log it.
     pub json: FreeJson,
 }

@@ -16,17 +16,18 @@ use size::Weight;
 
 pub(crate) use size::Sizes;
 
-/// How many cursors a listing remembers, to notice that it goes in circles.
+/// Number of cursors that a listing remembers to detect a loop.
 const MOST_CURSORS: usize = 1 << 16;
 
 /// A listing, read page by page. It ends when Kombo names no next page, never because a page is empty.
 ///
-/// A page that is too heavy for Kombo, for the way or for this client is asked for again with fewer records, down to one.
-/// If the failure may have another cause, such as a 504, a page of one record tells: it comes through if it was the weight.
-/// The client remembers how many records an endpoint of an integration takes, and tries more again after some pages.
+/// A page that is too heavy for Kombo, a proxy or this client is requested again with fewer records, down to one. If
+/// the failure may have another cause, such as a 504, the client tries a page of one record: if it succeeds, the weight
+/// was the cause. The client remembers the page size that an endpoint of an integration allows, and tries more again
+/// after some pages.
 ///
-/// The query's filters are sent with every page. What Kombo does to a listing while records change is not documented:
-/// a record may be seen twice, or be missed if it moves between pages.
+/// The query's filters are sent with every page. Kombo does not document how changes of records affect a listing: a
+/// record may be shown twice, or be missed if it moves between pages.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -51,14 +52,14 @@ pub struct Pages<R: Listed> {
     integration: IntegrationId,
     query: ListQuery<R>,
     state: State,
-    /// Hashes of the cursors asked for so far: eight bytes a page, however long a cursor is.
+    /// Hashes of the cursors requested so far: eight bytes per page, for any length of cursor.
     seen: HashSet<u64>,
     hasher: RandomState,
-    /// How many pages were read.
+    /// Number of pages read.
     read: u64,
-    /// How many records the page had at most that named the cursor at hand.
+    /// Page size of the request that returned the current cursor.
     named_by: Option<PageSize>,
-    /// Whether cursors are refused unless the page size stays what it was.
+    /// Whether the server accepts cursors only with the same page size.
     ties_cursor_to_size: bool,
 }
 
@@ -90,18 +91,18 @@ impl<R: Listed> Pages<R> {
 
     /// Fetches the next page; `None` after the last one.
     ///
-    /// Safe to cancel. After an error, the same page may be asked for again.
+    /// Cancel safe. After an error, call again to retry the same page.
     ///
     /// # Errors
-    /// What [`Error`] lists; of the kind [`InputInvalid`](crate::ErrorKind::InputInvalid) also when Kombo no longer
-    /// knows the cursor. A record that cannot be read is no error, see [`Page::rejected`].
+    /// Returns any [`Error`], including kind [`InputInvalid`](crate::ErrorKind::InputInvalid) if Kombo no longer
+    /// accepts the cursor. An unreadable record is not an error; see [`Page::rejected`].
     pub async fn next_page(&mut self) -> Result<Option<Page<R>>, Error> {
         let State::At(cursor) = &self.state else { return Ok(None) };
         let cursor = cursor.clone();
         let size = self.size();
-        // Boxed, as an attempt at a request is a large future.
+        // Boxed, because the future of an attempt is large.
         let mut asked = Box::pin(self.ask(cursor.as_ref(), size)).await;
-        // Whether a cursor goes with another page size than before is not documented.
+        // It is not documented whether a cursor works with another page size.
         if let (Err((error, tried)), Some(before)) = (&asked, self.named_by.or(cursor.as_ref().map(|_| self.wanted())))
             && *tried != before
             && matches!(error.kind(), ErrorKind::InputInvalid | ErrorKind::Refused)
@@ -129,7 +130,7 @@ impl<R: Listed> Pages<R> {
         Ok(Some(Page { records: list.records, rejected: list.rejected, next, meta }))
     }
 
-    /// How many records a page is to have if nothing speaks against it.
+    /// Returns the page size to use unless pages are too heavy.
     fn wanted(&self) -> PageSize {
         self.query.page_size.unwrap_or(self.client.inner.page_size)
     }
@@ -146,8 +147,8 @@ impl<R: Listed> Pages<R> {
         }
     }
 
-    /// Asks for a page of so many records, and for smaller ones while it is too heavy. With the page, or the error, comes
-    /// the size that was asked for last.
+    /// Requests a page of `size` records, and smaller ones while it is too heavy. Returns the page or the error with
+    /// the last requested size.
     async fn ask(
         &self,
         cursor: Option<&PageCursor>,
@@ -161,7 +162,7 @@ impl<R: Listed> Pages<R> {
             let weight = size::weight(error);
             match weight {
                 Weight::TooHeavy => {}
-                // Once may be chance, but for a page larger than what was good before.
+                // A single failure may be chance, except for a page larger than one that succeeded.
                 Weight::Suspected => {
                     if !std::mem::replace(&mut was_suspected, true)
                         && !sizes.is_trial(&self.integration, R::ENDPOINT, size)
@@ -172,7 +173,7 @@ impl<R: Listed> Pages<R> {
                 Weight::Unknown => return None,
             }
             if self.ties_cursor_to_size {
-                // For the next listing, which has to keep to it.
+                // For the next listing, which then starts with this size.
                 sizes.reduce(&self.integration, R::ENDPOINT, size, Weight::TooHeavy);
                 return None;
             }
@@ -191,13 +192,13 @@ impl<R: Listed> Pages<R> {
             Weight::Unknown => return Err((error, size)),
             Weight::TooHeavy => {}
             Weight::Suspected if size == PageSize::MIN => sizes.forget(&self.integration, R::ENDPOINT),
-            // For the next try.
+            // For the next call.
             Weight::Suspected => drop(sizes.reduce(&self.integration, R::ENDPOINT, size, Weight::Suspected)),
         }
         Err((error.with_page_size(size), size))
     }
 
-    /// The pages as a stream, which ends after an error.
+    /// Returns the pages as a stream, which ends after an error.
     pub fn into_stream(self) -> impl Stream<Item = Result<Page<R>, Error>> + Send {
         stream::try_unfold(self, async |mut pages| Ok(pages.next_page().await?.map(|page| (page, pages))))
     }

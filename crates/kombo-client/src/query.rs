@@ -10,13 +10,13 @@ use crate::comma_lists::{CommaLists, comma_list};
 
 /// A record type that has a read endpoint: [`User`], [`Course`], [`CourseProgression`] and [`Skill`].
 ///
-/// Sealed: the set is Kombo's.
+/// Sealed: Kombo defines the set.
 pub trait Listed: DeserializeOwned + ReadInPart + Send + sealed::Sealed + 'static {
     /// The type of the record's id.
     type Id: AsRef<str> + fmt::Debug + Clone + Send + Sync;
-    /// The filters that only this endpoint has; `()` where there are none.
+    /// The filters that only this endpoint has; `()` if none.
     type Filters: CommaLists + fmt::Debug + Default + Clone + Send + Sync;
-    /// Where the records are read.
+    /// The endpoint that lists the records.
     const ENDPOINT: Endpoint;
 }
 
@@ -52,21 +52,21 @@ impl Listed for Skill {
     const ENDPOINT: Endpoint = Endpoint::Skills;
 }
 
-/// Which users to list.
+/// A query for users.
 pub type UsersQuery = ListQuery<User>;
-/// Which courses to list.
+/// A query for courses.
 pub type CoursesQuery = ListQuery<Course>;
-/// Which course progressions to list.
+/// A query for course progressions.
 pub type ProgressionsQuery = ListQuery<CourseProgression>;
-/// Which skills to list.
+/// A query for skills.
 pub type SkillsQuery = ListQuery<Skill>;
 
-/// Which records to list. The default lists all that are not deleted; filters add up (AND), and an empty list filters
-/// nothing.
+/// Selects the records of a listing. The default lists all that are not deleted. Filters combine with AND; an empty
+/// list does not filter.
 ///
-/// The items of the comma lists (`ids` and the like) must not be blank or hold a comma, as Kombo has no way to write
-/// that: the listing then fails with [`Error::InvalidRequest`](crate::Error::InvalidRequest). How many fit into one
-/// request is not documented; what does not fit is refused by a server or proxy with the status 414.
+/// Items of the comma-separated lists (`ids` and similar) must not be blank or contain a comma, because Kombo has no
+/// escape for it: the listing then fails with [`Error::InvalidRequest`](crate::Error::InvalidRequest). The maximum
+/// number of items is not documented; a server or proxy rejects too many with status 414.
 ///
 /// ```
 /// use kombo_client::{ProgressionFilters, ProgressionsQuery};
@@ -80,17 +80,17 @@ pub type SkillsQuery = ListQuery<Skill>;
 /// # Ok::<(), kombo_model::ParseTimestampError>(())
 /// ```
 pub struct ListQuery<R: Listed> {
-    /// Where to begin: the [`next`](crate::Page::next) of the last page that was dealt with. The filters must be those
-    /// of the listing that it came from.
+    /// Start position: the [`next`](crate::Page::next) of the last page that was processed. The filters must be those
+    /// of the original listing.
     pub cursor: Option<PageCursor>,
-    /// Records a page; the client's page size if `None`.
+    /// Records per page; the client's page size if `None`.
     pub page_size: Option<PageSize>,
-    /// Only records that changed after this time, themselves or in what is nested in them.
+    /// Only records that changed after this time, including changes in their nested records.
     pub updated_after: Option<Timestamp>,
-    /// Also records that Kombo no longer finds in the connected tool (`remote_deleted_at` is set). Without it, changes
-    /// never show a deletion.
+    /// Also records that Kombo no longer finds in the connected tool (`remote_deleted_at` is set). Without it, a
+    /// listing never shows deletions.
     pub include_deleted: bool,
-    /// Ignore filters on fields that the connected tool does not supply, rather than return nothing.
+    /// Ignore filters on fields that the connected tool does not supply, instead of returning nothing.
     pub ignore_unsupported_filters: bool,
     /// Only records with one of these ids.
     pub ids: Vec<R::Id>,
@@ -115,7 +115,7 @@ impl<R: Listed> Default for ListQuery<R> {
     }
 }
 
-// By hand, since derived they would ask the same of `R`.
+// Written by hand, because a derived implementation would require `R: Clone`.
 impl<R: Listed> Clone for ListQuery<R> {
     fn clone(&self) -> Self {
         Self {
@@ -141,7 +141,7 @@ impl<R: Listed> fmt::Debug for ListQuery<R> {
             .field("include_deleted", &self.include_deleted)
             .field("ignore_unsupported_filters", &self.ignore_unsupported_filters)
             .field("ids", &self.ids)
-            // Some tools use mail addresses for ids.
+            // Some tools use mail addresses as ids.
             .field("remote_ids", &format_args!("{} of them", self.remote_ids.len()))
             .field("filters", &self.filters)
             .finish()
@@ -151,12 +151,12 @@ impl<R: Listed> fmt::Debug for ListQuery<R> {
 /// The filters that only users have.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct UserFilters {
-    /// Only users with one of these mail addresses at work.
+    /// Only users with one of these work email addresses.
     pub work_emails: Vec<String>,
 }
 
 impl fmt::Debug for UserFilters {
-    /// Mail addresses are personal data: only their number is shown.
+    /// Shows only their number: mail addresses are personal data.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "UserFilters {{ work_emails: {} }}", self.work_emails.len())
     }
@@ -171,8 +171,7 @@ pub struct ProgressionFilters {
     pub course_ids: Vec<CourseId>,
 }
 
-/// Kombo's opaque token for a page. Not to be looked into, only to be sent back: a listing goes on where it was left,
-/// in this process or the next one.
+/// Kombo's opaque token for a page. Send it back unchanged to continue a listing, in this process or another one.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -195,39 +194,39 @@ pub struct ProgressionFilters {
 pub struct PageCursor(String);
 
 impl PageCursor {
-    /// Takes a token that an earlier listing gave; `None` if it is blank, which means the end of a list.
+    /// Wraps a token from an earlier listing; `None` if it is blank, which means the end of a list.
     pub fn new(token: String) -> Option<Self> {
         (!token.trim().is_empty()).then_some(Self(token))
     }
 
-    /// The token, to be stored.
+    /// Returns the token, for storage.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The token, without a copy.
+    /// Returns the token without a copy.
     pub fn into_string(self) -> String {
         self.0
     }
 }
 
-/// Records a page, 1 to 250.
+/// Number of records per page, 1 to 250.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PageSize(u16);
 
 impl PageSize {
-    /// The largest that Kombo accepts, and its advice for mirrors.
+    /// The largest page that Kombo accepts, and its recommendation for mirrors.
     pub const MAX: Self = Self(250);
 
     /// One record.
     pub const MIN: Self = Self(1);
 
-    /// `None` outside 1 to 250.
+    /// Returns `None` outside 1 to 250.
     pub fn new(records: u16) -> Option<Self> {
         (1..=Self::MAX.0).contains(&records).then_some(Self(records))
     }
 
-    /// The number of records.
+    /// Returns the number of records.
     pub fn get(self) -> u16 {
         self.0
     }

@@ -1,4 +1,4 @@
-//! Requests as values: from a query or a body to what is sent, without IO.
+//! Requests as values, built from a query or a body without IO.
 
 mod write;
 
@@ -9,17 +9,17 @@ use crate::comma_lists::{CommaLists as _, comma_list};
 use crate::query::{ListQuery, Listed, PageCursor, PageSize};
 use crate::{Error, Operation};
 
-/// A request to Kombo, complete but for the host and the key.
+/// A request to Kombo, complete except for the host and the key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Request {
     pub(crate) operation: Operation,
-    /// The value of `X-Integration-Id`, where the operation wants one.
+    /// The value of `X-Integration-Id`, if the operation needs it.
     pub(crate) integration: Option<IntegrationId>,
     /// The path below the base URL, not yet percent-encoded.
     path: Vec<String>,
     /// The parameters in the order of Kombo's documentation, not yet percent-encoded.
     pub(crate) parameters: Vec<(&'static str, String)>,
-    /// JSON, where the operation wants some.
+    /// JSON, if the operation needs it.
     pub(crate) body: Option<String>,
 }
 
@@ -40,7 +40,7 @@ impl Request {
         Ok(Self { operation, integration: None, path, parameters: Vec::new(), body: None })
     }
 
-    /// One page of a read endpoint: `cursor` stands for that of the query, the filters are the same for every page.
+    /// One page of a read endpoint. `cursor` replaces the query's cursor; the filters are the same for every page.
     pub(crate) fn page<R: Listed>(
         integration: &IntegrationId,
         query: &ListQuery<R>,
@@ -69,15 +69,15 @@ impl Request {
         Ok(Self { operation, integration: Some(integration.clone()), path, parameters, body: None })
     }
 
-    /// Whether it asks for a page of one record.
+    /// Whether it requests a page of one record.
     pub(crate) fn asks_for_one_record(&self) -> bool {
         self.parameters.iter().any(|(name, value)| *name == "page_size" && value == "1")
     }
 
-    /// The address of the request below `base`, whose path ends without a slash.
+    /// Returns the URL of the request below `base`, whose path has no trailing slash.
     pub(crate) fn url(&self, base: &Url) -> Url {
         let mut url = base.clone();
-        // Fails for addresses without a host only, which a base URL never is.
+        // Fails only for a URL without a host, which a base URL never is.
         if let Ok(mut path) = url.path_segments_mut() {
             path.pop_if_empty().extend(&self.path);
         }
@@ -92,10 +92,10 @@ fn segments(path: &str) -> Vec<String> {
     path.split('/').map(str::to_owned).collect()
 }
 
-/// The operation's path with `id` in its place; `None` if the id cannot stand in a path.
+/// Inserts `id` into the operation's path; `None` if the id is not valid in a path.
 fn filled(operation: Operation, id: &str) -> Option<Vec<String>> {
-    // Dots alone would walk up the path instead of naming something.
-    // Line breaks and tabs would be dropped from an address, which makes another id of this one.
+    // Dots alone would move up the path.
+    // Line breaks and tabs would be dropped from a URL, which changes the id.
     if id.trim().is_empty() || matches!(id, "." | "..") || id.contains(char::is_control) {
         return None;
     }
@@ -111,7 +111,7 @@ fn check_header(integration: &IntegrationId) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Kombo refuses an offset such as `+00:00`; a timestamp always prints as UTC with `Z`.
+/// Kombo rejects an offset such as `+00:00`; a timestamp always prints as UTC with `Z`.
 fn time(moment: Timestamp) -> String {
     moment.to_string()
 }

@@ -1,9 +1,9 @@
 use std::time::Duration;
 
-/// How long and how densely a request is tried again when it fails for a passing reason.
+/// Limits the retries of a request that fails for a temporary reason.
 ///
-/// The pauses grow twofold from `initial` to `max_delay`, each shortened by up to a half at random. An answer that says
-/// how long to wait is obeyed; where that does not fit into the budget, the request fails at once.
+/// Pauses double from `initial` to `max_delay`, each shortened by a random part of up to a half. A wait that an answer
+/// requests is obeyed; if it exceeds the budget, the request fails immediately.
 ///
 /// ```
 /// use std::time::Duration;
@@ -15,7 +15,7 @@ use std::time::Duration;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryPolicy {
-    /// The total time of a request's attempts and the pauses between them. No attempt begins after it, so a request
+    /// Total time for the attempts of a request and the pauses between them. No attempt begins after it, so a request
     /// takes at most this and one time-out.
     pub budget: Duration,
     /// The first pause.
@@ -36,10 +36,10 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// One attempt, no more.
+    /// One attempt without retries.
     pub const NEVER: Self = Self { budget: Duration::ZERO, initial: Duration::ZERO, max_delay: Duration::ZERO };
 
-    /// What to do after a failed attempt. `jitter` is random in 0 to 1.
+    /// Decides what to do after a failed attempt. `jitter` is random from 0 to 1.
     pub(crate) fn decide(&self, failed: &Failed, jitter: f64) -> RetryDecision {
         match failed.class {
             RetryClass::Never => return RetryDecision::GiveUp,
@@ -47,7 +47,7 @@ impl RetryPolicy {
             RetryClass::Few(_) | RetryClass::Backoff => {}
         }
         let backoff = self.backoff(failed.attempts, jitter);
-        // A request that was told when to come back comes a little later than that, and not all at the same moment.
+        // A requested wait is exceeded by a random delay, so that requests do not all return at the same moment.
         let delay = failed.retry_after.map_or(backoff, |wait| wait.saturating_add(backoff.min(MAX_LATENESS)));
         if failed.spent.saturating_add(delay) >= self.budget {
             RetryDecision::GiveUp
@@ -56,7 +56,7 @@ impl RetryPolicy {
         }
     }
 
-    /// The pause after the given number of attempts.
+    /// Returns the pause after the given number of attempts.
     fn backoff(&self, attempts: u32, jitter: f64) -> Duration {
         let doublings = attempts.saturating_sub(1).min(31);
         let full = self.initial.saturating_mul(1 << doublings).min(self.max_delay);
@@ -64,31 +64,31 @@ impl RetryPolicy {
     }
 }
 
-/// The most that is added to a wait that an answer asked for.
+/// Longest random delay added to a requested wait.
 const MAX_LATENESS: Duration = Duration::from_secs(1);
 
-/// A failed attempt, as far as the decision to try again depends on it.
+/// The facts of a failed attempt that decide about a retry.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Failed {
     pub(crate) class: RetryClass,
-    /// How long the answer asked to wait.
+    /// How long the answer asks to wait.
     pub(crate) retry_after: Option<Duration>,
-    /// Attempts made, this one included.
+    /// Number of attempts, including this one.
     pub(crate) attempts: u32,
     /// Time spent on attempts and pauses.
     pub(crate) spent: Duration,
-    /// How many failures of the class [`RetryClass::Few`] came before in this request.
+    /// Number of earlier failures of the class [`RetryClass::Few`] in this request.
     pub(crate) few_used: u32,
 }
 
-/// Which failures are worth another attempt.
+/// Whether and how often to retry a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RetryClass {
     /// Another attempt would fail the same way.
     Never,
-    /// So many more attempts, since the answer made no sense.
+    /// This number of retries, because the answer made no sense.
     Few(u32),
-    /// As many as the budget allows.
+    /// As many retries as the budget allows.
     Backoff,
 }
 

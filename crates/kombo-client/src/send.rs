@@ -1,4 +1,4 @@
-//! The one place that sends requests and tries them again.
+//! Sends requests and retries them. The only place that does.
 
 mod attempt;
 mod body;
@@ -28,7 +28,7 @@ pub(crate) struct Sender {
     pub(crate) host: String,
     /// Host and port of the proxy that leads to Kombo, if there is one.
     pub(crate) proxy: Option<Box<str>>,
-    /// Only to be cut out of error texts: the header holds it already.
+    /// Used only to cut it out of error texts; the header already contains it.
     pub(crate) api_key: SecretString,
     pub(crate) timeout: Duration,
     pub(crate) write_timeout: Duration,
@@ -39,39 +39,39 @@ pub(crate) struct Sender {
     pub(crate) pacer: Option<Arc<dyn Pacer>>,
 }
 
-/// How soon another request takes the place of one that failed.
+/// How soon a different request replaces one that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Pause {
-    /// At once.
+    /// Immediately.
     None,
-    /// After the pause that the failed one would have had.
+    /// After the pause before a retry of the failed one.
     AsUsual,
 }
 
-/// A response with a status of success, read to its end.
+/// A response with a success status, read to its end.
 struct Received {
     status: u16,
     headers: HeaderMap,
     body: String,
-    /// The encoding of the text, if it is another one than UTF-8.
+    /// The encoding of the text, if it is not UTF-8.
     charset: Option<&'static str>,
 }
 
-/// What an attempt brought and when it was made.
+/// The result of an attempt and its time.
 struct Attempt {
     requested_at: Timestamp,
     elapsed: Duration,
     result: Result<Received, Failure>,
 }
 
-/// A failed attempt, with what its headers said of the rate limit.
+/// A failed attempt, with the rate limit from its headers.
 struct Failure {
     error: Error,
     rate_limit: RateLimit,
 }
 
 impl Sender {
-    /// Sends a request, again and again for as long as that makes sense, and reads the body of its answer.
+    /// Sends a request with retries, and decodes the body of its answer.
     pub(crate) async fn send<T>(
         &self,
         request: Request,
@@ -80,7 +80,7 @@ impl Sender {
         self.send_adapting(request, |_, body| decode(body), |_| None).await
     }
 
-    /// The same. After a failure, `instead` may name another request to go on with, and how soon.
+    /// Like [`send`](Self::send), but after a failure, `instead` may return another request and how soon to send it.
     pub(crate) async fn send_adapting<T>(
         &self,
         mut request: Request,
@@ -160,7 +160,7 @@ impl Sender {
                 Error::NotJson { operation, status, reason: reason.into(), content_type, in_records, tried }
             }
             Undecodable::TooManyRecords { limit } => Error::TooManyRecords { operation, status, limit, tried },
-            // Some gateways wrap an error into a status of success.
+            // Some gateways wrap an error in a success status.
             Undecodable::Unexpected { path, reason } => match self.kombo_error(&received.body) {
                 Some(error) => Error::Api { operation, status, error: Box::new(error), retry_after: None, tried },
                 None => Error::Decode {
@@ -182,7 +182,7 @@ impl Sender {
     }
 }
 
-/// An attempt, as an observer sees it.
+/// Describes an attempt for an observer.
 fn seen(operation: Operation, number: u32, attempt: &Attempt) -> ResponseEvent {
     let (outcome, code, rate_limit, retry_after) = match &attempt.result {
         Ok(received) => (Outcome::Status(received.status), None, headers::rate_limit(&received.headers), None),

@@ -1,8 +1,8 @@
 //! The signature of Kombo's webhooks: base64url without padding of the HMAC-SHA256 of the raw body, in the header
 //! [`SIGNATURE_HEADER`].
 //!
-//! Verify the bytes as they came, before reading them. The signature covers no time, so a delivery that somebody
-//! recorded verifies for ever: treat a webhook as a hint to go and look, never as data.
+//! Verify the bytes as received, before parsing. The signature covers no time, so a recorded webhook verifies forever:
+//! treat a webhook as a hint to fetch, never as data.
 
 use std::fmt;
 
@@ -13,21 +13,21 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 use subtle::{Choice, ConstantTimeEq as _};
 
-/// The header that carries the signature.
+/// The header with the signature.
 pub const SIGNATURE_HEADER: &str = "x-kombo-signature";
 
-/// Characters of a signature: 32 bytes in base64url without padding.
+/// Length of a signature in characters: 32 bytes in base64url without padding.
 const SIGNATURE_CHARS: usize = 43;
 
-/// The signature that Kombo puts on a body: 43 characters.
+/// Returns Kombo's signature of a body: 43 characters.
 pub fn sign(secret: &SecretString, body: &[u8]) -> String {
-    // An HMAC takes a key of any length; the error is that of other kinds of MAC.
+    // An HMAC accepts a key of any length; the error exists for other kinds of MAC.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes()) else { return String::new() };
     mac.update(body);
     URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes())
 }
 
-/// The secrets that a webhook may be signed with: one, or several while the secret is being changed.
+/// The valid secrets of webhooks: one, or several during a change of the secret.
 ///
 /// ```
 /// use kombo_client::SecretString;
@@ -46,27 +46,27 @@ pub fn sign(secret: &SecretString, body: &[u8]) -> String {
 #[derive(Clone)]
 pub struct WebhookSecrets(Vec<SecretString>);
 
-/// There is no secret, or one of them is blank: anybody could sign with that.
+/// There is no secret, or one of them is blank, so that anybody could sign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a webhook secret is missing or blank")]
 pub struct BlankSecret;
 
-/// Why a body is not taken for Kombo's.
+/// Why a webhook could not be verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum SignatureError {
     /// There is no signature.
     #[error("the signature header is missing")]
     Missing,
-    /// The signature does not have the form of one.
+    /// The signature is malformed.
     #[error("the signature is not 43 characters of base64url")]
     Malformed,
-    /// None of the secrets made this signature for this body.
+    /// No secret produces this signature for this body.
     #[error("the signature belongs to another body or another secret")]
     Mismatch,
 }
 
 impl WebhookSecrets {
-    /// Takes one or several secrets, none of them blank.
+    /// Accepts one or more secrets, none of them blank.
     pub fn new(secrets: impl IntoIterator<Item = SecretString>) -> Result<Self, BlankSecret> {
         let secrets: Vec<_> = secrets.into_iter().collect();
         if secrets.is_empty() || secrets.iter().any(|secret| secret.expose_secret().trim().is_empty()) {
@@ -75,8 +75,8 @@ impl WebhookSecrets {
         Ok(Self(secrets))
     }
 
-    /// Whether one of the secrets made the signature in `header` for `body`. Every secret is tried to the end, so the
-    /// time taken tells nothing of them.
+    /// Checks that one of the secrets made the signature in `header` for `body`. Every secret is tried in full, so that
+    /// the time taken reveals nothing.
     pub fn verify(&self, body: &[u8], header: Option<&[u8]>) -> Result<(), SignatureError> {
         let signature = header.ok_or(SignatureError::Missing)?;
         let base64url = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');

@@ -8,12 +8,12 @@ use super::Client;
 use crate::request::Request;
 use crate::{Answer, Error, Written, decode};
 
-/// What changes something.
+/// Operations that change something.
 impl Client {
-    /// Has Kombo read from the connected tool now: `POST /force-sync`. The answer comes when the sync waits its turn;
-    /// the `sync-finished` webhook tells of its end.
+    /// Makes Kombo read from the connected tool now: `POST /force-sync`. The answer comes as soon as the sync is
+    /// queued; the `sync-finished` webhook reports its end.
     ///
-    /// May be repeated: a sync that waits is found, and nothing is started.
+    /// Safe to repeat: if a sync is already queued, no other is started.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -30,7 +30,7 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// What [`Error`] lists.
+    /// Returns any [`Error`].
     pub async fn force_sync(
         &self,
         integration: &IntegrationId,
@@ -39,23 +39,23 @@ impl Client {
         self.read(Request::force_sync(integration, options)?).await
     }
 
-    /// Ends an integration and has Kombo delete its data: `DELETE /integrations/{id}`. There is no way back. The
-    /// `integration-deleted` webhook tells of it.
+    /// Deletes an integration and its data at Kombo: `DELETE /integrations/{id}`. This cannot be undone. The
+    /// `integration-deleted` webhook reports it.
     ///
-    /// May be repeated, and is where an answer was lost: the error of the kind
-    /// [`IntegrationNotFound`](crate::ErrorKind::IntegrationNotFound) then means that it is gone.
+    /// Safe to repeat, and retried if an answer is lost. An error of kind
+    /// [`IntegrationNotFound`](crate::ErrorKind::IntegrationNotFound) then means that the integration is gone.
     ///
     /// # Errors
-    /// What [`Error`] lists.
+    /// Returns any [`Error`].
     pub async fn delete_integration(&self, id: &IntegrationId) -> Result<Answer<()>, Error> {
         let Answer { data: IgnoredAny, meta } = self.read(Request::delete_integration(id)?).await?;
         Ok(Answer { data: (), meta })
     }
 
-    /// Enrols a user in a revision of a course: `POST /lms/course-progressions`. The answer shows the progression as the
-    /// read endpoint does from then on.
+    /// Enrols a user in a revision of a course: `POST /lms/course-progressions`. The answer shows the progression as
+    /// the read endpoint does from now on.
     ///
-    /// Not idempotent: tried again only if it certainly was not carried out.
+    /// Not idempotent: retried only if it certainly was not carried out.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -79,9 +79,10 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// What [`Error`] lists; after one whose [`outcome_unknown`](Error::outcome_unknown) is true, list the user's
-    /// progressions before you enrol again. Of the kind [`ActionUnavailable`](crate::ErrorKind::ActionUnavailable) where
-    /// the integration cannot do it, of the kind [`ToolRefused`](crate::ErrorKind::ToolRefused) where the tool did not.
+    /// Returns any [`Error`]. If its [`outcome_unknown`](Error::outcome_unknown) is true, list the user's progressions
+    /// before you enrol again. The kind is [`ActionUnavailable`](crate::ErrorKind::ActionUnavailable) if the
+    /// integration does not support the action, and [`ToolRefused`](crate::ErrorKind::ToolRefused) if the tool refused
+    /// it.
     pub async fn create_course_progression(
         &self,
         integration: &IntegrationId,
@@ -90,10 +91,11 @@ impl Client {
         self.write(Request::create_progression(integration, progression)?).await
     }
 
-    /// Marks a progression as completed: `POST /lms/course-progressions/{id}/complete`. In the place of Kombo's id, that
-    /// of the connected tool can be given behind `remote:`.
+    /// Marks a progression as completed: `POST /lms/course-progressions/{id}/complete`. Instead of Kombo's id, you can
+    /// give `remote:` followed by the connected tool's id.
     ///
-    /// Whether a tool notes a second completion is not documented: tried again only if it certainly was not carried out.
+    /// It is not documented whether a tool records a second completion, so this is retried only if it certainly was not
+    /// carried out.
     ///
     /// # Errors
     /// As for [`create_course_progression`](Self::create_course_progression).
@@ -106,12 +108,12 @@ impl Client {
         self.write(Request::complete_progression(integration, id, completion)?).await
     }
 
-    /// Creates courses in the connected tool, or changes those that were pushed under the same `origin_id` before:
-    /// `POST /lms/courses/bulk`. Kombo does it in the background: ask [`course_task`](Self::course_task) what became of
-    /// each course.
+    /// Creates courses in the connected tool, or changes those pushed earlier under the same `origin_id`:
+    /// `POST /lms/courses/bulk`. Kombo works in the background: call [`course_task`](Self::course_task) for the outcome
+    /// of each course.
     ///
-    /// Tried again only if it is certain that no task was started. Sending the same courses once more yourself changes them to
-    /// what they are, when the first task has ended.
+    /// Retried only if certainly no task was started. You may send the same courses again after the first task has
+    /// ended: that leaves them as they are.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -142,21 +144,22 @@ impl Client {
         self.write(Request::upsert_courses(integration, courses)?).await
     }
 
-    /// Asks how far the task of an [`upsert_courses`](Self::upsert_courses) is: `GET /lms/courses/bulk/{task_id}`. A task
-    /// can take as long as the connected tool does; ask again until it [has ended](CourseTask::has_ended).
+    /// Returns the state of the task that [`upsert_courses`](Self::upsert_courses) started:
+    /// `GET /lms/courses/bulk/{task_id}`. The connected tool may take long; ask again until the task [has
+    /// ended](CourseTask::has_ended).
     ///
     /// # Errors
-    /// What [`Error`] lists; a task that failed is no error here.
+    /// Returns any [`Error`]; a failed task is not an error here.
     pub async fn course_task(&self, integration: &IntegrationId, id: &TaskId) -> Result<Answer<CourseTask>, Error> {
         self.read(Request::course_task(integration, id)?).await
     }
 
-    /// Takes a course out of use in the connected tool: `POST /lms/courses/{id}/deactivate`. The answer shows the course
-    /// as the read endpoint does from then on. In the place of Kombo's id, that of the connected tool can be given behind
-    /// `remote:`.
+    /// Takes a course out of use in the connected tool: `POST /lms/courses/{id}/deactivate`. The answer shows the
+    /// course as the read endpoint does from now on. Instead of Kombo's id, you can give `remote:` followed by the
+    /// connected tool's id.
     ///
-    /// What a tool says of a course that is out of use already is not documented: tried again only if it certainly was
-    /// not carried out.
+    /// It is not documented how a tool answers if the course is already out of use, so this is retried only if it
+    /// certainly was not carried out.
     ///
     /// # Errors
     /// As for [`create_course_progression`](Self::create_course_progression).

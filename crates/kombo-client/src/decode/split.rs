@@ -1,14 +1,14 @@
-//! Where the records of a page begin and end, if they are no JSON.
+//! Finds the boundaries of records that are not JSON.
 
 use serde::de::IgnoredAny;
 
-/// A page, taken apart.
+/// The parts of a page.
 pub(super) enum Split<'a> {
     /// The page without its records, which is JSON, and each record.
     Records(String, Vec<&'a str>),
-    /// Where a record ends is not clear, for want of a quotation mark or a bracket.
+    /// It is unclear where a record ends, because a quotation mark or a bracket is missing.
     Unclear,
-    /// It breaks off, or is something else.
+    /// The text is truncated, or not a page.
     NoPage,
 }
 
@@ -35,9 +35,9 @@ pub(super) fn split(page: &str) -> Split<'_> {
     }
 }
 
-/// A page without its records, which is JSON, and all of them as one text.
+/// Returns a page without its records, which is JSON, and all its records as one text.
 pub(super) fn whole(page: &str) -> Option<(String, &str)> {
-    /// A cursor behind the records may hold some brackets, too.
+    /// A cursor after the records may contain brackets, too.
     const MOST_ENDS: usize = 10;
     let begin = results(page)?;
     let mut ends = page.rmatch_indices(']').map(|(end, _)| end).take_while(|end| *end >= begin).take(MOST_ENDS);
@@ -45,7 +45,7 @@ pub(super) fn whole(page: &str) -> Option<(String, &str)> {
     Some((around, page.get(begin..end)?.trim()))
 }
 
-/// What follows the opening bracket of the records.
+/// Returns what follows the opening bracket of the records.
 fn results(page: &str) -> Option<usize> {
     let mut scan = Scan { text: page, at: 0, open: Vec::new(), is_in_text: false };
     let (mut before, mut last) = (Token::Other, Token::Other);
@@ -63,7 +63,7 @@ fn around(page: &str, begin: usize, end: usize) -> Option<String> {
     serde_json::from_str::<IgnoredAny>(&around).is_ok().then_some(around)
 }
 
-/// The id that a record says, although it is no JSON.
+/// Returns the id in a record that is not JSON.
 pub(super) fn id(record: &str) -> Option<String> {
     let mut scan = Scan { text: record, at: 0, open: Vec::new(), is_in_text: false };
     let (mut before, mut last) = (Token::Other, Token::Other);
@@ -85,23 +85,23 @@ enum Token<'a> {
     Close,
     Comma,
     Colon,
-    /// What stands between quotation marks.
+    /// The content of a quoted string.
     Text(&'a str),
     Other,
 }
 
-/// Reads what looks like JSON.
+/// A tokenizer for almost-JSON.
 struct Scan<'a> {
     text: &'a str,
     at: usize,
-    /// The brackets that are open.
+    /// The open brackets.
     open: Vec<u8>,
-    /// Whether the end was reached within a text.
+    /// Whether the input ended within a string.
     is_in_text: bool,
 }
 
 impl<'a> Scan<'a> {
-    /// The next token and where it begins.
+    /// Returns the next token and its position.
     fn next(&mut self) -> Option<(usize, Token<'a>)> {
         let rest = self.text.as_bytes().get(self.at..)?;
         let at = self.at + rest.iter().position(|byte| !byte.is_ascii_whitespace())?;
@@ -122,7 +122,7 @@ impl<'a> Scan<'a> {
         Some((at, token))
     }
 
-    /// Closes a bracket, and with it those within that were left open. One that was never opened closes nothing.
+    /// Closes a bracket and all unclosed ones within it. A bracket that was never opened closes nothing.
     fn close(&mut self, opened: u8) -> Token<'a> {
         if let Some(place) = self.open.iter().rposition(|open| *open == opened) {
             self.open.truncate(place);

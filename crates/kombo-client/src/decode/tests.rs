@@ -175,7 +175,7 @@ fn a_value_that_is_no_json_costs_its_field() {
         }
         let nested = users(&format!(r#"[{{"id":"b","custom_fields":{{"a":[1,{{"b":{value}}}]}}}},{{"id":"c"}}]"#));
         assert_eq!((nested.records.len(), nested.rejected[0].path.as_str()), (2, "custom_fields"), "{value}");
-        // Nothing is lost with a key that nobody reads.
+        // An unknown key loses nothing.
         let unknown = users(&format!(r#"[{{"id":"b","added_later":{{"a":{value}}}}}]"#));
         assert_eq!((unknown.records.len(), unknown.rejected.len()), (1, 0), "{value}");
     }
@@ -206,7 +206,7 @@ fn a_record_that_is_no_json_is_put_aside() {
     }
 }
 
-/// Where a quotation mark or a bracket is missing, it is not clear where a record ends, unless it is the only one.
+/// If a quotation mark or a bracket is missing, the end of a record is unclear, unless it is the only one.
 #[test]
 fn a_record_without_an_end_is_put_aside_if_it_is_alone() {
     for broken in [
@@ -227,7 +227,7 @@ fn a_record_without_an_end_is_put_aside_if_it_is_alone() {
     }
 }
 
-/// What is no page stays none, whatever could be made of it.
+/// A body that is not a page is never mended into one.
 #[test]
 fn what_is_no_page_is_not_mended() {
     for body in ["<html>{}</html>", "NaN", "[NaN]", r#"{"status":"success","data":NaN}"#, "{'status': 'success'}"] {

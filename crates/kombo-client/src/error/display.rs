@@ -96,7 +96,7 @@ impl fmt::Display for Error {
     }
 }
 
-/// Writes ` (a; b)` behind a sentence, and nothing where there is nothing to note.
+/// Writes ` (a; b)` after a sentence, or nothing if there are no notes.
 struct Notes<'a, 'b> {
     f: &'a mut fmt::Formatter<'b>,
     any: bool,

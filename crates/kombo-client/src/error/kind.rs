@@ -5,7 +5,7 @@ use crate::Operation;
 use crate::operation::Repeatable;
 use crate::retry::RetryClass;
 
-/// What an [`Error`] means for the caller.
+/// The meaning of an [`Error`] for the caller.
 ///
 /// ```
 /// use kombo_client::{Error, ErrorKind};
@@ -23,46 +23,45 @@ use crate::retry::RetryClass;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The key is wrong, revoked or not allowed from here: stop all that uses it, a person must act.
+    /// The key is wrong, revoked or not allowed from this address. Stop everything that uses it; a person must act.
     KeyRejected,
-    /// Refused with the status 401 or 403 and without a code that names the reason. It may be the key, or only this
-    /// integration or endpoint: [`Client::check_api_key`](crate::Client::check_api_key) tells which.
+    /// Rejected with status 401 or 403 and no code that gives the reason. Either the key or only this integration or
+    /// endpoint is affected: [`Client::check_api_key`](crate::Client::check_api_key) tells which.
     AccessDenied,
-    /// The integration is gone, or in the other region: stop it.
+    /// The integration does not exist, or is in the other region. Stop using it.
     IntegrationNotFound,
-    /// The integration is off, or the connected tool refuses it: stop it until its state changes.
+    /// The integration is disabled, or the connected tool rejects it. Stop until its state changes.
     IntegrationUnavailable,
-    /// There is no data yet: wait for a webhook, look again rarely.
+    /// There is no data yet. Wait for a webhook and check rarely.
     SetupPending,
-    /// This endpoint is off for this integration; its other endpoints are not.
+    /// This endpoint is disabled for the integration; others are not affected.
     ModelUnavailable,
-    /// The action is off for this integration, or its tool cannot do it.
+    /// The action is disabled for this integration, or its tool does not support it.
     ActionUnavailable,
-    /// The request is wrong: a fault of the caller, something within the integration that Kombo does not know, or a
-    /// cursor that it no longer knows.
+    /// The request is invalid: an error of the caller, an unknown object within the integration, or an expired cursor.
     InputInvalid,
-    /// Kombo refuses the request with another status from 400 to 499 and no code that this version knows. A cursor
-    /// that Kombo no longer accepts may show like this.
+    /// Kombo rejected the request with another status from 400 to 499 and no code that this version knows. An expired
+    /// cursor may also cause this.
     Refused,
-    /// The connected tool refuses what it was to write.
+    /// The connected tool refused the write.
     ToolRefused,
-    /// Too many requests, still after the retries: wait for [`Error::retry_after`].
+    /// Too many requests, even after retries. Wait for [`Error::retry_after`].
     RateLimited,
-    /// Kombo or the connected tool is down for now.
+    /// Kombo or the connected tool is temporarily down.
     Unavailable,
-    /// Kombo said something that this version cannot read.
+    /// This version cannot read Kombo's answer.
     Decode,
-    /// No complete answer came.
+    /// No complete answer arrived.
     Transport,
-    /// The listing goes in circles: begin it anew.
+    /// The listing repeats itself. Start it again.
     RepeatedCursor,
     /// Anything else.
     Unexpected,
 }
 
 impl Error {
-    /// What the error means for the caller. Kombo's code decides; the HTTP status where there is none, or one that
-    /// says no more than that something went wrong, or one that this version does not know.
+    /// Returns the meaning of the error for the caller. Kombo's code decides, or the HTTP status if the code is
+    /// missing, generic or unknown to this version.
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Api { operation, status, error, .. } => {
@@ -78,19 +77,20 @@ impl Error {
         }
     }
 
-    /// Whether the same request may succeed a little later without anybody doing anything. The client has then
-    /// already tried again for as long as its [`RetryPolicy`](crate::RetryPolicy) allows. Never true of a write whose
-    /// [outcome is unknown](Self::outcome_unknown).
+    /// Whether the same request may succeed a little later without intervention. The client has then already retried as
+    /// long as its [`RetryPolicy`](crate::RetryPolicy) allows. Never true of a write whose [outcome is
+    /// unknown](Self::outcome_unknown).
     pub fn is_retryable(&self) -> bool {
         self.retry_class() == RetryClass::Backoff
     }
 
-    /// Whether this is a write to the connected tool that may have been carried out although it failed here: look
-    /// before you send it again. Always false of other operations, which can be repeated without harm.
+    /// Whether this is a failed write to the connected tool that may still have been carried out. Check before you send
+    /// it again. Always false for other operations, which are safe to repeat.
     ///
-    /// A write certainly was not carried out if no connection could be made, or if it was refused: with a 429 of
-    /// Kombo's own limits or of a gateway, or with any other status below 500 but 408 and 499. All else is unknown: a time-out,
-    /// a connection that broke, a status of 500 and above, an error of the connected tool's, a body that says nothing.
+    /// A write certainly was not carried out if no connection was established, or if it was rejected: with a 429 from
+    /// Kombo's own limits or from a gateway, or with any other status below 500 except 408 and 499. Everything else is
+    /// unknown: a time-out, a broken connection, a status of 500 or above, an error of the connected tool, an
+    /// uninformative body.
     pub fn outcome_unknown(&self) -> bool {
         if self.operation().repeatable() == Repeatable::Always {
             return false;
@@ -108,7 +108,7 @@ impl Error {
                 | TransportFault::Incomplete
                 | TransportFault::Other => true,
             },
-            // The status was one of success.
+            // The status was a success.
             Self::Decode { .. } | Self::NotJson { .. } | Self::BodyTooLarge { .. } | Self::TooManyRecords { .. } => {
                 true
             }
@@ -116,7 +116,7 @@ impl Error {
         }
     }
 
-    /// What the client itself does about the error.
+    /// Returns how the client retries after the error.
     pub(crate) fn retry_class(&self) -> RetryClass {
         if self.outcome_unknown() {
             return RetryClass::Never;
@@ -146,10 +146,10 @@ impl Error {
                 | TransportFault::Timeout
                 | TransportFault::Dropped
                 | TransportFault::Incomplete => RetryClass::Backoff,
-                // A certificate does not mend itself within minutes.
+                // A bad certificate stays bad for more than minutes.
                 TransportFault::Tls | TransportFault::Other => RetryClass::Never,
             },
-            // A maintenance page lasts some seconds at least.
+            // A maintenance page stays for at least some seconds.
             Self::NotJson { .. } => RetryClass::Few(5),
             Self::Decode { .. } => RetryClass::Few(1),
             Self::Redirect { .. }
@@ -161,7 +161,8 @@ impl Error {
     }
 }
 
-/// What Kombo's codes mean; `None` for those that do not say whether it lasts, whose status decides.
+/// Maps Kombo's codes to kinds; `None` for codes that do not show whether the problem lasts, so that the status
+/// decides.
 fn of_code(code: &ErrorCode) -> Option<ErrorKind> {
     Some(match code {
         ErrorCode::PlatformRateLimitExceeded
@@ -187,44 +188,44 @@ fn of_code(code: &ErrorCode) -> Option<ErrorKind> {
     })
 }
 
-/// Who sent an answer.
+/// The sender of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Answerer {
     /// The body is Kombo's.
     Kombo,
-    /// Anything between here and Kombo.
+    /// Anything between Kombo and the client.
     Other,
 }
 
-/// What a status means where no code decides: the first row that fits, by the first and the last status, who sent it,
-/// and the kind. `None` fits both.
+/// The meaning of a status when no code decides. The first matching row counts: first and last status, answerer (`None`
+/// matches both), kind.
 const BY_STATUS: &[(u16, u16, Option<Answerer>, ErrorKind)] = &[
-    // Some gateways wrap an error into a status of success.
+    // Some gateways wrap an error in a success status.
     (200, 299, None, ErrorKind::Unavailable),
     (300, 399, None, ErrorKind::Unexpected),
     (400, 400, None, ErrorKind::InputInvalid),
     (401, 401, None, ErrorKind::AccessDenied),
     (403, 403, None, ErrorKind::AccessDenied),
-    // Request Timeout, Too Early, and what nginx says if the client was too slow.
+    // Request Timeout, Too Early, and nginx's status for a client that was too slow.
     (408, 408, None, ErrorKind::Unavailable),
     (425, 425, None, ErrorKind::Unavailable),
     (499, 499, None, ErrorKind::Unavailable),
-    // Too long a body, address or head.
+    // Body, URI or headers too long.
     (413, 414, None, ErrorKind::InputInvalid),
     (422, 422, None, ErrorKind::InputInvalid),
     (431, 431, None, ErrorKind::InputInvalid),
     (429, 429, None, ErrorKind::RateLimited),
     (400, 499, Some(Answerer::Kombo), ErrorKind::Refused),
     (400, 499, Some(Answerer::Other), ErrorKind::Unexpected),
-    // Content delivery networks have statuses of their own, such as 520 to 530.
+    // CDNs have their own statuses, such as 520 to 530.
     (500, 999, None, ErrorKind::Unavailable),
 ];
 
 fn of_status(operation: Operation, status: u16, answerer: Answerer) -> ErrorKind {
     match (operation, status) {
-        // This operation asks about nothing but the key.
+        // This operation checks only the key.
         (Operation::CheckApiKey, 401 | 403) => return ErrorKind::KeyRejected,
-        // What a 404 did not find. One of something else says nothing of an integration.
+        // The operations whose 404 refers to the integration; another 404 refers to something else.
         (Operation::Integration | Operation::DeleteIntegration | Operation::ForceSync, 404)
             if answerer == Answerer::Kombo =>
         {
@@ -241,10 +242,10 @@ fn of_status(operation: Operation, status: u16, answerer: Answerer) -> ErrorKind
     BY_STATUS.iter().find(fits).map_or(ErrorKind::Unexpected, |(.., kind)| *kind)
 }
 
-/// Whether a write that came back with this code may have been carried out.
+/// Whether a write answered with this code may have been carried out.
 fn may_be_carried_out(code: &ErrorCode, status: u16) -> bool {
     match code {
-        // Said before anything is done, whatever the status.
+        // Sent before anything is done, with any status.
         ErrorCode::PlatformRateLimitExceeded
         | ErrorCode::PlatformConcurrencyLimitExceeded
         | ErrorCode::PlatformIntegrationNotFound
@@ -260,13 +261,13 @@ fn may_be_carried_out(code: &ErrorCode, status: u16) -> bool {
         | ErrorCode::IntegrationActionNotAvailable
         | ErrorCode::IntegrationActionDisabled
         | ErrorCode::LmsCourseUpdateNotSupported => false,
-        // An action can take several requests to the tool, of which the last one failed.
+        // An action may send several requests to the tool, of which only the last failed.
         ErrorCode::RemoteRateLimitExceeded
         | ErrorCode::RemoteServiceUnavailable
         | ErrorCode::RemoteUnknownHttpError
         | ErrorCode::PlatformUnknownError
         | ErrorCode::PlatformTaskTimedOut => true,
-        // The tool refused it; codes added later count by their status.
+        // The tool refused it. Codes added later are judged by their status.
         ErrorCode::RemoteInputInvalid
         | ErrorCode::IntegrationAuthenticationInvalid
         | ErrorCode::IntegrationPermissionMissing
@@ -274,8 +275,8 @@ fn may_be_carried_out(code: &ErrorCode, status: u16) -> bool {
     }
 }
 
-/// Whether a write that came back with this status may have been carried out.
+/// Whether a write answered with this status may have been carried out.
 fn by_status(status: u16) -> bool {
-    // 499 says that the client went away, not that nothing was done.
+    // 499 means that the client closed the connection, not that nothing was done.
     !matches!(status, 400..=407 | 409..=498)
 }

@@ -8,7 +8,7 @@ fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
 
 const EPOCH: &str = "1970-01-01T00:00:00Z";
 
-/// How many seconds a response asks to wait.
+/// Number of seconds that a response asks to wait.
 fn wait(status: u16, pairs: &[(&'static str, &str)]) -> Option<u64> {
     let wait = retry_after(&headers(pairs), StatusCode::from_u16(status).unwrap(), None, EPOCH.parse().unwrap());
     wait.map(|wait| wait.as_secs())
@@ -29,7 +29,7 @@ fn nonsense_counts_as_missing() {
     let read = rate_limit(&headers(&[
         ("ratelimit-limit", "300;w=60"),
         ("ratelimit-remaining", "-1"),
-        // The time of day in place of the time left.
+        // A time of day instead of the time left.
         ("ratelimit-reset", "1754000000"),
     ]));
     assert_eq!(read, RateLimit::default());

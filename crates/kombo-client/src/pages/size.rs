@@ -1,4 +1,4 @@
-//! How many records a page may have: as many as are wanted, and fewer where they are too heavy.
+//! Chooses page sizes: the requested size, or less if pages are too heavy.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,20 +7,20 @@ use kombo_model::{Endpoint, IntegrationId};
 
 use crate::{Error, ErrorKind, PageSize, TransportFault};
 
-/// What an error says of the weight of a page.
+/// Whether an error shows that a page is too heavy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Weight {
     /// The page is too heavy.
     TooHeavy,
-    /// The page may be too heavy, or Kombo may be down. A page of one record tells which.
+    /// The page may be too heavy, or Kombo may be down. A page of one record shows which.
     Suspected,
-    /// Nothing.
+    /// The error says nothing about it.
     Unknown,
 }
 
 pub(super) fn weight(error: &Error) -> Weight {
     match error {
-        // Of a page with fewer records that are no JSON, more can be read.
+        // With fewer records that are not JSON, more of them can be read.
         Error::BodyTooLarge { .. } | Error::NotJson { in_records: true, .. } => Weight::TooHeavy,
         Error::Api { status: 413, .. } | Error::Foreign { status: 413, .. }
             if error.kind() == ErrorKind::InputInvalid =>
@@ -44,32 +44,34 @@ pub(super) fn weight(error: &Error) -> Weight {
     }
 }
 
-/// The endpoints that take less than what is wanted, and what they take. The listings of a client share it.
+/// The endpoints that allow less than the requested page size, and the size they allow. Shared by all listings of a
+/// client.
 #[derive(Debug, Default)]
 pub(crate) struct Sizes(Mutex<HashMap<(IntegrationId, Endpoint), Reduced>>);
 
 #[derive(Debug)]
 struct Reduced {
     size: PageSize,
-    /// The largest size at which a page was good since none smaller was too heavy.
+    /// The largest size that succeeded since no smaller one was too heavy.
     good: Option<PageSize>,
-    /// Pages of this size since it was set.
+    /// Number of pages that succeeded since the size was set.
     succeeded: u32,
     /// Up to this size, each page may be larger than the one before.
     fast_until: PageSize,
-    /// Above, after how many pages twice the size is tried: the more, the more often that was too heavy.
+    /// Above it, the number of pages before twice the size is tried. Grows each time that turns out too heavy.
     patience: u32,
     suspicion: Suspicion,
 }
 
-/// How far it is known whether a page was too heavy or Kombo was down for a moment.
+/// Progress in finding out whether a page was too heavy or Kombo was briefly down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Suspicion {
-    /// It is known.
+    /// No open question.
     None,
-    /// Of this size pages failed, and a page of one record is tried.
+    /// Pages of this size failed, and a page of one record is being tried.
     Of(PageSize),
-    /// A page of one record was good: the size is tried once more. If it is good too, it was not the weight.
+    /// A page of one record succeeded, and the size is tried once more. If it succeeds too, the weight was not the
+    /// cause.
     Checked,
 }
 
@@ -85,7 +87,7 @@ impl Reduced {
     fn reduce(&mut self, to: PageSize, weight: Weight) {
         let half = PageSize::new(self.size.get() / 2).unwrap_or(PageSize::MIN);
         if self.suspicion == Suspicion::Checked {
-            // It is the weight: more than one record is tried, and quickly more.
+            // The weight is the cause: try more than one record, and grow quickly.
             let good = self.good;
             *self = Self { good, fast_until: half, ..Self::new(self.size) };
             self.size = larger(to, FAST).min(half);
@@ -105,7 +107,7 @@ impl Reduced {
         };
     }
 
-    /// A page was good. Returns false if no page needs to be smaller after all.
+    /// Records that a page succeeded. Returns false if pages need not be smaller any more.
     fn succeeded(&mut self, wanted: PageSize) -> bool {
         match self.suspicion {
             Suspicion::None => {}
@@ -129,7 +131,7 @@ impl Reduced {
     }
 }
 
-/// How many times larger each page is while sizes grow quickly.
+/// Growth factor of the page size during quick growth.
 const FAST: u16 = 4;
 
 fn larger(size: PageSize, factor: u16) -> PageSize {
@@ -137,19 +139,20 @@ fn larger(size: PageSize, factor: u16) -> PageSize {
 }
 
 impl Sizes {
-    /// How many records this endpoint takes, if that is less than any page may have.
+    /// Returns the page size that this endpoint allows, if it is reduced.
     pub(super) fn get(&self, integration: &IntegrationId, endpoint: Endpoint) -> Option<PageSize> {
         self.lock().get(&(integration.clone(), endpoint)).map(|reduced| reduced.size)
     }
 
-    /// Whether a smaller page was good, and none of this size.
+    /// Whether a smaller page succeeded, but none of this size.
     pub(super) fn is_trial(&self, integration: &IntegrationId, endpoint: Endpoint, size: PageSize) -> bool {
         let known = self.lock();
         known.get(&(integration.clone(), endpoint)).and_then(|known| known.good).is_some_and(|good| good < size)
     }
 
-    /// A page of this size was too heavy: what to try in its place; `None` if it had one record. That is what was good
-    /// before, or half of it, or one record if it is only suspected: if that is not good either, it was not the weight.
+    /// Records that a page of this size was too heavy. Returns the size to try next, or `None` if the page had one
+    /// record: the size that succeeded before, else half of it, or one record if the weight is only suspected. If that
+    /// fails too, the weight was not the cause.
     pub(super) fn reduce(
         &self,
         integration: &IntegrationId,
@@ -160,7 +163,7 @@ impl Sizes {
         let half = PageSize::new(size.get() / 2)?;
         let mut known = self.lock();
         let reduced = known.entry((integration.clone(), endpoint)).or_insert(Reduced::new(size));
-        // Otherwise another listing has found out already.
+        // Otherwise another listing has already reduced it.
         if reduced.size >= size {
             reduced.size = size;
             let good = reduced.good.filter(|good| *good < size);
@@ -169,7 +172,7 @@ impl Sizes {
         Some(reduced.size)
     }
 
-    /// A page of this size was good.
+    /// Records that a page of this size succeeded.
     pub(super) fn succeeded(&self, integration: &IntegrationId, endpoint: Endpoint, size: PageSize, wanted: PageSize) {
         let mut known = self.lock();
         let key = (integration.clone(), endpoint);
@@ -179,7 +182,7 @@ impl Sizes {
         }
     }
 
-    /// It was not the weight.
+    /// Drops the reduction, because the weight was not the cause.
     pub(super) fn forget(&self, integration: &IntegrationId, endpoint: Endpoint) {
         self.lock().remove(&(integration.clone(), endpoint));
     }

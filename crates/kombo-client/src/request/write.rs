@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{Request, check_header, filled, segments};
 use crate::{Error, Operation};
 
-/// What has a body, and what only those need.
+/// Requests that change something, and the requests for their state.
 impl Request {
     /// `DELETE /integrations/{id}`
     pub(crate) fn delete_integration(id: &IntegrationId) -> Result<Self, Error> {

@@ -12,7 +12,7 @@ use super::{Attempt, Failure, Received, Sender, body, fault};
 use crate::request::Request;
 use crate::{Error, Operation, RateLimit, TransportFault, Tried, answer, headers};
 
-/// What is read of the body of an error: Kombo's are small, and of others only the status counts.
+/// Number of bytes read of an error body: Kombo's are small, and of others only the status counts.
 const ERROR_BODY_BYTES: usize = 256 * 1024;
 
 impl Sender {
@@ -66,14 +66,14 @@ impl Sender {
         Ok(Received { status: status.as_u16(), headers, body, charset })
     }
 
-    /// The error that a status other than success stands for.
+    /// Returns the error for a status other than success.
     async fn refused(&self, operation: Operation, mut response: Response) -> Error {
         let status = response.status();
         if status.is_redirection() && status != StatusCode::NOT_MODIFIED {
             let host = headers::redirect_host(response.headers(), response.url());
             return Error::Redirect { operation, status: status.as_u16(), host, tried: Tried::ONCE };
         }
-        // The status counts even where the body cannot be read.
+        // The status counts even if the body cannot be read.
         let body = body::read(&mut response, ERROR_BODY_BYTES).await.unwrap_or_default();
         let error = self.kombo_error(&body::text(body, response.headers()));
         let code = error.as_ref().and_then(|error| error.code.as_ref());
@@ -115,13 +115,13 @@ impl Sender {
         if operation.writes_to_tool() { self.write_timeout } else { self.timeout }
     }
 
-    /// The error of a request that got no response.
+    /// Returns the error of a request without a response.
     fn broken(&self, operation: Operation, error: reqwest::Error) -> Error {
         let fault = fault::classify(&error);
-        // With a proxy, these are connections to it, or its answers to requests for a tunnel.
+        // With a proxy, these errors concern the connection to it or the tunnel.
         let at_proxy = matches!(fault, TransportFault::Dns | TransportFault::Connect) && self.proxy.is_some();
         let fault = if at_proxy { TransportFault::Proxy } else { fault };
-        // The address holds the cursor and the filters, which may be mail addresses.
+        // The URL contains the cursor and the filters, which may be mail addresses.
         self.transport(operation, fault, Some(error.without_url().into()))
     }
 }

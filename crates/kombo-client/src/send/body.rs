@@ -1,4 +1,4 @@
-//! From the bytes of a response to the text of its body.
+//! Reads the body of a response as text.
 
 use std::error::Error as StdError;
 use std::io::{self, Write};
@@ -9,10 +9,10 @@ use reqwest::header::HeaderMap;
 
 use crate::headers;
 
-/// How a body that is compressed with gzip begins. No JSON does.
+/// First bytes of a gzip body. No JSON begins so.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
-/// How often a body may be compressed anew.
+/// Largest number of nested compressions.
 const MOST_LAYERS: usize = 2;
 
 /// Why a body could not be read.
@@ -21,8 +21,8 @@ pub(super) enum Unread {
     Broken(Box<dyn StdError + Send + Sync>),
 }
 
-/// Reads a body of at most `limit` bytes, those that were sent and those after decompression. What the first bytes say
-/// counts, not the header: a proxy may have decompressed the body and left the header as it was.
+/// Reads a body of at most `limit` bytes, both as sent and after decompression. The first bytes decide, not the header:
+/// a proxy may have decompressed the body without changing the header.
 pub(super) async fn read(response: &mut Response, limit: usize) -> Result<Vec<u8>, Unread> {
     let announced = response.content_length().and_then(|length| usize::try_from(length).ok());
     if announced.is_some_and(|length| length > limit) {
@@ -38,7 +38,7 @@ pub(super) async fn read(response: &mut Response, limit: usize) -> Result<Vec<u8
         body = body.take(&chunk)?;
     }
     let mut body = body.end()?;
-    // Compressed by two that knew nothing of each other.
+    // Two servers may each have compressed it.
     for _ in 0..MOST_LAYERS {
         if !body.bytes.starts_with(&GZIP) {
             break;
@@ -49,16 +49,16 @@ pub(super) async fn read(response: &mut Response, limit: usize) -> Result<Vec<u8
     Ok(body.bytes)
 }
 
-/// A body that is being read.
+/// A body while it is read.
 enum Body {
-    /// Less than what tells whether it is compressed.
+    /// Too few bytes to detect compression.
     Begun(Limited),
     Plain(Limited),
-    /// A member of gzip.
+    /// A gzip member.
     Gzip(Box<GzDecoder<Limited>>),
-    /// One or more members of gzip, and less than what tells whether another one follows.
+    /// One or more gzip members, and too few bytes to detect another one.
     Between(Limited, Vec<u8>),
-    /// Members of gzip with something else behind them, such as the zeros that fill a block.
+    /// Gzip members followed by something else, such as zeros that fill a block.
     Padded(Limited),
 }
 
@@ -70,7 +70,7 @@ impl Body {
         Ok(self)
     }
 
-    /// Takes some of a chunk, and returns the rest.
+    /// Processes part of a chunk and returns the rest.
     fn take_some(self, chunk: &[u8]) -> Result<(Self, &[u8]), Unread> {
         match self {
             Self::Begun(mut begun) => {
@@ -118,7 +118,7 @@ impl Body {
     }
 }
 
-/// The end of a member of gzip.
+/// Ends a gzip member.
 fn finish(mut decoder: Box<GzDecoder<Limited>>) -> Result<Limited, Unread> {
     if let Err(error) = decoder.try_finish() {
         return Err(unread(error, decoder.get_ref()));
@@ -130,7 +130,7 @@ fn unread(error: io::Error, body: &Limited) -> Unread {
     if body.is_full { Unread::TooLarge } else { Unread::Broken(error.into()) }
 }
 
-/// Takes so many bytes and no more.
+/// A buffer with a size limit.
 struct Limited {
     bytes: Vec<u8>,
     limit: usize,
@@ -152,8 +152,7 @@ impl Write for Limited {
     }
 }
 
-/// The text of a body. Bytes that are no UTF-8 become U+FFFD, so that one of them costs the text that it stands in and
-/// not the page.
+/// Decodes the text of a body. Invalid UTF-8 becomes U+FFFD, so that a bad byte costs only its text and not the page.
 pub(super) fn text(body: Vec<u8>, headers: &HeaderMap) -> String {
     const BYTE_ORDER_MARK: char = '\u{feff}';
     let mut text = match String::from_utf8(body) {
@@ -167,7 +166,7 @@ pub(super) fn text(body: Vec<u8>, headers: &HeaderMap) -> String {
     text
 }
 
-/// The name of the encoding of a body, if it is UTF-16 or UTF-32. JSON begins with a character of ASCII.
+/// Returns the encoding of a body that is UTF-16 or UTF-32. JSON begins with an ASCII character.
 pub(super) fn foreign_charset(body: &[u8]) -> Option<&'static str> {
     match body {
         [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] | [1..=255, 0, 0, 0, ..] | [0, 0, 0, 1..=255, ..] => {

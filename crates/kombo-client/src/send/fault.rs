@@ -3,7 +3,7 @@ use std::io;
 
 use crate::TransportFault;
 
-/// What kind of fault kept a request from getting a response.
+/// Classifies the fault that prevented a response.
 pub(super) fn classify(error: &reqwest::Error) -> TransportFault {
     if error.is_builder() {
         return TransportFault::Other;
@@ -12,7 +12,7 @@ pub(super) fn classify(error: &reqwest::Error) -> TransportFault {
         return TransportFault::Tls;
     }
     if error.is_connect() {
-        // The resolver's error has no type of its own that could be asked for.
+        // The resolver's error has no public type to test for.
         let dns = caused_by(error, &|cause| cause.to_string() == "dns error");
         return if dns { TransportFault::Dns } else { TransportFault::Connect };
     }
@@ -22,12 +22,12 @@ pub(super) fn classify(error: &reqwest::Error) -> TransportFault {
     TransportFault::Dropped
 }
 
-/// Whether the error or one below it fits.
+/// Whether the error or one of its sources matches.
 fn caused_by(error: &(dyn StdError + 'static), fits: &dyn Fn(&(dyn StdError + 'static)) -> bool) -> bool {
     if fits(error) {
         return true;
     }
-    // An I/O error passes over the error that it wraps when asked for its source.
+    // `source()` of an I/O error skips the error that it wraps.
     let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
     match wrapped {
         Some(wrapped) => caused_by(wrapped, fits),

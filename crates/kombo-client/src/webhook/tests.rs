@@ -35,7 +35,7 @@ fn tells_missing_malformed_and_mismatched_apart() {
         assert_eq!(secrets.verify(BODY, Some(header.as_bytes())), Err(SignatureError::Malformed), "{header}");
     }
     assert_eq!(secrets.verify(BODY, Some(&[0xff; 43])), Err(SignatureError::Malformed));
-    // The last character holds two spare bits: only the one way to write them is taken.
+    // The last character has two spare bits; only the canonical encoding is accepted.
     let twin = SIGNATURE.replace("Zcc", "Zcd");
     assert_eq!(secrets.verify(BODY, Some(twin.as_bytes())), Err(SignatureError::Mismatch));
     assert_eq!(secrets.verify(b"", Some(SIGNATURE.as_bytes())), Err(SignatureError::Mismatch));

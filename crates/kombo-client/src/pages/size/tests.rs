@@ -4,7 +4,7 @@ fn size(records: u16) -> PageSize {
     PageSize::new(records).unwrap()
 }
 
-/// What is known of one endpoint.
+/// The state of one endpoint.
 struct Known {
     sizes: Sizes,
     integration: IntegrationId,
@@ -23,7 +23,7 @@ impl Known {
         self.sizes.get(&self.integration, Endpoint::Users).map_or(250, PageSize::get)
     }
 
-    /// How many good pages it takes to get to a larger size, and to which.
+    /// Returns the number of successful pages until the size grows, and the new size.
     fn grow(&self) -> (u32, u16) {
         let before = self.get();
         let pages = (1..1_000).find(|_| {
@@ -51,10 +51,10 @@ fn a_size_too_heavy_is_halved_down_to_one() {
 fn after_a_suspicion_one_record_is_tried_and_then_quickly_more() {
     let known = Known::new();
     assert_eq!(known.reduce(250, Weight::Suspected), Some(1));
-    // If so many are too many again, it is the weight.
+    // If the same size fails again, the weight is the cause.
     assert_eq!((known.grow(), known.reduce(250, Weight::Suspected)), ((1, 250), Some(4)));
     assert_eq!([known.grow(), known.grow(), known.grow()], [(1, 16), (1, 64), (1, 125)]);
-    // What was good before is good again, and more is tried after more and more pages.
+    // It returns to the size that succeeded, and tries more after ever more pages.
     assert_eq!(known.reduce(125, Weight::Suspected), Some(64));
     let mut patience = Vec::new();
     for _ in 0..7 {
@@ -68,7 +68,7 @@ fn after_a_suspicion_one_record_is_tried_and_then_quickly_more() {
     assert_eq!((known.grow(), known.reduce(64, Weight::Suspected)), ((1, 64), Some(4)));
     assert_eq!([known.grow(), known.grow()], [(1, 16), (1, 32)]);
     assert_eq!([known.grow(), known.grow(), known.grow()], [(8, 64), (8, 128), (8, 250)]);
-    // It was not the weight.
+    // The weight was not the cause.
     known.sizes.forget(&known.integration, Endpoint::Users);
     assert_eq!(known.get(), 250);
 }
