@@ -1,4 +1,4 @@
-//! How fast a page of 250 records is read.
+//! Measures how fast a page of 250 records is decoded.
 #![allow(missing_docs, reason = "criterion's macros make functions without any")]
 
 use std::hint::black_box;

@@ -1,6 +1,6 @@
-//! What Kombo can be asked to do: the bodies of the write endpoints and what comes back.
+//! The bodies and answers of Kombo's write endpoints.
 //!
-//! Keys that are `None` are left out of a body.
+//! Keys that are `None` are omitted from a body.
 
 mod force_sync;
 mod progression;

@@ -26,10 +26,10 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
-    /// Every endpoint, in the order in which people think of them.
+    /// All endpoints, in the usual order.
     pub const ALL: [Self; 4] = [Self::Users, Self::Courses, Self::CourseProgressions, Self::Skills];
 
-    /// The name used in configuration, on the command line and in tables: the last part of the path.
+    /// Returns the name used in configuration, on the command line and in tables: the last part of the path.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Users => "users",
@@ -39,7 +39,7 @@ impl Endpoint {
         }
     }
 
-    /// The path below the base URL.
+    /// Returns the path below the base URL.
     pub fn path(self) -> &'static str {
         match self {
             Self::Users => "lms/users",

@@ -24,9 +24,10 @@ pub struct ListEnvelope<T> {
 /// One page of a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListData<T> {
-    /// The opaque cursor of the next page. Only null or blank ends the list: a page may be empty and not be the last.
+    /// The opaque cursor of the next page. Only null or blank ends the list: a page may be empty without being the
+    /// last.
     pub next: Option<String>,
-    /// The records of this page, possibly none.
+    /// The records of this page; may be empty.
     pub results: Vec<T>,
 }
 
@@ -44,17 +45,17 @@ pub struct ObjectEnvelope<T> {
 pub struct WriteEnvelope<T> {
     /// `success`
     pub status: String,
-    /// What was written.
+    /// The written object.
     pub data: T,
-    /// What Kombo remarks on the write; none where the key is missing or null.
+    /// Kombo's warnings about the write; empty if the key is missing or null.
     #[serde(default, deserialize_with = "null_as_default")]
     pub warnings: Vec<Warning>,
 }
 
-/// A remark of Kombo's on a write that succeeded: meant for whoever looks into it, so log it.
+/// Kombo's warning about a write that succeeded. It is meant for a person, so log it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Warning {
-    /// The remark. It may quote what was sent.
+    /// The text. It may quote what was sent.
     #[serde(default, deserialize_with = "null_as_default")]
     pub message: String,
     /// Keys that this version does not know.
@@ -64,7 +65,7 @@ pub struct Warning {
 
 redacted_debug! { Warning {} }
 
-/// A write that succeeded must not look like one that failed, for want of a remark.
+/// A write that succeeded must not look like a failed one because its warnings are missing.
 fn null_as_default<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
     Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }

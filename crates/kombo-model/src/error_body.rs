@@ -20,40 +20,40 @@ use crate::open_enum::open_enum;
 pub struct ErrorBody {
     /// `error`
     pub status: String,
-    /// What went wrong.
+    /// The error.
     pub error: ApiError,
 }
 
-/// What Kombo says of an error. Branch on [`code`](Self::code), never on the message.
+/// Kombo's description of an error. Branch on [`code`](Self::code), never on the message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApiError {
-    /// The kind of error; null where Kombo gives none.
+    /// The kind of error; null if Kombo gives none.
     #[serde(default)]
     pub code: Option<ErrorCode>,
     /// A short heading.
     #[serde(default)]
     pub title: Option<String>,
-    /// The explanation for a person.
+    /// An explanation for a person.
     pub message: String,
-    /// A page of Kombo's dashboard that shows the request.
+    /// URL of the request in Kombo's dashboard.
     #[serde(default)]
     pub log_url: Option<String>,
 }
 
 open_enum! {
-    /// The kind of an error. An open set: what is not listed falls back to the HTTP status.
+    /// The kind of an error. An open set: for unlisted codes, the HTTP status decides.
     pub enum ErrorCode {
         /// Too many requests with this key.
         PlatformRateLimitExceeded = "PLATFORM.RATE_LIMIT_EXCEEDED",
-        /// Too many actions at a time.
+        /// Too many concurrent actions.
         PlatformConcurrencyLimitExceeded = "PLATFORM.CONCURRENCY_LIMIT_EXCEEDED",
         /// The integration does not exist, or not in this region.
         PlatformIntegrationNotFound = "PLATFORM.INTEGRATION_NOT_FOUND",
         /// The request is malformed.
         PlatformInputInvalid = "PLATFORM.INPUT_INVALID",
-        /// Kombo does not know what went wrong.
+        /// An error that Kombo cannot identify.
         PlatformUnknownError = "PLATFORM.UNKNOWN_ERROR",
-        /// The key may not be used from this address.
+        /// The key is not allowed from this IP address.
         PlatformIpNotWhitelisted = "PLATFORM.IP_NOT_WHITELISTED",
         /// The key is wrong or revoked.
         PlatformAuthenticationInvalid = "PLATFORM.AUTHENTICATION_INVALID",
@@ -63,13 +63,13 @@ open_enum! {
         RemoteRateLimitExceeded = "REMOTE.RATE_LIMIT_EXCEEDED",
         /// The connected tool is down.
         RemoteServiceUnavailable = "REMOTE.SERVICE_UNAVAILABLE",
-        /// The connected tool refuses what it was to write.
+        /// The connected tool refuses the write.
         RemoteInputInvalid = "REMOTE.INPUT_INVALID",
         /// The connected tool answered with an error that Kombo does not understand.
         RemoteUnknownHttpError = "REMOTE.UNKNOWN_HTTP_ERROR",
         /// The first sync has not ended yet.
         IntegrationSetupSyncPending = "INTEGRATION.SETUP_SYNC_PENDING",
-        /// The person who connects the tool has not finished.
+        /// The customer has not finished connecting the tool.
         IntegrationSetupIncomplete = "INTEGRATION.SETUP_INCOMPLETE",
         /// Kombo's checks of the integration failed.
         IntegrationQaFailed = "INTEGRATION.QA_FAILED",
@@ -81,13 +81,13 @@ open_enum! {
         IntegrationPermissionMissing = "INTEGRATION.PERMISSION_MISSING",
         /// The connected tool does not offer the model.
         IntegrationModelNotAvailable = "INTEGRATION.MODEL_NOT_AVAILABLE",
-        /// The model is off in the scope configuration.
+        /// The model is disabled in the scope configuration.
         IntegrationModelDisabled = "INTEGRATION.MODEL_DISABLED",
         /// The connected tool does not offer the action.
         IntegrationActionNotAvailable = "INTEGRATION.ACTION_NOT_AVAILABLE",
-        /// The action is off in the scope configuration.
+        /// The action is disabled in the scope configuration.
         IntegrationActionDisabled = "INTEGRATION.ACTION_DISABLED",
-        /// The connected tool can create courses, and cannot change them.
+        /// The connected tool can create courses, but cannot change them.
         LmsCourseUpdateNotSupported = "LMS.COURSE_UPDATE_NOT_SUPPORTED",
     }
 }

@@ -6,11 +6,10 @@ use serde_json::value::RawValue;
 
 use crate::in_part::holds_no_json;
 
-/// JSON whose shape nobody fixed (`remote_data`, `custom_fields`, `integration_fields`), kept as the text that Kombo
-/// sent.
+/// JSON without a fixed shape (`remote_data`, `custom_fields`, `integration_fields`), kept as the text that Kombo sent.
 ///
-/// The text is checked to be JSON and is never turned into a tree here, so it may be large and deep. Equality is of the
-/// text: `{"a":1}` and `{ "a": 1 }` are not equal. `Debug` shows the size only, as the text is a customer's data.
+/// The text is checked to be JSON but never turned into a tree, so it may be large and deep. Equality compares texts:
+/// `{"a":1}` and `{ "a": 1 }` are not equal. `Debug` shows only the size, because the text is a customer's data.
 ///
 /// ```
 /// use std::collections::BTreeMap;
@@ -29,30 +28,30 @@ use crate::in_part::holds_no_json;
 pub struct FreeJson(Box<RawValue>);
 
 impl FreeJson {
-    /// Takes `text` if it is JSON.
+    /// Wraps `text`, if it is JSON.
     pub fn new(text: String) -> Result<Self, serde_json::Error> {
         RawValue::from_string(text).map(Self)
     }
 
-    /// The JSON text.
+    /// Returns the JSON text.
     pub fn as_str(&self) -> &str {
         self.0.get()
     }
 
-    /// The JSON text, without a copy.
+    /// Returns the JSON text without a copy.
     pub fn into_string(self) -> String {
         let text: Box<str> = self.0.into();
         text.into_string()
     }
 
-    /// Reads the text as `T`.
+    /// Decodes the text as `T`.
     pub fn read<'a, T: Deserialize<'a>>(&'a self) -> Result<T, serde_json::Error> {
         serde_json::from_str(self.as_str())
     }
 }
 
 impl<'de> Deserialize<'de> for FreeJson {
-    /// Fails if it holds something that was no JSON before [`mend_json`](crate::mend_json).
+    /// Fails if the text contains something that was not JSON before [`mend_json`](crate::mend_json).
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let json = Box::<RawValue>::deserialize(deserializer)?;
         if holds_no_json(json.get()) { Err(D::Error::custom("no JSON")) } else { Ok(Self(json)) }

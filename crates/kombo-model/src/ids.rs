@@ -13,12 +13,12 @@ macro_rules! ids {
         pub struct $name(String);
 
         impl $name {
-            /// The id as Kombo writes it.
+            /// Returns the id as Kombo writes it.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
 
-            /// The id's text, without a copy.
+            /// Returns the id's text without a copy.
             pub fn into_string(self) -> String {
                 self.0
             }
@@ -85,6 +85,6 @@ ids! {
     CourseProgressionId;
     /// A task that Kombo works on in the background. Unique within an integration.
     TaskId;
-    /// A webhook event. Kombo sends the same id again when it repeats a delivery.
+    /// A webhook event. A repeated delivery has the same id.
     WebhookEventId;
 }

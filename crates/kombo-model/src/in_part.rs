@@ -1,4 +1,4 @@
-//! Reads a record as far as it can be read, where reading it at once fails.
+//! Reads the readable parts of a record that cannot be decoded as a whole.
 
 mod fields;
 mod mend;
@@ -10,7 +10,7 @@ pub(crate) use reader::{Part, Reader, in_part};
 
 /// A record type that can be read in part.
 ///
-/// Reading a record with serde is several times as fast, and fails as a whole. So try that first.
+/// Decoding with serde is several times as fast, but fails as a whole. Try it first.
 ///
 /// ```
 /// use kombo_model::{ReadInPart, User};
@@ -27,41 +27,41 @@ pub trait ReadInPart: Sized {
     /// The record's id.
     fn record_id(&self) -> &str;
 
-    /// Reads what can be read of a record.
+    /// Reads the readable parts of a record.
     ///
-    /// - A number or a boolean where a text is due is kept as its text, to the letter; so is a number for an id.
-    /// - Halves of surrogate pairs become U+FFFD.
-    /// - A value that is no JSON, such as `NaN`, is a fault of its field.
-    /// - Of a key that occurs twice the last value counts.
-    /// - A field that cannot be read is a fault and named in the record's `unread`. A nested record that cannot be read costs
-    ///   only itself.
-    /// - Unknown keys that hold something unusual are skipped.
+    /// - A number or a boolean is accepted as text and keeps its exact digits or letters. An id may be a number, too.
+    /// - Unpaired surrogates become U+FFFD.
+    /// - A value that is not JSON, such as `NaN`, is a fault of its field.
+    /// - If a key occurs twice, the last value counts.
+    /// - An unreadable field is a fault, and `unread` names it. An unreadable nested record affects only itself.
+    /// - Unknown keys with unusual values are skipped.
     ///
     /// # Errors
-    /// The fault that leaves nothing: the text is no JSON object, or its `id` is missing or neither a text nor a number.
+    /// Returns the fault that prevents any reading: the text is not a JSON object, or its `id` is missing or neither a
+    /// text nor a number.
     fn read_in_part(json: &str) -> Result<InPart<Self>, Fault>;
 }
 
-/// A record that was read as far as it could be.
+/// The readable parts of a record.
 #[derive(Debug, Clone, PartialEq)]
 pub struct InPart<R> {
-    /// The record. Fields that could not be read hold nothing, and are named in `unread`.
+    /// The record. Unreadable fields are empty, and `unread` names them.
     pub record: R,
-    /// What could not be read, at most 20 faults.
+    /// The unreadable parts, at most 20.
     pub faults: Vec<Fault>,
 }
 
-/// Something in a record that could not be read.
+/// An unreadable part of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// Where it is, such as `revisions[2].changed_at`; `.` for the record as a whole.
+    /// Path of the fault, such as `revisions[2].changed_at`; `.` for the record as a whole.
     pub path: String,
-    /// What is wrong there, without the value itself.
+    /// The fault, without the value itself.
     pub reason: String,
 }
 
 impl Fault {
-    /// Several faults of one record as one: the first, with the paths of the others.
+    /// Combines the faults of a record: the first, with the paths of the others.
     pub fn join(faults: Vec<Self>) -> Option<Self> {
         let mut faults = faults.into_iter();
         let mut joined = faults.next()?;

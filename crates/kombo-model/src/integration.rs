@@ -4,12 +4,12 @@ use crate::open_enum::open_enum;
 use crate::redacted::redacted_debug;
 use crate::{Extra, IntegrationId, Maybe, Timestamp};
 
-/// What `GET /check-api-key` says of the key.
+/// The answer of `GET /check-api-key`.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct ApiKeyInfo {
-    /// The environment that the key opens.
+    /// Id of the key's environment.
     pub environment_id: String,
-    /// The account that the environment belongs to.
+    /// Id of the account that the environment belongs to.
     #[serde(default)]
     pub customer_id: Option<String>,
     /// Keys that this version does not know.
@@ -17,39 +17,39 @@ pub struct ApiKeyInfo {
     pub extra: Extra,
 }
 
-/// What `GET /integrations/{id}` says of an integration.
+/// The answer of `GET /integrations/{id}`.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Integration {
-    /// Its id.
+    /// Id of the integration.
     pub id: IntegrationId,
     /// The connected tool.
     pub tool: Tool,
-    /// What kind of system the tool is.
+    /// The category of the tool.
     pub category: IntegrationCategory,
     /// Whether it works.
     pub status: IntegrationState,
-    /// How far its set-up is.
+    /// Progress of its set-up.
     #[serde(default)]
     pub setup_status: Option<SetupStatus>,
     /// Whose integration it is.
     #[serde(default)]
     pub end_user: Option<EndUser>,
-    /// The scope configuration, which says what may be read and written.
+    /// The scope configuration, which defines what may be read and written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope_config: Option<ScopeConfig>,
-    /// Since when its data is no longer kept up to date, if so.
+    /// When its data stopped being kept up to date, if it has.
     #[serde(default)]
     pub data_expired_at: Option<Timestamp>,
     /// When it was connected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_at: Option<Timestamp>,
-    /// Whether Kombo's connector for the tool is in its trial phase.
+    /// Whether Kombo's connector for the tool is in beta.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beta: Option<bool>,
-    /// What may be read.
+    /// The models and whether they can be read.
     #[serde(default)]
     pub read_models: Vec<ReadModel>,
-    /// What may be written.
+    /// The actions and whether they can be used.
     #[serde(default)]
     pub write_actions: Vec<WriteAction>,
     /// Keys that this version does not know.
@@ -60,18 +60,18 @@ pub struct Integration {
 /// A connected tool.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Tool {
-    /// Kombo's name for it, such as `successfactors`.
+    /// Kombo's name of the tool, such as `successfactors`.
     pub id: String,
-    /// Its name for people.
+    /// Its display name.
     #[serde(default)]
     pub label: Option<String>,
-    /// The name that the account's owner gave it.
+    /// The name given by the account's owner.
     #[serde(default, skip_serializing_if = "Maybe::is_absent")]
     pub internal_label: Maybe<String>,
-    /// A picture with its name.
+    /// URL of a picture with the tool's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logo_url: Option<String>,
-    /// A small picture.
+    /// URL of a small picture.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub icon_url: Option<String>,
     /// Keys that this version does not know.
@@ -79,15 +79,15 @@ pub struct Tool {
     pub extra: Extra,
 }
 
-/// The customer whose integration it is.
+/// The customer that the integration belongs to.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct EndUser {
     /// The customer's name.
     pub organization_name: String,
-    /// Who connected the tool.
+    /// Email address of the person who connected the tool.
     #[serde(default)]
     pub creator_email: Option<String>,
-    /// The customer's id in the system of the account's owner.
+    /// The customer's id in the account owner's system.
     #[serde(default)]
     pub origin_id: Option<String>,
     /// Keys that this version does not know.
@@ -98,7 +98,7 @@ pub struct EndUser {
 /// The scope configuration of an integration.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct ScopeConfig {
-    /// Kombo's id of it.
+    /// Its id at Kombo.
     pub id: String,
     /// Its name.
     #[serde(default)]
@@ -108,24 +108,24 @@ pub struct ScopeConfig {
     pub extra: Extra,
 }
 
-/// Whether a model may be read.
+/// A model, and whether it can be read.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReadModel {
     /// The model's name.
     pub id: String,
-    /// Its name for people.
+    /// Its display name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
     /// Whether its records can be fetched.
     #[serde(default)]
     pub is_available: Option<bool>,
-    /// Whether Kombo's connector for the tool can do it.
+    /// Whether Kombo's connector for the tool supports it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coverage_status: Option<CoverageStatus>,
-    /// What the scope configuration says of it.
+    /// Its setting in the scope configuration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope_config_setting: Option<ScopeSetting>,
-    /// Whether the customer has turned it off.
+    /// Whether the customer has disabled it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opted_out_by_customer: Option<bool>,
     /// Its fields.
@@ -136,24 +136,24 @@ pub struct ReadModel {
     pub extra: Extra,
 }
 
-/// Whether something may be written.
+/// An action, and whether it can be used.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct WriteAction {
     /// The action's name.
     pub id: String,
-    /// Its name for people.
+    /// Its display name.
     #[serde(default)]
     pub label: Option<String>,
-    /// Whether it can be done.
+    /// Whether it can be used.
     #[serde(default)]
     pub is_available: Option<bool>,
-    /// Whether Kombo's connector for the tool can do it.
+    /// Whether Kombo's connector for the tool supports it.
     #[serde(default)]
     pub coverage_status: Option<CoverageStatus>,
-    /// What the scope configuration says of it.
+    /// Its setting in the scope configuration.
     #[serde(default)]
     pub scope_config_setting: Option<ScopeSetting>,
-    /// Whether the customer has turned it off.
+    /// Whether the customer has disabled it.
     #[serde(default)]
     pub opted_out_by_customer: Option<bool>,
     /// The fields that can be written.
@@ -164,7 +164,7 @@ pub struct WriteAction {
     pub extra: Extra,
 }
 
-/// Whether a field of a [`ReadModel`] or a [`WriteAction`] is there.
+/// A field of a [`ReadModel`] or a [`WriteAction`], and whether it is available.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct CoveredField {
     /// The field's name.
@@ -172,13 +172,13 @@ pub struct CoveredField {
     /// Whether it is read or written.
     #[serde(default)]
     pub is_available: Option<bool>,
-    /// Whether Kombo's connector for the tool can do it.
+    /// Whether Kombo's connector for the tool supports it.
     #[serde(default)]
     pub coverage_status: Option<CoverageStatus>,
-    /// What the scope configuration says of it; not said of the fields of actions.
+    /// Its setting in the scope configuration; missing for fields of actions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope_config_setting: Option<ScopeSetting>,
-    /// Whether the customer has turned it off; not said of the fields of actions.
+    /// Whether the customer has disabled it; missing for fields of actions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opted_out_by_customer: Option<bool>,
     /// Keys that this version does not know.
@@ -198,7 +198,7 @@ redacted_debug! {
 }
 
 open_enum! {
-    /// What kind of system the connected tool is.
+    /// The category of the connected tool.
     pub enum IntegrationCategory {
         /// Learning management.
         Lms = "LMS",
@@ -216,33 +216,33 @@ open_enum! {
     pub enum IntegrationState {
         /// It works.
         Active = "ACTIVE",
-        /// The connected tool refuses it, usually because of its credentials.
+        /// The connected tool rejects it, usually because of its credentials.
         Invalid = "INVALID",
-        /// It was switched off.
+        /// It was disabled.
         Inactive = "INACTIVE",
     }
 }
 
 open_enum! {
-    /// How far the set-up of an integration is.
+    /// The progress of an integration's set-up.
     pub enum SetupStatus {
         /// Somebody must finish it.
         Incomplete = "INCOMPLETE",
-        /// The first sync runs.
+        /// The first sync is running.
         FinalSyncPending = "FINAL_SYNC_PENDING",
-        /// Data is there.
+        /// Data is available.
         Completed = "COMPLETED",
     }
 }
 
 open_enum! {
-    /// Whether Kombo's connector for a tool can do something.
+    /// Whether Kombo's connector for a tool supports something.
     pub enum CoverageStatus {
-        /// It can.
+        /// The connector supports it.
         Supported = "SUPPORTED",
         /// The tool does not offer it.
         Unsupported = "UNSUPPORTED",
-        /// The tool offers it, and Kombo has not built it.
+        /// The tool offers it, but Kombo has not implemented it.
         NotImplemented = "NOT_IMPLEMENTED",
         /// Kombo does not know.
         Unknown = "UNKNOWN",
@@ -250,7 +250,7 @@ open_enum! {
 }
 
 open_enum! {
-    /// What the scope configuration says of a model, an action or a field.
+    /// The setting of a model, an action or a field in the scope configuration.
     pub enum ScopeSetting {
         /// On.
         Enabled = "ENABLED",

@@ -1,9 +1,9 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A key of a partial copy: absent, null and a value are three different things.
+/// A key of a partial copy, which is absent, null or a value. All three differ.
 ///
-/// Kombo nests copies of records inside others and leaves keys out of them. An absent key says nothing about the
-/// record, a null says that the record has no value there. Fields of this type carry
+/// Kombo nests copies of records in others and omits keys. An absent key says nothing about the record; null means that
+/// the record has no value. Fields of this type carry
 /// `#[serde(default, skip_serializing_if = "Maybe::is_absent")]`.
 ///
 /// ```
@@ -17,22 +17,22 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum Maybe<T> {
-    /// The key is not there: nothing is said.
+    /// The key is absent: nothing is known.
     #[default]
     Absent,
-    /// The key is there and null: there is no value.
+    /// The key is null: there is no value.
     Null,
-    /// The key is there with this value.
+    /// The key has this value.
     Value(T),
 }
 
 impl<T> Maybe<T> {
-    /// Whether the key is not there.
+    /// Whether the key is absent.
     pub fn is_absent(&self) -> bool {
         matches!(self, Self::Absent)
     }
 
-    /// The value, if there is one.
+    /// Returns the value, if any.
     pub fn value(&self) -> Option<&T> {
         match self {
             Self::Value(value) => Some(value),
@@ -40,7 +40,7 @@ impl<T> Maybe<T> {
         }
     }
 
-    /// The value, if there is one, without a copy.
+    /// Returns the value, if any, without a copy.
     pub fn into_value(self) -> Option<T> {
         match self {
             Self::Value(value) => Some(value),
@@ -48,7 +48,7 @@ impl<T> Maybe<T> {
         }
     }
 
-    /// What the key says: `None` when it is absent, `Some(None)` when it is null.
+    /// Returns the content of the key: `None` when it is absent, `Some(None)` when it is null.
     pub fn said(self) -> Option<Option<T>> {
         match self {
             Self::Absent => None,
@@ -59,7 +59,7 @@ impl<T> Maybe<T> {
 }
 
 impl<T> From<Option<T>> for Maybe<T> {
-    /// A key that is there: `None` is null.
+    /// Creates a key that is present; `None` becomes null.
     fn from(value: Option<T>) -> Self {
         value.map_or(Self::Null, Self::Value)
     }

@@ -1,8 +1,8 @@
 use crate::open_enum::open_enum;
 
 open_enum! {
-    /// The name of a model, as the `data-changed` webhook gives it. Those of other categories (`hris_…`, `ats_…`) and
-    /// those that Kombo adds later are [`ModelName::Other`].
+    /// The name of a model, as in the `data-changed` webhook. Models of other categories (`hris_…`, `ats_…`) and those
+    /// that Kombo adds later are [`ModelName::Other`].
     ///
     /// ```
     /// use kombo_model::ModelName;
@@ -13,7 +13,7 @@ open_enum! {
     /// assert_eq!(later.as_str(), "lms_quizzes");
     /// ```
     pub enum ModelName {
-        /// People who learn.
+        /// Learners.
         LmsUsers = "lms_users",
         /// Courses.
         LmsCourses = "lms_courses",
@@ -25,13 +25,13 @@ open_enum! {
         LmsSkills = "lms_skills",
         /// A user's progress in a revision.
         LmsCourseProgressions = "lms_course_progressions",
-        /// Which revision teaches which skill.
+        /// The assignment of skills to revisions.
         LmsJoinRevisionsSkills = "lms_join_revisions_skills",
     }
 }
 
 impl ModelName {
-    /// The seven models known to this version.
+    /// The seven LMS models known to this version.
     pub const LMS: [Self; 7] = [
         Self::LmsUsers,
         Self::LmsCourses,
@@ -42,7 +42,7 @@ impl ModelName {
         Self::LmsJoinRevisionsSkills,
     ];
 
-    /// Whether the model may belong to the LMS category: all but those that are known to belong to another one.
+    /// Whether the model may belong to the LMS category: true unless it is known to belong to another.
     pub fn may_be_lms(&self) -> bool {
         let name = self.as_str().trim_start().to_ascii_lowercase();
         !["hris_", "ats_", "assessment_"].iter().any(|prefix| name.starts_with(prefix))

@@ -1,4 +1,4 @@
-/// Defines an enum of strings that Kombo may extend at any time: what is not listed is kept in `Other`.
+/// Defines an enum of strings that Kombo may extend at any time: unlisted values are kept in `Other`.
 macro_rules! open_enum {
     (
         $(#[$doc:meta])*
@@ -13,7 +13,7 @@ macro_rules! open_enum {
         }
 
         impl $name {
-            /// The value as Kombo writes it.
+            /// Returns the value as Kombo writes it.
             pub fn as_str(&self) -> &str {
                 match self {
                     $(Self::$variant => $text,)*
@@ -21,7 +21,7 @@ macro_rules! open_enum {
                 }
             }
 
-            /// The value's text, without a copy where it was not known.
+            /// Returns the value's text; unknown values are not copied.
             pub fn into_string(self) -> String {
                 match self {
                     Self::Other(text) => text,

@@ -28,7 +28,7 @@ open_enum! {
     }
 }
 
-/// One entry of `integration_fields`: a field of the connected tool that was mapped by a customer. Read them with
+/// One entry of `integration_fields`: a field of the connected tool that a customer mapped. Read them with
 /// [`FreeJson::read`].
 ///
 /// ```
@@ -48,23 +48,23 @@ pub struct IntegrationField {
     /// The field's name in the connected tool.
     #[serde(default)]
     pub key: Option<String>,
-    /// The field's name for people.
+    /// The field's display name.
     #[serde(default)]
     pub label: Option<String>,
-    /// Whether the tool ships the field or a customer added it.
+    /// Whether the field is built into the tool or was added by a customer.
     #[serde(default, rename = "type")]
     pub kind: Option<IntegrationFieldKind>,
-    /// Any JSON.
+    /// The value, any JSON.
     #[serde(default)]
     pub value: Option<FreeJson>,
 }
 
 open_enum! {
-    /// Where a field of the connected tool comes from.
+    /// The origin of a field of the connected tool.
     pub enum IntegrationFieldKind {
-        /// The tool ships it.
+        /// Built into the tool.
         Default = "DEFAULT",
-        /// A customer added it.
+        /// Added by a customer.
         Custom = "CUSTOM",
     }
 }

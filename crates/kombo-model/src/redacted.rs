@@ -1,4 +1,4 @@
-/// Implements `Debug` with the named fields only: the others may hold personal data, which no log may show.
+/// Implements `Debug` with the named fields only: the others may contain personal data, which must not appear in logs.
 macro_rules! redacted_debug {
     ($($name:ident { $($field:ident),* $(,)? })*) => {$(
         impl std::fmt::Debug for $name {

@@ -9,9 +9,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// A moment in UTC at millisecond precision, written as Kombo writes it: `2022-08-07T14:01:29.196Z`.
 ///
-/// Finer digits are cut off when reading, so that a value is equal to itself after any trip through JSON or a database,
-/// whether that keeps microseconds or this text. The text has a fixed width for the years 0 to 9999,
-/// the only ones accepted, so text order is time order.
+/// Finer digits are cut off when reading, so that a value survives any trip through JSON or a database unchanged,
+/// whether that stores microseconds or this text. Only the years 0 to 9999 are accepted. Their texts have a fixed
+/// width, so text order is time order.
 ///
 /// ```
 /// use std::time::Duration;
@@ -31,41 +31,41 @@ const MIN_MILLIS: i64 = -62_167_219_200_000; // 0000-01-01T00:00:00.000Z
 const MAX_MILLIS: i64 = 253_402_300_799_999; // 9999-12-31T23:59:59.999Z
 
 impl Timestamp {
-    /// The earliest moment that can be written: the start of the year 0.
+    /// The earliest valid time: the start of the year 0.
     pub const MIN: Self = Self(MIN_MILLIS);
-    /// The latest moment that can be written: the end of the year 9999.
+    /// The latest valid time: the end of the year 9999.
     pub const MAX: Self = Self(MAX_MILLIS);
 
-    /// The moment `millis` milliseconds after 1970-01-01T00:00:00Z; `None` outside the years 0 to 9999.
+    /// Returns the time `millis` milliseconds after 1970-01-01T00:00:00Z; `None` outside the years 0 to 9999.
     pub fn from_unix_millis(millis: i64) -> Option<Self> {
         (MIN_MILLIS..=MAX_MILLIS).contains(&millis).then_some(Self(millis))
     }
 
-    /// Milliseconds since 1970-01-01T00:00:00Z.
+    /// Returns the milliseconds since 1970-01-01T00:00:00Z.
     pub fn unix_millis(self) -> i64 {
         self.0
     }
 
-    /// This moment moved back by `duration`, stopping at [`Timestamp::MIN`].
+    /// Returns the time `duration` earlier, but not before [`Timestamp::MIN`].
     #[must_use]
     pub fn saturating_sub(self, duration: Duration) -> Self {
         let millis = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
         Self(self.0.saturating_sub(millis).max(MIN_MILLIS))
     }
 
-    /// This moment moved forward by `duration`, stopping at [`Timestamp::MAX`].
+    /// Returns the time `duration` later, but not after [`Timestamp::MAX`].
     #[must_use]
     pub fn saturating_add(self, duration: Duration) -> Self {
         let millis = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
         Self(self.0.saturating_add(millis).min(MAX_MILLIS))
     }
 
-    /// How long after `earlier` this moment is; zero when it is not after it.
+    /// Returns the time elapsed since `earlier`; zero if `earlier` is not before this time.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
-    /// The same moment as a [`chrono::DateTime`].
+    /// Converts to a [`chrono::DateTime`].
     pub fn to_datetime(self) -> DateTime<Utc> {
         DateTime::from_timestamp_millis(self.0).unwrap_or(DateTime::UNIX_EPOCH)
     }
@@ -74,7 +74,7 @@ impl Timestamp {
 impl TryFrom<DateTime<Utc>> for Timestamp {
     type Error = ParseTimestampError;
 
-    /// Cuts off everything below a millisecond.
+    /// Cuts off digits below a millisecond.
     fn try_from(moment: DateTime<Utc>) -> Result<Self, Self::Error> {
         Self::from_unix_millis(moment.timestamp_millis()).ok_or(ParseTimestampError)
     }
@@ -92,7 +92,7 @@ impl fmt::Debug for Timestamp {
     }
 }
 
-/// The text is not a moment between the years 0 and 9999.
+/// The text is not a time in the years 0 to 9999.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a time such as 2022-08-07T14:01:29.196Z")]
 pub struct ParseTimestampError;
@@ -100,7 +100,7 @@ pub struct ParseTimestampError;
 impl FromStr for Timestamp {
     type Err = ParseTimestampError;
 
-    /// Reads any RFC 3339 time, and a bare date as its first moment in UTC.
+    /// Parses any RFC 3339 time, and a bare date as its first moment in UTC.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if let Some(millis) = text::read(text.as_bytes()) {
             return Ok(Self(millis));
@@ -129,7 +129,7 @@ impl<'de> Deserialize<'de> for Timestamp {
                 f.write_str("a time such as 2022-08-07T14:01:29.196Z")
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Timestamp, E> {
-                // The text itself stays out of the error: it is data of a customer.
+                // The error does not contain the text, which is a customer's data.
                 text.parse().map_err(E::custom)
             }
         }

@@ -11,7 +11,7 @@ use crate::{
 
 /// The body of a webhook: `{"id":…,"type":…,"data":{…}}`.
 ///
-/// Verify the signature over the bytes as received before reading them as this type.
+/// Verify the signature over the bytes as received before decoding them.
 ///
 /// ```
 /// use kombo_model::{ModelName, Webhook, WebhookEvent};
@@ -29,25 +29,25 @@ use crate::{
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Webhook {
-    /// The same for every delivery of one event.
+    /// Id of the event, the same for every delivery.
     pub id: WebhookEventId,
-    /// What happened.
+    /// The event.
     pub event: WebhookEvent,
 }
 
-/// What a webhook tells.
+/// The event that a webhook reports.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum WebhookEvent {
     /// Records of some models changed.
     DataChanged(DataChanged),
-    /// Kombo ended a sync with the connected tool, whether or not anything changed.
+    /// Kombo finished a sync with the connected tool, whether or not anything changed.
     SyncFinished(SyncFinished),
     /// A customer connected a tool.
     IntegrationCreated(IntegrationCreated),
-    /// An integration was removed.
+    /// An integration was deleted.
     IntegrationDeleted(IntegrationDeleted),
-    /// An integration began or ceased to work.
+    /// An integration started or stopped working.
     IntegrationStateChanged(IntegrationStateChanged),
     /// A customer failed to connect a tool.
     ConnectionFlowFailed(ConnectionFlowFailed),
@@ -61,7 +61,7 @@ pub enum WebhookEvent {
 }
 
 impl WebhookEvent {
-    /// The value of `type`.
+    /// Returns the value of `type`.
     pub fn kind(&self) -> &str {
         match self {
             Self::DataChanged(_) => "data-changed",
@@ -74,7 +74,7 @@ impl WebhookEvent {
         }
     }
 
-    /// The integration that the event is about, where it names one.
+    /// Returns the id of the integration, if the event names one.
     pub fn integration_id(&self) -> Option<&IntegrationId> {
         match self {
             Self::DataChanged(data) => Some(&data.integration_id),
@@ -86,7 +86,7 @@ impl WebhookEvent {
         }
     }
 
-    /// The category of the integration, where the event names one.
+    /// Returns the category of the integration, if the event names one.
     pub fn category(&self) -> Option<&IntegrationCategory> {
         match self {
             Self::DataChanged(data) => Some(&data.integration_category),
@@ -100,14 +100,14 @@ impl WebhookEvent {
     }
 }
 
-/// Data of `data-changed`: which models changed since the last such webhook. No record ids, no time.
+/// Data of `data-changed`: the models that changed since the last such webhook. It has no record ids and no time.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct DataChanged {
-    /// Whose data.
+    /// Id of the integration.
     pub integration_id: IntegrationId,
     /// Kombo's name of the connected tool.
     pub integration_tool: String,
-    /// What kind of system the tool is.
+    /// The category of the tool.
     pub integration_category: IntegrationCategory,
     /// The models with changes.
     pub changed_models: Vec<ChangedModel>,
@@ -119,7 +119,7 @@ pub struct DataChanged {
 /// One entry of [`DataChanged::changed_models`].
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct ChangedModel {
-    /// Which model.
+    /// Name of the model.
     pub name: ModelName,
     /// Keys that this version does not know.
     #[serde(flatten)]
@@ -129,28 +129,28 @@ pub struct ChangedModel {
 /// Data of `sync-finished`.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct SyncFinished {
-    /// Kombo's id of its sync.
+    /// Kombo's id of the sync.
     pub sync_id: String,
     /// How it ended.
     pub sync_state: SyncState,
-    /// When Kombo began. Never use it as a watermark: records may become visible with an older `changed_at`.
+    /// When the sync started. Never use it as a watermark: records may become visible with an older `changed_at`.
     pub sync_started_at: Timestamp,
-    /// When Kombo ended.
+    /// When the sync ended.
     #[serde(default)]
     pub sync_ended_at: Option<Timestamp>,
-    /// How long it took, in seconds.
+    /// Duration in seconds.
     #[serde(default)]
     pub sync_duration_seconds: Option<u64>,
-    /// Whose data.
+    /// Id of the integration.
     pub integration_id: IntegrationId,
     /// Kombo's name of the connected tool.
     pub integration_tool: String,
-    /// What kind of system the tool is.
+    /// The category of the tool.
     pub integration_category: IntegrationCategory,
     /// Whose integration it is.
     #[serde(default)]
     pub end_user: Option<EndUser>,
-    /// A page of Kombo's dashboard that shows the sync.
+    /// URL of the sync in Kombo's dashboard.
     #[serde(default)]
     pub log_url: Option<String>,
     /// Keys that this version does not know.
@@ -161,11 +161,11 @@ pub struct SyncFinished {
 /// Data of `integration-created`.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct IntegrationCreated {
-    /// The new integration.
+    /// Id of the new integration.
     pub id: IntegrationId,
     /// Kombo's name of the connected tool.
     pub tool: String,
-    /// What kind of system the tool is.
+    /// The category of the tool.
     pub category: IntegrationCategory,
     /// Whose integration it is.
     #[serde(default)]
@@ -178,16 +178,16 @@ pub struct IntegrationCreated {
 /// Data of `integration-deleted`.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct IntegrationDeleted {
-    /// The removed integration.
+    /// Id of the deleted integration.
     pub id: IntegrationId,
     /// Kombo's name of the connected tool.
     pub tool: String,
-    /// What kind of system the tool is.
+    /// The category of the tool.
     pub category: IntegrationCategory,
     /// Whose integration it was.
     #[serde(default)]
     pub end_user: Option<EndUser>,
-    /// When it was removed.
+    /// When it was deleted.
     #[serde(default)]
     pub deleted_at: Option<Timestamp>,
     /// Keys that this version does not know.
@@ -198,22 +198,22 @@ pub struct IntegrationDeleted {
 /// Data of `integration-state-changed`.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct IntegrationStateChanged {
-    /// Which integration.
+    /// Id of the integration.
     pub integration_id: IntegrationId,
     /// Kombo's name of the connected tool.
     pub integration_tool: String,
-    /// What kind of system the tool is.
+    /// The category of the tool.
     pub integration_category: IntegrationCategory,
     /// Whose integration it is.
     #[serde(default)]
     pub end_user: Option<EndUser>,
-    /// What Kombo's checks say.
+    /// Result of Kombo's checks.
     #[serde(default)]
     pub qa_status: Option<QaStatus>,
-    /// How far its set-up is; Kombo may leave it out.
+    /// Progress of its set-up; Kombo may omit it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub setup_status: Option<SetupStatus>,
-    /// Whether it works.
+    /// State of the integration.
     pub state: IntegrationState,
     /// When the state changed.
     #[serde(default)]
@@ -228,12 +228,12 @@ pub struct IntegrationStateChanged {
 pub struct ConnectionFlowFailed {
     /// Kombo's name of the tool.
     pub integration_tool: String,
-    /// What kind of system the tool is.
+    /// The category of the tool.
     pub integration_category: IntegrationCategory,
-    /// Who tried.
+    /// The customer that tried to connect.
     #[serde(default)]
     pub end_user: Option<EndUser>,
-    /// A page of Kombo's dashboard that shows the attempt.
+    /// URL of the attempt in Kombo's dashboard.
     #[serde(default)]
     pub log_url: Option<String>,
     /// Keys that this version does not know.
@@ -257,27 +257,27 @@ redacted_debug! {
 }
 
 open_enum! {
-    /// How a sync of Kombo ended.
+    /// The outcome of Kombo's sync with the tool.
     pub enum SyncState {
         /// Everything was read.
         Succeeded = "SUCCEEDED",
-        /// Something was not read.
+        /// A part was not read.
         PartiallyFailed = "PARTIALLY_FAILED",
         /// Nothing was read.
         Failed = "FAILED",
-        /// The connected tool refused the credentials.
+        /// The connected tool rejected the credentials.
         AuthenticationFailed = "AUTHENTICATION_FAILED",
     }
 }
 
 open_enum! {
-    /// What Kombo's checks say of an integration.
+    /// The result of Kombo's checks of an integration.
     pub enum QaStatus {
         /// Not checked yet.
         Pending = "PENDING",
-        /// Something is wrong.
+        /// A check failed.
         Failed = "FAILED",
-        /// All is well.
+        /// All checks passed.
         Passed = "PASSED",
     }
 }

@@ -15,7 +15,7 @@ use crate::redacted::redacted_debug;
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ForceSync {
-    /// How much to read; everything if `None`.
+    /// How much Kombo reads; everything if `None`.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     pub sync_type: Option<SyncType>,
 }
@@ -30,12 +30,12 @@ open_enum! {
     }
 }
 
-/// The sync that `POST /force-sync` started or found.
+/// The sync that `POST /force-sync` started or found in the queue.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct ForcedSync {
-    /// Kombo's id of it: that of the `sync-finished` webhook that tells of its end.
+    /// Kombo's id of the sync, which the `sync-finished` webhook about its end repeats.
     pub sync_id: String,
-    /// Whether it was waiting already, so that nothing was started.
+    /// Whether it was already queued, so that nothing was started.
     #[serde(default)]
     pub already_queued: Option<bool>,
     /// How much it reads.

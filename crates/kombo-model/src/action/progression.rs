@@ -6,12 +6,12 @@ use crate::{CourseRevisionId, Timestamp, UserId};
 
 /// The body of `POST /lms/course-progressions`: enrols a user in a revision of a course.
 ///
-/// In the place of Kombo's ids, those of the connected tool can be given behind `remote:`, as in `remote:12312`.
+/// Instead of Kombo's ids, you can give `remote:` followed by the connected tool's id, as in `remote:12312`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewCourseProgression {
-    /// Who is to learn.
+    /// Id of the user to enrol.
     pub user_id: UserId,
-    /// What is to be learnt.
+    /// Id of the revision to learn.
     pub course_revision_id: CourseRevisionId,
 }
 
@@ -26,15 +26,15 @@ pub struct NewCourseProgression {
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CompleteCourseProgression {
-    /// When the user finished; now if `None`.
+    /// When the user completed it; now if `None`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completed_at: Option<Timestamp>,
-    /// How well.
+    /// The user's score.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub score: Option<Score>,
 }
 
-/// How well somebody did: 0 to 100.
+/// A score from 0 to 100.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Score(u8);
@@ -45,19 +45,19 @@ pub struct Score(u8);
 pub struct InvalidScore(pub u8);
 
 impl Score {
-    /// Takes a number from 0 to 100.
+    /// Accepts a number from 0 to 100.
     pub fn new(score: u8) -> Result<Self, InvalidScore> {
         if score <= 100 { Ok(Self(score)) } else { Err(InvalidScore(score)) }
     }
 
-    /// The number.
+    /// Returns the number.
     pub fn get(self) -> u8 {
         self.0
     }
 }
 
 impl fmt::Debug for Score {
-    /// How well somebody did is personal data.
+    /// A score is personal data, so it is not shown.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Score(..)")
     }

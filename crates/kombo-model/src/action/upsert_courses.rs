@@ -8,7 +8,7 @@ use crate::open_enum::open_enum;
 use crate::redacted::redacted_debug;
 use crate::{ApiError, CourseId, Extra, TaskId, Timestamp};
 
-/// The body of `POST /lms/courses/bulk`: courses to create in the connected tool, or to change there.
+/// The body of `POST /lms/courses/bulk`: courses to create or change in the connected tool.
 ///
 /// ```
 /// use kombo_model::{ExternalCourse, UpsertCourse, UpsertCourses};
@@ -37,19 +37,19 @@ pub struct UpsertCourses {
 /// One course of [`UpsertCourses`].
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UpsertCourse {
-    /// The course's id in the system of the account's owner. A course that was pushed under it before is changed; the
-    /// outcome names it.
+    /// The course's id in the account owner's system. A course that was pushed under the same id is changed. The
+    /// outcome repeats it.
     pub origin_id: String,
-    /// What the course is.
+    /// The content of the course.
     pub course: CourseContent,
 }
 
-/// What a course is.
+/// The content of a course.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type")]
 #[non_exhaustive]
 pub enum CourseContent {
-    /// Its content stays where it is: the connected tool links to it.
+    /// The content stays outside of the connected tool, which links to it.
     #[serde(rename = "EXTERNAL")]
     External(ExternalCourse),
 }
@@ -63,26 +63,26 @@ impl From<ExternalCourse> for CourseContent {
 /// A course that the connected tool links to.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExternalCourse {
-    /// What it is called.
+    /// Title of the course.
     pub title: String,
-    /// Where a learner finds it.
+    /// URL of the course for learners.
     pub course_url: String,
-    /// What it is about.
+    /// Description of the course.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// A picture of it.
+    /// URL of a picture.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thumbnail_url: Option<String>,
-    /// How long it takes, in minutes.
+    /// Duration in minutes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration: Option<NonZeroU32>,
-    /// In which languages it can be taken. A tool that knows one language a course gets the first.
+    /// Available languages. A tool that supports only one per course gets the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub languages: Option<Vec<CourseLanguage>>,
 }
 
 impl ExternalCourse {
-    /// A course of which no more is known than Kombo demands.
+    /// Creates a course with only the fields that Kombo requires.
     pub fn new(title: impl Into<String>, course_url: impl Into<String>) -> Self {
         Self {
             title: title.into(),
@@ -100,13 +100,13 @@ impl ExternalCourse {
 #[serde(transparent)]
 pub struct CourseLanguage(String);
 
-/// Not a language as Kombo writes them.
+/// The text is not a language in Kombo's notation.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("\"{0}\" is not a language such as en or de-CH")]
 pub struct InvalidCourseLanguage(pub String);
 
 impl CourseLanguage {
-    /// The language as Kombo writes it.
+    /// Returns the language in Kombo's notation.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -135,33 +135,33 @@ impl<'de> Deserialize<'de> for CourseLanguage {
     }
 }
 
-/// A task that was started.
+/// A background task that was started.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct StartedTask {
-    /// The task, to ask how far it is.
+    /// Id of the task, for requesting its state.
     pub task_id: TaskId,
     /// Keys that this version does not know.
     #[serde(flatten)]
     pub extra: Extra,
 }
 
-/// What `GET /lms/courses/bulk/{task_id}` says of a task.
+/// The answer of `GET /lms/courses/bulk/{task_id}`.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct CourseTask {
-    /// Which task.
+    /// Id of the task.
     pub task_id: TaskId,
-    /// How far it is.
+    /// State of the task.
     pub status: TaskStatus,
-    /// When it was started. The contract does not fix how this is written, so it stays text.
+    /// When it was started. Text, because the contract does not fix the format.
     #[serde(default)]
     pub created_at: Option<String>,
-    /// When it ended; none while it is pending.
+    /// When it ended; `None` while it is pending.
     #[serde(default)]
     pub completed_at: Option<Timestamp>,
-    /// What became of each course; only of a task that completed.
+    /// The outcome of each course; only if the task completed.
     #[serde(default, rename = "data", skip_serializing_if = "Option::is_none")]
     pub outcomes: Option<Vec<CourseOutcome>>,
-    /// Why it failed as a whole; only of a task that failed.
+    /// Why the task failed as a whole; only if it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<ApiError>,
     /// Keys that this version does not know.
@@ -170,7 +170,7 @@ pub struct CourseTask {
 }
 
 impl CourseTask {
-    /// Whether nothing more will happen. A status that this version does not know counts by `completed_at`.
+    /// Whether the task has ended. `completed_at` decides for a status that this version does not know.
     pub fn has_ended(&self) -> bool {
         match self.status {
             TaskStatus::Pending => false,
@@ -181,9 +181,9 @@ impl CourseTask {
 }
 
 open_enum! {
-    /// How far a task is.
+    /// The state of a task.
     pub enum TaskStatus {
-        /// Kombo works on it.
+        /// Kombo is working on it.
         Pending = "PENDING",
         /// Every item was tried; each has its own outcome.
         Completed = "COMPLETED",
@@ -192,17 +192,17 @@ open_enum! {
     }
 }
 
-/// What became of one course of [`UpsertCourses`].
+/// The outcome of one course of [`UpsertCourses`].
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct CourseOutcome {
-    /// Which of them.
+    /// The `origin_id` of the course.
     pub origin_id: String,
     /// Whether it was written.
     pub status: OutcomeStatus,
-    /// The course, if it was.
+    /// The course, if it was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<UpsertedCourse>,
-    /// Why not, if it was not.
+    /// The error, if it was not written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<ApiError>,
     /// Keys that this version does not know.

@@ -6,16 +6,16 @@ use serde_json::value::RawValue;
 use super::mend::holds_no_json;
 use crate::Extra;
 
-/// The keys of a JSON object with the texts of their values, in their order.
+/// The keys of a JSON object with the texts of their values, in order.
 pub(super) struct Fields<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'a> Fields<'a> {
-    /// The value of a key, the last one if there are several.
+    /// Returns the value of a key; the last one if there are several.
     pub(super) fn get(&self, name: &str) -> Option<&'a RawValue> {
         self.0.iter().rev().find(|(key, _)| key == name).map(|(_, json)| *json)
     }
 
-    /// What other keys than `known` hold, as far as it can be read.
+    /// Returns the readable values of all keys except `known`.
     pub(super) fn others(self, known: &[&str]) -> Extra {
         let is_other = |key: &str, json: &RawValue| !known.contains(&key) && !holds_no_json(json.get());
         let others = self.0.into_iter().filter(|(key, json)| is_other(key, json));

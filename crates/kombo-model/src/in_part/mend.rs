@@ -2,24 +2,24 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-/// Stands for a word that is no JSON.
+/// Prefix of the replacement for a word that is not JSON.
 const NO_JSON: &str = r#"{"(no JSON)":"#;
 
-/// Whether a mended text holds something that was no JSON.
+/// Whether a mended text contains something that was not JSON.
 pub(crate) fn holds_no_json(mended: &str) -> bool {
     mended.contains(NO_JSON)
 }
 
-/// Whether a mended value was no JSON.
+/// Whether a mended value was not JSON.
 pub(super) fn is_no_json(mended: &str) -> bool {
     mended.starts_with(NO_JSON)
 }
 
-/// A text that is almost JSON, with replacements for what readers give up on. Nothing else changes.
+/// Repairs a text that is almost JSON, so that parsers accept it. Nothing else changes.
 ///
-/// - Half of a surrogate pair is U+FFFD, and control characters within texts are escaped.
-/// - A comma behind the last member is gone.
-/// - A word that is no JSON, such as `NaN`, is the object `{"(no JSON)":"NaN"}`, which no field takes.
+/// - An unpaired surrogate becomes U+FFFD, and control characters within texts are escaped.
+/// - A trailing comma is dropped.
+/// - A word that is not JSON, such as `NaN`, becomes the object `{"(no JSON)":"NaN"}`, which no field accepts.
 ///
 /// ```
 /// assert_eq!(kombo_model::mend_json(r#"{"a":"\ud83d!"}"#), r#"{"a":"\ufffd!"}"#);
@@ -28,7 +28,7 @@ pub(super) fn is_no_json(mended: &str) -> bool {
 /// ```
 pub fn mend_json(text: &str) -> Cow<'_, str> {
     let mut mended = String::new();
-    let mut copied = 0; // everything before is in `mended` already
+    let mut copied = 0; // everything before it is in `mended`
     let mut in_text = false;
     let mut at = 0;
     let bytes = text.as_bytes();
@@ -62,17 +62,17 @@ pub fn mend_json(text: &str) -> Cow<'_, str> {
     Cow::Owned(mended)
 }
 
-/// The first of the bytes from `at` on that is neither white space nor `skipped`.
+/// Returns the first byte from `at` on that is neither white space nor `skipped`.
 fn first_from(bytes: &[u8], at: usize, skipped: u8) -> Option<u8> {
     bytes.get(at..)?.iter().copied().find(|byte| !byte.is_ascii_whitespace() && *byte != skipped)
 }
 
-/// The length of the word at `at`, and what to put in place of it.
+/// Returns the length of the word at `at`, and its replacement.
 fn word(text: &str, at: usize) -> (usize, Option<Cow<'static, str>>) {
     let rest = text.get(at..).unwrap_or_default();
     let ends = |letter: char| letter.is_ascii_whitespace() || matches!(letter, '{' | '}' | '[' | ']' | ',' | ':' | '"');
     let word = rest.get(..rest.find(ends).unwrap_or(rest.len())).unwrap_or_default();
-    // At the end of the text it may be the beginning of a longer one.
+    // At the end of the text it may be the start of a longer word.
     let is_json = word.len() == rest.len() || serde_json::from_str::<&RawValue>(word).is_ok();
     (word.len().max(1), (!is_json).then(|| Cow::Owned(no_json(word))))
 }
@@ -81,7 +81,7 @@ fn no_json(word: &str) -> String {
     format!("{NO_JSON}{}}}", serde_json::Value::from(word))
 }
 
-/// The length of the escape at `at`, and what to put in place of it.
+/// Returns the length of the escape at `at`, and its replacement.
 fn escape(text: &str, at: usize) -> (usize, Option<Cow<'static, str>>) {
     match (code_unit(text, at), code_unit(text, at + 6)) {
         (None, _) => (2, None),
@@ -91,7 +91,7 @@ fn escape(text: &str, at: usize) -> (usize, Option<Cow<'static, str>>) {
     }
 }
 
-/// The UTF-16 code unit of the `\uXXXX` at `at`, if there is one.
+/// Returns the UTF-16 code unit of the `\uXXXX` at `at`, if there is one.
 fn code_unit(text: &str, at: usize) -> Option<u16> {
     let digits = text.get(at..at + 6)?.strip_prefix("\\u")?;
     u16::from_str_radix(digits, 16).ok()
@@ -124,7 +124,7 @@ mod tests {
                 "[true,false,null,-0.5e-7,1e400,123456789012345678901]",
                 "[true,false,null,-0.5e-7,1e400,123456789012345678901]",
             ),
-            // It may go on.
+            // The word may continue.
             ("[tru", "[tru"),
             ("\"\\", "\"\\"),
             ("\"\\é", "\"\\é"),

@@ -7,27 +7,27 @@ use super::mend::{holds_no_json, is_no_json};
 use super::{Fault, InPart, mend_json};
 use crate::{Extra, FreeJson, Maybe, Timestamp};
 
-/// Reads a value out of its JSON text, and notes what cannot be read.
+/// Reads values from JSON text and collects faults.
 #[derive(Default)]
 pub(crate) struct Reader {
-    /// Where it is reading.
+    /// Path of the current value.
     path: String,
     faults: Vec<Fault>,
 }
 
-/// Something that a field may hold.
+/// A value that a field may contain.
 pub(crate) trait Part: Sized {
-    /// The value, or nothing and a fault.
+    /// Reads the value; `None` after a fault.
     fn read(json: &RawValue, reader: &mut Reader) -> Option<Self>;
 }
 
 /// A field of a record.
 pub(crate) trait Field: Default {
-    /// The field's content. If it is not all that the JSON text holds, `whole` becomes false.
+    /// Reads the field's content. Sets `whole` to false if a part was unreadable.
     fn read(json: &RawValue, reader: &mut Reader, whole: &mut bool) -> Self;
 }
 
-/// How many faults of a record are noted.
+/// Largest number of faults recorded for a record.
 const MOST_FAULTS: usize = 20;
 
 impl Reader {
@@ -39,13 +39,13 @@ impl Reader {
             Ok(json) => R::read(json, &mut reader),
             Err(_) => reader.fault("not JSON"),
         };
-        // What left nothing is what was found last.
+        // The last fault is the one that left nothing.
         record.map(|record| InPart { record, faults: std::mem::take(&mut reader.faults) }).ok_or_else(|| {
             reader.faults.pop().unwrap_or_else(|| Fault { path: ".".to_owned(), reason: "not readable".to_owned() })
         })
     }
 
-    /// Reads an object that must have the keys for which [`Reader::key`] is called.
+    /// Reads an object with the keys for which [`Reader::key`] is called.
     pub(crate) fn object<'a>(&mut self, json: &'a RawValue) -> Option<Object<'a>> {
         match serde_json::from_str(json.get()) {
             Ok(fields) if !is_no_json(json.get()) => Some(Object(fields)),
@@ -53,7 +53,7 @@ impl Reader {
         }
     }
 
-    /// Reads what must be there.
+    /// Reads a required key.
     pub(crate) fn key<T: Part>(&mut self, object: &Object<'_>, name: &'static str) -> Option<T> {
         self.at(name, |reader| match object.0.get(name) {
             Some(json) => T::read(json, reader),
@@ -61,7 +61,7 @@ impl Reader {
         })
     }
 
-    /// Reads what may be there, and adds its name to `unread` unless all of it could be read.
+    /// Reads an optional key, and adds its name to `unread` unless all of it was readable.
     pub(crate) fn field<T: Field>(
         &mut self,
         object: &Object<'_>,
@@ -77,7 +77,7 @@ impl Reader {
         field
     }
 
-    /// Reads a text. What else can be written in one way only is its own text.
+    /// Reads a text. Booleans and numbers are accepted as their JSON text.
     pub(crate) fn text(&mut self, json: &RawValue) -> Option<String> {
         match json.get().as_bytes().first() {
             Some(b't' | b'f') => Some(json.get().to_owned()),
@@ -85,7 +85,7 @@ impl Reader {
         }
     }
 
-    /// Reads a text that names something. No boolean does.
+    /// Reads a text that identifies something: a number is accepted, but no boolean.
     pub(crate) fn text_or_number(&mut self, json: &RawValue) -> Option<String> {
         match json.get().as_bytes().first() {
             Some(b'"') => match serde_json::from_str(json.get()) {
@@ -112,13 +112,13 @@ impl Reader {
 
     fn fault<T>(&mut self, reason: &str) -> Option<T> {
         let path = if self.path.is_empty() { ".".to_owned() } else { self.path.clone() };
-        // The last one may be what leaves nothing of a record.
+        // The last fault may be the one that leaves nothing of a record.
         self.faults.truncate(MOST_FAULTS - 1);
         self.faults.push(Fault { path, reason: reason.to_owned() });
         None
     }
 
-    /// Reads at a key.
+    /// Reads below a key.
     fn at<T>(&mut self, name: &str, read: impl FnOnce(&mut Self) -> T) -> T {
         let before = self.path.len();
         if before > 0 {
@@ -130,10 +130,10 @@ impl Reader {
         value
     }
 
-    /// Reads at a place of a list.
+    /// Reads below an index of a list.
     fn at_place<T>(&mut self, place: usize, read: impl FnOnce(&mut Self) -> T) -> T {
         let before = self.path.len();
-        // Writing to a text does not fail.
+        // Writing to a `String` does not fail.
         write!(self.path, "[{place}]").ok();
         let value = read(self);
         self.path.truncate(before);
@@ -141,11 +141,11 @@ impl Reader {
     }
 }
 
-/// A JSON object that is being read.
+/// A JSON object during reading.
 pub(crate) struct Object<'a>(Fields<'a>);
 
 impl Object<'_> {
-    /// What other keys than `known` hold.
+    /// Returns the values of all keys except `known`.
     pub(crate) fn others(self, known: &[&str]) -> Extra {
         self.0.others(known)
     }
@@ -197,7 +197,7 @@ impl<T: Part> Field for Maybe<T> {
     }
 }
 
-/// Members that cannot be read are left out.
+/// Unreadable members are omitted.
 impl<T: Part> Field for Maybe<Vec<T>> {
     fn read(json: &RawValue, reader: &mut Reader, whole: &mut bool) -> Self {
         if json.get() == "null" {
@@ -217,8 +217,7 @@ impl<T: Part> Field for Maybe<Vec<T>> {
     }
 }
 
-/// Implements [`Part`] for structs: first the key that must be there, then the others, and `unread` if there is such a
-/// field.
+/// Implements [`Part`] for structs: first the required key, then the others, and `unread` if there is such a field.
 macro_rules! in_part {
     ($($name:ident { $key:ident; $($field:ident),+ $(; $unread:ident)? })*) => {$(
         impl crate::in_part::Part for $name {

@@ -14,22 +14,22 @@ pub struct Course {
     /// The id in the connected tool.
     #[serde(default)]
     pub remote_id: Option<String>,
-    /// Who provides it.
+    /// Id of its provider.
     #[serde(default)]
     pub provider_id: Option<CourseProviderId>,
-    /// The id in the system of the account's owner, for courses pushed through Kombo.
+    /// The id in the account owner's system, for courses pushed through Kombo.
     #[serde(default)]
     pub origin_id: Option<String>,
-    /// When the connected tool made it.
+    /// When it was created in the connected tool.
     #[serde(default)]
     pub remote_created_at: Option<Timestamp>,
     /// When Kombo no longer found it in the connected tool.
     #[serde(default)]
     pub remote_deleted_at: Option<Timestamp>,
-    /// When one of its own fields last changed; revisions, provider and skills do not move it.
+    /// When one of its own fields last changed. Changes of revisions, provider and skills do not count.
     #[serde(default)]
     pub changed_at: Option<Timestamp>,
-    /// What the connected tool said, by upstream path.
+    /// The connected tool's raw data, by upstream path.
     #[serde(default)]
     pub remote_data: Option<FreeJson>,
     /// Fields that the customer added.
@@ -41,11 +41,11 @@ pub struct Course {
     /// The partial copy of its provider.
     #[serde(default, skip_serializing_if = "Maybe::is_absent")]
     pub provider: Maybe<ProviderCopy>,
-    /// All of its revisions: one that is no longer listed is gone.
+    /// All its revisions: one that is no longer listed was removed.
     #[serde(default, skip_serializing_if = "Maybe::is_absent")]
     pub revisions: Maybe<Vec<CourseRevision>>,
-    /// The fields that are there and could not be read, see [`ReadInPart`](crate::ReadInPart). If `revisions`
-    /// is among them, not all members of that list are known.
+    /// The fields that are present but unreadable; see [`ReadInPart`](crate::ReadInPart). If `revisions` is among them,
+    /// that list is incomplete.
     #[serde(skip)]
     pub unread: Vec<&'static str>,
     /// Keys that this version does not know.
@@ -53,7 +53,7 @@ pub struct Course {
     pub extra: Extra,
 }
 
-/// A revision of a course: what a learner enrols in. Only `GET /lms/courses` shows it in full.
+/// A revision of a course, in which a learner enrols. Only `GET /lms/courses` shows it in full.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct CourseRevision {
     /// Unique among the revisions of the integration.
@@ -61,22 +61,22 @@ pub struct CourseRevision {
     /// The id in the connected tool.
     #[serde(default)]
     pub remote_id: Option<String>,
-    /// Which course it revises.
+    /// Id of its course.
     #[serde(default)]
     pub course_id: Option<CourseId>,
-    /// What the course is called.
+    /// Title of the course.
     #[serde(default)]
     pub title: Option<String>,
-    /// What the course is about.
+    /// Description of the course.
     #[serde(default)]
     pub description: Option<String>,
-    /// Where a learner finds it.
+    /// URL of the course for learners.
     #[serde(default)]
     pub remote_url: Option<String>,
-    /// Whether one can still take it.
+    /// Whether it is still offered.
     #[serde(default)]
     pub status: Option<ActiveStatus>,
-    /// When the connected tool made it.
+    /// When it was created in the connected tool.
     #[serde(default)]
     pub remote_created_at: Option<Timestamp>,
     /// When Kombo no longer found it in the connected tool.
@@ -85,7 +85,7 @@ pub struct CourseRevision {
     /// When one of its own fields last changed.
     #[serde(default)]
     pub changed_at: Option<Timestamp>,
-    /// What the connected tool said, by upstream path.
+    /// The connected tool's raw data, by upstream path.
     #[serde(default)]
     pub remote_data: Option<FreeJson>,
     /// Fields that the customer added.
@@ -97,8 +97,8 @@ pub struct CourseRevision {
     /// All skills that it teaches: one that is no longer listed is no longer assigned.
     #[serde(default, skip_serializing_if = "Maybe::is_absent")]
     pub skill_assignments: Maybe<Vec<SkillAssignment>>,
-    /// The fields that are there and could not be read, see [`ReadInPart`](crate::ReadInPart). If
-    /// `skill_assignments` is among them, not all members of that list are known.
+    /// The fields that are present but unreadable; see [`ReadInPart`](crate::ReadInPart). If `skill_assignments` is
+    /// among them, that list is incomplete.
     #[serde(skip)]
     pub unread: Vec<&'static str>,
     /// Keys that this version does not know.
@@ -106,7 +106,7 @@ pub struct CourseRevision {
     pub extra: Extra,
 }
 
-/// That a revision teaches a skill.
+/// The assignment of a skill to a revision that teaches it.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct SkillAssignment {
     /// The partial copy of the skill.
@@ -119,12 +119,12 @@ pub struct SkillAssignment {
 /// The partial copy of a provider inside a [`Course`].
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct ProviderCopy {
-    /// Which provider.
+    /// Id of the provider.
     pub id: CourseProviderId,
     /// The id in the connected tool.
     #[serde(default, skip_serializing_if = "Maybe::is_absent")]
     pub remote_id: Maybe<String>,
-    /// What the provider is called.
+    /// Name of the provider.
     #[serde(default, skip_serializing_if = "Maybe::is_absent")]
     pub name: Maybe<String>,
     /// Keys that this version does not know.

@@ -6,7 +6,7 @@ use crate::open_enum::open_enum;
 use crate::redacted::redacted_debug;
 use crate::{CourseId, CourseProgressionId, CourseRevisionId, FreeJson, Maybe, Timestamp, UserId};
 
-/// A row of `GET /lms/course-progressions`: how far a user is in a revision of a course.
+/// A row of `GET /lms/course-progressions`: a user's progress in a revision of a course.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct CourseProgression {
     /// Unique among the progressions of the integration.
@@ -14,28 +14,28 @@ pub struct CourseProgression {
     /// The id in the connected tool.
     #[serde(default)]
     pub remote_id: Option<String>,
-    /// Who learns.
+    /// Id of the user.
     #[serde(default)]
     pub user_id: Option<UserId>,
-    /// What is learnt.
+    /// Id of the revision.
     #[serde(default)]
     pub course_revision_id: Option<CourseRevisionId>,
-    /// How far the user is.
+    /// Status of the progression.
     #[serde(default)]
     pub status: Option<ProgressionStatus>,
     /// When the user was enrolled.
     #[serde(default)]
     pub enrolled_at: Option<Timestamp>,
-    /// When the user finished.
+    /// When the user completed it.
     #[serde(default)]
     pub completed_at: Option<Timestamp>,
-    /// When one of its own fields last changed; its user and its revision do not move it.
+    /// When one of its own fields last changed. Changes of its user and its revision do not count.
     #[serde(default)]
     pub changed_at: Option<Timestamp>,
     /// When Kombo no longer found it in the connected tool.
     #[serde(default)]
     pub remote_deleted_at: Option<Timestamp>,
-    /// What the connected tool said, by upstream path.
+    /// The connected tool's raw data, by upstream path.
     #[serde(default)]
     pub remote_data: Option<FreeJson>,
     /// The partial copy of its user.
@@ -44,7 +44,7 @@ pub struct CourseProgression {
     /// The partial copy of its revision.
     #[serde(default, skip_serializing_if = "Maybe::is_absent")]
     pub course_revision: Maybe<CourseRevisionCopy>,
-    /// The fields that are there and could not be read, see [`ReadInPart`](crate::ReadInPart).
+    /// The fields that are present but unreadable; see [`ReadInPart`](crate::ReadInPart).
     #[serde(skip)]
     pub unread: Vec<&'static str>,
     /// Keys that this version does not know.
@@ -53,15 +53,15 @@ pub struct CourseProgression {
 }
 
 open_enum! {
-    /// How far a user is in a revision.
+    /// A user's progress in a revision.
     pub enum ProgressionStatus {
-        /// Has a place, has not begun.
+        /// Enrolled, not started.
         Enrolled = "ENROLLED",
-        /// Has begun.
+        /// Started.
         InProgress = "IN_PROGRESS",
-        /// Has finished.
+        /// Completed.
         Completed = "COMPLETED",
-        /// Has given up.
+        /// Given up.
         Dropped = "DROPPED",
     }
 }
@@ -69,7 +69,7 @@ open_enum! {
 /// The partial copy of a user inside a [`CourseProgression`].
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct UserCopy {
-    /// Which user.
+    /// Id of the user.
     pub id: UserId,
     /// The id in the connected tool.
     #[serde(default, skip_serializing_if = "Maybe::is_absent")]
@@ -80,7 +80,7 @@ pub struct UserCopy {
     /// Family name.
     #[serde(default, skip_serializing_if = "Maybe::is_absent")]
     pub last_name: Maybe<String>,
-    /// Mail address at work.
+    /// Work email address.
     #[serde(default, skip_serializing_if = "Maybe::is_absent")]
     pub work_email: Maybe<String>,
     /// Keys that this version does not know.
@@ -91,12 +91,12 @@ pub struct UserCopy {
 /// The partial copy of a revision inside a [`CourseProgression`].
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct CourseRevisionCopy {
-    /// Which revision.
+    /// Id of the revision.
     pub id: CourseRevisionId,
     /// The id in the connected tool.
     #[serde(default, skip_serializing_if = "Maybe::is_absent")]
     pub remote_id: Maybe<String>,
-    /// What the course is called.
+    /// Title of the course.
     #[serde(default, skip_serializing_if = "Maybe::is_absent")]
     pub title: Maybe<String>,
     /// The partial copy of its course.
@@ -110,7 +110,7 @@ pub struct CourseRevisionCopy {
 /// The partial copy of a course inside a [`CourseRevisionCopy`].
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct CourseCopy {
-    /// Which course.
+    /// Id of the course.
     pub id: CourseId,
     /// The id in the connected tool.
     #[serde(default, skip_serializing_if = "Maybe::is_absent")]

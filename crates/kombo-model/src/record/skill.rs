@@ -13,10 +13,10 @@ pub struct Skill {
     /// The id in the connected tool.
     #[serde(default)]
     pub remote_id: Option<String>,
-    /// What the skill is called.
+    /// Name of the skill.
     #[serde(default)]
     pub name: Option<String>,
-    /// When the connected tool made it.
+    /// When it was created in the connected tool.
     #[serde(default)]
     pub remote_created_at: Option<Timestamp>,
     /// When Kombo no longer found it in the connected tool.
@@ -25,7 +25,7 @@ pub struct Skill {
     /// When one of its own fields last changed.
     #[serde(default)]
     pub changed_at: Option<Timestamp>,
-    /// What the connected tool said, by upstream path.
+    /// The connected tool's raw data, by upstream path.
     #[serde(default)]
     pub remote_data: Option<FreeJson>,
     /// Fields that the customer added.
@@ -34,7 +34,7 @@ pub struct Skill {
     /// Mapped fields, a list of [`IntegrationField`](crate::IntegrationField).
     #[serde(default)]
     pub integration_fields: Option<FreeJson>,
-    /// The fields that are there and could not be read, see [`ReadInPart`](crate::ReadInPart).
+    /// The fields that are present but unreadable; see [`ReadInPart`](crate::ReadInPart).
     #[serde(skip)]
     pub unread: Vec<&'static str>,
     /// Keys that this version does not know.
@@ -45,12 +45,12 @@ pub struct Skill {
 /// The partial copy of a skill inside a [`SkillAssignment`](crate::SkillAssignment).
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct SkillCopy {
-    /// Which skill.
+    /// Id of the skill.
     pub id: SkillId,
     /// The id in the connected tool.
     #[serde(default, skip_serializing_if = "Maybe::is_absent")]
     pub remote_id: Maybe<String>,
-    /// What the skill is called.
+    /// Name of the skill.
     #[serde(default, skip_serializing_if = "Maybe::is_absent")]
     pub name: Maybe<String>,
     /// Keys that this version does not know.

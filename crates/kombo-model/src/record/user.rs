@@ -19,13 +19,13 @@ pub struct User {
     /// Family name.
     #[serde(default)]
     pub last_name: Option<String>,
-    /// Mail address at work.
+    /// Work email address.
     #[serde(default)]
     pub work_email: Option<String>,
     /// Whether the person is active in the connected tool.
     #[serde(default)]
     pub status: Option<ActiveStatus>,
-    /// When the connected tool made it.
+    /// When it was created in the connected tool.
     #[serde(default)]
     pub remote_created_at: Option<Timestamp>,
     /// When Kombo no longer found it in the connected tool.
@@ -34,7 +34,7 @@ pub struct User {
     /// When one of its own fields last changed.
     #[serde(default)]
     pub changed_at: Option<Timestamp>,
-    /// What the connected tool said, by upstream path.
+    /// The connected tool's raw data, by upstream path.
     #[serde(default)]
     pub remote_data: Option<FreeJson>,
     /// Fields that the customer added.
@@ -43,7 +43,7 @@ pub struct User {
     /// Mapped fields, a list of [`IntegrationField`](crate::IntegrationField).
     #[serde(default)]
     pub integration_fields: Option<FreeJson>,
-    /// The fields that are there and could not be read, see [`ReadInPart`](crate::ReadInPart).
+    /// The fields that are present but unreadable; see [`ReadInPart`](crate::ReadInPart).
     #[serde(skip)]
     pub unread: Vec<&'static str>,
     /// Keys that this version does not know.

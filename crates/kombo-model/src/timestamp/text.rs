@@ -1,11 +1,11 @@
-//! The text of a moment at its fixed width, `2022-08-07T14:01:29.196Z`. Every record has several of them, so they are read
-//! and written without the detour over a calendar library that knows every other form.
+//! The fixed-width text of a time, `2022-08-07T14:01:29.196Z`. Every record has several, so this form is read and
+//! written without a calendar library, which must handle every other form.
 
 const MILLIS_PER_DAY: i64 = 86_400_000;
-/// What stands between the numbers.
+/// The separators between the numbers.
 const SHAPE: &[u8; 24] = b"0000-00-00T00:00:00.000Z";
 
-/// The milliseconds since 1970, if the text is of this form. The last second of a day with a leap second is not.
+/// Parses the milliseconds since 1970, if the text has this form. A leap second (`:60`) is not accepted.
 pub(super) fn read(text: &[u8]) -> Option<i64> {
     let text: &[u8; 24] = text.try_into().ok()?;
     let fits = text.iter().zip(SHAPE).all(|(found, shape)| match shape {
@@ -27,7 +27,7 @@ pub(super) fn read(text: &[u8]) -> Option<i64> {
     Some(days_since_1970(year, month, day) * MILLIS_PER_DAY + seconds * 1_000 + number(&[f1, f2, f3]))
 }
 
-/// The text of a moment within the years 0 to 9999.
+/// Formats a time within the years 0 to 9999.
 pub(super) fn write(millis: i64) -> [u8; 24] {
     let (days, of_day) = (millis.div_euclid(MILLIS_PER_DAY), millis.rem_euclid(MILLIS_PER_DAY));
     let (year, month, day) = date(days);
@@ -59,9 +59,9 @@ fn days_of_month(year: i64, month: i64) -> i64 {
     }
 }
 
-/// Days of the four hundred years after which the calendar repeats.
+/// Days in 400 years, after which the calendar repeats.
 const CYCLE: i64 = 146_097;
-/// From the first of March of the year 0 to 1970: years are counted from March, so that the leap day is their last.
+/// Days from 1 March of the year 0 to 1970. Years start in March, so that the leap day comes last.
 const EPOCH: i64 = 719_468;
 
 fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
@@ -71,7 +71,7 @@ fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
     cycle * CYCLE + of_cycle * 365 + of_cycle / 4 - of_cycle / 100 + of_year - EPOCH
 }
 
-/// Year, month and day.
+/// Returns year, month and day.
 fn date(days_since_1970: i64) -> (i64, i64, i64) {
     let days = days_since_1970 + EPOCH;
     let (cycle, of_cycle) = (days.div_euclid(CYCLE), days.rem_euclid(CYCLE));
