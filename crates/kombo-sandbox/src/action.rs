@@ -1,4 +1,4 @@
-//! What the write endpoints do to the rows.
+//! Applies the write endpoints to the rows.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,23 +12,23 @@ use crate::{
 /// The models that an action changed.
 type Changed = BTreeSet<Model>;
 
-/// What an action names is not there.
+/// The named object does not exist.
 #[derive(Debug)]
 pub(crate) struct NotFound(pub(crate) &'static str);
 
-/// Courses that are written in the background.
+/// A background task that writes courses.
 #[derive(Debug)]
 pub(crate) struct Task {
     pub(crate) integration: String,
     pub(crate) created_at: Stamp,
     pub(crate) due_at: Stamp,
     pub(crate) items: Vec<CourseItem>,
-    /// `COMPLETED` with `data` or `FAILED` with `error`, once it has ended.
+    /// `COMPLETED` with `data` or `FAILED` with `error`, after the end.
     pub(crate) ended: Option<Map<String, Value>>,
 }
 
 impl Task {
-    /// `data` of `GET /lms/courses/bulk/{task_id}`.
+    /// Renders `data` of `GET /lms/courses/bulk/{task_id}`.
     pub(crate) fn render(&self, id: &str) -> Value {
         let mut data = self.ended.clone().unwrap_or_else(|| {
             Map::from_iter([("status".to_owned(), json!("PENDING")), ("completed_at".to_owned(), Value::Null)])
@@ -39,7 +39,7 @@ impl Task {
     }
 }
 
-/// A sync that was asked for and has not ended.
+/// A forced sync that has not ended.
 #[derive(Clone, Debug)]
 pub(crate) struct QueuedSync {
     pub(crate) id: Id,
@@ -48,7 +48,7 @@ pub(crate) struct QueuedSync {
     pub(crate) due_at: Stamp,
 }
 
-/// A row by Kombo's id or, behind `remote:`, by the connected tool's. Deleted rows are not found.
+/// Finds a row by Kombo's id, or after `remote:`, by the connected tool's. Deleted rows are not found.
 fn find<T>(
     rows: &BTreeMap<Id, T>,
     id: &str,
@@ -67,7 +67,7 @@ fn of_meta(meta: &Meta) -> (Option<&str>, Option<Stamp>) {
     (meta.remote_id.as_deref(), meta.remote_deleted_at)
 }
 
-/// A new progression under `id`, whatever others the user has.
+/// Adds a progression with this id, even if the user has others.
 pub(crate) fn enrol(tables: &mut Tables, enrolment: &Enrolment, id: Id, at: Stamp) -> Result<Changed, NotFound> {
     let user_id = find(&tables.users, &enrolment.user_id, |it| of_meta(&it.meta), "user_id")?;
     let revision = &enrolment.course_revision_id;
@@ -88,7 +88,7 @@ pub(crate) fn enrol(tables: &mut Tables, enrolment: &Enrolment, id: Id, at: Stam
     Ok(Changed::from([Model::CourseProgressions]))
 }
 
-/// Completes a progression; says which one, and whether it was completed before.
+/// Completes a progression. Returns its id and whether it was already completed.
 pub(crate) fn complete(
     tables: &mut Tables,
     id: &str,
@@ -108,7 +108,7 @@ pub(crate) fn complete(
     Ok((id, again, Changed::from([Model::CourseProgressions])))
 }
 
-/// Takes all revisions of a course out of use; says which course, and whether that was so before.
+/// Deactivates all revisions of a course. Returns the id of the course and whether they were already inactive.
 pub(crate) fn deactivate(tables: &mut Tables, id: &str, at: Stamp) -> Result<(Id, bool, Changed), NotFound> {
     let id = find(&tables.courses, id, |it| of_meta(&it.meta), "course_id")?;
     let course = tables.courses.get_mut(&id).ok_or(NotFound("course_id"))?;
@@ -126,8 +126,8 @@ pub(crate) fn deactivate(tables: &mut Tables, id: &str, at: Stamp) -> Result<(Id
     Ok((id, changed.is_empty(), changed))
 }
 
-/// Writes a course: a new one under the ids given, or the newest revision of the one that has its `origin_id`. Gives its
-/// id, or `None` where it would have to be changed and cannot.
+/// Writes a course: creates one with the given ids, or updates the newest revision of the one with its `origin_id`.
+/// Returns its id, or `None` if the course exists but the tool cannot change courses.
 pub(crate) fn upsert(
     tables: &mut Tables,
     item: &CourseItem,

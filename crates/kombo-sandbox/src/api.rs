@@ -1,4 +1,4 @@
-//! The API: from a request to its answer.
+//! The API: turns a request into its answer.
 
 mod answer;
 mod reply;
@@ -20,7 +20,7 @@ use crate::{
     shared::Shared,
 };
 
-/// A request as the API sees it.
+/// A parsed API request.
 #[derive(Debug)]
 pub(crate) struct Asked {
     pub(crate) endpoint: Endpoint,
@@ -36,7 +36,7 @@ pub(crate) struct Asked {
     pub(crate) cursor_generation: u64,
 }
 
-/// What is asked for, with the id in its path.
+/// Returns the endpoint and the id in the path.
 fn route(method: &str, path: &str) -> (Endpoint, Option<String>) {
     let segments: Vec<&str> = path.strip_prefix("/v1/").unwrap_or_default().split('/').collect();
     let (endpoint, id) = match (method, segments.as_slice()) {
@@ -69,7 +69,7 @@ fn pairs(uri: &Uri) -> Vec<(String, String)> {
     Query::<Vec<(String, String)>>::try_from_uri(uri).map(|it| it.0).unwrap_or_default()
 }
 
-/// Answers one request; the error side closes the connection without an answer.
+/// Answers one request. An `Err` closes the connection without an answer.
 pub(crate) async fn handle(shared: Arc<Shared>, request: Request<Bytes>) -> Result<Response<Body>, Dropped> {
     shared.commit_due();
     let (parts, body) = request.into_parts();
@@ -124,7 +124,7 @@ pub(crate) async fn handle(shared: Arc<Shared>, request: Request<Bytes>) -> Resu
     }
 }
 
-/// Counts the request and decides what befalls it.
+/// Counts the request and decides on faults, rate limit and latency.
 fn admit(shared: &Shared, asked: &mut Asked) -> (Option<FaultKind>, RateVerdict, Duration) {
     let state = shared.read();
     let (latency, limit) = (state.latency, state.rate_limit);
@@ -153,7 +153,7 @@ fn with_headers(mut response: Response<Body>, shared: &Shared, verdict: RateVerd
     response
 }
 
-/// The connection was closed as ordered.
+/// The connection is closed because a fault says so.
 #[derive(Debug, thiserror::Error)]
 #[error("connection dropped as ordered")]
 pub(crate) struct Dropped;

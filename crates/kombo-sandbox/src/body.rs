@@ -1,4 +1,4 @@
-//! Bodies of the write endpoints, as strict as the contract is.
+//! Parses the bodies of the write endpoints, as strictly as the contract.
 
 use std::collections::BTreeSet;
 
@@ -6,10 +6,10 @@ use serde_json::{Map, Value};
 
 use crate::Stamp;
 
-/// What is wrong with a body, as Kombo's message.
+/// The error is Kombo's message about the body.
 type Checked<T> = Result<T, String>;
 
-/// Reads a body as a JSON object. Nothing at all counts as an empty one, as no body is declared to be required.
+/// Parses a body as a JSON object. An empty body counts as an empty object, because the contract requires no body.
 pub(crate) fn object(content_type: Option<&str>, body: &[u8]) -> Checked<Map<String, Value>> {
     if body.is_empty() {
         return Ok(Map::new());
@@ -25,7 +25,7 @@ pub(crate) fn object(content_type: Option<&str>, body: &[u8]) -> Checked<Map<Str
     }
 }
 
-/// Refuses keys that the contract does not name: they are misspelt.
+/// Rejects keys that the contract does not name, such as misspelt ones.
 fn only(at: &str, object: &Map<String, Value>, known: &[&str]) -> Checked<()> {
     match object.keys().find(|it| !known.contains(&it.as_str())) {
         Some(key) => Err(format!("{at}: unrecognised key {key:?}")),
@@ -41,7 +41,7 @@ fn text(at: &str, object: &Map<String, Value>, key: &str) -> Checked<String> {
     }
 }
 
-/// A key that may be missing or null, which is the same.
+/// Reads a key that may be missing or null, with the same meaning.
 fn nullable_text(at: &str, object: &Map<String, Value>, key: &str) -> Checked<Option<String>> {
     match object.get(key) {
         None | Some(Value::Null) => Ok(None),
@@ -59,12 +59,12 @@ fn whole_number(at: &str, object: &Map<String, Value>, key: &str, fits: impl Fn(
     }
 }
 
-/// The body of requests that have nothing to say.
+/// Checks the empty body of requests without content.
 pub(crate) fn nothing(body: &Map<String, Value>) -> Checked<()> {
     only("body", body, &[])
 }
 
-/// `type` of `POST /force-sync`.
+/// Reads `type` of `POST /force-sync`.
 pub(crate) fn sync_type(body: &Map<String, Value>) -> Checked<&'static str> {
     only("body", body, &["type"])?;
     match body.get("type") {
@@ -75,14 +75,14 @@ pub(crate) fn sync_type(body: &Map<String, Value>) -> Checked<&'static str> {
     }
 }
 
-/// Who is to learn what.
+/// The user and the revision of a new progression.
 #[derive(Debug)]
 pub(crate) struct Enrolment {
     pub(crate) user_id: String,
     pub(crate) course_revision_id: String,
 }
 
-/// The body of `POST /lms/course-progressions`.
+/// Reads the body of `POST /lms/course-progressions`.
 pub(crate) fn enrolment(body: &Map<String, Value>) -> Checked<Enrolment> {
     only("body", body, &["user_id", "course_revision_id"])?;
     Ok(Enrolment {
@@ -91,14 +91,14 @@ pub(crate) fn enrolment(body: &Map<String, Value>) -> Checked<Enrolment> {
     })
 }
 
-/// When and how well somebody finished.
+/// The time and score of a completion.
 #[derive(Debug)]
 pub(crate) struct Completion {
     pub(crate) completed_at: Option<Stamp>,
     pub(crate) score: Option<i64>,
 }
 
-/// The body of `POST /lms/course-progressions/{id}/complete`.
+/// Reads the body of `POST /lms/course-progressions/{id}/complete`.
 pub(crate) fn completion(body: &Map<String, Value>) -> Checked<Completion> {
     only("body", body, &["completed_at", "score"])?;
     let completed_at = match nullable_text("body", body, "completed_at")? {
@@ -117,13 +117,13 @@ pub(crate) struct CourseItem {
     pub(crate) origin_id: String,
     pub(crate) title: String,
     pub(crate) course_url: String,
-    /// `None` where nothing is said of it.
+    /// `None` if the key is missing or null.
     pub(crate) description: Option<String>,
-    /// What the read endpoints have no field for: duration, languages, thumbnail.
+    /// Keys without a field in the read endpoints: duration, languages, thumbnail.
     pub(crate) rest: Map<String, Value>,
 }
 
-/// The body of `POST /lms/courses/bulk`.
+/// Reads the body of `POST /lms/courses/bulk`.
 pub(crate) fn courses(body: &Map<String, Value>) -> Checked<Vec<CourseItem>> {
     only("body", body, &["items"])?;
     let items = match body.get("items") {
@@ -170,7 +170,7 @@ fn course(at: &str, item: &Value) -> Checked<CourseItem> {
     })
 }
 
-/// `^[a-z]{2,3}(-[A-Z]{2})?$`, each of them.
+/// Checks each language against `^[a-z]{2,3}(-[A-Z]{2})?$`.
 fn languages(at: &str, value: Option<&Value>) -> Checked<()> {
     let fits = |it: &Value| {
         let Some(text) = it.as_str() else { return false };

@@ -1,4 +1,4 @@
-//! The command's options.
+//! The command line options.
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -11,7 +11,7 @@ use kombo_sandbox::{
     WebhookMode,
 };
 
-/// A stateful stand-in for Kombo's LMS API.
+/// A stateful fake of Kombo's LMS API.
 #[derive(Debug, Parser)]
 #[command(version)]
 #[cfg_attr(feature = "contract-check", command(args_conflicts_with_subcommands = true))]
@@ -22,13 +22,13 @@ pub(crate) struct Cli {
     /// Address to listen on
     #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     host: IpAddr,
-    /// Port to listen on; 0 takes a free one
+    /// Port to listen on; 0 picks a free one
     #[arg(long, default_value_t = 9000)]
     port: u16,
     /// Seed of all generated data and ids
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// How many integrations
+    /// Number of integrations
     #[arg(long, default_value_t = 1)]
     integrations: usize,
     /// Users per integration
@@ -46,54 +46,54 @@ pub(crate) struct Cli {
     /// Course progressions per integration
     #[arg(long, default_value_t = 500)]
     progressions: usize,
-    /// Bytes of `remote_data` that every progression has at least
+    /// Minimum size of each progression's `remote_data`, in bytes
     #[arg(long, default_value_t = 0)]
     filler: usize,
-    /// Time that every answer takes, such as 20ms or 1s
+    /// Latency of every answer, such as 20ms or 1s
     #[arg(long, default_value = "0ms", value_parser = duration)]
     latency: Duration,
-    /// At most so much more, at random
+    /// Maximum random time added to the latency
     #[arg(long, default_value = "0ms", value_parser = duration)]
     jitter: Duration,
-    /// Requests a minute; 0 refuses none
+    /// Requests per minute; 0 for no limit
     #[arg(long, default_value_t = 0)]
     rate_limit: u32,
-    /// The API key that requests must bear
+    /// API key that requests must carry
     #[arg(long, default_value = "sandbox-key")]
     api_key: String,
-    /// Where webhooks go (http://); may be given more than once
+    /// Target URL of webhooks (http://); may be repeated
     #[arg(long)]
     webhook_url: Vec<String>,
-    /// Secret that webhooks are signed with
+    /// Secret that signs webhooks
     #[arg(long, default_value = "sandbox-secret")]
     webhook_secret: String,
-    /// Changes are told by data-changed after so long
+    /// Delay before data-changed reports changes
     #[arg(long, default_value = "500ms", value_parser = duration)]
     webhook_debounce: Duration,
     /// How far `updated_after` reaches into nested data
     #[arg(long, value_enum, default_value_t = Nested::Guide)]
     nested: Nested,
-    /// Order in which rows are shown
+    /// Order of rows
     #[arg(long, value_enum, default_value_t = Order::Id)]
     order: Order,
-    /// Cursors remember a row (keyset) or a count (offset)
+    /// Cursors store a row (keyset) or a count (offset)
     #[arg(long, value_enum, default_value_t = Cursors::Keyset)]
     cursors: Cursors,
     /// `updated_after` includes rows changed at exactly that time
     #[arg(long)]
     inclusive: bool,
-    /// Every so manieth page is empty though more follow; 0 for none
+    /// Every n-th page is empty although more follow; 0 for never
     #[arg(long, default_value_t = 0)]
     empty_page_every: u32,
     /// How long a change stays invisible after its `changed_at`
     #[arg(long, default_value = "0ms", value_parser = duration)]
     commit_lag: Duration,
-    /// Keeps rendered pages of full listings, for benchmarks
+    /// Cache rendered pages of full listings, for benchmarks
     #[arg(long)]
     prerender: bool,
 }
 
-/// What the command can do beside running.
+/// Subcommands.
 #[cfg(feature = "contract-check")]
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {

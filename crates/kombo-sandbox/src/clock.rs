@@ -1,4 +1,4 @@
-//! The sandbox's own clock: skewed, jumped or driven by hand.
+//! The sandbox's clock: skewed, moved, or set by hand.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::Stamp;
 
-/// How the sandbox's clock runs.
+/// The mode of the sandbox's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "mode", rename_all = "snake_case")]
 pub enum ClockMode {
@@ -19,9 +19,9 @@ pub enum ClockMode {
         /// Microseconds added to the machine's time.
         offset_micros: i64,
     },
-    /// Stands still until it is moved.
+    /// Stands still until it is changed.
     Manual {
-        /// The time it shows.
+        /// The current time.
         now: Stamp,
     },
 }
@@ -32,7 +32,7 @@ impl Default for ClockMode {
     }
 }
 
-/// The clock from which `changed_at`, the `Date` header, the rate limit and the 14 days come.
+/// The clock for `changed_at`, the `Date` header, the rate limit and anonymisation.
 #[derive(Debug)]
 pub struct SandboxClock {
     mode: Mutex<ClockMode>,
@@ -43,17 +43,17 @@ impl SandboxClock {
         Self { mode: Mutex::new(mode) }
     }
 
-    /// How the clock runs now.
+    /// Returns the mode of the clock.
     pub fn mode(&self) -> ClockMode {
         *self.mode.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes how the clock runs.
+    /// Changes the mode of the clock.
     pub fn set_mode(&self, mode: ClockMode) {
         *self.mode.lock().unwrap_or_else(PoisonError::into_inner) = mode;
     }
 
-    /// The time it shows, in microseconds.
+    /// Returns the current time, in microseconds.
     pub fn now(&self) -> Stamp {
         match self.mode() {
             ClockMode::Real { offset_micros } => machine_time().plus_micros(offset_micros),
@@ -61,17 +61,17 @@ impl SandboxClock {
         }
     }
 
-    /// Stops the clock at `now`; from here on it is moved by hand.
+    /// Stops the clock at `now`. From then on, it moves only by hand.
     pub fn set(&self, now: Stamp) {
         self.set_mode(ClockMode::Manual { now });
     }
 
-    /// Runs with the machine's time plus `skew`.
+    /// Follows the machine's time plus `skew`.
     pub fn skew(&self, skew: TimeDelta) {
         self.set_mode(ClockMode::Real { offset_micros: skew.num_microseconds().unwrap_or_default() });
     }
 
-    /// Jumps by `delta`, forward or back, in either mode.
+    /// Moves the clock by `delta`, forward or back, in either mode.
     pub fn advance(&self, delta: TimeDelta) {
         let micros = delta.num_microseconds().unwrap_or_default();
         let mut mode = self.mode.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,4 @@
-//! What a sandbox can be told before and while it runs.
+//! The settings of a sandbox, before and during its run.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -6,71 +6,71 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ClockMode, GeneratorConfig, WebhookConfig};
 
-/// How far `updated_after` reaches into nested data. Kombo's guide and Kombo's API reference disagree.
+/// The effect of nested changes on `updated_after`. Kombo's guide and its API reference disagree.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NestedReading {
-    /// A course returns after any nested change; a progression returns when its user, revision or course changed.
+    /// A course is listed after any nested change; a progression is listed when its user, revision or course changed.
     #[default]
     Guide,
-    /// A course returns after a revision was added, removed or changed, and for nothing else nested; a progression
-    /// returns for its own changes only.
+    /// A course is listed after a revision was added, removed or changed, but not for other nested changes; a
+    /// progression is listed only for its own changes.
     Reference,
 }
 
-/// In which order a listing shows its rows.
+/// The order of rows in a listing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ListOrder {
-    /// By id: the only order in which a page costs nothing but itself.
+    /// By id: the only order in which the cost of a page does not grow with the table.
     #[default]
     Id,
-    /// By the row's own `changed_at`, then id: a row that changes meanwhile moves to the end.
+    /// By the row's own `changed_at`, then id: a row that changes during the listing moves to the end.
     ChangedAt,
-    /// As if shuffled, but the same way every time.
+    /// Shuffled, but always in the same way.
     Shuffled,
 }
 
-/// What a page cursor remembers.
+/// The content of a page cursor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CursorKind {
-    /// The last row shown: rows that come or go elsewhere move nothing.
+    /// The last listed row: added or removed rows do not shift the listing.
     #[default]
     Keyset,
-    /// How many rows were shown: rows that come or go meanwhile are missed or shown twice.
+    /// The number of listed rows: rows that are added or removed during the listing cause gaps or repetitions.
     Offset,
 }
 
-/// How the sandbox answers, where the contract leaves it open.
+/// Behaviour that the contract leaves open.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Behaviour {
-    /// How far `updated_after` reaches into nested data.
+    /// The effect of nested changes on `updated_after`.
     pub nested: NestedReading,
-    /// Whether `updated_after` includes rows changed at exactly that instant.
+    /// Whether `updated_after` includes rows changed at exactly that time.
     pub inclusive: bool,
-    /// In which order rows are shown.
+    /// The order of rows.
     pub order: ListOrder,
-    /// What a cursor remembers.
+    /// The content of a page cursor.
     pub cursor: CursorKind,
-    /// Every so manieth page of a listing is empty, though more follow; 0 for never.
+    /// Every n-th page of a listing is empty although more follow; 0 for never.
     pub empty_page_every: u32,
-    /// Ends every listing that has rows with an additional page that is empty.
+    /// Ends every listing that has rows with an additional empty page.
     pub trailing_empty_page: bool,
-    /// A cursor is refused when so many requests came after it was issued.
+    /// A cursor expires after this number of later requests.
     pub cursor_expires_after: Option<u64>,
-    /// Milliseconds for which a mutation stays invisible although its `changed_at` is already set.
+    /// Milliseconds during which a mutation stays invisible although its `changed_at` is already set.
     pub commit_lag_ms: u64,
-    /// Milliseconds for which the task of an upsert of courses is pending.
+    /// Milliseconds during which the task of a course upsert is pending.
     pub task_takes_ms: u64,
-    /// Milliseconds for which a forced sync is queued; then `sync-finished` is sent.
+    /// Milliseconds during which a forced sync is queued; then `sync-finished` is sent.
     pub sync_takes_ms: u64,
-    /// After how many days a deleted row's fields are null; `None` for never, 14 unless told.
+    /// Days until a deleted row's fields become null, 14 by default; `None` for never.
     pub anonymise_after_days: Option<u32>,
-    /// Anonymisation also takes `remote_id` and the references, which the contract does not allow to be null.
+    /// Anonymisation also clears `remote_id` and the references, which the contract declares as not nullable.
     pub anonymise_hard: bool,
-    /// Keys left out of the copies nested in other records, such as `work_email`.
+    /// Keys omitted from the copies nested in other records, such as `work_email`.
     pub omit_nested: Vec<String>,
 }
 
@@ -94,25 +94,25 @@ impl Default for Behaviour {
     }
 }
 
-/// How long answers take.
+/// The latency of answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Latency {
-    /// Milliseconds that every answer takes.
+    /// Milliseconds of every answer.
     pub fixed_ms: u64,
-    /// At most so many milliseconds more, at random.
+    /// Maximum of random milliseconds added.
     pub jitter_ms: u64,
 }
 
-/// The fixed window over all requests of the key.
+/// A rate limit by a fixed window over all requests of the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RateLimit {
-    /// Requests in a window; 0 refuses none and says 300 in the headers.
+    /// Requests per window; 0 for no limit, with 300 in the headers.
     pub requests: u32,
-    /// How many seconds a window has: at least 1.
+    /// Length of a window in seconds, at least 1.
     pub window: u32,
-    /// Whether a refusal carries `Retry-After`, which Kombo does not document.
+    /// Whether a 429 carries `Retry-After`, which Kombo does not document.
     pub retry_after: bool,
 }
 
@@ -122,35 +122,35 @@ impl Default for RateLimit {
     }
 }
 
-/// How a sandbox is started.
+/// The configuration of a sandbox.
 #[derive(Clone, Debug)]
 pub struct SandboxConfig {
-    /// Where to listen; port 0 takes a free one.
+    /// Address to listen on; port 0 picks a free one.
     pub listen: SocketAddr,
-    /// The key that requests must bear.
+    /// The key that requests must carry.
     pub api_key: String,
-    /// Seed of everything random that is not generated data: integration ids, webhook ids, jitter, probabilities.
+    /// Seed of all randomness except generated data: integration ids, webhook ids, jitter, probabilities.
     pub seed: u64,
-    /// How many integrations to begin with, each generated from `generator` with a seed of its own.
+    /// Number of integrations at the start, each generated from `generator` with its own seed.
     pub integrations: usize,
-    /// What every integration begins with.
+    /// The initial data of every integration.
     pub generator: GeneratorConfig,
-    /// How the clock runs.
+    /// The mode of the clock.
     pub clock: ClockMode,
-    /// How open questions are answered.
+    /// Behaviour that the contract leaves open.
     pub behaviour: Behaviour,
-    /// How long answers take.
+    /// The latency of answers.
     pub latency: Latency,
     /// The rate limit.
     pub rate_limit: RateLimit,
-    /// Where webhooks go.
+    /// Targets and settings of webhooks.
     pub webhooks: WebhookConfig,
-    /// How many requests the log keeps.
+    /// Number of requests that the log keeps.
     pub request_log: usize,
-    /// Keeps the pages of plain full listings as bytes once they were asked for, for benchmarks. Any change to the
-    /// integration makes them anew; that deleted rows lose their fields as time passes does not.
+    /// Caches the bytes of pages of plain full listings, for benchmarks. Any change to the integration discards them,
+    /// but not the anonymisation of deleted rows over time.
     pub prerender: bool,
-    /// How long the sandbox waits for the connections to finish on `shutdown`.
+    /// Time that `shutdown` waits for open connections.
     pub shutdown_grace: Duration,
 }
 
@@ -175,7 +175,7 @@ impl Default for SandboxConfig {
 }
 
 impl SandboxConfig {
-    /// A sandbox with one integration that has no rows yet: for tests that bring their own.
+    /// Configures a sandbox with one integration without rows, for tests that add their own.
     pub fn empty() -> Self {
         Self { generator: GeneratorConfig::empty(), ..Self::default() }
     }

@@ -1,4 +1,4 @@
-//! Compares everything the sandbox can answer with Kombo's `OpenAPI` document.
+//! Compares all answers of the sandbox with Kombo's `OpenAPI` document.
 
 mod cases;
 mod document;
@@ -13,7 +13,7 @@ use std::{
 use cases::Checked;
 use document::Document;
 
-/// Checks every answer against the document at `contract`; false where one does not fit.
+/// Checks every answer against the document at `contract`; returns false if one does not match.
 pub(crate) async fn check(contract: &Path) -> Result<bool, Box<dyn std::error::Error>> {
     let document = Document::read(&std::fs::read_to_string(contract)?)?;
     let mut checked = Checked::new(document);

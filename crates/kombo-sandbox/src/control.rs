@@ -16,7 +16,7 @@ use serde_json::json;
 
 use crate::{SandboxError, shared::Shared};
 
-/// What went wrong, as `{"error": …}`.
+/// An error, rendered as `{"error": …}`.
 #[derive(Debug)]
 struct Failed(SandboxError);
 

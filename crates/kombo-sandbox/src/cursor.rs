@@ -1,36 +1,36 @@
-//! Page cursors: opaque to whoever sends them back.
+//! Page cursors, opaque to clients.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 
 use crate::Id;
 
-/// Where the next page begins.
+/// The start of the next page.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Position {
-    /// The last row shown, by sort key and id.
+    /// The last listed row, by sort key and id.
     #[serde(rename = "k", default, skip_serializing_if = "Option::is_none")]
     pub(crate) after: Option<(i64, Id)>,
-    /// How many rows were shown.
+    /// Number of listed rows.
     #[serde(rename = "o")]
     pub(crate) offset: usize,
-    /// How many pages were shown.
+    /// Number of listed pages.
     #[serde(rename = "p")]
     pub(crate) page: u32,
 }
 
-/// A position with what ties it to its listing.
+/// A position and the listing it belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Cursor {
     #[serde(flatten)]
     pub(crate) position: Position,
-    /// The fingerprint of the filters it belongs to.
+    /// The fingerprint of the listing's filters.
     #[serde(rename = "f")]
     pub(crate) filters: u64,
-    /// The generation of cursors; all of an earlier one have expired.
+    /// The generation of cursors; earlier generations have expired.
     #[serde(rename = "g")]
     pub(crate) generation: u64,
-    /// The number of the request that it answered.
+    /// The number of the request that returned it.
     #[serde(rename = "n")]
     pub(crate) issued: u64,
 }

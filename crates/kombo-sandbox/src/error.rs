@@ -1,30 +1,30 @@
-//! What can go wrong when the sandbox is driven.
+//! Errors of controlling a sandbox.
 
 use crate::{Id, Model};
 
-/// Why the sandbox could not be started or could not do what it was asked to.
+/// An error of starting or controlling a sandbox.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SandboxError {
     /// The port could not be bound.
     #[error("cannot listen on {address}")]
     Bind {
-        /// The address asked for.
+        /// The requested address.
         address: String,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: std::io::Error,
     },
-    /// Not an id the sandbox can keep.
+    /// The text is not a valid id.
     #[error("an id has 1 to 24 visible ASCII characters, not {0:?}")]
     BadId(String),
-    /// No integration of that id.
+    /// The integration does not exist.
     #[error("no integration {0:?}")]
     NoIntegration(String),
-    /// An integration of that id is there already.
+    /// The integration already exists.
     #[error("integration {0:?} exists already")]
     IntegrationExists(String),
-    /// No such record.
+    /// The record does not exist.
     #[error("no record {id} in {model}")]
     NoRecord {
         /// The record's model.
@@ -32,7 +32,7 @@ pub enum SandboxError {
         /// The record's id.
         id: Id,
     },
-    /// The record is there already.
+    /// The record already exists.
     #[error("{model} has a record {id} already")]
     RecordExists {
         /// The record's model.
@@ -40,7 +40,7 @@ pub enum SandboxError {
         /// The record's id.
         id: Id,
     },
-    /// The field does not exist or does not take that value.
+    /// The field does not exist or does not accept the value.
     #[error("{model}.{field} does not take {value}")]
     BadField {
         /// The record's model.
@@ -50,10 +50,10 @@ pub enum SandboxError {
         /// The value, as JSON.
         value: String,
     },
-    /// The mutation cannot be done on that model, or nothing is there to do it on.
+    /// The model does not support the mutation, or no row fits.
     #[error("cannot {what}")]
     Impossible {
-        /// What was asked.
+        /// The requested mutation.
         what: String,
     },
 }

@@ -1,4 +1,4 @@
-//! Faults to order.
+//! Faults that tests inject.
 
 mod spoil;
 
@@ -10,7 +10,7 @@ pub(crate) use spoil::{Spoilt, answer_instead, spoil};
 
 use crate::Endpoint;
 
-/// What goes wrong.
+/// The kind of a fault.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum FaultKind {
@@ -25,7 +25,7 @@ pub enum FaultKind {
         #[serde(default)]
         retry_after: Option<String>,
     },
-    /// An answer that is not Kombo's: a gateway's page or a proxy's text.
+    /// An answer that is not Kombo's: a gateway's HTML page or a proxy's text.
     Foreign {
         /// The HTTP status.
         status: u16,
@@ -36,88 +36,88 @@ pub enum FaultKind {
     },
     /// The connection is closed without a response.
     DropConnection,
-    /// Half the body comes, then the connection is closed before `Content-Length` is reached.
+    /// Half the body arrives; then the connection closes before `Content-Length` is reached.
     TruncatedBody,
-    /// A whole response whose JSON is cut in the middle.
+    /// A complete response whose JSON is truncated.
     CutJson,
-    /// The body comes in pieces with a pause before each.
+    /// The body arrives in pieces with a pause before each.
     SlowBody {
-        /// Bytes a piece.
+        /// Bytes per piece.
         chunk: usize,
         /// Milliseconds before each piece.
         pause_ms: u64,
     },
-    /// Half the body comes, then nothing for so long, then the rest.
+    /// Half the body arrives, then a pause, then the rest.
     HangingBody {
-        /// Milliseconds of silence.
+        /// The pause in milliseconds.
         pause_ms: u64,
     },
-    /// Nothing comes for so long, then the right answer.
+    /// A pause, then the correct answer.
     Delay {
-        /// Milliseconds of silence.
+        /// The pause in milliseconds.
         pause_ms: u64,
     },
-    /// 200 with JSON of another service.
+    /// 200 with the JSON of another service.
     ForeignJson,
     /// 200 without a body.
     EmptyBody,
-    /// `next` is the cursor that this very page was asked for with.
+    /// `next` is the cursor of the same page.
     RepeatedCursor,
-    /// `next` is another cursor each time, under which this very page is found again.
+    /// `next` is a new cursor each time that leads to the same page.
     EndlessPages {
-        /// Whether the pages hold no records.
+        /// Whether the pages have no records.
         #[serde(default)]
         empty: bool,
     },
-    /// The right answer, and so many blanks behind it.
+    /// The correct answer, followed by blanks.
     Padded {
-        /// How many.
+        /// Number of blanks.
         bytes: usize,
     },
-    /// The records of the page come again and again, until there are so many.
+    /// The records of the page repeat.
     ManyRecords {
-        /// How many.
+        /// Number of records.
         records: usize,
     },
-    /// The body as some members of gzip, under this `Content-Encoding`.
+    /// The body as gzip members, under this `Content-Encoding`.
     Encoded {
-        /// The value of the header, such as `x-gzip`. The bytes are gzip, whatever it says.
+        /// The value of the header, such as `x-gzip`. The bytes are always gzip.
         coding: String,
-        /// How many members.
+        /// Number of members.
         #[serde(default = "one")]
         members: usize,
     },
     /// One field of one record has another type.
     MalformedRecord {
-        /// Which record of the page, from 0.
+        /// Index of the record on the page, from 0.
         #[serde(default)]
         index: usize,
-        /// Which field; an absent one is added.
+        /// Name of the field; a missing one is added.
         field: String,
-        /// What it becomes.
+        /// The new value.
         value: Value,
     },
-    /// One field of one record has a text in place of its value that is no JSON, such as `NaN`.
+    /// One field of one record contains a text that is not JSON, such as `NaN`.
     NoJson {
-        /// Which record of the page, from 0.
+        /// Index of the record on the page, from 0.
         #[serde(default)]
         index: usize,
-        /// Which field; an absent one is added.
+        /// Name of the field; a missing one is added.
         field: String,
-        /// What stands there.
+        /// The text.
         text: String,
     },
-    /// The first record of the page comes again at its end.
+    /// The first record of the page is repeated at its end.
     DuplicateRecord,
-    /// The records lose a field.
+    /// A field is removed from the records.
     MissingField {
-        /// Which field.
+        /// Name of the field.
         field: String,
     },
 }
 
 impl FaultKind {
-    /// 429 with Kombo's code, and `Retry-After` if told so.
+    /// Returns 429 with Kombo's code, and `Retry-After` if given.
     pub fn rate_limited(retry_after: Option<&str>) -> Self {
         Self::Error {
             status: 429,
@@ -126,17 +126,17 @@ impl FaultKind {
         }
     }
 
-    /// An error with a code.
+    /// Returns an error with a code.
     pub fn error(status: u16, code: &str) -> Self {
         Self::Error { status, code: Some(code.to_owned()), retry_after: None }
     }
 
-    /// An error without a code.
+    /// Returns an error without a code.
     pub const fn error_without_code(status: u16) -> Self {
         Self::Error { status, code: None, retry_after: None }
     }
 
-    /// 502 with a page of HTML.
+    /// Returns 502 with an HTML page.
     pub fn bad_gateway_html() -> Self {
         Self::Foreign {
             status: 502,
@@ -145,7 +145,7 @@ impl FaultKind {
         }
     }
 
-    /// 503 in plain text.
+    /// Returns 503 in plain text.
     pub fn unavailable_text() -> Self {
         Self::Foreign {
             status: 503,
@@ -168,18 +168,18 @@ const fn one() -> usize {
     1
 }
 
-/// Which requests a fault may strike, by what they ask for.
+/// The requests that a fault may affect.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Struck {
-    /// All of them.
+    /// All requests.
     #[default]
     Any,
-    /// Those that ask for more records a page.
+    /// Requests with a larger `page_size`.
     PageLargerThan(usize),
-    /// Those that name more `ids`.
+    /// Requests with more `ids`.
     MoreIdsThan(usize),
-    /// Those with a cursor.
+    /// Requests with a cursor.
     WithCursor,
 }
 
@@ -197,79 +197,79 @@ impl Struck {
     }
 }
 
-/// A fault waiting for its requests.
+/// An injected fault.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
-    /// What goes wrong.
+    /// The kind of fault.
     pub fault: FaultKind,
-    /// Only at this endpoint.
+    /// Affects only this endpoint.
     #[serde(default)]
     pub endpoint: Option<Endpoint>,
-    /// Only for this integration.
+    /// Affects only this integration.
     #[serde(default)]
     pub integration: Option<String>,
-    /// Only requests that ask for this.
+    /// Affects only these requests.
     #[serde(default)]
     pub only: Struck,
-    /// Lets so many matching requests pass first.
+    /// Number of matching requests that pass first.
     #[serde(default)]
     pub after: u32,
-    /// Strikes so many times; null strikes for ever.
+    /// Number of times it occurs; null for no limit.
     #[serde(default = "once")]
     pub times: Option<u32>,
-    /// How likely it strikes each time, 0 to 1.
+    /// Probability for each matching request, 0 to 1.
     #[serde(default = "always")]
     pub probability: f64,
 }
 
 impl Fault {
-    /// Strikes the next request, once.
+    /// Affects the next request, once.
     pub const fn once(fault: FaultKind) -> Self {
         Self { fault, endpoint: None, integration: None, only: Struck::Any, after: 0, times: Some(1), probability: 1.0 }
     }
 
-    /// Strikes every request.
+    /// Affects every request.
     pub fn always(fault: FaultKind) -> Self {
         Self { times: None, ..Self::once(fault) }
     }
 
-    /// Only at this endpoint.
+    /// Limits the fault to this endpoint.
     #[must_use]
     pub const fn at(mut self, endpoint: Endpoint) -> Self {
         self.endpoint = Some(endpoint);
         self
     }
 
-    /// Only for this integration.
+    /// Limits the fault to this integration.
     #[must_use]
     pub fn of(mut self, integration: &str) -> Self {
         self.integration = Some(integration.to_owned());
         self
     }
 
-    /// Only requests that ask for this.
+    /// Limits the fault to these requests.
     #[must_use]
     pub const fn only(mut self, only: Struck) -> Self {
         self.only = only;
         self
     }
 
-    /// Lets `requests` matching requests pass first.
+    /// Lets this number of matching requests pass first.
     #[must_use]
     pub const fn after(mut self, requests: u32) -> Self {
         self.after = requests;
         self
     }
 
-    /// Strikes `times` times.
+    /// Limits how many times the fault occurs.
     #[must_use]
     pub const fn times(mut self, times: u32) -> Self {
         self.times = Some(times);
         self
     }
 
-    /// Strikes with this probability.
+    /// Sets the probability for each matching request.
     #[must_use]
     pub const fn with_probability(mut self, probability: f64) -> Self {
         self.probability = probability;
@@ -283,7 +283,7 @@ impl Fault {
     }
 }
 
-/// The faults that wait, in the order in which they were ordered.
+/// The injected faults, in order.
 #[derive(Debug, Default)]
 pub(crate) struct FaultQueue {
     waiting: Vec<Fault>,
@@ -302,7 +302,7 @@ impl FaultQueue {
         &self.waiting
     }
 
-    /// The fault that strikes this request: the first that matches and has let enough requests pass. Those behind it
+    /// Returns the fault that affects this request: the first that matches and has let enough requests pass. Later ones
     /// do not count the request.
     pub(crate) fn strike(
         &mut self,

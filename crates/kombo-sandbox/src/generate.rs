@@ -1,4 +1,4 @@
-//! Believable data from a seed: the same seed gives the same rows, byte for byte.
+//! Plausible data from a seed: the same seed gives the same rows, byte for byte.
 
 mod rows;
 mod words;
@@ -12,35 +12,35 @@ pub(crate) use words::ORGANISATIONS;
 
 use crate::{Id, Stamp, Tables};
 
-/// How much data an integration begins with, and of what sort.
+/// The amount and kind of an integration's initial data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct GeneratorConfig {
-    /// The seed; a sandbox gives each integration another.
+    /// The seed; a sandbox gives each integration a different one.
     pub seed: u64,
-    /// How many users.
+    /// Number of users.
     pub users: usize,
-    /// How many courses.
+    /// Number of courses.
     pub courses: usize,
-    /// A course has from one to so many revisions.
+    /// Maximum number of revisions per course; the minimum is 1.
     pub max_revisions: usize,
-    /// How many providers.
+    /// Number of providers.
     pub providers: usize,
-    /// How many skills.
+    /// Number of skills.
     pub skills: usize,
-    /// How many progressions.
+    /// Number of progressions.
     pub progressions: usize,
-    /// How often a field that may be null is null, 0 to 1.
+    /// Fraction of nullable fields that are null, 0 to 1.
     pub null_rate: f64,
-    /// How often a row is deleted from the start, 0 to 1.
+    /// Fraction of rows that are deleted from the start, 0 to 1.
     pub deleted_rate: f64,
-    /// How often `remote_data` and `custom_fields` are there, 0 to 1.
+    /// Fraction of rows with `remote_data` and `custom_fields`, 0 to 1.
     pub extra_rate: f64,
-    /// How many bytes of `remote_data` every progression has at least, for benchmarks.
+    /// Minimum size of each progression's `remote_data` in bytes, for benchmarks.
     pub filler: usize,
-    /// How many ids of users are used again for courses, skills and progressions, 0 to 1.
+    /// Fraction of user ids that are reused for courses, skills and progressions, 0 to 1.
     pub shared_ids: f64,
-    /// The newest `changed_at`; rows spread over the two years before it.
+    /// The newest `changed_at`; rows are spread over the two years before it.
     pub until: Stamp,
 }
 
@@ -59,20 +59,20 @@ impl Default for GeneratorConfig {
             extra_rate: 0.3,
             filler: 0,
             shared_ids: 0.05,
-            // 2025-06-01T00:00:00Z: long past, so that "now" is always later.
+            // 2025-06-01T00:00:00Z: in the past, so that "now" is always later.
             until: Stamp::from_millis(1_748_736_000_000),
         }
     }
 }
 
 impl GeneratorConfig {
-    /// No rows at all.
+    /// Configures no rows.
     pub fn empty() -> Self {
         Self { users: 0, courses: 0, providers: 0, skills: 0, progressions: 0, ..Self::default() }
     }
 }
 
-/// The dice of the generator, with the odds that the configuration sets.
+/// The random generator, with the configured rates.
 #[derive(Debug)]
 pub(crate) struct Dice<'a> {
     pub(crate) rng: StdRng,
@@ -102,19 +102,19 @@ impl<'a> Dice<'a> {
         ids.get(at).copied()
     }
 
-    /// A value that is null at the configured rate.
+    /// Returns the value, or null at the configured rate.
     pub(crate) fn nullable<T>(&mut self, value: T) -> Option<T> {
         let null = self.chance(self.config.null_rate);
         (!null).then_some(value)
     }
 
-    /// A time within the two years before `until`, in whole milliseconds.
+    /// Returns a time within the two years before `until`, in whole milliseconds.
     pub(crate) fn past(&mut self) -> Stamp {
         let back = self.rng.random_range(0..TimeDelta::days(730).num_milliseconds());
         self.config.until.plus_micros(-back * 1000).to_millis_precision()
     }
 
-    /// A deletion between `since` and `until`, at the configured rate.
+    /// Returns a deletion within the 40 days before `until`, at the configured rate.
     pub(crate) fn deletion(&mut self) -> Option<Stamp> {
         let deleted = self.chance(self.config.deleted_rate);
         deleted.then(|| {
@@ -134,7 +134,7 @@ impl<'a> Dice<'a> {
     }
 }
 
-/// All rows of one integration.
+/// Generates all rows of one integration.
 pub fn generate(config: &GeneratorConfig) -> Tables {
     let mut dice = Dice::new(config, config.seed);
     let mut tables = Tables::default();
@@ -180,7 +180,7 @@ fn generate_progressions(dice: &mut Dice<'_>, tables: &mut Tables, users: &[Id])
     if users.is_empty() || revisions.is_empty() {
         return;
     }
-    // Every user meets a revision at most once while there are pairs enough: the round shifts by one revision each time.
+    // Each round shifts by one revision, so that no pair of user and revision repeats while there are unused pairs.
     let mut rows = Vec::with_capacity(dice.config.progressions);
     for at in 0..dice.config.progressions {
         let (round, user) = (at / users.len(), at % users.len());
@@ -190,7 +190,7 @@ fn generate_progressions(dice: &mut Dice<'_>, tables: &mut Tables, users: &[Id])
             rows.push((id, new_progression(dice, *user, *revision)));
         }
     }
-    // Shared ids may repeat among the first round; the first of them stays and the others get an id of their own.
+    // Reused ids may repeat in the first round; the first row keeps the id and the others get a new one.
     rows.sort_unstable_by_key(|(id, _)| *id);
     let mut last = None;
     for (id, _) in &mut rows {

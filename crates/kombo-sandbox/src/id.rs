@@ -1,4 +1,4 @@
-//! Record ids: short, fixed-size keys, so that a million rows stay cheap.
+//! Record ids: short keys of a fixed size, so that a million rows stay cheap.
 
 use std::{fmt, str::FromStr};
 
@@ -11,12 +11,12 @@ const ALPHABET: &[u8; 58] = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqr
 
 /// The id of a record: 1 to 24 visible ASCII characters, unique within its model only.
 ///
-/// Generated ids have 24 characters of the base58 alphabet, as Kombo's have.
+/// Generated ids have 24 characters of the base58 alphabet, like Kombo's.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id([u8; 24]);
 
 impl Id {
-    /// A new random id.
+    /// Generates a random id.
     pub fn random(rng: &mut impl Rng) -> Self {
         let mut bytes = [0; 24];
         for slot in &mut bytes {
@@ -26,7 +26,7 @@ impl Id {
         Self(bytes)
     }
 
-    /// The id as text.
+    /// Returns the id as text.
     pub fn as_str(&self) -> &str {
         let end = self.0.iter().position(|b| *b == 0).unwrap_or(self.0.len());
         self.0.get(..end).and_then(|it| std::str::from_utf8(it).ok()).unwrap_or_default()

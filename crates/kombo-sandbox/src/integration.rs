@@ -1,4 +1,4 @@
-//! One customer's connection, with its data.
+//! One customer's connection and its data.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,53 +17,53 @@ macro_rules! states {
 }
 
 states! {
-    /// Whether the connection works.
+    /// Status of the connection.
     IntegrationStatus {
-        /// It does.
+        /// It works.
         #[default] Active,
-        /// The credentials are refused.
+        /// The tool rejects the credentials.
         Invalid,
-        /// It was turned off.
+        /// It was disabled.
         Inactive,
     }
 }
 
 states! {
-    /// How far the connection is set up.
+    /// Progress of the set-up.
     SetupStatus {
-        /// Not finished by the customer.
+        /// The customer has not finished.
         Incomplete,
         /// The first sync has not ended.
         FinalSyncPending,
-        /// Done.
+        /// It is complete.
         #[default] Completed,
     }
 }
 
 states! {
-    /// What Kombo's quality check said.
+    /// Result of Kombo's quality check.
     QaStatus {
-        /// Not yet done.
+        /// Not done yet.
         Pending,
-        /// Refused.
+        /// Failed.
         Failed,
         /// Passed.
         #[default] Passed,
     }
 }
 
-/// Who connected the integration.
+/// The customer that connected the integration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndUser {
-    /// The customer.
+    /// Name of the customer.
     pub organization_name: String,
-    /// Who clicked.
+    /// Email address of the person who connected it.
     pub creator_email: Option<String>,
-    /// The customer's id at our side.
+    /// The customer's id in the account owner's system.
     pub origin_id: Option<String>,
 }
 
-/// An answer instead of data: what Kombo says while an integration or an endpoint cannot be read.
+/// An error instead of data, while an integration or an endpoint cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
     /// The HTTP status.
@@ -76,7 +76,7 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// Any refusal.
+    /// Creates any refusal.
     pub fn new(status: u16, code: &str, message: &str) -> Self {
         Self { status, code: Some(code.to_owned()), message: message.to_owned() }
     }
@@ -132,39 +132,39 @@ impl Refusal {
     }
 }
 
-/// One integration. Every field may be changed by a test.
+/// One integration. Tests may change every field.
 #[derive(Clone, Debug)]
 pub struct Integration {
     /// `<tool>:<id>`
     pub id: String,
-    /// Whether the connection works. Alone it refuses no reads: see `refusal`.
+    /// Status of the connection. It does not refuse requests: see `refusal`.
     pub status: IntegrationStatus,
-    /// How far the connection is set up.
+    /// Progress of the set-up.
     pub setup_status: SetupStatus,
-    /// What the quality check said.
+    /// Result of the quality check.
     pub qa_status: QaStatus,
-    /// Who connected it.
+    /// The customer that connected it.
     pub end_user: EndUser,
     /// When it was connected.
     pub created_at: Stamp,
-    /// When its data was deleted by Kombo.
+    /// When its data stopped being kept up to date.
     pub data_expired_at: Option<Stamp>,
     /// Refuses all reads and writes.
     pub refusal: Option<Refusal>,
-    /// Refuses the requests to one endpoint.
+    /// Refuses requests to single endpoints.
     pub endpoint_refusals: BTreeMap<Endpoint, Refusal>,
-    /// Whether the connected tool can change courses that it has.
+    /// Whether the connected tool can change existing courses.
     pub updates_courses: bool,
     /// Query parameters whose field the connected tool does not supply, such as `work_emails`.
     pub unsupported_filters: BTreeSet<String>,
     /// The rows.
     pub tables: Tables,
-    /// Counts the changes made through the sandbox; whoever changes rows by hand adds one.
+    /// Counter of changes made through the sandbox. Increment it after editing rows by hand.
     pub version: u64,
 }
 
 impl Integration {
-    /// An active integration over `tables`.
+    /// Creates an active integration with `tables`.
     pub fn new(id: &str, organisation: &str, created_at: Stamp, tables: Tables) -> Self {
         Self {
             id: id.to_owned(),
@@ -187,17 +187,17 @@ impl Integration {
         }
     }
 
-    /// The part of the id before the colon.
+    /// Returns the part of the id before the colon.
     pub fn tool(&self) -> &str {
         self.id.split_once(':').map_or(self.id.as_str(), |(tool, _)| tool)
     }
 
-    /// What it says instead of an answer, if anything.
+    /// Returns the refusal of requests to `endpoint`, if any.
     pub(crate) fn refuses(&self, endpoint: Endpoint) -> Option<&Refusal> {
         self.refusal.as_ref().or_else(|| self.endpoint_refusals.get(&endpoint))
     }
 
-    /// How many rows of each model there are, deleted ones included.
+    /// Returns the number of rows of each model, including deleted ones.
     pub fn counts(&self) -> BTreeMap<Model, usize> {
         let tables = &self.tables;
         BTreeMap::from([
@@ -211,7 +211,7 @@ impl Integration {
         ])
     }
 
-    /// `data` of `GET /integrations/{id}`.
+    /// Renders `data` of `GET /integrations/{id}`.
     pub(crate) fn render(&self) -> Value {
         let readable = |endpoint| self.refusal.is_none() && !self.endpoint_refusals.contains_key(&endpoint);
         let models = [

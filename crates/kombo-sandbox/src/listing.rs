@@ -1,4 +1,4 @@
-//! Which rows a page shows.
+//! Selects the rows of a page.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -15,14 +15,14 @@ use crate::{
     render::{CourseView, ProgressionView, Scene, Shown, SkillView, UserView},
 };
 
-/// A page: the rows as the inside of a JSON array, and where the next one begins.
+/// A page: the rows as the content of a JSON array, and the start of the next page.
 #[derive(Clone, Debug)]
 pub(crate) struct Page {
     pub(crate) rows: Vec<u8>,
     pub(crate) next: Option<Position>,
 }
 
-/// Everything a page depends on.
+/// Everything that determines a page.
 pub(crate) struct Listing<'a> {
     pub(crate) integration: &'a Integration,
     pub(crate) behaviour: &'a Behaviour,
@@ -33,7 +33,7 @@ pub(crate) struct Listing<'a> {
 }
 
 impl<'a> Listing<'a> {
-    /// The page that begins at `from`.
+    /// Returns the page that begins at `from`.
     pub(crate) fn page(&self) -> Page {
         let behaviour = self.behaviour;
         let Some(filters) = self.supported_filters() else {
@@ -90,7 +90,7 @@ impl<'a> Listing<'a> {
         }
     }
 
-    /// The filters without those that are to be ignored; none if one that the tool does not support hides everything.
+    /// Returns the filters without the ignored ones; `None` if an unsupported filter matches nothing.
     fn supported_filters(&self) -> Option<Filters> {
         let mut filters = self.query.filters.clone();
         for name in &self.integration.unsupported_filters {
@@ -125,7 +125,7 @@ impl<'a> Listing<'a> {
             if !out.is_empty() {
                 out.push(b',');
             }
-            // Writing to memory what is made of strings and numbers cannot fail.
+            // Writing structs of strings and numbers to memory cannot fail.
             let _ = serde_json::to_writer(&mut out, &view(*id, row));
             next.after = Some((*key, *id));
             next.offset += 1;
@@ -135,7 +135,7 @@ impl<'a> Listing<'a> {
         Page { rows: out, next: more.then_some(next) }
     }
 
-    /// The rows of this page and, if there is one, the row after them.
+    /// Returns the rows of this page and the next row, if any.
     fn found<T>(
         &self,
         rows: &'a BTreeMap<Id, T>,
@@ -148,7 +148,7 @@ impl<'a> Listing<'a> {
         let skip = if keyset { 0 } else { self.from.offset };
         if self.behaviour.order == ListOrder::Id {
             let start = after.map_or(Bound::Unbounded, |(_, id)| Bound::Excluded(id));
-            // Looked up one by one, a few ids cost nothing however many rows there are.
+            // A few ids are looked up one by one, at a cost independent of the table size.
             let by_id: Option<Vec<Id>> = self.query.filters.ids.as_ref().filter(|_| self.ids_supported()).map(|ids| {
                 let ids: BTreeSet<Id> = ids.iter().filter_map(|it| it.parse().ok()).collect();
                 ids.range((start, Bound::Unbounded)).copied().collect()
@@ -171,7 +171,7 @@ impl<'a> Listing<'a> {
                     .collect(),
             };
         }
-        // The other orders have no index: they are for tests, whose tables are small.
+        // The other orders have no index: they are for tests with small tables.
         let mut all: Vec<_> = rows
             .iter()
             .filter(|(id, row)| keep(id, row))
@@ -203,7 +203,7 @@ fn wanted(filter: Option<&BTreeSet<String>>, value: Option<&str>) -> bool {
     filter.is_none_or(|it| value.is_some_and(|value| it.contains(value)))
 }
 
-/// When a course last moved for `updated_after`.
+/// Returns the time that `updated_after` compares for a course.
 fn course_moved(reading: NestedReading, course: &Course) -> Stamp {
     let moved = course.meta.changed_at.max(course.revisions_changed_at);
     match reading {
@@ -245,13 +245,13 @@ impl RowFilter<'_> {
     }
 }
 
-/// The rows whose progressions are affected, found once for a page rather than once for each progression.
+/// The rows whose progressions are affected, computed once per page instead of once per progression.
 struct Related {
-    /// Users that moved.
+    /// Changed users.
     users: HashSet<Id>,
-    /// Revisions that moved, or whose course did.
+    /// Revisions that changed, or whose course changed.
     revisions: HashSet<Id>,
-    /// The revisions of the courses asked for.
+    /// The revisions of the requested courses.
     of_courses: Option<HashSet<Id>>,
 }
 

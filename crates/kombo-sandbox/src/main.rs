@@ -1,4 +1,4 @@
-//! The command: a sandbox on a port, until Ctrl-C.
+//! The command: runs a sandbox on a port until Ctrl-C.
 
 mod cli;
 #[cfg(feature = "contract-check")]

@@ -11,15 +11,15 @@ macro_rules! named {
         pub enum $name { $($(#[$vmeta])* #[serde(rename = $text)] $variant),+ }
 
         impl $name {
-            /// Every value.
+            /// All values.
             pub const ALL: &[Self] = &[$(Self::$variant),+];
 
-            /// Kombo's name.
+            /// Returns Kombo's name.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text),+ }
             }
 
-            /// The value of that name.
+            /// Returns the value with this name.
             pub fn by_name(name: &str) -> Option<Self> {
                 Self::ALL.iter().copied().find(|it| it.as_str() == name)
             }
@@ -36,25 +36,25 @@ macro_rules! named {
 named! {
     /// A table of Kombo's LMS model.
     Model {
-        /// People who learn.
+        /// Learners.
         Users = "lms_users",
         /// Courses.
         Courses = "lms_courses",
         /// Revisions of courses.
         CourseRevisions = "lms_course_revisions",
-        /// Who offers courses.
+        /// Providers of courses.
         CourseProviders = "lms_course_providers",
         /// Skills.
         Skills = "lms_skills",
-        /// Which revision teaches which skill.
+        /// The assignment of skills to revisions.
         RevisionsSkills = "lms_join_revisions_skills",
-        /// How far a user is in a revision.
+        /// A user's progress in a revision.
         CourseProgressions = "lms_course_progressions",
     }
 }
 
 named! {
-    /// What a request asked for.
+    /// The endpoint of a request.
     Endpoint {
         /// `GET /v1/lms/users`
         Users = "users",

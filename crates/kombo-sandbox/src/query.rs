@@ -1,4 +1,4 @@
-//! Query parameters of the list endpoints, as strict as Kombo is.
+//! Parses query parameters of the list endpoints, as strictly as Kombo.
 
 use std::{
     collections::BTreeSet,
@@ -7,7 +7,7 @@ use std::{
 
 use crate::{Endpoint, Stamp};
 
-/// What a list request asks for.
+/// A list request.
 #[derive(Clone, Debug)]
 pub(crate) struct ListQuery {
     pub(crate) cursor: Option<String>,
@@ -15,7 +15,7 @@ pub(crate) struct ListQuery {
     pub(crate) filters: Filters,
 }
 
-/// What must stay the same from page to page.
+/// The filters, which must be the same for all pages.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Filters {
     pub(crate) updated_after: Option<Stamp>,
@@ -29,14 +29,14 @@ pub(crate) struct Filters {
 }
 
 impl Filters {
-    /// A number that the cursors of this listing carry.
+    /// Returns a hash that the listing's cursors carry.
     pub(crate) fn fingerprint(&self, endpoint: Endpoint, integration: &str) -> u64 {
         let mut hasher = DefaultHasher::new();
         (self, endpoint, integration).hash(&mut hasher);
         hasher.finish()
     }
 
-    /// Whether rows are narrowed down by more than time and deletion.
+    /// Whether rows are filtered only by time and deletion.
     pub(crate) fn is_plain(&self) -> bool {
         *self == Self { include_deleted: self.include_deleted, ..Self::default() }
     }
@@ -63,7 +63,7 @@ fn size(value: &str) -> Result<usize, String> {
     size.ok_or_else(|| format!("query.page_size: expected a whole number from 1 to 250, got {value:?}"))
 }
 
-/// Reads the pairs of a query string; what is wrong is said as Kombo's message.
+/// Parses the pairs of a query string. The error is Kombo's message.
 pub(crate) fn parse(endpoint: Endpoint, pairs: &[(String, String)]) -> Result<ListQuery, String> {
     let mut query = ListQuery { cursor: None, page_size: 100, filters: Filters::default() };
     let mut seen = BTreeSet::new();

@@ -2,14 +2,14 @@
 
 use crate::{RateLimit, Stamp};
 
-/// The window that is running.
+/// The current window.
 #[derive(Debug, Default)]
 pub(crate) struct RateWindow {
     started: i64,
     used: u32,
 }
 
-/// What the window says about a request.
+/// The result of the rate limit for a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RateVerdict {
     pub(crate) allowed: bool,
@@ -19,7 +19,7 @@ pub(crate) struct RateVerdict {
 }
 
 impl RateWindow {
-    /// Counts a request, or only looks when `counts` is false.
+    /// Counts a request, or only checks the limit if `counts` is false.
     pub(crate) fn see(&mut self, limit: RateLimit, now: Stamp, counts: bool) -> RateVerdict {
         let seconds = now.micros().div_euclid(1_000_000);
         let window = i64::from(limit.window.max(1));
@@ -35,7 +35,7 @@ impl RateWindow {
         RateVerdict {
             allowed,
             limit: shown,
-            // Where nothing is refused, a client that paces itself must not come to a halt either.
+            // Without a limit, a client that paces itself must not stop either.
             remaining: if refuses { shown.saturating_sub(self.used) } else { shown },
             reset_seconds: started + window - seconds,
         }

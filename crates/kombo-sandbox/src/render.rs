@@ -1,4 +1,4 @@
-//! The one place where rows become JSON, as Kombo shows them.
+//! Renders rows as JSON like Kombo. The only place that does.
 
 mod course;
 mod nested;
@@ -16,34 +16,34 @@ pub(crate) use user::UserView;
 
 use crate::{Behaviour, Json, Meta, Progression, Stamp, Tables};
 
-/// What rendering depends on beside the row.
+/// The context of rendering a row.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scene<'a> {
     pub(crate) tables: &'a Tables,
     pub(crate) behaviour: &'a Behaviour,
     pub(crate) now: Stamp,
-    /// Whether nested revisions that are deleted are listed.
+    /// Whether deleted nested revisions are listed.
     pub(crate) include_deleted: bool,
 }
 
-/// How much of a row is left to show.
+/// The fields of a row that are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shown {
-    /// All of it.
+    /// All fields.
     Full,
-    /// What the contract allows to be null is null.
+    /// Nullable fields are null.
     Blank,
-    /// Everything but `id`, `changed_at` and `remote_deleted_at` is null.
+    /// All fields except `id`, `changed_at` and `remote_deleted_at` are null.
     Bare,
 }
 
 impl Shown {
-    /// The value, unless it may be null and the row is anonymised.
+    /// Returns the value, unless it is nullable and the row is anonymised.
     pub(crate) fn soft<T>(self, value: Option<T>) -> Option<T> {
         value.filter(|_| self == Self::Full)
     }
 
-    /// The value, unless the row is anonymised beyond the contract.
+    /// Returns the value, unless the row is anonymised beyond the contract.
     pub(crate) fn hard<T>(self, value: Option<T>) -> Option<T> {
         value.filter(|_| self != Self::Bare)
     }
@@ -60,12 +60,12 @@ impl Scene<'_> {
         }
     }
 
-    /// How much of a record is left at this time.
+    /// Returns which fields of a record are shown now.
     pub(crate) fn shown(self, meta: &Meta) -> Shown {
         self.shown_if(meta.anonymised, meta.remote_deleted_at)
     }
 
-    /// How much of a progression is left at this time.
+    /// Returns which fields of a progression are shown now.
     pub(crate) fn progression_shown(self, row: &Progression) -> Shown {
         self.shown_if(row.anonymised, row.remote_deleted_at)
     }
@@ -75,7 +75,7 @@ impl Scene<'_> {
     }
 }
 
-/// The fields that every record but a progression ends with.
+/// The last fields of every record except a progression.
 #[derive(Debug, Serialize)]
 pub(crate) struct Tail<'a> {
     remote_created_at: Option<Stamp>,
@@ -99,7 +99,7 @@ impl<'a> Tail<'a> {
     }
 }
 
-/// An array that is empty where there is nothing.
+/// A JSON array; `None` renders as an empty one.
 #[derive(Debug)]
 struct JsonArray<'a>(Option<&'a Json>);
 

@@ -1,4 +1,4 @@
-//! What was asked, for tests to look at.
+//! The log of requests, for tests.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -11,9 +11,9 @@ use crate::{Endpoint, Stamp};
 pub struct LoggedRequest {
     /// Its number, from 1 on.
     pub number: u64,
-    /// When it came, by the sandbox's clock.
+    /// When it arrived, by the sandbox's clock.
     pub at: Stamp,
-    /// What it asked for.
+    /// The requested endpoint.
     pub endpoint: Endpoint,
     /// The method.
     pub method: String,
@@ -24,20 +24,20 @@ pub struct LoggedRequest {
     /// The body, as text.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub body: String,
-    /// The integration it named.
+    /// The integration in its header.
     pub integration: Option<String>,
-    /// The status it got; `None` where the connection was dropped.
+    /// The status of the answer; `None` if the connection was dropped.
     pub status: Option<u16>,
 }
 
 impl LoggedRequest {
-    /// The value of a query parameter.
+    /// Returns the value of a query parameter.
     pub fn param(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|(it, _)| it == name).map(|(_, value)| value.as_str())
     }
 }
 
-/// The last requests, and how many there were.
+/// The latest requests, and the total number.
 #[derive(Debug)]
 pub(crate) struct RequestLog {
     keep: usize,

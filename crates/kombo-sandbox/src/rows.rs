@@ -1,4 +1,4 @@
-//! The rows the sandbox keeps: plain structs, compact enough for millions.
+//! The rows of the sandbox: plain structs, compact enough for millions.
 
 use std::collections::BTreeMap;
 
@@ -6,13 +6,13 @@ use serde_json::value::RawValue;
 
 use crate::{Id, Model, Stamp};
 
-/// JSON kept as text: small in memory, free to print.
+/// JSON as text: small in memory, cheap to print.
 pub type Json = Box<RawValue>;
 
 /// Text that may be null.
 pub type Text = Option<Box<str>>;
 
-/// What every record but a progression carries.
+/// The fields of every record except a progression.
 #[derive(Clone, Debug, Default)]
 pub struct Meta {
     /// The id in the connected tool.
@@ -23,41 +23,41 @@ pub struct Meta {
     pub changed_at: Stamp,
     /// When Kombo no longer found it.
     pub remote_deleted_at: Option<Stamp>,
-    /// The tool's own answer, by upstream path.
+    /// The tool's raw data, by upstream path.
     pub remote_data: Option<Json>,
     /// Fields the customer mapped.
     pub custom_fields: Option<Json>,
     /// The array of integration fields; `None` prints as `[]`.
     pub integration_fields: Option<Json>,
-    /// Shown with null fields, whatever the clock says.
+    /// Shown with null fields at any time.
     pub anonymised: bool,
 }
 
 /// A row of `lms_users`.
 #[derive(Clone, Debug, Default)]
 pub struct User {
-    /// What every record carries.
+    /// The common fields.
     pub meta: Meta,
     /// First name.
     pub first_name: Text,
     /// Last name.
     pub last_name: Text,
-    /// Mail address.
+    /// Email address.
     pub work_email: Text,
-    /// `ACTIVE`, `INACTIVE` or what a test puts in.
+    /// `ACTIVE`, `INACTIVE` or a test's value.
     pub status: Text,
 }
 
 /// A row of `lms_courses`.
 #[derive(Clone, Debug, Default)]
 pub struct Course {
-    /// What every record carries.
+    /// The common fields.
     pub meta: Meta,
-    /// The provider, which must be there.
+    /// Id of the provider, which must exist.
     pub provider_id: Option<Id>,
-    /// The id the caller of a write endpoint gave.
+    /// The id given by the caller of a write endpoint.
     pub origin_id: Text,
-    /// Its revisions, in the order in which they are shown.
+    /// Its revisions, in the order of listing.
     pub revisions: Vec<Id>,
     /// When a revision was last added, removed or changed.
     pub revisions_changed_at: Stamp,
@@ -68,17 +68,17 @@ pub struct Course {
 /// A row of `lms_course_revisions`.
 #[derive(Clone, Debug, Default)]
 pub struct Revision {
-    /// What every record carries.
+    /// The common fields.
     pub meta: Meta,
-    /// Its course; a revision without one is shown by progressions only.
+    /// Id of its course; only progressions show a revision without one.
     pub course_id: Option<Id>,
     /// Title.
     pub title: Text,
     /// Description.
     pub description: Text,
-    /// Where to take it.
+    /// URL of the course.
     pub remote_url: Text,
-    /// `ACTIVE`, `INACTIVE` or what a test puts in.
+    /// `ACTIVE`, `INACTIVE` or a test's value.
     pub status: Text,
     /// The skills it teaches: `lms_join_revisions_skills`.
     pub skills: Vec<Id>,
@@ -96,13 +96,13 @@ pub struct Provider {
 /// A row of `lms_skills`.
 #[derive(Clone, Debug, Default)]
 pub struct Skill {
-    /// What every record carries.
+    /// The common fields.
     pub meta: Meta,
     /// Name.
     pub name: Text,
 }
 
-/// Where a progression stands.
+/// Status of a progression.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProgressionStatus {
     /// `ENROLLED`
@@ -118,7 +118,7 @@ pub enum ProgressionStatus {
 }
 
 impl ProgressionStatus {
-    /// The value as Kombo writes it.
+    /// Returns the value as Kombo writes it.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Enrolled => "ENROLLED",
@@ -129,7 +129,7 @@ impl ProgressionStatus {
         }
     }
 
-    /// The value that Kombo writes so.
+    /// Returns the status for Kombo's text.
     pub fn from_text(text: &str) -> Self {
         match text {
             "ENROLLED" => Self::Enrolled,
@@ -146,27 +146,27 @@ impl ProgressionStatus {
 pub struct Progression {
     /// The id in the connected tool.
     pub remote_id: Text,
-    /// Who learns.
+    /// Id of the user.
     pub user_id: Id,
-    /// What is learnt.
+    /// Id of the revision.
     pub course_revision_id: Id,
-    /// Where it stands.
+    /// Its status.
     pub status: Option<ProgressionStatus>,
-    /// When it began.
+    /// When the user was enrolled.
     pub enrolled_at: Option<Stamp>,
-    /// When it was finished.
+    /// When the user completed it.
     pub completed_at: Option<Stamp>,
     /// When its own properties last changed.
     pub changed_at: Stamp,
     /// When Kombo no longer found it.
     pub remote_deleted_at: Option<Stamp>,
-    /// The tool's own answer.
+    /// The tool's raw data.
     pub remote_data: Option<Json>,
-    /// Shown with null fields, whatever the clock says.
+    /// Shown with null fields at any time.
     pub anonymised: bool,
 }
 
-/// All rows of one integration, sorted by id so that a page starts anywhere at no cost.
+/// All rows of one integration, sorted by id so that a page can start anywhere at no cost.
 #[derive(Clone, Debug, Default)]
 pub struct Tables {
     /// `lms_users`
@@ -184,7 +184,7 @@ pub struct Tables {
 }
 
 impl Tables {
-    /// The ids of all rows of a model, sorted. Assignments of skills have none.
+    /// Returns the sorted ids of all rows of a model. Skill assignments have none.
     pub fn ids(&self, model: Model) -> Vec<Id> {
         match model {
             Model::Users => self.users.keys().copied().collect(),

@@ -1,4 +1,4 @@
-//! The handle by which a test or the command holds a running sandbox.
+//! The handle of a running sandbox, for tests and the command.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -10,7 +10,7 @@ use crate::{
     SandboxConfig, SandboxError, State, TruthRow, Webhook, WebhookConfig, server, shared::Shared, truth::truth,
 };
 
-/// A running sandbox. It stops when it is dropped.
+/// A running sandbox. It stops when dropped.
 #[derive(Debug)]
 pub struct Sandbox {
     shared: Arc<Shared>,
@@ -21,11 +21,11 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// Generates the data, binds the port and serves. Needs a tokio runtime.
+    /// Generates the data, binds the port and serves. Requires a tokio runtime.
     ///
     /// # Errors
     ///
-    /// [`SandboxError::Bind`] if the port cannot be had.
+    /// [`SandboxError::Bind`] if the port is not available.
     pub async fn start(config: SandboxConfig) -> Result<Self, SandboxError> {
         let failed = |source| SandboxError::Bind { address: config.listen.to_string(), source };
         let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
@@ -37,22 +37,22 @@ impl Sandbox {
         Ok(Self { shared, address, stop, task: Some(task), grace })
     }
 
-    /// Where it listens.
+    /// Returns the address it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The base URL to configure a client with: `http://127.0.0.1:PORT/v1`.
+    /// Returns the base URL for a client: `http://127.0.0.1:PORT/v1`.
     pub fn base_url(&self) -> String {
         format!("http://{}/v1", self.address)
     }
 
-    /// The URL under which the control endpoint is: `http://127.0.0.1:PORT/control`.
+    /// Returns the URL of the control endpoint: `http://127.0.0.1:PORT/control`.
     pub fn control_url(&self) -> String {
         format!("http://{}/control", self.address)
     }
 
-    /// Takes no more connections, waits a moment for the open ones, and ends them.
+    /// Stops accepting connections, waits briefly for the open ones, and closes them.
     pub async fn shutdown(mut self) {
         self.stop.send_replace(true);
         if let Some(mut task) = self.task.take()
@@ -62,12 +62,12 @@ impl Sandbox {
         }
     }
 
-    /// The sandbox's clock.
+    /// Returns the sandbox's clock.
     pub fn clock(&self) -> &SandboxClock {
         &self.shared.clock
     }
 
-    /// The ids of the integrations, sorted.
+    /// Returns the sorted ids of the integrations.
     pub fn integrations(&self) -> Vec<String> {
         self.shared.read().integrations.keys().cloned().collect()
     }
@@ -77,25 +77,26 @@ impl Sandbox {
         self.shared.add_integration(id, generator)
     }
 
-    /// Removes an integration: from here on it is not found.
+    /// Removes an integration: it is not found any more.
     pub fn remove_integration(&self, id: &str) -> Result<(), SandboxError> {
         let removed = self.shared.write().integrations.remove(id);
         removed.map(drop).ok_or_else(|| SandboxError::NoIntegration(id.to_owned()))
     }
 
-    /// The ids of all rows of a model, deleted ones too, sorted. None for the assignments of skills, which have no id.
+    /// Returns the sorted ids of all rows of a model, including deleted ones. Empty for skill assignments, which have
+    /// no id.
     pub fn ids(&self, integration: &str, model: Model) -> Result<Vec<Id>, SandboxError> {
         self.shared.commit_due();
         Ok(self.shared.read().integration(integration)?.tables.ids(model))
     }
 
-    /// Looks at the state. `look` must not call the sandbox again.
+    /// Reads the state. `look` must not call the sandbox again.
     pub fn read<T>(&self, look: impl FnOnce(&State) -> T) -> T {
         self.shared.commit_due();
         look(&self.shared.read())
     }
 
-    /// Changes the state by hand: rows, integrations, behaviour, latency, limits. No time moves and no webhook is sent.
+    /// Edits the state by hand: rows, integrations, behaviour, latency, limits. No time moves and no webhook is sent.
     /// `change` must not call the sandbox again.
     pub fn edit<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         self.shared.commit_due();
@@ -109,22 +110,22 @@ impl Sandbox {
         result
     }
 
-    /// Does one mutation at the clock's time.
+    /// Applies one mutation at the clock's time.
     pub fn mutate(&self, integration: &str, mutation: Mutation) -> Result<Applied, SandboxError> {
         self.shared.mutate(integration, mutation)
     }
 
-    /// Does one mutation of any sort, decided by `seed`. `None` where there is nothing to do anything to.
+    /// Applies one random mutation, chosen by `seed`. `None` if none is possible.
     pub fn mutate_random(&self, integration: &str, seed: u64) -> Result<Option<Applied>, SandboxError> {
         self.shared.mutate_random(integration, seed)
     }
 
-    /// Gives every row of a model a tombstone, as when the model is turned off; says how many.
+    /// Deletes all rows of a model with tombstones, as when the model is disabled. Returns their number.
     pub fn delete_all(&self, integration: &str, model: Model) -> Result<usize, SandboxError> {
         self.shared.delete_all(integration, model)
     }
 
-    /// What a faithful mirror holds of `model`: flat rows by Kombo's column names, sorted by id.
+    /// Returns the content of a correct mirror of `model`: flat rows by Kombo's column names, sorted by id.
     pub fn truth(&self, integration: &str, model: Model) -> Result<Vec<TruthRow>, SandboxError> {
         self.shared.commit_due();
         let state = self.shared.read();
@@ -132,68 +133,68 @@ impl Sandbox {
         Ok(truth(tables, &state.behaviour, self.shared.clock.now(), model))
     }
 
-    /// Orders a fault.
+    /// Injects a fault.
     pub fn inject(&self, fault: Fault) {
         self.shared.traffic().faults.add(fault);
     }
 
-    /// Takes all faults back.
+    /// Removes all faults.
     pub fn clear_faults(&self) {
         self.shared.traffic().faults.clear();
     }
 
-    /// Faults that still wait.
+    /// Returns the faults that have not ended.
     pub fn faults(&self) -> Vec<Fault> {
         self.shared.traffic().faults.waiting().to_vec()
     }
 
-    /// The requests that the log keeps, oldest first.
+    /// Returns the logged requests, oldest first.
     pub fn requests(&self) -> Vec<LoggedRequest> {
         self.shared.traffic().log.kept.iter().cloned().collect()
     }
 
-    /// How many requests there were to an endpoint since the log was last cleared.
+    /// Returns the number of requests to an endpoint since the log was last cleared.
     pub fn request_count(&self, endpoint: Endpoint) -> u64 {
         self.shared.traffic().log.counts.get(&endpoint).copied().unwrap_or_default()
     }
 
-    /// Forgets the requests.
+    /// Clears the log of requests.
     pub fn clear_requests(&self) {
         self.shared.traffic().log.clear();
     }
 
-    /// Every cursor issued so far is expired.
+    /// Expires every cursor issued so far.
     pub fn expire_cursors(&self) {
         self.shared.traffic().cursor_generation += 1;
     }
 
-    /// Changes where webhooks go and how.
+    /// Changes the targets and settings of webhooks.
     pub fn configure_webhooks(&self, change: impl FnOnce(&mut WebhookConfig)) {
         change(&mut self.shared.hooks().config);
     }
 
-    /// Sends a webhook in the background and gives its body.
+    /// Sends a webhook in the background and returns its body.
     pub fn send_webhook(&self, integration: &str, webhook: &Webhook) -> Result<String, SandboxError> {
         self.shared.send(integration, webhook)
     }
 
-    /// Sends `data-changed` about everything that changed since the last; says whether there was anything.
+    /// Sends `data-changed` about all unreported changes; returns whether there were any.
     pub fn send_data_changed(&self, integration: &str) -> Result<bool, SandboxError> {
         self.shared.send_data_changed(integration)
     }
 
-    /// What became of the webhooks sent so far, in the order in which they ended.
+    /// Returns the results of the webhooks sent so far, in the order of completion.
     pub fn deliveries(&self) -> Vec<Delivery> {
         self.shared.hooks().deliveries.clone()
     }
 
-    /// Waits until no webhook is on its way, those that are debounced included.
+    /// Waits until no webhook is in transit, including debounced ones.
     pub async fn webhooks_settled(&self) {
-        // The sender lives in `self`, so that waiting cannot end in its loss.
+        // `self` owns the sender, so waiting cannot fail because it was dropped.
         let _ = self.shared.on_the_way.subscribe().wait_for(|it| *it == 0).await;
     }
 
-    /// Moves the clock; shorthand for `clock().advance`.
+    /// Moves the clock; short for `clock().advance`.
     pub fn advance(&self, delta: TimeDelta) {
         self.shared.clock.advance(delta);
     }

@@ -1,4 +1,4 @@
-//! The socket: one loop that accepts, one task a connection.
+//! The socket: one accept loop, one task per connection.
 
 use std::sync::Arc;
 
@@ -26,14 +26,14 @@ use crate::{
     shared::Shared,
 };
 
-/// Serves until `stop` says so, then lets open requests end.
+/// Serves until `stop` is set, then lets open requests finish.
 pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
     let control = control::router(Arc::clone(&shared));
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => {
-                // A peer that is gone before it was accepted is its own affair.
+                // A peer that disconnects before it is accepted does not matter.
                 if let Ok((stream, _)) = accepted {
                     connections.spawn(connection(stream, Arc::clone(&shared), control.clone(), stop.clone()));
                 }
@@ -47,12 +47,12 @@ pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>, mut stop: 
 }
 
 async fn connection(stream: TcpStream, shared: Arc<Shared>, control: Router, mut stop: watch::Receiver<bool>) {
-    // Without it a small answer would wait for the peer's acknowledgement of its headers.
+    // Without it, a small answer would wait for the peer's acknowledgement of the headers.
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |request| route(Arc::clone(&shared), control.clone(), request));
     let connection = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
-    // Connections end in errors when that was ordered, or because the client went away.
+    // A connection ends in an error if a fault says so, or because the client disconnected.
     tokio::select! {
         _ = &mut connection => {}
         _ = stop.changed() => {
@@ -70,7 +70,7 @@ async fn route(shared: Arc<Shared>, control: Router, request: Request<Incoming>)
         };
     }
     let (parts, body) = request.into_parts();
-    // Read to its end, so that the connection can be used again.
+    // Read completely, so that the connection can be reused.
     let Ok(body) = body.collect().await else {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::BAD_REQUEST;

@@ -27,34 +27,34 @@ use crate::{
 /// The id of every sandbox's first integration.
 pub const FIRST_INTEGRATION: &str = "sandbox:7C9M5sXAQx2cNMpVHLojrFpL";
 
-/// The data and how it is shown. Tests may change all of it while the sandbox runs.
+/// The data and its behaviour. Tests may change all of it while the sandbox runs.
 #[derive(Debug)]
 pub struct State {
     /// The integrations by id.
     pub integrations: BTreeMap<String, Integration>,
-    /// How open questions are answered.
+    /// Behaviour that the contract leaves open.
     pub behaviour: Behaviour,
-    /// How long answers take.
+    /// The latency of answers.
     pub latency: Latency,
     /// The rate limit.
     pub rate_limit: RateLimit,
-    /// The key that requests must bear.
+    /// The key that requests must carry.
     pub api_key: String,
-    /// Mutations that are done but, under a commit lag, not yet seen.
+    /// Mutations that are done but not yet visible because of the commit lag.
     pub(crate) uncommitted: Vec<Uncommitted>,
-    /// Upserts of courses by the ids of their tasks.
+    /// Upserts of courses, by task id.
     pub(crate) tasks: BTreeMap<String, Task>,
-    /// Forced syncs that are queued, by integration.
+    /// Queued forced syncs, by integration.
     pub(crate) syncs: BTreeMap<String, QueuedSync>,
 }
 
 impl State {
-    /// An integration, to look at.
+    /// Returns an integration for reading.
     pub fn integration(&self, id: &str) -> Result<&Integration, SandboxError> {
         self.integrations.get(id).ok_or_else(|| SandboxError::NoIntegration(id.to_owned()))
     }
 
-    /// An integration, to change.
+    /// Returns an integration for changes.
     pub fn integration_mut(&mut self, id: &str) -> Result<&mut Integration, SandboxError> {
         self.integrations.get_mut(id).ok_or_else(|| SandboxError::NoIntegration(id.to_owned()))
     }
@@ -69,7 +69,7 @@ pub(crate) struct Uncommitted {
     pub(crate) mutation: Mutation,
 }
 
-/// What changes with every request.
+/// The state that changes with every request.
 #[derive(Debug)]
 pub(crate) struct Traffic {
     pub(crate) rng: StdRng,
@@ -80,7 +80,7 @@ pub(crate) struct Traffic {
     pub(crate) log: RequestLog,
 }
 
-/// Webhooks on their way and those that arrived.
+/// Webhooks in transit and finished deliveries.
 #[derive(Debug)]
 pub(crate) struct Hooks {
     pub(crate) config: WebhookConfig,
@@ -93,7 +93,7 @@ pub(crate) struct Hooks {
 /// Rendered pages by integration, fingerprint of the filters, position and page size.
 pub(crate) type PageCache = HashMap<(String, u64, Position, usize), CachedPage>;
 
-/// A rendered page with the state of the integration it shows.
+/// A rendered page with the version of the integration that it shows.
 #[derive(Clone, Debug)]
 pub(crate) struct CachedPage {
     pub(crate) version: u64,
@@ -158,7 +158,7 @@ impl Shared {
         }
     }
 
-    // A test that panics while it holds a lock has failed already: others may read what it left.
+    // A test that panics while holding a lock has already failed, so others may read the state.
     pub(crate) fn read(&self) -> RwLockReadGuard<'_, State> {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,65 +1,65 @@
-//! Instants as Kombo prints them.
+//! Times in Kombo's format.
 
 use std::fmt;
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, SecondsFormat, TimeDelta, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-/// An instant in microseconds since 1970, printed as Kombo does: `2022-08-07T14:01:29.196Z`.
+/// A time in microseconds since 1970, printed as by Kombo: `2022-08-07T14:01:29.196Z`.
 ///
-/// Whole milliseconds print three digits; anything finer prints six, so that tests can put values on an edge.
+/// Whole milliseconds print three digits, finer values six, so that tests can use boundary values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Stamp(i64);
 
 impl Stamp {
-    /// The earliest instant, before everything.
+    /// The earliest time.
     pub const MIN: Self = Self(i64::MIN);
 
-    /// From microseconds since 1970.
+    /// Creates a time from microseconds since 1970.
     pub const fn from_micros(micros: i64) -> Self {
         Self(micros)
     }
 
-    /// From milliseconds since 1970.
+    /// Creates a time from milliseconds since 1970.
     pub const fn from_millis(millis: i64) -> Self {
         Self(millis.saturating_mul(1000))
     }
 
-    /// Microseconds since 1970.
+    /// Returns the microseconds since 1970.
     pub const fn micros(self) -> i64 {
         self.0
     }
 
-    /// The same instant without its microseconds: the precision in which Kombo usually answers.
+    /// Cuts off the microseconds: the precision of most of Kombo's answers.
     #[must_use]
     pub const fn to_millis_precision(self) -> Self {
         Self(self.0.div_euclid(1000) * 1000)
     }
 
-    /// This instant moved by `delta`.
+    /// Returns the time moved by `delta`.
     #[must_use]
     pub fn plus(self, delta: TimeDelta) -> Self {
         Self(self.0.saturating_add(delta.num_microseconds().unwrap_or(i64::MAX)))
     }
 
-    /// This instant moved by `micros`.
+    /// Returns the time moved by `micros`.
     #[must_use]
     pub const fn plus_micros(self, micros: i64) -> Self {
         Self(self.0.saturating_add(micros))
     }
 
-    /// The same instant for chrono; the epoch where chrono cannot say it.
+    /// Converts to chrono; the epoch if chrono cannot represent the time.
     pub fn to_chrono(self) -> DateTime<Utc> {
         DateTime::from_timestamp_micros(self.0).unwrap_or_default()
     }
 
-    /// The value of a `Date` header: whole seconds, RFC 7231.
+    /// Formats a `Date` header: whole seconds, RFC 7231.
     pub fn http_date(self) -> String {
         self.to_chrono().format("%a, %d %b %Y %H:%M:%S GMT").to_string()
     }
 
-    /// Reads what Kombo accepts in a request: `YYYY-MM-DD`, then optionally `THH:MM:SS` with a fraction, then optionally
-    /// `Z`. Anything else, an offset above all, is refused, and so is a date that does not exist.
+    /// Parses the formats that Kombo accepts in a request: `YYYY-MM-DD`, optionally `THH:MM:SS` with a fraction,
+    /// optionally `Z`. Everything else is rejected, in particular an offset, and so are dates that do not exist.
     pub fn parse_request(text: &str) -> Option<Self> {
         let bare = text.strip_suffix('Z').unwrap_or(text);
         let (date, time) = match bare.split_once('T') {

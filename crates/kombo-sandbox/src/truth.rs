@@ -1,4 +1,4 @@
-//! What a faithful mirror holds: each table as flat rows, as the API would show them with `include_deleted=true`.
+//! The content of a correct mirror: each table as flat rows, as the API would show them with `include_deleted=true`.
 
 use std::collections::BTreeSet;
 
@@ -13,11 +13,11 @@ use crate::{
 /// A row by Kombo's column names.
 pub type TruthRow = Map<String, Value>;
 
-/// The row without what is nested in it and stored elsewhere.
+/// Returns the row without nested records, which are stored elsewhere.
 fn flat(view: impl Serialize, nested: &[&str]) -> TruthRow {
     let mut row = match serde_json::to_value(view) {
         Ok(Value::Object(row)) => row,
-        // Views are structs with text keys: they become nothing else.
+        // Views are structs with text keys, which serialize as objects.
         Ok(_) | Err(_) => Map::new(),
     };
     for key in nested {
@@ -26,7 +26,8 @@ fn flat(view: impl Serialize, nested: &[&str]) -> TruthRow {
     row
 }
 
-/// The rows of `model`, sorted by id. Revisions are those that a course lists; providers those that a course shows.
+/// Returns the rows of `model`, sorted by id. Only revisions listed by a course and providers shown by a course are
+/// included.
 pub(crate) fn truth(tables: &Tables, behaviour: &Behaviour, now: Stamp, model: Model) -> Vec<TruthRow> {
     let scene = Scene { tables, behaviour, now, include_deleted: true };
     match model {

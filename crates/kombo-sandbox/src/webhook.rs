@@ -1,4 +1,4 @@
-//! Webhooks: what is sent, where to, and what became of it.
+//! Webhooks: payloads, targets and results.
 
 mod deliver;
 mod payload;
@@ -19,33 +19,33 @@ use crate::{Model, Stamp};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "mode", rename_all = "snake_case")]
 pub enum WebhookMode {
-    /// Never, and nothing is noted for later.
+    /// Never. Changes are not recorded.
     Off,
-    /// When it is asked for; changes are noted until then.
+    /// On request. Changes are recorded until then.
     #[default]
     Manual,
-    /// By itself, so long after the first change that was not yet told.
+    /// Automatically, this long after the first unreported change.
     Auto {
-        /// Milliseconds.
+        /// The delay in milliseconds.
         debounce_ms: u64,
     },
 }
 
-/// Where webhooks go and how.
+/// The targets and settings of webhooks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct WebhookConfig {
     /// `http://` URLs; each gets every webhook.
     pub targets: Vec<String>,
-    /// The secret they are signed with.
+    /// The secret that signs them.
     pub secret: String,
     /// When `data-changed` is sent.
     pub data_changed: WebhookMode,
-    /// Each webhook is sent so many times more than once.
+    /// Number of additional copies of each webhook.
     pub duplicates: u32,
-    /// Milliseconds that each delivery waits.
+    /// Delay of each delivery in milliseconds.
     pub delay_ms: u64,
-    /// So many of the next webhooks are lost on the way.
+    /// Number of next webhooks that are lost.
     pub lose_next: u32,
 }
 
@@ -62,13 +62,13 @@ impl Default for WebhookConfig {
     }
 }
 
-/// A webhook to be sent.
+/// A webhook to send.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum Webhook {
     /// Models changed.
     DataChanged {
-        /// Which.
+        /// The changed models.
         changed_models: BTreeSet<Model>,
     },
     /// A sync ended.
@@ -82,12 +82,12 @@ pub enum Webhook {
     IntegrationDeleted,
     /// The integration's state changed.
     IntegrationStateChanged,
-    /// Somebody did not manage to connect.
+    /// A customer failed to connect a tool.
     ConnectionFlowFailed,
 }
 
 impl Webhook {
-    /// The value of `type`.
+    /// Returns the value of `type`.
     pub const fn type_name(&self) -> &'static str {
         match self {
             Self::DataChanged { .. } => "data-changed",
@@ -100,16 +100,16 @@ impl Webhook {
     }
 }
 
-/// What became of a webhook.
+/// The result of a webhook.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Delivery {
-    /// When it was sent off, by the sandbox's clock.
+    /// When it was sent, by the sandbox's clock.
     pub at: Stamp,
     /// The value of `type`.
     pub webhook: &'static str,
     /// The integration it is about.
     pub integration: String,
-    /// The URL; `None` where there is no target.
+    /// The URL; `None` if there is no target.
     pub target: Option<String>,
     /// The body as sent.
     pub body: String,
@@ -117,13 +117,13 @@ pub struct Delivery {
     pub signature: String,
     /// The status of the answer.
     pub status: Option<u16>,
-    /// Why there is no answer.
+    /// The reason if there is no answer.
     pub error: Option<String>,
 }
 
-/// The value of `X-Kombo-Signature`: base64url without padding of HMAC-SHA256 over the raw body.
+/// Returns the value of `X-Kombo-Signature`: base64url without padding of HMAC-SHA256 over the raw body.
 pub fn sign(secret: &str, body: &[u8]) -> String {
-    // HMAC takes keys of any length, so that there is no failure to speak of.
+    // HMAC accepts keys of any length, so this cannot fail.
     Hmac::<Sha256>::new_from_slice(secret.as_bytes()).map_or_else(
         |_| String::new(),
         |mut mac| {

@@ -1,4 +1,4 @@
-//! The right answer to a request.
+//! Answers requests without faults.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::{
     shared::{CachedPage, Shared, State},
 };
 
-/// Kombo's ids of the environment and the customer are the same for every key of this sandbox.
+/// The environment id is the same for every key of this sandbox.
 const ENVIRONMENT_ID: &str = "2Uev1YUTqLFdvMPD3Jtrg2FX";
 
 fn refuse(refusal: &Refusal) -> Reply {
@@ -30,7 +30,7 @@ pub(super) fn no_integration(id: &str) -> Reply {
     error_reply(404, Some("PLATFORM.INTEGRATION_NOT_FOUND"), &format!("There is no integration {id:?}."))
 }
 
-/// The answer without any fault.
+/// Returns the answer without any fault.
 pub(super) fn answer(shared: &Arc<Shared>, asked: &Asked, verdict: RateVerdict) -> Reply {
     let state = shared.read();
     if asked.key.as_deref() != Some(state.api_key.as_str()) {
@@ -66,7 +66,7 @@ pub(super) fn answer(shared: &Arc<Shared>, asked: &Asked, verdict: RateVerdict) 
     }
 }
 
-/// The integration that the request names, if it answers.
+/// Returns the integration that the request names, or its refusal.
 pub(super) fn integration<'a>(state: &'a State, asked: &Asked) -> Result<&'a Integration, Reply> {
     let id = asked.integration.as_deref().ok_or_else(|| invalid("headers.x-integration-id: required"))?;
     let integration = state.integrations.get(id).ok_or_else(|| no_integration(id))?;
@@ -85,7 +85,7 @@ fn list(shared: &Shared, state: &State, asked: &Asked) -> Result<Reply, Reply> {
     Ok(Reply::json_bytes(200, page(shared, state, integration, asked, &query, filters, from)))
 }
 
-/// Where the listing goes on, if its cursor is in order.
+/// Returns the start of the page, if the cursor is valid.
 fn position(state: &State, asked: &Asked, query: &ListQuery, filters: u64) -> Result<Position, Reply> {
     let Some(text) = &query.cursor else {
         return Ok(Position::default());
@@ -102,7 +102,7 @@ fn position(state: &State, asked: &Asked, query: &ListQuery, filters: u64) -> Re
     Ok(cursor.position)
 }
 
-/// The body of a page, kept for next time where that is allowed.
+/// Returns the body of a page, from the cache if allowed.
 fn page(
     shared: &Shared,
     state: &State,
@@ -112,7 +112,7 @@ fn page(
     filters: u64,
     from: Position,
 ) -> Bytes {
-    // What depends on the number of the request cannot be kept.
+    // A body that depends on the number of the request cannot be cached.
     let keeps = shared.prerender
         && query.filters.is_plain()
         && state.behaviour.cursor_expires_after.is_none()
@@ -145,13 +145,13 @@ fn cursor(asked: &Asked, filters: u64, position: Position) -> Cursor {
     Cursor { position, filters, generation: asked.cursor_generation, issued: asked.number }
 }
 
-/// Another cursor each time under which this very page is found again.
+/// Returns a new cursor each time that leads to the same page.
 pub(super) fn another_cursor(asked: &Asked) -> String {
     let own = own_cursor(asked);
     Cursor::decode(&own).map_or(own, |cursor| Cursor { issued: asked.number, ..cursor }.encode())
 }
 
-/// The cursor under which this very page is found again, for the fault that repeats it.
+/// Returns the cursor of the current page, for the fault that repeats it.
 pub(super) fn own_cursor(asked: &Asked) -> String {
     let Ok(query) = query::parse(asked.endpoint, &asked.query) else {
         return String::new();

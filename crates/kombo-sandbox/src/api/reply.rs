@@ -1,4 +1,4 @@
-//! Answers before they are bytes on the wire.
+//! Answers before they are serialized.
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -32,14 +32,14 @@ impl Reply {
         Self::json(200, &json!({ "status": "success", "data": data }))
     }
 
-    /// The answer to a write.
+    /// Creates the answer to a write.
     pub(crate) fn written(data: &Value, warnings: &[&str]) -> Self {
         let warnings: Vec<Value> = warnings.iter().map(|it| json!({ "message": it })).collect();
         Self::json(200, &json!({ "status": "success", "data": data, "warnings": warnings }))
     }
 }
 
-/// Kombo's error envelope.
+/// Creates Kombo's error envelope.
 pub(crate) fn error_reply(status: u16, code: Option<&str>, message: &str) -> Reply {
     let title = code.map(|it| it.rsplit('.').next().unwrap_or(it).replace('_', " ").to_lowercase());
     let error = json!({ "code": code, "title": title, "message": message, "log_url": null });

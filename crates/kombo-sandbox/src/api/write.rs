@@ -1,4 +1,4 @@
-//! The right answer to what changes something.
+//! Answers requests that change something.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ impl From<NotFound> for Reply {
     }
 }
 
-/// The answer; the error side is one as well.
+/// Returns the answer, as `Ok` or `Err`.
 pub(super) fn answer(shared: &Arc<Shared>, asked: &Asked) -> Result<Reply, Reply> {
     if let Some((name, _)) = asked.query.first() {
         return Err(invalid(&format!("query: unrecognised key {name:?}")));
@@ -89,7 +89,7 @@ pub(super) fn answer(shared: &Arc<Shared>, asked: &Asked) -> Result<Reply, Reply
     }
 }
 
-/// What was written, as the read endpoints show it.
+/// Renders the written record as the read endpoints show it.
 fn show(
     shared: &Shared,
     about: &str,
@@ -109,6 +109,6 @@ fn progression(scene: Scene<'_>, id: crate::Id) -> Result<Value, NotFound> {
 }
 
 fn value(view: impl Serialize) -> Result<Value, NotFound> {
-    // Views are structs with text keys: they always become JSON.
+    // Views are structs with text keys, which always serialize.
     serde_json::to_value(view).map_err(|_| NotFound("record"))
 }

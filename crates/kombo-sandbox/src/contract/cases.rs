@@ -1,4 +1,4 @@
-//! What is asked, and what is expected.
+//! The requests of the contract check, and the expected answers.
 
 use std::collections::BTreeSet;
 
@@ -25,10 +25,10 @@ const LISTS: &[(&str, &str)] = &[
     ("/lms/skills", "GetLmsSkillsPositiveResponse"),
 ];
 
-/// Where the document describes errors.
+/// The place of the error schema in the document.
 pub(super) const ERROR: &str = "#/components/responses/ErrorResponseGeneral/content/application~1json/schema";
 
-/// What was compared and what did not fit.
+/// The comparisons made and the mismatches.
 #[derive(Debug)]
 pub(super) struct Checked {
     pub(super) document: Document,
@@ -71,7 +71,7 @@ impl Checked {
         Ok(())
     }
 
-    /// Every page of a listing.
+    /// Requests every page of a listing.
     async fn ask_all(&mut self, sandbox: &Sandbox, path: &str, validator: &Validator) -> Outcome {
         let mut next: Option<String> = None;
         loop {
@@ -87,7 +87,7 @@ impl Checked {
     }
 }
 
-/// Asks for everything.
+/// Runs all checks.
 pub(super) async fn run(checked: &mut Checked) -> Outcome {
     let now = Stamp::parse_request("2025-06-01").unwrap_or_default();
     let config = SandboxConfig {
@@ -107,7 +107,7 @@ pub(super) async fn run(checked: &mut Checked) -> Outcome {
     Ok(())
 }
 
-/// All listings with many combinations of parameters.
+/// Requests all listings with many combinations of parameters.
 async fn lists(checked: &mut Checked, sandbox: &Sandbox) -> Outcome {
     for (path, name) in LISTS {
         let validator = checked.document.validator(&schema(name))?;
@@ -128,7 +128,7 @@ async fn lists(checked: &mut Checked, sandbox: &Sandbox) -> Outcome {
     Ok(())
 }
 
-/// All listings after many things happened, and once more when the deleted rows have lost their fields.
+/// Requests all listings after many changes, and again after deleted rows were anonymised.
 async fn changed(checked: &mut Checked, sandbox: &Sandbox) -> Outcome {
     for seed in 0..400 {
         sandbox.mutate_random(FIRST_INTEGRATION, seed)?;
@@ -138,7 +138,7 @@ async fn changed(checked: &mut Checked, sandbox: &Sandbox) -> Outcome {
         tables.progressions.values().map(|it| it.course_revision_id).find(|it| tables.revisions.contains_key(it))
     });
     if let Some(id) = revision {
-        // Progressions show a revision of no course.
+        // Progressions show a revision without a course.
         let alone = Mutation::update(Model::CourseRevisions, id, "course_id", Value::Null);
         sandbox.mutate(FIRST_INTEGRATION, alone)?;
     }
@@ -163,7 +163,7 @@ fn sample(parameter: &str) -> &'static str {
     }
 }
 
-/// Every documented parameter is taken, and one that is documented elsewhere only is refused.
+/// Checks that every documented parameter is accepted, and that one documented only for other endpoints is rejected.
 async fn parameters(checked: &mut Checked, sandbox: &Sandbox) -> Outcome {
     let all: BTreeSet<String> = LISTS.iter().flat_map(|(path, _)| checked.document.query_parameters(path)).collect();
     let error = checked.document.validator(ERROR)?;
@@ -180,7 +180,7 @@ async fn parameters(checked: &mut Checked, sandbox: &Sandbox) -> Outcome {
     Ok(())
 }
 
-/// The endpoints that are not of one integration's data.
+/// Checks the endpoints outside of an integration's data.
 async fn general(checked: &mut Checked, sandbox: &Sandbox) -> Outcome {
     let key = checked.document.validator(&schema("GetCheckApiKeyPositiveResponse"))?;
     checked.ask(sandbox, Ask::get("/check-api-key"), 200, &key).await?;
@@ -205,7 +205,7 @@ async fn general(checked: &mut Checked, sandbox: &Sandbox) -> Outcome {
     Ok(())
 }
 
-/// One of each error.
+/// Checks one example of each error.
 async fn errors(checked: &mut Checked, sandbox: &Sandbox) -> Outcome {
     let error = checked.document.validator(ERROR)?;
     let users = Ask::get("/lms/users");
@@ -241,7 +241,7 @@ async fn errors(checked: &mut Checked, sandbox: &Sandbox) -> Outcome {
     Ok(())
 }
 
-/// The bodies of all six webhooks, as they are signed and sent.
+/// Checks the bodies of all six webhooks, as signed and sent.
 fn webhooks(checked: &mut Checked, sandbox: &Sandbox) -> Outcome {
     let all_models = Webhook::DataChanged { changed_models: Model::ALL.iter().copied().collect() };
     let table = [

@@ -1,4 +1,4 @@
-//! The document, mended where it contradicts itself or what is known of the API.
+//! The document, corrected where it contradicts itself or the known behaviour of the API.
 
 use std::collections::BTreeSet;
 
@@ -17,8 +17,8 @@ impl Document {
         let codes = error_codes(&json);
         if let Some(components) = json.get_mut("components") {
             mend(components);
-            // The general error lists PLATFORM codes only, and shows an INTEGRATION code as its example: the codes
-            // listed elsewhere in the document are allowed too.
+            // The general error lists only PLATFORM codes, but its example has an INTEGRATION code: also allow the
+            // codes listed elsewhere in the document.
             let pointer = "/responses/ErrorResponseGeneral/content/application~1json/schema/properties/error/properties/code/enum";
             if let Some(listed) = components.pointer_mut(pointer) {
                 *listed = codes.into_iter().map(Value::from).chain([Value::Null]).collect();
@@ -27,14 +27,14 @@ impl Document {
         Ok(Self { json })
     }
 
-    /// A validator of a schema by its place in the document, such as `#/components/schemas/Name`.
+    /// Returns a validator for the schema at `place`, such as `#/components/schemas/Name`.
     pub(super) fn validator(&self, place: &str) -> Result<Validator, Box<dyn std::error::Error>> {
         let schema = json!({ "$ref": place, "components": self.json.get("components") });
         let options = jsonschema::options().with_draft(Draft::Draft202012).should_validate_formats(true);
         Ok(options.build(&schema)?)
     }
 
-    /// The names of the query parameters of a GET.
+    /// Returns the names of the query parameters of a GET.
     pub(super) fn query_parameters(&self, path: &str) -> BTreeSet<String> {
         let get = self.json.get("paths").and_then(|it| it.get(path)).and_then(|it| it.get("get"));
         let parameters = get.and_then(|it| it.get("parameters")).and_then(Value::as_array);
@@ -43,7 +43,7 @@ impl Document {
     }
 }
 
-/// Every error code that the document lists anywhere.
+/// Collects all error codes in the document.
 fn error_codes(json: &Value) -> BTreeSet<String> {
     let mut codes = BTreeSet::new();
     visit(json, &mut |object| {
@@ -79,13 +79,13 @@ fn mend(value: &mut Value) {
 }
 
 fn mend_schema(schema: &mut Map<String, Value>) {
-    // The webhooks are written in OpenAPI 3.0, where null is a keyword of its own.
+    // The webhooks are written in OpenAPI 3.0, where `nullable` is a separate keyword.
     if schema.remove("nullable").is_some_and(|it| it == true)
         && let Some(Value::String(name)) = schema.get("type").cloned()
     {
         schema.insert("type".to_owned(), json!([name, "null"]));
     }
-    // Where the type allows null, an enumeration that does not list it means to allow it as well.
+    // An enumeration whose type allows null also allows it as a value, even if it does not list it.
     let nullable = schema.get("type").and_then(Value::as_array).is_some_and(|it| it.iter().any(|it| it == "null"));
     if nullable
         && let Some(listed) = schema.get_mut("enum").and_then(Value::as_array_mut)
@@ -93,11 +93,11 @@ fn mend_schema(schema: &mut Map<String, Value>) {
     {
         listed.push(Value::Null);
     }
-    // Times in requests have a pattern, which allows bare dates, as the document's own example has; its format does not.
+    // Times in requests have a pattern that allows bare dates, as in the document's own example; their format does not.
     if schema.contains_key("pattern") && schema.get("format").is_some_and(|it| it == "date-time") {
         schema.remove("format");
     }
-    // An integration field's value is declared to be null, and is any JSON by its description and its own examples.
+    // An integration field's value is declared as null, but is any JSON by its description and examples.
     let names = schema.get_mut("properties").and_then(Value::as_object_mut);
     if let Some(properties) = names {
         if properties.contains_key("key")
@@ -106,7 +106,7 @@ fn mend_schema(schema: &mut Map<String, Value>) {
         {
             *value = json!({});
         }
-        // The document allows keys it does not name. The sandbox must not invent any.
+        // The document allows unknown keys, but the sandbox must not add any.
         schema.entry("additionalProperties").or_insert(Value::Bool(false));
     }
 }

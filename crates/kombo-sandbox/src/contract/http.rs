@@ -1,4 +1,4 @@
-//! Asking the sandbox over its socket.
+//! Requests to the sandbox over its socket.
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -8,7 +8,7 @@ use kombo_sandbox::{FIRST_INTEGRATION, Sandbox};
 use serde_json::Value;
 use tokio::net::TcpStream;
 
-/// A request as it is sent.
+/// A request to send.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ask<'a> {
     pub(super) method: &'a str,
@@ -19,18 +19,18 @@ pub(super) struct Ask<'a> {
 }
 
 impl<'a> Ask<'a> {
-    /// A GET with the right key, of the first integration.
+    /// Creates a GET with the correct key for the first integration.
     pub(super) const fn get(path: &'a str) -> Self {
         Self { method: "GET", path, key: "sandbox-key", integration: Some(FIRST_INTEGRATION), body: None }
     }
 
-    /// The same with another method and a body.
+    /// Creates a request with another method and a body.
     pub(super) const fn with_body(method: &'a str, path: &'a str, body: &'a Value) -> Self {
         Self { method, body: Some(body), ..Self::get(path) }
     }
 }
 
-/// The status and the body of the answer.
+/// Returns the status and body of the answer.
 pub(super) async fn ask(sandbox: &Sandbox, ask: Ask<'_>) -> Result<(u16, Value), Box<dyn std::error::Error>> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(TcpStream::connect(sandbox.address()).await?)).await?;
     let connection = tokio::spawn(connection);

@@ -1,4 +1,4 @@
-//! What changes something: requests and answers.
+//! Requests and answers that change something.
 
 use chrono::TimeDelta;
 use kombo_sandbox::{Endpoint, FIRST_INTEGRATION, GeneratorConfig, Refusal, Sandbox};
@@ -9,11 +9,11 @@ use super::{
     http::{Ask, ask},
 };
 
-/// A second integration, to be deleted.
+/// Id of a second integration, which is deleted.
 const SECOND: &str = "sandbox:second";
 
 pub(super) async fn run(checked: &mut Checked, sandbox: &Sandbox) -> Outcome {
-    // The first one may have lost what is needed here: this one has just been connected.
+    // Earlier checks may have deleted rows of the first integration; this one is new.
     sandbox.add_integration(SECOND, &GeneratorConfig { seed: 7, deleted_rate: 0.0, ..GeneratorConfig::default() })?;
     enrolments(checked, sandbox).await?;
     deactivation(checked, sandbox).await?;
@@ -26,8 +26,8 @@ fn of_second<'a>(method: &'a str, path: &'a str, body: &'a Value) -> Ask<'a> {
 }
 
 impl Checked {
-    /// Sends a body, and holds it and its answer against the document: what the document allows must be taken, what it
-    /// forbids must be refused. Gives the answer.
+    /// Sends a body and checks it and its answer against the document: a valid body must be accepted, an invalid one
+    /// rejected. Returns the answer.
     async fn send(
         &mut self,
         sandbox: &Sandbox,
@@ -91,7 +91,7 @@ async fn deactivation(checked: &mut Checked, sandbox: &Sandbox) -> Outcome {
     for id in &courses {
         let path = format!("/lms/courses/{id}/deactivate");
         let name = "PostLmsCoursesCourseIdDeactivate";
-        // Once more as well, which makes a warning.
+        // The repetition returns a warning.
         for body in [json!({}), json!({}), json!([])] {
             checked.send(sandbox, of_second("POST", &path, &body), name).await?;
         }
@@ -133,7 +133,7 @@ async fn upserts(checked: &mut Checked, sandbox: &Sandbox) -> Outcome {
     {
         checked.send(sandbox, of_second("POST", path, &body), "PostLmsCoursesBulk").await?;
     }
-    // All that a task can say: pending, of each outcome, failed.
+    // All states of a task: pending, completed with each outcome, failed.
     for (updates, refusal) in [(true, None), (false, None), (true, Some(Refusal::action_disabled()))] {
         sandbox.advance(TimeDelta::seconds(1));
         let body = json!({ "items": [item("o", json!({})), item(&format!("{updates}{refusal:?}"), json!({}))] });

@@ -1,4 +1,4 @@
-//! Changing data and integrations.
+//! Changes data and integrations.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,7 +18,7 @@ use crate::{
     shared::Shared,
 };
 
-/// Either `count` random mutations from `seed` on, or the mutations given.
+/// Either `count` random mutations starting at `seed`, or the given mutations.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Mutate {
@@ -47,12 +47,12 @@ pub(super) async fn mutate(
     Ok(Json(json!({ "applied": applied })))
 }
 
-/// A new integration, or new states for one that is there.
+/// A new integration, or new states for an existing one.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Describe {
     id: String,
-    /// Given for a new integration only.
+    /// Only for a new integration.
     #[serde(default)]
     generate: Option<GeneratorConfig>,
     #[serde(default)]
@@ -63,7 +63,7 @@ pub(super) struct Describe {
     qa_status: Option<QaStatus>,
     #[serde(default)]
     refusal: Option<Refusal>,
-    /// Takes all refusals back before those given here are set.
+    /// Clears all refusals before those in this request are set.
     #[serde(default)]
     clear_refusals: bool,
     #[serde(default)]

@@ -27,15 +27,15 @@ pub(super) async fn clear_faults(State(shared): State<Arc<Shared>>) -> Json<Valu
     Json(json!({}))
 }
 
-/// What to do with the clock; more than one are done in this order.
+/// Changes of the clock, applied in this order.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SetClock {
-    /// Stops it at that time.
+    /// Stops it at this time.
     set: Option<Stamp>,
-    /// Lets it run again, so many milliseconds from the machine's time.
+    /// Restarts it with this offset from the machine's time, in milliseconds.
     skew_ms: Option<i64>,
-    /// Moves it.
+    /// Moves it by this number of milliseconds.
     advance_ms: Option<i64>,
 }
 
@@ -57,7 +57,7 @@ pub(super) async fn clock(State(shared): State<Arc<Shared>>, Json(asked): Json<S
 #[serde(deny_unknown_fields)]
 pub(super) struct SendWebhook {
     integration: String,
-    /// Without one, `data-changed` about everything not yet told.
+    /// If missing, `data-changed` about all unreported changes.
     webhook: Option<Webhook>,
 }
 

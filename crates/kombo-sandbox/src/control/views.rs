@@ -1,4 +1,4 @@
-//! Looking: state, requests, ground truth.
+//! Reads state, requests and ground truth.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -50,7 +50,7 @@ pub(super) async fn state(State(shared): State<Arc<Shared>>) -> Json<Value> {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Since {
-    /// Only requests with a greater number.
+    /// Only requests with a larger number.
     #[serde(default)]
     since: u64,
 }
@@ -68,7 +68,7 @@ pub(super) async fn clear_requests(State(shared): State<Arc<Shared>>) -> Json<Va
     Json(json!({}))
 }
 
-/// `GET /control/records/{integration}/{model}`: the ground truth, one row a line.
+/// `GET /control/records/{integration}/{model}`: the ground truth, one row per line.
 pub(super) async fn records(
     State(shared): State<Arc<Shared>>,
     Path((integration, model)): Path<(String, String)>,

@@ -1,4 +1,4 @@
-//! How a fault changes an answer.
+//! Applies faults to answers.
 
 use std::{
     convert::Infallible,
@@ -16,16 +16,16 @@ use serde_json::{Value, json};
 use super::FaultKind;
 use crate::api::{Reply, error_reply};
 
-/// An answer under a fault.
+/// An answer with a fault applied.
 #[derive(Debug)]
 pub(crate) enum Spoilt {
-    /// Some response, perhaps a broken one.
+    /// A response, possibly broken.
     Response(Response<Body>),
-    /// No response: close the connection.
+    /// No response: the connection is closed.
     Dropped,
 }
 
-/// The answer of those faults that do not need the right one.
+/// Returns the answer of a fault that does not need the correct one.
 pub(crate) fn answer_instead(kind: &FaultKind) -> Option<Reply> {
     match kind {
         FaultKind::Error { status, code, retry_after } => {
@@ -66,10 +66,10 @@ pub(crate) fn answer_instead(kind: &FaultKind) -> Option<Reply> {
     }
 }
 
-/// One member of gzip.
+/// Compresses bytes into one gzip member.
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    // Nothing is refused by a vector.
+    // Writing to a vector does not fail.
     encoder.write_all(bytes).ok();
     encoder.finish().unwrap_or_default()
 }
@@ -149,7 +149,7 @@ fn spoil_page(kind: &FaultKind, reply: &mut Reply, own_cursor: &str) {
     }
 }
 
-/// Turns the right answer into what the fault makes of it. `own_cursor` is the cursor of this very page.
+/// Applies a fault to the correct answer. `own_cursor` is the cursor of the same page.
 pub(crate) async fn spoil(kind: Option<&FaultKind>, mut reply: Reply, own_cursor: &str) -> Spoilt {
     let Some(kind) = kind else {
         return Spoilt::Response(reply.into_response());
@@ -194,7 +194,7 @@ fn with_body(reply: Reply, body: Body) -> Response<Body> {
 
 fn truncated(reply: Reply) -> Response<Body> {
     let half = reply.body.slice(..reply.body.len() / 2);
-    // The error comes a turn later, so that the half that was promised is written first.
+    // The error comes one poll later, so that the first half is written.
     let pieces = stream::unfold(Some(Ok(half)), |piece| async move {
         tokio::task::yield_now().await;
         let piece = piece?;

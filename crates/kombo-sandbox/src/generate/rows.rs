@@ -1,4 +1,4 @@
-//! One new row at a time: for the generator and for mutations that add rows.
+//! Creates single rows, for the generator and for mutations that add rows.
 
 use serde_json::{Value, json, value::to_raw_value};
 
@@ -51,7 +51,7 @@ fn remote_data(dice: &mut Dice<'_>, prefix: &str) -> Option<Json> {
     }))
 }
 
-/// So many letters and digits, in words.
+/// Returns random letters and digits, split into words.
 fn letters(dice: &mut Dice<'_>, count: usize) -> String {
     let mut text = String::with_capacity(count + 25);
     while text.len() < count {

@@ -98,7 +98,7 @@ pub(super) const LAST: &[&str] = &[
     "St. John, Jr.",
 ];
 
-/// What a course does with its topic.
+/// Verbs of course titles.
 pub(super) const VERBS: &[&str] = &[
     "Introduction to",
     "Foundations of",
@@ -118,7 +118,7 @@ pub(super) const VERBS: &[&str] = &[
     "🚀 Onboarding:",
 ];
 
-/// What a course is about.
+/// Topics of course titles.
 pub(super) const TOPICS: &[&str] = &[
     "Information Security",
     "Fire Safety",
@@ -147,7 +147,7 @@ pub(super) const TOPICS: &[&str] = &[
     "Machine Learning \\ Statistics",
 ];
 
-/// Sentences of which descriptions are made.
+/// Sentences of descriptions.
 pub(super) const SENTENCES: &[&str] = &[
     "You will learn the basics and apply them at once.",
     "No previous knowledge is needed.",
@@ -197,7 +197,7 @@ pub(super) const SKILLS: &[&str] = &[
     "Budgeting",
 ];
 
-/// Organisations that connect an integration.
+/// Organisations that connected an integration.
 pub(crate) const ORGANISATIONS: &[&str] = &[
     "Acme, Inc.",
     "Bergmann & Söhne",

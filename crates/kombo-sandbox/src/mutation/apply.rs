@@ -1,4 +1,4 @@
-//! Doing one mutation, with what it moves elsewhere.
+//! Applies one mutation with its effects on other rows.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ use crate::{Course, Id, Model, Progression, Revision, SandboxError, Stamp, Table
 
 pub(super) type Changed = BTreeSet<Model>;
 
-/// Does `mutation` as of `at` and says which models changed.
+/// Applies `mutation` at time `at` and returns the changed models.
 pub(crate) fn apply(tables: &mut Tables, mutation: &Mutation, at: Stamp) -> Result<Changed, SandboxError> {
     match mutation {
         Mutation::Add { model, id, seed, set } => {
@@ -69,7 +69,7 @@ pub(super) fn set_all<T: SetField>(row: &mut T, set: &Map<String, Value>) -> Res
     set.iter().try_for_each(|(field, value)| row.set_field(field, value))
 }
 
-/// Moves its time and sets all fields or, where one is refused, does nothing.
+/// Moves the row's time and sets all fields, or does nothing if one is invalid.
 fn overlay<T: SetField + Clone>(
     row: &mut T,
     set: &Map<String, Value>,

@@ -1,4 +1,4 @@
-//! Adding rows, and putting others in their place.
+//! Adds and replaces rows.
 
 use serde_json::{Map, Value};
 
@@ -12,7 +12,7 @@ fn reference(set: &Map<String, Value>, field: &str) -> Option<Id> {
     set.get(field).and_then(Value::as_str).and_then(|it| it.parse().ok())
 }
 
-/// A new row, checked against the rows it refers to.
+/// Creates a row, after checking the rows it refers to.
 pub(super) fn create(
     tables: &mut Tables,
     model: Model,
@@ -91,7 +91,7 @@ fn create_revision(
     Ok(changed)
 }
 
-/// A row of the same id and of other content. What hangs on it stays: a course keeps its revisions, a revision its
+/// Replaces the content of a row but keeps its id and relations: a course keeps its revisions, and a revision its
 /// course unless `set` names another.
 pub(super) fn recreate(
     tables: &mut Tables,

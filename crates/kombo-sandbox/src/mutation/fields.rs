@@ -1,4 +1,4 @@
-//! Fields by Kombo's names.
+//! Sets fields by Kombo's names.
 
 use serde_json::{Value, value::to_raw_value};
 
@@ -7,7 +7,7 @@ use crate::{
     Text, User,
 };
 
-/// The value has the wrong type, or there is no such field.
+/// The field does not exist, or the value has the wrong type.
 struct Unfit;
 
 fn text(value: &Value) -> Result<Text, Unfit> {

@@ -1,4 +1,4 @@
-//! Removing rows outright.
+//! Removes rows completely.
 
 use super::apply::{Changed, exists, impossible, missing, touch_courses_with_skill, unlist};
 use crate::{Id, Model, Progression, SandboxError, Stamp, Tables};
@@ -24,7 +24,7 @@ pub(super) fn purge(tables: &mut Tables, model: Model, id: Id, at: Stamp) -> Res
         }
         Model::CourseProviders => {
             tables.providers.remove(&id);
-            // A course is shown with its provider inside; one without has none to show.
+            // A course contains its provider, so losing it changes the course.
             for course in tables.courses.values_mut().filter(|it| it.provider_id == Some(id)) {
                 course.provider_id = None;
                 course.meta.changed_at = at;

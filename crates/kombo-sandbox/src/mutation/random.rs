@@ -1,4 +1,4 @@
-//! One random thing that happens.
+//! Chooses random mutations.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::Mutation;
 use crate::{Id, Model, Stamp, Tables};
 
-/// What may happen.
+/// A possible event.
 #[derive(Clone, Copy)]
 enum Event {
     Add,
@@ -31,7 +31,7 @@ enum Event {
     Silent,
 }
 
-/// Every event, the usual ones more often.
+/// All events, with the usual ones more often.
 const EVENTS: &[Event] = &[
     Event::Add,
     Event::Add,
@@ -79,7 +79,7 @@ const RECORDS: &[Model] = &[
 const WITH_TOMBSTONE: &[Model] =
     &[Model::Users, Model::Courses, Model::CourseRevisions, Model::Skills, Model::CourseProgressions];
 
-/// A mutation that can be done on these tables, decided by `seed`. `None` where nothing was found to be done.
+/// Returns a mutation that is possible on these tables, chosen by `seed`; `None` if none was found.
 pub(crate) fn choose(tables: &Tables, seed: u64, now: Stamp) -> Option<Mutation> {
     let mut chooser = Chooser { rng: StdRng::seed_from_u64(seed), tables, now };
     (0..64).find_map(|_| chooser.one())
@@ -91,7 +91,7 @@ struct Chooser<'a> {
     now: Stamp,
 }
 
-/// A random key: starts at a random place, so that it costs nothing on a large table.
+/// Returns a random key. The search starts at a random position, so that it is fast on a large table.
 fn any<T>(rng: &mut StdRng, rows: &BTreeMap<Id, T>, fits: impl Fn(&T) -> bool) -> Option<Id> {
     let start = Id::random(rng);
     let found = rows.range(start..).chain(rows.range(..start)).take(2000).find(|(_, row)| fits(row));
@@ -174,7 +174,7 @@ impl Chooser<'_> {
                 let model = self.pick(WITH_TOMBSTONE)?;
                 let id = self.deleted(model)?;
                 let set = match model {
-                    // The old course may be gone, and a revision cannot be without one.
+                    // The old course may be gone, and a restored revision needs one.
                     Model::CourseRevisions => json!({ "course_id": self.live(Model::Courses)? }),
                     Model::Users
                     | Model::Courses

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{Course, Id, Revision};
 
-/// A course as listed, with everything nested in it.
+/// A listed course with everything nested in it.
 #[derive(Debug, Serialize)]
 pub(crate) struct CourseView<'a> {
     id: Id,
@@ -43,7 +43,7 @@ impl<'a> CourseView<'a> {
     }
 }
 
-/// A revision as listed in its course.
+/// A revision listed in its course.
 #[derive(Debug, Serialize)]
 pub(crate) struct RevisionView<'a> {
     id: Id,
@@ -66,12 +66,12 @@ struct SkillAssignment<'a> {
 impl<'a> RevisionView<'a> {
     pub(crate) fn new(scene: Scene<'a>, id: Id, revision: &'a Revision) -> Self {
         let shown = scene.shown(&revision.meta);
-        // Assignments are rows of their own: the revision's fields going null does not take them away.
+        // Assignments are separate rows, so they stay when the revision's fields become null.
         let skills = if shown == Shown::Bare { &[] } else { revision.skills.as_slice() };
         Self {
             id,
             remote_id: shown.hard(revision.meta.remote_id.as_deref()),
-            // The parent says it anyway; only what is nullable and tells something is taken away.
+            // The parent shows the id anyway, so only anonymisation beyond the contract clears it.
             course_id: shown.hard(revision.course_id),
             title: shown.soft(revision.title.as_deref()),
             description: shown.soft(revision.description.as_deref()),
@@ -86,7 +86,7 @@ impl<'a> RevisionView<'a> {
         }
     }
 
-    /// The skills that are listed.
+    /// Returns the listed skills.
     pub(crate) fn skills(&self) -> impl Iterator<Item = Id> {
         self.skill_assignments.iter().map(|it| it.skill.id)
     }

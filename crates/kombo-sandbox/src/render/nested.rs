@@ -1,11 +1,11 @@
-//! The partial copies nested in other records. Keys may be left out of them on demand, as absent is not null.
+//! The partial copies nested in other records. Keys can be omitted on demand, because absent is not null.
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use super::Scene;
 use crate::{Id, Provider, Revision, Skill, User};
 
-/// Writes a map entry unless copies leave that key out.
+/// Writes map entries except keys that are omitted from copies.
 macro_rules! entries {
     ($scene:expr, $map:expr, { $($key:literal: $value:expr),+ $(,)? }) => {
         $(if !$scene.omits($key) { $map.serialize_entry($key, &$value)?; })+

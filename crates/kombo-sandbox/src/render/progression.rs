@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{Id, Json, Progression, Stamp};
 
-/// A progression as listed, with its partial copies.
+/// A listed progression with its partial copies.
 #[derive(Debug, Serialize)]
 pub(crate) struct ProgressionView<'a> {
     id: Id,

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::{Scene, Tail};
 use crate::{Id, Skill};
 
-/// A skill as listed.
+/// A listed skill.
 #[derive(Debug, Serialize)]
 pub(crate) struct SkillView<'a> {
     id: Id,

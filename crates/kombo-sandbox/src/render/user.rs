@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::{Scene, Tail};
 use crate::{Id, User};
 
-/// A user as listed.
+/// A listed user.
 #[derive(Debug, Serialize)]
 pub(crate) struct UserView<'a> {
     id: Id,

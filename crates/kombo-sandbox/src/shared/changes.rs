@@ -1,4 +1,4 @@
-//! Mutations and when they become visible.
+//! Applies mutations and makes them visible.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -19,7 +19,7 @@ fn commit(state: &mut State, id: &str, mutation: &Mutation, at: Stamp) -> Result
 }
 
 impl Shared {
-    /// Does a mutation at the clock's time, visible now or after the commit lag.
+    /// Applies a mutation at the clock's time, visible now or after the commit lag.
     pub(crate) fn mutate(self: &Arc<Self>, id: &str, mutation: Mutation) -> Result<Applied, SandboxError> {
         self.commit_due();
         let at = self.clock.now().to_millis_precision();
@@ -42,7 +42,7 @@ impl Shared {
         Ok(Applied { mutation, models: BTreeSet::new(), at, visible_at })
     }
 
-    /// A random mutation, or `None` where there is nothing to do anything to.
+    /// Applies a random mutation; `None` if none is possible.
     pub(crate) fn mutate_random(self: &Arc<Self>, id: &str, seed: u64) -> Result<Option<Applied>, SandboxError> {
         self.commit_due();
         let chosen = {
@@ -52,7 +52,7 @@ impl Shared {
         chosen.map(|it| self.mutate(id, it)).transpose()
     }
 
-    /// Whoever reads commits what is due; this is for the webhook that tells of it.
+    /// Every reader commits what is due; this one exists to send the webhook.
     pub(super) fn commit_later(self: &Arc<Self>, millis: u64) {
         let shared = Arc::clone(self);
         self.runtime.spawn(async move {
@@ -61,7 +61,7 @@ impl Shared {
         });
     }
 
-    /// Makes visible what is due: under the commit lag, of tasks and of forced syncs.
+    /// Makes everything visible that is due: mutations after the commit lag, tasks and forced syncs.
     pub(crate) fn commit_due(self: &Arc<Self>) {
         let now = self.clock.now();
         self.end_syncs(now);
@@ -75,7 +75,7 @@ impl Shared {
         let (due, later): (Vec<_>, Vec<_>) = all.into_iter().partition(|it| it.visible_at <= now);
         state.uncommitted = later;
         for it in due {
-            // What has become impossible meanwhile, such as changing a purged row, is a lost update.
+            // A mutation that has become impossible, such as changing a purged row, is dropped.
             if let Ok(applied) = commit(&mut state, &it.integration, &it.mutation, it.at) {
                 changed.push((it.integration, applied.models));
             }
@@ -99,7 +99,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Turns a model off in the scope configuration: all its rows get a tombstone.
+    /// Disables a model in the scope configuration: all its rows are deleted with tombstones.
     pub(crate) fn delete_all(self: &Arc<Self>, id: &str, model: Model) -> Result<usize, SandboxError> {
         let ids = self.read().integration(id)?.tables.ids(model);
         for it in &ids {

@@ -10,7 +10,7 @@ use crate::{
     webhook::{deliver, payload, sign},
 };
 
-/// Counts a webhook as on its way until it is dropped.
+/// Counts a webhook as in transit until dropped.
 struct OnTheWay(Arc<Shared>);
 
 impl OnTheWay {
@@ -27,7 +27,7 @@ impl Drop for OnTheWay {
 }
 
 impl Shared {
-    /// Notes that models changed and, where told so, sends `data-changed` in a while.
+    /// Records changed models and, in automatic mode, sends `data-changed` after the debounce.
     pub(super) fn note_changes(self: &Arc<Self>, integration: &str, models: &BTreeSet<Model>) {
         if models.is_empty() {
             return;
@@ -47,13 +47,13 @@ impl Shared {
             let (integration, on_the_way) = (integration.to_owned(), OnTheWay::new(self));
             self.runtime.spawn(async move {
                 tokio::time::sleep(Duration::from_millis(debounce_ms)).await;
-                // The integration may have been removed meanwhile; then there is nothing to tell.
+                // The integration may have been removed; then there is nothing to send.
                 let _ = on_the_way.0.send_data_changed(&integration);
             });
         }
     }
 
-    /// Sends as `config` says from now on. What was noted until then goes at once if nobody has to ask for it any more.
+    /// Changes the settings. Recorded changes are sent immediately if sending is no longer manual.
     pub(crate) fn configure_hooks(self: &Arc<Self>, config: WebhookConfig) {
         let mut hooks = self.hooks();
         hooks.config = config;
@@ -61,12 +61,12 @@ impl Shared {
         let untold: Vec<String> = if is_auto { hooks.untold.keys().cloned().collect() } else { Vec::new() };
         drop(hooks);
         for integration in untold {
-            // It may have been removed meanwhile; then there is nothing to tell.
+            // It may have been removed; then there is nothing to send.
             let _ = self.send_data_changed(&integration);
         }
     }
 
-    /// Sends `data-changed` about everything not yet told; says whether there was anything.
+    /// Sends `data-changed` about all unreported changes; returns whether there were any.
     pub(crate) fn send_data_changed(self: &Arc<Self>, integration: &str) -> Result<bool, SandboxError> {
         let changed_models = self.hooks().untold.remove(integration).unwrap_or_default();
         if changed_models.is_empty() {
@@ -76,12 +76,12 @@ impl Shared {
         Ok(true)
     }
 
-    /// Sends a webhook in the background and gives its body.
+    /// Sends a webhook in the background and returns its body.
     pub(crate) fn send(self: &Arc<Self>, integration: &str, webhook: &Webhook) -> Result<String, SandboxError> {
         self.send_with(integration, webhook, |_| {})
     }
 
-    /// The same, with a change to the webhook's `data`.
+    /// Like [`send`](Self::send), but edits the webhook's `data` first.
     pub(super) fn send_with(
         self: &Arc<Self>,
         integration: &str,

@@ -1,4 +1,4 @@
-//! Writes that came over the API: at once, as tasks, as syncs.
+//! Writes over the API: immediate ones, tasks and syncs.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -17,13 +17,13 @@ fn millis(count: u64) -> TimeDelta {
 }
 
 impl Shared {
-    /// A new id for a row, a task or a sync.
+    /// Generates the id of a new row, task or sync.
     pub(crate) fn new_id(&self) -> Id {
         Id::random(&mut self.traffic().rng)
     }
 
-    /// Does something to an integration's rows. It is seen at once, whatever the commit lag: who writes reads what was
-    /// written.
+    /// Changes an integration's rows. The change is visible immediately, ignoring the commit lag, so that a client can
+    /// read its own writes.
     pub(crate) fn act<T>(
         self: &Arc<Self>,
         about: &str,
@@ -39,7 +39,7 @@ impl Shared {
         Ok(result)
     }
 
-    /// Queues a sync, or finds the one that is queued: then the second value is true.
+    /// Queues a sync, or returns the queued one with `true` as the second value.
     pub(crate) fn force_sync(self: &Arc<Self>, about: &str, sync_type: &'static str) -> (QueuedSync, bool) {
         let id = self.new_id();
         let started_at = self.clock.now().to_millis_precision();
@@ -55,7 +55,7 @@ impl Shared {
         (sync, false)
     }
 
-    /// Starts to write courses and gives the id of the task.
+    /// Starts writing courses and returns the task id.
     pub(crate) fn upsert_courses(self: &Arc<Self>, about: &str, items: Vec<CourseItem>) -> Id {
         let id = self.new_id();
         let created_at = self.clock.now().to_millis_precision();
@@ -69,7 +69,7 @@ impl Shared {
         id
     }
 
-    /// Removes an integration and tells of it.
+    /// Removes an integration and sends the webhook about it.
     pub(crate) fn delete_integration(self: &Arc<Self>, about: &str) -> Result<(), SandboxError> {
         self.send(about, &Webhook::IntegrationDeleted)?;
         let mut state = self.write();
@@ -78,7 +78,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Tells of the syncs that are due.
+    /// Ends the syncs that are due and sends their webhooks.
     pub(super) fn end_syncs(self: &Arc<Self>, now: Stamp) {
         if self.read().syncs.values().all(|it| it.due_at > now) {
             return;
@@ -90,7 +90,7 @@ impl Shared {
         drop(state);
         for (about, sync) in due {
             let finished = Webhook::SyncFinished { sync_state: "SUCCEEDED".to_owned() };
-            // The integration may have been removed meanwhile; then there is nothing to tell.
+            // The integration may have been removed; then there is nothing to send.
             let _ = self.send_with(&about, &finished, |data| {
                 let seconds = (sync.due_at.micros() - sync.started_at.micros()) / 1_000_000;
                 data.insert("sync_id".to_owned(), json!(sync.id));

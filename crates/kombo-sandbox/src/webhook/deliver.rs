@@ -1,4 +1,4 @@
-//! Sending one webhook over plain HTTP.
+//! Sends one webhook over plain HTTP.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// POSTs `body` and gives the status of the answer, or why there is none.
+/// POSTs `body` and returns the status of the answer, or the reason if there is none.
 pub(crate) async fn deliver(target: &str, signature: &str, body: String) -> Result<u16, String> {
     let sent = tokio::time::timeout(PATIENCE, post(target, signature, body)).await;
     sent.unwrap_or_else(|_| Err("no answer in time".to_owned()))
@@ -33,7 +33,7 @@ async fn post(target: &str, signature: &str, body: String) -> Result<u16, String
         .map_err(|it| it.to_string())?;
     let answer = async { sender.send_request(request).await.map(|it| it.status().as_u16()) };
     let connection = async {
-        // Its end is no news: either the answer has come or sending fails.
+        // Its result does not matter: either the answer has arrived or sending fails.
         let _ = connection.await;
         std::future::pending::<()>().await;
     };

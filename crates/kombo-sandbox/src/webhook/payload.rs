@@ -1,4 +1,4 @@
-//! The bodies of webhooks, key for key as the contract has them.
+//! The bodies of webhooks, with exactly the keys of the contract.
 
 use chrono::TimeDelta;
 use rand::{RngExt, rngs::StdRng};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::Webhook;
 use crate::{Id, Integration, Model, Stamp};
 
-/// The body of `webhook` about `integration`, sent at `now`.
+/// Returns the body of `webhook` about `integration`, sent at `now`.
 pub(crate) fn payload(webhook: &Webhook, integration: &Integration, now: Stamp, rng: &mut StdRng) -> Value {
     let (id, tool, end_user) = (&integration.id, integration.tool(), &integration.end_user);
     let now = now.to_millis_precision();
