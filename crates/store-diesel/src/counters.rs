@@ -115,7 +115,7 @@ both! {
             let Counter { table, column, handed_out, taken } = counter;
             if may_set(conn, table, column)? {
                 set(conn, table, column, taken)?;
-                tracing::warn!(table, handed_out, taken, "numbers were handed out before: counting goes on behind them");
+                tracing::warn!(table, handed_out, taken, "these numbers were used before: numbering continues after them");
             } else {
                 faults.push(fault);
             }

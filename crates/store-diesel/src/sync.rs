@@ -30,7 +30,7 @@ fn word<T: FromStr<Err: ToString>>(table: &'static str, text: &str) -> Result<T,
 /// The same of a word that can do without: one that somebody wrote by hand must not stop all rows that are read with it.
 fn word_or<T: FromStr<Err: ToString>>(table: &'static str, row: &dyn Display, text: &str, otherwise: T) -> T {
     text.parse().unwrap_or_else(|error: T::Err| {
-        tracing::warn!(table, row = %row, "a word of this row is unknown: {}", error.to_string());
+        tracing::warn!(table, row = %row, "this row contains an unknown value: {}", error.to_string());
         otherwise
     })
 }

@@ -209,7 +209,7 @@ impl Unit<'_> {
             match action {
                 Action::Record(result) if is_new => {
                     let (id, kind) = (webhook.id.as_str(), webhook.event.kind());
-                    tracing::info!(webhook.id = id, webhook.kind = kind, result, "a webhook causes no fetch");
+                    tracing::info!(webhook.id = id, webhook.kind = kind, result, "a webhook needs no fetch");
                 }
                 Action::Fetch(fetch) if is_new => wishes.add(first + place, &fetch),
                 Action::Integration(standing) if is_new => {

@@ -35,7 +35,7 @@ pub enum Notice<'a> {
         /// Whether that is new.
         changed: bool,
     },
-    /// The key is accepted again, but failed work could not be made due: it is due in its own time.
+    /// The key is accepted again, but failed requests could not be made due at once: they keep their retry times.
     NotRetried {
         /// Why.
         error: &'a StoreError,

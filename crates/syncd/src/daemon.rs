@@ -97,7 +97,7 @@ pub(crate) async fn run(context: &Context, tables: Tables) -> anyhow::Result<Exi
     let webhooks = serve::bind("server.webhooks", config.server.webhooks).await?;
     let operations = serve::bind("server.operations", config.server.operations).await?;
     let stop = context.signals.stop_gently(|| {
-        tracing::info!("stopping: running batches end first; a second signal ends everything at once");
+        tracing::info!("stopping after the running batches; a second signal stops at once");
     });
     let tasks = TaskTracker::new();
     // Heard from here on: what nobody hears ends the process.
@@ -159,7 +159,7 @@ pub(crate) async fn run(context: &Context, tables: Tables) -> anyhow::Result<Exi
     stop.cancelled().await;
     tasks.close();
     if tokio::time::timeout(GRACE, tasks.wait()).await.is_err() {
-        tracing::warn!("some work did not end in time: it goes on from its checkpoint the next time");
+        tracing::warn!("some fetches did not stop in time: they continue from their checkpoints at the next start");
     }
     // A database that does not answer holds nobody back.
     drop(tokio::time::timeout(GIVE_BACK_WITHIN, shared.kombo.limiter.give_back()).await);
@@ -185,7 +185,7 @@ async fn open_store(config: &Config, tables: Tables, stop: &CancellationToken) -
         if !is_passing(&error) || !is_server {
             return Err(error);
         }
-        tracing::error!(error = output::chain(error.as_ref()), "no database yet: trying again");
+        tracing::error!(error = output::chain(error.as_ref()), "the database is not available yet: retrying");
         if wait_longer(&mut wait, stop).await.is_break() {
             return Ok(None);
         }
@@ -210,7 +210,7 @@ async fn begin_sometime(shared: &Shared, configured: &BTreeSet<IntegrationId>) -
         match begin(shared, configured.clone()).await {
             Ok(()) => return Ok(ControlFlow::Continue(())),
             Err(error) if is_passing(&error) => {
-                tracing::error!(error = output::chain(error.as_ref()), "the database went away: trying again");
+                tracing::error!(error = output::chain(error.as_ref()), "the database became unavailable: retrying");
             }
             Err(error) => return Err(error),
         }
@@ -225,7 +225,7 @@ async fn begin_sometime(shared: &Shared, configured: &BTreeSet<IntegrationId>) -
 async fn begin(shared: &Shared, configured: BTreeSet<IntegrationId>) -> anyhow::Result<()> {
     let abandoned = shared.runtime.begin(configured, shared.receiver.is_some(), owner::is_gone).await?;
     if !abandoned.is_empty() {
-        tracing::info!(requests = abandoned.len(), "taking over from a process that is gone");
+        tracing::info!(requests = abandoned.len(), "taking over from a process that stopped");
     }
     Ok(())
 }

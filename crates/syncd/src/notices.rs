@@ -19,24 +19,24 @@ impl Observer for Notices {
 impl RuntimeObserver for Notices {
     fn notice(&self, notice: Notice<'_>) {
         match notice {
-            Notice::NotLeased { error } => tracing::warn!(error = output::chain(error), "no work could be taken"),
+            Notice::NotLeased { error } => tracing::warn!(error = output::chain(error), "no request could be leased"),
             Notice::BrokeOff { target, error } => tracing::error!(
                 integration.id = target.integration_id.as_str(),
                 endpoint = target.endpoint.as_str(),
                 sync.kind = target.kind.as_str(),
                 error = output::chain(error),
-                "work broke off"
+                "a fetch was interrupted"
             ),
             Notice::Busy { target } => tracing::warn!(
                 integration.id = target.integration_id.as_str(),
                 endpoint = target.endpoint.as_str(),
-                "another process works on this, or ended without a word: waiting for it"
+                "another process is working on this, or stopped without releasing it: waiting"
             ),
             Notice::Key { accepted, changed } => key(accepted, changed),
             Notice::NotRetried { error } => {
                 tracing::warn!(
                     error = output::chain(error),
-                    "failed work could not be made due: it is due in its own time"
+                    "failed requests could not be made due at once: they keep their retry times"
                 );
             }
             Notice::Scheduled { requests } => tracing::info!(requests, "due"),
@@ -44,31 +44,34 @@ impl RuntimeObserver for Notices {
                 tracing::info!(requests, "catching up: webhooks may have been missed");
             }
             Notice::NotScheduled { error } => {
-                tracing::warn!(error = output::chain(error), "what is due could not be looked up");
+                tracing::warn!(error = output::chain(error), "due requests could not be read");
             }
             Notice::Trimmed { trimmed: Trimmed { changes, runs, webhooks } } => {
-                tracing::info!(changes, runs, webhooks, "old entries were removed");
+                tracing::info!(changes, runs, webhooks, "old entries were deleted");
             }
             Notice::NotTrimmed { error } => {
-                tracing::warn!(error = output::chain(error), "old entries were not removed");
+                tracing::warn!(error = output::chain(error), "old entries could not be deleted");
             }
             Notice::LongWait { reason, until, wait } => {
                 let why = match reason {
-                    WaitReason::Again => "waiting before the request to Kombo is sent again",
-                    WaitReason::UsedUp => "Kombo's rate limit is used up: requests wait for its renewal",
-                    WaitReason::Pace => "kombo.max_requests_per_minute lets the next request wait",
+                    WaitReason::Again => "waiting before the request to Kombo is retried",
+                    WaitReason::UsedUp => "Kombo's rate limit is exhausted: requests wait until it resets",
+                    WaitReason::Pace => "kombo.max_requests_per_minute delays the next request",
                 };
                 tracing::warn!(until = until.to_string(), seconds = wait.as_secs(), "{why}");
             }
             Notice::LimitedAlone { error } => {
-                tracing::warn!(error = output::chain(error), "the database does not tell the pace: kept alone");
+                tracing::warn!(
+                    error = output::chain(error),
+                    "the shared rate limit cannot be read from the database: this process limits itself alone"
+                );
             }
-            Notice::LimitedTogether => tracing::info!("the pace is kept together with other replicas again"),
+            Notice::LimitedTogether => tracing::info!("the rate limit is shared with other replicas again"),
             Notice::LimitNotShared { error } => {
                 tracing::debug!(error = output::chain(error), "the rate limit could not be shared with other replicas");
             }
             Notice::NotDispatched { error } => {
-                tracing::warn!(error = output::chain(error), "what is to be delivered could not be looked up");
+                tracing::warn!(error = output::chain(error), "due deliveries could not be read");
             }
             Notice::Delivery { integration_id, batch, took, failed } => {
                 let id = (batch.id.0.as_str(), integration_id.as_str());
@@ -83,7 +86,7 @@ impl RuntimeObserver for Notices {
                 delivery.id = batch.id.0.as_str(),
                 integration.id = integration_id.as_str(),
                 error = output::chain(error),
-                "what became of a delivery is not noted"
+                "the result of a delivery could not be stored"
             ),
             _ => {}
         }
@@ -139,7 +142,7 @@ fn delivery(
                 last_seq,
                 attempts,
                 error = failure.error,
-                "a delivery is given up: `syncd deliveries retry` sends it again"
+                "a delivery became a dead letter: `syncd deliveries retry` sends it again"
             );
         }
     }

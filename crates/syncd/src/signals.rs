@@ -57,7 +57,7 @@ impl Signals {
             announce();
             self.first.cancel();
             either(&mut interrupt, &mut terminate).await;
-            tracing::warn!("stopped at once: unfinished work goes on from its checkpoint the next time");
+            tracing::warn!("stopped at once: unfinished fetches continue from their checkpoints at the next start");
         }
         self.at_once.cancel();
         // The main thread may be blocked, by a reader of standard output for example.

@@ -123,7 +123,7 @@ impl Queue {
         drop(state);
         self.changed.notify_all();
         if dropped > 0 {
-            tracing::warn!(lines = dropped, "the log could not be written: lines are missing before this one");
+            tracing::warn!(lines = dropped, "log lines before this one were dropped: the log could not be written");
         }
     }
 

@@ -41,7 +41,7 @@ pub(super) fn settle(conn: &mut Conn) -> QueryResult<Vec<String>> {
         tracing::warn!(
             next,
             taken,
-            "transactions of another server wrote to the change log: counting goes on behind them"
+            "the change log has entries of another server's transactions: numbering continues after them"
         );
     }
     Ok(Vec::new())

@@ -85,7 +85,7 @@ impl Log {
                 Err(error) if self.follow && error.is_transient() => {
                     if retry_after == LOOK_EVERY {
                         let error = output::chain(&error);
-                        tracing::warn!(since.seq, error, "the database does not answer; going on as soon as it does");
+                        tracing::warn!(since.seq, error, "the database does not answer; continuing when it does");
                     }
                     let wait = retry_after;
                     retry_after = (retry_after * 2).min(RETRY_AT_MOST);

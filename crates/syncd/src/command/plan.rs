@@ -23,7 +23,10 @@ pub(crate) fn run(context: &Context, models: &[String]) -> anyhow::Result<Exit> 
     for name in models.iter().filter(|name| name.starts_with("lms_") && Model::from_name(name).is_none()) {
         // No error: it may be a model that Kombo has had for a shorter time than this program.
         let meant = suggestion(name, Model::ALL.iter().map(|model| model.as_str()));
-        tracing::warn!(model = name, "no model that this version knows: it calls every endpoint{meant}");
+        tracing::warn!(
+            model = name,
+            "this version does not know the model: a webhook that names it fetches every endpoint{meant}"
+        );
     }
     let config = context.config()?;
     let models: Vec<ModelName> = models.iter().map(|name| ModelName::from(name.as_str())).collect();

@@ -37,7 +37,7 @@ pub(crate) async fn run(context: &Context, args: SyncArgs) -> anyhow::Result<Exi
     let targets = request(&store, Wanted::new(&config, &args)).await?;
 
     let stop = context.signals.stop_gently(|| {
-        tracing::warn!("stopping after the current batch; once more to stop at once");
+        tracing::warn!("stopping after the current batch; press Ctrl-C again to stop at once");
     });
     // A daemon with another configuration may have them to deliver.
     let policy = RuntimePolicy { undelivered: Undelivered::Keep, ..wiring::policy(&config) };
@@ -117,7 +117,7 @@ pub(crate) fn tell(event: &kombo_client::ResponseEvent) {
             tracing::warn!(operation = %event.operation, attempt = event.attempt, fault = ?fault, "no answer from Kombo");
         }
         kombo_client::Outcome::Status(status @ (429 | 500..)) => {
-            tracing::warn!(operation = %event.operation, attempt = event.attempt, status, "Kombo asks to wait, or is down");
+            tracing::warn!(operation = %event.operation, attempt = event.attempt, status, "Kombo asked to wait, or is unavailable");
         }
         kombo_client::Outcome::Status(_) => {}
     }
@@ -157,7 +157,7 @@ pub(crate) async fn request(store: &DieselStore, wanted: Wanted) -> anyhow::Resu
                 tracing::info!(
                     integration.id = target.integration_id.as_str(),
                     endpoint = target.endpoint.as_str(),
-                    "taking over from a process that is gone"
+                    "taking over from a process that stopped"
                 );
             }
             for id in &wanted.register {

@@ -28,7 +28,7 @@ pub(super) fn check() -> Result<(), ConfigError> {
                 tracing::warn!(
                     variable = name,
                     meant = right,
-                    "a variable of the environment is not read: is it a setting?"
+                    "this environment variable is ignored: it names no setting"
                 );
             }
             None => {}

@@ -202,12 +202,17 @@ fn message(frame: Frame, status: StatusCode, title: &'static str, text: &'static
 }
 
 fn starting(frame: Frame) -> Response {
-    message(frame, StatusCode::SERVICE_UNAVAILABLE, "Starting", "The database is not there yet.")
+    message(frame, StatusCode::SERVICE_UNAVAILABLE, "Starting", "The database is not available yet.")
 }
 
 fn away(frame: Frame, error: &StoreError) -> Response {
-    tracing::warn!(error = output::chain(error), "a page could not be read");
-    message(frame, StatusCode::SERVICE_UNAVAILABLE, "No answer", "The database does not answer: the log says why.")
+    tracing::warn!(error = output::chain(error), "the data of a page could not be read");
+    message(
+        frame,
+        StatusCode::SERVICE_UNAVAILABLE,
+        "No answer",
+        "The database does not answer. The log has the reason.",
+    )
 }
 
 fn stranger(wrong: bool, now: Timestamp) -> Response {
@@ -235,7 +240,7 @@ async fn sign_in(State(page): State<Arc<Page>>, request: Request) -> Response {
     let now = SystemClock.now();
     let Some(form) = form(request).await else { return unreadable() };
     if !page.access.opens(field(&form, "token").trim()) {
-        tracing::warn!("somebody tried to sign in with a wrong token");
+        tracing::warn!("a sign-in with a wrong token was rejected");
         return stranger(true, now);
     }
     match page.access.sign_in(now) {

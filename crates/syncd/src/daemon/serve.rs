@@ -69,7 +69,7 @@ async fn accept(listener: &TcpListener, stop: &CancellationToken) -> Option<toki
                 Ok((stream, _)) => return Some(stream),
                 Err(error) => {
                     // Out of file descriptors, say: waiting helps, spinning does not.
-                    tracing::warn!(%error, "a connection was not accepted");
+                    tracing::warn!(%error, "a connection could not be accepted");
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             },
@@ -116,7 +116,7 @@ where
         }
     };
     if let Err(error) = result {
-        tracing::debug!(error = error.to_string(), "a connection ended badly");
+        tracing::debug!(error = error.to_string(), "a connection ended with an error");
     }
 }
 

@@ -47,12 +47,12 @@ async fn follow_database(shared: Arc<Shared>) {
                     shared.runtime.wakers().schedule.notify_one();
                 }
                 Err(error) => {
-                    tracing::warn!(error = output::chain(error.as_ref()), "the other database is not ready yet");
+                    tracing::warn!(error = output::chain(error.as_ref()), "the new database is not ready yet");
                 }
             }
         }
         if let Err(error) = clock::follow(&shared.store).await {
-            tracing::debug!(error = output::chain(&error), "the database does not tell the time");
+            tracing::debug!(error = output::chain(&error), "the database's clock could not be read");
         }
         pause(&shared, FOLLOW_EVERY).await;
     }
@@ -72,7 +72,7 @@ async fn listen(shared: Arc<Shared>) {
         tokio::select! {
             result = shared.store.listen(|news| shared.hear(news)) => {
                 if let Err(error) = result {
-                    tracing::warn!(error = output::chain(&error), "the database tells of no work: looking now and then");
+                    tracing::warn!(error = output::chain(&error), "notifications from the database are not available: polling");
                 }
                 pause(&shared, LISTEN_AGAIN_AFTER).await;
             }
@@ -93,7 +93,7 @@ async fn renew_credentials(shared: Arc<Shared>, file: Option<PathBuf>) {
             Err(error) => Some(error.to_string()),
         };
         if let Some(why) = moved {
-            tracing::warn!(why, "the database refuses the user or the password, and there are no others to try");
+            tracing::warn!(why, "the database rejects the user or the password, and the configuration has no others");
         }
         pause(&shared, ASK_FOR_CREDENTIALS_EVERY).await;
     }
@@ -104,10 +104,10 @@ async fn move_store(shared: &Shared, url: &StoreUrl) -> Option<String> {
     match shared.store.move_to(url).await {
         Ok(Moved::Same) => None,
         Ok(Moved::Done) => {
-            tracing::info!(store = url.to_string(), "the address of the database was read again");
+            tracing::info!(store = url.to_string(), "reloaded the address of the database");
             None
         }
-        Ok(Moved::AtRestart) => Some("store.url names another kind of database: that takes a restart".to_owned()),
+        Ok(Moved::AtRestart) => Some("store.url names another kind of database: restart to use it".to_owned()),
         Err(error) => Some(format!("store.url: {}", output::chain(&error))),
     }
 }
@@ -122,7 +122,10 @@ async fn reload(shared: Arc<Shared>, file: Option<PathBuf>, mut hangup: Signal) 
         match Reload::read(&shared, file.as_deref()) {
             Ok(reload) => reload.apply(&shared).await,
             Err(error) => {
-                tracing::error!(error = output::chain(error.as_ref()), "the configuration is wrong: the old one stays");
+                tracing::error!(
+                    error = output::chain(error.as_ref()),
+                    "the configuration is invalid: keeping the previous one"
+                );
             }
         }
     }
@@ -160,23 +163,26 @@ impl Reload {
         shared.access.replace(self.token);
         shared.kombo.source.replace(&self.client);
         shared.kombo.limiter.set_per_minute(self.config.kombo.max_requests_per_minute);
-        tracing::info!("secrets were read again");
+        tracing::info!("reloaded the secrets");
         if let Some(why) = move_store(shared, &self.store).await {
-            tracing::error!(why, "the database stays the one that it was");
+            tracing::error!(why, "keeping the previous database connection");
         }
         let configured = self.config.integrations.iter().map(|known| known.id.clone()).collect();
         let now = SystemClock.now();
         match shared.store.transact(Scope::Shared, move |tx| dispatch::register(tx, &configured, now)).await {
-            Ok(()) => tracing::info!("integrations were read again"),
+            Ok(()) => tracing::info!("reloaded the integrations"),
             Err(error) => {
                 let error = output::chain(&error);
-                tracing::error!(error, "the database does not take new integrations: reload again when it is back");
+                tracing::error!(
+                    error,
+                    "new integrations could not be stored: reload again when the database is available"
+                );
             }
         }
         let waiting = shared.config.sections_unlike(&self.config);
         if !waiting.is_empty() {
             let sections = waiting.join(", ");
-            tracing::warn!(sections, "other settings were changed: they take effect when syncd is started again");
+            tracing::warn!(sections, "other settings changed: restart to apply them");
         }
         shared.runtime.wakers().schedule.notify_one();
         shared.runtime.check_key().await;

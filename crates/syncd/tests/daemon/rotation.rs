@@ -40,7 +40,7 @@ fn a_new_password_is_read_by_itself_and_on_sighup() {
     // An address where nobody answers is not gone over to.
     world.write("store.url", "postgres://rotating:database-password@127.0.0.1:1/nowhere");
     daemon.process.signal("HUP");
-    let stays = "the database stays the one that it was";
+    let stays = "keeping the previous database connection";
     wait_until("it says so", || daemon.process.stderr_so_far().contains(stays));
     assert!(daemon.is_ready());
     assert!(!daemon.process.stderr_so_far().contains("the configuration is wrong"));
@@ -49,7 +49,7 @@ fn a_new_password_is_read_by_itself_and_on_sighup() {
     world.database.query("ALTER ROLE rotating PASSWORD 'three-database-password'");
     write_file(&world, "three", port, &name);
     daemon.process.signal("HUP");
-    let read = "the address of the database was read again";
+    let read = "reloaded the address of the database";
     wait_until("it was read", || daemon.process.stderr_so_far().matches(read).count() == 2);
     change("three");
     wait_until("it is ready again", || daemon.is_ready());

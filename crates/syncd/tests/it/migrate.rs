@@ -105,7 +105,7 @@ fn a_migration_waits_for_a_reader_and_says_so() {
         let first = world.spawn(&["migrate"]);
         let names_it = |process: &Running| {
             let said = process.stderr_so_far();
-            said.contains("a migration waits for another session") && said.contains("a report")
+            said.contains("a migration is waiting for another session") && said.contains("a report")
         };
         wait_until("the first process says for whom it waits", || names_it(&first));
         assert!(first.stderr_so_far().contains("012001"), "{}", first.stderr_so_far());
@@ -114,7 +114,7 @@ fn a_migration_waits_for_a_reader_and_says_so() {
         assert!(status.complaint().contains("3 migrations are pending"), "{}", status.stderr);
         let second = world.spawn(&["migrate", "--json"]);
         wait_until("the second process waits", || {
-            second.stderr_so_far().contains("a migration waits for another session")
+            second.stderr_so_far().contains("a migration is waiting for another session")
         });
         let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'a report'";
         database.execute(end).unwrap();

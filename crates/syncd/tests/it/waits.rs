@@ -16,7 +16,7 @@ fn a_wait_before_a_request_is_sent_again_is_said() {
         let retry_after = retry_after.map(str::to_owned);
         world.sandbox.inject(Fault::always(FaultKind::Error { status, code: None, retry_after }));
         let sync = world.spawn(&["sync"]);
-        let said = "waiting before the request to Kombo is sent again";
+        let said = "waiting before the request to Kombo is retried";
         wait_until("the wait is said", || sync.stderr_so_far().contains(said));
         sync.kill();
     }

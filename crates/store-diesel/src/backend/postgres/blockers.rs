@@ -32,7 +32,7 @@ pub(super) async fn watch(client: &Client, pid: i32) -> Infallible {
                         blocker.application = application,
                         blocker.state = state,
                         blocker.transaction_seconds = since,
-                        "a migration waits for another session"
+                        "a migration is waiting for another session"
                     );
                 }
             }

@@ -124,7 +124,7 @@ impl Database {
     fn reopen(&self, conn: &mut Option<SqliteConnection>, reason: String) -> Result<(), String> {
         let mut opened = self.opened.write().unwrap_or_else(PoisonError::into_inner);
         if let Opened::Yes { files, readers } = &*opened {
-            tracing::error!(reason, "the database is not used until a complete file is in its place");
+            tracing::error!(reason, "the database is not used until a complete file is in place");
             files.close_without_a_trace(|| {
                 drop(conn.take());
                 lock(readers).clear();
@@ -148,7 +148,7 @@ impl Database {
                 *conn = Some(fresh);
                 *opened = Opened::Yes { files: Files::at(&self.path), readers: Mutex::default() };
                 self.generation.fetch_add(1, Ordering::SeqCst);
-                tracing::warn!("the database file was opened anew");
+                tracing::warn!("the database file was reopened");
                 Ok(())
             }
             Err(why) => {

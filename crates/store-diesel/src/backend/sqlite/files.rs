@@ -91,7 +91,7 @@ impl Files {
         close();
         if moved && let Err(error) = fs::rename(&aside, &self.path) {
             let (path, aside) = (self.path.display().to_string(), aside.display().to_string());
-            tracing::error!(path, aside, error = error.to_string(), "a database could not be moved back");
+            tracing::error!(path, aside, error = error.to_string(), "a database file could not be moved back");
         }
         if !is_same {
             self.set_the_log_aside();
@@ -105,7 +105,10 @@ impl Files {
                 let aside = with_suffix(path, "-of-the-replaced-file");
                 match fs::rename(path, &aside) {
                     Ok(()) => {
-                        tracing::warn!(path = aside.display().to_string(), "kept what belongs to the replaced file");
+                        tracing::warn!(
+                            path = aside.display().to_string(),
+                            "kept the files that belong to the replaced file"
+                        );
                     }
                     Err(error) => tracing::error!(error = error.to_string(), "the log of the replaced file stays"),
                 }

@@ -53,7 +53,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
                         integration.id = run.target.integration_id.as_str(),
                         endpoint = run.target.endpoint.as_str(),
                         error = %error,
-                        "the list does not go on from its page cursor: fetching again from the first page"
+                        "the list does not continue from its page cursor: fetching again from the first page"
                     );
                     restarted = true;
                     self.restart(lease, run).await?;
@@ -143,7 +143,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
                     tracing::warn!(
                         integration.id = run.target.integration_id.as_str(),
                         endpoint = run.target.endpoint.as_str(),
-                        "no answer of Kombo has a Date, so nothing confirms the clock: the watermark stays where it is"
+                        "Kombo's answers have no Date header to confirm the clock: the watermark is not moved"
                     );
                 }
             }

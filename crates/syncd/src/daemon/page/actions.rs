@@ -94,7 +94,7 @@ pub(super) async fn perform(
     let Some(known) = known.filter(|known| known.status != IntegrationStatus::Deleted) else {
         return Ok(Outcome::Unknown);
     };
-    tracing::info!(integration.id = id.as_str(), action = ?action, "asked for on the status page");
+    tracing::info!(integration.id = id.as_str(), action = ?action, "requested on the status page");
     let endpoints = shared.config.plan_policy().endpoints;
     let outcome = match action {
         Action::Fetch | Action::Full if known.status == IntegrationStatus::Held => Outcome::Held,
