@@ -1,7 +1,7 @@
-//! What is to be true of everything that comes from outside, whatever it is.
+//! Invariants for every input from outside.
 //!
-//! One function for each fuzz target, so that `cargo test` can hold what was once found against it as well. Modules that
-//! are private to their crate are compiled here once more: nothing has to be public for the sake of this.
+//! Each fuzz target has one function, so that `cargo test` can also check earlier findings. Private modules of other
+//! crates are compiled here again, so that nothing must be public for fuzzing.
 #![forbid(unsafe_code)]
 
 use kombo::*;
@@ -52,14 +52,14 @@ mod syncd {
     pub(crate) mod secret;
 
     pub(crate) mod output {
-        /// What an error says; the real one adds the causes.
+        /// Returns the text of an error; the real function adds the causes.
         pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
             error.to_string()
         }
     }
 }
 
-/// The clock of the client, and one for the configuration that stands still.
+/// The client's clock, and a fixed one for the configuration.
 mod clock {
     pub(crate) use crate::kombo::clock::*;
 
@@ -84,5 +84,5 @@ pub use targets::page::page;
 pub use targets::query::query;
 pub use targets::webhook::webhook;
 
-/// A word that seeds put where a secret or a customer's data stands: it must not show.
+/// A marker that seeds use as a secret or a customer's data: it must not be shown.
 const MARK: &str = "marked-value-7";

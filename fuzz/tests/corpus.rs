@@ -1,4 +1,4 @@
-//! Everything in the corpus, which holds what was once found, without a fuzzer: `cargo test` in this folder.
+//! Checks the corpus, including earlier findings, without a fuzzer: `cargo test` in this folder.
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: how fast everything is, next to yardsticks that are measured in the same run.
+//! `cargo xtask bench`: measures the speed of everything, next to yardsticks from the same run.
 
 mod figure;
 mod freshness;
@@ -22,10 +22,10 @@ use world::World;
 pub(crate) use http::Connection;
 pub(crate) use world::{Process, free_port};
 
-/// Measures a part of the whole.
+/// Measures one part of the benchmark.
 type Part = fn(&World) -> Result<Vec<Figure>>;
 
-/// The parts, as `--only` names them.
+/// The parts, under their names for `--only`.
 const PARTS: &[(&str, Part)] = &[
     ("program", program::run),
     ("store", store::run),
@@ -35,17 +35,17 @@ const PARTS: &[(&str, Part)] = &[
     ("freshness", freshness::run),
 ];
 
-/// What was asked for.
+/// The command line options.
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
     only: Vec<String>,
-    /// Records of the large fetches.
+    /// Number of records in the large fetches.
     pub(crate) records: usize,
-    /// How often each figure is measured; the median counts.
+    /// Number of runs; the median counts.
     pub(crate) runs: usize,
-    /// Whether the figures go into the documentation.
+    /// Whether to write the figures into the documentation.
     write: bool,
-    /// Where the programs lie that are measured; none to build them.
+    /// Folder of the measured programs; `None` to build them.
     programs: Option<PathBuf>,
 }
 

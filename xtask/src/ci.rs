@@ -35,7 +35,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("documentation", rust::documentation),
 ];
 
-/// Runs every check or those that are named, the quick ones first, goes on after a failure, and says whether all is well.
+/// Runs all checks or the named ones, the quick ones first, without stopping at a failure. Returns whether all passed.
 pub(crate) fn run(names: &[&str]) -> Result<bool> {
     if let Some(unknown) = names.iter().find(|name| !CHECKS.iter().any(|(known, _)| known == *name)) {
         let known: Vec<_> = CHECKS.iter().map(|(known, _)| *known).collect();

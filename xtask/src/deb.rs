@@ -1,4 +1,4 @@
-//! `cargo xtask deb`: the Debian package, and whether it does what the manual says.
+//! `cargo xtask deb`: builds the Debian package, and checks that it does what the manual says.
 
 mod check;
 mod service;
@@ -22,11 +22,11 @@ pub(crate) fn build() -> Result<bool> {
     Ok(true)
 }
 
-/// Writes the manual pages and completions beside a program, where its metadata names them.
+/// Writes the manual pages and completions next to a program, where the package metadata expects them.
 fn add_papers(folder: &Path) -> Result<()> {
     let program = folder.join("syncd");
     let papers = folder.join("deb");
-    // One that is left from another version must not come along.
+    // Remove files of earlier versions.
     if papers.exists() {
         fs::remove_dir_all(&papers)?;
     }
@@ -40,7 +40,7 @@ fn add_papers(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Packs `release/` of a target folder. cargo-deb prints where the package is.
+/// Packages `release/` of a target folder. cargo-deb prints the path of the package.
 fn package(target: &Path, more: &[&str]) -> Result<()> {
     let is_installed = is_there(&mut cargo(&["deb", "--version"]));
     ensure!(is_installed, "cargo-deb is not installed; install with `cargo install --locked cargo-deb`");

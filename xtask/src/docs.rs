@@ -1,4 +1,4 @@
-//! What is written of the program by the program itself.
+//! Documentation that the program generates.
 
 use std::fs;
 use std::process::Command;
@@ -9,22 +9,22 @@ use crate::process::{build_programs, output};
 
 type Text = fn() -> Result<String>;
 
-/// Files, and what they hold.
+/// The generated files and their texts.
 const WRITTEN: &[(&str, Text)] = &[
     ("docs/configuration.md", || said(&["config", "settings"])),
     ("crates/syncd/dist/syncd.toml", sample),
     ("crates/syncd/dist/debian/syncd.toml", sample_of_the_package),
 ];
 
-/// What is different in the file that the Debian package installs: it reads its secrets where the manual puts them, and
-/// keeps the mirror where the service may write.
+/// The differences of the Debian package's configuration: it reads its secrets from the manual's paths, and stores the
+/// mirror where the service may write.
 const OF_THE_PACKAGE: &[(&str, &str)] = &[
     ("# api_key_file = ", "api_key_file = \"/etc/syncd/kombo.key\""),
     ("# webhook_secret_file = ", "webhook_secret_file = \"/etc/syncd/webhook.secret\""),
     ("url = ", "url = \"sqlite:///var/lib/syncd/syncd.db\""),
 ];
 
-/// Writes them.
+/// Writes the files.
 pub(crate) fn write() -> Result<bool> {
     for (path, text) in WRITTEN {
         fs::write(path, text()?).with_context(|| format!("write {path}"))?;
@@ -32,7 +32,7 @@ pub(crate) fn write() -> Result<bool> {
     Ok(true)
 }
 
-/// Those that are not what the program says.
+/// Returns the files that differ from the program's output.
 pub(crate) fn outdated() -> Result<Vec<String>> {
     let mut violations = Vec::new();
     for (path, text) in WRITTEN {

@@ -1,4 +1,4 @@
-//! Installs what tests need beside a Rust toolchain, where that takes no question: with apt-get, as root.
+//! Installs what tests need besides a Rust toolchain, if that is possible without questions: with apt-get, as root.
 
 use std::env;
 use std::process::Command;
@@ -7,12 +7,12 @@ use anyhow::{Result, bail};
 
 use crate::process::{is_there, run};
 
-/// Whether a package can be installed here.
+/// Whether packages can be installed here.
 pub(crate) fn possible() -> bool {
     is_there(Command::new("apt-get").arg("--version")) && (is_root() || is_there(&mut sudo_n("true")))
 }
 
-/// A program, run as root.
+/// Returns a command that runs as root.
 pub(crate) fn root(program: &str) -> Command {
     if is_root() { Command::new(program) } else { sudo_n(program) }
 }
@@ -23,7 +23,7 @@ pub(crate) fn package(name: &str) -> Result<()> {
     run(root("env").args(install).arg(name))
 }
 
-/// Sees to it that there is a browser for the tests of the status page.
+/// Installs a browser for the tests of the status page, if missing.
 pub(crate) fn browser() -> Result<()> {
     let program = env::var("CHROMIUM").unwrap_or_else(|_| "chromium".to_owned());
     if is_there(Command::new(&program).arg("--version")) {
@@ -37,7 +37,7 @@ pub(crate) fn browser() -> Result<()> {
     package("chromium")
 }
 
-/// Sees to it that there is a pooler for the tests of what is between a daemon and its database.
+/// Installs a connection pooler for the tests with one between daemon and database, if missing.
 pub(crate) fn pooler() -> Result<()> {
     let version = |program: &str| is_there(Command::new(program).arg("--version"));
     if version("pgbouncer") || version("/usr/sbin/pgbouncer") {

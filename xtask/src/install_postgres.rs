@@ -7,11 +7,12 @@ use sync_testkit::postgres::PostgresError;
 use crate::install::{package, possible, root};
 use crate::process::run;
 
-/// Keeps Debian's package from making a database cluster and starting it: the programs are all that is needed.
+/// Prevents Debian's package from creating and starting a database cluster: only the programs are needed.
 const NO_CLUSTER_FILE: &str = "/etc/postgresql-common/createcluster.d/00-programs-only.conf";
 const NO_CLUSTER: &str = "create_main_cluster = false\n";
 
-/// Installs `PostgreSQL` where that takes no question: with apt-get, as root. Elsewhere the error says what to install.
+/// Installs `PostgreSQL` if that is possible without questions: with apt-get, as root. Otherwise the error says what to
+/// install.
 pub(crate) fn install_postgres(missing: PostgresError) -> Result<()> {
     if !possible() {
         return Err(missing.into());

@@ -57,7 +57,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether everything that was asked for went well.
+/// Returns whether everything succeeded.
 fn run() -> Result<bool> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -91,7 +91,7 @@ fn run() -> Result<bool> {
     }
 }
 
-/// Commands run in the workspace's root, wherever they were called.
+/// Changes to the workspace's root, so that commands run there from any folder.
 fn in_root() -> Result<()> {
     let package = env::var_os("CARGO_MANIFEST_DIR").context("run this as `cargo xtask`")?;
     let root = PathBuf::from(package).join("..").canonicalize().context("find the workspace")?;

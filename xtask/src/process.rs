@@ -4,8 +4,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
-/// Cargo, as it was called, with these arguments, and without what it told this process of its own package: some
-/// subcommands take that for theirs.
+/// Returns the same cargo with these arguments. Removes the variables that describe this process's package, which some
+/// subcommands would take for their own.
 pub(crate) fn cargo(arguments: &[&str]) -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CARGO_PKG_")) {
@@ -15,54 +15,54 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
     cargo
 }
 
-/// Shows the command, runs it with this terminal, and says whether it succeeded.
+/// Prints the command, runs it in this terminal, and returns whether it succeeded.
 pub(crate) fn succeeds(command: &mut Command) -> Result<bool> {
     println!("$ {}", line_of(command));
     let status = command.status().with_context(|| format!("run `{}`", line_of(command)))?;
     Ok(status.success())
 }
 
-/// As [`succeeds`], where failure is an error.
+/// Like [`succeeds`], but failure is an error.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let success = succeeds(command)?;
     ensure!(success, "`{}` failed", line_of(command));
     Ok(())
 }
 
-/// What the command prints on standard output; its errors go to the terminal.
+/// Returns the command's standard output; its errors go to the terminal.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
     let output = command.stderr(Stdio::inherit()).output().with_context(|| format!("run `{}`", line_of(command)))?;
     ensure!(output.status.success(), "`{}` failed", line_of(command));
     String::from_utf8(output.stdout).with_context(|| format!("read what `{}` prints", line_of(command)))
 }
 
-/// Whether the command can be run and succeeds, with nothing printed.
+/// Whether the command exists and succeeds. Prints nothing.
 pub(crate) fn is_there(command: &mut Command) -> bool {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|it| it.success())
 }
 
-/// Builds all programs and examples, and returns the folder that has them.
+/// Builds all programs and examples, and returns their folder.
 ///
-/// They have the features that tests of the whole workspace have, so after the tests nothing is left to build. Built one by
-/// one, most dependencies would be built again.
+/// Uses the features of tests of the whole workspace, so nothing is left to build after the tests. If each were built
+/// separately, most dependencies would be rebuilt.
 pub(crate) fn build_programs() -> Result<PathBuf> {
     run(&mut cargo(&["build", "--quiet", "--locked", "--workspace", "--bins", "--examples"]))?;
     Ok(target_folder()?.join("debug"))
 }
 
-/// Where cargo builds to.
+/// Returns cargo's target folder.
 pub(crate) fn target_folder() -> Result<PathBuf> {
     let metadata = output(&mut cargo(&["metadata", "--format-version", "1", "--no-deps"]))?;
     let metadata: serde_json::Value = serde_json::from_str(&metadata)?;
     Ok(metadata.get("target_directory").and_then(serde_json::Value::as_str).context("no target folder")?.into())
 }
 
-/// Continuous integration sets `CI=true`; what a person may skip is a failure there.
+/// Whether this runs in continuous integration, which sets `CI=true`. There, skipped checks are failures.
 pub(crate) fn in_ci() -> bool {
     env::var("CI").is_ok_and(|value| value == "true")
 }
 
-/// The command as a person would type it, the program without its folder.
+/// Formats the command as a person would type it, the program without its folder.
 fn line_of(command: &Command) -> String {
     let program = Path::new(command.get_program()).file_name().unwrap_or_default();
     let words = std::iter::once(program).chain(command.get_args());

@@ -10,9 +10,9 @@ use crate::test::{URL_VARIABLE, private_postgres};
 const SIZE: &str = "10000/200";
 const WITHIN_SECONDS: &str = "10";
 
-/// What was asked for.
+/// The command line options.
 pub(crate) struct Options {
-    /// The program to send them to; none to build a release.
+    /// The program that receives the webhooks; `None` to build a release.
     program: Option<PathBuf>,
 }
 
@@ -26,7 +26,7 @@ impl Options {
     }
 }
 
-/// Sends very many webhooks to a daemon that is killed among them, on each database.
+/// Sends very many webhooks to a daemon that is killed meanwhile, on each database.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     let program = if let Some(program) = &options.program {
         program.clone()
@@ -37,7 +37,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     ensure!(program.is_file(), "{} is no program", program.display());
     let server = if env::var_os(URL_VARIABLE).is_some() { None } else { Some(private_postgres()?) };
     let url = server.as_ref().map(|server| (URL_VARIABLE, server.url("postgres")));
-    // The sandbox, which plays Kombo, is a part of the test. Built as for other tests, it would be what is measured.
+    // The test contains the sandbox. In a debug build, its speed would be the result.
     let mut tests = cargo(&["test", "--profile", "sim", "--package", "syncd", "--test", "daemon", "--"]);
     tests.args(["storm::", "--nocapture", "--test-threads", "1"]);
     tests.env("SYNCD_PROGRAM", program).env("SYNCD_STORM", SIZE).env("SYNCD_STORM_WITHIN", WITHIN_SECONDS);

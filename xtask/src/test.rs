@@ -9,7 +9,7 @@ use crate::process::{cargo, is_there, succeeds};
 
 pub(crate) const URL_VARIABLE: &str = "DATABASE_TEST_URL";
 
-/// Runs all tests, even after one fails. Arguments choose among them, and leave out those of the documentation.
+/// Runs all tests, even after a failure. Arguments select tests and skip documentation tests.
 pub(crate) fn run(arguments: &[&str]) -> Result<bool> {
     install::browser()?;
     install::pooler()?;
@@ -21,7 +21,7 @@ pub(crate) fn run(arguments: &[&str]) -> Result<bool> {
     tests.arg("--no-fail-fast");
     let passed = succeeds(tests.args(arguments).envs(url.clone()))?;
 
-    // `cargo test` has run them already.
+    // `cargo test` has already run them.
     let documented = !nextest || !arguments.is_empty() || succeeds(cargo(&["test", "--doc", "--workspace"]).envs(url))?;
     Ok(passed && documented)
 }

@@ -13,7 +13,8 @@ thread_local! {
 
 /// A configuration file.
 ///
-/// It is taken or refused with a reason, which names no secret; what is taken can be used, and its `Debug` shows none.
+/// It is accepted, or rejected with a reason that shows no secret. An accepted one is usable, and its `Debug` shows no
+/// secret.
 pub fn configuration(data: &[u8]) {
     let path = FOLDER.with(|it| {
         let folder = it.get_or_init(|| tempfile::tempdir().expect("a folder"));
@@ -29,7 +30,7 @@ pub fn configuration(data: &[u8]) {
             let mut said = vec![format!("{config:?}"), config.kombo_name()];
             let _ = (config.policy(), config.plan_policy());
             assert!(config.sync.workers > 0 && !config.sync.endpoints.is_empty());
-            // Files that it names are somewhere else on this machine.
+            // The files that it names do not exist here.
             if !String::from_utf8_lossy(data).contains("_file") {
                 match config.api_key() {
                     Ok(key) => assert!(!key.expose_secret().trim().is_empty()),
@@ -60,14 +61,14 @@ pub fn configuration(data: &[u8]) {
     assert!(!said.contains(MARK) || !stands_for_a_secret(data), "it shows a secret: {said}");
 }
 
-/// Whether the mark is where a secret is to be, and there alone.
+/// Whether the marker is used only as a secret.
 fn stands_for_a_secret(data: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(data) else { return false };
     if text.matches(MARK).count() != 1 {
         return false;
     }
     let Ok(table) = text.parse::<toml::Table>() else { return false };
-    // In an address, where the password is.
+    // The password in a URL.
     let marked = format!(":{MARK}@");
     let as_password = |it: String| it.strip_prefix("https://me:").is_some_and(|it| it.starts_with(&format!("{MARK}@")));
     let value = |section: &str, key: &str| table.get(section)?.get(key)?.as_str().map(str::to_owned);

@@ -9,11 +9,11 @@ use sync_core::ports::Record;
 
 use crate::{MARK, decode};
 
-/// The body of a page, behind a character that says of which list: `u`, `c`, `p` or `s`.
+/// The body of a page, after a letter that selects the list: `u`, `c`, `p` or `s`.
 ///
-/// Each record is read, as a whole or in part, or rejected with its id where it has one, and without its values; what is read
-/// as a whole is the same when it is written and read once more; it becomes rows that databases can hold, or is refused with a
-/// reason.
+/// Each record is read, as a whole or in part, or rejected with its id if it has one, without showing its values. A
+/// record that was read as a whole is the same after writing and reading it again. It becomes rows that databases can
+/// store, or is rejected with a reason.
 pub fn page(data: &[u8]) {
     let Some((list, body)) = data.split_first() else { return };
     let Ok(body) = std::str::from_utf8(body) else { return };
@@ -29,7 +29,7 @@ fn check<R>(body: &str, record: fn(R) -> Record)
 where
     R: DeserializeOwned + ReadInPart + Serialize + Clone + PartialEq + Debug,
 {
-    // Not even the reason why there is no page may quote what it held.
+    // The reason why it is not a page must not quote its content either.
     let list = match decode::list::<R>(body, decode::Asked::Many) {
         Ok(list) => list,
         Err(error) => {
@@ -41,12 +41,12 @@ where
     };
     let whole: Json = match serde_json::from_str(body) {
         Ok(whole) => whole,
-        // Deeper than a tree may be; the records were read one by one.
+        // Too deep for a tree; the records were read one by one.
         Err(_) => Json::Null,
     };
-    // Of a key that stands there twice, the tree has the last; the page is then not read at all.
+    // If a key occurs twice, the tree has the last value, but the page is not read at all.
     if let Some(results) = whole["data"]["results"].as_array() {
-        // One that is read in part is among both.
+        // A record that is read in part is in both lists.
         assert!(list.records.len() <= results.len(), "no record is read twice");
         assert!(results.len() <= list.records.len() + list.rejected.len(), "each record is read or rejected");
     }
@@ -59,7 +59,7 @@ where
         assert!(!format!("{rejected:?}").contains(MARK) || in_a_key_or_id(rejected.json.as_str()), "{rejected:?}");
         let text = rejected.json.as_str();
         assert!(serde_json::from_str::<IgnoredAny>(text).is_ok());
-        // Of a record that is too deep for a tree, or says its id twice, this does not know better.
+        // If a record is too deep for a tree or has two ids, this cannot check it.
         if let Ok(tree) = serde_json::from_str::<Json>(text)
             && text.matches("\"id\"").count() == 1
             && !text.contains('\\')
@@ -75,7 +75,7 @@ where
         let _ = format!("{read:?}");
         let written = serde_json::to_string(&read).expect("what was read can be written");
         let again: R = serde_json::from_str(&written).expect("what was written can be read");
-        // Fractions of keys that nobody knows may lose their last digit; nothing is stored of them.
+        // Fractions under unknown keys may lose their last digit; they are not stored.
         assert!(again == read || !all_are_whole || whole_has_fractions(body), "it reads as something else: {written}");
         let mut batch = Batch::default();
         match decompose(record(read), at, &mut batch) {
@@ -114,7 +114,7 @@ fn check_rows(batch: &Batch) {
     }
 }
 
-/// Whether the mark is part of an id or a key: those name what is wrong.
+/// Whether the marker is part of an id or a key, which errors may show.
 fn in_a_key_or_id(json: &str) -> bool {
     json.matches(MARK).count() != 1
         || !json.contains(&format!(":\"{MARK}\""))

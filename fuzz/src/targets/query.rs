@@ -6,10 +6,10 @@ use crate::{ListQuery, PageCursor, PageSize, ProgressionFilters, UserFilters};
 
 const BASE: &str = "http://127.0.0.1:9/v1";
 
-/// Values of a query, one a line: integration, cursor, time, page size, then ids.
+/// The values of a query, one per line: integration, cursor, time, page size, then ids.
 ///
-/// What Kombo would read from the address is what was asked for, no more and no less: no value reaches into another, nor
-/// into path or headers. What cannot be said is refused.
+/// The URL decodes to exactly these values: none leaks into another, the path or the headers. Values that cannot be
+/// sent are rejected.
 pub fn query(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let mut lines = text.split('\n');
@@ -78,7 +78,7 @@ pub fn query(data: &[u8]) {
             assert_eq!(said, items, "{list}");
         }
     }
-    // An id in a path names one thing below it and never something else.
+    // An id in a path is always a single segment.
     if let Ok(request) = Request::integration(&integration) {
         let url = address(&request);
         let segments: Vec<&str> = url.path_segments().into_iter().flatten().collect();

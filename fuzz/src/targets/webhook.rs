@@ -3,10 +3,10 @@ use kombo_client::webhook::{WebhookSecrets, sign};
 use kombo_model::WebhookEvent;
 use sync_core::webhooks;
 
-/// A delivery: the value of the signature's header, a line break, the body.
+/// A delivery: the value of the signature header, a line break, the body.
 ///
-/// Only what a secret signed is let in, whatever the header says; what is let in is read without a panic, has an id, and
-/// reads the same once more when it is written again.
+/// Only a body signed with a secret is accepted, for any header. An accepted body is read without a panic, has an id,
+/// and is the same after writing and reading it again.
 pub fn webhook(data: &[u8]) {
     let split = data.iter().position(|byte| *byte == b'\n');
     let (header, body) = split.map_or((&[][..], data), |at| (&data[..at], &data[at + 1..]));
@@ -25,7 +25,7 @@ pub fn webhook(data: &[u8]) {
     }
     assert!(secrets.verify(body, Some(sign(&"fuzz-secret-neu".into(), body).as_bytes())).is_err());
 
-    // The fuzzer cannot sign: what somebody may send who can is read as well.
+    // The fuzzer cannot sign, so this also reads what a sender with the secret may send.
     let webhook = webhooks::read(body);
     assert!(!webhook.id.as_str().is_empty());
     if let WebhookEvent::DataChanged(data) = &webhook.event {

@@ -3,26 +3,26 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-/// Something that was measured.
+/// A measured figure.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Figure {
     pub(crate) what: String,
     pub(crate) measured: String,
-    /// What was measured beside it, to compare with.
+    /// The measurement to compare with.
     pub(crate) yardstick: String,
-    /// What the target is about: a ratio, or the measured value itself.
+    /// The number that the target applies to: a ratio, or the measured value itself.
     pub(crate) judged: f64,
     pub(crate) unit: &'static str,
     pub(crate) target: Target,
 }
 
-/// What a figure should come to.
+/// The target of a figure.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Target {
     AtMost(f64),
     AtLeast(f64),
-    /// For information.
+    /// No target, for information.
     None,
 }
 
@@ -35,7 +35,7 @@ impl Figure {
         }
     }
 
-    /// The figure's cells: what, measured, yardstick, judged, target.
+    /// Returns the figure's cells: name, measured, yardstick, judged, target.
     pub(crate) fn cells(&self) -> [String; 5] {
         let target = match self.target {
             Target::AtMost(most) => format!("≤ {}{}", number(most), self.unit),
@@ -68,7 +68,7 @@ pub(crate) fn ratio(time: Duration, yardstick: Duration) -> f64 {
     time.as_secs_f64() / yardstick.as_secs_f64().max(f64::MIN_POSITIVE)
 }
 
-/// The one in the middle; of an even number, the smaller of the two.
+/// Returns the median, or the smaller of the two middle values.
 pub(crate) fn median<T: Copy>(values: &[T], order: impl Fn(&T, &T) -> std::cmp::Ordering) -> Option<T> {
     let mut sorted = values.to_vec();
     sorted.sort_by(order);
@@ -83,7 +83,7 @@ pub(crate) fn median_number(numbers: &[f64]) -> f64 {
     median(numbers, f64::total_cmp).unwrap_or(f64::NAN)
 }
 
-/// The value that so much of all is not above.
+/// Returns the given percentile.
 pub(crate) fn percentile(times: &mut [Duration], percent: usize) -> Duration {
     times.sort_unstable();
     let place = (times.len() * percent).div_ceil(100).saturating_sub(1);

@@ -1,4 +1,4 @@
-//! How soon changes of small integrations are in the mirror, alone and while a large one is loaded.
+//! Measures how soon changes of small integrations are in the mirror, alone and during the load of a large one.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,12 +10,12 @@ use super::figure::{Figure, Target, seconds};
 use super::program::Daemon;
 use super::world::{Sandbox, World, free_port, sql};
 
-/// How long changes are made while nothing else goes on, in each run.
+/// Duration of changes without other load, in each run.
 const IDLE: Duration = Duration::from_secs(10);
 const BETWEEN: Duration = Duration::from_millis(50);
 
 pub(crate) fn run(world: &World) -> Result<Vec<Figure>> {
-    // A run brings some forty changes while the large integration is loaded: 95 of 100 are judged over all runs.
+    // A run has about forty changes during the load of the large integration, so the percentile is taken over all runs.
     let (mut idle, mut busy) = (Vec::new(), Vec::new());
     for _ in 0..world.options.runs {
         let (alone, beside) = once(world)?;
@@ -37,16 +37,16 @@ pub(crate) fn run(world: &World) -> Result<Vec<Figure>> {
     }])
 }
 
-/// The time within which 95 of 100 are.
+/// Returns the 95th percentile.
 fn most_within(mut times: Vec<Duration>) -> Duration {
     times.sort_unstable();
     times.get((times.len() * 95).div_ceil(100).saturating_sub(1)).copied().unwrap_or_default()
 }
 
-/// How late changes were, alone and while a large integration was loaded.
+/// Returns the delays of changes, alone and during the load of a large integration.
 fn once(world: &World) -> Result<(Vec<Duration>, Vec<Duration>)> {
     let url = world.postgres.create_database("fresh")?;
-    // The daemon's port must be known before the sandbox starts, and the sandbox's before the daemon's.
+    // The sandbox needs the daemon's port before its start, and the daemon the sandbox's.
     let webhooks = free_port()?;
     let target = format!("http://127.0.0.1:{webhooks}/webhooks/kombo");
     let sandbox = world.sandbox(&[
@@ -76,7 +76,7 @@ fn once(world: &World) -> Result<(Vec<Duration>, Vec<Duration>)> {
     let large = "sandbox:large";
     let generate = json!({ "seed": 9, "users": 2000, "courses": 200, "progressions": world.options.records });
     sandbox.control()?.post("/control/integrations", &json!({ "id": large, "generate": generate }))?;
-    // Renders its pages, as the others' are: what the sandbox does by itself is not measured.
+    // Renders the pages in advance, like those of the other integrations: the sandbox's own work is not measured.
     for endpoint in ["users", "courses", "course-progressions"] {
         sandbox.drain(large, endpoint, "")?;
     }
@@ -100,7 +100,7 @@ fn once(world: &World) -> Result<(Vec<Duration>, Vec<Duration>)> {
     Ok((idle, busy))
 }
 
-/// Makes changes until it is enough, waits until the log has them, and returns how late each was committed.
+/// Makes changes until `enough`, waits until the log has them, and returns the delay of each commit.
 fn changes(
     sandbox: &Sandbox,
     url: &str,
@@ -118,7 +118,7 @@ fn changes(
         thread::sleep(BETWEEN);
     }
     thread::sleep(Duration::from_secs(3));
-    // A change's own time against that of the commit that brought it.
+    // From the time of a change to the commit that stored it.
     let late = format!(
         "WITH fresh AS (
              SELECT pg_xact_commit_timestamp(c.xmin) - r.changed_at AS late

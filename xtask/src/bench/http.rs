@@ -4,7 +4,7 @@ use std::net::TcpStream;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-/// One connection to a server on this machine that is kept open: as little client as there can be.
+/// A minimal client with one persistent connection to a server on this machine.
 pub(crate) struct Connection {
     stream: BufReader<TcpStream>,
     body: Vec<u8>,
@@ -17,7 +17,7 @@ impl Connection {
         Ok(Self { stream: BufReader::with_capacity(256 * 1024, stream), body: Vec::new() })
     }
 
-    /// Sends a request and reads the answer: its status and body.
+    /// Sends a request and returns the status and body of the answer.
     pub(crate) fn ask(&mut self, method: &str, path: &str, headers: &str, body: &[u8]) -> Result<(u16, &[u8])> {
         let head = format!(
             "{method} {path} HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\n{headers}content-length: {}\r\n\r\n",

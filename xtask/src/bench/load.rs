@@ -1,4 +1,4 @@
-//! A whole `syncd sync` against a sandbox, next to reading the pages alone and to importing the rows alone.
+//! Measures a whole `syncd sync` against a sandbox, next to only reading the pages and only importing the rows.
 
 use std::process::Command;
 use std::time::Duration;
@@ -13,7 +13,7 @@ const ENDPOINT: &str = "course-progressions";
 const TABLE: &str = "kombo.lms_course_progressions";
 const CHANGES: usize = 100;
 
-/// What was measured with one number of records.
+/// The measurements for one number of records.
 struct Loaded {
     first: Ran,
     again: Ran,
@@ -23,7 +23,7 @@ struct Loaded {
     wal: u64,
     asked: u64,
     pages: u64,
-    /// A delta of a hundred changes, less what its pages take without a store.
+    /// A delta of a hundred changes, less the time of reading its pages without a store.
     delta: Duration,
 }
 
@@ -150,7 +150,7 @@ fn repeat(world: &World, size: &Size, runs: usize) -> Result<Vec<Loaded>> {
     for _ in 0..runs {
         all.push(once(world, &sandbox)?);
     }
-    // Changes make the pages anew, so they come last.
+    // Changes invalidate the rendered pages, so they come last.
     let url = world.postgres.create_database("delta")?;
     let config = config(world, &sandbox, &url)?;
     watch(&mut world.syncd(&config, &["sync"]))?;
@@ -173,7 +173,7 @@ fn once(world: &World, sandbox: &Sandbox) -> Result<Loaded> {
     let first = watch(&mut world.syncd(&config, &["sync"]))?;
     let asked = asked(sandbox)? - asked_before;
     let (drain, pages) = sandbox.drain(INTEGRATION, ENDPOINT, "")?;
-    // What PostgreSQL tidies up after so many inserts is no part of the next fetch, which follows a week later.
+    // PostgreSQL's cleanup after so many inserts does not belong to the next fetch, which follows a week later.
     sql(&url, "VACUUM (ANALYZE)")?;
     sql(&url, "CHECKPOINT")?;
     let (updates, wal) = (updates(&url)?, written(&url)?);
@@ -190,10 +190,10 @@ fn once(world: &World, sandbox: &Sandbox) -> Result<Loaded> {
     Ok(Loaded { first, again, drain, import, updates, wal, asked, pages, delta: Duration::ZERO })
 }
 
-/// A delta of some changes, less what its pages take alone: the sandbox looks at all its rows for them.
+/// Returns the time of a delta, less that of reading its pages: the sandbox scans all its rows for them.
 fn delta(world: &World, sandbox: &Sandbox, url: &str) -> Result<Duration> {
     let config = config(world, sandbox, url)?;
-    // What the overlap brings again is not part of it.
+    // Excludes records that the overlap fetches again.
     sandbox.control()?.post("/control/clock", &json!({ "advance_ms": 600_000 }))?;
     watch(&mut world.syncd(&config, &["sync"]))?;
     let watermark =
@@ -233,7 +233,7 @@ fn asked(sandbox: &Sandbox) -> Result<u64> {
 }
 
 fn updates(url: &str) -> Result<u64> {
-    // Sessions tell of themselves as they end.
+    // Sessions report their statistics when they end.
     std::thread::sleep(Duration::from_millis(1_500));
     let sum = "SELECT coalesce(sum(n_tup_upd + n_tup_ins + n_tup_del), 0) FROM pg_stat_user_tables WHERE relname LIKE 'lms_%'";
     sql(url, sum)?.parse().context("a number of updates")

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::world::psql;
 use crate::process::output;
 
-/// What it was measured on: nothing that names the machine.
+/// The hardware and software of the measurement, without the machine's name.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Machine {
     cpu: String,
@@ -17,7 +17,7 @@ pub(crate) struct Machine {
     postgres: String,
     sqlite: String,
     profile: &'static str,
-    /// Processes that wanted to run while it began, this one aside.
+    /// Number of runnable processes at the start, except this one.
     load: String,
 }
 

@@ -1,4 +1,4 @@
-//! Eight integrations under Kombo's rate limit, with answers that take as long as they do over the internet.
+//! Measures eight integrations under Kombo's rate limit, with the latency of the internet.
 
 use anyhow::{Context, Result};
 
@@ -9,7 +9,7 @@ const PER_MINUTE: u64 = 3_000;
 const INTEGRATIONS: u64 = 8;
 
 pub(crate) fn run(world: &World) -> Result<Vec<Figure>> {
-    // Some six thousand requests: the limit's window must come round.
+    // About six thousand requests, so that the limit's window passes.
     let rows = (world.options.records / 10).clamp(10_000, 64_000);
     let each = rows.to_string();
     let sandbox = world.sandbox(&[

@@ -1,4 +1,4 @@
-//! The program itself: its size, and how long it takes to be ready.
+//! Measures the size of the program and the time until it is ready.
 
 use std::fs;
 use std::process::Stdio;
@@ -28,7 +28,7 @@ pub(crate) fn run(world: &World) -> Result<Vec<Figure>> {
     for (database, url) in [("PostgreSQL", postgres), ("SQLite", sqlite)] {
         let mut times = Vec::new();
         let daemon = Daemon::new(world, sandbox.port, &url)?;
-        watch(&mut world.syncd(&daemon.config, &["sync"]))?; // tables and rows are there
+        watch(&mut world.syncd(&daemon.config, &["sync"]))?; // creates tables and rows
         for _ in 0..world.options.runs.max(3) {
             let began = Instant::now();
             let running = daemon.start(world)?;
@@ -48,7 +48,7 @@ pub(crate) fn run(world: &World) -> Result<Vec<Figure>> {
     Ok(figures)
 }
 
-/// A daemon to be.
+/// A daemon to start.
 pub(crate) struct Daemon {
     pub(crate) config: std::path::PathBuf,
     pub(crate) webhooks: u16,
@@ -73,7 +73,7 @@ impl Daemon {
         Ok(Self { config, webhooks, operations })
     }
 
-    /// Starts it and waits until it is ready.
+    /// Starts the daemon and waits until it is ready.
     pub(crate) fn start(&self, world: &World) -> Result<Process> {
         let mut command = world.syncd(&self.config, &["run"]);
         let log = log_file(&world.file("daemon.log"))?;

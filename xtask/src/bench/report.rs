@@ -11,7 +11,7 @@ const DOCUMENT: &str = "docs/performance.md";
 const BEGIN: &str = "<!-- cargo xtask bench --write: from here -->";
 const END: &str = "<!-- to here -->";
 
-/// Keeps a part's figures as JSON.
+/// Stores a part's figures as JSON.
 pub(crate) fn store(name: &str, machine: &Machine, options: &Options, figures: &[Figure]) -> Result<()> {
     let folder = Path::new("target/bench");
     fs::create_dir_all(folder)?;
@@ -22,7 +22,7 @@ pub(crate) fn store(name: &str, machine: &Machine, options: &Options, figures: &
     fs::write(&file, format!("{json:#}\n")).with_context(|| format!("write {}", file.display()))
 }
 
-/// The figures as tables.
+/// Renders the figures as tables.
 pub(crate) fn markdown(machine: &Machine, options: &Options, parts: &[(&str, Vec<Figure>)]) -> String {
     let mut text = format!(
         "{}\n\n{} records where a number is not given, medians of {}.\n",
@@ -41,7 +41,7 @@ pub(crate) fn markdown(machine: &Machine, options: &Options, parts: &[(&str, Vec
     text
 }
 
-/// Puts the tables between the marks in the documentation.
+/// Replaces the tables between the marks in the documentation.
 pub(crate) fn into_document(tables: &str) -> Result<()> {
     let text = fs::read_to_string(DOCUMENT).with_context(|| format!("read {DOCUMENT}"))?;
     let (before, rest) = text.split_once(BEGIN).with_context(|| format!("{DOCUMENT} has no mark {BEGIN}"))?;

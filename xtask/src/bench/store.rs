@@ -1,4 +1,4 @@
-//! The store alone, next to the database's own import of the same rows into the same tables.
+//! Measures the store alone, next to the database's own import of the same rows into the same tables.
 
 use std::process::Command;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::process::{is_there, output};
 
 const TABLE: &str = "lms_course_progressions";
 
-/// What the store's own program says: seconds.
+/// The seconds that the store's benchmark reports.
 #[derive(Debug, Deserialize)]
 struct Took {
     new: f64,
@@ -20,14 +20,14 @@ struct Took {
     changed: f64,
 }
 
-/// The database's own import, and the store's passes, of one run.
+/// The database's own import and the store's passes in one run.
 struct Run {
     import: Duration,
     passes: [Duration; 3],
 }
 
 pub(crate) fn run(world: &World) -> Result<Vec<Figure>> {
-    // Enough for ratios; the whole takes five passes over them for each run.
+    // Enough for ratios: each run makes five passes over them.
     let records = world.options.records.min(200_000);
     let mut figures = Vec::new();
     let runs: Result<Vec<Run>> = (0..world.options.runs).map(|_| postgres(world, records)).collect();
@@ -85,7 +85,7 @@ fn sqlite(world: &World, records: usize, number: usize) -> Result<Run> {
             .arg(format!(".once {}", rows.display()))
             .arg(format!("SELECT * FROM {TABLE}")),
     )?;
-    // The tables alone.
+    // Only creates the tables.
     self::passes(world, &format!("sqlite://{}", empty.display()), 0)?;
     let import =
         timed(Command::new("sqlite3").arg("-csv").arg(&empty).arg(format!(".import {} {TABLE}", rows.display())))?;

@@ -1,4 +1,4 @@
-//! How long a signed webhook waits for its answer, which comes when it is stored.
+//! Measures the time until a signed webhook is answered, which is when it is stored.
 
 use std::sync::Mutex;
 use std::thread;
@@ -44,7 +44,7 @@ pub(crate) fn run(world: &World) -> Result<Vec<Figure>> {
     Ok(figures)
 }
 
-/// Sends at an even pace, whatever the answers take, and returns how long each took from the moment it was due.
+/// Sends at a constant rate, even if answers are slow. Returns the time from each scheduled send to its answer.
 fn send(port: u16, lasts: u32) -> Result<Vec<Duration>> {
     let (began, times) = (Instant::now() + Duration::from_millis(100), Mutex::new(Vec::new()));
     let sender = |number: u32| -> Result<()> {

@@ -6,14 +6,14 @@ use anyhow::{Context, Result};
 
 use super::report::Outcome;
 
-/// The files that each file imports, by module path. A file and its own submodules count as they are written: what a
-/// child takes from `super` is no import.
+/// The imports of each file, by module path. A file and its own submodules may use each other: `super` in a child does
+/// not count as an import.
 type Imports = BTreeMap<String, BTreeSet<String>>;
 
-/// The simulator: everything in it acts on one world, which holds everything.
+/// The simulator is exempt: everything in it acts on one world, which contains everything.
 const EXEMPT: &str = "sync-sim";
 
-/// Within a crate, no file imports a file that imports it, however many steps away.
+/// Checks that within a crate no file imports a file that imports it, directly or indirectly.
 pub(crate) fn check() -> Result<Outcome> {
     let mut violations = Vec::new();
     let mut files = 0;
@@ -42,7 +42,7 @@ fn imports(source: &Path) -> Result<Imports> {
     Ok(texts.iter().map(of_text).collect())
 }
 
-/// Reads the code of all files below a folder, without comments and tests.
+/// Reads the code of all files in a folder, without comments and tests.
 fn collect(root: &Path, folder: &Path, texts: &mut BTreeMap<String, String>) -> Result<()> {
     for entry in fs::read_dir(folder).with_context(|| format!("list {}", folder.display()))? {
         let path: PathBuf = entry?.path();
@@ -62,7 +62,7 @@ fn collect(root: &Path, folder: &Path, texts: &mut BTreeMap<String, String>) -> 
     Ok(())
 }
 
-/// The paths at the start of a text that follows `crate::`: one, or those of a group in braces.
+/// Returns the paths at the start of a text after `crate::`: one, or those of a group in braces.
 fn paths(text: &str) -> Vec<String> {
     let head: String = text.chars().take_while(|c| c.is_alphanumeric() || *c == '_' || *c == ':').collect();
     let group = text[head.len()..].strip_prefix('{').and_then(|rest| rest.split('}').next());
@@ -72,14 +72,14 @@ fn paths(text: &str) -> Vec<String> {
     }
 }
 
-/// The file that a path leads to: the longest part of it that is one.
+/// Returns the file of a path: the longest prefix that is a module.
 fn module_of(path: &str, modules: &BTreeSet<String>) -> Option<String> {
     let parts: Vec<&str> = path.split("::").collect();
     let heads = (1..=parts.len()).rev().filter_map(|length| parts.get(..length));
     heads.map(|head| head.join("::")).find(|module| modules.contains(module))
 }
 
-/// The modules of one cycle, the first repeated at the end.
+/// Returns the modules of one cycle, with the first repeated at the end.
 fn cycle(imports: &Imports) -> Option<Vec<String>> {
     let mut done = BTreeSet::new();
     imports.keys().find_map(|module| walk(module, imports, &mut Vec::new(), &mut done))

@@ -10,7 +10,7 @@ pub(crate) fn licences_bans_sources() -> Result<Outcome> {
     succeeds(&mut cargo(&["deny", "--all-features", "check", "licenses", "bans", "sources"])).map(Outcome::of_tool)
 }
 
-/// Known vulnerabilities. Their database comes over the network; where that is closed, the check has nothing to say.
+/// Checks for known vulnerabilities. Without network access to their database, the check is skipped.
 pub(crate) fn advisories() -> Result<Outcome> {
     if let Some(missing) = missing_deny() {
         return Ok(missing);
@@ -25,7 +25,7 @@ pub(crate) fn unused() -> Result<Outcome> {
     if !is_there(&mut cargo(&["machete", "--version"])) {
         return Ok(Outcome::missing("cargo-machete", "cargo install --locked cargo-machete"));
     }
-    // The fuzz targets compile files of other crates, whose dependencies they name and it does not see used.
+    // The fuzz targets compile files of other crates. The tool does not see that they use those files' dependencies.
     succeeds(&mut cargo(&["machete", "crates", "xtask"])).map(Outcome::of_tool)
 }
 

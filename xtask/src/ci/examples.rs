@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::report::Outcome;
 use crate::process::{build_programs, cargo, output};
 
-/// Every example runs, and prints what the text block at its head says.
+/// Checks that every example runs and prints the text block in its documentation.
 pub(crate) fn check() -> Result<Outcome> {
     let metadata = output(&mut cargo(&["metadata", "--format-version", "1", "--no-deps"]))?;
     let metadata: Metadata = serde_json::from_str(&metadata).context("read cargo's metadata")?;
@@ -58,7 +58,7 @@ fn fault(program: &Path, source: &Path) -> Option<String> {
     }
 }
 
-/// The first text block of the documentation at the head of a source file.
+/// Returns the first text block of the documentation at the head of a source file.
 fn promised(source: &str) -> Option<String> {
     let head = source.lines().map_while(|line| line.strip_prefix("//!"));
     let mut lines = head.map(|line| line.strip_prefix(' ').unwrap_or(line)).skip_while(|line| *line != "```text");

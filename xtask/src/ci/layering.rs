@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::report::Outcome;
 use crate::process::{cargo, output};
 
-/// Which members a member may build on. Arrows run one way; what is not listed is not allowed.
+/// The members that each member may depend on. All others are forbidden.
 const ARROWS: &[(&str, &[&str])] = &[
     ("kombo-model", &[]),
     ("kombo-client", &["kombo-model"]),
@@ -20,8 +20,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("xtask", &["sync-testkit"]),
 ];
 
-/// The crates that others build on by themselves: how many crates each brings at most, itself and what only other
-/// systems need included, and what it must not reach, however many steps away. Raise a number on purpose only.
+/// The crates that are also used on their own: the maximum number of crates each needs, including itself and those for
+/// other systems, and the crates it must not need, directly or indirectly. Raise a number only on purpose.
 const LIBRARIES: &[(&str, usize, &[&str])] = &[
     ("kombo-model", 12, &["axum", "diesel", "reqwest", "tokio"]),
     ("kombo-client", 145, &["axum", "diesel"]),
@@ -30,13 +30,13 @@ const LIBRARIES: &[(&str, usize, &[&str])] = &[
     ("store-diesel", 155, &["axum", "hyper", "reqwest"]),
 ];
 
-/// What no one builds on: a clean clone needs a C compiler and nothing else.
+/// Forbidden everywhere: a clean clone must need only a C compiler.
 const NOWHERE: &[&str] = &["aws-lc-rs", "aws-lc-sys", "native-tls", "openssl-sys"];
 
-/// What must not be there in two versions, since both would be linked.
+/// Must not occur in two versions, because both would be linked.
 const ONCE: &[&str] = &["libsqlite3-sys"];
 
-/// The crates build on each other as the architecture says, and on nothing that it rules out.
+/// Checks that the crates depend on each other as the architecture says, and on nothing that it forbids.
 pub(crate) fn check() -> Result<Outcome> {
     let metadata = output(&mut cargo(&["metadata", "--format-version", "1", "--no-deps"]))?;
     let mut violations = wrong_arrows(&serde_json::from_str(&metadata).context("read cargo's metadata")?);
@@ -70,7 +70,7 @@ struct Package {
 #[derive(Debug, Deserialize)]
 struct Dependency {
     name: String,
-    /// `dev` or `build`; none for a normal dependency.
+    /// `dev` or `build`; `None` for a normal dependency.
     kind: Option<String>,
     /// Set for a member of the workspace.
     path: Option<String>,
@@ -99,7 +99,7 @@ fn tree(selection: &[&str]) -> Result<String> {
 /// Each crate's name with its versions.
 type Crates<'a> = BTreeMap<&'a str, BTreeSet<&'a str>>;
 
-/// Reads what `cargo tree` prints without indentation: `NAME vVERSION …` lines.
+/// Parses the output of `cargo tree` without indentation: lines `NAME vVERSION …`.
 fn crates_in(tree: &str) -> Crates<'_> {
     let mut crates = Crates::new();
     for line in tree.lines() {

@@ -5,7 +5,7 @@ use anyhow::Result;
 use super::report::Outcome;
 use crate::process::{is_there, output, succeeds};
 
-/// Relative links and anchors in Markdown files resolve. Nothing is fetched.
+/// Checks that relative links and anchors in Markdown files resolve. Fetches nothing.
 pub(crate) fn check() -> Result<Outcome> {
     if !is_there(Command::new("lychee").arg("--version")) {
         return Ok(Outcome::missing("lychee", "cargo install --locked lychee"));

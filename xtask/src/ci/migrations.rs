@@ -9,7 +9,7 @@ use super::report::Outcome;
 const BACKENDS: [&str; 2] = ["postgres", "sqlite"];
 const SCRIPTS: [&str; 2] = ["up.sql", "down.sql"];
 
-/// Each migration exists for every backend, under the same stamp, with its way back.
+/// Checks that each migration exists for every backend, with the same timestamp and a down migration.
 pub(crate) fn check() -> Result<Outcome> {
     let (violations, count) = check_in(Path::new("migrations"))?;
     Ok(Outcome::of(&violations, format!("{count} migrations, for {}", BACKENDS.join(" and "))))
@@ -33,7 +33,7 @@ fn check_in(root: &Path) -> Result<(Vec<String>, usize)> {
 
 fn folders(root: &Path) -> Result<Vec<String>> {
     if !root.exists() {
-        return Ok(Vec::new()); // git keeps no empty folder
+        return Ok(Vec::new()); // git stores no empty folders
     }
     let entries = fs::read_dir(root).with_context(|| format!("read {}", root.display()))?;
     let mut names = Vec::new();

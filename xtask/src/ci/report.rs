@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use crate::process::in_ci;
 
-/// How a check ended, with what is worth saying in one line or more.
+/// The result of a check, with a description of one or more lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Passed(String),
@@ -12,17 +12,17 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
-    /// What failed, a line each; nothing failed where there is none.
+    /// Creates the outcome of a check from its failures, one per line; none means success.
     pub(crate) fn of(violations: &[String], passed: impl Into<String>) -> Self {
         if violations.is_empty() { Self::Passed(passed.into()) } else { Self::Failed(violations.join("\n")) }
     }
 
-    /// Of a tool whose own output says the rest.
+    /// Creates the outcome of a tool that prints its own report.
     pub(crate) fn of_tool(success: bool) -> Self {
         if success { Self::Passed(String::new()) } else { Self::Failed("see above".into()) }
     }
 
-    /// A tool is not installed: a person may go without, continuous integration may not.
+    /// Creates the outcome if a tool is not installed: a failure only in continuous integration.
     pub(crate) fn missing(tool: &str, install: &str) -> Self {
         let text = format!("{tool} is not installed; install with `{install}`");
         if in_ci() { Self::Failed(text) } else { Self::Skipped(text) }

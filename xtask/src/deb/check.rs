@@ -21,10 +21,10 @@ const PROGRAM: &str = "/usr/bin/syncd";
 const UNIT: &str = "syncd.service";
 const ENABLED: &str = "/etc/systemd/system/multi-user.target.wants/syncd.service";
 
-/// What is asked for longer than this never comes.
+/// Maximum time to wait for a condition.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Installs the package of a quick build, runs it as its unit does, upgrades, removes and purges it.
+/// Installs the package of a quick build, runs it like its systemd unit, upgrades, removes and purges it.
 pub(crate) fn check() -> Result<bool> {
     refuse_if_there_is_one()?;
     let (first, second) = packages()?;
@@ -70,7 +70,7 @@ pub(crate) fn check() -> Result<bool> {
     Ok(true)
 }
 
-/// It would be harmed otherwise.
+/// Fails if `syncd` is installed, because the check would damage it.
 fn refuse_if_there_is_one() -> Result<()> {
     ensure!(
         install::is_root() && install::possible(),
@@ -88,11 +88,11 @@ fn refuse_if_there_is_one() -> Result<()> {
     Ok(())
 }
 
-/// Two versions of the package, of a build for developers: the check is of the package, not of the optimizer.
+/// Builds two versions of the package with the development profile: the check tests the package, not the optimizer.
 fn packages() -> Result<(PathBuf, PathBuf)> {
     let programs = build_programs()?;
     let target = target_folder()?;
-    // cargo-deb looks for programs in `release`.
+    // cargo-deb expects programs in `release`.
     let stage = target.join("deb-check");
     let release = stage.join("release");
     fs::create_dir_all(&release).with_context(|| format!("create {}", release.display()))?;
@@ -105,9 +105,9 @@ fn packages() -> Result<(PathBuf, PathBuf)> {
     Ok(packages)
 }
 
-/// Looks at what was installed, and returns the unit.
+/// Checks the installed files, and returns the unit.
 fn installed_as_described(package: &Path) -> Result<String> {
-    // Not on the machine: minimal systems leave documentation out.
+    // Read from the package, because minimal systems do not install documentation.
     let contents = output(Command::new("dpkg-deb").arg("--contents").arg(package))?;
     for file in [
         "/usr/share/man/man1/syncd.1",
@@ -142,7 +142,7 @@ fn installed_as_described(package: &Path) -> Result<String> {
     Ok(unit)
 }
 
-/// Does what the manual tells an administrator to do.
+/// Follows the manual's steps for an administrator.
 fn configure(sandbox: u16, operations: u16) -> Result<String> {
     let mut text = fs::read_to_string(CONFIGURATION)?;
     for (setting, value) in [
@@ -165,7 +165,7 @@ fn configure(sandbox: u16, operations: u16) -> Result<String> {
     Ok(text)
 }
 
-/// A command of the package's, as its user, and from another folder than the service's.
+/// Returns a command of the package, run as its user from another folder than the service's.
 fn syncd(arguments: &[&str]) -> Command {
     let mut command = Command::new("runuser");
     command.args(["-u", "syncd", "--", PROGRAM, "--config", CONFIGURATION]).args(arguments).current_dir("/");
@@ -196,7 +196,7 @@ fn has_user() -> bool {
 fn apt(arguments: &[&str]) -> Result<()> {
     let (command, names) = arguments.split_first().context("a command")?;
     let mut apt = Command::new("apt-get");
-    // An upgrade asks nothing where nothing but the administrator's files changed: it must not be told what to answer.
+    // An upgrade must not ask anything if only the administrator's files changed, so no answers are preset.
     apt.env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null());
     run(apt.args([command, "--yes", "--quiet=2", "--no-install-recommends"]).args(names))
 }
@@ -232,7 +232,7 @@ fn path(package: &Path) -> Result<&str> {
     package.to_str().context("a path that is text")
 }
 
-/// Plays Kombo, as this process' user.
+/// A sandbox that runs as this process's user.
 struct Sandbox {
     port: u16,
     _process: Process,
@@ -249,14 +249,14 @@ impl Sandbox {
     }
 }
 
-/// Leaves the machine as it was, however the check ends.
+/// Restores the machine when the check ends in any way.
 struct Machine {
     had_user: bool,
     daemon: Option<Process>,
 }
 
 impl Machine {
-    /// As systemd does.
+    /// Stops the daemon as systemd does.
     fn stop_daemon(&mut self) -> Result<()> {
         let mut daemon = self.daemon.take().context("it runs")?;
         run(Command::new("kill").arg(daemon.0.id().to_string()))?;

@@ -3,8 +3,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-/// What systemd would start for a unit: its command, as its user, in its folder, with its environment and mask. What
-/// else the unit forbids the process is systemd's alone.
+/// Returns the command of a unit, with its user, folder, environment and umask. Other restrictions of the unit are left
+/// to systemd.
 pub(super) fn command(unit: &str) -> Result<Command> {
     let one = |key: &str| -> Result<&str> {
         let mut values = values(unit, key);
@@ -27,7 +27,7 @@ pub(super) fn command(unit: &str) -> Result<Command> {
     Ok(command)
 }
 
-/// The values of a key, in order.
+/// Returns the values of a key, in order.
 pub(super) fn values<'a>(unit: &'a str, key: &str) -> impl Iterator<Item = &'a str> {
     unit.lines().filter_map(move |line| line.strip_prefix(key)?.strip_prefix('='))
 }
