@@ -1,7 +1,7 @@
-//! Lists users page by page, from a sandbox unless the environment names an account:
+//! Lists users page by page, from a sandbox, or from an account named by the environment:
 //! `KOMBO_API_KEY=… KOMBO_INTEGRATION_ID=… cargo run -p kombo-client --example fetch_users`.
 //!
-//! It prints, of the sandbox:
+//! With the sandbox, it prints:
 //!
 //! ```text
 //! page 1: 40 users
@@ -25,7 +25,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         (Ok(key), Ok(integration)) => (Client::builder(key), integration),
         _ => (Client::builder("sandbox-key").base_url(sandbox.base_url()), FIRST_INTEGRATION.to_owned()),
     };
-    // 250 a page is the default, and better: this is to show more than one.
+    // The default of 250 per page is better: this only shows several pages.
     let client = client.page_size(40).build()?;
 
     let mut pages = client.users(&IntegrationId::from(integration), UsersQuery::default());

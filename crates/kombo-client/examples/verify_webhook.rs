@@ -1,4 +1,5 @@
-//! Verifies Kombo's webhooks in an axum handler. A sandbox sends two: one of its own, one that somebody else signed.
+//! Verifies Kombo's webhooks in an axum handler. A sandbox sends two: a genuine one, and one signed with another
+//! secret.
 //!
 //! ```text
 //! lms_users changed at sandbox:7C9M5sXAQx2cNMpVHLojrFpL: go and look
@@ -20,7 +21,7 @@ use kombo_model::{Webhook, WebhookEvent};
 use kombo_sandbox::{FIRST_INTEGRATION, Model, Mutation, Sandbox, SandboxConfig, WebhookConfig};
 use tokio::net::TcpListener;
 
-/// Verifies the bytes as they came, then reads them. Kombo waits: whatever takes longer goes elsewhere.
+/// Verifies the bytes as received, then parses them. Kombo waits for the answer, so do slow work elsewhere.
 async fn receive(State(secrets): State<WebhookSecrets>, headers: HeaderMap, body: Bytes) -> StatusCode {
     let signature = headers.get(SIGNATURE_HEADER).map(HeaderValue::as_bytes);
     if let Err(error) = secrets.verify(&body, signature) {
@@ -34,7 +35,7 @@ async fn receive(State(secrets): State<WebhookSecrets>, headers: HeaderMap, body
             }
         }
         Ok(other) => println!("{}", other.kind()),
-        // Signed and not understood: a later Kombo's, perhaps. It is not worth another delivery.
+        // Signed but not understood, perhaps from a newer Kombo. Another delivery would not help.
         Err(error) => println!("not understood: {error}"),
     }
     StatusCode::OK
@@ -42,7 +43,7 @@ async fn receive(State(secrets): State<WebhookSecrets>, headers: HeaderMap, body
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    // Two secrets while one takes the place of the other.
+    // Two secrets, during a change of the secret.
     let secrets = WebhookSecrets::new(["sandbox-secret".into(), "the-next-one".into()])?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let target = format!("http://{}/webhooks/kombo", listener.local_addr()?);

@@ -1,4 +1,4 @@
-//! Enrols a user, loses an answer, completes the course, and pushes a course of its own. Always to a sandbox.
+//! Enrols a user, loses an answer, completes the course, and pushes its own course. Always uses a sandbox.
 //!
 //! ```text
 //! enrolled: ENROLLED
@@ -24,7 +24,7 @@ use kombo_sandbox::{Endpoint, FIRST_INTEGRATION, Fault, FaultKind, Sandbox, Sand
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let sandbox = Sandbox::start(SandboxConfig::default()).await?;
-    // Time passes when this says so: tasks of the sandbox end by its own clock.
+    // The sandbox's clock stands still until this moves it, and tasks end by that clock.
     sandbox.clock().set(sandbox.clock().now());
     let client = Client::builder("sandbox-key").base_url(sandbox.base_url()).build()?;
     let integration = IntegrationId::from(FIRST_INTEGRATION);
@@ -41,7 +41,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     println!("enrolled: {}", status(enrolled.data.status.as_ref()));
 
-    // An enrolment whose answer never arrives. The client does not send it again: the user might be enrolled twice.
+    // An enrolment whose answer never arrives. The client does not repeat it: the user might be enrolled twice.
     sandbox.inject(Fault::once(FaultKind::DropConnection).at(Endpoint::CreateCourseProgression));
     let wanted = NewCourseProgression { user_id: second.id.clone(), ..wanted };
     match client.create_course_progression(&integration, &wanted).await {
@@ -71,7 +71,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("the task is {}", task.status);
     sandbox.advance(TimeDelta::seconds(1));
     while !task.has_ended() {
-        // Of a real account, ask less often: tools may take minutes.
+        // Ask a real account less often: tools may take minutes.
         tokio::time::sleep(Duration::from_millis(50)).await;
         task = client.course_task(&integration, &task_id).await?.data;
     }

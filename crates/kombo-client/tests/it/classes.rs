@@ -1,20 +1,20 @@
-//! What each kind of answer means: a table of status, body, kind, and how often it is asked for.
+//! The meaning of each kind of answer: a table of status, body, kind, and number of requests.
 
 use kombo_client::{Error, ErrorKind, RetryPolicy, UsersQuery};
 
 use crate::server::{Reply, Server};
 use crate::{QUICK, builder, error_body, integration};
 
-/// Whose body an answer has.
+/// The body of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Body {
     /// Kombo's error with this code, as JSON.
     Kombo(&'static str),
-    /// A page of HTML.
+    /// An HTML page.
     Html,
-    /// Nothing.
+    /// An empty body.
     Empty,
-    /// JSON of something else.
+    /// JSON of another service.
     Json,
 }
 
@@ -45,7 +45,7 @@ async fn each_answer_has_a_kind() {
         RateLimited, Refused, SetupPending, Transport, Unavailable, Unexpected,
     };
     for (status, body, kind) in [
-        // Kombo's codes decide, whatever the status.
+        // Kombo's codes decide, with any status.
         (401, Kombo(r#""PLATFORM.AUTHENTICATION_INVALID""#), KeyRejected),
         (500, Kombo(r#""PLATFORM.AUTHENTICATION_INVALID""#), KeyRejected),
         (403, Kombo(r#""PLATFORM.IP_NOT_WHITELISTED""#), KeyRejected),
@@ -61,7 +61,7 @@ async fn each_answer_has_a_kind() {
         (200, Kombo(r#""PLATFORM.INPUT_INVALID""#), InputInvalid),
         (400, Kombo(r#""REMOTE.SERVICE_UNAVAILABLE""#), Unavailable),
         (400, Kombo(r#""REMOTE.RATE_LIMIT_EXCEEDED""#), RateLimited),
-        // Codes that say nothing of how long, and unknown ones, count by their status.
+        // For codes that do not show whether the problem lasts, and unknown ones, the status decides.
         (500, Kombo(r#""PLATFORM.UNKNOWN_ERROR""#), Unavailable),
         (500, Kombo(r#""PLATFORM.TASK_TIMED_OUT""#), Unavailable),
         (502, Kombo(r#""REMOTE.UNKNOWN_HTTP_ERROR""#), Unavailable),
@@ -72,7 +72,7 @@ async fn each_answer_has_a_kind() {
         (404, UNKNOWN, Refused),
         (409, UNKNOWN, Refused),
         (429, UNKNOWN, RateLimited),
-        // The statuses.
+        // Without a code, the status decides.
         (200, NULL, Unavailable),
         (200, Html, Decode),
         (200, Json, Decode),
@@ -141,7 +141,7 @@ async fn each_answer_has_a_kind() {
     }
 }
 
-/// What is refused stays refused for the moment.
+/// A rejected request would be rejected again.
 #[tokio::test]
 async fn what_is_refused_is_asked_for_once() {
     for (status, body) in [

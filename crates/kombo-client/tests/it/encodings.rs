@@ -1,4 +1,4 @@
-//! Bodies in the forms that servers and proxies give them.
+//! Bodies in the encodings that servers and proxies use.
 
 use kombo_client::{Error, Page, RetryPolicy, UsersQuery};
 use kombo_model::User;
@@ -14,7 +14,7 @@ async fn ask_with(reply: Reply, limit: usize) -> Result<Page<User>, Error> {
     let server = Server::start([reply]).await;
     let client = builder(&server).retry(RetryPolicy::NEVER).max_body_bytes(limit).page_size(1).build().unwrap();
     let result = client.users(&integration(), UsersQuery::default()).next_page().await.map(Option::unwrap);
-    // However much there is to take: the rest is what sockets hold.
+    // The client stops reading at its limit; sockets buffer the rest.
     assert!(server.sent() < 32 << 20, "{} bytes were taken", server.sent());
     result
 }
@@ -38,14 +38,14 @@ async fn gzip_is_understood_under_each_of_its_names_and_in_several_members() {
         ("x-gzip", gzip(&body)),
         ("gzip", members.clone()),
         ("X-GZip", members),
-        // The header is wrong, and the body is not.
+        // The header is wrong, the body is not.
         ("identity", gzip(&body)),
         ("gzip", body.clone().into_bytes()),
         ("br", body.clone().into_bytes()),
     ] {
         assert_eq!(name_in(Reply::new(200, &[("content-encoding", coding)], bytes)).await, "Ada", "{coding}");
     }
-    // In the smallest pieces.
+    // In the smallest possible chunks.
     let pieces: Vec<u8> = gzip(&body).iter().flat_map(|byte| [b"1\r\n", &[*byte][..], b"\r\n"].concat()).collect();
     let chunked = Reply::raw(200, &[("transfer-encoding", "chunked")], [&pieces[..], b"0\r\n\r\n"].concat());
     assert_eq!(name_in(chunked).await, "Ada");
@@ -66,7 +66,7 @@ async fn text_is_read_in_what_it_is_written() {
     assert_eq!(name_in(json("application/json; charset=UTF-8", user("Zoë").as_bytes())).await, "Zoë");
     let latin1: Vec<u8> = user("Zoë").chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect();
     assert_eq!(name_in(json("application/json; charset=ISO-8859-1", &latin1)).await, "Zoë");
-    // Bytes that mean nothing cost themselves only.
+    // Invalid bytes affect only themselves.
     assert_eq!(name_in(json("application/json", &latin1)).await, "Zo\u{fffd}");
 }
 
@@ -76,7 +76,7 @@ async fn a_body_too_large_names_the_limit_and_is_not_read_to_its_end() {
     let padded = format!("{body}{}", " ".repeat(2_000));
     ask_with(Reply::ok(&padded), padded.len()).await.unwrap();
     let limit = padded.len() - 1;
-    // Announced, chunked without end, until the connection closes, and compressed.
+    // With a content length, chunked without end, until the connection closes, and compressed.
     let endless = Reply::Endless(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".to_vec(), chunk());
     let unlimited = Reply::Endless(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n".to_vec(), vec![b' '; 4_096]);
     let announced = Reply::Dribble(b"HTTP/1.1 200 OK\r\ncontent-length: 50000000\r\n\r\n".to_vec());
@@ -96,7 +96,7 @@ async fn a_body_too_large_names_the_limit_and_is_not_read_to_its_end() {
     }
 }
 
-/// Tapes and blocks are filled up with zeros, and some proxies add a line break.
+/// Tapes and block devices pad with zeros, and some proxies add a line break.
 #[tokio::test]
 async fn what_stands_behind_the_last_member_of_gzip_is_ignored() {
     let body = gzip(user("Ada"));
@@ -107,13 +107,13 @@ async fn what_stands_behind_the_last_member_of_gzip_is_ignored() {
         let chunked = Reply::raw(200, &[("transfer-encoding", "chunked")], [&pieces[..], b"0\r\n\r\n"].concat());
         assert_eq!(name_in(chunked).await, "Ada", "{behind:?}");
     }
-    // A member that is broken is another matter, and so is one that breaks off.
+    // But a corrupt or truncated member is an error.
     let (head, tail) = (gzip(&user("Ada")[..30]), gzip(&user("Ada")[30..]));
     for broken in [[&head[..], &tail[..tail.len() - 1]].concat(), [&head[..], b"\x1f\x8bnot gzip"].concat()] {
         let error = ask(Reply::new(200, &[("content-encoding", "gzip")], broken)).await.unwrap_err();
         assert!(error.to_string().contains("incomplete answer"), "{error}");
     }
-    // Nor is what stands behind it taken without a bound.
+    // The bytes after the last member are limited, too.
     let endless = [b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n", &body[..]].concat();
     let error = ask(Reply::Endless(endless, vec![0; 4_096])).await.unwrap_err();
     assert!(matches!(error, Error::BodyTooLarge { .. }), "{error}");
@@ -155,7 +155,7 @@ async fn an_encoding_that_is_not_understood_is_named() {
     }
 }
 
-/// A page of few bytes can hold many records, and each takes much more memory than bytes.
+/// A small page can contain many records, each of which takes more memory than bytes.
 #[tokio::test]
 async fn a_page_of_too_many_records_names_the_limit() {
     let of = |records: usize| Reply::ok(page("null", &format!("[{}]", vec![r#"{"id":"u"}"#; records].join(","))));

@@ -6,7 +6,7 @@ use kombo_client::{CoursesQuery, Error, RetryPolicy, UsersQuery};
 use crate::server::{Reply, Server};
 use crate::{builder, client, error_body, integration, page};
 
-/// What an error says, with the server's port taken out.
+/// Returns the text of an error, without the server's port.
 fn text(error: &Error, server: &Server) -> String {
     error.to_string().replace(&server.address().port().to_string(), "PORT")
 }

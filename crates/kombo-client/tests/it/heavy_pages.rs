@@ -1,4 +1,4 @@
-//! Pages that are too heavy for the source, for the way or for the client.
+//! Pages that are too heavy for the source, a proxy or the client.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -10,7 +10,7 @@ use kombo_client::{Client, Error, PageCursor, RetryPolicy, UsersQuery};
 use crate::server::{Answering, Reply};
 use crate::{integration, page};
 
-/// Answers a list of `records` under these rules, and notes the sizes that were asked for.
+/// Serves a list of `records`, with overrides from `answer`, and records the requested sizes.
 async fn source(records: u32, answer: impl Fn(&Ask) -> Option<Reply> + Send + 'static) -> Answering {
     Answering::start(move |target| {
         let ask = Ask::read(target);
@@ -24,11 +24,11 @@ async fn source(records: u32, answer: impl Fn(&Ask) -> Option<Reply> + Send + 's
     .await
 }
 
-/// What a page was asked for with.
+/// The parameters of a request for a page.
 struct Ask {
     offset: u32,
     size: u32,
-    /// The size of the page that named the cursor.
+    /// The size of the page that returned the cursor.
     named_by: Option<u32>,
 }
 
@@ -78,7 +78,7 @@ async fn a_page_too_heavy_is_asked_for_in_smaller_ones_and_larger_ones_are_tried
         assert!(sizes.iter().all(|size| *size <= 70), "{name}: {sizes:?}");
         let refused = server.targets().len() - sizes.len();
         assert!(refused < 32, "{name}: {refused} pages were too heavy, of {}", sizes.len());
-        // The next listing knows.
+        // The next listing starts with the reduced size.
         let before = server.targets().len();
         read_all(&client, 3_000).await.unwrap();
         let first = Ask::read(&server.targets()[before]).size;
@@ -125,11 +125,11 @@ async fn one_record_too_heavy_is_an_error_that_names_the_limit() {
     assert_eq!(server.targets().len(), 1 + 8, "250, 125, 62, 31, 15, 7, 3, 1");
 }
 
-/// Kombo does not say whether a cursor goes with another page size than the page had that named it.
+/// Kombo does not document whether a cursor works with another page size than that of its page.
 #[tokio::test]
 async fn a_source_that_ties_cursors_to_the_page_size_is_coped_with() {
     let refused = || Reply::json(409, crate::error_body("null"));
-    // It was not the weight of the page.
+    // The weight of the page was not the cause.
     let down = AtomicU32::new(0);
     let server = source(1_000, move |ask| match ask.named_by {
         Some(size) if size != ask.size => Some(refused()),
@@ -139,7 +139,7 @@ async fn a_source_that_ties_cursors_to_the_page_size_is_coped_with() {
     .await;
     assert_eq!(read_all(&patient(&server), 1_000).await.unwrap(), [250; 4]);
 
-    // Nor was it in a process before, which left the cursor.
+    // Nor was it in an earlier process, which stored the cursor.
     let down = AtomicBool::new(true);
     let server = source(1_000, move |ask| match ask.named_by {
         Some(size) if size != ask.size => Some(refused()),
@@ -154,7 +154,7 @@ async fn a_source_that_ties_cursors_to_the_page_size_is_coped_with() {
     let pages: Vec<_> = client.users(&integration(), query).into_stream().try_collect().await.unwrap();
     assert_eq!(pages.len(), 3);
 
-    // It was: the next listing begins with smaller pages.
+    // It was the cause: the next listing begins with smaller pages.
     let server = source(1_000, move |ask| match ask.named_by {
         Some(size) if size != ask.size => Some(refused()),
         _ if ask.size > 125 && ask.offset > 0 => Some(Reply::new(413, &[], "")),
@@ -166,7 +166,7 @@ async fn a_source_that_ties_cursors_to_the_page_size_is_coped_with() {
     read_all(&client, 1_000).await.unwrap();
 }
 
-/// Two pauses at most: with the pauses that the client makes unless told otherwise, one and a half seconds.
+/// Two pauses at most, which is one and a half seconds with the default pauses.
 #[tokio::test]
 async fn whatever_a_source_takes_is_found_within_few_attempts() {
     for most in [1, 2, 3, 100, 249] {
@@ -183,7 +183,7 @@ async fn whatever_a_source_takes_is_found_within_few_attempts() {
     }
 }
 
-/// Some gateways always say when to come back.
+/// Some gateways always send `Retry-After`.
 #[tokio::test]
 async fn a_page_too_heavy_is_found_although_the_answer_says_when_to_come_back() {
     let too_heavy = |ask: &Ask| (ask.size > 40).then(|| Reply::new(503, &[("Retry-After", "0")], ""));
@@ -227,13 +227,13 @@ async fn an_error_names_the_page_size_that_was_reached() {
     let server = source(500, |_| Some(Reply::new(413, &[], ""))).await;
     let error = read_all(&patient(&server), 500).await.unwrap_err();
     assert!(error.to_string().contains("page size 1)"), "{error}");
-    // Nothing of a page's size in what has nothing to do with it.
+    // An unrelated error does not mention a page size.
     let server = source(500, |_| Some(Reply::new(401, &[], ""))).await;
     let error = read_all(&patient(&server), 500).await.unwrap_err();
     assert!(!error.to_string().contains("page size"), "{error}");
 }
 
-/// A record with an unclear end, among others.
+/// One record with an unclear end among others.
 #[tokio::test]
 async fn a_garbled_record_is_found_by_smaller_pages_and_put_aside() {
     for place in [0, 1, 77, 499] {

@@ -17,7 +17,7 @@ async fn a_page_says_when_it_was_asked_for_and_what_is_left() {
         ("ratelimit-reset", "41"),
     ];
     let server = Server::start([Reply::Drop, Reply::new(200, &headers, page("null", "[]"))]).await;
-    // A clock that moves on by a second whenever it is read: the second attempt's reading counts.
+    // A clock that advances by a second at each reading: the second attempt's reading counts.
     let seconds = Arc::new(AtomicI64::new(1));
     let clock = move || Timestamp::from_unix_millis(1_000 * seconds.fetch_add(1, Ordering::Relaxed)).unwrap();
     let client = builder(&server).clock(clock).build().unwrap();
@@ -36,6 +36,6 @@ async fn a_page_without_headers_says_nothing() {
     let page = client(&server).users(&integration(), UsersQuery::default()).next_page().await.unwrap().unwrap();
     assert_eq!(page.meta.server_date, None);
     assert_eq!(page.meta.rate_limit, RateLimit::default());
-    // The system's clock, for want of another.
+    // The system clock is the default.
     assert!(page.meta.requested_at > "2024-01-01T00:00:00Z".parse().unwrap());
 }

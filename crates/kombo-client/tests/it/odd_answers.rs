@@ -1,11 +1,11 @@
-//! Answers that no server should give: each is read, or an error of a known kind in few words.
+//! Answers that no server should give: each is read, or is a short error of a known kind.
 
 use kombo_client::{ErrorKind, RetryPolicy, UsersQuery};
 
 use crate::server::{Reply, Server};
 use crate::{KEY, builder, integration, page};
 
-/// What becomes of an answer: so many records and so many that were rejected, or an error.
+/// The expected outcome: the numbers of records and of rejected ones, or an error.
 type Outcome = Result<(usize, usize), ErrorKind>;
 
 async fn ask(name: &str, reply: Reply) -> Outcome {
@@ -21,7 +21,7 @@ async fn ask(name: &str, reply: Reply) -> Outcome {
     }
 }
 
-/// A response with this head, which is not checked, and this body.
+/// Returns a response with this unchecked head and this body.
 fn raw(head: &str, body: &str) -> Reply {
     Reply::Bytes(format!("{}\r\n\r\n{body}", head.replace('\n', "\r\n")).into_bytes())
 }

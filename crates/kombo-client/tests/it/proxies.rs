@@ -1,4 +1,5 @@
-//! A proxy that the environment names, in a process of its own: the environment belongs to the whole process.
+//! Proxies set in the environment. The tests run in a child process, because the environment belongs to the whole
+//! process.
 
 use std::process::Command;
 
@@ -7,10 +8,10 @@ use kombo_client::{Client, RetryPolicy, UsersQuery};
 use crate::server::{Reply, Server};
 use crate::{KEY, integration};
 
-/// What the child asks; the parent reads what it prints.
+/// The URL that the child requests; the parent reads its output.
 const ASKS: &str = "KOMBO_CLIENT_TEST_ASKS";
 
-/// Run by the tests below. On its own it has nothing to do.
+/// Run by the tests below; does nothing on its own.
 #[tokio::test]
 async fn child() {
     let Ok(base_url) = std::env::var(ASKS) else { return };

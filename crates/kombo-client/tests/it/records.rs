@@ -15,7 +15,7 @@ async fn a_broken_field_costs_no_more_than_itself() {
     let server = Server::start([Reply::ok(page(r#""n""#, results))]).await;
     let page = client(&server).courses(&integration(), CoursesQuery::default()).next_page().await.unwrap().unwrap();
     let good: Vec<_> = page.records.iter().map(|course| course.id.as_str()).collect();
-    // What can be read of the bad one is there; what cannot is named below.
+    // The readable parts of the bad record are included; the unreadable ones are listed below.
     assert_eq!(good, ["good", "bad", "good too"]);
     assert_eq!(page.next.unwrap().as_str(), "n");
 
@@ -28,7 +28,7 @@ async fn a_broken_field_costs_no_more_than_itself() {
     assert!(!format!("{bad:?}").contains("yesterday"));
 }
 
-/// Answers a list of three records. The second one holds a value.
+/// Answers a list of three records, the second of which contains a value.
 fn three(value: &str, target: &str) -> Reply {
     let bad = format!(r#"{{"id":"bad","custom_fields":{{"a":{value}}}}}"#);
     let records = [r#"{"id":"a"}"#, &bad, r#"{"id":"b"}"#];

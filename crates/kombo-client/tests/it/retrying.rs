@@ -115,7 +115,7 @@ async fn a_body_that_makes_no_sense_is_asked_for_once_more() {
     }
 }
 
-/// A maintenance page with a status of success lasts some seconds.
+/// A maintenance page with a success status stays for some seconds.
 #[tokio::test]
 async fn a_page_that_is_no_json_is_asked_for_a_few_times() {
     let html = || Reply::new(200, &[("content-type", "text/html")], "<html>back in a minute</html>");

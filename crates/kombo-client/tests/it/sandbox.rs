@@ -1,4 +1,4 @@
-//! The client against a stand-in for Kombo that was written from the contract alone.
+//! Tests the client against a fake Kombo that was written from the contract alone.
 
 use std::num::NonZeroU32;
 
@@ -13,7 +13,7 @@ use crate::QUICK;
 
 async fn sandbox() -> (Sandbox, Client, IntegrationId) {
     let sandbox = Sandbox::start(SandboxConfig::default()).await.unwrap();
-    // Tasks end when the test says so.
+    // Stops the clock, so that tasks end when the test moves it.
     sandbox.clock().set(Stamp::parse_request("2025-06-01").unwrap());
     let client = Client::builder("sandbox-key").base_url(sandbox.base_url()).retry(QUICK).build().unwrap();
     (sandbox, client, IntegrationId::from(FIRST_INTEGRATION))

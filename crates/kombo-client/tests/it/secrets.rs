@@ -6,7 +6,7 @@ use kombo_client::{Client, RetryPolicy, UserFilters, UsersQuery};
 use crate::server::{Reply, Server};
 use crate::{KEY, builder, integration};
 
-/// Everything that an error shows, in every way and down to the last source.
+/// Returns everything that an error shows in any form, including all its sources.
 fn everything(error: &dyn StdError) -> String {
     let mut text = String::new();
     let mut next = Some(error);

@@ -8,23 +8,23 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-/// What the server does with a request.
+/// The server's reaction to a request.
 #[derive(Debug, Clone)]
 pub(crate) enum Reply {
     /// Sends these bytes and closes the connection.
     Bytes(Vec<u8>),
-    /// Closes the connection at once.
+    /// Closes the connection immediately.
     Drop,
     /// Reads the request and never answers.
     Hang,
-    /// Sends the first bytes once, and the others again and again.
+    /// Sends the first bytes once, and the others repeatedly.
     Endless(Vec<u8>, Vec<u8>),
-    /// Sends the first bytes at once and a blank every ten milliseconds from then on.
+    /// Sends the first bytes immediately, then a blank every ten milliseconds.
     Dribble(Vec<u8>),
 }
 
 impl Reply {
-    /// A complete response with this body.
+    /// Creates a complete response with this body.
     pub(crate) fn new(status: u16, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Self {
         let length = body.as_ref().len().to_string();
         let mut all = vec![("content-length", length.as_str())];
@@ -32,7 +32,7 @@ impl Reply {
         Self::raw(status, &all, body)
     }
 
-    /// A response with these headers and no others.
+    /// Creates a response with exactly these headers.
     pub(crate) fn raw(status: u16, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Self {
         let mut bytes = format!("HTTP/1.1 {status} Whatever\r\nconnection: close\r\n").into_bytes();
         for (name, value) in headers {
@@ -52,7 +52,7 @@ impl Reply {
     }
 }
 
-/// A request as it came.
+/// A received request.
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {
     /// The method.
@@ -61,7 +61,7 @@ pub(crate) struct Seen {
     pub(crate) target: String,
     /// The lines of the head after the first.
     headers: Vec<(String, String)>,
-    /// As many bytes as the head announced.
+    /// The body, as long as announced in the head.
     pub(crate) body: String,
 }
 
@@ -71,7 +71,7 @@ impl Seen {
     }
 }
 
-/// A server on a port of its own that answers each request with the next reply, and stops answering after the last.
+/// A server on its own port that answers each request with the next reply, and stops answering after the last.
 pub(crate) struct Server {
     address: SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,
@@ -89,7 +89,7 @@ impl Server {
         let sent = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&sent);
         let task = tokio::spawn(async move {
-            // Kept open, so that a hanging request sees no end.
+            // Kept open, so that a hanging request does not end.
             let mut hanging = Vec::new();
             loop {
                 let (mut stream, _) = listener.accept().await.unwrap();
@@ -118,7 +118,7 @@ impl Server {
         Self { address, seen, sent, task }
     }
 
-    /// How many bytes of an endless reply were taken from it, by the client and the sockets in between.
+    /// Returns the number of bytes of an endless reply that the client and the sockets accepted.
     pub(crate) fn sent(&self) -> usize {
         self.sent.load(Ordering::SeqCst)
     }
@@ -154,7 +154,7 @@ pub(crate) struct Answering {
 }
 
 impl Answering {
-    /// Sends the reply's bytes, and nothing for any other reply.
+    /// Starts a server that sends the bytes of a reply, and nothing for other replies.
     pub(crate) async fn start(answer: impl Fn(&str) -> Reply + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -193,7 +193,7 @@ impl Drop for Answering {
     }
 }
 
-/// A request, read to its end; none if the peer has closed the connection.
+/// Reads a request to its end; `None` if the peer has closed the connection.
 pub(crate) async fn read_request(stream: &mut TcpStream) -> Option<Seen> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {

@@ -29,7 +29,7 @@ async fn fault_at(base_url: &str) -> Option<TransportFault> {
 async fn faults_are_told_apart() {
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     assert_eq!(fault_at(&format!("http://{closed}")).await, Some(TransportFault::Connect));
-    // No label of a name may be that long: the resolver refuses it without asking anybody.
+    // This label of a host name is too long, so the resolver rejects it without a query.
     assert_eq!(fault_at(&format!("http://{}.invalid", "a".repeat(70))).await, Some(TransportFault::Dns));
     assert_eq!(fault_of(Reply::Drop).await, Some(TransportFault::Dropped));
     assert_eq!(fault_within(Duration::from_millis(50), Reply::Hang).await, Some(TransportFault::Timeout));
@@ -49,7 +49,7 @@ async fn a_server_without_tls_is_not_asked_again() {
     });
     let client = match builder(&server).base_url(format!("https://{address}/v1")).build() {
         Ok(client) => client,
-        // A machine without certificates cannot speak TLS at all, and says so when the client is built.
+        // Without certificates, TLS is impossible, and building the client fails.
         Err(error) => return assert!(matches!(error, BuildError::Http(_)), "{error}"),
     };
     let error = client.check_api_key().await.unwrap_err();

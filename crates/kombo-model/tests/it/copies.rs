@@ -33,7 +33,7 @@ fn a_copy_says_what_it_says() {
 }
 
 proptest! {
-    /// Whichever keys Kombo leaves out of the copies, none of them comes back as something else.
+    /// For any set of omitted keys, a copy survives reading and writing.
     #[test]
     fn any_choice_of_keys_survives(kept: [bool; 7], nulled: [bool; 7]) {
         let mut progression = tree(PROGRESSION);

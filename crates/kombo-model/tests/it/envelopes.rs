@@ -45,7 +45,7 @@ fn an_integration() {
     assert_eq!(integration.scope_config.unwrap().name.as_deref(), Some("Anonymous Scopes"));
     assert_eq!(integration.write_actions[0].scope_config_setting, Some(ScopeSetting::Optional));
     assert_eq!((integration.beta, integration.extra.len()), (Some(false), 0));
-    // As much as an older Kombo says.
+    // The minimum that an older Kombo sends.
     serde_json::from_str::<Integration>(r#"{"id":"a:b","tool":{"id":"a"},"category":"LMS","status":"ACTIVE"}"#)
         .unwrap();
     round_trip::<ObjectEnvelope<Integration>>(&with(INTEGRATION, "/data", "status", json!("PAUSED")));

@@ -1,7 +1,7 @@
 use kombo_model::{Course, FreeJson, User};
 use proptest::prelude::*;
 
-/// A user whose `remote_data` is this text.
+/// Returns a user with this `remote_data`.
 fn user(remote_data: &str) -> User {
     serde_json::from_str(&format!(r#"{{"id":"a","remote_data":{remote_data},"first_name":"x"}}"#)).unwrap()
 }

@@ -11,7 +11,7 @@ fn whole<R: ReadInPart>(json: &str) -> R {
     record
 }
 
-/// Whatever serde reads, reading in part reads in the same way.
+/// Reading in part gives the same result as serde, if serde succeeds.
 fn both_ways<R: ReadInPart + DeserializeOwned + PartialEq>(json: &str) {
     let read: Result<R, _> = serde_json::from_str(json);
     assert!(whole::<R>(json) == read.unwrap(), "{json}");
@@ -70,13 +70,13 @@ fn a_nested_record_that_cannot_be_read_costs_itself_only() {
     assert_eq!((record.provider, record.unread), (Maybe::Absent, vec!["provider"]));
     assert_eq!((faults[0].path.as_str(), faults[0].reason.as_str()), ("provider.id", "expected a text, found null"));
 
-    // A member without a name leaves the list open.
+    // A member without an id makes the list incomplete.
     let InPart { record, faults } = course("/revisions/0", "id", json!({}));
     assert_eq!((record.unread, faults[0].path.as_str()), (vec!["revisions"], "revisions[0].id"));
     let members = record.revisions.value().unwrap().len();
     assert_eq!(members + 1, tree(COURSE)["revisions"].as_array().unwrap().len());
 
-    // One with a name is a member, whatever else it holds.
+    // A member with an id is kept, with any other content.
     let InPart { record, faults } = course("/revisions/0", "changed_at", json!("yesterday"));
     assert_eq!((record.unread.len(), faults[0].path.as_str()), (0, "revisions[0].changed_at"));
     assert_eq!(record.revisions.value().unwrap()[0].unread, ["changed_at"]);
@@ -119,7 +119,7 @@ fn many_faults_take_little_room_and_no_time() {
 }
 
 proptest! {
-    /// Whatever a record holds where, it is read as long as it has an id, and what is untouched is untouched.
+    /// With any value at any place, a record is read if it has an id, and all other fields stay unchanged.
     #[test]
     fn any_value_anywhere_costs_its_field_only(
         place in 0_usize..1_000,
@@ -133,7 +133,7 @@ proptest! {
         let mut expected: Course = serde_json::from_str(COURSE).unwrap();
         let mut found = read.record;
         prop_assert!(read.faults.iter().all(|fault| fault.path.starts_with(key.as_str())));
-        // Whatever became of the field itself:
+        // Ignores the changed field itself.
         for course in [&mut expected, &mut found] {
             course.unread.clear();
             match key.as_str() {

@@ -1,4 +1,4 @@
-//! What Kombo says, read and written again.
+//! Reads and writes Kombo's JSON.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that panics has failed")]
 
 mod actions;
@@ -22,12 +22,12 @@ const SKILL: &str = include_str!("samples/skill.json");
 const INTEGRATION: &str = include_str!("samples/integration.json");
 const WEBHOOKS: &str = include_str!("samples/webhooks.json");
 
-/// The JSON as a tree.
+/// Parses the JSON as a tree.
 fn tree(json: &str) -> Value {
     serde_json::from_str(json).unwrap()
 }
 
-/// Reads `json` as a `T`, after checking that it is written again as it was.
+/// Reads `json` as a `T`, and checks that writing gives the same JSON.
 #[track_caller]
 fn round_trip<T: DeserializeOwned + Serialize + PartialEq + std::fmt::Debug>(json: &str) -> T {
     let value: T = serde_json::from_str(json).unwrap();
@@ -37,7 +37,7 @@ fn round_trip<T: DeserializeOwned + Serialize + PartialEq + std::fmt::Debug>(jso
     value
 }
 
-/// `json` with `key` of the object at `pointer` set to `value`.
+/// Returns `json` with `key` of the object at `pointer` set to `value`.
 fn with(json: &str, pointer: &str, key: &str, value: Value) -> String {
     let mut tree = tree(json);
     tree.pointer_mut(pointer).unwrap().as_object_mut().unwrap().insert(key.to_owned(), value);

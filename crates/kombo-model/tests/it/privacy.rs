@@ -1,4 +1,4 @@
-//! `Debug` ends up in logs and panics, where nobody's name belongs.
+//! `Debug` output appears in logs and panics, so it must not contain personal data.
 
 use std::fmt::Debug;
 

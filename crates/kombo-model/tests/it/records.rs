@@ -50,7 +50,7 @@ fn a_skill() {
     assert_eq!(skill.name.as_deref(), Some("LMS Integration"));
 }
 
-/// Null everywhere but in `id`, as Kombo leaves records whose data was deleted.
+/// Reads a record with only an `id` and nulls, like those that Kombo anonymised.
 fn anonymised<T: DeserializeOwned + Serialize + PartialEq + std::fmt::Debug>(json: &str) -> T {
     let mut tree = tree(json);
     for (key, value) in tree.as_object_mut().unwrap() {

@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 
 use crate::{WEBHOOKS, round_trip, tree};
 
-/// The samples, one of each type.
+/// Returns the samples, one of each type.
 fn samples() -> Vec<String> {
     tree(WEBHOOKS).as_array().unwrap().iter().map(Value::to_string).collect()
 }

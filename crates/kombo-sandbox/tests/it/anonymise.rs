@@ -1,4 +1,4 @@
-//! Deletion and what becomes of it.
+//! Deleted rows and their anonymisation.
 
 use chrono::TimeDelta;
 use kombo_sandbox::{

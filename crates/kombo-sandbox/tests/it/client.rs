@@ -1,4 +1,4 @@
-//! The smallest client that shows everything: status, headers, and bodies that break off.
+//! A minimal client that shows everything: status, headers, and truncated bodies.
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -8,7 +8,7 @@ use kombo_sandbox::{FIRST_INTEGRATION, Sandbox, SandboxConfig};
 use serde_json::Value;
 use tokio::net::TcpStream;
 
-/// An answer that came in full.
+/// A complete answer.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -51,7 +51,7 @@ pub async fn start(config: SandboxConfig) -> Sandbox {
     Sandbox::start(config).await.unwrap()
 }
 
-/// A request with the headers given; an error where the connection breaks off.
+/// Sends a request with the given headers; an error if the connection breaks.
 pub async fn send(
     sandbox: &Sandbox,
     method: &str,
@@ -73,18 +73,18 @@ pub async fn send(
     Ok(Answer { status: parts.status.as_u16(), headers: parts.headers, body })
 }
 
-/// A GET with the right key, of the first integration.
+/// Sends a GET with the correct key for the first integration.
 pub async fn try_get(sandbox: &Sandbox, path: &str) -> Result<Answer, hyper::Error> {
     let headers = [("authorization", "Bearer sandbox-key"), ("x-integration-id", FIRST_INTEGRATION)];
     send(sandbox, "GET", &format!("/v1{path}"), &headers, "").await
 }
 
-/// The same, of which an answer is expected.
+/// Like [`try_get`], but fails the test without an answer.
 pub async fn get(sandbox: &Sandbox, path: &str) -> Answer {
     try_get(sandbox, path).await.unwrap()
 }
 
-/// Every row of a listing and how many pages it took. `path` has a query.
+/// Returns all rows of a listing and the number of pages. `path` has a query.
 pub async fn all(sandbox: &Sandbox, path: &str) -> (Vec<Value>, usize) {
     let (mut rows, mut pages, mut next) = (Vec::new(), 0, None);
     loop {
@@ -102,7 +102,7 @@ pub async fn all(sandbox: &Sandbox, path: &str) -> (Vec<Value>, usize) {
     }
 }
 
-/// The ids of every row of a listing.
+/// Returns the ids of all rows of a listing.
 pub async fn all_ids(sandbox: &Sandbox, path: &str) -> Vec<String> {
     all(sandbox, path).await.0.iter().map(id_of).collect()
 }

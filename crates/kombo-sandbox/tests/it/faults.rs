@@ -1,4 +1,4 @@
-//! Every fault, as a client sees it.
+//! Each fault, as seen by a client.
 
 use kombo_sandbox::{Endpoint, FIRST_INTEGRATION, Fault, FaultKind, Sandbox, SandboxConfig, Struck};
 use serde_json::json;

@@ -10,7 +10,8 @@ use crate::client::{all_ids, get, start};
 
 const NOW: &str = "2025-07-01T00:00:00Z";
 
-/// A user, a provider, a skill, a course with a revision that teaches it, another course, and a progression.
+/// Starts a sandbox with a user, a provider, a skill, a course with a revision that teaches it, another course, and a
+/// progression.
 async fn world(nested: NestedReading) -> Sandbox {
     let clock = ClockMode::Manual { now: Stamp::parse_request("2025-06-01").unwrap() };
     let generator = GeneratorConfig { null_rate: 0.0, extra_rate: 0.0, ..GeneratorConfig::empty() };

@@ -1,4 +1,4 @@
-//! Pages: how many, in which order, and where they go on.
+//! Pages: their number, order and cursors.
 
 use std::collections::BTreeSet;
 

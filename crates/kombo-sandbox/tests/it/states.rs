@@ -1,4 +1,4 @@
-//! Integrations that cannot be read, and those that come and go.
+//! Integrations that cannot be read, are added or are removed.
 
 use kombo_sandbox::{
     Endpoint, FIRST_INTEGRATION, GeneratorConfig, IntegrationStatus, Refusal, SandboxConfig, SetupStatus,

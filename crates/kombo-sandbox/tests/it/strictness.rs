@@ -1,4 +1,4 @@
-//! What is refused, and how.
+//! Rejected requests and their errors.
 
 use kombo_sandbox::{FIRST_INTEGRATION, SandboxConfig};
 use serde_json::{Value, json};

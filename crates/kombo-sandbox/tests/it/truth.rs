@@ -1,4 +1,4 @@
-//! The ground truth, put together again from what the API shows.
+//! The ground truth, rebuilt from the API's answers.
 
 use std::collections::BTreeMap;
 
@@ -81,7 +81,7 @@ async fn random_changes_are_decided_by_their_seed_and_cover_every_kind() {
         let (a, b) =
             (one.mutate_random(FIRST_INTEGRATION, seed).unwrap(), same.mutate_random(FIRST_INTEGRATION, seed).unwrap());
         let (a, b) = (a.unwrap(), b.unwrap());
-        // Times differ, and a completed progression carries one.
+        // Times differ, and a completed progression contains one.
         if !json!(a.mutation).to_string().contains("completed_at") {
             assert_eq!(a.mutation, b.mutation);
         }

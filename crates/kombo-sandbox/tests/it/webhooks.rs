@@ -1,4 +1,4 @@
-//! Webhooks as a receiver gets them.
+//! Webhooks as received.
 
 use std::{collections::BTreeSet, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! What changes something: what is demanded, what is answered, and what is seen from then on.
+//! Writes: validation, answers and effects.
 
 use kombo_sandbox::{
     Behaviour, ClockMode, Endpoint, FIRST_INTEGRATION, Fault, FaultKind, Model, Refusal, Sandbox, SandboxConfig, Stamp,
@@ -18,14 +18,14 @@ async fn post(sandbox: &Sandbox, path: &str, body: &Value) -> Answer {
     send(sandbox, "POST", &format!("/v1{path}"), &HEADERS, &body.to_string()).await.unwrap()
 }
 
-/// At a time that stands still.
+/// Starts a sandbox with a stopped clock.
 async fn still() -> Sandbox {
     let clock = ClockMode::Manual { now: Stamp::parse_request("2025-06-01").unwrap() };
     let webhooks = WebhookConfig { data_changed: WebhookMode::Manual, ..WebhookConfig::default() };
     start(SandboxConfig { clock, webhooks, ..SandboxConfig::default() }).await
 }
 
-/// A user and a revision that are there.
+/// Returns an existing user and revision.
 fn pair(sandbox: &Sandbox) -> (String, String) {
     sandbox.read(|state| {
         let tables = &state.integration(FIRST_INTEGRATION).unwrap().tables;
@@ -35,7 +35,7 @@ fn pair(sandbox: &Sandbox) -> (String, String) {
     })
 }
 
-/// The models that `data-changed` tells of, when it is told to.
+/// Sends `data-changed` and returns the models that it names.
 fn told(sandbox: &Sandbox) -> Value {
     if !sandbox.send_data_changed(FIRST_INTEGRATION).unwrap() {
         return Value::Null;
@@ -71,7 +71,7 @@ async fn an_enrolment_is_listed_told_and_completed() {
     assert_eq!(again["warnings"][0]["message"], "The course progression was completed already.");
     assert_eq!(again["data"]["completed_at"], "2025-06-01T00:00:00.000Z");
 
-    // A second request is a second enrolment.
+    // A repeated request is a second enrolment.
     assert_eq!(post(&sandbox, "/lms/course-progressions", &body).await.status, 200);
     assert_eq!(all_ids(&sandbox, "/lms/course-progressions?include_deleted=true").await.len(), before + 2);
 }
@@ -107,7 +107,7 @@ async fn a_course_is_taken_out_of_use() {
     assert_eq!(told(&sandbox), json!(["lms_course_revisions"]));
     let delta = get(&sandbox, "/lms/courses?updated_after=2025-05-31T23:59:59Z").await;
     assert_eq!(delta.ids(), [course.to_string()]);
-    // No body is as good as an empty one.
+    // A missing body counts as an empty one.
     let again = send(&sandbox, "POST", &format!("/v1{path}"), &HEADERS[..2], "").await.unwrap().json();
     assert_eq!(again["warnings"][0]["message"], "The course was not active.");
     assert_eq!(told(&sandbox), Value::Null);
@@ -148,7 +148,7 @@ async fn a_task_is_pending_and_then_ends() {
     assert_eq!(listed[0]["revisions"][0]["title"], "Welding");
     assert_eq!(listed[0]["revisions"][0]["remote_data"], json!({ "duration": 45, "languages": ["en", "de-CH"] }));
 
-    // The same once more changes the course that is there.
+    // The same request again changes the existing course.
     let started = post(&sandbox, "/lms/courses/bulk", &welding("Welding, again")).await;
     sandbox.advance(chrono::TimeDelta::milliseconds(200));
     assert_eq!(task(&sandbox, &started).await["data"][0]["data"]["id"], json!(id));
@@ -157,7 +157,7 @@ async fn a_task_is_pending_and_then_ends() {
     assert_eq!(all_ids(&sandbox, "/lms/courses?page_size=250").await.len(), courses + 1);
     assert_eq!(told(&sandbox), json!(["lms_course_revisions"]));
 
-    // Which some tools cannot do.
+    // Some tools cannot change courses.
     sandbox.edit(|state| state.integration_mut(FIRST_INTEGRATION).unwrap().updates_courses = false);
     let started = post(&sandbox, "/lms/courses/bulk", &welding("Welding, at last")).await;
     sandbox.advance(chrono::TimeDelta::milliseconds(200));
@@ -165,7 +165,7 @@ async fn a_task_is_pending_and_then_ends() {
     assert_eq!(refused["status"], "COMPLETED");
     assert_eq!(refused["data"][0]["error"]["code"], "LMS.COURSE_UPDATE_NOT_SUPPORTED");
 
-    // And a tool that is cut off meanwhile fails the task as a whole.
+    // If the tool is disconnected meanwhile, the task fails as a whole.
     let started = post(&sandbox, "/lms/courses/bulk", &welding("Welding, at last")).await;
     sandbox.edit(|state| {
         let refusals = &mut state.integration_mut(FIRST_INTEGRATION).unwrap().endpoint_refusals;
@@ -186,7 +186,7 @@ async fn a_task_ends_by_itself() {
     let behaviour = Behaviour { task_takes_ms: 1, ..Behaviour::default() };
     let sandbox = start(SandboxConfig { webhooks, behaviour, ..SandboxConfig::default() }).await;
     let started = post(&sandbox, "/lms/courses/bulk", &welding("Welding")).await;
-    // Nobody asks for it.
+    // Requires no further request.
     while sandbox.deliveries().is_empty() {
         tokio::task::yield_now().await;
     }
