@@ -25,7 +25,7 @@ pub enum Error {
         status: u16,
         /// Kombo's description of the error. Its texts are shortened for logs.
         error: Box<ApiError>,
-        /// How long Kombo asks the caller to wait.
+        /// The wait that Kombo requests.
         retry_after: Option<Duration>,
         /// The attempts made.
         tried: Tried,
@@ -38,7 +38,7 @@ pub enum Error {
         status: u16,
         /// The `Content-Type` of the answer.
         content_type: Option<Box<str>>,
-        /// How long the answer asks the caller to wait.
+        /// The wait that the answer requests.
         retry_after: Option<Duration>,
         /// The attempts made.
         tried: Tried,
@@ -60,7 +60,7 @@ pub enum Error {
         operation: Operation,
         /// Host and port of the server; those of the proxy for [`TransportFault::Proxy`].
         host: Box<str>,
-        /// What went wrong.
+        /// The kind of fault.
         fault: TransportFault,
         /// The time-out of one attempt, for [`TransportFault::Timeout`].
         timeout: Duration,
@@ -94,7 +94,7 @@ pub enum Error {
         reason: Box<str>,
         /// The `Content-Type` of the answer.
         content_type: Option<Box<str>>,
-        /// Whether the body is a page of which only the records are not JSON.
+        /// Whether the body is a page and only its records are not JSON.
         in_records: bool,
         /// The attempts made.
         tried: Tried,

@@ -17,7 +17,7 @@ pub struct ResponseEvent {
     pub operation: Operation,
     /// 1 for the first attempt of a request.
     pub attempt: u32,
-    /// How the attempt ended.
+    /// The outcome of the attempt.
     pub outcome: Outcome,
     /// Kombo's error code, if the answer was an error with a code.
     pub code: Option<ErrorCode>,
@@ -25,13 +25,13 @@ pub struct ResponseEvent {
     pub elapsed: Duration,
     /// The key's rate limit in the response; empty if there was none.
     pub rate_limit: RateLimit,
-    /// How long the response asks to wait.
+    /// The wait that the response requests.
     pub retry_after: Option<Duration>,
     /// Time until the request is sent again. `None` if it is not sent again, or not because of this attempt.
     pub pause: Option<Duration>,
 }
 
-/// How an attempt ended.
+/// The outcome of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Outcome {
     /// A response with this HTTP status arrived; a success status does not mean that its body was readable.

@@ -71,7 +71,7 @@ const MAX_LATENESS: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Failed {
     pub(crate) class: RetryClass,
-    /// How long the answer asks to wait.
+    /// The wait that the answer requests.
     pub(crate) retry_after: Option<Duration>,
     /// Number of attempts, including this one.
     pub(crate) attempts: u32,

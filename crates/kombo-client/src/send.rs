@@ -39,7 +39,7 @@ pub(crate) struct Sender {
     pub(crate) pacer: Option<Arc<dyn Pacer>>,
 }
 
-/// How soon a different request replaces one that failed.
+/// The delay before a different request replaces one that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Pause {
     /// Immediately.

@@ -31,7 +31,7 @@ pub struct Integration {
     /// Progress of its set-up.
     #[serde(default)]
     pub setup_status: Option<SetupStatus>,
-    /// Whose integration it is.
+    /// The customer that the integration belongs to.
     #[serde(default)]
     pub end_user: Option<EndUser>,
     /// The scope configuration, which defines what may be read and written.
@@ -226,7 +226,7 @@ open_enum! {
 open_enum! {
     /// The progress of an integration's set-up.
     pub enum SetupStatus {
-        /// Somebody must finish it.
+        /// The customer has not finished it.
         Incomplete = "INCOMPLETE",
         /// The first sync is running.
         FinalSyncPending = "FINAL_SYNC_PENDING",

@@ -131,7 +131,7 @@ pub struct ChangedModel {
 pub struct SyncFinished {
     /// Kombo's id of the sync.
     pub sync_id: String,
-    /// How it ended.
+    /// Outcome of the sync.
     pub sync_state: SyncState,
     /// When the sync started. Never use it as a watermark: records may become visible with an older `changed_at`.
     pub sync_started_at: Timestamp,
@@ -147,7 +147,7 @@ pub struct SyncFinished {
     pub integration_tool: String,
     /// The category of the tool.
     pub integration_category: IntegrationCategory,
-    /// Whose integration it is.
+    /// The customer that the integration belongs to.
     #[serde(default)]
     pub end_user: Option<EndUser>,
     /// URL of the sync in Kombo's dashboard.
@@ -167,7 +167,7 @@ pub struct IntegrationCreated {
     pub tool: String,
     /// The category of the tool.
     pub category: IntegrationCategory,
-    /// Whose integration it is.
+    /// The customer that the integration belongs to.
     #[serde(default)]
     pub end_user: Option<EndUser>,
     /// Keys that this version does not know.
@@ -184,7 +184,7 @@ pub struct IntegrationDeleted {
     pub tool: String,
     /// The category of the tool.
     pub category: IntegrationCategory,
-    /// Whose integration it was.
+    /// The customer that the integration belonged to.
     #[serde(default)]
     pub end_user: Option<EndUser>,
     /// When it was deleted.
@@ -204,7 +204,7 @@ pub struct IntegrationStateChanged {
     pub integration_tool: String,
     /// The category of the tool.
     pub integration_category: IntegrationCategory,
-    /// Whose integration it is.
+    /// The customer that the integration belongs to.
     #[serde(default)]
     pub end_user: Option<EndUser>,
     /// Result of Kombo's checks.

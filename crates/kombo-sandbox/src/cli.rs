@@ -70,7 +70,7 @@ pub(crate) struct Cli {
     /// Delay before data-changed reports changes
     #[arg(long, default_value = "500ms", value_parser = duration)]
     webhook_debounce: Duration,
-    /// How far `updated_after` reaches into nested data
+    /// Effect of nested changes on `updated_after`
     #[arg(long, value_enum, default_value_t = Nested::Guide)]
     nested: Nested,
     /// Order of rows
@@ -85,7 +85,7 @@ pub(crate) struct Cli {
     /// Every n-th page is empty although more follow; 0 for never
     #[arg(long, default_value_t = 0)]
     empty_page_every: u32,
-    /// How long a change stays invisible after its `changed_at`
+    /// Time that a change stays invisible after its `changed_at`
     #[arg(long, default_value = "0ms", value_parser = duration)]
     commit_lag: Duration,
     /// Cache rendered pages of full listings, for benchmarks

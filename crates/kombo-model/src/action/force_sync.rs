@@ -15,17 +15,17 @@ use crate::redacted::redacted_debug;
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ForceSync {
-    /// How much Kombo reads; everything if `None`.
+    /// Scope of the sync; everything if `None`.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     pub sync_type: Option<SyncType>,
 }
 
 open_enum! {
-    /// How much Kombo reads from the connected tool.
+    /// The scope of a sync with the connected tool.
     pub enum SyncType {
         /// Everything.
         Full = "FULL",
-        /// What has changed.
+        /// Only changes.
         Delta = "DELTA",
     }
 }
@@ -38,7 +38,7 @@ pub struct ForcedSync {
     /// Whether it was already queued, so that nothing was started.
     #[serde(default)]
     pub already_queued: Option<bool>,
-    /// How much it reads.
+    /// Scope of the sync.
     #[serde(default, rename = "type")]
     pub sync_type: Option<SyncType>,
     /// Keys that this version does not know.
