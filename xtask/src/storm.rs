@@ -37,7 +37,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     ensure!(program.is_file(), "{} is no program", program.display());
     let server = if env::var_os(URL_VARIABLE).is_some() { None } else { Some(private_postgres()?) };
     let url = server.as_ref().map(|server| (URL_VARIABLE, server.url("postgres")));
-    // The test contains the sandbox. In a debug build, its speed would be the result.
+    // The sandbox runs inside the test. In a debug build, the sandbox would limit the result.
     let mut tests = cargo(&["test", "--profile", "sim", "--package", "syncd", "--test", "daemon", "--"]);
     tests.args(["storm::", "--nocapture", "--test-threads", "1"]);
     tests.env("SYNCD_PROGRAM", program).env("SYNCD_STORM", SIZE).env("SYNCD_STORM_WITHIN", WITHIN_SECONDS);

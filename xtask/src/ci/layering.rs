@@ -20,8 +20,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("xtask", &["sync-testkit"]),
 ];
 
-/// The crates that are also used on their own: the maximum number of crates each needs, including itself and those for
-/// other systems, and the crates it must not need, directly or indirectly. Raise a number only on purpose.
+/// The crates that are also used on their own: the maximum number of crates in each one's dependency tree, including
+/// itself and platform-specific ones, and the crates that must not be in it. Raise a number only on purpose.
 const LIBRARIES: &[(&str, usize, &[&str])] = &[
     ("kombo-model", 12, &["axum", "diesel", "reqwest", "tokio"]),
     ("kombo-client", 145, &["axum", "diesel"]),

@@ -146,7 +146,7 @@ impl Error {
                 | TransportFault::Timeout
                 | TransportFault::Dropped
                 | TransportFault::Incomplete => RetryClass::Backoff,
-                // A bad certificate stays bad for more than minutes.
+                // A bad certificate does not become valid within minutes.
                 TransportFault::Tls | TransportFault::Other => RetryClass::Never,
             },
             // A maintenance page stays for at least some seconds.
