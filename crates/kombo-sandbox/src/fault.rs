@@ -74,7 +74,7 @@ pub enum FaultKind {
         /// Number of blanks.
         bytes: usize,
     },
-    /// The records of the page repeat.
+    /// The records of the page repeat until there are this many.
     ManyRecords {
         /// Number of records.
         records: usize,

@@ -151,8 +151,8 @@ impl Sizes {
     }
 
     /// Records that a page of this size was too heavy. Returns the size to try next, or `None` if the page had one
-    /// record: the size that succeeded before, else half of it, or one record if the weight is only suspected. If that
-    /// fails too, the weight was not the cause.
+    /// record. The next size is the one that succeeded before; otherwise half of this size, or one record if the weight
+    /// is only suspected. If one record fails too, the weight was not the cause.
     pub(super) fn reduce(
         &self,
         integration: &IntegrationId,
