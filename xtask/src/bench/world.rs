@@ -16,7 +16,7 @@ use crate::process::{cargo, output, run, target_folder};
 pub(crate) const INTEGRATION: &str = "sandbox:7C9M5sXAQx2cNMpVHLojrFpL";
 pub(crate) const SECRET: &str = "bench-secret";
 
-/// The programs to measure, a database server, and a folder for what they leave.
+/// The programs to measure, a database server, and a folder for their files.
 pub(crate) struct World {
     pub(crate) options: Options,
     pub(crate) postgres: PrivatePostgres,
@@ -51,7 +51,7 @@ impl World {
         })
     }
 
-    /// A file in the folder.
+    /// Returns the path of a file in the folder.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -60,7 +60,7 @@ impl World {
         &self.syncd
     }
 
-    /// The program of `store-diesel` that measures a store, built when it is first asked for.
+    /// Returns the benchmark program of `store-diesel`, which is built on first use.
     pub(crate) fn store_bench(&self) -> Result<Command> {
         if let Some(program) = self.store.get() {
             return Ok(Command::new(program));
@@ -69,7 +69,7 @@ impl World {
         Ok(Command::new(self.store.get_or_init(|| program)))
     }
 
-    /// `syncd` with the settings of a configuration file.
+    /// Returns `syncd` with a configuration file.
     pub(crate) fn syncd(&self, config: &Path, arguments: &[&str]) -> Command {
         let mut syncd = Command::new(&self.syncd);
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("SYNCD")) {
@@ -100,7 +100,7 @@ impl World {
         Ok(file)
     }
 
-    /// A sandbox in a process of its own.
+    /// Starts a sandbox in its own process.
     pub(crate) fn sandbox(&self, arguments: &[&str]) -> Result<Sandbox> {
         let port = free_port()?;
         let mut command = Command::new(&self.sandbox);
@@ -127,7 +127,7 @@ impl Sandbox {
         Connection::open(self.port)
     }
 
-    /// Reads a list to its end without doing anything with it, and says how long that took and how many pages it had.
+    /// Reads a list to its end and drops it. Returns the time and the number of pages.
     pub(crate) fn drain(&self, integration: &str, endpoint: &str, filter: &str) -> Result<(Duration, u64)> {
         let mut connection = self.control()?;
         let headers = format!("authorization: Bearer sandbox-key\r\nx-integration-id: {integration}\r\n");
@@ -137,7 +137,7 @@ impl Sandbox {
             let (status, body) = connection.ask("GET", &path, &headers, b"")?;
             ensure!(status == 200, "{endpoint}: {status}");
             pages += 1;
-            // The sandbox names the next page first.
+            // The sandbox writes the next cursor first.
             let head = String::from_utf8_lossy(body.get(..512.min(body.len())).unwrap_or_default()).into_owned();
             let Some((_, rest)) = head.split_once("\"next\":\"") else { return Ok((began.elapsed(), pages)) };
             cursor = format!("&cursor={}", rest.split('"').next().unwrap_or_default());
@@ -145,7 +145,7 @@ impl Sandbox {
     }
 }
 
-/// A program that ends with its owner.
+/// A child process that is killed when dropped.
 pub(crate) struct Process(pub(crate) Child);
 
 impl Drop for Process {
@@ -156,7 +156,7 @@ impl Drop for Process {
     }
 }
 
-/// How long a program ran and the most memory that it held.
+/// The duration of a process and its peak memory.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ran {
     pub(crate) took: Duration,
@@ -179,21 +179,21 @@ pub(crate) fn watch(command: &mut Command) -> Result<Ran> {
     }
 }
 
-/// The most memory that a process held so far, as the system counts it.
+/// Returns the peak memory of a process, as counted by the system.
 pub(crate) fn peak(status: &str) -> u64 {
     let text = fs::read_to_string(status).unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
     line.trim().split(' ').next().and_then(|kib| kib.parse().ok()).unwrap_or(0)
 }
 
-/// Times a command that reads its commands from a file or arguments.
+/// Times a command that reads no standard input.
 pub(crate) fn timed(command: &mut Command) -> Result<Duration> {
     let began = Instant::now();
     output(command)?;
     Ok(began.elapsed())
 }
 
-/// Runs SQL, and returns what it printed.
+/// Runs SQL and returns its output.
 pub(crate) fn sql(url: &str, statement: &str) -> Result<String> {
     let mut psql = Command::new(psql());
     psql.args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set", "ON_ERROR_STOP=1", "--dbname", url]);
@@ -208,12 +208,12 @@ pub(crate) fn free_port() -> Result<u16> {
     Ok(std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
 
-/// Where a child writes what nobody reads unless something fails.
+/// Creates a log for the output of a child, which is read only after a failure.
 pub(crate) fn log_file(path: &Path) -> Result<File> {
     File::create(path).with_context(|| format!("create {}", path.display()))
 }
 
-/// Builds the bench of `store-diesel`, and says where cargo put it.
+/// Builds the benchmark of `store-diesel` and returns its path.
 fn store_bench() -> Result<PathBuf> {
     let arguments = ["bench", "--no-run", "--package", "store-diesel", "--bench", "store", "--message-format", "json"];
     let said = output(&mut cargo(&arguments))?;

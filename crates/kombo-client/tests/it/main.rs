@@ -1,4 +1,4 @@
-//! The client against a server that says and does what it is told.
+//! Tests the client against a scripted server.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that panics has failed")]
 
 mod classes;
@@ -29,7 +29,7 @@ use crate::server::Server;
 
 const KEY: &str = "the-key-that-nobody-may-see";
 
-/// Pauses too short to notice, and a budget that only a hanging test would use up.
+/// Negligible pauses, and a budget that only a hanging test would exceed.
 const QUICK: RetryPolicy = RetryPolicy {
     budget: Duration::from_secs(20),
     initial: Duration::from_millis(1),
@@ -48,19 +48,19 @@ fn client(server: &Server) -> Client {
     builder(server).build().unwrap()
 }
 
-/// The body of a list page.
+/// Returns the body of a list page.
 fn page(next: &str, results: &str) -> String {
     format!(r#"{{"status":"success","data":{{"next":{next},"results":{results}}}}}"#)
 }
 
-/// The bytes compressed, as one member.
+/// Compresses bytes into one gzip member.
 fn gzip(bytes: impl AsRef<[u8]>) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     encoder.write_all(bytes.as_ref()).unwrap();
     encoder.finish().unwrap()
 }
 
-/// The body of an error with this code, which is JSON: `null` or a quoted text.
+/// Returns the body of an error with this code, given as JSON: `null` or a quoted text.
 fn error_body(code: &str) -> String {
     format!(
         r#"{{"status":"error","error":{{"code":{code},"title":"A title","message":"What went wrong.","log_url":"https://app.kombo.dev/logs/1"}}}}"#

@@ -1,4 +1,4 @@
-//! What changes something: what is sent, what comes back, and when it is sent again.
+//! Writes: their requests, answers and retries.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -97,7 +97,7 @@ async fn a_write_that_was_refused_is_sent_again() {
 
 #[tokio::test]
 async fn a_write_that_found_no_server_may_be_sent_again() {
-    // A port that nobody listens on.
+    // A port without a listener.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
@@ -143,7 +143,7 @@ async fn a_write_on_a_connection_that_was_used_before_is_sent_once() {
     let address = listener.local_addr().unwrap();
     let seen = Arc::new(Mutex::new(Vec::new()));
     let record = Arc::clone(&seen);
-    // Keeps connections open, and closes them in the place of an answer to a write.
+    // Keeps connections open, but closes them instead of answering a write.
     tokio::spawn(async move {
         let mut number = 0;
         while let Ok((mut stream, _)) = listener.accept().await {
