@@ -57,12 +57,12 @@ fn is_open(dialect: Dialect) -> String {
 
 /// The leased requests. Sorted, so that every planner takes their own index.
 const LEASED: &str = ", leased AS MATERIALIZED (SELECT * FROM sync_requests WHERE lease_token IS NOT NULL \
-                      ORDER BY lease_expires_at), front (integration_id, endpoint, kind, rank) AS (";
+                      ORDER BY lease_expires_at), front (integration_id, endpoint, kind, not_before, rank) AS (";
 
 /// The front of one part of the index, as SQL expressions name it.
 fn front(dialect: Dialect, (kind, endpoint, has_failed): (&str, &str, &str), is_in_range: &str) -> String {
     format!(
-        "SELECT q.integration_id, q.endpoint, q.kind FROM sync_requests AS q WHERE q.lease_token IS NULL \
+        "SELECT q.integration_id, q.endpoint, q.kind, q.not_before FROM sync_requests AS q WHERE q.lease_token IS NULL \
          AND q.kind = {kind} AND q.endpoint = {endpoint} AND (q.attempts > 0) = {has_failed} AND q.not_before {is_in_range} \
          AND {} ORDER BY q.not_before LIMIT {FRONT}",
         is_open(dialect)
@@ -87,7 +87,7 @@ fn parts(eligible: &Eligible) -> Vec<Part> {
 fn fronts<'a>(dialect: Dialect, parts: &[Part], statement: Statement<'a>) -> Statement<'a> {
     let ranges = [format!("<= {NOW}"), format!("> {LATEST_WAIT}")];
     let expired = format!(
-        "SELECT q.integration_id, q.endpoint, q.kind, w.rank FROM leased AS q JOIN wanted AS w ON w.kind = q.kind \
+        "SELECT q.integration_id, q.endpoint, q.kind, q.not_before, w.rank FROM leased AS q JOIN wanted AS w ON w.kind = q.kind \
          AND w.endpoint = q.endpoint AND w.failed = CASE WHEN q.attempts > 0 THEN 1 ELSE 0 END \
          WHERE NOT {} AND {} AND {}",
         is_held("q"),
@@ -115,6 +115,18 @@ both! {
     postgres {
         const LOCKED: &str = " FOR UPDATE OF r SKIP LOCKED";
 
+        /// The requests of the fronts in their order. Each is looked up and locked when it is its turn, so that no planner,
+        /// whatever it believes of the table, reads the table to find the front in it.
+        fn first(is_free: &str) -> String {
+            let is_worked_on = is_worked_on("f");
+            format!(
+                " SELECT r.*, f.is_worked_on FROM (SELECT f.*, {is_worked_on} AS is_worked_on FROM front AS f ORDER BY \
+                 {is_worked_on} DESC, f.rank, f.not_before, f.integration_id, f.endpoint) AS f CROSS JOIN LATERAL (SELECT r.* \
+                 FROM sync_requests AS r WHERE r.integration_id = f.integration_id AND r.endpoint = f.endpoint \
+                 AND r.kind = f.kind AND {is_free}{LOCKED}) AS r"
+            )
+        }
+
         fn wanted<'a>(parts: &[Part], at_share: &'a [String], statement: Statement<'a>) -> Statement<'a> {
             let ints = |of: fn(&Part) -> i64| parts.iter().map(|part| Some(of(part))).collect();
             statement
@@ -135,6 +147,15 @@ both! {
 
     sqlite {
         const LOCKED: &str = "";
+
+        fn first(is_free: &str) -> String {
+            let is_worked_on = is_worked_on("f");
+            format!(
+                " SELECT r.*, {is_worked_on} AS is_worked_on FROM front AS f JOIN sync_requests AS r \
+                 ON r.integration_id = f.integration_id AND r.endpoint = f.endpoint AND r.kind = f.kind WHERE {is_free} \
+                 ORDER BY {is_worked_on} DESC, f.rank, f.not_before, f.integration_id, f.endpoint"
+            )
+        }
 
         fn wanted<'a>(parts: &[Part], at_share: &'a [String], statement: Statement<'a>) -> Statement<'a> {
             let rows: Vec<String> = parts
@@ -167,13 +188,8 @@ both! {
         }
         let statement = wanted(&parts, at_share, bounds(horizon));
         Some(fronts(DIALECT, &parts, statement).sql(format!(
-            ") SELECT r.*, {is_worked_on} AS is_worked_on FROM front JOIN sync_requests AS r \
-             ON r.integration_id = front.integration_id AND r.endpoint = front.endpoint AND r.kind = front.kind \
-             WHERE {is_due} AND NOT {is_held} \
-             ORDER BY {is_worked_on} DESC, front.rank, r.not_before, r.integration_id, r.endpoint LIMIT 1{LOCKED}",
-            is_worked_on = is_worked_on("r"),
-            is_due = is_due("r"),
-            is_held = is_held("r"),
+            "){} LIMIT 1",
+            first(&format!("{} AND NOT {}", is_due("r"), is_held("r")))
         )))
     }
 

@@ -7,7 +7,7 @@ use store_diesel::DieselStore;
 use sync_core::SyncError;
 use sync_core::jobs::queue::{self, Claim};
 use sync_core::jobs::{Eligible, LeaseToken, SyncKind};
-use sync_core::ports::{Scope, Store as _};
+use sync_core::ports::{Scope, Store as _, Tx};
 use sync_testkit::postgres::{Options, PrivatePostgres};
 use tokio_postgres::{Client, NoTls};
 
@@ -45,14 +45,15 @@ async fn number(client: &Client, query: &str) -> i64 {
 }
 
 /// Makes `claims` claims one after the other, and returns what they cost together.
+///
+/// The session planned its statements while the queue was empty, and so it was when statistics were gathered.
 async fn claims(server: &PrivatePostgres, integrations: u32, claims: usize) -> Cost {
     let url = server.create_database("fleet").unwrap();
     let address = url.parse().unwrap();
     DieselStore::open(&address).await.unwrap().migrate().await.unwrap();
     let client = connect(&url).await;
-    client.batch_execute(&FLEET.replace('$', &integrations.to_string())).await.unwrap();
     client.batch_execute("CREATE EXTENSION pg_stat_statements").await.unwrap();
-    client.batch_execute("SELECT pg_stat_statements_reset(), pg_stat_reset()").await.unwrap();
+    client.batch_execute("VACUUM ANALYZE").await.unwrap();
     let store = DieselStore::open_with(&address, 1).await.unwrap();
     let now: Timestamp = "2026-01-01T00:10:00.000Z".parse().unwrap();
     let eligible = Eligible {
@@ -60,7 +61,7 @@ async fn claims(server: &PrivatePostgres, integrations: u32, claims: usize) -> C
         at_share: [(SyncKind::Delta, IntegrationId::from("sandbox:7"))].into(),
         ..Eligible::all(Endpoint::ALL.into())
     };
-    for number in 0..claims {
+    let lease = async |number: usize| {
         let claim = Claim {
             owner: "worker".to_owned(),
             token: LeaseToken(number.to_string()),
@@ -68,11 +69,14 @@ async fn claims(server: &PrivatePostgres, integrations: u32, claims: usize) -> C
             longest_wait: Duration::from_secs(3_600),
         };
         let eligible = eligible.clone();
-        let lease = store
-            .transact(Scope::Shared, move |tx| queue::lease_next(tx, &claim, &eligible, now).map_err(SyncError::from))
-            .await
-            .unwrap();
-        assert!(lease.is_some(), "claim {number}");
+        let unit = move |tx: &mut dyn Tx| queue::lease_next(tx, &claim, &eligible, now).map_err(SyncError::from);
+        store.transact(Scope::Shared, unit).await.unwrap()
+    };
+    assert!(lease(0).await.is_none());
+    client.batch_execute(&FLEET.replace('$', &integrations.to_string())).await.unwrap();
+    client.batch_execute("SELECT pg_stat_statements_reset(), pg_stat_reset()").await.unwrap();
+    for number in 1..=claims {
+        assert!(lease(number).await.is_some(), "claim {number}");
     }
     drop(store);
     // The counts of a session are complete once it has ended.
