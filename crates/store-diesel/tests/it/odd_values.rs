@@ -1,6 +1,7 @@
 //! Values that no tool should send, and that some do: each costs itself at most, and none drifts.
 
 use kombo_model::Endpoint;
+use serde_json::json;
 use sync_core::ports::{QuarantinePart, Store as _};
 use sync_core::rows::Model;
 use sync_core::verify::What;
@@ -70,6 +71,23 @@ async fn odd_numbers(mut bench: Bench) {
     users(&mut bench, numbers.iter().enumerate().map(record).collect(), numbers.len(), 0).await;
     let long = bench.value(Model::LmsUsers, "u09", "custom_fields").await;
     assert_eq!(long["n"], "123456789012345678901");
+    // A change in the last digit is one, of all that holds it.
+    let changed = numbers.map(|number| match number {
+        "123456789012345678901" => "123456789012345678902",
+        "0.12345678901234567890" => "0.12345678901234567891",
+        "1e400" => "1e401",
+        number => number,
+    });
+    bench.lists(Endpoint::Users, changed.iter().enumerate().map(record));
+    bench.full_of_all().await;
+    let changes = bench.changes().await;
+    let logged: Vec<&str> = changes.iter().map(|change| change.record_id.as_str()).collect();
+    assert_eq!(logged, ["u05", "u09", "u10"]);
+    for change in &changes {
+        assert_eq!(change.fields, json!(["remote_id", "remote_data", "custom_fields", "integration_fields"]));
+    }
+    let long = bench.value(Model::LmsUsers, "u09", "custom_fields").await;
+    assert_eq!(long["n"], "123456789012345678902");
 }
 
 async fn odd_times(mut bench: Bench) {
