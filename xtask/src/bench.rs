@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: measures the speed of everything, next to yardsticks from the same run.
 
 mod figure;
+mod fleet;
 mod freshness;
 mod http;
 mod load;
@@ -33,6 +34,7 @@ const PARTS: &[(&str, Part)] = &[
     ("pace", pace::run),
     ("webhooks", webhooks::run),
     ("freshness", freshness::run),
+    ("fleet", fleet::run),
 ];
 
 /// The command line options.
@@ -43,6 +45,8 @@ pub(crate) struct Options {
     pub(crate) records: usize,
     /// Number of runs; the median counts.
     pub(crate) runs: usize,
+    /// Sizes of the fleets, in integrations.
+    pub(crate) fleets: Vec<usize>,
     /// Whether to write the figures into the documentation.
     write: bool,
     /// Folder of the measured programs; `None` to build them.
@@ -51,7 +55,8 @@ pub(crate) struct Options {
 
 impl Options {
     pub(crate) fn parse(arguments: &[&str]) -> Result<Self> {
-        let mut options = Self { only: Vec::new(), records: 1_000_000, runs: 5, write: false, programs: None };
+        let fleets = vec![100, 1_000, 10_000];
+        let mut options = Self { only: Vec::new(), records: 1_000_000, runs: 5, fleets, write: false, programs: None };
         let mut arguments = arguments.iter();
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().copied().with_context(|| format!("{argument} needs a value"));
@@ -59,7 +64,11 @@ impl Options {
                 "--only" => options.only.extend(value()?.split(',').map(str::to_owned)),
                 "--records" => options.records = value()?.parse().context("--records needs a number")?,
                 "--runs" => options.runs = value()?.parse().context("--runs needs a number")?,
-                "--quick" => (options.records, options.runs) = (50_000, 1),
+                "--fleets" => {
+                    let sizes = value()?.split(',').map(str::parse).collect::<Result<_, _>>();
+                    options.fleets = sizes.context("--fleets needs numbers")?;
+                }
+                "--quick" => (options.records, options.runs, options.fleets) = (50_000, 1, vec![100, 300]),
                 "--write" => options.write = true,
                 "--programs" => options.programs = Some(std::path::absolute(value()?)?),
                 other => bail!("bench does not know {other}"),

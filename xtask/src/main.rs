@@ -39,7 +39,7 @@ usage: cargo xtask COMMAND
                           trace, --steps M for how long they are, --mutants to find known bugs that are made on purpose
   storm [--program PATH]  10,000 webhooks for 200 integrations within ten seconds, and a daemon that is killed among them,
                           on each database: a release that it builds, or the syncd at PATH
-  bench [--only NAME,...] [--records N] [--runs N] [--quick] [--programs FOLDER] [--write]
+  bench [--only NAME,...] [--records N] [--runs N] [--fleets N,...] [--quick] [--programs FOLDER] [--write]
                           how fast everything is, next to yardsticks; --write puts it into docs/performance.md.
                           NAME: program, store, load, pace, webhooks, freshness. --programs measures the syncd and
                           kombo-sandbox that lie there, such as those of another version, instead of building them

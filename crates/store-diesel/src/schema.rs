@@ -19,6 +19,7 @@ tables! {
         reason -> Nullable<Text>,
         registered_at -> Instant,
         state_updated_at -> Nullable<Instant>,
+        next_look_at -> Instant,
     }
     sync_watermarks (integration_id, endpoint) {
         integration_id -> Text,

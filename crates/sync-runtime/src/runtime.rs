@@ -117,6 +117,8 @@ impl<St: Store, So: Source, C: Clock, O: RuntimeObserver, H: Host> Runtime<St, S
                 outbox::release_abandoned(tx, &is_gone)?;
             }
             dispatch::register(tx, &integrations, now)?;
+            // The policy may be another one than that of the last process.
+            tx.look_at_all_integrations()?;
             dispatch::retry_failed(tx, now)?;
             let released = queue::release_abandoned(tx, &is_gone)?;
             Ok::<_, StoreError>((released, dispatch::catch_up(tx, &endpoints, None, now)?))

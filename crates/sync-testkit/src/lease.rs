@@ -38,7 +38,7 @@ pub fn lease_next_of(
     claim: &Claim,
     now: Timestamp,
 ) -> TxResult<Option<Lease>> {
-    let mut due = tx.requests_of(integration)?;
+    let mut due = tx.requests_of(std::slice::from_ref(integration))?;
     due.retain(|request| claim.horizon(now).is_due(request.not_before));
     due.sort_by_key(|request| (request.target.kind, request.not_before));
     for request in due {

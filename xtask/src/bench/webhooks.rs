@@ -83,7 +83,7 @@ fn body(place: u32) -> String {
     .to_string()
 }
 
-fn sign(body: &[u8]) -> String {
+pub(crate) fn sign(body: &[u8]) -> String {
     Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).map_or_else(
         |_| String::new(),
         |mut mac| {

@@ -100,6 +100,13 @@ both! {
             Cached(upsert).execute(self.conn).during(TABLE).map(drop)
         }
 
+        fn endpoints_of(&mut self, integrations: &[IntegrationId]) -> TxResult<Vec<EndpointState>> {
+            let ids = integrations.iter().map(IntegrationId::as_str);
+            let states = sync_watermarks::table.filter(sync_watermarks::integration_id.eq_any(ids));
+            let rows: Vec<EndpointRow> = states.load(self.indexed()?).during(TABLE)?;
+            Ok(readable(rows))
+        }
+
         fn endpoints(&mut self, integration: Option<&IntegrationId>) -> TxResult<Vec<EndpointState>> {
             let order = (sync_watermarks::integration_id, sync_watermarks::endpoint);
             let states = sync_watermarks::table.order(order);

@@ -1,13 +1,14 @@
 use diesel::prelude::*;
-use kombo_model::IntegrationId;
+use kombo_model::{IntegrationId, Timestamp};
 use sync_core::jobs::{IntegrationRecord, IntegrationStatus};
 use sync_core::ports::{Integrations, StoreError, TxResult};
 
-use super::word_or;
+use super::{limited, word_or};
 use crate::both;
 use crate::cached::Cached;
 use crate::error::During as _;
 use crate::schema::sync_integrations;
+use crate::statement::Statement;
 use crate::types::{AnyText, MaybeAnyText, Moment};
 
 const TABLE: &str = "sync_integrations";
@@ -26,6 +27,7 @@ struct IntegrationRow {
     reason: Option<String>,
     registered_at: Moment,
     state_updated_at: Option<Moment>,
+    next_look_at: Moment,
 }
 
 impl From<&IntegrationRecord> for IntegrationRow {
@@ -38,6 +40,7 @@ impl From<&IntegrationRecord> for IntegrationRow {
             reason: record.reason.clone(),
             registered_at: Moment(record.registered_at),
             state_updated_at: record.state_updated_at.map(Moment),
+            next_look_at: now(),
         }
     }
 }
@@ -60,7 +63,40 @@ impl TryFrom<IntegrationRow> for IntegrationRecord {
     }
 }
 
+/// A next look that is due.
+fn now() -> Moment {
+    Moment(Timestamp::from_unix_millis(0).unwrap_or(Timestamp::MIN))
+}
+
 both! {
+    postgres {
+        /// Waits for nobody: who holds an integration may wait for a request that this transaction holds.
+        fn set_looks(conn: &mut Conn, looks: &[(IntegrationId, Timestamp)]) -> TxResult<()> {
+            let ids = || looks.iter().map(|(id, _)| Some(id.as_str())).collect();
+            Statement::new("UPDATE sync_integrations AS i SET next_look_at = w.look FROM unnest(")
+                .texts(ids())
+                .sql(", ")
+                .times(looks.iter().map(|(_, look)| Some(*look)).collect())
+                .sql(") AS w (id, look) WHERE i.id = w.id AND i.id IN (SELECT id FROM sync_integrations WHERE id = ANY (")
+                .texts(ids())
+                .sql(") FOR UPDATE SKIP LOCKED)")
+                .execute(conn)
+                .during(TABLE)
+                .map(drop)
+        }
+    }
+
+    sqlite {
+        fn set_looks(conn: &mut Conn, looks: &[(IntegrationId, Timestamp)]) -> TxResult<()> {
+            for (id, look) in looks {
+                let update = diesel::update(sync_integrations::table.find(id.as_str()))
+                    .set(sync_integrations::next_look_at.eq(Moment(*look)));
+                Cached(update).execute(conn).during(TABLE)?;
+            }
+            Ok(())
+        }
+    }
+
     impl Integrations for DbTx<'_> {
         fn integration(&mut self, id: &IntegrationId) -> TxResult<Option<IntegrationRecord>> {
             let row: Option<IntegrationRow> =
@@ -72,6 +108,31 @@ both! {
             let rows: Vec<IntegrationRow> =
                 sync_integrations::table.order(sync_integrations::id).load(self.conn).during(TABLE)?;
             rows.into_iter().map(TryInto::try_into).collect()
+        }
+
+        fn integrations_to_look_at(&mut self, now: Timestamp, latest: Timestamp, limit: usize,
+        ) -> TxResult<Vec<IntegrationRecord>> {
+            let conn = self.indexed()?;
+            let integrations = sync_integrations::table.order(sync_integrations::next_look_at).limit(limited(limit));
+            let mut rows: Vec<IntegrationRow> =
+                integrations.filter(sync_integrations::next_look_at.le(Moment(now))).load(conn).during(TABLE)?;
+            if rows.len() < limit {
+                let ahead = integrations.filter(sync_integrations::next_look_at.gt(Moment(latest)));
+                rows.extend(ahead.load::<IntegrationRow>(conn).during(TABLE)?);
+            }
+            rows.into_iter().take(limit).map(TryInto::try_into).collect()
+        }
+
+        fn put_next_looks(&mut self, looks: &[(IntegrationId, Timestamp)]) -> TxResult<()> {
+            set_looks(self.conn, looks)
+        }
+
+        fn look_at_all_integrations(&mut self) -> TxResult<()> {
+            diesel::update(sync_integrations::table)
+                .set(sync_integrations::next_look_at.eq(now()))
+                .execute(self.conn)
+                .during(TABLE)
+                .map(drop)
         }
 
         fn put_integration(&mut self, record: &IntegrationRecord) -> TxResult<()> {

@@ -146,11 +146,11 @@ both! {
             Ok(readable(rows))
         }
 
-        fn requests_of(&mut self, integration: &IntegrationId) -> TxResult<Vec<QueuedRequest>> {
+        fn requests_of(&mut self, integrations: &[IntegrationId]) -> TxResult<Vec<QueuedRequest>> {
             let rows: Vec<RequestRow> = sync_requests::table
-                .filter(sync_requests::integration_id.eq(integration.as_str()))
+                .filter(sync_requests::integration_id.eq_any(integrations.iter().map(IntegrationId::as_str)))
                 .order((sync_requests::requested_at, sync_requests::endpoint, sync_requests::kind))
-                .load(self.conn)
+                .load(self.indexed()?)
                 .during(TABLE)?;
             Ok(readable(rows))
         }

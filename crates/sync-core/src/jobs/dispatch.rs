@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
 
-use crate::horizon::{happened, is_ahead};
+use crate::horizon::{happened, is_ahead, latest};
 use crate::jobs::endpoint::EndpointState;
-use crate::jobs::integration::IntegrationStatus;
+use crate::jobs::integration::{IntegrationRecord, IntegrationStatus};
 use crate::jobs::queue;
 use crate::jobs::request::{RequestCause, SyncKind, Target};
 use crate::jobs::schedule::jittered;
@@ -32,62 +32,113 @@ pub struct SchedulePolicy {
     pub look_at_paused_every: Duration,
 }
 
-/// Asks for every fetch that is due: the first load of what was never loaded, the full fetch whose time has come, and
-/// the delta of polling. Returns how many were asked for.
+/// How many integrations are looked at together.
+const LOOK_AT: usize = 100;
+/// How often an integration is looked at at least, even if nothing is due and polls are rarer.
+const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(24 * 3_600);
+/// How long a request is not looked at that waits already.
+const WAITING_FOR: Duration = Duration::from_secs(3_600);
+
+/// Requests every fetch that is due: the first load of what was never loaded, the full fetch whose time has come, and
+/// the delta of polling. Returns how many were requested.
 ///
 /// Everything it needs to know is stored, so restarts change nothing, several replicas may call it, and a clock that
-/// jumps leads to one fetch at most.
+/// jumps leads to one fetch at most. It reads only the integrations that are due for a look: each look says when the next
+/// one is.
 pub fn schedule(tx: &mut dyn Tx, policy: &SchedulePolicy, now: Timestamp) -> TxResult<usize> {
-    let states: BTreeMap<(IntegrationId, Endpoint), EndpointState> =
-        tx.endpoints(None)?.into_iter().map(|state| ((state.integration_id.clone(), state.endpoint), state)).collect();
-    let waiting: BTreeSet<Target> = tx.requests()?.into_iter().map(|request| request.target).collect();
-    let mut asked = 0;
-    for integration in tx.integrations()? {
-        let from = match integration.status {
-            IntegrationStatus::Active => now,
-            // What is out of order is looked at rarely, and found to be in order again by a fetch that succeeds.
-            IntegrationStatus::Paused | IntegrationStatus::NotFound => now.saturating_add(policy.look_at_paused_every),
-            IntegrationStatus::Deleted | IntegrationStatus::Held => continue,
-        };
-        for endpoint in &policy.endpoints {
-            let key = (integration.id.clone(), *endpoint);
-            let Some((kind, cause)) = due(states.get(&key), policy, now) else { continue };
-            let target = Target { integration_id: key.0, endpoint: *endpoint, kind };
-            // Looked at again under a lock: another replica may have asked for it meanwhile, or even be done with it.
-            if !waiting.contains(&target)
-                && tx.request(&target, LockMode::Wait)?.locked().is_none()
-                && due(tx.endpoint(&integration.id, *endpoint)?.as_ref(), policy, now).is_some()
-            {
-                queue::request(tx, target, cause, from, now)?;
-                asked += 1;
-            }
+    let longest = policy.poll_every.map_or(LOOK_AT_LEAST_EVERY, |every| every.min(LOOK_AT_LEAST_EVERY));
+    let mut requested = 0;
+    loop {
+        let integrations = tx.integrations_to_look_at(now, latest(now, longest), LOOK_AT)?;
+        let ids: Vec<IntegrationId> = integrations.iter().map(|known| known.id.clone()).collect();
+        if ids.is_empty() {
+            return Ok(requested);
         }
-        let first = policy.endpoints.first().filter(|_| integration.status != IntegrationStatus::Active);
-        if let Some(endpoint) = first
-            && !waiting.iter().any(|target| target.integration_id == integration.id)
+        let states: BTreeMap<(IntegrationId, Endpoint), EndpointState> = tx
+            .endpoints_of(&ids)?
+            .into_iter()
+            .map(|state| ((state.integration_id.clone(), state.endpoint), state))
+            .collect();
+        let waiting: BTreeSet<Target> = tx.requests_of(&ids)?.into_iter().map(|request| request.target).collect();
+        let mut looks = Vec::new();
+        for integration in &integrations {
+            let (count, next) = look_at(tx, integration, &states, &waiting, policy, now)?;
+            requested += count;
+            looks.push((integration.id.clone(), next.min(now.saturating_add(longest))));
+        }
+        tx.put_next_looks(&looks)?;
+        if ids.len() < LOOK_AT {
+            return Ok(requested);
+        }
+    }
+}
+
+/// Requests the fetches of an integration that are due. Returns how many, and when to look next.
+fn look_at(
+    tx: &mut dyn Tx,
+    integration: &IntegrationRecord,
+    states: &BTreeMap<(IntegrationId, Endpoint), EndpointState>,
+    waiting: &BTreeSet<Target>,
+    policy: &SchedulePolicy,
+    now: Timestamp,
+) -> TxResult<(usize, Timestamp)> {
+    let mut next_look = Timestamp::MAX;
+    let from = match integration.status {
+        IntegrationStatus::Active => now,
+        // What is out of order is looked at rarely, and found to be in order again by a fetch that succeeds.
+        IntegrationStatus::Paused | IntegrationStatus::NotFound => now.saturating_add(policy.look_at_paused_every),
+        IntegrationStatus::Deleted | IntegrationStatus::Held => return Ok((0, next_look)),
+    };
+    let mut requested = 0;
+    for endpoint in &policy.endpoints {
+        let key = (integration.id.clone(), *endpoint);
+        let (due_at, kind, cause) = due(states.get(&key), policy, now);
+        if due_at > now {
+            next_look = next_look.min(due_at);
+            continue;
+        }
+        next_look = next_look.min(now.saturating_add(WAITING_FOR));
+        let target = Target { integration_id: key.0, endpoint: *endpoint, kind };
+        // Looked at again under a lock: another replica may have requested it meanwhile, or even be done with it.
+        if !waiting.contains(&target)
+            && tx.request(&target, LockMode::Wait)?.locked().is_none()
+            && due(tx.endpoint(&integration.id, *endpoint)?.as_ref(), policy, now).0 <= now
         {
+            queue::request(tx, target, cause, from, now)?;
+            requested += 1;
+        }
+    }
+    let first = policy.endpoints.first().filter(|_| integration.status != IntegrationStatus::Active);
+    if let Some(endpoint) = first {
+        next_look = next_look.min(now.saturating_add(WAITING_FOR));
+        if requested == 0 && !waiting.iter().any(|target| target.integration_id == integration.id) {
             // Even if nothing is due: how else would it be found to be in order again?
             let target = Target { integration_id: integration.id.clone(), endpoint: *endpoint, kind: SyncKind::Delta };
             queue::request(tx, target, RequestCause::Poll, from, now)?;
-            asked += 1;
+            requested += 1;
         }
     }
-    Ok(asked)
+    Ok((requested, next_look))
 }
 
-fn due(state: Option<&EndpointState>, policy: &SchedulePolicy, now: Timestamp) -> Option<(SyncKind, RequestCause)> {
+/// When an endpoint is due for which fetch.
+fn due(state: Option<&EndpointState>, policy: &SchedulePolicy, now: Timestamp) -> (Timestamp, SyncKind, RequestCause) {
     let Some(state) = state.filter(|state| state.loaded_at.is_some()) else {
-        return Some((SyncKind::Full, RequestCause::Load));
+        return (now, SyncKind::Full, RequestCause::Load);
     };
-    if state.next_full_at.is_none_or(|due| !is_ahead(due, now, policy.full_every)) {
-        return Some((SyncKind::Full, RequestCause::Schedule));
+    let full_at = state.next_full_at.filter(|due| is_ahead(*due, now, policy.full_every)).unwrap_or(now);
+    if full_at <= now {
+        return (now, SyncKind::Full, RequestCause::Schedule);
     }
     let last = happened(state.last_delta_at, now).max(happened(state.last_full_at, now));
-    let poll = policy.poll_every.is_some_and(|every| {
+    let poll_at = policy.poll_every.map(|every| {
         let every = jittered(every, &state.integration_id, state.endpoint);
-        last.is_none_or(|last| last.saturating_add(every) <= now)
+        last.map_or(now, |last| last.saturating_add(every))
     });
-    poll.then_some((SyncKind::Delta, RequestCause::Poll))
+    match poll_at {
+        Some(poll_at) if poll_at < full_at => (poll_at, SyncKind::Delta, RequestCause::Poll),
+        Some(_) | None => (full_at, SyncKind::Full, RequestCause::Schedule),
+    }
 }
 
 /// The time between two requests of [`catch_up`]: less than a fetch takes, so workers are never idle, and long enough

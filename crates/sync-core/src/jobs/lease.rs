@@ -107,6 +107,8 @@ impl<'a> LeasedTx<'a> {
         } else {
             self.tx.delete_request(&request.target)?;
         }
+        // What is due next follows from what was fetched.
+        self.tx.put_next_looks(&[(request.target.integration_id.clone(), now)])?;
         Ok(again)
     }
 

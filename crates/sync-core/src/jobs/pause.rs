@@ -42,7 +42,7 @@ fn pause_within(tx: &mut dyn Tx, id: &IntegrationId, now: Timestamp) -> TxResult
     }
     let reason = Some("a person paused it".to_owned());
     tx.put_integration(&IntegrationRecord { status: IntegrationStatus::Held, status_since: now, reason, ..known })?;
-    for request in tx.requests_of(id)? {
+    for request in tx.requests_of(std::slice::from_ref(id))? {
         if let Some(mut request) = tx.request(&request.target, LockMode::Wait)?.locked()
             && request.lease.is_some()
         {

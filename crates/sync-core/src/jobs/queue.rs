@@ -263,7 +263,7 @@ pub fn release_abandoned(tx: &mut dyn Tx, is_gone: impl Fn(&str) -> bool) -> TxR
 
 /// Sets going at once what waits for an integration: called when it is in order again.
 pub(crate) fn set_going(tx: &mut dyn Tx, integration: &IntegrationId, now: Timestamp) -> TxResult<()> {
-    for request in tx.requests_of(integration)? {
+    for request in tx.requests_of(std::slice::from_ref(integration))? {
         if request.not_before > now
             // One that is locked is being worked on or asked for, so it is going.
             && let Lock::Locked(mut request) = tx.request(&request.target, LockMode::Skip)?

@@ -175,7 +175,7 @@ impl IntegrationEvent {
                 hear(tx, known, heard(IntegrationStatus::Paused, Some(reason)), now)?;
                 // Not for ever: the webhook that ends the pause may be lost.
                 let next_look = now.saturating_add(policy.look_at_paused_every);
-                for request in tx.requests_of(&id)? {
+                for request in tx.requests_of(std::slice::from_ref(&id))? {
                     if let Some(mut request) = tx.request(&request.target, LockMode::Wait)?.locked() {
                         request.not_before = request.not_before.max(next_look);
                         tx.put_request(&request)?;
@@ -187,7 +187,7 @@ impl IntegrationEvent {
                 let reason = "Kombo says that the integration was deleted".to_owned();
                 put_status(tx, known, heard(IntegrationStatus::Deleted, Some(reason)), now)?;
                 // Whoever works on one of them loses the lease with the request.
-                for request in tx.requests_of(&id)? {
+                for request in tx.requests_of(std::slice::from_ref(&id))? {
                     tx.delete_request(&request.target)?;
                 }
                 Ok(Vec::new())

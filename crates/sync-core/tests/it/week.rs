@@ -7,9 +7,12 @@ use kombo_model::{Endpoint, IntegrationId, Timestamp};
 use sync_core::jobs::dispatch::{self, SchedulePolicy};
 use sync_core::jobs::queue::{self, Claim};
 use sync_core::jobs::schedule::next_full;
-use sync_core::jobs::{LeaseToken, RequestCause, SyncKind, Target};
+use sync_core::jobs::{EndpointState, LeaseToken, RequestCause, SyncKind, Target, pause};
 use sync_core::ports::{StoreError, Tx};
 use sync_testkit::MemoryStore;
+
+use crate::bench::Bench;
+use crate::finish;
 
 const INTEGRATIONS: usize = 1_000;
 const MINUTE: i64 = 60_000;
@@ -96,4 +99,52 @@ fn the_endpoints_of_an_integration_have_places_of_their_own() {
     // 4,000 fetches over 10,080 minutes: two in five minutes.
     let most = per_minute.values().max().unwrap();
     assert!(*most <= 6, "{most} full fetches fall into the same minute");
+}
+
+/// The schedule reads integrations whose fetches are due, and not the others.
+#[tokio::test]
+async fn the_schedule_looks_only_at_what_is_due() {
+    let bench = Bench::new(&[Endpoint::Users]);
+    let now = sync_core::ports::Clock::now(&bench.clock);
+    let ids: Vec<IntegrationId> = (0..250).map(|number| IntegrationId::from(format!("sandbox:{number}"))).collect();
+    let policy = SchedulePolicy {
+        endpoints: [Endpoint::Users].into(),
+        poll_every: Some(Duration::from_secs(6 * 3_600)),
+        full_every: WEEK,
+        look_at_paused_every: Duration::from_secs(3_600),
+    };
+    let schedule = |seconds: u64| {
+        let now = now.saturating_add(Duration::from_secs(seconds));
+        bench.store.edit(|tx| dispatch::schedule(tx, &policy, now)).unwrap()
+    };
+    let looks = |seconds: u64| {
+        let now = now.saturating_add(Duration::from_secs(seconds));
+        bench.store.look(|tx| tx.integrations_to_look_at(now, Timestamp::MAX, 999)).unwrap().len()
+    };
+    bench.store.edit(|tx| dispatch::register(tx, &ids.iter().cloned().collect(), now)).unwrap();
+    assert_eq!((looks(0), schedule(0), looks(0), schedule(1)), (250, 250, 0, 0));
+    // They are loaded an hour later, but for one that still waits.
+    bench
+        .store
+        .edit(|tx| {
+            for id in ids.iter().skip(1) {
+                tx.delete_request(&Target {
+                    integration_id: id.clone(),
+                    endpoint: Endpoint::Users,
+                    kind: SyncKind::Full,
+                })?;
+                let loaded_at = Some(now.saturating_add(Duration::from_secs(3_599)));
+                let next_full_at = Some(now.saturating_add(WEEK));
+                let state = EndpointState::new(id.clone(), Endpoint::Users);
+                tx.put_endpoint(&EndpointState { loaded_at, last_full_at: loaded_at, next_full_at, ..state })?;
+            }
+            Ok::<_, StoreError>(())
+        })
+        .unwrap();
+    assert_eq!((looks(3_600), schedule(3_600)), (250, 0), "whether they are loaded");
+    assert_eq!(looks(2 * 3_600), 1, "only that one may be due by now");
+    assert_eq!(schedule(8 * 3_600), 249, "polls");
+    // What a person resumes is looked at at once.
+    finish(pause::pause(&bench.store, &ids[7], now)).unwrap();
+    assert_eq!(looks(8 * 3_600), 1);
 }

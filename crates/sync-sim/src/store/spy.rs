@@ -107,6 +107,9 @@ impl Integrations for Spy<'_> {
     statements! {
         integration(id: &IntegrationId) -> Option<IntegrationRecord>;
         integrations() -> Vec<IntegrationRecord>;
+        integrations_to_look_at(now: Timestamp, latest: Timestamp, limit: usize) -> Vec<IntegrationRecord>;
+        put_next_looks(looks: &[(IntegrationId, Timestamp)]) -> ();
+        look_at_all_integrations() -> ();
         put_integration(integration: &IntegrationRecord) -> ();
     }
 }
@@ -115,6 +118,7 @@ impl Endpoints for Spy<'_> {
     statements! {
         endpoint(integration: &IntegrationId, endpoint: Endpoint) -> Option<EndpointState>;
         endpoints(integration: Option<&IntegrationId>) -> Vec<EndpointState>;
+        endpoints_of(integrations: &[IntegrationId]) -> Vec<EndpointState>;
     }
 
     fn put_endpoint(&mut self, state: &EndpointState) -> TxResult<()> {
@@ -139,7 +143,7 @@ impl Requests for Spy<'_> {
 
     statements! {
         requests() -> Vec<QueuedRequest>;
-        requests_of(integration: &IntegrationId) -> Vec<QueuedRequest>;
+        requests_of(integrations: &[IntegrationId]) -> Vec<QueuedRequest>;
         claimable_request(horizon: &Horizon, eligible: &Eligible) -> Claimable;
         put_off_idle_requests(horizon: &Horizon, until: Timestamp) -> usize;
     }

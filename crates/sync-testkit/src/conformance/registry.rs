@@ -1,8 +1,9 @@
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use kombo_model::{Endpoint, IntegrationId};
 use sync_core::jobs::{EndpointState, EndpointStatus, IntegrationRecord, IntegrationStatus};
-use sync_core::ports::Store;
+use sync_core::ports::{Store, StoreError, Tx};
 
 use super::sample::{alpha, at, beta, read, time, write};
 
@@ -95,4 +96,32 @@ pub async fn endpoints_are_written_and_replaced<S: Store>(store: Arc<S>) {
         let own: Vec<_> = all.iter().filter(|state| state.integration_id == id).cloned().collect();
         assert_eq!(read(&store, move |tx| tx.endpoints(Some(&id))).await, own);
     }
+}
+
+/// An integration is looked at when its time comes, when it changes, and when a clock was ahead.
+pub async fn integrations_are_looked_at_when_it_is_time<S: Store>(store: Arc<S>) {
+    write(&store, |tx| {
+        for id in [alpha(), beta()] {
+            tx.put_integration(&record(id, IntegrationStatus::Active))?;
+        }
+        let due = |tx: &mut dyn Tx, now: i64| {
+            let found = tx.integrations_to_look_at(at(now), at(now + 100), 9)?;
+            Ok::<_, StoreError>(found.into_iter().map(|known| known.id).collect::<BTreeSet<_>>())
+        };
+        assert_eq!(due(tx, 1)?, [alpha(), beta()].into());
+        assert_eq!(tx.integrations_to_look_at(at(1), at(101), 1)?.len(), 1);
+        tx.put_next_looks(&[(alpha(), at(10)), (beta(), at(20))])?;
+        assert_eq!(due(tx, 9)?, BTreeSet::new());
+        assert_eq!((due(tx, 10)?, due(tx, 20)?), ([alpha()].into(), [alpha(), beta()].into()));
+        tx.put_next_looks(&[(alpha(), at(120)), (beta(), at(121))])?;
+        assert_eq!(due(tx, 20)?, [beta()].into(), "nobody waits so long");
+        tx.put_next_looks(&[(beta(), at(50))])?;
+        tx.put_integration(&record(alpha(), IntegrationStatus::Paused))?;
+        assert_eq!(due(tx, 21)?, [alpha()].into(), "it changed");
+        tx.put_next_looks(&[(alpha(), at(50))])?;
+        tx.look_at_all_integrations()?;
+        assert_eq!(due(tx, 22)?, [alpha(), beta()].into());
+        Ok(())
+    })
+    .await;
 }

@@ -219,7 +219,7 @@ pub async fn idle_requests_are_put_off<S: Store>(store: Arc<S>) {
         assert_eq!(tx.claimable_request(&horizon(at(9)), &all())?, Claimable::Idle);
         assert_eq!(tx.put_off_idle_requests(&horizon(at(9)), at(99))?, idle.len());
         assert_eq!(tx.claimable_request(&horizon(at(9)), &all())?, Claimable::Nothing);
-        assert!(tx.requests_of(&"held".into())?.iter().all(|request| request.not_before == at(99)));
+        assert!(tx.requests_of(&["held".into()])?.iter().all(|request| request.not_before == at(99)));
         assert_eq!(tx.put_off_idle_requests(&horizon(at(9)), at(99))?, 0);
         Ok(())
     })

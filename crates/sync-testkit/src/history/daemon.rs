@@ -121,7 +121,7 @@ impl<St: Store> Daemon<St> {
     /// The requests of the integration.
     pub async fn requests(&self) -> Vec<QueuedRequest> {
         let id = self.id.clone();
-        self.look(move |tx| tx.requests_of(&id)).await
+        self.look(move |tx| tx.requests_of(std::slice::from_ref(&id))).await
     }
 
     /// Up to when a delta of the endpoint need not look back.

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use kombo_model::{Endpoint, IntegrationId};
+use kombo_model::{Endpoint, IntegrationId, Timestamp};
 use sync_core::changes::Change;
 use sync_core::jobs::{EndpointState, IntegrationRecord, QueuedRequest, Target};
 use sync_core::outbox::{DeadLetter, Delivery, DeliveryId};
@@ -22,6 +22,8 @@ pub(super) struct State {
     pub(super) changes: Arc<BTreeMap<i64, Change>>,
     pub(super) last_change: i64,
     pub(super) integrations: BTreeMap<IntegrationId, IntegrationRecord>,
+    /// When the schedule looks at an integration; now if it is not here.
+    pub(super) next_looks: BTreeMap<IntegrationId, Timestamp>,
     pub(super) endpoints: BTreeMap<(IntegrationId, Endpoint), EndpointState>,
     pub(super) requests: BTreeMap<Target, QueuedRequest>,
     pub(super) runs: Arc<BTreeMap<RunId, Run>>,

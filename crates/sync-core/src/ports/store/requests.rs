@@ -14,8 +14,8 @@ pub trait Requests {
     /// All requests, in the order of their time.
     fn requests(&mut self) -> TxResult<Vec<QueuedRequest>>;
 
-    /// The requests of an integration, in the order of their time.
-    fn requests_of(&mut self, integration: &IntegrationId) -> TxResult<Vec<QueuedRequest>>;
+    /// The requests of these integrations, in the order of their time.
+    fn requests_of(&mut self, integrations: &[IntegrationId]) -> TxResult<Vec<QueuedRequest>>;
 
     /// The request that a worker may lease: due, by [`Horizon::is_due`]; held by nobody, by [`Horizon::is_held`], nor its
     /// endpoint's other kind of fetch; eligible; of a registered integration that is neither deleted nor paused by a

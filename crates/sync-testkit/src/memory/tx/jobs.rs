@@ -23,8 +23,13 @@ impl Requests for MemoryTx<'_> {
         Ok(requests)
     }
 
-    fn requests_of(&mut self, integration: &IntegrationId) -> TxResult<Vec<QueuedRequest>> {
-        Ok(self.requests()?.into_iter().filter(|request| request.target.integration_id == *integration).collect())
+    fn requests_of(&mut self, integrations: &[IntegrationId]) -> TxResult<Vec<QueuedRequest>> {
+        self.reading()?;
+        let requests = self.state.requests.values();
+        let of = requests.filter(|request| integrations.contains(&request.target.integration_id));
+        let mut of: Vec<QueuedRequest> = of.cloned().collect();
+        of.sort_by_key(|request| request.requested_at);
+        Ok(of)
     }
 
     fn claimable_request(&mut self, horizon: &Horizon, eligible: &Eligible) -> TxResult<Claimable> {

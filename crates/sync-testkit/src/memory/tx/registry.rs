@@ -1,4 +1,4 @@
-use kombo_model::{Endpoint, IntegrationId};
+use kombo_model::{Endpoint, IntegrationId, Timestamp};
 use sync_core::jobs::{EndpointState, IntegrationRecord};
 use sync_core::ports::{Endpoints, Integrations, TxResult};
 
@@ -18,6 +18,31 @@ impl Integrations for MemoryTx<'_> {
     fn put_integration(&mut self, integration: &IntegrationRecord) -> TxResult<()> {
         self.writing()?;
         self.state.integrations.insert(integration.id.clone(), integration.clone());
+        self.state.next_looks.remove(&integration.id);
+        Ok(())
+    }
+
+    fn integrations_to_look_at(
+        &mut self,
+        now: Timestamp,
+        latest: Timestamp,
+        limit: usize,
+    ) -> TxResult<Vec<IntegrationRecord>> {
+        self.reading()?;
+        let looks = &self.state.next_looks;
+        let is_due = |id: &IntegrationId| looks.get(id).is_none_or(|look| *look <= now || *look > latest);
+        Ok(self.state.integrations.values().filter(|known| is_due(&known.id)).take(limit).cloned().collect())
+    }
+
+    fn put_next_looks(&mut self, looks: &[(IntegrationId, Timestamp)]) -> TxResult<()> {
+        self.writing()?;
+        self.state.next_looks.extend(looks.iter().cloned());
+        Ok(())
+    }
+
+    fn look_at_all_integrations(&mut self) -> TxResult<()> {
+        self.writing()?;
+        self.state.next_looks.clear();
         Ok(())
     }
 }
@@ -32,6 +57,13 @@ impl Endpoints for MemoryTx<'_> {
         self.reading()?;
         let of = self.state.endpoints.values().filter(|state| integration.is_none_or(|id| state.integration_id == *id));
         Ok(of.cloned().collect())
+    }
+
+    fn endpoints_of(&mut self, integrations: &[IntegrationId]) -> TxResult<Vec<EndpointState>> {
+        self.reading()?;
+        let endpoints = &self.state.endpoints;
+        let keys = integrations.iter().flat_map(|id| Endpoint::ALL.map(|endpoint| (id.clone(), endpoint)));
+        Ok(keys.filter_map(|key| endpoints.get(&key).cloned()).collect())
     }
 
     fn put_endpoint(&mut self, state: &EndpointState) -> TxResult<()> {
