@@ -186,30 +186,33 @@ impl Search<'_> {
                 && !(was_listed && row.row.changed_at().is_some())
         });
         let parents = self.parents(tx, model, is_copy, &rows)?;
-        let unlisted: BTreeSet<&Key> = all.iter().flat_map(|found| found.keys.values().flatten()).collect();
+        let revisions = all.iter().filter(|found| found.model == Model::LmsCourseRevisions);
+        let unlisted: BTreeSet<&Key> = revisions.flat_map(|found| found.keys.values().flatten()).collect();
         for row in rows {
             let parent = parent_of(model, &row.row).filter(|_| !is_copy);
-            let (cause, counts) = match parent.map(|id| (id, parents.get(id))) {
-                None | Some((_, None)) => (ChangeCause::Sweep, row.is_live()),
-                Some((id, Some(parent))) => {
-                    let goes = self.gone.contains(id)
-                        || parent_of(Model::LmsCourseRevisions, &parent.row)
-                            .is_some_and(|course| model == Model::LmsJoinRevisionsSkills && self.gone.contains(course))
-                        || model == Model::LmsJoinRevisionsSkills && unlisted.contains(&parent.row.key);
-                    if goes {
-                        continue;
-                    }
-                    if parent.is_live() {
-                        (unlisted_cause(model, self.assessing), row.is_live())
-                    } else {
-                        (ChangeCause::Sweep, false)
-                    }
-                }
+            let (cause, counts) = match parent.and_then(|id| parents.get(id)) {
+                None => (ChangeCause::Sweep, row.is_live()),
+                Some(parent) if self.takes_members_along(model, parent, &unlisted) => continue,
+                Some(parent) if parent.is_live() => (unlisted_cause(model, self.assessing), row.is_live()),
+                Some(_) => (ChangeCause::Sweep, false),
             };
             found.count += u64::from(counts);
             found.keys.entry(cause).or_default().push(row.row.key);
         }
         Ok(())
+    }
+
+    /// Whether the members of a record, which are rows of `model`, are removed along with it. A record that is removed
+    /// already takes nothing along.
+    fn takes_members_along(&self, model: Model, parent: &StoredRow, unlisted_revisions: &BTreeSet<&Key>) -> bool {
+        if parent.removed_at.is_some() {
+            return false;
+        }
+        if parent_model(model) == Some(Model::LmsCourses) {
+            return self.gone.contains(parent.row.key.first());
+        }
+        let course = parent_of(Model::LmsCourseRevisions, &parent.row);
+        unlisted_revisions.contains(&parent.row.key) || course.is_some_and(|course| self.gone.contains(course))
     }
 
     /// The records whose lists would hold these rows, by id.

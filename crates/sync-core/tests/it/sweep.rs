@@ -536,3 +536,49 @@ async fn rows_that_nothing_lists_are_held_against_what_a_full_fetch_shows() {
         assert!(!bench.row(model, key).is_live(), "{model} {key}");
     }
 }
+
+/// A person marked the revision as removed, so it is not among those that go with the course.
+#[tokio::test]
+async fn assignments_of_a_revision_that_was_removed_by_hand_go_with_its_course() {
+    let bench = Bench::new(&USUAL);
+    bench.furnish();
+    bench.load().await;
+    let mut revision = bench.row(Model::LmsCourseRevisions, "r1");
+    revision.removed_at = Some(revision.synced_at);
+    bench.put(Model::LmsCourseRevisions, revision);
+    bench.kombo.edit(|lms| lms.purge(Model::LmsCourses, "c1"));
+    bench.pass(60);
+    bench.full(Endpoint::Courses).await;
+    assert!(!bench.row(Model::LmsJoinRevisionsSkills, "r1/s1").is_live());
+}
+
+/// An id names one record of each model.
+#[tokio::test]
+async fn an_assignment_is_not_mixed_up_with_a_course_or_a_provider_of_its_revisions_id() {
+    let bench = Bench::new(&USUAL);
+    bench.kombo.edit(|lms| {
+        lms.add_skill("s", "skill");
+        for course in ["other", "provided"] {
+            lms.add_course(course, &format!("{course} revision"), "title");
+        }
+        lms.add_course("gone", "last", "title");
+        lms.add_provider("provider", "name");
+        lms.provide("gone", Some("provider"));
+        for (course, revision) in [("other", "gone"), ("provided", "provider")] {
+            lms.add_revision(course, revision, "title");
+            lms.assign(revision, "s");
+        }
+    });
+    bench.pass(3_600);
+    bench.load().await;
+    bench.pass(3_600);
+    bench.kombo.edit_silently(|lms| {
+        lms.purge(Model::LmsCourses, "gone");
+        lms.unassign("gone", "s");
+        lms.unassign("provider", "s");
+    });
+    bench.full(Endpoint::Courses).await;
+    for key in ["gone/s", "provider/s"] {
+        assert!(!bench.row(Model::LmsJoinRevisionsSkills, key).is_live(), "{key}");
+    }
+}
