@@ -1,15 +1,23 @@
+mod log;
+mod rest;
+mod waits;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use kombo_model::{Endpoint, IntegrationId, ModelName, Timestamp};
-use sync_core::jobs::{EndpointState, EndpointStatus, IntegrationStatus, Lease, QueuedRequest};
+use sync_core::jobs::{EndpointState, Lease, QueuedRequest};
 use sync_core::ports::{QuarantinePart, StoreError};
-use sync_core::rows::{Key, Model};
+use sync_core::rows::compare::Tombstones;
+use sync_core::rows::{Key, Model, StoredRow};
+use sync_testkit::Truth;
 use sync_testkit::history::{Ledger, Tables};
 
 use crate::store::Seen;
 use crate::world::{Tenant, World};
+
+pub(crate) use rest::is_at_rest;
+use waits::Waits;
 
 /// What is known of Kombo and of the log, to hold the store against.
 #[derive(Debug, Default)]
@@ -20,9 +28,15 @@ pub(crate) struct Checks {
     changed: BTreeMap<(IntegrationId, Model), Duration>,
     /// Up to when webhooks that were taken in told of changes of a model.
     told: BTreeMap<(IntegrationId, Model), Duration>,
-    /// Endpoints of which a record came that could not be read: until a full fetch nobody knows what it said.
-    unread: BTreeSet<(IntegrationId, Endpoint)>,
+    /// Endpoints of which something came that could not be read or stored, or without what belongs to it: until a full fetch
+    /// nobody knows what it said.
+    excused: BTreeSet<(IntegrationId, Endpoint)>,
+    /// Models of which a person edited rows: until a full fetch they are as the person left them.
+    hand: BTreeSet<(IntegrationId, Model)>,
     purged: BTreeSet<IntegrationId>,
+    /// The numbers of the last entries of the change log.
+    last_seqs: BTreeMap<IntegrationId, i64>,
+    waits: Waits,
 }
 
 /// A change of a record's own fields.
@@ -74,8 +88,25 @@ impl Checks {
         }
     }
 
-    pub(crate) fn unread(&mut self, integration: &IntegrationId, endpoint: Endpoint) {
-        self.unread.insert((integration.clone(), endpoint));
+    pub(crate) fn excuse(&mut self, integration: &IntegrationId, endpoint: Endpoint) {
+        self.excused.insert((integration.clone(), endpoint));
+    }
+
+    /// Notes a row that a person wrote.
+    pub(crate) fn note_hand(&mut self, integration: &IntegrationId, model: Model, stored: &StoredRow) {
+        self.ledgers.entry(integration.clone()).or_default().take_over(model, stored);
+        let nested: &[Model] = match model {
+            Model::LmsUsers | Model::LmsCourseProgressions | Model::LmsCourseProviders | Model::LmsSkills => &[model],
+            // Members go by them.
+            Model::LmsCourses | Model::LmsCourseRevisions | Model::LmsJoinRevisionsSkills => &[
+                Model::LmsCourses,
+                Model::LmsCourseRevisions,
+                Model::LmsCourseProviders,
+                Model::LmsJoinRevisionsSkills,
+                Model::LmsSkills,
+            ],
+        };
+        self.hand.extend(nested.iter().map(|model| (integration.clone(), *model)));
     }
 
     /// What must hold after every unit.
@@ -95,7 +126,10 @@ impl Checks {
                 return Err(format!("{owner} wrote rows of \"{target}\" without a lease that holds"));
             }
         }
-        self.replay(world, seen)?;
+        if let Some(wrong) = &seen.wrong {
+            return Err(format!("{owner} {wrong}"));
+        }
+        self.log_goes_on(world, seen)?;
         if seen.requests > 0 {
             one_lease_for_each_endpoint(world)?;
         }
@@ -107,25 +141,22 @@ impl Checks {
         Ok(())
     }
 
-    /// The log tells of every row that was written, but in first loads.
-    fn replay(&mut self, world: &World, seen: &Seen) -> Result<(), String> {
-        world.tally().changes += u64::try_from(seen.changes.len()).unwrap_or_default();
-        for change in &seen.changes {
-            let ledger = self.ledgers.entry(change.integration_id.clone()).or_default();
-            ledger.replay(change).map_err(|wrong| format!("the log goes wrong: {wrong}"))?;
-        }
-        let quiet = seen.runs.iter().any(|run| run.first_load);
-        for (model, integration, rows) in &seen.rows {
-            let ledger = self.ledgers.entry(integration.clone()).or_default();
-            for row in rows {
-                match ledger.difference(*model, row) {
-                    Some(_) if quiet => ledger.take_over(*model, row),
-                    Some(wrong) => return Err(format!("log and row differ: {wrong}")),
-                    None => {}
-                }
-            }
-        }
-        Ok(())
+    /// How long requests wait now.
+    pub(crate) fn waits(&mut self, world: &World) -> Result<(), String> {
+        self.waits.look(world)
+    }
+
+    /// Which records of an integration that changed since `since` are not in the mirror, of those that a webhook told of.
+    pub(crate) fn behind(&self, world: &World, tenant: &Tenant, since: Duration) -> Option<String> {
+        let touched = self.touched.get(&tenant.id)?;
+        let endpoints = &world.manner.policy.plan.endpoints;
+        let mut late = touched.iter().filter(|((model, id), touch)| {
+            let is_stored = |stored: &StoredRow| stored.row.changed_at().is_some_and(|at| at >= touch.stamp);
+            let table = world.store.table(*model, &tenant.id);
+            let is_here = table.iter().any(|stored| stored.row.key.first() == id && is_stored(stored));
+            touch.at >= since && endpoints.contains(&model.owner()) && !is_here
+        });
+        late.next().map(|((model, id), touch)| format!("{model} {id} of {}, changed at {:?}", tenant.id, touch.at))
     }
 
     /// What a watermark has passed is in the mirror. What a webhook told of is in the mirror, or asked for.
@@ -141,7 +172,7 @@ impl Checks {
             let owner = model.owner();
             let state = states.iter().find(|state| state.integration_id == tenant.id && state.endpoint == owner);
             let Some(state) = state.filter(|state| state.loaded_at.is_some()) else { continue };
-            if self.unread.contains(&(tenant.id.clone(), owner)) {
+            if self.excused.contains(&(tenant.id.clone(), owner)) || self.hand.contains(&(tenant.id.clone(), *model)) {
                 continue;
             }
             let table = rows.entry(*model).or_insert_with(|| {
@@ -171,7 +202,7 @@ impl Checks {
     pub(crate) fn at_rest(&self, world: &World) -> Result<(), String> {
         for tenant in &world.tenants {
             self.promises(world, tenant)?;
-            let (tables, truth) = (tables(world, tenant), tenant.kombo.truth(&world.manner.policy.plan.endpoints));
+            let (tables, truth) = (tables(world, tenant), truth(world, tenant));
             let mut wrong = truth.lacking(&tables);
             if !self.purged.contains(&tenant.id) {
                 let surplus = truth.surplus(&tables).into_iter();
@@ -201,11 +232,11 @@ impl Checks {
         let endpoints = &world.manner.policy.plan.endpoints;
         let (owner, key) = (model.owner(), (tenant.id.clone(), model));
         // A row that another clock dated keeps out what its own one does not date, until a full fetch.
-        if world.manner.wild_clocks {
+        if world.manner.wild_clocks || self.hand.contains(&key) {
             return false;
         }
         let mut shown_by = model.embedded_by().iter().copied().chain([owner]);
-        if shown_by.any(|endpoint| self.unread.contains(&(tenant.id.clone(), endpoint))) {
+        if shown_by.any(|endpoint| self.excused.contains(&(tenant.id.clone(), endpoint))) {
             return false;
         }
         let is_shown = endpoints.contains(&owner) && !model.blind_in_delta(owner);
@@ -215,10 +246,11 @@ impl Checks {
 
     /// What must hold at rest after a full fetch of everything.
     pub(crate) fn at_the_end(&mut self, world: &World) -> Result<(), String> {
-        self.unread.clear();
+        self.excused.clear();
+        self.hand.clear();
         for tenant in &world.tenants {
             self.promises(world, tenant)?;
-            let (tables, truth) = (tables(world, tenant), tenant.kombo.truth(&world.manner.policy.plan.endpoints));
+            let (tables, truth) = (tables(world, tenant), truth(world, tenant));
             let mut wrong = truth.lacking(&tables);
             wrong.extend(truth.surplus(&tables));
             if !wrong.is_empty() {
@@ -236,33 +268,6 @@ impl Checks {
             .map_err(|error| error.to_string())?;
         if left.is_empty() { Ok(()) } else { Err(format!("at the end, records are in quarantine: {left:#?}")) }
     }
-}
-
-/// Nothing is asked for or under way, and everything is in order but what a person has to look at.
-pub(crate) fn is_at_rest(world: &World) -> Result<(), String> {
-    let webhooks = world.under_way.load(Ordering::SeqCst);
-    let state = world.store.look(|tx| Ok::<_, StoreError>((tx.requests()?, tx.integrations()?, tx.endpoints(None)?)));
-    let (requests, integrations, endpoints) = state.map_err(|error| error.to_string())?;
-    let undelivered = world.store.look(|tx| tx.undelivered()).map_err(|error| error.to_string())?;
-    let undelivered: u64 = undelivered.iter().map(|backlog| backlog.entries).sum();
-    let active = integrations.iter().all(|integration| integration.status == IntegrationStatus::Active);
-    let in_order = |state: &EndpointState| {
-        state.loaded_at.is_some() && matches!(state.status, EndpointStatus::Ok | EndpointStatus::MassRemoval)
-    };
-    let loaded = world.tenants.len() * world.manner.policy.plan.endpoints.len();
-    if webhooks == 0
-        && undelivered == 0
-        && requests.is_empty()
-        && active
-        && integrations.len() == world.tenants.len()
-        && endpoints.len() == loaded
-        && endpoints.iter().all(in_order)
-    {
-        return Ok(());
-    }
-    Err(format!(
-        "{webhooks} webhooks, {undelivered} undelivered entries, {requests:#?}, {integrations:#?}, {endpoints:#?}"
-    ))
 }
 
 /// Of a lease that was taken over, nothing may be left.
@@ -284,6 +289,14 @@ fn is_asked_for(requests: &[QueuedRequest], tenant: &Tenant, state: &EndpointSta
 
 fn is_of(line: &str, model: Model) -> bool {
     line.split(' ').next() == Some(model.as_str())
+}
+
+fn truth(world: &World, tenant: &Tenant) -> Truth {
+    let truth = tenant.kombo.truth(&world.manner.policy.plan.endpoints);
+    match world.manner.policy.tombstones {
+        Tombstones::Mirror => truth,
+        Tombstones::Keep => truth.keeping_values(),
+    }
 }
 
 fn tables(world: &World, tenant: &Tenant) -> Tables {

@@ -2,15 +2,19 @@
 
 mod checks;
 mod courier;
+mod hand;
 mod life;
 mod manner;
 mod mutant;
+mod neighbours;
 mod process;
 mod quota;
 mod receiver;
 mod source;
+mod step;
 mod store;
 mod tally;
+mod trouble;
 mod world;
 
 use std::io;

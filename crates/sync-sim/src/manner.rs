@@ -4,11 +4,13 @@ use std::time::Duration;
 use fastrand::Rng;
 use kombo_model::Endpoint;
 use sync_core::pull::SyncPolicy;
+use sync_core::rows::compare::Tombstones;
 use sync_core::webhooks::planner::{PlanMode, PlanPolicy};
 use sync_testkit::Nesting;
 
 /// What holds throughout a simulation. Every kind of fault is left out of about half of them, so that those which are
 /// left are met in many mixtures.
+#[allow(clippy::struct_excessive_bools, reason = "the switches are independent of each other")]
 #[derive(Debug, Clone)]
 pub(crate) struct Manner {
     pub(crate) tenants: usize,
@@ -32,6 +34,8 @@ pub(crate) struct Manner {
     pub(crate) kombo_skew: i64,
     /// Whether our clocks differ and jump.
     pub(crate) wild_clocks: bool,
+    /// Whether no answer says when it was given, while faults are on.
+    pub(crate) undated: bool,
     /// Whether a process that starts can tell that the one before it is gone.
     pub(crate) same_machine: bool,
     /// The longest time between two steps.
@@ -74,6 +78,14 @@ pub(crate) struct Rates {
     pub(crate) database: u32,
     pub(crate) receiver: u32,
     pub(crate) full: u32,
+    pub(crate) hand: u32,
+    pub(crate) spoiled: u32,
+    pub(crate) refused: u32,
+    pub(crate) cut: u32,
+    pub(crate) members: u32,
+    pub(crate) alone: u32,
+    pub(crate) paused: u32,
+    pub(crate) switched: u32,
 }
 
 impl Rates {
@@ -112,6 +124,14 @@ impl Rates {
             database: often(30),
             receiver: often(300),
             full: often(150),
+            hand: often(60),
+            spoiled: often(40),
+            refused: often(40),
+            cut: often(15),
+            members: often(10),
+            alone: often(50),
+            paused: often(30),
+            switched: often(25),
         }
     }
 }
@@ -144,6 +164,9 @@ impl Manner {
         if rng.u8(0..4) == 0 {
             policy.plan.mode = PlanMode::Simple;
         }
+        if rng.u8(0..3) == 0 {
+            policy.tombstones = Tombstones::Keep;
+        }
         Self {
             tenants: rng.usize(1..=2),
             replicas: rng.usize(1..=3),
@@ -161,6 +184,7 @@ impl Manner {
             nesting: if rng.bool() { Nesting::Guide } else { Nesting::Reference },
             kombo_skew: if rng.bool() { 0 } else { rng.i64(-600_000..600_000) },
             wild_clocks: rng.u8(0..5) == 0,
+            undated: rng.u8(0..8) == 0,
             same_machine: rng.bool(),
             pace,
             rates: Rates::draw(rng),

@@ -1,7 +1,13 @@
 use std::fmt;
+use std::time::Duration;
 
 use kombo_model::Timestamp;
+use sync_core::horizon::Horizon;
 use sync_core::jobs::{EndpointState, HeldLease, Lease, QueuedRequest};
+use sync_core::rows::{Key, Model, StoredRow, Value};
+
+/// Longer than any clock is off.
+const FOREVER: Duration = Duration::from_secs(100 * 86_400);
 
 macro_rules! mutants {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
@@ -34,6 +40,30 @@ mutants! {
     NoLookUp = "a sweep removes without looking up",
     /// A lease that was lost seems to hold.
     NoLeaseCheck = "nobody checks that a lease still holds",
+    /// A watermark that moves is stored as earlier than it was.
+    WatermarkBack = "a watermark moves back",
+    /// An integration that a person paused seems to be active.
+    NoPause = "what a person paused is worked on",
+    /// The refusal of one integration is taken for that of the key.
+    KeyBlamed = "401 or 403 of one integration closes the gate for all",
+    /// The limit of one integration is taken for that of the key.
+    LimitBlamed = "429 of one integration stops the requests of all",
+    /// What waits for a time waits for it, however far ahead that is.
+    FutureTrusted = "a stored time 40 days ahead is waited for",
+    /// Rows with an id that cannot be sent are not looked for.
+    OddIdsLeft = "a sweep leaves rows with odd ids",
+    /// What a full fetch showed is never compared with other models than the listed one.
+    MembersLeft = "a sweep leaves rows that no endpoint lists",
+    /// What is stored and cannot be read seems to be null.
+    UnreadableIsNull = "a value that cannot be read counts as null",
+    /// A `synced_at` in the future seems to be that of a fetch.
+    SyncedAtTrusted = "a synced_at in the future is believed",
+    /// A row that the database refuses is left out.
+    RefusedLeftOut = "a refused row is left out without a word",
+    /// The values of deleted records are not kept.
+    TombstonesMirrored = "a deleted record loses its values, with tombstones kept",
+    /// An answer without a date seems to be dated by our clock.
+    DateInvented = "our clock stands in for Kombo's",
 }
 
 impl Mutant {
@@ -59,11 +89,41 @@ impl Mutant {
         request
     }
 
+    /// The times that count when work is looked for.
+    pub(crate) fn horizon(self, horizon: Horizon) -> Horizon {
+        if self == Self::FutureTrusted {
+            return Horizon { longest_wait: FOREVER, lease_ttl: FOREVER, ..horizon };
+        }
+        horizon
+    }
+
+    /// Whether a sweep finds a row that no page showed.
+    pub(crate) fn is_swept(self, model: Model, key: &Key) -> bool {
+        let is_odd = key.first().contains(',') || key.first().trim().is_empty();
+        let is_listed = Model::listed_by(model.owner()) == model;
+        !(self == Self::OddIdsLeft && is_odd || self == Self::MembersLeft && !is_listed)
+    }
+
+    /// A row as a worker reads it.
+    pub(crate) fn row(self, mut stored: StoredRow, now: Timestamp) -> StoredRow {
+        if self == Self::SyncedAtTrusted {
+            stored.synced_at = stored.synced_at.min(now);
+        }
+        if self == Self::UnreadableIsNull {
+            let unreadable = stored.row.values_mut().iter_mut().filter(|value| value.is_unreadable());
+            unreadable.for_each(|value| *value = Value::Null);
+        }
+        stored
+    }
+
     /// The state of an endpoint that is written at this time.
     pub(crate) fn endpoint(self, state: &EndpointState, before: Option<Timestamp>, now: Timestamp) -> EndpointState {
         let mut state = state.clone();
         if self == Self::WatermarkAtEnd && state.watermark > before {
             state.watermark = Some(now);
+        }
+        if self == Self::WatermarkBack && state.watermark > before {
+            state.watermark = before.map(|before| before.saturating_sub(Duration::from_secs(1))).or(state.watermark);
         }
         state
     }

@@ -4,13 +4,15 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use kombo_client::webhook::WebhookSecrets;
-use kombo_model::{IntegrationId, Timestamp, Webhook, WebhookEvent};
+use kombo_model::{Endpoint, IntegrationId, ModelName, Timestamp, Webhook, WebhookEvent};
 use secrecy::SecretString;
 use sync_core::jobs::Lease;
 use sync_core::jobs::dispatch::SchedulePolicy;
 use sync_core::outbox::Undelivered;
 use sync_core::ports::{Clock as _, Event, Observer};
 use sync_core::pull::Engine;
+use sync_core::rows::Model;
+use sync_core::rows::compare::Tombstones;
 use sync_core::webhooks::{Intake, IntakePolicy};
 use sync_runtime::inbox::{self, InboxHandle};
 use sync_runtime::{Host, KeyState, Notice, RateLimiter, Runtime, RuntimeObserver, RuntimePolicy, Wakers};
@@ -18,6 +20,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use crate::mutant::Mutant;
 use crate::receiver::SimReceiver;
 use crate::source::SimSource;
 use crate::store::{LEASE, SimStore};
@@ -43,6 +46,8 @@ pub(crate) struct Process {
     stop: CancellationToken,
     frozen_until: Mutex<Instant>,
     secrets: WebhookSecrets,
+    /// What it was configured with when it started.
+    endpoints: BTreeSet<Endpoint>,
     /// Set once it is up.
     inbox: OnceLock<InboxHandle>,
 }
@@ -69,9 +74,20 @@ impl Process {
             dead: CancellationToken::new(),
             stop,
             frozen_until: Mutex::new(Instant::now()),
+            endpoints: world.endpoints(),
             secrets: WebhookSecrets::new([SecretString::from(SECRET)]).ok()?,
             inbox: OnceLock::new(),
         }))
+    }
+
+    /// Stops the process; its supervisor starts another.
+    pub(crate) fn restart(&self) {
+        self.stop.cancel();
+    }
+
+    /// Whether it is neither frozen nor stopping.
+    pub(crate) fn is_awake(&self) -> bool {
+        *locked(&self.frozen_until) <= Instant::now() && !self.stop.is_cancelled()
     }
 
     /// Goes no further while the process is frozen.
@@ -101,10 +117,16 @@ impl Process {
         let limiter = Arc::new(SimLimiter::new(world.manner.per_minute, self.clock.clone(), hand.clone()));
         limiter.share(&self.store());
         let source = Arc::new(SimSource { process: Arc::clone(&self), limiter: Arc::clone(&limiter) });
-        let engine = Engine::new(self.store(), source, self.clock.clone(), hand.clone(), world.manner.policy.clone());
+        let mut sync = world.manner.policy.clone();
+        sync.plan.endpoints.clone_from(&self.endpoints);
+        if world.mutant == Some(Mutant::TombstonesMirrored) {
+            sync.tombstones = Tombstones::Mirror;
+        }
+        let plan = sync.plan.clone();
+        let engine = Engine::new(self.store(), source, self.clock.clone(), hand.clone(), sync);
         let policy = RuntimePolicy {
             schedule: SchedulePolicy {
-                endpoints: world.manner.policy.plan.endpoints.clone(),
+                endpoints: self.endpoints.clone(),
                 poll_every: world.manner.poll_every,
                 full_every: world.manner.policy.full_every,
                 look_at_paused_every: LOOK_AT_PAUSED_EVERY,
@@ -116,11 +138,7 @@ impl Process {
         let (gate, host) = (Arc::default(), Arc::new(hand));
         let runtime = Arc::new(Runtime::new(engine, host, policy, gate, Arc::clone(&wakers), self.stop.clone()));
         self.begin(&runtime).await;
-        let policy = IntakePolicy {
-            plan: world.manner.policy.plan.clone(),
-            accept_unknown: true,
-            look_at_paused_every: LOOK_AT_PAUSED_EVERY,
-        };
+        let policy = IntakePolicy { plan, accept_unknown: true, look_at_paused_every: LOOK_AT_PAUSED_EVERY };
         let (handle, inbox) = inbox::open(self.store(), self.clock.clone(), policy, wakers);
         self.inbox.get_or_init(|| handle);
         world.log(format_args!("{} is up", self.owner));
@@ -211,7 +229,8 @@ impl Process {
             Ok(Intake::Stored(targets)) => {
                 self.world.log(format_args!("{} stores webhook {id}: {targets:?}", self.owner));
                 if let WebhookEvent::DataChanged(data) = &event {
-                    let models: Vec<_> = data.changed_models.iter().map(|model| model.name.clone()).collect();
+                    let models = data.changed_models.iter().map(|model| model.name.clone());
+                    let models: Vec<_> = models.filter(|name| self.fetches(name)).collect();
                     self.world.checks().note_told(&data.integration_id, &models, began);
                 }
                 Answer::Stored
@@ -219,6 +238,16 @@ impl Process {
             Ok(Intake::Repeated) => Answer::Stored,
             Err(_) => Answer::TryAgain,
         }
+    }
+}
+
+impl Process {
+    /// Whether it fetches the list of a model. Of other models it only has copies.
+    fn fetches(&self, name: &ModelName) -> bool {
+        let model = Model::from_name(name.as_str());
+        let is_off = |model: &Model| !self.endpoints.contains(&model.owner());
+        let is_known = self.world.manner.policy.plan.endpoints == self.endpoints;
+        is_known || !model.is_some_and(|model| is_off(&model))
     }
 }
 
@@ -282,6 +311,11 @@ impl RuntimeObserver for Hand {
             world.log(format_args!("{} {trimmed:?}", self.0.owner));
         } else if let Notice::Delivery { failed: Some(_), .. } = &notice {
             world.count(Fault::DeliveryFailed);
+        }
+        if let Notice::Key { accepted: false, changed: true } = &notice
+            && !world.key_was_rejected()
+        {
+            world.fail(format!("{} holds the key for rejected, which it was not", self.0.owner));
         }
         world.log(format_args!("{} {notice:?}", self.0.owner));
     }

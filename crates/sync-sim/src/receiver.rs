@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use kombo_model::IntegrationId;
 use serde::{Deserialize, Serialize};
+use sync_core::changes::Change;
 use sync_core::outbox::{Content, Failure, Sending};
 use sync_core::ports::StoreError;
 use sync_runtime::{DeliveryPolicy, Receiver};
@@ -68,6 +69,7 @@ impl Receiver for SimReceiver {
 pub(crate) struct Received {
     bodies: BTreeMap<String, String>,
     entries: BTreeMap<IntegrationId, BTreeSet<i64>>,
+    expected: Vec<(IntegrationId, i64)>,
 }
 
 impl Received {
@@ -87,21 +89,24 @@ impl Received {
         Ok(())
     }
 
-    /// What must hold at rest: every entry that is still in the log has arrived.
+    /// Notes an entry of the log, which has to arrive.
+    pub(crate) fn expect(&mut self, entry: &Change) {
+        self.expected.push((entry.integration_id.clone(), entry.seq));
+    }
+
+    /// What must hold at rest: every entry has arrived.
     pub(crate) fn at_rest(&self, world: &World) -> Result<(), String> {
         let read = world.store.look(|tx| {
             let start = tx.delivery_start()?.unwrap_or(i64::MAX);
-            Ok::<_, StoreError>((tx.changes(None, start, usize::MAX)?, tx.dead_letters(None)?))
+            Ok::<_, StoreError>((start, tx.dead_letters(None)?))
         });
-        let (log, dead) = read.map_err(|error| error.to_string())?;
-        let is_dead = |id: &IntegrationId, seq| {
-            dead.iter()
-                .any(|letter| letter.integration_id == *id && (letter.first_seq..=letter.last_seq).contains(&seq))
+        let (start, dead) = read.map_err(|error| error.to_string())?;
+        let is_dead = |id: &IntegrationId, seq: &i64| {
+            dead.iter().any(|letter| letter.integration_id == *id && (letter.first_seq..=letter.last_seq).contains(seq))
         };
-        let missing = log.iter().find(|entry| {
-            let id = &entry.integration_id;
-            !self.entries.get(id).is_some_and(|known| known.contains(&entry.seq)) && !is_dead(id, entry.seq)
+        let missing = self.expected.iter().find(|(id, seq)| {
+            *seq > start && !self.entries.get(id).is_some_and(|known| known.contains(seq)) && !is_dead(id, seq)
         });
-        missing.map_or(Ok(()), |entry| Err(format!("entry {} of {} never arrived", entry.seq, entry.integration_id)))
+        missing.map_or(Ok(()), |(id, seq)| Err(format!("entry {seq} of {id} never arrived")))
     }
 }

@@ -2,9 +2,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use kombo_model::{Endpoint, IntegrationId, Timestamp};
+use kombo_model::{Endpoint, IntegrationId, Maybe, Timestamp};
 use sync_core::jobs::SyncKind;
-use sync_core::ports::{Clock, FailureClass, Fetch, FetchSpec, Pages, RecordPage, Rejected, Source, SourceError};
+use sync_core::ports::{
+    Clock, FailureClass, Fetch, FetchSpec, Pages, Record, RecordPage, Rejected, Source, SourceError,
+};
 use sync_testkit::FakePages;
 use tokio::time::{Instant, sleep};
 
@@ -12,6 +14,10 @@ use crate::mutant::Mutant;
 use crate::process::{Process, SimLimiter};
 use crate::store::Busy;
 use crate::tally::Fault;
+use crate::trouble::Trouble;
+
+/// How long a client waits for an answer, with all retries.
+const GIVEN_UP_AFTER: Duration = Duration::from_secs(30);
 
 /// Kombo as a process sees it: through a network, by the process's own clock.
 #[derive(Debug)]
@@ -30,6 +36,7 @@ pub(crate) struct SimPages {
     inner: Option<FakePages>,
     /// What [`Mutant::NoLookUp`] does.
     finds_nothing: bool,
+    is_cut: bool,
 }
 
 impl Source for SimSource {
@@ -41,7 +48,7 @@ impl Source for SimSource {
         let (process, limiter) = (Arc::clone(&self.process), Arc::clone(&self.limiter));
         process.world.log(format_args!("{} opens {:?}", process.owner, spec));
         let inner = process.world.tenant(&integration).map(|tenant| tenant.kombo.open(spec));
-        SimPages { process, limiter, priority, integration, endpoint, inner, finds_nothing }
+        SimPages { process, limiter, priority, integration, endpoint, inner, finds_nothing, is_cut: false }
     }
 }
 
@@ -53,7 +60,7 @@ impl Pages for SimPages {
         let (requested_at, began) = (self.process.clock.now(), Instant::now());
         let process = Arc::clone(&self.process);
         let _fetching = Busy::new(&process.world.fetching);
-        let (result, answer) = match process.world.quota.take(&process.world, self.priority) {
+        let (result, mut answer) = match process.world.quota.take(&process.world, self.priority) {
             Ok(answer) => (self.answer(requested_at, began).await, answer),
             Err(answer) => {
                 sleep(process.world.between(Duration::from_millis(5), Duration::from_millis(200))).await;
@@ -62,8 +69,14 @@ impl Pages for SimPages {
         };
         self.process.thaw().await;
         under_way.0 = None;
-        self.limiter.learn(Some(&answer), None);
         let world = &self.process.world;
+        if result.is_err() && world.trouble(&self.integration) == Some(Trouble::RateLimited) {
+            answer.status = 429;
+            if world.mutant == Some(Mutant::LimitBlamed) {
+                (answer.remaining, answer.reset) = (Some(0), Some(Duration::from_secs(60)));
+            }
+        }
+        self.limiter.learn(Some(&answer), None);
         match &result {
             Ok(Some(page)) => world.log(format_args!(
                 "{} page of {} {}: {} records, {} rejected, next {:?}",
@@ -113,6 +126,25 @@ impl SimPages {
         if world.key_rejected.load(Ordering::SeqCst) {
             return Err(error(FailureClass::KeyRejected, None));
         }
+        match world.trouble(&self.integration) {
+            // As the client does: it asks whether the key works.
+            Some(Trouble::Denied) => {
+                if world.mutant == Some(Mutant::KeyBlamed) {
+                    return Err(error(FailureClass::KeyRejected, None));
+                }
+                let classes = [FailureClass::RequestRefused, FailureClass::Unintelligible];
+                return Err(error(world.dice().choice(classes).unwrap_or(FailureClass::RequestRefused), None));
+            }
+            Some(Trouble::RateLimited) => {
+                let wait = world.between(Duration::from_secs(1), Duration::from_secs(120));
+                return Err(error(FailureClass::Transient, Some(wait)));
+            }
+            Some(Trouble::Silent) => {
+                sleep(GIVEN_UP_AFTER).await;
+                return Err(error(FailureClass::Transient, None));
+            }
+            None => {}
+        }
         if world.meets(Fault::ServerError, rates.server_error) {
             return Err(error(FailureClass::Transient, None));
         }
@@ -124,6 +156,9 @@ impl SimPages {
             return Err(error(FailureClass::Unintelligible, None));
         }
         world.wind();
+        if self.is_cut {
+            return Ok(None);
+        }
         let Some(inner) = self.inner.as_mut() else { return Err(error(FailureClass::IntegrationNotFound, None)) };
         let mut page = inner.next_page().await;
         if self.finds_nothing
@@ -137,14 +172,41 @@ impl SimPages {
         if page.next.is_some() && world.meets(Fault::ListTruncated, rates.truncated) {
             return Ok(None);
         }
+        if page.next.is_some() && world.meets(Fault::ListCut, rates.cut) {
+            page.next = None;
+            self.is_cut = true;
+            world.checks().excuse(&self.integration, self.endpoint);
+        }
+        self.leave_members_out(&mut page);
         self.spoil(&mut page);
         page.requested_at = requested_at;
         page.elapsed = began.elapsed();
         page.server_date = Timestamp::from_unix_millis(date.unix_millis().div_euclid(1_000) * 1_000);
-        if world.meets(Fault::DateMissing, rates.date_missing) {
-            page.server_date = None;
+        let is_undated = world.manner.undated && world.chaos.load(Ordering::SeqCst);
+        if is_undated || world.meets(Fault::DateMissing, rates.date_missing) {
+            page.server_date = Some(requested_at).filter(|_| world.mutant == Some(Mutant::DateInvented));
         }
         Ok(Some(page))
+    }
+
+    /// Leaves members out, or says nothing of them.
+    fn leave_members_out(&self, page: &mut RecordPage) {
+        let world = &self.process.world;
+        for record in &mut page.records {
+            let Record::Course(course) = record else { continue };
+            if !world.meets(Fault::MembersCut, world.manner.rates.members) {
+                continue;
+            }
+            world.checks().excuse(&self.integration, self.endpoint);
+            let kind = world.dice().u8(0..4);
+            let Maybe::Value(revisions) = &mut course.revisions else { continue };
+            match kind {
+                0 => course.revisions = Maybe::Absent,
+                1 => revisions.clear(),
+                2 => revisions.iter_mut().for_each(|revision| revision.skill_assignments = Maybe::Null),
+                _ => revisions.iter_mut().for_each(|revision| revision.skill_assignments = Maybe::Value(Vec::new())),
+            }
+        }
     }
 
     /// Makes records unreadable.
@@ -160,7 +222,6 @@ impl SimPages {
             }
             let id = record.id().to_owned();
             world.count(if nameless { Fault::RecordNameless } else { Fault::RecordUnreadable });
-            world.checks().unread(&self.integration, self.endpoint);
             page.rejected.push(Rejected {
                 json: format!(r#"{{"id":"{id}","changed_at":"never"}}"#),
                 id: Some(id).filter(|_| !nameless),
@@ -169,6 +230,9 @@ impl SimPages {
             });
         }
         page.records = good;
+        if !page.rejected.is_empty() {
+            world.checks().excuse(&self.integration, self.endpoint);
+        }
     }
 }
 

@@ -77,7 +77,9 @@ impl SimStore {
         let _busy = Busy::new(&world.in_units);
         sleep(fate.before).await;
         self.0.thaw().await;
-        if fate.dies == Some(Death::BeforeCommit) {
+        // This mutant stores the watermark all the same.
+        let is_doomed = fate.dies == Some(Death::BeforeCommit) && world.mutant == Some(Mutant::WatermarkFirst);
+        if fate.dies == Some(Death::BeforeCommit) && !is_doomed {
             world.count(Fault::CrashBeforeCommit);
             self.0.die().await;
         }
@@ -86,14 +88,24 @@ impl SimStore {
         let mut seen = Seen::default();
         let run = |tx: &mut dyn Tx| {
             let (mutant, lease, now) = (world.mutant, held.as_ref(), self.0.clock.now());
-            let mut spy = Spy { tx, seen: &mut seen, fails_at: fate.fails_at, broken: false, mutant, lease, now };
+            let mut spy = Spy {
+                tx,
+                seen: &mut seen,
+                fails_at: fate.fails_at,
+                broken: false,
+                mutant,
+                lease,
+                now,
+                world: &world,
+                refusal: world.refusal(),
+            };
             if writes && let Some(lease) = &held {
                 let request = spy.tx.request(&lease.request.target, LockMode::Wait)?.locked();
                 let token = request.and_then(|request| request.lease).map(|held| held.token);
                 spy.seen.lease_holds = token.as_ref() == Some(&lease.token);
             }
             let value = work(&mut spy)?;
-            if spy.broken { Err(unavailable("a statement of the unit failed").into()) } else { Ok(value) }
+            if spy.broken || is_doomed { Err(unavailable("a statement of the unit failed").into()) } else { Ok(value) }
         };
         let result = if writes { world.store.edit(run) } else { world.store.look(run) };
         if seen.failed {
@@ -103,11 +115,17 @@ impl SimStore {
             let kept = world.store.edit(|tx| seen.endpoints.iter().try_for_each(|state| tx.put_endpoint(state)));
             drop::<TxResult<()>>(kept);
         }
+        if is_doomed {
+            self.0.die().await;
+        }
         if result.is_ok() && writes {
             let wrong = world.checks().after_unit(&world, &self.0.owner, &seen, held.as_ref());
             if let Err(wrong) = wrong {
                 world.fail(wrong);
             }
+        }
+        if let Err(stuck) = world.checks().waits(&world) {
+            world.fail(stuck);
         }
         if fate.dies == Some(Death::AfterCommit) {
             world.count(Fault::CrashAfterCommit);
@@ -178,4 +196,6 @@ pub(crate) struct Seen {
     /// Whether the lease of the worker was still its own as the unit began.
     pub(crate) lease_holds: bool,
     pub(crate) failed: bool,
+    /// What must not be done and was.
+    pub(crate) wrong: Option<String>,
 }

@@ -75,6 +75,38 @@ faults! {
     ModelUnavailable = "model unavailable",
     /// An integration is refused, not known or not set up for a while.
     IntegrationRefused = "integration refused",
+    /// The requests of one integration are refused with 401 or 403, the others are not.
+    OneDenied = "401 or 403 of one integration",
+    /// The requests of one integration get 429, the others do not.
+    OneRateLimited = "429 of one integration",
+    /// The requests of one integration get no answer, the others do.
+    OneSilent = "one integration without answers",
+    /// A record cannot be read for a while.
+    RecordSpoiled = "record unreadable for a while",
+    /// The database refuses a row because of a value.
+    RowRefused = "row refused by the database",
+    /// A list ends early, as if that was its last page.
+    ListCut = "list cut without a trace",
+    /// A record comes without its members.
+    MembersCut = "record without its members",
+    /// A person edits a value.
+    HandValue = "value edited by hand",
+    /// A person sets `removed_at`, or clears it.
+    HandRemoved = "removed_at edited by hand",
+    /// A person changes `synced_at`.
+    HandSynced = "synced_at edited by hand",
+    /// A person inserts a row.
+    HandInserted = "row inserted by hand",
+    /// One integration keeps failing while the others are observed.
+    FailsAlone = "integration that keeps failing",
+    /// A person pauses an integration for a while.
+    Paused = "integration paused by a person",
+    /// The configuration leaves an endpoint out for a while.
+    EndpointOff = "endpoint switched off and on",
+    /// Deleted records keep their values.
+    TombstonesKept = "tombstones kept",
+    /// No answer says when it was given.
+    Undated = "no answer with a date",
     /// Kombo's clock is not ours.
     KomboSkewed = "Kombo's clock off by a minute or more",
     /// The replicas' clocks are not the same.
@@ -126,6 +158,12 @@ pub struct Tally {
     pub leases_lost: u64,
     /// Times that everything was checked.
     pub checks: u64,
+    /// The longest that a request waited, in seconds, whatever for.
+    pub longest_wait: u64,
+    /// The longest that a request waited which was due, in seconds.
+    pub longest_due: u64,
+    /// The longest until a change was in the mirror while another integration failed, in seconds.
+    pub longest_beside: u64,
     /// Milliseconds of virtual time.
     pub virtual_millis: u64,
     faults: Vec<u64>,
@@ -142,6 +180,9 @@ impl Default for Tally {
             pages: 0,
             leases_lost: 0,
             checks: 0,
+            longest_wait: 0,
+            longest_due: 0,
+            longest_beside: 0,
             virtual_millis: 0,
             faults: vec![0; Fault::ALL.len()],
         }
@@ -171,6 +212,9 @@ impl Tally {
         self.pages += other.pages;
         self.leases_lost += other.leases_lost;
         self.checks += other.checks;
+        self.longest_wait = self.longest_wait.max(other.longest_wait);
+        self.longest_due = self.longest_due.max(other.longest_due);
+        self.longest_beside = self.longest_beside.max(other.longest_beside);
         self.virtual_millis += other.virtual_millis;
         for (mine, others) in self.faults.iter_mut().zip(&other.faults) {
             *mine += others;
@@ -191,6 +235,12 @@ impl fmt::Display for Tally {
             (self.changes, "entries of the change log"),
             (self.leases_lost, "leases lost"),
             (self.checks, "checks of what must hold"),
+            (self.longest_wait, "seconds: the longest wait of a request"),
+            (self.longest_due, "seconds: the longest wait of a request that was due"),
+            (
+                self.longest_beside,
+                "seconds: the longest until a change was in the mirror while another integration failed",
+            ),
         ] {
             writeln!(f, "{number:>12} {what}")?;
         }

@@ -17,6 +17,7 @@ use crate::process::Process;
 use crate::quota::Quota;
 use crate::receiver::Received;
 use crate::tally::{Fault, Tally};
+use crate::trouble::Troubles;
 
 /// Everything that the parts of a simulation share. All of it is used by one thread: the locks are never waited for.
 pub(crate) struct World {
@@ -29,6 +30,8 @@ pub(crate) struct World {
     pub(crate) chaos: AtomicBool,
     pub(crate) key_rejected: AtomicBool,
     /// Whether the clocks of processes that start are all the same, even if they are wrong.
+    /// Until when the key was rejected last, if ever.
+    key_rejected_until: Mutex<Option<Duration>>,
     pub(crate) clocks_agree: AtomicBool,
     /// Milliseconds by which our clocks are wrong, all of them.
     pub(crate) jumped: AtomicI64,
@@ -38,6 +41,7 @@ pub(crate) struct World {
     pub(crate) under_way: AtomicUsize,
     pub(crate) processes: Mutex<Vec<Arc<Process>>>,
     pub(crate) quota: Quota,
+    pub(crate) troubles: Mutex<Troubles>,
     received: Mutex<Received>,
     started: Instant,
     dice: Mutex<Rng>,
@@ -83,6 +87,7 @@ impl World {
             failed: CancellationToken::new(),
             chaos: AtomicBool::new(false),
             key_rejected: AtomicBool::new(false),
+            key_rejected_until: Mutex::default(),
             clocks_agree: AtomicBool::new(false),
             jumped: AtomicI64::new(0),
             fetching: AtomicUsize::new(0),
@@ -90,6 +95,7 @@ impl World {
             under_way: AtomicUsize::new(0),
             processes: Mutex::default(),
             quota: Quota::default(),
+            troubles: Mutex::default(),
             received: Mutex::default(),
             started: Instant::now(),
             dice: Mutex::new(rng),
@@ -128,6 +134,30 @@ impl World {
     /// The time that a clock without fault shows.
     pub(crate) fn true_now(&self) -> Timestamp {
         ManualClock::default().now().saturating_add(self.elapsed())
+    }
+
+    /// Lets Kombo reject the key.
+    pub(crate) fn reject_key(&self) {
+        self.key_rejected.store(true, Ordering::SeqCst);
+    }
+
+    /// Lets Kombo take the key again.
+    pub(crate) fn accept_key(&self) {
+        if self.key_rejected.swap(false, Ordering::SeqCst) {
+            *locked(&self.key_rejected_until) = Some(self.elapsed());
+        }
+    }
+
+    /// Whether the key is rejected, or was when an answer was given that may only arrive now.
+    pub(crate) fn key_was_rejected(&self) -> bool {
+        let late = |until: Duration| self.elapsed() < until + Duration::from_secs(600);
+        self.key_rejected.load(Ordering::SeqCst) || locked(&self.key_rejected_until).is_some_and(late)
+    }
+
+    /// Notes how many seconds a change took while another integration failed.
+    pub(crate) fn note_beside(&self, seconds: u64) {
+        let mut tally = self.tally();
+        tally.longest_beside = tally.longest_beside.max(seconds);
     }
 
     /// Kombo's time.

@@ -3,7 +3,9 @@ use std::collections::BTreeSet;
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
 use sync_core::changes::{Change, LogPosition};
 use sync_core::horizon::Horizon;
-use sync_core::jobs::{Claimable, Eligible, EndpointState, IntegrationRecord, Lease, QueuedRequest, Target};
+use sync_core::jobs::{
+    Claimable, Eligible, EndpointState, IntegrationRecord, IntegrationStatus, Lease, QueuedRequest, Target,
+};
 use sync_core::outbox::{Backlog, DeadLetter, Delivery, DeliveryId, Undelivered};
 use sync_core::ports::{
     BulkRows, ChangeLog, DeadLetters, Deliveries, Endpoints, Integrations, Lock, LockMode, MirrorRows, Quarantine,
@@ -11,11 +13,14 @@ use sync_core::ports::{
 };
 use sync_core::pull::{Quarantined, Run, RunId};
 use sync_core::ratelimit::Pacing;
-use sync_core::rows::{Key, Model, StoredRow};
+use sync_core::rows::{Key, Model, StoredRow, Value};
 use sync_core::webhooks::WebhookRecord;
 
 use super::{Seen, unavailable};
 use crate::mutant::Mutant;
+use crate::tally::Fault;
+use crate::trouble::Refusal;
+use crate::world::World;
 
 /// A unit of work that is looked at, and may break.
 pub(super) struct Spy<'a> {
@@ -27,6 +32,8 @@ pub(super) struct Spy<'a> {
     /// The lease of the worker whose transaction it is.
     pub(super) lease: Option<&'a Lease>,
     pub(super) now: Timestamp,
+    pub(super) world: &'a World,
+    pub(super) refusal: Option<Refusal>,
 }
 
 impl Spy<'_> {
@@ -44,6 +51,47 @@ impl Spy<'_> {
     }
 }
 
+impl Spy<'_> {
+    /// Refuses rows as databases refuse some values.
+    fn accept(&mut self, model: Model, integration: &IntegrationId, rows: &[StoredRow]) -> TxResult<()> {
+        let Some(refusal) = &self.refusal else { return Ok(()) };
+        let mut texts = rows.iter().flat_map(|stored| stored.row.values()).filter_map(Value::text);
+        let Some(error) = texts.find_map(|text| refusal.of(text)) else { return Ok(()) };
+        self.broken = true;
+        self.world.count(Fault::RowRefused);
+        let mut checks = self.world.checks();
+        checks.excuse(integration, model.owner());
+        if let Some(lease) = self.lease {
+            checks.excuse(integration, lease.request.target.endpoint);
+        }
+        Err(error)
+    }
+}
+
+impl Spy<'_> {
+    /// Notes a lease that is taken although a person paused the integration.
+    fn look_at_lease(&mut self, request: &QueuedRequest) -> TxResult<()> {
+        let (target, token) = (&request.target, request.lease.as_ref().map(|held| &held.token));
+        let before = self.tx.request(target, LockMode::Wait)?.locked().and_then(|known| known.lease);
+        if token.is_none() || token == before.as_ref().map(|held| &held.token) {
+            return Ok(());
+        }
+        let integration = self.tx.integration(&target.integration_id)?;
+        if integration.is_some_and(|known| known.status == IntegrationStatus::Held) {
+            self.seen.wrong = Some(format!("leases {target}, which a person paused"));
+        }
+        Ok(())
+    }
+
+    /// Rows as the worker reads them.
+    fn read(&self, rows: Vec<StoredRow>) -> Vec<StoredRow> {
+        match self.mutant {
+            Some(mutant) => rows.into_iter().map(|row| mutant.row(row, self.now)).collect(),
+            None => rows,
+        }
+    }
+}
+
 macro_rules! statements {
     ($($name:ident($($arg:ident: $kind:ty),*) -> $value:ty;)*) => {
         $(fn $name(&mut self, $($arg: $kind),*) -> TxResult<$value> {
@@ -56,9 +104,19 @@ macro_rules! statements {
 impl BulkRows for Spy<'_> {}
 
 impl MirrorRows for Spy<'_> {
+    fn rows(&mut self, model: Model, integration: &IntegrationId, keys: &[Key]) -> TxResult<Vec<StoredRow>> {
+        self.statement()?;
+        let rows = self.tx.rows(model, integration, keys)?;
+        Ok(self.read(rows))
+    }
+
+    fn members(&mut self, model: Model, integration: &IntegrationId, parents: &[String]) -> TxResult<Vec<StoredRow>> {
+        self.statement()?;
+        let members = self.tx.members(model, integration, parents)?;
+        Ok(self.read(members))
+    }
+
     statements! {
-        rows(model: Model, integration: &IntegrationId, keys: &[Key]) -> Vec<StoredRow>;
-        members(model: Model, integration: &IntegrationId, parents: &[String]) -> Vec<StoredRow>;
         rows_after(model: Model, integration: &IntegrationId, after: Option<&Key>, limit: usize) -> Vec<StoredRow>;
         keys_after(model: Model, integration: &IntegrationId, after: Option<&Key>, limit: usize) -> Vec<Key>;
         live_rows(model: Model, integration: &IntegrationId) -> u64;
@@ -66,24 +124,37 @@ impl MirrorRows for Spy<'_> {
 
     fn put_rows(&mut self, model: Model, integration: &IntegrationId, rows: &[StoredRow]) -> TxResult<()> {
         self.statement()?;
+        let accepted = self.accept(model, integration, rows);
+        if self.mutant == Some(Mutant::RefusedLeftOut) && accepted.is_err() {
+            self.broken = false;
+            return Ok(());
+        }
+        accepted?;
         self.seen.rows.push((model, integration.clone(), rows.to_vec()));
         self.tx.put_rows(model, integration, rows)
     }
 }
 
 impl SeenNotes for Spy<'_> {
+    fn unseen(&mut self, run: RunId, model: Model, page: i64) -> TxResult<Vec<Key>> {
+        self.statement()?;
+        let mut unseen = self.tx.unseen(run, model, page)?;
+        unseen.retain(|key| self.mutant.is_none_or(|mutant| mutant.is_swept(model, key)));
+        Ok(unseen)
+    }
+
     statements! {
         put_seen(run: RunId, batch: i64, model: Model, keys: &[Key]) -> ();
         seen(run: RunId, model: Model, keys: &[Key]) -> BTreeSet<Key>;
         seen_batches(run: RunId) -> i64;
         clear_seen(run: RunId) -> ();
         find_unseen(run: RunId, model: Model, integration: &IntegrationId) -> i64;
-        unseen(run: RunId, model: Model, page: i64) -> Vec<Key>;
     }
 }
 
 impl ChangeLog for Spy<'_> {
     statements! {
+        trim_changes(before: Timestamp, undelivered: Undelivered) -> u64;
         changes(integration: Option<&IntegrationId>, seq: i64, limit: usize) -> Vec<Change>;
         latest_changes(
             integration: &IntegrationId, record_id: Option<&str>, before: i64, limit: usize
@@ -93,7 +164,6 @@ impl ChangeLog for Spy<'_> {
         settled_end() -> LogPosition;
         last_change() -> i64;
         last_change_of_all() -> i64;
-        trim_changes(before: Timestamp, undelivered: Undelivered) -> u64;
     }
 
     fn append_changes(&mut self, changes: &[Change]) -> TxResult<()> {
@@ -126,6 +196,13 @@ impl Endpoints for Spy<'_> {
         self.seen.promises = true;
         let before = self.tx.endpoint(&state.integration_id, state.endpoint)?.and_then(|known| known.watermark);
         let state = self.mutant.map_or_else(|| state.clone(), |mutant| mutant.endpoint(state, before, self.now));
+        if let (Some(from), Some(to)) = (before, state.watermark)
+            // One ahead of the clock is wrong, and is set back.
+            && to < from
+            && from <= self.now
+        {
+            self.seen.wrong = Some(format!("moves the watermark of {} from {from} to {to}", state.endpoint));
+        }
         self.tx.put_endpoint(&state)?;
         self.seen.endpoints.push(state);
         Ok(())
@@ -133,6 +210,19 @@ impl Endpoints for Spy<'_> {
 }
 
 impl Requests for Spy<'_> {
+    fn claimable_request(&mut self, horizon: &Horizon, eligible: &Eligible) -> TxResult<Claimable> {
+        self.statement()?;
+        let horizon = self.mutant.map_or(*horizon, |mutant| mutant.horizon(*horizon));
+        let held = self.tx.integrations()?.into_iter().filter(|known| known.status == IntegrationStatus::Held);
+        let held: Vec<_> = held.filter(|_| self.mutant == Some(Mutant::NoPause)).collect();
+        for known in &held {
+            self.tx.put_integration(&IntegrationRecord { status: IntegrationStatus::Active, ..known.clone() })?;
+        }
+        let found = self.tx.claimable_request(&horizon, eligible);
+        held.iter().try_for_each(|known| self.tx.put_integration(known))?;
+        found
+    }
+
     fn request(&mut self, target: &Target, mode: LockMode) -> TxResult<Lock<QueuedRequest>> {
         self.statement()?;
         Ok(match (self.tx.request(target, mode)?, self.mutant, self.lease) {
@@ -144,13 +234,13 @@ impl Requests for Spy<'_> {
     statements! {
         requests() -> Vec<QueuedRequest>;
         requests_of(integrations: &[IntegrationId]) -> Vec<QueuedRequest>;
-        claimable_request(horizon: &Horizon, eligible: &Eligible) -> Claimable;
         put_off_idle_requests(horizon: &Horizon, until: Timestamp) -> usize;
     }
 
     fn put_request(&mut self, request: &QueuedRequest) -> TxResult<()> {
         self.statement()?;
         self.seen.requests += 1;
+        self.look_at_lease(request)?;
         self.tx.put_request(request)
     }
 

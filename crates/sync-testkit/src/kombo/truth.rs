@@ -14,11 +14,12 @@ use crate::history::Tables;
 pub struct Truth {
     endpoints: BTreeSet<Endpoint>,
     rows: BTreeMap<Model, BTreeMap<Key, MirrorRow>>,
+    keeps_values: bool,
 }
 
 impl Truth {
     pub(super) fn of(lms: &Lms, endpoints: &BTreeSet<Endpoint>) -> Self {
-        let mut truth = Self { endpoints: endpoints.clone(), rows: BTreeMap::new() };
+        let mut truth = Self { endpoints: endpoints.clone(), rows: BTreeMap::new(), keeps_values: false };
         for endpoint in endpoints {
             let mut batch = Batch::default();
             for record in lms.list(*endpoint) {
@@ -30,6 +31,12 @@ impl Truth {
             }
         }
         truth
+    }
+
+    /// The same for a mirror in which deleted records keep their values: nulls of such records say nothing.
+    #[must_use]
+    pub fn keeping_values(self) -> Self {
+        Self { keeps_values: true, ..self }
     }
 
     /// The rows of a model by key.
@@ -87,7 +94,8 @@ impl Truth {
             return;
         }
         for ((said, stored), column) in row.values().iter().zip(stored.row.values()).zip(model.columns()) {
-            if !said.is_absent() && said != stored {
+            let is_kept = said.is_null() && self.keeps_values && row.remote_deleted_at().is_some();
+            if !said.is_absent() && said != stored && !is_kept {
                 let (stored, said) = (stored.to_json(), said.to_json());
                 found.push(format!("{model} {} {}: {stored} instead of {said}", row.key, column.name));
             }

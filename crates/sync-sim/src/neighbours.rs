@@ -1,0 +1,72 @@
+//! An integration that fails alone must not hold up the others.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sync_core::ports::FailureClass;
+use tokio::time::sleep;
+
+use crate::courier::Courier;
+use crate::step::edit;
+use crate::tally::Fault;
+use crate::trouble::Trouble;
+use crate::world::{Tenant, World};
+
+/// The longest until a change of an integration that is in order is in the mirror, while the requests of another one fail.
+const MOST_BESIDE: Duration = Duration::from_secs(30);
+/// As much more if Kombo limits requests: the period of its limit.
+const LIMITED: Duration = Duration::from_secs(60);
+/// As much more if the other one gets no answers: each of its requests occupies a worker until the client gives up.
+const OCCUPIED: Duration = Duration::from_secs(600);
+/// How often the integration in order changes.
+const ROUNDS: usize = 6;
+
+/// Lets one integration fail for minutes, with all that it has to tell, and observes how late the changes of another one
+/// are in the mirror.
+pub(crate) async fn fail_alone(world: &Arc<World>, courier: &Courier) -> Result<(), String> {
+    let [failing, healthy, ..] = world.tenants.as_slice() else { return Ok(()) };
+    world.count(Fault::FailsAlone);
+    let bound = begin(world, failing);
+    for _ in 0..ROUNDS {
+        for tenant in [failing, healthy] {
+            edit(world, tenant);
+            let changed = tenant.kombo.changed_models();
+            world.checks().note(world, tenant, &changed);
+            courier.tell(world, tenant, changed);
+        }
+        let began = world.elapsed();
+        loop {
+            let late = world.checks().behind(world, healthy, began);
+            let Some(late) = late else { break };
+            let waited = world.elapsed().saturating_sub(began);
+            if waited > bound {
+                return Err(format!("{waited:?} beside {}, which fails, not in the mirror: {late}", failing.id));
+            }
+            sleep(Duration::from_millis(500)).await;
+        }
+        let waited = world.elapsed().saturating_sub(began).as_secs();
+        world.note_beside(waited);
+        sleep(world.between(Duration::from_secs(1), Duration::from_secs(30))).await;
+    }
+    world.end_trouble(&failing.id);
+    for endpoint in &world.manner.policy.plan.endpoints {
+        failing.kombo.allow(*endpoint);
+    }
+    Ok(())
+}
+
+/// Begins the failures. Returns how long the changes of others may take.
+fn begin(world: &World, failing: &Tenant) -> Duration {
+    let kind = world.dice().usize(0..=Trouble::ALL.len());
+    let trouble = Trouble::ALL.get(kind).copied();
+    if let Some(trouble) = trouble {
+        world.begin_trouble(&failing.id, trouble);
+    } else {
+        for endpoint in &world.manner.policy.plan.endpoints {
+            failing.kombo.refuse(*endpoint, FailureClass::Transient);
+        }
+    }
+    let limited = if world.manner.kombo_limit.is_some() { LIMITED } else { Duration::ZERO };
+    let occupied = if trouble == Some(Trouble::Silent) { OCCUPIED } else { Duration::ZERO };
+    MOST_BESIDE + limited + occupied
+}
