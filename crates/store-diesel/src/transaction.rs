@@ -111,6 +111,7 @@ impl<'a> SqliteTx<'a> {
     }
 
     /// SQLite tells nobody that the change log grew.
+    #[allow(clippy::unused_self, reason = "its sibling takes a note")]
     pub(crate) fn appended(&mut self) {}
 
     #[allow(clippy::unnecessary_wraps, reason = "its sibling may fail")]

@@ -142,8 +142,8 @@ async fn a_reader_misses_nothing_in_whatever_order_transactions_append_and_commi
     let (store, database) = fresh().await;
     let mut reader = Reader::new(&store, database.url()).await;
     let mut expected: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    let mut rounds = 0;
-    for (appends, ends) in ORDERS.iter().flat_map(|appends| ORDERS.iter().map(move |ends| (appends, ends))) {
+    let orders = ORDERS.iter().flat_map(|appends| ORDERS.iter().map(move |ends| (appends, ends)));
+    for (rounds, (appends, ends)) in orders.enumerate() {
         let names = ["a", "b", "c"];
         let mut writers: Vec<Option<Writer>> =
             names.iter().map(|name| Some(Writer::begin(&store, name, rounds.to_string()))).collect();
@@ -160,7 +160,6 @@ async fn a_reader_misses_nothing_in_whatever_order_transactions_append_and_commi
             }
             reader.read().await;
         }
-        rounds += 1;
     }
     assert_eq!(reader.read().await, 0, "all is settled");
     assert!(reader.seen_by_number < reader.seen.len(), "these orders are harmless");
@@ -174,10 +173,7 @@ async fn a_reader_misses_nothing_in_whatever_order_transactions_append_and_commi
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn integrations_commit_and_are_delivered_while_another_transaction_stays_open() {
     let (store, database) = fresh().await;
-    let run = async |work: Box<dyn FnOnce(&mut dyn sync_core::ports::Tx) -> Result<(), StoreError> + Send>| {
-        store.transact(Scope::Shared, work).await.unwrap();
-    };
-    run(Box::new(outbox::begin)).await;
+    store.transact::<_, StoreError, _>(Scope::Shared, outbox::begin).await.unwrap();
     let mut reader = Reader::new(&store, database.url()).await;
     let open = Writer::begin(&store, "c", "open".to_owned());
     open.append();
