@@ -50,7 +50,7 @@ pub(crate) async fn follow(store: &DieselStore) -> Result<Option<Timestamp>, Sto
     Ok(Some(at))
 }
 
-/// How far two times are apart.
+/// Distance between two times.
 pub(crate) fn apart(one: Timestamp, other: Timestamp) -> Duration {
     one.max(other).since(one.min(other))
 }

@@ -23,7 +23,7 @@ use crate::logging;
 use crate::signals::Signals;
 use crate::store::Tables;
 
-/// How long what may block is waited for at the end.
+/// Time limit for blocking tasks at the end.
 const STUCK_AFTER: Duration = Duration::from_secs(1);
 
 /// Runs a command to its end, or until a signal ends it at once.
@@ -43,7 +43,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
             () = signals.end_at_once() => Ok(Exit::AtOnce),
         }
     });
-    // A statement that the database does not answer must not hold the end back.
+    // A statement that the database does not answer must not delay the end.
     runtime.shutdown_timeout(STUCK_AFTER);
     result
 }

@@ -36,7 +36,7 @@ pub(crate) use delivery::Receiver;
 pub(crate) use load::load;
 pub(crate) use reference::{page, sample};
 
-/// Where the mirror is if nobody says.
+/// Default URL of the mirror.
 const DEFAULT_STORE: &str = "sqlite://syncd.db";
 
 /// More would wait for each other, and each takes memory.
@@ -45,13 +45,13 @@ const MOST_WORKERS: usize = 256;
 /// A token that is shorter might be guessed.
 const SHORTEST_TOKEN: usize = 16;
 
-/// What is wrong with the configuration, naming the setting and what to do.
+/// An error of the configuration, with the setting and a remedy.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct ConfigError(pub(crate) String);
 
 impl ConfigError {
-    /// What is wrong with a setting that no client can be built from.
+    /// Error for settings from which no client can be built.
     #[allow(clippy::wildcard_enum_match_arm, reason = "the errors of another crate, which may become more")]
     pub(crate) fn of_client(error: &BuildError) -> Self {
         Self(match error {
@@ -135,7 +135,7 @@ pub(crate) struct Sync {
     overlap: Duration,
     #[serde(deserialize_with = "duration::read")]
     blind_full_min_interval: Duration,
-    /// How long the work of a process that fell silent waits before another takes it over.
+    /// Time after a worker's last heartbeat until its lease expires.
     #[serde(deserialize_with = "duration::read")]
     lease: Duration,
     #[serde(deserialize_with = "word::read")]
@@ -155,7 +155,7 @@ pub(crate) struct Sync {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Changes {
-    /// How long the change log is kept; zero for ever.
+    /// Retention of the change log; zero keeps it forever.
     #[serde(deserialize_with = "duration::read")]
     pub(crate) keep_for: Duration,
 }
@@ -163,10 +163,10 @@ pub(crate) struct Changes {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Server {
-    /// Where webhooks come in.
+    /// Address that receives webhooks.
     #[serde(deserialize_with = "address::read")]
     pub(crate) webhooks: SocketAddr,
-    /// Where health, metrics and status are.
+    /// Address of health, metrics and status.
     #[serde(deserialize_with = "address::read")]
     pub(crate) operations: SocketAddr,
     operations_token: Option<Secret>,
@@ -224,9 +224,9 @@ impl Config {
         Ok(secrets.iter().map(Secret::reveal).collect())
     }
 
-    /// The sections in which another configuration says something else, but for secrets.
+    /// Names of the sections that differ in another configuration, ignoring secrets.
     pub(crate) fn sections_unlike(&self, other: &Self) -> Vec<&'static str> {
-        // What `Debug` shows of a section is all of it without its secrets.
+        // `Debug` shows a whole section except its secrets.
         let sections = |it: &Self| {
             [
                 ("store", format!("{:?}", it.store)),
@@ -240,7 +240,7 @@ impl Config {
         both.filter(|(this, that)| this != that).map(|((name, _), _)| name).collect()
     }
 
-    /// What the status page asks for; without it everybody may look and nobody may act.
+    /// Token of the status page. Without one, anyone can read the page and no one can act on it.
     pub(crate) fn operations_token(&self) -> Result<Option<SecretString>, ConfigError> {
         use secrecy::ExposeSecret as _;
         let token = match (&self.server.operations_token, &self.server.operations_token_file) {
@@ -267,7 +267,7 @@ impl Config {
         Ok(Some(token))
     }
 
-    /// A builder of clients, set up but for what a command adds.
+    /// A client builder, complete except for what a command adds.
     pub(crate) fn client(&self) -> Result<kombo_client::ClientBuilder, ConfigError> {
         let kombo = &self.kombo;
         let region = match kombo.region {
@@ -286,7 +286,7 @@ impl Config {
         })
     }
 
-    /// What is unwise about the settings, though it works.
+    /// Warnings about settings that work but are unwise.
     pub(crate) fn warnings(&self) -> Vec<String> {
         let insecure = self.kombo.base_url.as_deref().and_then(|url| url::Url::parse(url).ok()).filter(sends_in_clear);
         let warning = "kombo.base_url: begins with http://, so that the key and all records can be read on the way: use \
@@ -294,7 +294,7 @@ impl Config {
         insecure.map(|_| warning.to_owned()).into_iter().collect()
     }
 
-    /// Which Kombo is talked to, for people.
+    /// Name of the Kombo instance, for people.
     pub(crate) fn kombo_name(&self) -> String {
         match (&self.kombo.base_url, self.kombo.region) {
             (Some(url), _) => format!("{url} (kombo.base_url)"),
@@ -303,7 +303,7 @@ impl Config {
         }
     }
 
-    /// Where the database is.
+    /// URL of the database.
     pub(crate) fn store_url(&self) -> Result<StoreUrl, ConfigError> {
         use secrecy::ExposeSecret as _;
         let url = match (&self.store.url, &self.store.url_file) {
@@ -320,12 +320,12 @@ impl Config {
         url.expose_secret().parse().map_err(|error| ConfigError(format!("store.url: {error}")))
     }
 
-    /// How many connections there may be.
+    /// Limits of the connections.
     pub(crate) fn connections(&self) -> Result<Connections, ConfigError> {
         Connections::new(self.store.connections)
     }
 
-    /// What the engine is told.
+    /// Options of the engine.
     pub(crate) fn policy(&self) -> SyncPolicy {
         let endpoints: BTreeSet<Endpoint> = self.sync.endpoints.iter().copied().collect();
         SyncPolicy {
@@ -339,7 +339,7 @@ impl Config {
         .with_plan(self.plan_policy())
     }
 
-    /// How changes are planned.
+    /// Policy for planning fetches.
     pub(crate) fn plan_policy(&self) -> PlanPolicy {
         PlanPolicy {
             endpoints: self.sync.endpoints.iter().copied().collect(),
@@ -348,7 +348,7 @@ impl Config {
         }
     }
 
-    /// Checks what types alone cannot say.
+    /// Checks rules that types cannot express.
     fn check(&self) -> Result<(), ConfigError> {
         let wrong = |text: &str| Err(ConfigError(text.to_owned()));
         if !(1..=250).contains(&self.kombo.page_size) {

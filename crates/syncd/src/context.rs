@@ -6,7 +6,7 @@ use crate::cli::Global;
 use crate::config::{Config, ConfigError};
 use crate::signals::Signals;
 
-/// What every command may need.
+/// Context of a command.
 pub(crate) struct Context {
     pub(crate) global: Global,
     pub(crate) bars: MultiProgress,

@@ -41,13 +41,13 @@ use measure::Meter;
 use page::{Access, Page};
 use receiver::Receiver;
 
-/// How long the running batches may take to end.
+/// Time limit for running batches at shutdown.
 const GRACE: Duration = Duration::from_secs(25);
-/// How long it may take to leave to others what Kombo allows.
+/// Time limit for returning this process's part of the rate limit.
 const GIVE_BACK_WITHIN: Duration = Duration::from_secs(1);
-/// Between the first two tries to reach the database at the start.
+/// First delay between two attempts to reach the database at the start.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
-/// Between two of them, at most.
+/// Longest delay between two such attempts.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// A fetch that fails gives its worker back after seconds and waits in the queue: others need not wait with it.
@@ -57,11 +57,11 @@ const SHORT_RETRIES: RetryPolicy = RetryPolicy {
     max_delay: Duration::from_secs(4),
 };
 
-/// How many connections there may be to each server.
+/// Maximum number of connections to the servers of webhooks and of operations.
 const MOST_WEBHOOKS: usize = 512;
 const MOST_OPERATIONS: usize = 128;
 
-/// What the parts of the daemon share.
+/// State shared by the parts of the daemon.
 pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) store: Arc<DieselStore>,
@@ -161,7 +161,7 @@ pub(crate) async fn run(context: &Context, tables: Tables) -> anyhow::Result<Exi
     if tokio::time::timeout(GRACE, tasks.wait()).await.is_err() {
         tracing::warn!("some fetches did not stop in time: they continue from their checkpoints at the next start");
     }
-    // A database that does not answer holds nobody back.
+    // A database that does not answer must not delay the end.
     drop(tokio::time::timeout(GIVE_BACK_WITHIN, shared.kombo.limiter.give_back()).await);
     tracing::info!("stopped");
     Ok(Exit::Done)
@@ -172,7 +172,7 @@ pub(crate) fn secrets(config: &Config) -> anyhow::Result<WebhookSecrets> {
     WebhookSecrets::new(config.webhook_secrets()?).context("kombo.webhook_secret")
 }
 
-/// Opens the store, waiting for a database that is not there yet; `None` if the daemon is asked to stop meanwhile.
+/// Opens the store and waits while the database is unavailable; `None` if a stop signal arrives first.
 async fn open_store(config: &Config, tables: Tables, stop: &CancellationToken) -> anyhow::Result<Option<DieselStore>> {
     let mut wait = FIRST_WAIT;
     loop {
@@ -192,7 +192,7 @@ async fn open_store(config: &Config, tables: Tables, stop: &CancellationToken) -
     }
 }
 
-/// Waits, and the next time twice as long. Breaks if the daemon is asked to stop meanwhile.
+/// Waits, and doubles the next wait. Breaks if the daemon receives a stop signal meanwhile.
 async fn wait_longer(wait: &mut Duration, stop: &CancellationToken) -> ControlFlow<()> {
     tokio::select! {
         () = tokio::time::sleep(*wait) => {

@@ -3,7 +3,7 @@ use std::process::ExitCode;
 use crate::config::ConfigError;
 use crate::signals::ENDED_AT_ONCE;
 
-/// How the program ends.
+/// Exit status of the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// It did what was asked.
@@ -19,7 +19,7 @@ pub(crate) enum Exit {
 }
 
 impl Exit {
-    /// What an error ends the program with.
+    /// Exit status for an error.
     pub(crate) fn of(error: &anyhow::Error) -> Self {
         if error.is::<ConfigError>() { Self::Usage } else { Self::Failed }
     }

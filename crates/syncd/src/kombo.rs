@@ -29,7 +29,7 @@ pub(crate) struct KomboSource {
     clients: RwLock<Clients>,
     limiter: Option<Arc<Limiter>>,
     clock: KomboClock,
-    /// Which Kombo is talked to, for people.
+    /// Name of the Kombo instance, for people.
     name: String,
 }
 
@@ -203,13 +203,13 @@ fn convert<R>(page: Page<R>, record: fn(R) -> Record) -> RecordPage {
     }
 }
 
-/// How the clock of this machine and Kombo's disagree, as an answer shows it.
+/// Difference between this machine's clock and Kombo's, measured from a response.
 pub(crate) fn skew(meta: &ResponseMeta) -> Option<Skew> {
     let ours = meta.requested_at.saturating_add(meta.elapsed);
     skew::compare(ours, "Kombo's", meta.server_date?)
 }
 
-/// What the engine is to do about an error of the client, with what a person can do.
+/// Converts an error of the client into the engine's, with advice for a person.
 pub(crate) fn source_error(error: &Error, kombo: &str) -> SourceError {
     let (class, remedy) = match error.kind() {
         ErrorKind::KeyRejected => {
@@ -232,7 +232,7 @@ pub(crate) fn source_error(error: &Error, kombo: &str) -> SourceError {
         ErrorKind::InputInvalid | ErrorKind::RepeatedCursor => (FailureClass::RequestRefused, String::new()),
         ErrorKind::Refused => (FailureClass::RequestRefused, format!("check that {kombo} is the right address")),
         ErrorKind::AccessDenied => {
-            // Of a gateway's word it is not known that it is about the page.
+            // An answer of a gateway need not concern the page.
             let of_kombo = error.api_error().is_some();
             let class = if of_kombo { FailureClass::RequestRefused } else { FailureClass::Unintelligible };
             (class, "Kombo does not reject the key as such, so the other fetches go on".to_owned())
@@ -248,7 +248,7 @@ pub(crate) fn source_error(error: &Error, kombo: &str) -> SourceError {
             (FailureClass::Unintelligible, format!("check that {kombo} is the right address"))
         }
     };
-    // It may say what Kombo says: whoever reads it should get one line.
+    // It may contain Kombo's text: keep it on one line.
     let said = one_line(&chain(error));
     let remedies = [remedy, error.page_size().map(of_page_size).unwrap_or_default()];
     let remedies = remedies.into_iter().filter(|remedy| !remedy.is_empty());
@@ -256,7 +256,7 @@ pub(crate) fn source_error(error: &Error, kombo: &str) -> SourceError {
     SourceError { class, message, retry_after: error.retry_after() }
 }
 
-/// What a person can do about a page that may be too heavy.
+/// Advice for a page that may be too heavy.
 fn of_page_size(reached: PageSize) -> String {
     match reached.get() {
         1 => "not even a page of one record came, so a smaller kombo.page_size does not help".to_owned(),

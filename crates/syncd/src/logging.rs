@@ -17,7 +17,7 @@ use crate::config::ConfigError;
 use crate::output::{escaped, printable};
 use crate::stderr::{self, Terminal};
 
-/// How often a second bars are drawn at most.
+/// Maximum redraws of the bars per second.
 const FRAMES: u8 = 20;
 
 /// Bars on the terminal that standard error is, or hidden ones.
@@ -37,7 +37,7 @@ pub(crate) fn init(level: Option<&str>, default: &str, progress: &MultiProgress)
         let use_these = "use error, warn, info, debug or trace, or a filter such as info,kombo_client=debug";
         ConfigError(format!("--log {wish}: {why}; {use_these}"))
     };
-    // As a filter a single word names a part of the program: a mistyped level would switch everything off.
+    // In a filter, a single word names a target: a mistyped level would disable all logging.
     let is_word = !wish.contains(['=', ',', '[']);
     if is_word && (wish.trim().is_empty() || wish.parse::<LevelFilter>().is_err()) {
         return Err(wrong("no level"));
@@ -60,7 +60,7 @@ fn is_colour_unwanted() -> bool {
     std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
 }
 
-/// What a panic says. Not an event of the log: the panic may come from within the log.
+/// Message of a panic. It bypasses the log, because the panic may come from within the log.
 fn describe(panic: &PanicHookInfo<'_>, json: bool) -> String {
     let thread = std::thread::current();
     let backtrace = Backtrace::capture();

@@ -35,7 +35,7 @@ fn main() -> ExitCode {
     exit.into()
 }
 
-/// How the program ends after a command.
+/// Exit status after a command.
 fn conclude(result: anyhow::Result<Exit>) -> Exit {
     match result {
         Ok(exit) => exit,

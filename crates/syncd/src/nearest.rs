@@ -11,7 +11,7 @@ pub(crate) fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) 
     (best.0 >= ALIKE).then_some(best.1)
 }
 
-/// As the end of a sentence that says what is wrong.
+/// Formatted as the end of an error message.
 pub(crate) fn suggestion<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> String {
     nearest(word, names).map(|name| format!("; did you mean {name}?")).unwrap_or_default()
 }

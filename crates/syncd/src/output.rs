@@ -10,10 +10,10 @@ use serde::Serialize;
 
 use crate::stderr;
 
-/// How many columns a terminal has at least.
+/// Assumed minimum width of a terminal, in columns.
 const WIDTH: u16 = 100;
 
-/// How far the columns of a narrow table stand apart.
+/// Gap between the columns of a narrow table, in characters.
 const GAP: u16 = 2;
 
 /// A result could not be written to standard output.
@@ -67,7 +67,7 @@ pub(crate) fn complain(error: &anyhow::Error) {
     stderr::write(&format!("syncd: {}\n", printable(&chain(error.as_ref()))));
 }
 
-/// What an error says, followed by what its causes say that it does not say itself.
+/// Message of an error, followed by those of its causes that it does not already contain.
 pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
     let mut said = error.to_string();
     let mut cause = error.source();
@@ -93,12 +93,12 @@ fn acts_on_terminals(c: char) -> bool {
     c.is_control() || turns || matches!(c, '\u{2028}' | '\u{2029}')
 }
 
-/// The text as one line: what ends lines is no better than what moves a cursor.
+/// The text as one line: line ends are as unsafe as cursor movements.
 pub(crate) fn one_line(text: &str) -> String {
     printable(text).replace('\n', "\u{fffd}")
 }
 
-/// Whether somebody closed the pipe that was written to, as `head` does: they have seen enough.
+/// Whether the reader closed the pipe, as `head` does. This is no failure.
 pub(crate) fn is_closed(error: &anyhow::Error) -> bool {
     error.downcast_ref::<Unwritten>().is_some_and(|Unwritten(error)| error.kind() == io::ErrorKind::BrokenPipe)
 }
@@ -112,7 +112,7 @@ pub(crate) fn table(head: &[&str]) -> Table {
     table
 }
 
-/// The same, no wider than [`WIDTH`]: what is longer goes on on the next line.
+/// A table no wider than [`WIDTH`]; longer text wraps.
 pub(crate) fn narrow_table(head: &[&str]) -> Table {
     let mut table = table(head);
     table.set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
@@ -171,7 +171,7 @@ pub(crate) fn took(duration: Duration) -> String {
     }
 }
 
-/// How long ago, for people.
+/// Age of a time, for people.
 pub(crate) fn ago(time: Option<Timestamp>, now: Timestamp) -> String {
     match time {
         None => "never".to_owned(),

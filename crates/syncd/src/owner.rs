@@ -1,4 +1,4 @@
-//! Who this process is, as leases tell it, and whether the owner of a lease is still there.
+//! Identity of this process in leases, and whether the owner of a lease still runs.
 
 use std::path::Path;
 
@@ -61,7 +61,7 @@ mod tests {
             let pid = child.id();
             let start = start_of(pid).unwrap_or_default();
             let owner = format!("host/{place}/{pid}/{start}");
-            // It ends although nobody has asked for its exit code yet.
+            // It has ended, but its exit code was not collected yet.
             while !start.is_empty() && !is_gone(&owner) {
                 std::thread::yield_now();
             }

@@ -1,4 +1,4 @@
-//! What is going on during a fetch: bars on a terminal, plain log lines elsewhere.
+//! Progress of a fetch: bars on a terminal, plain log lines elsewhere.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};

@@ -13,13 +13,13 @@ use tokio_util::sync::CancellationToken;
 /// SIGXFSZ, which has this number on Linux and macOS.
 const FILE_SIZE_EXCEEDED: i32 = 25;
 
-/// How long the database may take to close when the program ends at once.
+/// Time limit for closing the database when the program ends at once.
 const END_WITHIN: Duration = Duration::from_secs(3);
 
 /// The exit code of a program that a signal ended at once: 128 and the number of SIGINT.
 pub(crate) const ENDED_AT_ONCE: u8 = 130;
 
-/// What signals ask for.
+/// Actions that signals request.
 pub(crate) struct Signals {
     gently: OnceLock<fn()>,
     first: CancellationToken,
@@ -27,10 +27,10 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// Hears signals from now on. Needs a runtime.
+    /// Starts to handle signals. Needs a tokio runtime.
     pub(crate) fn listen() -> io::Result<Arc<Self>> {
         let (interrupt, terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-        // A file that may not grow any more, such as a log with a limit, is an error of the write and not the end.
+        // A write to a file at its size limit, such as a log, then fails instead of ending the program.
         drop(signal(SignalKind::from_raw(FILE_SIZE_EXCEEDED))?);
         let signals =
             Self { gently: OnceLock::new(), first: CancellationToken::new(), at_once: CancellationToken::new() };

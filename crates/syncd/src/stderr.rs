@@ -17,11 +17,11 @@ use metrics::counter;
 
 pub(crate) use terminal::Terminal;
 
-/// How many bytes wait to be written at most.
+/// Maximum number of queued bytes.
 const MOST_BYTES: usize = 1024 * 1024;
-/// How long to wait before writing again to a pipe that is full and does not block.
+/// Delay before the next write to a full, non-blocking pipe.
 const RETRY_AFTER: Duration = Duration::from_millis(20);
-/// How long the end of the program waits for the last lines.
+/// Time that the end of the program waits for the last lines.
 const FLUSH_WITHIN: Duration = Duration::from_secs(2);
 
 static QUEUE: Queue = Queue::new();
@@ -59,10 +59,10 @@ struct Queue {
 struct State {
     texts: VecDeque<Vec<u8>>,
     bytes: usize,
-    /// How many were queued, and how many of them were written or given up.
+    /// Number of lines queued, and number of those written or given up.
     queued: u64,
     done: u64,
-    /// How many were dropped since the log last said so.
+    /// Number dropped since the log last reported it.
     dropped: u64,
 }
 
@@ -142,7 +142,7 @@ trait WriteWhole {
     fn write_whole(&mut self, text: &[u8]) -> io::Result<()>;
 }
 
-/// Where the texts go.
+/// Destination of the texts.
 struct Output<W> {
     file: Option<W>,
     /// The last text was written in part.
@@ -170,7 +170,7 @@ fn write_all(file: &mut impl Write, mut text: &[u8], torn: &mut bool) -> io::Res
                 *torn = !text.is_empty();
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            // Whoever gave us the pipe made it so.
+            // The pipe was made non-blocking outside this process.
             Err(error) if error.kind() == ErrorKind::WouldBlock => std::thread::sleep(RETRY_AFTER),
             Err(error) => return Err(error),
         }

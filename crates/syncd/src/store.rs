@@ -8,7 +8,7 @@ use sync_core::ports::{Scope, Store as _, StoreError};
 use crate::config::{Config, ConfigError, Connections};
 use crate::{clock, output, skew};
 
-/// How many connections a command that is configured by its arguments alone opens at most.
+/// Maximum connections of a command that reads no configuration.
 const ALONE: usize = 4;
 
 /// Whether a command makes the tables.
@@ -20,7 +20,7 @@ pub(crate) enum Tables {
     Expect,
 }
 
-/// What is said of an integration that is not there.
+/// Error for an unknown integration.
 pub(crate) fn unknown_integration(id: &IntegrationId) -> ConfigError {
     let shown = output::one_line(id.as_str());
     ConfigError(format!("{shown} is not in this store, or was deleted: `syncd status` names those that are there"))

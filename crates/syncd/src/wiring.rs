@@ -73,7 +73,7 @@ fn build(builder: ClientBuilder) -> anyhow::Result<Client> {
     Ok(builder.build().map_err(|error| ConfigError::of_client(&error))?)
 }
 
-/// What an answer says about the rate limit; `None` if there was no answer.
+/// Rate limit observed in a response; `None` if there was no response.
 fn answer(event: &ResponseEvent) -> Option<Answer> {
     let Outcome::Status(status) = event.outcome else { return None };
     let (code, limit) = (event.code.clone(), &event.rate_limit);
@@ -87,10 +87,10 @@ fn answer(event: &ResponseEvent) -> Option<Answer> {
     })
 }
 
-/// How often an integration that is paused is tried, in case Kombo's webhook about its return was lost.
+/// Interval at which a paused integration is tried, in case Kombo's webhook about its return was lost.
 pub(crate) const LOOK_AT_PAUSED_EVERY: Duration = Duration::from_secs(3_600);
 
-/// How a runtime works.
+/// Options of a runtime.
 pub(crate) fn policy(config: &Config) -> RuntimePolicy {
     RuntimePolicy {
         schedule: SchedulePolicy {

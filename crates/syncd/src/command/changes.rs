@@ -14,7 +14,7 @@ use crate::exit::Exit;
 use crate::output;
 use crate::store::{Tables, open, unknown_integration};
 
-/// How many entries are read at a time.
+/// Number of entries read at a time.
 const PAGE: usize = 1_000;
 /// Between two looks at the end of the log.
 const LOOK_EVERY: Duration = Duration::from_millis(500);

@@ -17,10 +17,10 @@ use crate::exit::Exit;
 use crate::kombo::{self, source_error};
 use crate::{output, wiring};
 
-/// What a file of SQLite needs.
+/// Permissions that an SQLite file needs.
 const TO_WRITE: &str = "the user that runs syncd needs to write to the file and to its folder";
 
-/// What answers no sooner is no daemon.
+/// Time limit for a daemon's answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
 /// Makes sure that all that `syncd run` needs is there: reads everything, tries the database and the addresses, asks Kombo
@@ -63,7 +63,7 @@ pub(crate) async fn run(context: &Context) -> anyhow::Result<Exit> {
         checks.push((what.to_owned(), check_address(address, webhooks == operations, is_running).await));
     }
     if let Some(receiver) = receiver {
-        // Not asked: whatever is posted there may be taken for a delivery.
+        // No request is sent: the receiver could take it for a delivery.
         checks.push(("delivery.url".to_owned(), Ok(format!("changes will be delivered to {}", receiver.shown()))));
     }
 
@@ -154,7 +154,7 @@ fn unwritable(url: &StoreUrl, error: &StoreError) -> String {
     }
 }
 
-/// Makes a file and takes it away.
+/// Creates a file and removes it.
 fn tempfile_in(folder: &Path) -> std::io::Result<()> {
     let path = folder.join(format!(".syncd-check-{}", std::process::id()));
     let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(&path)?;

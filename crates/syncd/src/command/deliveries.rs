@@ -12,7 +12,7 @@ use crate::exit::Exit;
 use crate::output;
 use crate::store::{Tables, open};
 
-/// How long the ids that Kombo gives to integrations usually are.
+/// Usual length of Kombo's integration ids.
 const INTEGRATION_ID: u16 = 32;
 
 /// Prints how far changes are delivered.
@@ -93,7 +93,7 @@ pub(crate) async fn throw_away(context: &Context, args: LettersArgs) -> anyhow::
     report(context, "dropped", dropped, "thrown away")
 }
 
-/// Does something for the integrations that are named, or for all, in one unit.
+/// Runs an action for the named integrations, or for all, in one transaction.
 async fn for_each(
     context: &Context,
     args: LettersArgs,

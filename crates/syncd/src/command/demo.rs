@@ -25,7 +25,7 @@ use crate::{output, owner, wiring};
 const FILE: &str = "syncd-demo.db";
 const WORKERS: usize = 4;
 
-/// Shows a first load, a change and its trace, with a sandbox in the place of Kombo.
+/// Shows a first load, a change and its log entries, with a sandbox instead of Kombo.
 pub(crate) async fn run(context: &Context) -> anyhow::Result<Exit> {
     begin_anew()?;
     let sandbox = Sandbox::start(SandboxConfig {

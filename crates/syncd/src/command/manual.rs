@@ -7,7 +7,7 @@ use crate::cli::Cli;
 use crate::exit::Exit;
 use crate::output;
 
-/// Prints what a shell needs to complete the command line.
+/// Prints a shell's completion script.
 pub(crate) fn completions(shell: clap_complete::Shell) -> anyhow::Result<Exit> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "syncd", &mut script);

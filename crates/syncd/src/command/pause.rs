@@ -8,7 +8,7 @@ use crate::exit::Exit;
 use crate::output;
 use crate::store::{Tables, open, unknown_integration};
 
-/// Keeps an integration from being fetched, whatever webhooks and the schedule say.
+/// Stops fetching an integration, even if webhooks or the schedule request it.
 pub(crate) async fn pause(context: &Context, id: IntegrationId) -> anyhow::Result<Exit> {
     let store = open(&context.config()?, Tables::Expect).await?;
     let held = pause::pause(&store, &id, SystemClock.now()).await?;
@@ -16,7 +16,7 @@ pub(crate) async fn pause(context: &Context, id: IntegrationId) -> anyhow::Resul
     tell(context, &id, held, words)
 }
 
-/// Lets it be fetched again, and asks for what changed meanwhile.
+/// Resumes a paused integration and requests the changes since.
 pub(crate) async fn resume(context: &Context, id: IntegrationId) -> anyhow::Result<Exit> {
     let config = context.config()?;
     let store = open(&config, Tables::Expect).await?;
@@ -25,7 +25,7 @@ pub(crate) async fn resume(context: &Context, id: IntegrationId) -> anyhow::Resu
     tell(context, &id, held, words)
 }
 
-/// Words for what was done, for what follows, and for why nothing was done.
+/// Messages for the result, the next step, and the reason if nothing was done.
 type Words = (&'static str, &'static str, &'static str);
 
 fn tell(

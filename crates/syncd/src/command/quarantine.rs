@@ -12,7 +12,7 @@ use crate::exit::Exit;
 use crate::output;
 use crate::store::{Tables, open};
 
-/// Prints what is in quarantine.
+/// Prints the quarantined records.
 pub(crate) async fn list(context: &Context) -> anyhow::Result<Exit> {
     let store = open(&context.config()?, Tables::Expect).await?;
     let records = store.read(|tx| tx.quarantined(QuarantinePart::All, usize::MAX)).await?;
@@ -33,7 +33,7 @@ pub(crate) async fn list(context: &Context) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Tries what is in quarantine again.
+/// Retries the quarantined records.
 pub(crate) async fn try_again(context: &Context, args: RetryArgs) -> anyhow::Result<Exit> {
     let config = context.config()?;
     let store = open(&config, Tables::Expect).await?;
@@ -108,9 +108,9 @@ struct RetryReport<'a> {
     endpoint: Endpoint,
     record_id: &'a str,
     outcome: &'static str,
-    /// How many rows changed.
+    /// Number of rows that changed.
     changed: u64,
-    /// Where and why it stays in quarantine.
+    /// Path and reason if it stays in quarantine.
     path: Option<&'a str>,
     reason: Option<&'a str>,
 }

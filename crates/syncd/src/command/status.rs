@@ -18,17 +18,17 @@ use crate::exit::Exit;
 use crate::output;
 use crate::store::{Tables, open};
 
-/// How many runs are shown.
+/// Number of runs shown.
 const LAST_RUNS: usize = 10;
 
 /// A shorter wait for the next request to Kombo is not mentioned.
 const LONG_WAIT: Duration = Duration::from_secs(5);
 
-/// How long the ids that Kombo gives to integrations and records usually are.
+/// Usual length of Kombo's ids of integrations and records.
 const INTEGRATION_ID: u16 = 32;
 const RECORD_ID: u16 = 24;
 
-/// Prints where everything stands.
+/// Prints the status.
 pub(crate) async fn run(context: &Context, args: &StatusArgs) -> anyhow::Result<Exit> {
     let config = context.config()?;
     let store = open(&config, Tables::Expect).await?;
@@ -83,7 +83,7 @@ struct StatusReport<'a> {
     delivery: Option<DeliveryReport>,
 }
 
-/// What `syncd deliveries` says in full.
+/// Summary of what `syncd deliveries` shows in full.
 #[derive(Serialize)]
 struct DeliveryReport {
     behind: u64,

@@ -46,7 +46,7 @@ pub(crate) async fn run(context: &Context, args: SyncArgs) -> anyhow::Result<Exi
     let report = work(&runtime, targets).await;
     kombo.limiter.give_back().await;
     let report = report?;
-    // What was fetched is stored whatever comes of this.
+    // Fetched records are already stored, even if this fails.
     runtime.trim().await;
 
     let printed = if context.global.json { output::json(&report) } else { print(&report) };
@@ -123,7 +123,7 @@ pub(crate) fn tell(event: &kombo_client::ResponseEvent) {
     }
 }
 
-/// What is to be fetched.
+/// Targets to fetch.
 pub(crate) struct Wanted {
     /// Registered if they are not yet.
     pub(crate) register: BTreeSet<IntegrationId>,
@@ -166,7 +166,7 @@ pub(crate) async fn request(store: &DieselStore, wanted: Wanted) -> anyhow::Resu
             let (mut targets, mut left_out) = (Vec::new(), Vec::new());
             for integration in tx.integrations()? {
                 let is_wanted = wanted.integrations.is_empty() || wanted.integrations.contains(&integration.id);
-                // What a person paused is fetched if a person asks for it by name.
+                // A paused integration is fetched if it is named explicitly.
                 let by_name = wanted.integrations.contains(&integration.id);
                 let held = integration.status == IntegrationStatus::Held && !by_name;
                 if !is_wanted {
@@ -186,7 +186,7 @@ pub(crate) async fn request(store: &DieselStore, wanted: Wanted) -> anyhow::Resu
                     let target = Target { integration_id, endpoint: *endpoint, kind };
                     let mut request = queue::request(tx, target, RequestCause::Command, now, now)?;
                     if wanted.allow_mass_removal {
-                        // What the stopped sweep would have removed is the most that is allowed.
+                        // Allows no more removals than the stopped sweep had found.
                         request.approved_removals = queue::state(tx, &integration.id, *endpoint)?.pending_removals;
                         tx.put_request(&request)?;
                     }
@@ -245,13 +245,13 @@ pub(crate) async fn work(
     Ok(SyncReport { runs: finished.into_iter().map(RunReport::new).collect() })
 }
 
-/// What `sync` did.
+/// Result of `sync`.
 #[derive(Debug, Serialize)]
 pub(crate) struct SyncReport {
     pub(crate) runs: Vec<RunReport>,
 }
 
-/// What one run did.
+/// Result of one run.
 #[derive(Debug, Serialize)]
 pub(crate) struct RunReport {
     integration_id: IntegrationId,
@@ -290,7 +290,7 @@ impl RunReport {
     }
 }
 
-/// Prints a table of what was done, without the columns in which nothing is to be told.
+/// Prints a table of the runs, without columns that would be empty.
 pub(crate) fn print(report: &SyncReport) -> anyhow::Result<()> {
     type Count = fn(&RunCounts) -> u64;
     let counts: [(&str, Count); 11] = [
@@ -333,7 +333,7 @@ pub(crate) fn print(report: &SyncReport) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// How many records each run put aside, a line each.
+/// Number of records that each run quarantined, one line for each run.
 fn put_aside(report: &SyncReport) -> Vec<String> {
     let told = report.runs.iter().filter(|run| run.counts.quarantined > 0);
     told.map(|run| {
@@ -346,7 +346,7 @@ fn put_aside(report: &SyncReport) -> Vec<String> {
     .collect()
 }
 
-/// What went wrong, a line each; of a rejected key, which concerns them all, one line only.
+/// Failures, one line each; only one line for a rejected key, which affects all runs.
 fn failures(report: &SyncReport) -> Vec<String> {
     let mut lines = Vec::new();
     for run in &report.runs {

@@ -1,4 +1,4 @@
-//! How the connections to PostgreSQL are shared out: one listens, webhooks come first, the rest is for everything else.
+//! Division of the connections to PostgreSQL: one listens, webhooks come first, the rest serves everything else.
 
 use super::ConfigError;
 
@@ -6,7 +6,7 @@ use super::ConfigError;
 const FEWEST: usize = 4;
 /// More would only wait for each other in the server.
 const MOST: usize = 500;
-/// More webhooks at a time are not stored any faster.
+/// More connections do not store webhooks any faster.
 const MOST_FOR_WEBHOOKS: usize = 4;
 
 /// The connections that a process may open.
@@ -14,7 +14,7 @@ const MOST_FOR_WEBHOOKS: usize = 4;
 pub(crate) struct Connections(usize);
 
 impl Connections {
-    /// What `store.connections` says.
+    /// Value of `store.connections`.
     pub(super) fn new(all: usize) -> Result<Self, ConfigError> {
         if (FEWEST..=MOST).contains(&all) {
             return Ok(Self(all));
@@ -22,7 +22,7 @@ impl Connections {
         Err(ConfigError(format!("store.connections: {FEWEST} to {MOST}; \"15\" suits most")))
     }
 
-    /// How few the daemon can do with.
+    /// Minimum that the daemon needs.
     pub(crate) fn fewest() -> usize {
         FEWEST
     }

@@ -1,4 +1,4 @@
-//! Where changes are delivered to.
+//! Configuration of the delivery of changes.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use url::Url;
 use super::{Config, ConfigError, duration, exact};
 use crate::secret::{Secret, read_file};
 
-/// More entries make a body that receivers may not take.
+/// Receivers may refuse the body of a larger batch.
 const MOST_ENTRIES: usize = 1_000;
 
 #[derive(Debug, Deserialize)]
@@ -35,7 +35,7 @@ pub(crate) struct Receiver {
     pub(crate) url: Url,
     pub(crate) secret: SecretString,
     pub(crate) timeout: Duration,
-    /// How many entries it gets at a time.
+    /// Maximum number of entries in a delivery.
     pub(crate) batch: usize,
     pub(crate) give_up_after: Duration,
 }
@@ -55,16 +55,16 @@ impl Config {
         self.delivery.url.is_some()
     }
 
-    /// What becomes of old entries that are not delivered yet.
+    /// Treatment of old entries that are not delivered yet.
     pub(crate) fn undelivered(&self) -> Undelivered {
         if self.delivers() { Undelivered::Keep } else { Undelivered::Remove }
     }
 
-    /// Who changes are delivered to, if anybody.
+    /// The receiver of changes; `None` if changes are not delivered.
     pub(crate) fn receiver(&self) -> Result<Option<Receiver>, ConfigError> {
         let delivery = &self.delivery;
         let Some(url) = &delivery.url else { return Ok(None) };
-        // The address is not shown: where it is wrong, anything may stand there.
+        // The address is not shown: an invalid value could be a misplaced secret.
         let wrong =
             || ConfigError("delivery.url: an address such as \"https://example.org/changes\" is needed".to_owned());
         let url: Url = url.reveal().expose_secret().parse().map_err(|_| wrong())?;
@@ -97,7 +97,7 @@ impl Config {
         }
     }
 
-    /// Checks what types alone cannot say.
+    /// Checks rules that types cannot express.
     pub(super) fn check_delivery(&self) -> Result<(), ConfigError> {
         let (delivery, keep_for) = (&self.delivery, self.changes.keep_for);
         let wrong = |text: &str| Err(ConfigError(text.to_owned()));

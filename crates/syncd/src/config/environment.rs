@@ -8,12 +8,12 @@ const LOG: &str = "SYNCD_LOG";
 /// Less alike, and a variable may belong to another program.
 const ALIKE: f64 = 0.93;
 
-/// What is wrong with the name of a variable.
+/// Problem with the name of a variable.
 #[derive(Debug, PartialEq, Eq)]
 enum Miss {
-    /// It is a setting in another spelling.
+    /// A setting in a spelling that is not read.
     Spelling(String),
-    /// It may be meant for a setting.
+    /// Possibly a misspelt setting.
     Alike(String),
 }
 
@@ -46,7 +46,7 @@ fn variables() -> impl Iterator<Item = String> {
 }
 
 fn miss(name: &str) -> Option<Miss> {
-    // What begins like this is read in any case of letters, and refused if it is no setting.
+    // Names with this prefix are read case-insensitively, and refused if they are not settings.
     if name == LOG || name.to_lowercase().starts_with("syncd__") {
         return None;
     }
@@ -94,7 +94,7 @@ mod tests {
             ("SYNCD_LOG", None),
             ("SYNCD__SYNC__WORKERS", None),
             ("syncd__sync__workers", None),
-            // What Kubernetes sets for a service of this name.
+            // Kubernetes sets these for a service of this name.
             ("SYNCD_SERVICE_HOST", None),
             ("SYNCD_PORT_8080_TCP_ADDR", None),
             ("PATH", None),

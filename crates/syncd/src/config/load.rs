@@ -6,7 +6,7 @@ use super::settings::defaults;
 use super::{Config, ConfigError, environment};
 use crate::nearest::suggestion;
 
-/// Where the configuration is looked for when no file is named.
+/// Path of the configuration if no file is given.
 const DEFAULT_FILE: &str = "syncd.toml";
 
 /// Reads defaults, file and environment, the later over the earlier, and checks what they say together.
@@ -44,7 +44,7 @@ fn read(file: Option<&Path>, environment: Environment) -> Result<Config, ConfigE
     Ok(config)
 }
 
-/// Says which variable is no text, without showing it.
+/// Names the variable that is not valid text, without showing its value.
 fn check_environment() -> Result<(), ConfigError> {
     let wrong = std::env::vars_os().filter(|(_, value)| value.to_str().is_none());
     let mut names = wrong.filter_map(|(name, _)| name.into_string().ok());
@@ -117,7 +117,7 @@ mod tests {
     use super::super::sample;
     use super::*;
 
-    /// What `Debug` shows of a configuration of this text.
+    /// Output of `Debug` for a configuration with this text.
     fn shown(text: &str) -> String {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("syncd.toml");

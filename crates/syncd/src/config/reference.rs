@@ -1,8 +1,8 @@
-//! What is written about settings, rendered from [`super::settings`].
+//! Documentation of the settings, rendered from [`super::settings`].
 
 use super::settings::{Kind, SECTIONS, Section, Setting};
 
-/// How wide comments of the sample are at most.
+/// Maximum width of comments in the sample.
 const WIDTH: usize = 120;
 
 const PAGE_HEAD: &str = "\

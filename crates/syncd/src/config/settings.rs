@@ -24,10 +24,10 @@ pub(super) struct Setting {
     pub(super) meaning: &'static str,
 }
 
-/// What a value must be.
+/// Type of a value.
 pub(super) enum Kind {
     Text,
-    /// Of a setting that takes one secret or several.
+    /// One secret or several.
     TextOrTexts,
     File,
     /// One of a few words.

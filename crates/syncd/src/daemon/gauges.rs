@@ -18,7 +18,7 @@ use crate::clock::SystemClock;
 /// The bounds of `syncd_integrations_behind`.
 const BEHIND: &[(&str, u64)] = &[("1m", 60), ("10m", 600), ("1h", 3_600), ("6h", 21_600), ("1d", 86_400)];
 
-/// What one scrape reads.
+/// Data of one scrape.
 struct Snapshot {
     integrations: Vec<IntegrationRecord>,
     requests: Vec<QueuedRequest>,
@@ -26,11 +26,11 @@ struct Snapshot {
     quarantined: u64,
 }
 
-/// How far one integration is behind.
+/// Lag of one integration.
 struct Lag<'a> {
     integration: &'a IntegrationRecord,
     freshness: Duration,
-    /// Of each loaded endpoint.
+    /// One entry for each loaded endpoint.
     watermark_ages: Vec<(Endpoint, Duration)>,
 }
 
@@ -76,7 +76,7 @@ pub(super) async fn state(store: &DieselStore, most: usize) -> String {
 fn queue(snapshot: &Snapshot, now: Timestamp) {
     let statuses = statuses(snapshot);
     let is_paused = |id: &IntegrationId| statuses.get(id) == Some(&IntegrationStatus::Held);
-    // What waits on purpose, for a failure to pass or for its time, is not late.
+    // Requests that wait for a retry or for their due time are not late.
     let due = snapshot.requests.iter().filter(|request| request.lease.is_none() && request.not_before <= now);
     let due = due.filter(|request| !is_paused(&request.target.integration_id));
     let oldest = due.map(|request| now.since(request.requested_at.max(request.not_before))).max();

@@ -10,14 +10,14 @@ use crate::output;
 /// A database that takes longer to answer is as good as none.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
-/// Whoever asks again within this time gets the same answer: the database is not to be kept busy with answering.
+/// Checks within this time get the same answer, so that they do not load the database.
 const SAME_FOR: Duration = Duration::from_secs(2);
 
 /// Whether the daemon can do its work.
 pub(crate) struct Readiness {
     store: OnceLock<Stores>,
     gate: Arc<KeyGate>,
-    /// What the database was found to be, and when.
+    /// Result and time of the last check of the database.
     found: Mutex<Option<(Instant, Result<(), String>)>>,
 }
 

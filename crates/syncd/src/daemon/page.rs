@@ -31,9 +31,9 @@ use access::Visitor;
 use actions::{Action, Outcome};
 use view::{Frame, Integration, Message, OneRun, Record, Runs, SignIn, Status};
 
-/// What a form may hold.
+/// Maximum size of a form, in bytes.
 const MOST_BYTES: usize = 16 * 1024;
-/// How long a form may take to arrive, and a page to be read from the store.
+/// Time limit for receiving a form, and for reading a page from the store.
 const WITHIN: Duration = Duration::from_secs(10);
 /// So many pages are read at a time: the store is there for the workers first.
 const AT_A_TIME: usize = 4;
@@ -42,7 +42,7 @@ const AT_A_TIME: usize = 4;
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; form-action 'self'; \
                       base-uri 'none'; frame-ancestors 'none'";
 
-/// What the pages are made of.
+/// State that the pages need.
 pub(super) struct Page {
     shared: OnceLock<Arc<Shared>>,
     access: Arc<Access>,
@@ -99,7 +99,7 @@ async fn guarded(mut response: Response) -> Response {
     response
 }
 
-/// What the address of a page says after the question mark.
+/// Query parameters of a page.
 type Asked = Query<BTreeMap<String, String>>;
 
 fn text<'a>(asked: &'a Asked, name: &str) -> &'a str {

@@ -22,7 +22,7 @@ use crate::output;
 
 /// The header that carries the signature, made as Kombo makes its own.
 const SIGNATURE: &str = "x-syncd-signature";
-/// How much of an answer is read, so that the connection can be used again. It says nothing that is of use.
+/// Maximum bytes read of a response. Its content is not used; reading it lets the connection be reused.
 const MOST_OF_AN_ANSWER: usize = 64 * 1024;
 
 /// The receiver that the configuration names.
@@ -84,7 +84,7 @@ fn client(receiver: &config::Receiver) -> anyhow::Result<Client> {
     http.build().map_err(reqwest::Error::without_url).context("delivery.url: no client can be made")
 }
 
-/// Sends a body. Anything but a status that tells of success is a failure.
+/// Sends a body. Any status other than success is a failure.
 async fn post(http: &Client, url: &Url, secret: &SecretString, timeout: Duration, body: String) -> Result<(), Failure> {
     let request = http
         .post(url.clone())

@@ -1,4 +1,4 @@
-//! What the daemon does besides its runtime: it follows the database, its clock and its notifications, and the configuration.
+//! Upkeep besides the runtime: the daemon follows the database, its clock, its notifications and the configuration.
 
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
@@ -19,9 +19,9 @@ use crate::output;
 
 /// Between two looks at the database and its clock.
 const FOLLOW_EVERY: Duration = Duration::from_secs(10);
-/// After the database no longer tells of work.
+/// Delay before listening again after notifications stopped.
 const LISTEN_AGAIN_AFTER: Duration = Duration::from_secs(5);
-/// Between two looks for a new password.
+/// Interval of checks for a new password.
 const ASK_FOR_CREDENTIALS_EVERY: Duration = Duration::from_secs(2);
 /// Between two times at which what was measured is summed up: without, it would pile up while nobody reads it.
 const SUM_UP_EVERY: Duration = Duration::from_secs(5);

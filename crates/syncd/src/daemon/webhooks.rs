@@ -75,7 +75,7 @@ async fn receive(
     answer.into_response()
 }
 
-/// What a webhook is answered with.
+/// Response to a webhook.
 #[derive(Debug, Clone, Copy)]
 enum Answer {
     Stored,
@@ -118,7 +118,7 @@ impl Answer {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
         }
         if status != StatusCode::OK {
-            // What is left of the body is not read.
+            // The rest of the body is not read.
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response
@@ -162,7 +162,7 @@ impl WebhookEndpoint {
         self.store(webhooks::read(&bytes)).await
     }
 
-    /// Its changes are fetched all the same, whether or not the sender tries again.
+    /// Records that a webhook was not stored, so that its changes are fetched even if the sender does not try again.
     fn note_missed(&self, scope: Scope) {
         if let Scope::Integration(id) = scope {
             self.shared.runtime.note_missed(id);

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use indicatif::TermLike;
 use rustix::termios::tcgetwinsize;
 
-/// Where the terminal does not say how large it is.
+/// Size assumed if the terminal does not report one.
 const SIZE: (u16, u16) = (80, 24);
 
 /// The terminal that standard error is, for bars: what they draw is queued as a whole.

@@ -1,4 +1,4 @@
-//! What `syncd status` shows of all that it knows.
+//! Filter of `syncd status`.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::cli::StatusArgs;
 use crate::config::ConfigError;
 use crate::store::unknown_integration;
 
-/// Whether an integration works or is left alone on purpose.
+/// Whether an integration works or is deliberately not fetched.
 pub(super) fn integration_is_well(integration: &IntegrationRecord) -> bool {
     match integration.status {
         IntegrationStatus::Active | IntegrationStatus::Deleted | IntegrationStatus::Held => true,

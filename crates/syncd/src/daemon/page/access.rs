@@ -1,4 +1,4 @@
-//! Who may see the status page and act on it.
+//! Access to the status page and its actions.
 
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use kombo_client::webhook::{WebhookSecrets, sign};
 use kombo_model::Timestamp;
 use secrecy::SecretString;
 
-/// How long a sign-in lasts.
+/// Duration of a sign-in.
 const SESSION: Duration = Duration::from_secs(12 * 3_600);
 const COOKIE: &str = "syncd_session";
 
@@ -18,14 +18,14 @@ pub(crate) struct Access {
     token: RwLock<Option<SecretString>>,
 }
 
-/// Who asks.
+/// Sender of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Visitor {
     /// Anybody: there is no token.
     Anybody,
     /// Somebody who has not shown the token.
     Stranger,
-    /// A program that shows the token with every request. No browser does that by itself.
+    /// A program that sends the token with every request. Browsers never do so on their own.
     Program,
     /// A person who signed in, by their cookie.
     Person(String),
@@ -45,7 +45,7 @@ impl Access {
         self.token.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Who sent these headers.
+    /// Identifies the sender from the headers.
     pub(super) fn visitor(&self, headers: &HeaderMap, now: Timestamp) -> Visitor {
         if self.token().is_none() {
             return Visitor::Anybody;
@@ -82,7 +82,7 @@ impl Access {
         format!("{COOKIE}=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict")
     }
 
-    /// What the forms of a page carry: another site can neither read nor guess it.
+    /// Token in the forms of a page. Another site can neither read nor guess it.
     pub(super) fn form_key(&self, visitor: &Visitor) -> String {
         match (visitor, self.token()) {
             (Visitor::Person(session), Some(token)) => sign(&token, format!("form {session}").as_bytes()),

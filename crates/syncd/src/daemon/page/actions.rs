@@ -1,4 +1,4 @@
-//! What can be done on the status page: what the commands do.
+//! Actions of the status page. The command line has the same.
 
 use std::str::FromStr;
 
@@ -11,7 +11,7 @@ use sync_core::pull::quarantine::{RetryPolicy, retry};
 
 use super::super::Shared;
 
-/// What a button asks for.
+/// Action of a button.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Action {
     Fetch,
@@ -36,7 +36,7 @@ impl FromStr for Action {
     }
 }
 
-/// What came of it. The word goes into the address that the browser is sent to.
+/// Result of an action. Its word becomes part of the address that the browser is redirected to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
     Asked,
@@ -62,7 +62,7 @@ impl Outcome {
         }
     }
 
-    /// What the word says, for people.
+    /// Text of the result, for people.
     pub(super) fn say(word: &str) -> Option<String> {
         Some(match word {
             "asked" => "The fetch was asked for: a worker takes it up.".to_owned(),
@@ -80,7 +80,7 @@ impl Outcome {
     }
 }
 
-/// Does it.
+/// Performs the action.
 pub(super) async fn perform(
     shared: &Shared,
     action: Action,

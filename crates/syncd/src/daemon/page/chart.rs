@@ -32,7 +32,7 @@ pub(super) struct Chart {
     /// Tells the chart from others on the page.
     name: &'static str,
     title: &'static str,
-    /// What it shows, in words.
+    /// Description of the chart in words.
     words: String,
     /// The heads of the table that says the same.
     heads: [&'static str; 2],
@@ -58,7 +58,7 @@ impl Chart {
             .iter()
             .zip(0_u64..)
             .map(|((label, count), place)| {
-                // What is there shows, however little it is.
+                // Every value above zero is visible.
                 let scaled = u128::from(*count) * u128::from(HEIGHT) / u128::from(most);
                 let height = u64::try_from(scaled).unwrap_or(HEIGHT).max(u64::from(*count > 0));
                 let (x, y) = (place * STEP, HEIGHT - height);
@@ -104,7 +104,7 @@ pub(super) fn changes(runs: &[Run], cut_off: bool, now: Timestamp) -> Chart {
     Chart::new("changes", "Rows changed, by the hour", words, ["Hour (UTC)", "Rows changed"], &counts)
 }
 
-/// How many endpoints are how fresh.
+/// Number of endpoints by age of their data.
 pub(super) fn freshness<'a>(states: impl Iterator<Item = &'a EndpointState>, now: Timestamp) -> Chart {
     const STEPS: [(&str, u64); 7] = [
         ("1 min", 60),

@@ -1,4 +1,4 @@
-//! How values are shown to people.
+//! Formatting of values for people.
 
 use askama::Template;
 use kombo_model::Timestamp;
@@ -9,7 +9,7 @@ use crate::output;
 /// Longer texts are cut.
 const MOST_CHARACTERS: usize = 2_000;
 
-/// A moment: how long ago, with the exact time for whoever wants it.
+/// A past time: its age, with the exact time as a hint.
 #[derive(Debug, Clone, PartialEq, Eq, Template)]
 #[template(
     source = "{% if exact.is_empty() %}{{ text }}{% else %}<time datetime=\"{{ exact }}\" title=\"{{ exact }}\">{{ text }}</time>{% endif %}",
@@ -28,7 +28,7 @@ impl When {
         Self { exact: time.map(|time| time.to_string()).unwrap_or_default(), text: output::ago(time, now) }
     }
 
-    /// The same for what is due, if anything is.
+    /// Time until something is due; a dash if nothing is.
     pub(super) fn due(time: Option<Timestamp>, now: Timestamp) -> Self {
         match time {
             None => Self { exact: String::new(), text: "–".to_owned() },
@@ -59,7 +59,7 @@ pub(super) fn cut(text: &str) -> String {
     }
 }
 
-/// What a column holds.
+/// Content of a column.
 pub(super) fn value(value: &Value) -> String {
     match value {
         Value::Absent | Value::Null => "–".to_owned(),

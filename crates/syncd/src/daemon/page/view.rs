@@ -1,4 +1,4 @@
-//! What the pages show, read from the store: of everything that may be long, a limited part.
+//! Content of the pages, read from the store. Long lists are limited.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,25 +14,25 @@ use super::chart::{self, Chart};
 use super::show::{When, cut, fields, grouped, value};
 use crate::output;
 
-/// How many rows a table has.
+/// Maximum number of rows in a table.
 const PAGE: usize = 50;
-/// The same on pages with several tables.
+/// Maximum number of rows in a table, on pages with several tables.
 const PART: usize = 20;
-/// How many runs the chart of changes is made of.
+/// Number of runs that the chart of changes covers.
 const CHARTED_RUNS: usize = 1_000;
 
-/// What surrounds every page.
+/// Frame of every page.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Frame {
     pub(super) version: &'static str,
     pub(super) now: String,
-    /// What the page's forms carry; empty if nobody signed in.
+    /// Form token that the page's forms contain; empty if nobody signed in.
     pub(super) form_key: String,
     pub(super) may_act: bool,
     pub(super) may_see_records: bool,
     /// Whether what the page shows goes on changing, and loading it anew repeats nothing.
     pub(super) lives: bool,
-    /// What was just done.
+    /// Result of the last action.
     pub(super) said: String,
 }
 
@@ -267,7 +267,7 @@ impl RunRow {
     }
 }
 
-/// How long a run took, over all its attempts and what lay between them.
+/// Duration of a run, including all attempts and the pauses between them.
 fn took(run: &Run) -> String {
     run.finished_at.map_or_else(|| "–".to_owned(), |finished| output::took(finished.since(run.started_at)))
 }

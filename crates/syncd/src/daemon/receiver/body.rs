@@ -1,4 +1,4 @@
-//! What a receiver is sent.
+//! Body of a delivery.
 
 use kombo_model::IntegrationId;
 use serde::Serialize;

@@ -47,7 +47,7 @@ pub(super) struct Guarded<S> {
     rest: Option<Rest>,
 }
 
-/// What is still read while the connection closes.
+/// Limits of reading while the connection closes.
 struct Rest {
     deadline: Pin<Box<Sleep>>,
     pause: Pin<Box<Sleep>>,

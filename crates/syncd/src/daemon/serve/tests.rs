@@ -28,7 +28,7 @@ async fn ask(client: &mut DuplexStream) {
     }
 }
 
-/// How long it takes until the server closes.
+/// Time until the server closes the connection.
 async fn until_closed(client: &mut DuplexStream) -> Duration {
     let began = Instant::now();
     let mut rest = Vec::new();
