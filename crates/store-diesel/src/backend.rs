@@ -5,7 +5,7 @@ pub(crate) mod sqlite;
 
 use sync_core::ports::StoreError;
 
-/// Which SQL is spoken.
+/// SQL dialect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dialect {
     Postgres,

@@ -1,6 +1,6 @@
 //! The connections of a store, as callers see them.
 
-/// What a database announces to its connections.
+/// A notification of the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Notification {
     /// A request became free to lease.
@@ -20,7 +20,7 @@ pub enum Moved {
     AtRestart,
 }
 
-/// How busy the connections to a database are.
+/// Usage of the connections to a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PoolStatus {
     /// The upper bound on connections.

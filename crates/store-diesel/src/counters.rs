@@ -65,7 +65,7 @@ struct Counter {
 }
 
 impl Counter {
-    /// What is wrong, and what to do.
+    /// The problem and its remedy.
     fn fault(&self) -> Option<String> {
         let Self { table, column, handed_out, taken } = self;
         let behind = handed_out.filter(|handed_out| handed_out < taken)?;

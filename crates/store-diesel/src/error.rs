@@ -16,7 +16,7 @@ pub enum ConnectError {
     Open {
         /// The store, without secrets.
         url: String,
-        /// What SQLite said.
+        /// Message of SQLite.
         reason: String,
     },
     /// A setting of the URL that can never work.
@@ -74,7 +74,7 @@ pub enum MigrateError {
     Failed {
         /// The store, without secrets.
         url: String,
-        /// What the database said.
+        /// Message of the database.
         reason: String,
     },
     /// The database does not answer.
@@ -82,12 +82,12 @@ pub enum MigrateError {
     Store(#[from] StoreError),
 }
 
-/// What an error of a statement means.
+/// Meaning of a statement's error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// The database does not take the content of a row.
     Refused,
-    /// The same may pass later.
+    /// A retry may succeed.
     Unavailable,
     /// It stays until a person does something.
     Lasting(&'static str),

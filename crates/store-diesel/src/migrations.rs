@@ -10,7 +10,7 @@ use crate::error::{During as _, MigrateError};
 const POSTGRES: EmbeddedMigrations = embed_migrations!("../../migrations/postgres");
 const SQLITE: EmbeddedMigrations = embed_migrations!("../../migrations/sqlite");
 
-/// How the tables of a database stand next to what this version needs.
+/// State of a database's tables, compared with what this version needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SchemaStatus {
     /// Migrations that are yet to run.

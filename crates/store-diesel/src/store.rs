@@ -24,7 +24,7 @@ impl DieselStore {
         }
     }
 
-    /// The same with so many connections to PostgreSQL at most.
+    /// Opens a store with at most this many connections to PostgreSQL.
     pub async fn open_with(url: &StoreUrl, connections: usize) -> Result<Self, ConnectError> {
         match url {
             StoreUrl::Sqlite(path) => SqliteStore::open(path).await.map(Self::Sqlite),
@@ -107,7 +107,7 @@ impl DieselStore {
         }
     }
 
-    /// How busy the connections are.
+    /// Usage of the connections.
     pub fn load(&self) -> PoolStatus {
         match self {
             Self::Sqlite(store) => store.load(),
@@ -132,7 +132,7 @@ impl DieselStore {
         }
     }
 
-    /// How the tables stand. Changes nothing.
+    /// State of the tables. Changes nothing.
     pub async fn schema_status(&self) -> Result<SchemaStatus, MigrateError> {
         match self {
             Self::Sqlite(store) => store.schema_status().await,

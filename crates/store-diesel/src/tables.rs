@@ -67,7 +67,7 @@ const MOST_FAULTS: usize = 5;
 struct Part<'a> {
     table: &'a str,
     kind: &'a str,
-    /// Of a key, its columns.
+    /// Columns of a key.
     name: &'a str,
     what: &'a str,
 }
@@ -102,7 +102,7 @@ impl<'a> Part<'a> {
     }
 }
 
-/// How the tables differ from what the migrations make.
+/// Differences between the tables and what the migrations make.
 #[derive(Debug, Default)]
 struct Difference {
     faults: Vec<String>,

@@ -9,7 +9,7 @@ mod sqlite;
 pub use postgres::PostgresUrl;
 pub(crate) use postgres::{Encryption, Roots};
 
-/// Where a store's database is.
+/// URL of a store's database.
 #[derive(Clone, PartialEq, Eq)]
 pub enum StoreUrl {
     /// A file: `sqlite://syncd.db` beside the working directory, `sqlite:///var/lib/syncd/syncd.db` anywhere.
@@ -65,7 +65,7 @@ impl FromStr for StoreUrl {
     }
 }
 
-/// As given, without the password and without parameters.
+/// The given URL without password and parameters.
 impl fmt::Display for StoreUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -20,18 +20,18 @@ pub use lms::Lms;
 pub use pages::FakePages;
 pub use truth::Truth;
 
-/// How Kombo answers.
+/// Behaviour of the fake Kombo.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// How far `updated_after` looks into nested records.
     pub nesting: Nesting,
-    /// How many records a page has.
+    /// Number of records on a page.
     pub page_size: usize,
-    /// How many milliseconds Kombo's clock is ahead of ours.
+    /// Milliseconds by which Kombo's clock is ahead of ours.
     pub skew_millis: i64,
-    /// How long an answer takes: our clock moves on by it.
+    /// Duration of a response; our clock advances by it.
     pub latency: Duration,
-    /// What a page cursor stands for.
+    /// Meaning of a page cursor.
     pub paging: Paging,
     /// A fetch that names more ids than this is refused.
     pub most_ids: usize,
@@ -41,7 +41,7 @@ pub struct Settings {
     pub dated: bool,
 }
 
-/// What a page cursor stands for.
+/// Meaning of a page cursor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Paging {
     /// A number of records: the next page skips one if a record before it is purged meanwhile.
@@ -218,12 +218,12 @@ impl FakeKombo {
         std::mem::take(&mut self.world().asked)
     }
 
-    /// How many pages were asked for so far.
+    /// Number of pages requested so far.
     pub fn pages(&self) -> u64 {
         self.world().pages
     }
 
-    /// What a mirror of these endpoints must hold.
+    /// Expected content of a mirror of these endpoints.
     pub fn truth(&self, endpoints: &BTreeSet<Endpoint>) -> Truth {
         Truth::of(&self.world().lms, endpoints)
     }

@@ -58,7 +58,7 @@ impl MemoryStore {
         self.faults().refused = Some((needle.to_owned(), Reason::Unknown));
     }
 
-    /// How many statements units have run so far.
+    /// Number of statements that transactions have run so far.
     pub fn statements(&self) -> u64 {
         self.faults().statements
     }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use kombo_model::{Endpoint, IntegrationId};
 use sync_core::ports::{FailureClass, Fetch, FetchSpec, Pages, RecordPage, Source, SourceError};
 
-/// Which fetches a script is for.
+/// Fetches that a script applies to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FetchKind {
     /// With `updated_after`.
@@ -25,7 +25,7 @@ impl From<&Fetch> for FetchKind {
     }
 }
 
-/// What one page of a script answers.
+/// Response for one page of a script.
 pub type Answer = Result<RecordPage, SourceError>;
 
 /// A [`Source`] that answers word for word what it was told. Clones share the script.

@@ -33,7 +33,7 @@ use database::Database;
 use lending::{Lending, Lent};
 use turns::Turns;
 
-/// How many connections there are at most, unless it is said.
+/// Default maximum number of connections.
 const CONNECTIONS: usize = 10;
 
 /// A mirror in a PostgreSQL database, in the schema `kombo`.
@@ -113,7 +113,7 @@ impl PostgresStore {
         }
         let (fewest, better) = (i64::try_from(fewest), i64::try_from(better));
         let (fewest, better) = (fewest.unwrap_or(i64::MAX), better.unwrap_or(i64::MAX));
-        // What else is missing on a standby does not matter.
+        // Other missing requirements do not matter on a standby.
         let session = self.session_to_write().await?;
         on_session(session, move |conn| requirements::missing(conn, fewest, better)).await?
     }
@@ -155,12 +155,12 @@ impl PostgresStore {
         self.on_connection(crate::counters::pg::faults).await?.during("looking at counters")
     }
 
-    /// How the tables stand.
+    /// State of the tables.
     pub async fn schema_status(&self) -> Result<SchemaStatus, MigrateError> {
         self.on_connection(migrations::pg::status).await?.map_err(|error| error.at(&self.shown()))
     }
 
-    /// How busy the connections are.
+    /// Usage of the connections.
     pub fn load(&self) -> PoolStatus {
         self.sessions.load()
     }

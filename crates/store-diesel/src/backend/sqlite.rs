@@ -19,7 +19,7 @@ mod writer;
 use database::Database;
 use writer::{Writer, is_broken};
 
-/// How long a statement waits for another process that writes, in milliseconds.
+/// Time that a statement waits for another writing process, in milliseconds.
 const BUSY_TIMEOUT_MS: u32 = 30_000;
 /// More readers than this are closed when they come back.
 const IDLE_READERS: usize = 4;
@@ -64,7 +64,7 @@ impl SqliteStore {
         self.writer.alone(crate::counters::sqlite::faults).await?.during("looking at counters")
     }
 
-    /// How the tables stand.
+    /// State of the tables.
     pub async fn schema_status(&self) -> Result<SchemaStatus, MigrateError> {
         self.writer.alone(migrations::sqlite::status).await?.map_err(|error| error.at(&self.url()))
     }
@@ -101,7 +101,7 @@ impl SqliteStore {
         reason
     }
 
-    /// How often another file was opened in place of the first.
+    /// Number of times that another file was opened instead of the first.
     pub fn generation(&self) -> u64 {
         self.database.generation()
     }

@@ -47,7 +47,7 @@ pub(super) fn settle(conn: &mut Conn) -> QueryResult<Vec<String>> {
     Ok(Vec::new())
 }
 
-/// What is wrong, and what to do. Changes nothing.
+/// Problems, each with its remedy. Changes nothing.
 pub(super) fn faults(conn: &mut Conn) -> QueryResult<Vec<String>> {
     let (next, taken) = look(conn)?;
     Ok((next <= taken)

@@ -10,7 +10,7 @@ use super::Verdict;
 #[derive(Debug)]
 pub(crate) struct ServerError(tokio_postgres::Error);
 
-/// Which sessions cannot do their work any more after an error.
+/// Sessions that are unusable after an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Spent {
     Nothing,
@@ -26,7 +26,7 @@ const RIGHTS: &str = "grant the role the rights that it needs (docs/operations.m
 const TABLES: &str = "the database is not as syncd made it: run `syncd migrate`, or undo what was changed by hand";
 const DAMAGED: &str = "the database is damaged: restore it from a backup";
 
-/// What an SQLSTATE means for a statement. The longest prefix that fits counts.
+/// Meaning of an SQLSTATE for a statement. The longest matching prefix counts.
 const VERDICTS: &[(&str, Verdict)] = &[
     // Connection exception.
     ("08", Verdict::Unavailable),
@@ -132,7 +132,7 @@ impl fmt::Display for ServerError {
         let Some(said) = self.0.as_db_error() else { return f.write_str(&chain(&self.0)) };
         let code = said.code().code();
         let message = if code.starts_with("22") {
-            // What follows may be the value.
+            // The rest may be the value.
             said.message().split(':').next().unwrap_or_default()
         } else {
             said.message()
@@ -150,7 +150,7 @@ impl From<ServerError> for Error {
     }
 }
 
-/// What the server said, if an error is from there.
+/// Message of the server, if the error is from there.
 pub(super) fn server_error(error: &Error) -> Option<&ServerError> {
     if let Error::RollbackErrorOnCommit { commit_error, .. } = error {
         return server_error(commit_error);
@@ -163,7 +163,7 @@ pub(crate) fn is_unique_violation(error: &Error) -> bool {
     server_error(error).and_then(ServerError::code) == Some(UNIQUE_VIOLATION)
 }
 
-/// What an error says, with what its causes say.
+/// Message of an error, with those of its causes.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut said = error.to_string();
     let mut cause = error.source();

@@ -132,7 +132,7 @@ struct Part<'a> {
 }
 
 impl<'a> Part<'a> {
-    /// Which row was found.
+    /// The row that was found.
     fn whose(&mut self, found: &PgRow) -> Option<Placed<'a>> {
         let (first, second) = (found.get(0)?, found.get(1)?);
         let (first, second) = (first.value()?, second.value());
@@ -211,7 +211,7 @@ fn written_at(found: &PgRow, place: usize) -> Timestamp {
     millis.and_then(Timestamp::from_unix_millis).unwrap_or(Timestamp::MIN)
 }
 
-/// What ends a look-up.
+/// Result that ends a look-up.
 enum Interrupted {
     Database(Error),
     Store(StoreError),

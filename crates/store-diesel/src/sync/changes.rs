@@ -39,7 +39,7 @@ struct ChangeRow {
     at: Moment,
 }
 
-/// What a [`SettledRow`] is read from.
+/// Columns of a [`SettledRow`].
 const COLUMNS: &str = "transaction_id, seq, integration_id, model, record_id, kind, cause, fields, run_id, at";
 
 #[derive(QueryableByName)]

@@ -121,7 +121,7 @@ impl TryFrom<RunRow> for Run {
 
     fn try_from(row: RunRow) -> Result<Self, StoreError> {
         let name = format!("run {}", row.id);
-        // What cannot be read is not resumed.
+        // A run with an unreadable outcome is not resumed.
         let outcome = word_or(TABLE, &name, &row.outcome, RunOutcome::Superseded);
         Ok(Self {
             id: RunId(row.id),

@@ -62,7 +62,7 @@ both! {
             .during(TABLE)?;
             let id = |cells: Cells| cells.0.into_iter().next().flatten().and_then(Cell::into_text);
             let mut inserted: BTreeSet<String> = inserted.into_iter().filter_map(id).collect();
-            // Of several with one id, the first was.
+            // Of events with the same id, only the first is stored.
             Ok(webhooks.iter().map(|webhook| inserted.remove(&webhook.id)).collect())
         }
     }

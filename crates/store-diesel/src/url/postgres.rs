@@ -18,7 +18,7 @@ const KEEPALIVES_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVES_COUNT: u32 = 3;
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What sessions are called in `pg_stat_activity`.
+/// Name of sessions in `pg_stat_activity`.
 const APPLICATION_NAME: &str = "syncd";
 
 const PORT: u16 = 5432;
@@ -59,7 +59,7 @@ pub(crate) enum Encryption {
     AnyName,
 }
 
-/// Which authorities may have signed a server's certificate.
+/// Authorities that may sign a server's certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Roots {
     /// Those that the system knows.
@@ -80,7 +80,7 @@ impl fmt::Debug for PostgresUrl {
     }
 }
 
-/// What a URL says, before it is known to make sense together.
+/// Parts of a URL, before they are checked together.
 #[derive(Default)]
 struct Parts {
     user: Option<String>,

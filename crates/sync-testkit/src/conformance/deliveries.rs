@@ -1,4 +1,4 @@
-//! How far changes are delivered, and what was given up.
+//! Delivery status and dead letters.
 
 use std::sync::{Arc, mpsc};
 

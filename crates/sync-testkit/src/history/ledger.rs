@@ -33,7 +33,7 @@ impl Ledger {
     ///
     /// # Errors
     ///
-    /// What is wrong with it, for people.
+    /// Its errors, for people.
     pub fn replay(&mut self, change: &Change) -> Result<(), String> {
         let (model, record) = (change.model, &change.record_id);
         let wrong = |what: String| format!("entry {}, {model} {record} {}: {what}", change.seq, change.kind);
@@ -68,7 +68,7 @@ impl Ledger {
         self.table(model).insert(stored.row.key.to_string(), fields(model, stored));
     }
 
-    /// How a row differs from what the log led to, for people.
+    /// Difference between a row and the replayed log, for people.
     pub fn difference(&self, model: Model, stored: &StoredRow) -> Option<String> {
         let key = stored.row.key.to_string();
         let (led_to, is) = (self.0.get(&model).and_then(|table| table.get(&key)), fields(model, stored));
@@ -80,7 +80,7 @@ impl Ledger {
         self.0.get(&model).into_iter().flatten()
     }
 
-    /// Which rows are not as `other` has them, for people.
+    /// Rows that differ from those of `other`, for people.
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let mut found = Vec::new();
         for model in Model::ALL {

@@ -1,4 +1,4 @@
-//! What happens to records at Kombo. Whatever names a record that is not there does nothing.
+//! Edits of records at Kombo. An edit of a record that does not exist does nothing.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What the four endpoints list.
+//! Content of the four endpoints.
 
 use kombo_model::{
     Course, CourseCopy, CourseProgression, CourseRevision, CourseRevisionCopy, Endpoint, Extra, Maybe, Skill,

@@ -12,9 +12,9 @@ pub struct Lms {
     pub(super) providers: BTreeMap<String, ProviderCopy>,
     pub(super) skills: BTreeMap<String, Skill>,
     pub(super) progressions: BTreeMap<String, CourseProgression>,
-    /// Which course lists which revision.
+    /// The course of each revision.
     pub(super) course_of: BTreeMap<String, String>,
-    /// Which revision teaches which skill.
+    /// Pairs of a revision and a skill that it teaches.
     pub(super) taught: BTreeSet<(String, String)>,
     /// When a record, or the list of a course's revisions, or that of a revision's skills, last changed.
     pub(super) touched: BTreeMap<(Part, String), Timestamp>,

@@ -7,7 +7,7 @@ use super::lms::Lms;
 use crate::MemoryStore;
 use crate::history::Tables;
 
-/// What a mirror must hold: the rows of every model, those of deleted records included.
+/// Expected content of a mirror: the rows of every model, including those of deleted records.
 ///
 /// A model whose own endpoint is not mirrored is known from partial copies only: then a row says what the copies carry.
 #[derive(Debug, Clone)]
@@ -23,7 +23,7 @@ impl Truth {
         for endpoint in endpoints {
             let mut batch = Batch::default();
             for record in lms.list(*endpoint) {
-                // What cannot be stored is not in any mirror.
+                // Values that cannot be stored are in no mirror.
                 drop(decompose(record, Timestamp::MIN, &mut batch));
             }
             for incoming in batch.rows {
@@ -44,7 +44,7 @@ impl Truth {
         self.rows.get(&model).into_iter().flat_map(BTreeMap::values)
     }
 
-    /// Where what is stored differs from the truth, for people; empty if it does not.
+    /// Differences between the stored rows and the truth, for people; empty if there are none.
     pub fn differences(&self, store: &MemoryStore, integration: &IntegrationId) -> Vec<String> {
         let tables = Model::ALL.into_iter().map(|model| (model, store.table(model, integration))).collect();
         let mut found = self.lacking(&tables);
@@ -52,7 +52,7 @@ impl Truth {
         found
     }
 
-    /// Which rows are missing from tables, or hold other values.
+    /// Rows that are missing from tables or have other values.
     pub fn lacking(&self, tables: &Tables) -> Vec<String> {
         let mut found = Vec::new();
         for (model, table) in tables {
@@ -67,7 +67,7 @@ impl Truth {
         found
     }
 
-    /// Which rows of tables are live although Kombo does not have them.
+    /// Live rows of tables that Kombo does not have.
     pub fn surplus(&self, tables: &Tables) -> Vec<String> {
         let mut found = Vec::new();
         // Whatever no course shows any more is unknown rather than gone.

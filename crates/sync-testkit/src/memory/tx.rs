@@ -11,7 +11,7 @@ use sync_core::ports::{Lock, StoreError, Tx, TxResult};
 use super::faults::{Faults, Reason};
 use super::state::State;
 
-/// What a unit may do.
+/// Rights of a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mode {
     Read,
@@ -28,7 +28,7 @@ pub(super) struct MemoryTx<'a> {
     may_be_lost: bool,
 }
 
-/// What a unit left behind.
+/// Result of a transaction.
 pub(super) struct Done {
     pub(super) state: State,
     pub(super) may_be_lost: bool,

@@ -119,7 +119,7 @@ fn unique_name(prefix: &str) -> String {
     format!("db_{prefix}_{random:016x}")
 }
 
-/// The same URL with another database.
+/// Replaces the database of a URL.
 fn with_database(url: &str, database: &str) -> String {
     let (address, parameters) = match url.split_once('?') {
         Some((address, parameters)) => (address, format!("?{parameters}")),

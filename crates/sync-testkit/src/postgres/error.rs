@@ -28,9 +28,9 @@ pub enum PostgresError {
     /// The operating system refused a step.
     #[error("cannot {action}")]
     Io {
-        /// What was tried.
+        /// The attempted action.
         action: String,
-        /// What the system said.
+        /// Error of the system.
         source: io::Error,
     },
 
@@ -41,7 +41,7 @@ pub enum PostgresError {
     /// A data folder could not be made.
     #[error("initdb or pg_basebackup failed: {output}")]
     Initdb {
-        /// What it printed.
+        /// Its output.
         output: String,
     },
 
@@ -61,7 +61,7 @@ pub enum PostgresError {
     NotReady {
         /// Where it lives.
         directory: PathBuf,
-        /// How long it was waited for.
+        /// Time waited for it.
         waited: Duration,
         /// The end of its log.
         log: String,
@@ -72,7 +72,7 @@ pub enum PostgresError {
     Statement {
         /// The statement.
         statement: String,
-        /// What `psql` printed.
+        /// Output of `psql`.
         output: String,
     },
 

@@ -8,7 +8,7 @@ use super::PostgresError;
 
 const ROOT: u32 = 0;
 
-/// Who runs the server: the caller, or, where the caller is root, an unprivileged user.
+/// User that runs the server: the caller, or an unprivileged user if the caller is root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Owner {
     Caller,

@@ -20,7 +20,7 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 const POLL_EVERY: Duration = Duration::from_millis(10);
 const PORT_ATTEMPTS: u32 = 10;
 
-/// How a private server is set up.
+/// Options of a private server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     /// The folder of the server's programs; if there is none, the ones that are installed.

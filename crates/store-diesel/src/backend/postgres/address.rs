@@ -16,12 +16,12 @@ use crate::url::{Encryption, PostgresUrl};
 mod passfile;
 mod tls;
 
-/// How long one host may take, unless the URL says otherwise.
+/// Time limit for one host, unless the URL sets another.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 
 type TlsStream = <MakeRustlsConnect as tokio_postgres::tls::MakeTlsConnect<Socket>>::Stream;
 
-/// Where a server is, and how it is connected to.
+/// Address of a server, and the way to connect to it.
 #[derive(Clone)]
 pub(super) struct Address {
     url: PostgresUrl,

@@ -10,7 +10,7 @@ use super::address::{Address, Link, Unconnected};
 /// A refused write counts for so long, unless a later one succeeds.
 const TROUBLE_LASTS: Duration = Duration::from_secs(30);
 
-/// What all connections to a database share.
+/// State shared by all connections to a database.
 pub(super) struct Database {
     address: RwLock<Arc<Address>>,
     /// Counts what showed that no session made before can be used any more.
@@ -34,7 +34,7 @@ impl Database {
         }
     }
 
-    /// Where the database is now.
+    /// Current address of the database.
     pub(super) fn address(&self) -> Arc<Address> {
         Arc::clone(&self.address.read().unwrap_or_else(PoisonError::into_inner))
     }

@@ -15,11 +15,11 @@ use super::database::Database;
 use super::pool::{Borrowed, Pool, PoolError, pool};
 use crate::connections::PoolStatus;
 
-/// How long a session is waited for.
+/// Time limit for waiting for a session.
 const BORROW_WITHIN: Duration = Duration::from_secs(10);
 /// Between two tries while the server gives none at all.
 const ASK_AGAIN_AFTER: Duration = Duration::from_millis(250);
-/// How long fewer are lent after the server gave no more.
+/// Time during which fewer sessions are lent after the server refused one.
 const FEWER_FOR: Duration = Duration::from_secs(30);
 
 /// Lends the sessions of a pool.
@@ -31,7 +31,7 @@ pub(super) struct Lending {
     others: Option<Box<Lending>>,
 }
 
-/// How many sessions may be lent.
+/// Number of sessions that may be lent.
 struct Places {
     free: Arc<Semaphore>,
     all: AtomicUsize,

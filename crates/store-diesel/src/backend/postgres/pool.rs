@@ -44,7 +44,7 @@ const FIRST: [&str; 4] = [
     "SELECT set_config('work_mem', '4MB', false) WHERE pg_size_bytes(current_setting('work_mem')) < 4194304",
 ];
 
-/// How often the first statement is tried under a time-out that may be too short for it.
+/// Number of attempts of the first statement under a time-out that may be too short for it.
 const MOST_TRIES: u32 = 50;
 
 /// Sets a session up.

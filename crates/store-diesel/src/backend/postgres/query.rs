@@ -18,7 +18,7 @@ pub(super) struct Encoded {
     pub(super) cacheable: bool,
 }
 
-/// What makes two queries the same prepared statement.
+/// Key of a prepared statement: queries with the same key share one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct QueryText {
     pub(super) sql: String,

@@ -1,4 +1,4 @@
-//! What a database must have for `syncd run`, asked before it is needed.
+//! Requirements of `syncd run` on a database, checked in advance.
 
 use std::time::Duration;
 
@@ -77,7 +77,7 @@ CASE source
   WHEN 'client' THEN format('take %s out of the options in store.url', name)
   ELSE format('ALTER SYSTEM RESET %s; SELECT pg_reload_conf()', name) END";
 
-/// What is missing, each with its remedy.
+/// Missing requirements, each with its remedy.
 pub(super) fn missing(conn: &mut Conn, needed: i64, better: i64) -> Result<Vec<String>, StoreError> {
     let question = Statement::new(MISSING).int(needed).sql(", ").int(better).sql(MISSING_OF);
     let question = question.sql(RESET).sql(MISSING_CONNECTIONS);

@@ -9,7 +9,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Which file has a name.
+/// Identity of a file behind a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Identity {
     device: u64,
@@ -19,13 +19,13 @@ struct Identity {
 /// The files of a database as they were opened.
 #[derive(Debug)]
 pub(super) struct Files {
-    /// As it was named: it may be a link.
+    /// The given path, possibly a link.
     name: PathBuf,
     /// Where the database is, beside its log and the index of that.
     path: PathBuf,
     main: Option<Identity>,
     beside: [Option<Identity>; 2],
-    /// How large the database was at most.
+    /// Largest size that the database had.
     length: AtomicU64,
 }
 

@@ -25,7 +25,7 @@ use crate::transaction::SqliteTx;
 
 /// After this long no further unit joins a transaction: those that are in it wait for its commit.
 const JOIN_WITHIN: Duration = Duration::from_millis(5);
-/// How many units share a transaction at most.
+/// Maximum number of store transactions that share one of SQLite.
 const MOST_UNITS: usize = 256;
 
 /// How long the last handle waits until the file is closed: another process may hold the thread up.
@@ -145,7 +145,7 @@ impl Writer {
         Ok(Self { jobs: Arc::new(jobs), waiting: Arc::default() })
     }
 
-    /// How many units are not answered yet.
+    /// Number of store transactions that are not answered yet.
     pub(super) fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
     }
@@ -258,7 +258,7 @@ fn share(conn: &mut SqliteConnection, first: Box<dyn Unit>, jobs: &Receiver<Job>
         Ok(())
     });
     let committed = committed.map_err(|error| statement_failed("transaction", error).to_string());
-    // What was committed to a file that was replaced meanwhile is lost.
+    // Commits to a file that was replaced meanwhile are lost.
     let committed = committed.and_then(|()| database.check());
     for unit in units {
         unit.answer(committed.clone());
@@ -280,7 +280,7 @@ pub(super) fn is_broken(conn: &mut SqliteConnection) -> bool {
     AnsiTransactionManager::is_broken_transaction_manager(conn)
 }
 
-/// What a panic said.
+/// Message of a panic.
 fn words(panic: &(dyn Any + Send)) -> &str {
     let owned = panic.downcast_ref::<String>().map(String::as_str);
     owned.or_else(|| panic.downcast_ref().copied()).unwrap_or("it panicked")

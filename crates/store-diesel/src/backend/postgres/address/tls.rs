@@ -9,7 +9,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::url::{Encryption, PostgresUrl, Roots};
 
-/// How connections are encrypted. `Err` says why that is impossible.
+/// Encryption of connections. `Err` contains the reason if it is impossible.
 pub(super) fn connector(url: &PostgresUrl) -> Result<MakeRustlsConnect, String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let impossible = |error: &dyn std::fmt::Display| format!("TLS cannot be set up: {error}");
