@@ -123,7 +123,7 @@ both! {
         Ok(faults)
     }
 
-    /// Looks whether the next number is a new one, and moves the counters otherwise: the rows may have come while the program
+    /// Checks that the next number is new, and moves the counters otherwise: the rows may have come while the program
     /// ran, or with the server that it was led to. Runs in the transaction that takes the number.
     pub(crate) fn keep_ahead(conn: &mut Conn, Numbered { table, column, at_hand, .. }: &Numbered) -> TxResult<()> {
         let (handed_out, taken) = (handed_out(table, column), taken(*at_hand));

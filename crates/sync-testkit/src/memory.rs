@@ -18,7 +18,7 @@ use tx::{MemoryTx, Mode};
 /// A [`Store`] in memory. Clones share what is stored.
 ///
 /// A unit works on a copy of the state, which takes the state's place when the unit returns `Ok`. Units that write run
-/// one at a time, whatever their scope; units that read run on the state as it was when they began.
+/// one at a time, whatever their scope; transactions that read run on the state as it was when they began.
 ///
 /// The task is given up once before a unit and once after it, so that a test which drops a future after some number of
 /// polls finds every point at which a process can die: before a commit, and after it.
@@ -81,14 +81,14 @@ impl MemoryStore {
         self.state().webhooks.values().cloned().collect()
     }
 
-    /// Looks at what is stored, outside of any unit: no injected fault is met, no statement is counted.
+    /// Looks at what is stored, outside of any transaction: no injected fault is met, no statement is counted.
     pub fn look<T, E: From<StoreError>>(&self, work: impl FnOnce(&mut dyn Tx) -> Result<T, E>) -> Result<T, E> {
         let state = self.state().clone();
         let faults = Mutex::default();
         MemoryTx::new(state, &faults, Mode::Read).run(work).map(|(value, _)| value)
     }
 
-    /// Changes what is stored, outside of any unit, as a person does by hand.
+    /// Changes what is stored, outside of any transaction, as a person does by hand.
     pub fn edit<T, E: From<StoreError>>(&self, work: impl FnOnce(&mut dyn Tx) -> Result<T, E>) -> Result<T, E> {
         self.unit(&Mutex::default(), work)
     }
@@ -112,7 +112,7 @@ impl MemoryStore {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // A unit that panicked left the state as it was.
+        // A transaction that panicked left the state as it was.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -31,7 +31,7 @@ fn models(webhook: &WebhookRecord) -> String {
 
 both! {
     postgres {
-        /// Inserts all of them by one statement, in the order of their ids: two units that insert the same ones must not wait
+        /// Inserts all in one statement, in the order of their ids: two transactions that insert the same ones must not wait
         /// for each other.
         fn insert(conn: &mut Conn, webhooks: &[WebhookRecord]) -> TxResult<Vec<bool>> {
             if webhooks.is_empty() {

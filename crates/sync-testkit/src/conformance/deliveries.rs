@@ -78,7 +78,7 @@ async fn due(store: &impl Store, now: i64, limit: usize) -> Vec<IntegrationId> {
     due.into_iter().map(|delivery| delivery.integration_id).collect()
 }
 
-/// Where delivery begins is said once; what is said later does not count.
+/// The start of delivery is set once; later attempts have no effect.
 pub async fn the_start_of_delivery_is_said_once<S: Store>(store: Arc<S>) {
     assert_eq!(read(&store, |tx| tx.delivery_start()).await, None);
     for seq in [5_000_000_000, 3, 0] {
@@ -120,7 +120,7 @@ pub async fn deliveries_are_written_and_replaced<S: Store>(store: Arc<S>) {
     }
 }
 
-/// Two units that read a delivery, think and write it lose nothing, though they share no scope.
+/// Two transactions that read a delivery, think and write it lose nothing, though they share no scope.
 pub async fn a_delivery_is_locked_until_the_unit_ends<S: Store>(store: Arc<S>) {
     const UNITS: i64 = 20;
     write(&store, |tx| tx.put_delivery(&bare(alpha()))).await;
@@ -147,7 +147,7 @@ pub async fn a_delivery_is_locked_until_the_unit_ends<S: Store>(store: Arc<S>) {
 }
 
 /// A delivery that another unit has locked is busy; a store that runs units one by one waits instead, and shows what the
-/// other unit left.
+/// other transaction left.
 pub async fn a_delivery_can_be_tried_without_waiting<S: Store>(store: Arc<S>) {
     write(&store, |tx| tx.put_delivery(&bare(alpha()))).await;
     let (begun, has_begun) = mpsc::channel();
@@ -256,7 +256,7 @@ pub async fn due_deliveries_wait_no_longer_than_the_longest<S: Store>(store: Arc
     assert_eq!(due(&*store, 0, 9).await, ["e", "f", "b", "h", "c"].map(IntegrationId::from));
 }
 
-/// Of each delivery that is behind it is told by how many entries, and when the first of them was found.
+/// Each delivery that is behind reports the number of entries and when the first of them was found.
 pub async fn undelivered_entries_are_counted<S: Store>(store: Arc<S>) {
     assert!(read(&store, |tx| tx.undelivered()).await.is_empty());
     let seqs = write(&store, |tx| {
@@ -337,7 +337,7 @@ pub async fn dead_letters_are_kept_and_replaced<S: Store>(store: Arc<S>) {
     assert_eq!(body_of(alpha(), "x").await.as_deref(), Some("other"));
 }
 
-/// A dead letter is marked and removed alone, and it is told whether there was one.
+/// A dead letter is marked and removed alone; the result shows whether there was one.
 pub async fn dead_letters_are_marked_and_removed<S: Store>(store: Arc<S>) {
     let id = || DeliveryId("x".to_owned());
     let letters = [letter(alpha(), "w", 1), letter(alpha(), "x", 2), letter(beta(), "x", 1)];

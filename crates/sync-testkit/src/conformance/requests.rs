@@ -27,7 +27,7 @@ fn put(tx: &mut dyn Tx, requests: &[QueuedRequest]) -> TxResult<()> {
     requests.iter().try_for_each(|request| tx.put_request(request))
 }
 
-/// Of several units that insert a request for one target at the same time, one does; the others leave it as it is.
+/// If several transactions insert a request for one target at once, one succeeds; the others leave it unchanged.
 pub async fn a_request_is_inserted_once<S: Store>(store: Arc<S>) {
     let start = Arc::new(Barrier::new(8));
     let units = (0..8).map(|number| {
@@ -338,7 +338,7 @@ pub async fn requests_are_leased_once<S: Store>(store: Arc<S>) {
     assert_eq!(leased.len(), INTEGRATIONS, "every delta was leased, and none twice");
 }
 
-/// Two units that read a request, think and write it lose nothing, though they share no scope.
+/// Two transactions that read a request, think and write it lose nothing, though they share no scope.
 pub async fn a_request_is_locked_until_the_unit_ends<S: Store>(store: Arc<S>) {
     const UNITS: i64 = 20;
     write(&store, |tx| tx.put_request(&request(delta(), at(1)))).await;
@@ -366,7 +366,7 @@ pub async fn a_request_is_locked_until_the_unit_ends<S: Store>(store: Arc<S>) {
 }
 
 /// A request that another unit has locked is busy; a store that runs units one by one waits instead, and shows what
-/// the other unit left. One that is not there is missing.
+/// the other transaction left. One that is not there is missing.
 pub async fn a_request_can_be_tried_without_waiting<S: Store>(store: Arc<S>) {
     write(&store, |tx| tx.put_request(&request(delta(), at(1)))).await;
     let missing =

@@ -107,7 +107,7 @@ pub async fn rows_are_inserted_if_none_is_stored<S: Store>(store: Arc<S>) {
     }
 }
 
-/// If one of them is stored, none is written, and the unit goes on.
+/// If one of them is stored, none is written, and the transaction goes on.
 pub async fn rows_are_not_inserted_if_one_is_stored<S: Store>(store: Arc<S>) {
     const MANY: usize = 3_000;
     for model in Model::ALL {
@@ -210,7 +210,7 @@ pub async fn rows_that_differ_in_one_value_are_handed_over<S: Store>(store: Arc<
     }
 }
 
-/// Where one is stored after all it is replaced, or the unit is told to come again.
+/// Where one is stored after all it is replaced, or the transaction is told to come again.
 pub async fn rows_that_are_not_new_are_replaced_or_refused<S: Store>(store: Arc<S>) {
     let model = Model::LmsUsers;
     let (before, after) = (full_row(model, key("a")), null_row(model, key("a")));

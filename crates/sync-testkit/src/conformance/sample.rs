@@ -1,4 +1,4 @@
-//! Values to store, and short ways to run a unit.
+//! Values to store, and short ways to run a transaction.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ pub(super) fn time(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-/// Runs a unit that writes for the first integration, and expects it to pass.
+/// Runs a transaction that writes for the first integration, and expects it to pass.
 pub(super) async fn write<T: Send + 'static>(
     store: &impl Store,
     work: impl FnOnce(&mut dyn Tx) -> TxResult<T> + Send + 'static,
@@ -41,7 +41,7 @@ pub(super) async fn write<T: Send + 'static>(
     store.transact(Scope::Integration(alpha()), work).await.expect("the unit passes")
 }
 
-/// Runs a unit that reads, and expects it to pass.
+/// Runs a transaction that reads, and expects it to pass.
 pub(super) async fn read<T: Send + 'static>(
     store: &impl Store,
     work: impl FnOnce(&mut dyn Tx) -> TxResult<T> + Send + 'static,

@@ -10,7 +10,7 @@ use super::sample::{alpha, at, beta, change, delta, full_row, key, null_row, rea
 
 const MODEL: Model = Model::LmsUsers;
 
-/// How long a unit waits for another one, which its store may keep waiting in turn.
+/// How long a transaction waits for another one, which its store may keep waiting in turn.
 pub(super) const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Runs `work` on a thread of its own, so that units may wait for each other without standing in each other's way.
@@ -43,7 +43,7 @@ fn assert_nothing(tx: &mut dyn Tx) -> TxResult<()> {
     Ok(())
 }
 
-/// A unit that returns an error, after any number of writes, leaves nothing; its error comes back as it was.
+/// A transaction that returns an error, after any number of writes, leaves nothing; its error comes back as it was.
 pub async fn a_unit_that_fails_leaves_nothing<S: Store>(store: Arc<S>) {
     #[derive(Debug, PartialEq)]
     enum Reason {
@@ -73,7 +73,7 @@ pub async fn a_unit_that_fails_leaves_nothing<S: Store>(store: Arc<S>) {
     assert_eq!(written, (1, 1), "the store goes on after a failed unit");
 }
 
-/// Of units that run at the same time, each fails alone.
+/// Each of several concurrent transactions fails alone.
 pub async fn a_unit_that_fails_takes_no_other_with_it<S: Store>(store: Arc<S>) {
     let units = (0..60_u8).map(|number| {
         let store = Arc::clone(&store);
@@ -101,7 +101,7 @@ pub async fn a_unit_that_fails_takes_no_other_with_it<S: Store>(store: Arc<S>) {
     assert_eq!(stored, expected);
 }
 
-/// Statements see what earlier ones of the same unit wrote.
+/// Statements see what earlier ones of the same transaction wrote.
 pub async fn a_unit_sees_what_it_wrote<S: Store>(store: Arc<S>) {
     write(&store, |tx| {
         write_everything(tx)?;
@@ -116,7 +116,7 @@ pub async fn a_unit_sees_what_it_wrote<S: Store>(store: Arc<S>) {
     .await;
 }
 
-/// A unit that may be lost is there like any other as long as the database does not crash.
+/// A transaction that may be lost is there like any other as long as the database does not crash.
 pub async fn a_unit_that_may_be_lost_counts<S: Store>(store: Arc<S>) {
     write(&store, |tx| {
         write_everything(tx)?;
@@ -134,7 +134,7 @@ pub async fn a_unit_that_may_be_lost_counts<S: Store>(store: Arc<S>) {
     .await;
 }
 
-/// A unit whose future is dropped happened wholly or not at all, and the store goes on.
+/// A transaction whose future is dropped happened wholly or not at all, and the store goes on.
 pub async fn a_dropped_unit_is_whole<S: Store>(store: Arc<S>) {
     for polls in 0..5 {
         {
@@ -153,7 +153,7 @@ pub async fn a_dropped_unit_is_whole<S: Store>(store: Arc<S>) {
                 }
             }
         }
-        // Units of the same integration wait for it, if it is still at work.
+        // Transactions of the same integration wait for it, if it is still at work.
         write(&store, |tx| {
             let row = tx.rows(MODEL, &alpha(), &[key("dropped")])?.len();
             assert_eq!(row > 0, !tx.changes(None, 0, 9)?.is_empty());
@@ -196,19 +196,19 @@ fn count_beside(store: &Arc<impl Store>, integrations: [IntegrationId; 3]) {
     }
 }
 
-/// Units that read and then write lose nothing of what the others wrote.
+/// Transactions that read and then write lose nothing of what the others wrote.
 pub async fn units_of_an_integration_run_one_after_the_other<S: Store>(store: Arc<S>) {
     count_beside(&store, [alpha(), alpha(), alpha()]);
     assert_eq!(counter(&store, alpha()).await, "75");
 }
 
-/// Units of different integrations at the same time all pass.
+/// Transactions of different integrations at the same time all pass.
 pub async fn units_of_several_integrations_all_count<S: Store>(store: Arc<S>) {
     count_beside(&store, [alpha(), beta(), beta()]);
     assert_eq!((counter(&store, alpha()).await, counter(&store, beta()).await), ("25".to_owned(), "50".to_owned()));
 }
 
-/// What is committed while a unit reads stays unseen by it, in the table that it read and in others.
+/// What is committed while a transaction reads stays unseen by it, in the table that it read and in others.
 pub async fn a_reader_sees_one_snapshot<S: Store>(store: Arc<S>) {
     write(&store, |tx| tx.put_rows(MODEL, &alpha(), &[null_row(MODEL, key("before"))])).await;
     let (begun, has_begun) = mpsc::channel();
@@ -228,7 +228,7 @@ pub async fn a_reader_sees_one_snapshot<S: Store>(store: Arc<S>) {
         read(&reading, move |tx| {
             let first: Vec<StoredRow> = tx.rows_after(MODEL, &alpha(), None, 9)?;
             begun.send(()).expect("the writer waits");
-            // A store may keep writers waiting for readers: then the writer is done after this unit.
+            // A store may keep writers waiting for readers: then the writer is done after this transaction.
             was_written.recv_timeout(PATIENCE).ok();
             let second = tx.rows_after(MODEL, &alpha(), None, 9)?;
             assert_eq!((first.len(), second.len()), (1, 1), "the rows are those of the beginning");

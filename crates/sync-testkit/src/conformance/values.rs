@@ -59,7 +59,7 @@ pub async fn times_come_back_to_the_millisecond<S: Store>(store: Arc<S>) {
     check_rows(&store, model, rows.collect()).await;
 }
 
-/// A value that a database may refuse (NUL in a text) is either stored, or the unit fails with
+/// A value that a database may refuse (NUL in a text) is either stored, or the transaction fails with
 /// [`StoreError::Refused`] and nothing of it happened. The store goes on working.
 pub async fn a_value_is_stored_or_refused<S: Store>(store: Arc<S>) {
     let nul = Value::Text("a\0b".to_owned());

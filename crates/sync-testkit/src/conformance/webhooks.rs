@@ -27,7 +27,7 @@ pub async fn a_webhook_is_stored_once<S: Store>(store: Arc<S>) {
     assert_eq!(write(&store, |tx| tx.insert_webhooks(&[])).await, [false; 0]);
 }
 
-/// Units that store the same webhooks in another order both end, and each webhook is stored by one of them.
+/// Transactions that store the same webhooks in another order both end, and each webhook is stored by one of them.
 pub async fn units_may_store_the_same_webhooks<S: Store>(store: Arc<S>) {
     let ids: Vec<String> = (0..50).map(|number| format!("event {number}")).collect();
     let units = (0..4_usize).map(|unit| {

@@ -18,7 +18,7 @@ pub(super) enum Mode {
     Write,
 }
 
-/// A unit of work under way, on its own copy of the state.
+/// A transaction under way, on its own copy of the state.
 pub(super) struct MemoryTx<'a> {
     state: State,
     faults: &'a Mutex<Faults>,
