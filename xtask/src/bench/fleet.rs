@@ -101,7 +101,7 @@ fn once(world: &World, size: usize) -> Result<Counted> {
         Ok(())
     })?;
     let fetched: Vec<&String> = ids.iter().cycle().take(FETCHED).collect();
-    let fetches = counter.count(|| {
+    let fetching = counter.count(|| {
         send(daemon.webhooks, "fetch", &fetched, 4)?;
         wait(&url, IS_IDLE)
     })?;
@@ -115,19 +115,19 @@ fn once(world: &World, size: usize) -> Result<Counted> {
     let all_fetched = burst_began.elapsed();
     let memory = Duration::from_secs(peak(&format!("/proc/{process}/status"))).as_secs_f64() / 1_024.0;
     drop(running);
-    let (runs, minutes) = (fetches.runs.max(1.0), IDLE.as_secs_f64() / 60.0);
+    let (runs, minutes) = (fetching.runs.max(1.0), IDLE.as_secs_f64() / 60.0);
     Ok(vec![
         ("first load of all", load.as_secs_f64(), " s", false),
         ("idle: statements a minute", idle.statements / minutes, "", true),
         ("idle: rows read a minute", idle.rows / minutes, "", true),
         ("idle: database, of a minute", idle.database_ms / minutes, " ms", true),
         ("idle: processor of the daemon, of a minute", idle.processor_ms / minutes, " ms", true),
-        ("rows read for a claim", fetches.claim_rows, "", true),
-        ("blocks read for a claim", fetches.claim_blocks, "", true),
-        ("statements for a fetch", fetches.statements / runs, "", true),
-        ("rows read for a fetch", fetches.rows / runs, "", true),
-        ("database time for a fetch", fetches.database_ms / runs, " ms", true),
-        ("processor of the daemon for a fetch", fetches.processor_ms / runs, " ms", true),
+        ("rows read for a claim", fetching.claim_rows, "", true),
+        ("blocks read for a claim", fetching.claim_blocks, "", true),
+        ("statements for a fetch", fetching.statements / runs, "", true),
+        ("rows read for a fetch", fetching.rows / runs, "", true),
+        ("database time for a fetch", fetching.database_ms / runs, " ms", true),
+        ("processor of the daemon for a fetch", fetching.processor_ms / runs, " ms", true),
         ("burst of 10,000 webhooks: refused", to_float(refused), "", false),
         ("burst: until all are stored", stored.as_secs_f64(), " s", false),
         ("burst: until all are fetched", all_fetched.as_secs_f64(), " s", false),

@@ -80,10 +80,10 @@ async fn odd_numbers(mut bench: Bench) {
     });
     bench.lists(Endpoint::Users, changed.iter().enumerate().map(record));
     bench.full_of_all().await;
-    let log = bench.changes().await;
-    let logged: Vec<&str> = log.iter().map(|change| change.record_id.as_str()).collect();
+    let entries = bench.changes().await;
+    let logged: Vec<&str> = entries.iter().map(|change| change.record_id.as_str()).collect();
     assert_eq!(logged, ["u05", "u09", "u10"]);
-    for change in &log {
+    for change in &entries {
         assert_eq!(change.fields, json!(["remote_id", "remote_data", "custom_fields", "integration_fields"]));
     }
     let long = bench.value(Model::LmsUsers, "u09", "custom_fields").await;

@@ -116,7 +116,7 @@ fn they_arrive_signed_and_in_order(backend: Backend) {
     world.set("delivery.secret", "another-secret-for-deliveries");
     world.write("syncd.toml", &world.configuration());
     daemon.process.signal("HUP");
-    wait_until("it is read", || daemon.process.stderr_so_far().contains("read again"));
+    wait_until("it is read", || daemon.process.stderr_so_far().contains("reloaded the secrets"));
     change(&world, &look, &integrations[0], "Signed anew", 0..1);
     receiver.assert_gets_all(&look, since);
     assert!(receiver.taken().last().unwrap().is_signed_with("another-secret-for-deliveries"));

@@ -177,7 +177,9 @@ fn with_daemon(world: &World, place: Place, told: &mut Told, change: &dyn Fn(), 
     // A configuration that is broken behind a secret.
     world.write("syncd.toml", &format!("{}\nkombo.webhook_secret = \"{SECRET}", world.configuration()));
     daemon.process.signal("HUP");
-    wait_until("it says that the old one stays", || daemon.process.stderr_so_far().contains("the old one stays"));
+    wait_until("it says that the old one stays", || {
+        daemon.process.stderr_so_far().contains("keeping the previous one")
+    });
     told.process("the daemon", &daemon.stop());
 }
 

@@ -78,7 +78,7 @@ fn goes_on_with_the_other_file(replace: impl FnOnce(&World, &Daemon, &Path, &Pat
     Look::new(&world).assert_faithful_in_the_end(&world);
     let said = daemon.stop().stderr;
     assert_eq!(said.matches("is not used until a complete file is in its place").count(), 1, "{said}");
-    assert_eq!(said.matches("was opened anew").count(), 1, "{said}");
+    assert_eq!(said.matches("was reopened").count(), 1, "{said}");
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn it_is_replaced_during_a_fetch() {
     fs::rename(&backup, &file).unwrap();
     wait_until("it goes on", || {
         let said = daemon.process.stderr_so_far();
-        said.contains("was opened anew") && daemon.is_ready()
+        said.contains("was reopened") && daemon.is_ready()
     });
     wait_until_loaded(&world);
     Look::new(&world).assert_faithful_in_the_end(&world);

@@ -43,7 +43,7 @@ fn a_new_password_is_read_by_itself_and_on_sighup() {
     let stays = "keeping the previous database connection";
     wait_until("it says so", || daemon.process.stderr_so_far().contains(stays));
     assert!(daemon.is_ready());
-    assert!(!daemon.process.stderr_so_far().contains("the configuration is wrong"));
+    assert!(!daemon.process.stderr_so_far().contains("the configuration is invalid"));
 
     // By a signal, before the old one is refused.
     world.database.query("ALTER ROLE rotating PASSWORD 'three-database-password'");

@@ -190,7 +190,7 @@ fn a_log_on_a_disk_that_fills_up() {
     disk.free();
     wait_until("the log says that lines are missing", || {
         assert_eq!(teller.tell(), Some(200));
-        log().contains("lines are missing before this one")
+        log().contains("log lines before this one were dropped")
     });
     look.assert_faithful_in_the_end(&world);
     assert!(daemon.process.is_running());

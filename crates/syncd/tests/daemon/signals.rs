@@ -71,7 +71,7 @@ fn a_stop_does_not_wait_for_kombo() {
     let look = Look::new(&world);
     wait_until("it works on something", || look.requests().iter().any(|request| request.lease.is_some()));
     let stopped = daemon.stop();
-    assert!(!stopped.stderr.contains("did not end in time"), "{}", stopped.stderr);
+    assert!(!stopped.stderr.contains("did not stop in time"), "{}", stopped.stderr);
     assert!(look.requests().iter().all(|request| request.lease.is_none()), "nothing is held any more");
 }
 
@@ -128,7 +128,7 @@ fn the_configuration_is_read_again() {
     wait_until("the new secret counts", || try_with(new_secret, "d") == 200);
     wait_until("it tells what waits", || {
         let said = daemon.process.stderr_so_far();
-        said.contains("take effect when syncd is started again") && said.contains("\"sections\":\"changes\"")
+        said.contains("other settings changed: restart to apply them") && said.contains("\"sections\":\"changes\"")
     });
     assert_eq!(try_with(SECRET, "e"), 401, "the old one does not any more");
     look.wait_until_loaded(&world);

@@ -152,7 +152,7 @@ fn a_second_process_waits_for_the_first(backend: Backend) {
     let mut first = world.spawn(&["sync", "--json"]);
     is_midway(&world, &mut first, 5);
     let second = world.spawn(&["sync", "--json"]);
-    wait_until("the second waits", || second.stderr_so_far().contains("another process works on this"));
+    wait_until("the second waits", || second.stderr_so_far().contains("another process is working on this"));
     world.sandbox.clear_faults();
     first.wait().expect_code(0);
     second.wait().expect_code(0);
