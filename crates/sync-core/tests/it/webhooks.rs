@@ -162,10 +162,12 @@ fn again(request: &QueuedRequest) -> bool {
     request.lease.as_ref().is_some_and(|held| held.generation != request.generation)
 }
 
-/// Whether one of these asks for the same, no later; or for everything, if no webhook needs the delta by itself.
+/// Whether one of these asks for the same, no later; or for everything, if no webhook needs the delta by itself. A repeated
+/// webhook needs nothing.
 fn is_covered(request: &QueuedRequest, by: &[QueuedRequest], webhooks: &[Arc<Webhook>]) -> bool {
     let everything = Target { kind: SyncKind::Full, ..request.target.clone() };
-    let needs_delta = webhooks.iter().any(|webhook| {
+    let mut ids = BTreeSet::new();
+    let needs_delta = webhooks.iter().filter(|webhook| ids.insert(webhook.id.clone())).any(|webhook| {
         let WebhookEvent::DataChanged(data) = &webhook.event else { return false };
         let names: Vec<ModelName> = data.changed_models.iter().map(|model| model.name.clone()).collect();
         let fetches = planner::plan(&names, &policy().plan, None, request.requested_at).fetches;

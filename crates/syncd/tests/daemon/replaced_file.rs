@@ -77,7 +77,7 @@ fn goes_on_with_the_other_file(replace: impl FnOnce(&World, &Daemon, &Path, &Pat
     assert_eq!(world.database.query("SELECT integrity_check AS value FROM pragma_integrity_check"), ["ok"]);
     Look::new(&world).assert_faithful_in_the_end(&world);
     let said = daemon.stop().stderr;
-    assert_eq!(said.matches("is not used until a complete file is in its place").count(), 1, "{said}");
+    assert_eq!(said.matches("is not used until a complete file is in place").count(), 1, "{said}");
     assert_eq!(said.matches("was reopened").count(), 1, "{said}");
 }
 

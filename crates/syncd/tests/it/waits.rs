@@ -28,7 +28,7 @@ fn a_wait_for_the_rate_limit_is_said(backend: Backend) {
     let mut world = World::new(backend, SandboxConfig { generator, rate_limit, ..SandboxConfig::default() });
     world.set_toml("kombo.page_size", "5");
     let sync = world.spawn(&["sync"]);
-    let said = "Kombo's rate limit is used up";
+    let said = "Kombo's rate limit is exhausted";
     wait_until("the wait is said", || sync.stderr_so_far().contains(said));
     // The status says it as long as it lasts, which may be no more than ten seconds after this.
     wait_until("the status says it", || {
