@@ -15,6 +15,7 @@ mod kombo {
     pub(crate) mod builder;
     pub(crate) mod client;
     pub(crate) mod clock;
+    pub(crate) mod comma_lists;
     pub(crate) mod decode;
     pub(crate) mod error;
     pub(crate) mod headers;
