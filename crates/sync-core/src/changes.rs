@@ -7,10 +7,11 @@ use crate::pull::run::RunId;
 use crate::rows::change::{ChangeCause, ChangeKind};
 use crate::rows::model::Model;
 
-/// A place in the log of all integrations. Its entries are read in this order, which need not be that of `seq`.
+/// A position in the change log of all integrations. Readers follow this order, which may differ from the order of
+/// `seq`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct LogPosition {
-    /// The store's number of the transaction that wrote the entry; 0 where `seq` alone is the order.
+    /// The store's number of the transaction that wrote the entry; 0 if the store orders entries by `seq` alone.
     pub transaction_id: i64,
     /// The entry's `seq`.
     pub seq: i64,
@@ -19,22 +20,22 @@ pub struct LogPosition {
 /// An entry of the change log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Change {
-    /// Its number, given by the store: within an integration in the order of commits.
+    /// Number of the entry, assigned by the store. Within an integration, numbers follow the order of commits.
     pub seq: i64,
-    /// Whose record.
+    /// Id of the integration.
     pub integration_id: IntegrationId,
-    /// Which table.
+    /// Table of the row.
     pub model: Model,
-    /// Which row.
+    /// Key of the row, as text.
     pub record_id: String,
-    /// What happened.
+    /// Kind of the change.
     pub kind: ChangeKind,
-    /// How it became known.
+    /// How the change was found.
     pub cause: ChangeCause,
     /// The columns whose values differ: a list of names or, if configured, an object of `{"old":…,"new":…}` by name.
     pub fields: serde_json::Value,
-    /// The run that found it.
+    /// The run that found the change.
     pub run_id: RunId,
-    /// When it was found.
+    /// When the change was found.
     pub at: Timestamp,
 }

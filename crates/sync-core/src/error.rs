@@ -1,23 +1,23 @@
 use crate::ports::error::StoreError;
 use crate::ports::source::{FailureClass, SourceError};
 
-/// Why a piece of the engine's work did not come to its end.
+/// An error of the engine's work.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SyncError {
-    /// Another worker took over: nothing of this unit was written.
+    /// Another worker took over. Nothing of this transaction was written.
     #[error("the lease of {0} was lost to another worker")]
     LeaseLost(String),
-    /// The source could not deliver.
+    /// The source failed.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// The store could not do its part.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl SyncError {
-    /// What is to be done about it.
+    /// Returns the class of the failure, which decides when the work is tried again.
     pub fn class(&self) -> FailureClass {
         match self {
             Self::Source(error) => error.class,

@@ -1,17 +1,17 @@
-//! Which stored times count. Plain functions.
+//! Decides which stored times count. Plain functions.
 //!
-//! A clock that was wrong for a moment, or one wrong answer, must not be believed for ever. So no stored time counts
-//! that lies further ahead than its own longest wait: what waits for it is due now, and a lease that ends then has
-//! expired.
+//! A clock that was briefly wrong, or a single wrong answer, must not have a lasting effect. A stored time therefore
+//! counts only if it is no further ahead than its own longest wait. Otherwise, work that waits for it is due now, and a
+//! lease that ends then has expired.
 
 use std::time::Duration;
 
 use kombo_model::Timestamp;
 
-/// How far the clocks of processes that share a store may differ before one of them counts as wrong.
+/// The largest difference between the clocks of processes that share a store. Beyond it, one of them counts as wrong.
 pub const TOLERANCE: Duration = Duration::from_secs(60);
 
-/// Whether a stored time is still ahead: later than now, and not further ahead than the longest wait that ends with it.
+/// Whether a stored time is still ahead: later than now, but no further ahead than the longest possible wait.
 ///
 /// ```
 /// use std::time::Duration;
@@ -31,44 +31,44 @@ pub fn is_ahead(time: Timestamp, now: Timestamp, longest: Duration) -> bool {
     time > now && time <= latest(now, longest)
 }
 
-/// The latest time that counts where nothing waits longer than `longest`.
+/// Returns the latest time that counts if nothing waits longer than `longest`.
 pub fn latest(now: Timestamp, longest: Duration) -> Timestamp {
     now.saturating_add(longest).saturating_add(TOLERANCE)
 }
 
-/// A stored time at which something happened, if it can have: what lies ahead of the clock did not happen then.
+/// Returns the stored time of an event, unless it lies ahead of the clock: the event cannot have happened then.
 pub fn happened(time: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {
     time.filter(|time| *time <= latest(now, Duration::ZERO))
 }
 
-/// What waits is due, and who holds it: the times that count when work is looked for.
+/// The limits for stored times that decide which work is due and which leases are valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Horizon {
-    /// The time.
+    /// The current time.
     pub now: Timestamp,
-    /// The longest that anything waits.
+    /// The longest possible wait.
     pub longest_wait: Duration,
-    /// How long a lease holds without being extended.
+    /// How long a lease lasts without being extended.
     pub lease_ttl: Duration,
 }
 
 impl Horizon {
-    /// Whether what is not to begin before this time may begin.
+    /// Whether work that must not begin before `not_before` may begin.
     pub fn is_due(&self, not_before: Timestamp) -> bool {
         !is_ahead(not_before, self.now, self.longest_wait)
     }
 
-    /// Whether a lease that expires then is held.
+    /// Whether a lease that expires at `expires_at` is still valid.
     pub fn is_held(&self, expires_at: Timestamp) -> bool {
         is_ahead(expires_at, self.now, self.lease_ttl)
     }
 
-    /// The latest start that is still waited for.
+    /// Returns the latest `not_before` that counts.
     pub fn latest_wait(&self) -> Timestamp {
         latest(self.now, self.longest_wait)
     }
 
-    /// The latest end of a lease that counts.
+    /// Returns the latest expiry of a lease that counts.
     pub fn latest_lease(&self) -> Timestamp {
         latest(self.now, self.lease_ttl)
     }

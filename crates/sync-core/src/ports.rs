@@ -1,4 +1,4 @@
-//! The ports of the engine: what it needs of the world around it.
+//! The ports of the engine: the traits that connect it to the outside.
 
 pub(crate) mod clock;
 pub(crate) mod error;

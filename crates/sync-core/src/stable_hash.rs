@@ -1,4 +1,4 @@
-/// A number that differs between names and never changes, on any machine and in any version: FNV-1a with a final mix.
+/// Hashes two names. The result is the same on every machine and in every version: FNV-1a with a final mix.
 pub(crate) fn stable_hash(first: &str, second: &str) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     for byte in first.bytes().chain([0]).chain(second.bytes()) {

@@ -9,7 +9,7 @@ macro_rules! words {
         }
 
         impl $name {
-            /// Every value.
+            /// All values.
             pub const ALL: &[Self] = &[$(Self::$variant,)*];
 
             /// The word used in tables, JSON and configuration.
@@ -35,7 +35,7 @@ macro_rules! words {
 }
 pub(crate) use words;
 
-/// A word that is none of a closed set's.
+/// A word that is not in a closed set.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("unknown word \"{0}\"")]
 pub struct UnknownWord(pub String);

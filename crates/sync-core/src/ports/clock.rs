@@ -1,8 +1,8 @@
 use kombo_model::Timestamp;
 
-/// Our clock. Everything that depends on time takes it from here, so that tests can set it.
+/// Our clock. All code takes the time from here, so that tests can set it.
 pub trait Clock: Send + Sync + 'static {
-    /// The time now.
+    /// Returns the current time.
     fn now(&self) -> Timestamp;
 }
 

@@ -6,105 +6,106 @@ use crate::jobs::request::Target;
 use crate::pull::run::RunId;
 use crate::rows::model::Model;
 
-/// What a statement returns.
+/// The result of a statement.
 pub type TxResult<T> = Result<T, StoreError>;
 
-/// Why a store could not do its part.
+/// An error of a store.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// The database does not answer, or not in time: try again later.
+    /// The database does not answer, or not in time. Try again later.
     #[error("{message}")]
     Unavailable {
-        /// What was tried.
+        /// The operation that failed.
         message: String,
-        /// What the database said.
+        /// The error of the database.
         #[source]
         source: Option<Box<dyn Error + Send + Sync>>,
     },
-    /// The database refuses the content of a row. Without that row the unit may pass.
+    /// The database rejects the content of a row. Without that row the transaction may succeed.
     #[error("the database refuses a value: {message}")]
     Refused {
-        /// What the database said of it.
+        /// The database's reason.
         message: String,
     },
-    /// What is stored makes no sense to this version.
+    /// This version cannot interpret stored data.
     #[error("{table}: {message}")]
     Corrupt {
-        /// Where.
+        /// Table of the data.
         table: &'static str,
-        /// What is wrong.
+        /// Description of the problem.
         message: String,
     },
-    /// The database gives a reason that this version does not know. It may lie in the content of a row.
+    /// The database reports an error that this version does not recognize. The content of a row may be the cause.
     #[error("{message}")]
     Unexpected {
-        /// What was tried.
+        /// The operation that failed.
         message: String,
-        /// What the database said.
+        /// The error of the database.
         #[source]
         source: Option<Box<dyn Error + Send + Sync>>,
     },
-    /// What is stored, or was about to be, cannot be. Nothing of the transaction was written.
+    /// A stored or new state is impossible. Nothing of the transaction was written.
     #[error(transparent)]
     Invariant(#[from] Invariant),
-    /// Anything else: it does not lie in the content of a row, and does not pass by itself.
+    /// Any other error. The content of a row is not the cause, and retrying does not help.
     #[error("{message}")]
     Failed {
-        /// What was tried.
+        /// The operation that failed.
         message: String,
-        /// What the database said.
+        /// The error of the database.
         #[source]
         source: Option<Box<dyn Error + Send + Sync>>,
     },
 }
 
 impl StoreError {
-    /// Whether the same may pass later.
+    /// Whether a later retry may succeed.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable { .. })
     }
 
-    /// Whether the same may pass without one of the rows.
+    /// Whether the transaction may succeed without one of its rows.
     pub fn may_lie_in_a_row(&self) -> bool {
         matches!(self, Self::Refused { .. } | Self::Unexpected { .. })
     }
 }
 
-/// A state that cannot be, whatever Kombo, the clock and the network do: a fault of the program or of a hand at the tables.
+/// A state that is impossible whatever Kombo, the clock and the network do. Its cause is a bug or a manual edit of the
+/// tables.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Invariant {
-    /// Two workers hold leases on one endpoint.
+    /// Two workers have leases of one endpoint.
     #[error("two leases at once: {one}, and {other}")]
     TwoLeases {
         /// The lease of this transaction.
         one: Target,
-        /// The other one.
+        /// The other lease.
         other: Target,
     },
     /// A watermark would move back.
     #[error("the watermark would move back from {from} to {to}")]
     WatermarkMovesBack {
-        /// What is stored.
+        /// The stored watermark.
         from: Timestamp,
-        /// What was about to be.
+        /// The new watermark.
         to: Timestamp,
     },
-    /// Somebody else stored later batches of a run.
+    /// Another worker stored later batches of a run.
     #[error("run {run} has {stored} batches, but this worker wrote only {known}")]
     CheckpointAhead {
         /// The run.
         run: RunId,
-        /// How many batches are stored.
+        /// Number of stored batches.
         stored: i64,
-        /// How many this worker knows of.
+        /// Number of batches that this worker wrote.
         known: i64,
     },
-    /// A webhook of an integration was to be stored in a transaction that others of the integration do not wait for.
+    /// A webhook of an integration was about to be stored in a transaction outside the integration's scope.
     #[error("a webhook of {0} was to be stored outside of its integration's scope")]
     OutOfScope(IntegrationId),
-    /// The change log would get an entry of a row that is not written.
+    /// The change log would get an entry for a row that is not written.
     #[error("the change log would get an entry without its row in {0}")]
     EntryWithoutRow(Model),
 }

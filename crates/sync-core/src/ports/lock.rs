@@ -1,25 +1,25 @@
-/// What a statement that locks a row does about other transactions.
+/// Whether a statement that locks a row waits for other transactions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LockMode {
-    /// It waits for those that have the row locked: the answer is never [`Lock::Busy`].
+    /// Waits for transactions that have locked the row. The result is never [`Lock::Busy`].
     Wait,
-    /// It waits for none.
+    /// Does not wait.
     Skip,
 }
 
-/// What a statement that locks a row finds.
+/// The result of a statement that locks a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Lock<T> {
-    /// There is no such row.
+    /// The row does not exist.
     Missing,
-    /// Another transaction has it locked.
+    /// Another transaction has locked the row.
     Busy,
-    /// This transaction has it locked now.
+    /// This transaction has locked the row.
     Locked(T),
 }
 
 impl<T> Lock<T> {
-    /// The row, if it is locked now.
+    /// Returns the row if this transaction has locked it.
     pub fn locked(self) -> Option<T> {
         match self {
             Self::Locked(row) => Some(row),
@@ -27,7 +27,7 @@ impl<T> Lock<T> {
         }
     }
 
-    /// Whether there is no such row.
+    /// Whether the row does not exist.
     pub fn is_missing(&self) -> bool {
         matches!(self, Self::Missing)
     }

@@ -5,7 +5,7 @@ use crate::jobs::request::Target;
 use crate::pull::run::Run;
 use crate::rows::counts::RunCounts;
 
-/// Something that happened while the engine worked. For progress, logs and metrics: nothing depends on it.
+/// An event of the engine's work, for progress, logs and metrics. Nothing depends on it.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Event<'a> {
@@ -13,35 +13,35 @@ pub enum Event<'a> {
     Started {
         /// The run.
         run: &'a Run,
-        /// Whether it continues from a checkpoint.
+        /// Whether the run continues from a checkpoint.
         resumed: bool,
     },
     /// A batch was committed.
     Committed {
         /// The run, after the batch.
         run: &'a Run,
-        /// What the batch did.
+        /// The counts of the batch alone.
         batch: &'a RunCounts,
     },
-    /// A run's attempt ended.
+    /// An attempt at a run ended.
     Ended {
         /// The run.
         run: &'a Run,
-        /// How long the attempt took.
+        /// Duration of the attempt.
         took: Duration,
-        /// Why it failed, if it did.
+        /// The error, if the attempt failed.
         failure: Option<&'a SyncError>,
     },
-    /// A lease was lost: what this worker did since its last commit is thrown away.
+    /// A lease was lost. All work since the last commit is discarded.
     LeaseLost {
-        /// What it worked on.
+        /// Target of the lost lease.
         target: &'a Target,
     },
 }
 
-/// Hears what happens while the engine works.
+/// Receives the events of the engine.
 pub trait Observer: Send + Sync + 'static {
-    /// Called for every event, on the engine's task: must not block.
+    /// Called for every event, on the engine's task. It must not block.
     fn event(&self, event: Event<'_>);
 }
 

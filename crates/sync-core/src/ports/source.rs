@@ -9,81 +9,81 @@ use crate::pull::run::PageCursor;
 use crate::rows::json::{bounded_name, clean_text};
 use crate::stable_hash::stable_hash;
 
-/// Where records come from: Kombo, or something that plays its part.
+/// A source of records: Kombo, or a substitute.
 pub trait Source: Send + Sync + 'static {
-    /// A fetch under way.
+    /// A fetch in progress.
     type Pages: Pages;
 
-    /// Prepares a fetch. No request is sent before the first page is asked for.
+    /// Prepares a fetch. The first request is sent when the first page is requested.
     fn open(&self, spec: FetchSpec) -> Self::Pages;
 }
 
-/// A fetch under way.
+/// A fetch in progress.
 pub trait Pages: Send {
-    /// The next page; `None` after the last one. Every page repeats the filters of the first. Retries of passing
-    /// faults are the source's business, so an error is final for this fetch.
+    /// Returns the next page, or `None` after the last one. Every page repeats the filters of the first. The source
+    /// retries after transient failures, so an error ends this fetch.
     fn next_page(&mut self) -> impl Future<Output = Result<Option<RecordPage>, SourceError>> + Send;
 }
 
 /// What to fetch. Deleted records are always included.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FetchSpec {
-    /// Whose data.
+    /// Id of the integration.
     pub integration_id: IntegrationId,
-    /// Which list.
+    /// The endpoint to list.
     pub endpoint: Endpoint,
     /// Which part of the list.
     pub fetch: Fetch,
-    /// What the fetch is for. Where requests have to wait for the rate limit, those of deltas go first.
+    /// Priority of the fetch. When requests wait for the rate limit, those of deltas go first.
     pub priority: SyncKind,
 }
 
-/// Which part of a list to fetch.
+/// The part of a list to fetch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fetch {
-    /// All of it or what changed, from the given page on.
+    /// The whole list or the changed records, starting at the given page.
     List {
-        /// Only what changed since.
+        /// Limits the list to records changed since this time.
         updated_after: Option<Timestamp>,
-        /// The page to begin with.
+        /// The first page to fetch.
         from: Option<PageCursor>,
     },
     /// The records with these ids.
     Ids(Vec<String>),
 }
 
-/// One page.
+/// A page of records.
 #[derive(Debug)]
 pub struct RecordPage {
-    /// The records that could be read, if only in part.
+    /// The records that could be read completely or in part.
     pub records: Vec<Record>,
-    /// What could not be read: whole records, and parts of some that are among `records`.
+    /// What could not be read: whole records, and parts of records in `records`.
     pub rejected: Vec<Rejected>,
-    /// The page after this one; `None` after the last.
+    /// The next page; `None` after the last one.
     pub next: Option<PageCursor>,
-    /// When the request was sent, by our clock: no record is older.
+    /// When the request was sent, by our clock. The records are at least as current.
     pub requested_at: Timestamp,
-    /// How long the response took.
+    /// Duration of the request.
     pub elapsed: Duration,
-    /// Kombo's clock when it answered, in whole seconds.
+    /// Kombo's clock at the time of the answer, in whole seconds.
     pub server_date: Option<Timestamp>,
 }
 
 /// A record of one of the four lists.
 #[derive(Debug, Clone)]
 pub enum Record {
-    /// Of `users`.
+    /// A record of `users`.
     User(User),
-    /// Of `courses`.
+    /// A record of `courses`.
     Course(Course),
-    /// Of `course-progressions`.
+    /// A record of `course-progressions`.
     CourseProgression(CourseProgression),
-    /// Of `skills`.
+    /// A record of `skills`.
     Skill(Skill),
 }
 
 impl Record {
-    /// The record's id.
+    /// Returns the id of the record.
     pub fn id(&self) -> &str {
         match self {
             Self::User(user) => user.id.as_str(),
@@ -93,7 +93,7 @@ impl Record {
         }
     }
 
-    /// The list that shows it.
+    /// Returns the endpoint that lists the record.
     pub fn endpoint(&self) -> Endpoint {
         match self {
             Self::User(_) => Endpoint::Users,
@@ -103,7 +103,7 @@ impl Record {
         }
     }
 
-    /// When one of the record's own fields last changed.
+    /// Returns when one of the record's own fields last changed.
     pub fn changed_at(&self) -> Option<Timestamp> {
         match self {
             Self::User(user) => user.changed_at,
@@ -123,10 +123,10 @@ impl Record {
         }
     }
 
-    /// Reads what can be read of a record of `endpoint`.
+    /// Reads a record of `endpoint` from JSON, skipping the parts that cannot be read.
     ///
     /// # Errors
-    /// What [`ReadInPart`] says.
+    /// The fault that [`ReadInPart`] returns if the record cannot be read at all.
     pub fn read_in_part(endpoint: Endpoint, json: &str) -> Result<InPart<Self>, Fault> {
         fn read<R: ReadInPart>(json: &str, record: fn(R) -> Record) -> Result<InPart<Record>, Fault> {
             R::read_in_part(json).map(|read| InPart { record: record(read.record), faults: read.faults })
@@ -140,21 +140,22 @@ impl Record {
     }
 }
 
-/// A record that could not be read, or in part only.
+/// A record that could not be read, at least in part.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Rejected {
-    /// Its id, where that could be read. If the page has a record with this id, only a part of it could not be read.
+    /// Id of the record, if it could be read. If the page has a record with this id, only a part of it could not be
+    /// read.
     pub id: Option<String>,
-    /// The record as it came.
+    /// The received text of the record.
     pub json: String,
-    /// Where the fault is.
+    /// Path of the fault.
     pub path: String,
-    /// What the fault is.
+    /// Description of the fault.
     pub reason: String,
 }
 
 impl Rejected {
-    /// Its id, shortened if it is too long for a key, or, where that could not be read, a digest of its text.
+    /// Returns the id, shortened if it is too long for a key, or a digest of the text if the id could not be read.
     pub(crate) fn name(&self) -> String {
         let digest = || format!("#{:016x}", stable_hash(&self.json, ""));
         bounded_name(clean_text(self.id.clone().filter(|id| !id.is_empty()).unwrap_or_else(digest)))
@@ -167,35 +168,36 @@ impl std::fmt::Debug for Rejected {
     }
 }
 
-/// Why a source could not deliver.
+/// An error of a source.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct SourceError {
-    /// What is to be done about it.
+    /// Class of the failure.
     pub class: FailureClass,
-    /// What went wrong, for people: names the endpoint and what Kombo said.
+    /// Message for people. It names the endpoint and contains Kombo's answer.
     pub message: String,
-    /// How long Kombo asks to wait.
+    /// The wait that Kombo requested.
     pub retry_after: Option<Duration>,
 }
 
-/// What is to be done about a failure.
+/// The class of a failure. It decides the reaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FailureClass {
-    /// Passing: try again later.
+    /// The failure is temporary: try again later.
     Transient,
-    /// The key is rejected: nothing that uses it can work until a person acts.
+    /// The key is rejected. Nothing that uses it can work until a person acts.
     KeyRejected,
-    /// Kombo does not know the integration: gone, or another region's.
+    /// Kombo does not have the integration: it was deleted, or belongs to another region.
     IntegrationNotFound,
-    /// Kombo or the connected tool refuses the integration until its state changes.
+    /// Kombo or the connected tool rejects requests for the integration until its state changes.
     IntegrationUnavailable,
-    /// Kombo has no data yet: the first sync can take hours.
+    /// Kombo has no data yet. Its first sync can take hours.
     SetupPending,
-    /// This endpoint is off for this integration; the others go on.
+    /// The endpoint is disabled for this integration. The others continue.
     ModelUnavailable,
-    /// The request was refused without a word of a lasting state: our fault, or a page cursor that Kombo no longer knows.
+    /// The request was rejected, but not because of a lasting state. The request is wrong, or its page cursor is no
+    /// longer valid.
     RequestRefused,
-    /// The answer is not Kombo's, or cannot be read: perhaps that of a gateway for some seconds.
+    /// The answer does not come from Kombo or cannot be read. It may come from a gateway, for a few seconds.
     Unintelligible,
 }

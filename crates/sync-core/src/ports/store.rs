@@ -28,23 +28,23 @@ pub use webhooks::WebhookEvents;
 
 use crate::ports::error::{StoreError, TxResult};
 
-/// Where the mirror lives.
+/// The storage of the mirror.
 ///
-/// A store runs units of work. What a unit does is the core's business: a store only offers the statements of [`Tx`]
-/// and sees to it that a unit happens wholly or not at all. A unit is a plain function that runs on a thread which may
-/// block, so that no transaction stays open while a task waits for something else.
+/// A store runs transactions. The core decides what a transaction does; a store only provides the statements of [`Tx`]
+/// and makes each transaction atomic. A transaction is a plain function on a thread that may block, so it never stays
+/// open while a task waits for something else.
 pub trait Store: Send + Sync + 'static {
-    /// Runs `work` in one transaction and commits it if it returns `Ok`; otherwise nothing of it happened.
+    /// Runs `work` in one transaction. Commits it if `work` returns `Ok`, and rolls it back otherwise.
     ///
-    /// Units with the same [`Scope::Integration`] run one after the other, whatever process they run in. A unit that
-    /// began runs to its end even if the returned future is dropped.
+    /// Transactions with the same [`Scope::Integration`] run one after the other, in all processes. A transaction that
+    /// has begun runs to its end even if the returned future is dropped.
     fn transact<T, E, F>(&self, scope: Scope, work: F) -> impl Future<Output = Result<T, E>> + Send
     where
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
         F: FnOnce(&mut dyn Tx) -> Result<T, E> + Send + 'static;
 
-    /// Runs `work` on one consistent snapshot. It must not write.
+    /// Runs `work` on one consistent snapshot. `work` must not write.
     fn read<T, E, F>(&self, work: F) -> impl Future<Output = Result<T, E>> + Send
     where
         T: Send + 'static,
@@ -72,19 +72,19 @@ impl<S: Store> Store for std::sync::Arc<S> {
     }
 }
 
-/// Which units of work must wait for each other.
+/// The transactions that must wait for each other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Scope {
-    /// None.
+    /// No others.
     Shared,
-    /// All that write the mirror of this integration.
+    /// All transactions that write the mirror of this integration.
     Integration(IntegrationId),
 }
 
-/// The statements of a transaction: those of its supertraits, one for each kind of thing that is stored. They can be called on
-/// a `dyn Tx` without importing the supertraits.
+/// The statements of a transaction, in one supertrait for each kind of stored data. They can be called on a `dyn Tx`
+/// without importing the supertraits.
 ///
-/// All times are written as they are given. Lists may be of any length: a store splits them as its database demands.
+/// All times are stored as given. Lists may have any length: a store splits them as its database requires.
 pub trait Tx:
     BulkRows
     + SeenNotes
@@ -99,17 +99,18 @@ pub trait Tx:
     + WebhookEvents
     + Quarantine
 {
-    /// Allows a database that crashes to lose this transaction, so that its commit need not wait until it is durable. It becomes
-    /// durable with the next transaction that is not allowed to be lost. Whoever allows it has to notice the loss.
+    /// Allows the database to lose this transaction in a crash, so that its commit need not wait for the disk. The
+    /// transaction becomes durable with the next one that must not be lost. The caller has to detect the loss.
     ///
-    /// A store that knows of no such difference does nothing, as here.
+    /// The default does nothing, for stores without this distinction.
     fn may_be_lost(&mut self) -> TxResult<()> {
         Ok(())
     }
 
-    /// The database's own clock, if processes on several machines share it: then it decides between their clocks.
+    /// Returns the database's own clock, if processes on several machines share it. It then decides between their
+    /// clocks.
     ///
-    /// `None`, as here, if the store has no clock but the machine's.
+    /// The default is `None`: the store has only the clock of the machine.
     fn clock(&mut self) -> TxResult<Option<Timestamp>> {
         Ok(None)
     }

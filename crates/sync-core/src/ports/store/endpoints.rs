@@ -3,17 +3,17 @@ use kombo_model::{Endpoint, IntegrationId};
 use crate::jobs::endpoint::EndpointState;
 use crate::ports::error::TxResult;
 
-/// What is known of endpoints.
+/// The state of the endpoints.
 pub trait Endpoints {
-    /// What is known of an endpoint, if anything is.
+    /// Returns the state of an endpoint, if any is stored.
     fn endpoint(&mut self, integration: &IntegrationId, endpoint: Endpoint) -> TxResult<Option<EndpointState>>;
 
-    /// All that is known of endpoints, of one integration or of all, in the order of integrations and endpoints.
+    /// Returns all states of endpoints, of one integration or of all, in the order of integrations and endpoints.
     fn endpoints(&mut self, integration: Option<&IntegrationId>) -> TxResult<Vec<EndpointState>>;
 
-    /// All that is known of the endpoints of these integrations.
+    /// Returns all states of the endpoints of these integrations.
     fn endpoints_of(&mut self, integrations: &[IntegrationId]) -> TxResult<Vec<EndpointState>>;
 
-    /// Writes what is known of an endpoint.
+    /// Inserts or replaces the state of an endpoint.
     fn put_endpoint(&mut self, state: &EndpointState) -> TxResult<()>;
 }

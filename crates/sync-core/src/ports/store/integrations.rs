@@ -5,14 +5,14 @@ use crate::ports::error::TxResult;
 
 /// The registered integrations.
 pub trait Integrations {
-    /// The integration, if it is registered.
+    /// Returns the integration, if it is registered.
     fn integration(&mut self, id: &IntegrationId) -> TxResult<Option<IntegrationRecord>>;
 
-    /// All registered integrations, in the order of ids.
+    /// Returns all registered integrations, in the order of ids.
     fn integrations(&mut self) -> TxResult<Vec<IntegrationRecord>>;
 
-    /// Up to `limit` integrations whose next look by the schedule is not later than `now`, or later than `latest`: a clock that
-    /// was ahead stored it.
+    /// Returns up to `limit` integrations that the schedule must check: their next check is not later than `now`, or is
+    /// later than `latest` because a clock was ahead when it was stored.
     fn integrations_to_look_at(
         &mut self,
         now: Timestamp,
@@ -20,13 +20,13 @@ pub trait Integrations {
         limit: usize,
     ) -> TxResult<Vec<IntegrationRecord>>;
 
-    /// Sets when the schedule looks at registered integrations next. One that another transaction has locked is left out: the
-    /// schedule looks at it by the time that was set before, or at once if that transaction changes it.
+    /// Sets when the schedule checks registered integrations next. Skips an integration that another transaction has
+    /// locked: it keeps its time, or is checked immediately if that transaction changes it.
     fn put_next_looks(&mut self, looks: &[(IntegrationId, Timestamp)]) -> TxResult<()>;
 
-    /// Makes the schedule look at all integrations now.
+    /// Makes the schedule check all integrations immediately.
     fn look_at_all_integrations(&mut self) -> TxResult<()>;
 
-    /// Registers or replaces an integration. The schedule looks at it now.
+    /// Registers or replaces an integration. The schedule checks it immediately.
     fn put_integration(&mut self, integration: &IntegrationRecord) -> TxResult<()>;
 }

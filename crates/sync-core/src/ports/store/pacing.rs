@@ -1,11 +1,12 @@
 use crate::ports::error::TxResult;
 use crate::ratelimit::Pacing;
 
-/// What replicas share of the rate limit.
+/// The part of the rate limit's state that replicas share.
 pub trait RateLimit {
-    /// When requests to the source may be sent, locked until the unit ends. The default if nothing was said.
+    /// Returns when requests to the source may be sent, locked until the transaction ends. Returns the default if
+    /// nothing is stored.
     fn pacing(&mut self) -> TxResult<Pacing>;
 
-    /// Says when requests to the source may be sent.
+    /// Sets when requests to the source may be sent.
     fn put_pacing(&mut self, pacing: &Pacing) -> TxResult<()>;
 }

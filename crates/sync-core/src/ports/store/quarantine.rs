@@ -7,31 +7,31 @@ use crate::pull::run::RunId;
 /// A part of the quarantine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum QuarantinePart<'a> {
-    /// All of it.
+    /// The whole quarantine.
     All,
     /// The records of an integration.
     Integration(&'a IntegrationId),
     /// The records of an endpoint.
     Endpoint(&'a IntegrationId, Endpoint),
-    /// The records of an endpoint with this id or a later one.
+    /// The records of an endpoint whose id is at least this one.
     From(&'a IntegrationId, Endpoint, &'a str),
 }
 
-/// Which records of an endpoint leave the quarantine.
+/// The records of an endpoint to release from quarantine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum QuarantineRelease<'a> {
-    /// Those with these ids.
+    /// The records with these ids.
     Ids(&'a [String]),
-    /// Those that another run than this one put there.
+    /// The records that runs other than this one put there.
     OfOtherRuns(RunId),
 }
 
 /// The records that could not be read or stored.
 pub trait Quarantine {
-    /// Puts records in quarantine; one with the same integration, endpoint and id is replaced.
+    /// Puts records into quarantine. Replaces those with the same integration, endpoint and id.
     fn put_quarantined(&mut self, records: &[Quarantined]) -> TxResult<()>;
 
-    /// Takes records of an endpoint out of quarantine, and says how many were there.
+    /// Releases records of an endpoint from quarantine and returns their number.
     fn clear_quarantined(
         &mut self,
         integration: &IntegrationId,
@@ -39,9 +39,9 @@ pub trait Quarantine {
         which: QuarantineRelease<'_>,
     ) -> TxResult<u64>;
 
-    /// The first `limit` records of a part of the quarantine, in the order of integrations, endpoints and ids.
+    /// Returns the first `limit` records of a part of the quarantine, in the order of integrations, endpoints and ids.
     fn quarantined(&mut self, part: QuarantinePart<'_>, limit: usize) -> TxResult<Vec<Quarantined>>;
 
-    /// How many records a part of the quarantine has.
+    /// Returns the number of records in a part of the quarantine.
     fn quarantine_size(&mut self, part: QuarantinePart<'_>) -> TxResult<u64>;
 }

@@ -8,33 +8,33 @@ use crate::ports::lock::{Lock, LockMode};
 
 /// The queue of requested fetches.
 pub trait Requests {
-    /// The request for a target, locked until the transaction ends.
+    /// Returns the request for a target, locked until the transaction ends.
     fn request(&mut self, target: &Target, mode: LockMode) -> TxResult<Lock<QueuedRequest>>;
 
-    /// All requests, in the order of their time.
+    /// Returns all requests, in the order of their time.
     fn requests(&mut self) -> TxResult<Vec<QueuedRequest>>;
 
-    /// The requests of these integrations, in the order of their time.
+    /// Returns the requests of these integrations, in the order of their time.
     fn requests_of(&mut self, integrations: &[IntegrationId]) -> TxResult<Vec<QueuedRequest>>;
 
-    /// The request that a worker may lease: due, by [`Horizon::is_due`]; held by nobody, by [`Horizon::is_held`], nor its
-    /// endpoint's other kind of fetch; eligible; of a registered integration that is neither deleted nor paused by a
-    /// person. Of the preferred kind, the one that became due first. One that another transaction has locked is passed over.
+    /// Returns the request that a worker may lease. It is due ([`Horizon::is_due`]), it is eligible, and neither it nor
+    /// the other request of its endpoint is leased ([`Horizon::is_held`]). Its integration is registered, not deleted
+    /// and not paused by a person. Among the requests of the preferred kind, it became due first. Requests that another
+    /// transaction has locked are skipped.
     ///
-    /// How many rows this reads depends neither on the number of requests nor on that of integrations.
+    /// The number of rows that this reads depends neither on the number of requests nor on that of integrations.
     fn claimable_request(&mut self, horizon: &Horizon, eligible: &Eligible) -> TxResult<Claimable>;
 
-    /// Puts off until `until` up to a thousand requests that are due of integrations that are deleted, paused by a person
-    /// or not registered, and says how many.
+    /// Postpones up to a thousand due requests to `until` and returns their number. Their integrations are deleted,
+    /// paused by a person or not registered.
     fn put_off_idle_requests(&mut self, horizon: &Horizon, until: Timestamp) -> TxResult<usize>;
 
-    /// Writes a request.
+    /// Inserts or replaces a request.
     fn put_request(&mut self, request: &QueuedRequest) -> TxResult<()>;
 
-    /// Writes a request if there is none for its target, and says whether there was none. Waits for units that write
-    /// one.
+    /// Inserts a request if its target has none, and returns whether it did. Waits for transactions that write one.
     fn insert_request(&mut self, request: &QueuedRequest) -> TxResult<bool>;
 
-    /// Removes a request.
+    /// Deletes a request.
     fn delete_request(&mut self, target: &Target) -> TxResult<()>;
 }

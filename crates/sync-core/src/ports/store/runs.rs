@@ -4,24 +4,24 @@ use crate::jobs::request::Target;
 use crate::ports::error::TxResult;
 use crate::pull::run::{Run, RunId};
 
-/// The fetches that were begun.
+/// The runs.
 pub trait Runs {
-    /// Starts a run and gives it its number; the number in `run` is ignored.
+    /// Inserts a run and returns its new number. The number in `run` is ignored.
     fn insert_run(&mut self, run: &Run) -> TxResult<RunId>;
 
-    /// Writes a run.
+    /// Updates a run.
     fn put_run(&mut self, run: &Run) -> TxResult<()>;
 
-    /// A run, if there is one of this number.
+    /// Returns the run with this number, if it exists.
     fn run(&mut self, id: RunId) -> TxResult<Option<Run>>;
 
-    /// The latest run of a target.
+    /// Returns the latest run of a target.
     fn latest_run(&mut self, target: &Target) -> TxResult<Option<Run>>;
 
-    /// The latest `limit` runs, of one integration or of all, the latest first. With `before`, only runs with smaller
-    /// numbers count.
+    /// Returns the latest `limit` runs, of one integration or of all, the latest first. With `before`, returns only
+    /// runs with smaller numbers.
     fn runs(&mut self, integration: Option<&IntegrationId>, before: Option<RunId>, limit: usize) -> TxResult<Vec<Run>>;
 
-    /// Removes runs that ended before `before`, but for the latest of each target, and says how many.
+    /// Deletes the runs that ended before `before`, except the latest of each target, and returns their number.
     fn trim_runs(&mut self, before: Timestamp) -> TxResult<u64>;
 }

@@ -3,12 +3,12 @@ use kombo_model::Timestamp;
 use crate::ports::error::TxResult;
 use crate::webhooks::record::WebhookRecord;
 
-/// The webhooks that came.
+/// The received webhooks.
 pub trait WebhookEvents {
-    /// Stores webhooks, and says of each whether it was: `false` if one with its id is stored already or comes before it
+    /// Stores webhooks and returns for each whether it was new: `false` if its id is already stored or occurs earlier
     /// in the list.
     fn insert_webhooks(&mut self, webhooks: &[WebhookRecord]) -> TxResult<Vec<bool>>;
 
-    /// Removes webhooks from before `before`, and says how many.
+    /// Deletes the webhooks from before `before` and returns their number.
     fn trim_webhooks(&mut self, before: Timestamp) -> TxResult<u64>;
 }
