@@ -1,4 +1,4 @@
-//! The mirror: which tables there are, what a row is, and how a returned record becomes rows.
+//! The mirror: its tables, its rows, and the conversion of records into rows.
 
 pub mod apply;
 pub mod assess;

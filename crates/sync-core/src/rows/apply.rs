@@ -1,4 +1,4 @@
-//! Applies what pages say to the mirror: writes what differs, logs what changed.
+//! Applies pages to the mirror: writes rows that differ and logs changes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,41 +21,41 @@ use crate::rows::removals;
 use crate::rows::row::Key;
 use crate::rows::unlisted::Found;
 
-/// What applying a batch needs to know besides the batch.
+/// The context in which a batch is applied.
 #[derive(Debug, Clone)]
 pub struct Applying<'a> {
     /// The run that the batch belongs to.
     pub run: &'a Run,
-    /// How to read its rows.
+    /// The context in which rows are compared.
     pub reading: Reading,
-    /// Models whose first complete load is not over, so that the log stays quiet: the table itself says it.
+    /// Models whose first load has not finished. Their changes are not logged, because the table itself shows them.
     pub quiet: BTreeSet<Model>,
-    /// Whether the log gets old and new values.
+    /// Whether the log contains old and new values.
     pub change_values: bool,
-    /// What becomes of rows that the list of their record no longer shows.
+    /// Treatment of rows that the list of their record no longer shows.
     pub unlisted: Unlisted,
     /// When the batch is applied.
     pub now: Timestamp,
 }
 
-/// What becomes of rows that the list of their record no longer shows.
+/// Treatment of rows that the list of their record no longer shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unlisted {
-    /// They are removed.
+    /// Remove them.
     Remove,
-    /// They stay: a full fetch removes them at its end, when it knows how many there are.
+    /// Keep them. A full fetch removes them at its end, when their number is known.
     Leave,
-    /// They are removed, unless those of the run so far are suspiciously many and more than a person approved: then they
-    /// stay, and are counted as withheld.
+    /// Remove them, unless the removals of the run so far are suspiciously many and exceed the approved number. Then
+    /// keep them and count them as withheld.
     Guard {
-        /// How many removals a person approved.
+        /// Number of removals that a person approved.
         approved: u64,
     },
 }
 
 impl Applying<'_> {
-    /// The model of which most likely none of the listed rows is stored: that of a first load which met nothing else so
-    /// far. Such rows are not logged.
+    /// Returns the listed model if its rows are probably all new: in a first load that has found no stored row so far.
+    /// Such rows are not logged.
     fn likely_new(&self) -> Option<Model> {
         let model = Model::listed_by(self.run.target.endpoint);
         let RunCounts { updated, restored, unchanged, indirect, stale, .. } = self.run.counts;
@@ -75,7 +75,7 @@ impl Applying<'_> {
         }
     }
 
-    /// Whether rows that lists no longer show have to stay.
+    /// Whether rows that lists no longer show must be kept.
     fn withholds(&self, tx: &mut dyn Tx, unlisted: &BTreeMap<Model, u64>) -> TxResult<bool> {
         let Unlisted::Guard { approved } = self.unlisted else { return Ok(false) };
         let RunCounts { unlisted: before, withheld, .. } = self.run.counts;
@@ -100,28 +100,28 @@ impl Applying<'_> {
     }
 }
 
-/// Applies `batch` within a transaction that holds the integration's scope. Applying it again changes nothing.
+/// Applies `batch` in a transaction with the integration's scope. Applying it again changes nothing.
 pub fn apply(tx: &mut LeasedTx<'_>, batch: &Batch, applying: &Applying<'_>) -> TxResult<RunCounts> {
     apply_and_tell(tx, batch, applying).map(|applied| applied.counts)
 }
 
-/// The same for records that no run fetches now: those of the quarantine.
+/// Applies records from the quarantine, which no current run fetches.
 pub(crate) fn apply_without_lease(tx: &mut dyn Tx, batch: &Batch, applying: &Applying<'_>) -> TxResult<RunCounts> {
     apply_batch(tx, batch, applying).map(|applied| applied.counts)
 }
 
-/// What became of a batch.
+/// The result of applying a batch.
 pub(crate) struct Applied {
     pub(crate) counts: RunCounts,
-    /// The ids of records that a later response kept out.
+    /// Ids of the records that are older than the stored ones.
     pub(crate) stale: BTreeSet<String>,
-    /// The revisions that a later response kept out.
+    /// Keys of the revisions that are older than the stored ones.
     pub(crate) outdated: BTreeSet<Key>,
-    /// Whether the change log got an entry.
+    /// Whether entries were added to the change log.
     pub(crate) logged: bool,
 }
 
-/// As [`apply`], and tells more.
+/// Applies `batch` like [`apply`], with a more detailed result.
 pub(crate) fn apply_and_tell(tx: &mut LeasedTx<'_>, batch: &Batch, applying: &Applying<'_>) -> TxResult<Applied> {
     apply_batch(&mut **tx, batch, applying)
 }
@@ -142,8 +142,8 @@ fn apply_batch(tx: &mut dyn Tx, batch: &Batch, applying: &Applying<'_>) -> TxRes
     Ok(Applied { counts, stale, outdated, logged: write(tx, assessment, applying)? })
 }
 
-/// Marks rows as removed which a full fetch did not show and a look-up by id did not find, with the members of their
-/// lists.
+/// Marks rows as removed, with the members of their lists. A full fetch did not show the rows, and a look-up by id did
+/// not find them.
 pub(crate) fn sweep(
     tx: &mut LeasedTx<'_>,
     ids: &[String],
@@ -155,8 +155,8 @@ pub(crate) fn sweep(
     write(&mut **tx, assessment, applying).map(|_| counts)
 }
 
-/// Marks rows of any model as removed which a full fetch that began at `began_at` did not show, with the members of their
-/// lists.
+/// Marks rows of any model as removed, with the members of their lists. A full fetch that began at `began_at` did not
+/// show the rows.
 pub(crate) fn remove_unlisted(
     tx: &mut LeasedTx<'_>,
     found: &Found,
@@ -173,7 +173,7 @@ pub(crate) fn remove_unlisted(
     Ok(counts)
 }
 
-/// Says whether the change log got an entry.
+/// Writes and logs the findings. Returns whether the change log got an entry.
 fn write(tx: &mut dyn Tx, assessment: Assessment<'_>, applying: &Applying<'_>) -> TxResult<bool> {
     let changes = assessment.findings.iter().filter_map(|finding| change(finding, &assessment, applying).transpose());
     let changes: Vec<Change> = changes.collect::<Result<_, Invariant>>()?;
@@ -194,7 +194,7 @@ fn write(tx: &mut dyn Tx, assessment: Assessment<'_>, applying: &Applying<'_>) -
     Ok(!changes.is_empty())
 }
 
-/// A finding's entry in the change log, if it gets one.
+/// Returns the change log entry of a finding, if it has one.
 fn change(
     finding: &Finding,
     assessment: &Assessment<'_>,

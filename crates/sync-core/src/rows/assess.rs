@@ -1,6 +1,6 @@
-//! What returned records would change: reads what is stored and compares, and writes nothing.
+//! Compares returned records with the stored rows, without writing.
 //!
-//! [`crate::rows::apply`] writes what is found here and [`crate::verify`] reports it, so both follow the same rules.
+//! [`crate::rows::apply`] writes the result and [`crate::verify`] reports it, so both follow the same rules.
 
 mod table;
 
@@ -28,76 +28,77 @@ use crate::rows::row::{Key, MirrorRow, NewRow, Stored, StoredRow, Value};
 pub(crate) use table::Table;
 use table::{ToWrite, new_row};
 
-/// What some records would change.
+/// The differences between some records and the stored rows.
 #[derive(Debug, Default)]
 pub struct Assessment<'a> {
-    /// Row by row what differs, in the order of the change log.
+    /// One finding for each row that differs, in the order of the change log.
     pub findings: Vec<Finding>,
-    /// What the records are, and what would become of rows.
+    /// Counts of the records and of the changes to rows.
     pub counts: RunCounts,
-    /// The ids of the listed records whose stored row is not removed.
+    /// Ids of the listed records whose stored row is not removed.
     pub shown: Vec<String>,
-    /// The ids of the listed records that hold a row which is stored from a later response and says something else.
+    /// Ids of the listed records with a row that differs from the stored one, which comes from a later response.
     pub stale: BTreeSet<String>,
-    /// The revisions that a later response kept out. What their courses say of them is settled by a look-up.
+    /// Revisions whose stored row comes from a later response. A look-up decides which course they belong to.
     pub outdated: BTreeSet<Key>,
-    /// How many live rows are removed because the list of their record, which is there, no longer shows them.
+    /// Number of live rows that are removed because the list of their existing record no longer shows them.
     pub unlisted: BTreeMap<Model, u64>,
     /// The rows to write.
     tables: BTreeMap<Model, Table<'a>>,
 }
 
-/// A row that differs from what is stored.
+/// A row that differs from the stored one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finding {
     /// The row's table.
     pub model: Model,
     /// The row's key.
     pub key: Key,
-    /// Whether nothing is stored.
+    /// Whether no row is stored.
     pub is_new: bool,
-    /// What happened to the record; nothing that belongs into the change log if only `changed_at` differs.
+    /// Kind of the change. `None` if only `changed_at` differs, which is not logged.
     pub kind: Option<ChangeKind>,
-    /// How it became known.
+    /// How the change was found.
     pub cause: ChangeCause,
-    /// The columns whose values differ; of a new row, none are named.
+    /// The columns whose values differ; empty for a new row.
     pub fields: Vec<ChangedField>,
 }
 
-/// Whose records they are, and how to read them.
+/// The context in which records are compared.
 #[derive(Debug, Clone, Copy)]
 pub struct Assessing<'a> {
-    /// Whose.
+    /// Id of the integration.
     pub integration: &'a IntegrationId,
-    /// The list that showed them.
+    /// The endpoint that listed the records.
     pub endpoint: Endpoint,
-    /// How to read them.
+    /// The context in which rows are compared.
     pub reading: Reading,
-    /// What becomes of rows that their list no longer shows.
+    /// Treatment of rows that their list no longer shows.
     pub lists: Lists,
-    /// The full fetch whose notes tell which rows earlier pages showed. Of several contents of a row in one fetch, the newest
-    /// counts; if their times do not tell, the first.
+    /// The full fetch whose notes contain the rows on earlier pages. If a fetch shows a row with different contents,
+    /// the newest counts, or the first if their times do not decide.
     pub notes: Option<RunId>,
 }
 
-/// What becomes of rows that the list of their record no longer shows.
+/// Treatment of rows that the list of their record no longer shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lists {
-    /// They are removed.
+    /// Remove them.
     Remove,
-    /// They stay.
+    /// Keep them.
     Leave,
 }
 
-/// What would change if `batch` were applied.
+/// Returns the changes that `batch` would make.
 pub fn assess<'a>(tx: &mut dyn Tx, batch: &'a Batch, assessing: Assessing<'_>) -> TxResult<Assessment<'a>> {
     let mut work = Work { assessing, tells_shown: true, found: Assessment::default(), outdated: BTreeSet::new() };
     work.batch(tx, batch, None)?;
     Ok(work.found)
 }
 
-/// The same, for who writes what is found and does not ask what was shown; but if none of the rows of `likely_new` is
-/// stored, they are inserted at once and only counted. Of a first load, that spares looking up every row.
+/// Returns the changes that `batch` would make, without `shown`, for a caller that writes them. If no row of
+/// `likely_new` is stored, its rows are inserted immediately and only counted. In a first load, this saves the look-up
+/// of every row.
 pub(crate) fn assess_or_insert<'a>(
     tx: &mut dyn Tx,
     batch: &'a Batch,
@@ -109,8 +110,8 @@ pub(crate) fn assess_or_insert<'a>(
     Ok(work.found)
 }
 
-/// What would change if rows of the listed model that a full fetch did not show and a look-up by id did not find were
-/// removed, with the members of their lists.
+/// Returns the changes of removing rows of the listed model, with the members of their lists. A full fetch did not show
+/// the rows, and a look-up by id did not find them.
 pub fn assess_removal(
     tx: &mut dyn Tx,
     ids: &[String],
@@ -121,7 +122,7 @@ pub fn assess_removal(
     assess_removal_of(tx, Model::listed_by(assessing.endpoint), &keys, looked_up_at, ChangeCause::Sweep, assessing)
 }
 
-/// The same of rows of any model.
+/// Returns the changes of removing rows of any model, with the members of their lists.
 pub(crate) fn assess_removal_of(
     tx: &mut dyn Tx,
     model: Model,
@@ -137,27 +138,27 @@ pub(crate) fn assess_removal_of(
 }
 
 impl<'a> Assessment<'a> {
-    /// The row that a finding writes.
+    /// Returns the row that a finding writes.
     pub(crate) fn row(&self, finding: &Finding) -> Option<&MirrorRow> {
         self.tables.get(&finding.model)?.get(&finding.key).map(ToWrite::row)
     }
 
-    /// The rows to write, table by table.
+    /// Returns the rows to write, table by table.
     pub(crate) fn into_tables(self) -> impl Iterator<Item = (Model, Table<'a>)> {
         self.tables.into_iter()
     }
 }
 
-/// A row that is not stored as it came; what it means next to the stored one, if there is one.
+/// A row that differs from the stored one, with the verdict and the stored row, if there is one.
 type Differing<'b> = (Cow<'b, Incoming>, Option<(Verdict, StoredRow)>);
 
-/// `'b` is how long the batch lives, whose rows are written as they are where nothing is stored.
+/// `'b` is the lifetime of the batch. Its new rows are written without a copy.
 struct Work<'a, 'b> {
     assessing: Assessing<'a>,
-    /// Whether somebody wants to know which rows were shown.
+    /// Whether the caller needs [`Assessment::shown`].
     tells_shown: bool,
     found: Assessment<'b>,
-    /// Lists that came with older contents of their records than the stored ones, by the members' model and the parent.
+    /// Lists whose record is older than the stored one, by the members' model and the parent.
     outdated: BTreeSet<(Model, String)>,
 }
 
@@ -182,7 +183,7 @@ impl<'b> Work<'_, 'b> {
         if self.assessing.lists == Lists::Leave {
             return Ok(());
         }
-        // Lists are looked at after the rows, so that a member that moved to another list is not taken for gone.
+        // Lists are compared after the rows, so that a member that moved to another list does not count as removed.
         let mut lists: BTreeMap<(Model, &str), &Members> = BTreeMap::new();
         for members in batch.members.iter().filter(|list| !self.outdated.contains(&(list.model, list.parent.clone()))) {
             let newest = lists.entry((members.model, &members.parent)).or_insert(members);
@@ -197,7 +198,8 @@ impl<'b> Work<'_, 'b> {
         Ok(())
     }
 
-    /// Copies of a model that its own list has never shown are all that is known of it: they say that nothing else is there.
+    /// Fills the missing values of sole copies with null if the model was never loaded from its own endpoint. Nothing
+    /// but copies is known of such rows.
     fn complete_sole_copies(&self, tx: &mut dyn Tx, model: Model, rows: &mut [Cow<'b, Incoming>]) -> TxResult<()> {
         if !rows.iter().any(|row| row.provenance == Provenance::SoleCopy)
             || queue::state(tx, self.assessing.integration, model.owner())?.loaded_at.is_some()
@@ -213,12 +215,12 @@ impl<'b> Work<'_, 'b> {
         Ok(())
     }
 
-    /// One row of each key, in the order of keys: the newest, or for partial copies all that they say together. If their
-    /// times do not tell, the first one in a full fetch, and the last one in a delta.
+    /// Keeps one row for each key, in the order of keys: the newest, or for partial copies the combination of all. If
+    /// the times do not decide, the first counts in a full fetch and the last in a delta.
     fn one_of_each(&mut self, rows: Vec<&'b Incoming>) -> Vec<Cow<'b, Incoming>> {
-        // What most keys differ in lies side by side, so that few of them have to be looked up.
+        // The part of the keys that usually differs is stored inline, so that few keys have to be dereferenced.
         let mut rows: Vec<(u128, &Incoming)> = rows.into_iter().map(|row| (beginning(&row.row.key), row)).collect();
-        // Stable: of equals, the later one comes later.
+        // The sort is stable, so rows with the same key keep their order.
         rows.sort_by(|(left, one), (right, other)| left.cmp(right).then_with(|| one.row.key.cmp(&other.row.key)));
         let mut kept: Vec<Cow<'b, Incoming>> = Vec::with_capacity(rows.len());
         for (_, incoming) in rows {
@@ -230,10 +232,10 @@ impl<'b> Work<'_, 'b> {
         kept
     }
 
-    /// The same key once more.
+    /// Handles another row with the same key.
     fn again(&mut self, held: &mut Cow<'b, Incoming>, incoming: &'b Incoming) {
         if incoming.provenance == Provenance::Listed {
-            self.found.counts.unchanged += 1; // the same record twice
+            self.found.counts.unchanged += 1; // the same record again
         }
         if incoming.provenance.is_copy() && held.provenance.is_copy() {
             let says_less = |(held, said): (&Value, &Value)| said.is_absent() || said == held;
@@ -259,7 +261,7 @@ impl<'b> Work<'_, 'b> {
         by_change(one, other, self.assessing.reading.latest)
     }
 
-    /// Whether the second of two rows with one key counts.
+    /// Whether the second of two rows with the same key counts.
     fn supersedes(&self, second: &Incoming, first: &Incoming) -> bool {
         let is_copy = |incoming: &Incoming| incoming.provenance.is_copy();
         match (is_copy(second), is_copy(first)) {
@@ -276,7 +278,7 @@ impl<'b> Work<'_, 'b> {
         self.assessing.reading.kind == SyncKind::Full
     }
 
-    /// Inserts rows if none of them is stored, and says whether that was so.
+    /// Inserts rows if none of them is stored. Returns whether it did.
     fn insert(&mut self, tx: &mut dyn Tx, model: Model, rows: &[Cow<'b, Incoming>]) -> TxResult<bool> {
         let new: Vec<NewRow<'_>> = rows.iter().map(|incoming| new_row(incoming)).collect();
         let are_new = tx.insert_if_new(model, self.assessing.integration, &new)?;
@@ -288,12 +290,12 @@ impl<'b> Work<'_, 'b> {
         Ok(are_new)
     }
 
-    /// Compares rows with what is stored.
+    /// Compares rows with the stored ones.
     fn rows(&mut self, tx: &mut dyn Tx, model: Model, rows: Vec<Cow<'b, Incoming>>) -> TxResult<()> {
         let said: Vec<&MirrorRow> = rows.iter().map(|incoming| &incoming.row).collect();
         let held = tx.held(model, self.assessing.integration, &said)?;
         let now = self.assessing.reading.now;
-        // In the order of keys, in which they are logged and written.
+        // In the order of keys, which is the order of logging and writing.
         let mut differing: Vec<Differing<'b>> = Vec::new();
         for (incoming, held) in rows.into_iter().zip(held) {
             let stored = match held {
@@ -324,7 +326,7 @@ impl<'b> Work<'_, 'b> {
         Ok(())
     }
 
-    /// The rows of which an earlier page of a full fetch showed a content that counts, so that this one does not.
+    /// Returns the rows whose content on an earlier page of the full fetch takes precedence.
     fn shown_before(&self, tx: &mut dyn Tx, model: Model, rows: &[Differing<'_>]) -> TxResult<BTreeSet<Key>> {
         let Some(run) = self.assessing.notes else { return Ok(BTreeSet::new()) };
         let contradicts = |incoming: &Incoming, (verdict, stored): &(Verdict, StoredRow)| {
@@ -337,8 +339,8 @@ impl<'b> Work<'_, 'b> {
         if keys.is_empty() { Ok(BTreeSet::new()) } else { tx.seen(run, model, &keys) }
     }
 
-    /// Whether a content that changed at `one` is newer than one that changed at `other`. A time that is no credible one counts
-    /// less than any other. Nothing if the times do not tell.
+    /// Whether a content that changed at `one` is newer than one that changed at `other`. A credible time counts as
+    /// newer than one that is not. `None` if the times do not decide.
     fn is_newer(&self, one: Option<Timestamp>, other: Option<Timestamp>) -> Option<bool> {
         let is_credible = |at: Option<Timestamp>| at.is_some_and(|at| at <= self.assessing.reading.latest);
         match self.by_change(one, other) {
@@ -348,7 +350,7 @@ impl<'b> Work<'_, 'b> {
         }
     }
 
-    /// A row that is stored as it is.
+    /// Handles a row that equals the stored one.
     fn same(&mut self, incoming: &Incoming) {
         if incoming.provenance == Provenance::Listed {
             self.count_listed(incoming, &Verdict::Unchanged);
@@ -362,7 +364,7 @@ impl<'b> Work<'_, 'b> {
         }
     }
 
-    /// A row that is not stored yet.
+    /// Handles a row that is not stored yet.
     fn unknown(&mut self, model: Model, incoming: Cow<'b, Incoming>) {
         let (kind, announced) = first_seen(&incoming, self.assessing.reading);
         let (key, cause) = (incoming.row.key.clone(), self.cause(model, incoming.provenance, announced));
@@ -439,7 +441,7 @@ impl<'b> Work<'_, 'b> {
         if gone.is_empty() {
             return Ok(());
         }
-        // The members of a deleted record go with it.
+        // The members of a deleted record are removed with it, so they are not counted.
         let deleted = batch.rows.iter().filter(|it| it.row.remote_deleted_at().is_some());
         let deleted: BTreeSet<(Model, &str)> = deleted.map(|it| (it.model, it.row.key.first())).collect();
         let counts = |member: &&StoredRow| {
@@ -455,7 +457,7 @@ impl<'b> Work<'_, 'b> {
         Ok(())
     }
 
-    /// Marks rows as removed, and with them the members of their lists.
+    /// Marks rows as removed, together with the members of their lists.
     fn remove(
         &mut self,
         tx: &mut dyn Tx,
@@ -470,7 +472,7 @@ impl<'b> Work<'_, 'b> {
         self.remove_as(tx, model, rows, observed_at, cause)
     }
 
-    /// Writes rows as removed, where they are not yet, and removes the members of their lists.
+    /// Writes rows as removed unless they already are, and removes the members of their lists.
     fn remove_as(
         &mut self,
         tx: &mut dyn Tx,
@@ -484,7 +486,7 @@ impl<'b> Work<'_, 'b> {
             parents.push(stored.row.key.first().to_owned());
             let Some(row) = removed else { continue };
             let field = ChangedField { name: "removed_at", old: Value::Null, new: row.removed_at.into() };
-            // Of a record with a tombstone it is known already that it is gone.
+            // The deletion of a record with a tombstone is already logged.
             let kind = if stored.is_live() { ChangeKind::Deleted } else { ChangeKind::Updated };
             self.replace(model, row, Some(kind), cause, vec![field]);
         }
@@ -497,7 +499,7 @@ impl<'b> Work<'_, 'b> {
         Ok(())
     }
 
-    /// The members of `parents` as they would be once what is found so far is written, if they are `wanted`.
+    /// Returns those members of `parents` that are `wanted`, as they will be after all findings so far are written.
     fn members(
         &self,
         tx: &mut dyn Tx,
@@ -536,12 +538,12 @@ impl<'b> Work<'_, 'b> {
     }
 }
 
-/// Whether a webhook asked for this fetch because of changes to this model, which a delta may not show.
+/// Whether a webhook requested this fetch because of changes to this model that a delta may not show.
 fn is_announced(model: Model, assessing: Assessing<'_>) -> bool {
     assessing.reading.announced && model.blind_in_delta(assessing.endpoint)
 }
 
-/// How it became known that the list of a record no longer shows a row of `model`.
+/// Returns the cause to log when the list of a record no longer shows a row of `model`.
 pub(crate) fn unlisted_cause(model: Model, assessing: Assessing<'_>) -> ChangeCause {
     match assessing.reading.kind {
         SyncKind::Full if !is_announced(model, assessing) => ChangeCause::Drift,
@@ -549,7 +551,7 @@ pub(crate) fn unlisted_cause(model: Model, assessing: Assessing<'_>) -> ChangeCa
     }
 }
 
-/// The first bytes of a key, which sort as it does.
+/// Returns the first bytes of a key as a number with the same order.
 fn beginning(key: &Key) -> u128 {
     let mut first = [0; 16];
     for (place, byte) in first.iter_mut().zip(key.first().bytes()) {
@@ -558,7 +560,7 @@ fn beginning(key: &Key) -> u128 {
     u128::from_be_bytes(first)
 }
 
-/// What differs where only `changed_at` does, or when the row was written.
+/// Returns the field that differs if only `changed_at` or `synced_at` does.
 fn moved(stored: &StoredRow, row: &StoredRow) -> ChangedField {
     let (old, new) = (stored.row.changed_at(), row.row.changed_at());
     if old == new {
@@ -567,7 +569,7 @@ fn moved(stored: &StoredRow, row: &StoredRow) -> ChangedField {
     ChangedField { name: "changed_at", old: old.into(), new: new.into() }
 }
 
-/// Whether a delta returned a record that did not change since the watermark: something nested in it did.
+/// Whether a delta returned a record that did not itself change since the watermark, because of a nested record.
 fn came_back_for_another(incoming: &Incoming, reading: Reading) -> bool {
     let since = match reading.kind {
         SyncKind::Delta => reading.known_until,
@@ -576,7 +578,7 @@ fn came_back_for_another(incoming: &Incoming, reading: Reading) -> bool {
     matches!((incoming.row.changed_at(), since), (Some(changed), Some(since)) if changed <= since)
 }
 
-/// The id of the listed record that a row came with, unless it is a copy.
+/// Returns the id of the listed record that contained a row, unless the row is a copy.
 fn listed_with(incoming: &Incoming) -> Option<String> {
     match (incoming.provenance, incoming.model) {
         (Provenance::Listed, _) => Some(incoming.row.key.first().to_owned()),
@@ -599,12 +601,12 @@ fn members_of(model: Model) -> Option<Model> {
     }
 }
 
-/// The model of the records whose lists hold rows of `model`.
+/// Returns the model of the records whose lists contain rows of `model`.
 pub(crate) fn parent_model(model: Model) -> Option<Model> {
     Model::ALL.into_iter().find(|parent| members_of(*parent) == Some(model))
 }
 
-/// The id of the record whose list holds a row of `model`.
+/// Returns the id of the record whose list contains a row of `model`.
 pub(crate) fn parent_of(model: Model, row: &MirrorRow) -> Option<&str> {
     if model == Model::LmsJoinRevisionsSkills {
         return Some(row.key.first());

@@ -5,41 +5,41 @@ use kombo_model::{Endpoint, Timestamp};
 use super::model::Model;
 use super::row::{Key, MirrorRow, Value};
 
-/// What the records of some pages say, model by model.
+/// The content of some pages, as rows of each model.
 #[derive(Debug, Clone, Default)]
 pub struct Batch {
     /// Rows of any model.
     pub rows: Vec<Incoming>,
-    /// Whole member lists.
+    /// Complete member lists.
     pub members: Vec<Members>,
-    /// Records that say nothing of their members, since the list is null or not there: the members' model, and the record's
-    /// id. Their stored members stay.
+    /// Records without information on their members, because the list is null or missing: the members' model and the
+    /// record's id. Their stored members stay.
     pub unsaid: Vec<(Model, String)>,
 }
 
-/// A row that a response showed.
+/// A row from a response.
 #[derive(Debug, Clone)]
 pub struct Incoming {
-    /// Which table it belongs to.
+    /// Table of the row.
     pub model: Model,
-    /// What the response says of it.
+    /// The received values.
     pub row: MirrorRow,
-    /// How much the response knows of it.
+    /// How much the response contains of the row.
     pub provenance: Provenance,
-    /// When the response was asked for.
+    /// When the response was requested.
     pub observed_at: Timestamp,
 }
 
-/// How much a response knows of a row that it shows.
+/// How much a response contains of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Provenance {
     /// A record of the endpoint's own list.
     Listed,
-    /// A row that only this endpoint shows: as good as a listed one.
+    /// A row that only this endpoint shows. It counts as much as a listed one.
     Owned,
     /// A partial copy of a row that another endpoint shows in full.
     Copy,
-    /// A partial copy of a row whose own endpoint is off: nothing else tells that the record is there.
+    /// A partial copy of a row whose own endpoint is disabled. Nothing else shows that the record exists.
     SoleCopy,
 }
 
@@ -51,12 +51,12 @@ impl Provenance {
 }
 
 impl Batch {
-    /// Takes copies for all that there is of models whose own endpoint is not among the enabled ones.
+    /// Marks copies as the only source of their rows if the own endpoint of their model is not enabled.
     pub(crate) fn mark_sole_copies(&mut self, enabled: &BTreeSet<Endpoint>) {
         let copies = self.rows.iter_mut().filter(|row| row.provenance == Provenance::Copy);
         for copy in copies.filter(|copy| !enabled.contains(&copy.model.owner())) {
             copy.provenance = Provenance::SoleCopy;
-            // What is nested somewhere is there.
+            // A nested record exists.
             if let Some(remote_deleted_at) = copy.row.values_mut().last_mut() {
                 *remote_deleted_at = Value::Null;
             }
@@ -64,17 +64,17 @@ impl Batch {
     }
 }
 
-/// All rows of `model` that belong to `parent`: a stored row of that parent that is not among them is gone.
+/// All rows of `model` that belong to `parent`. A stored row of that parent that is not among them is gone.
 #[derive(Debug, Clone)]
 pub struct Members {
     /// The model of the members.
     pub model: Model,
     /// The id of the record that lists them.
     pub parent: String,
-    /// The members' keys.
+    /// Keys of the members.
     pub keys: Vec<Key>,
-    /// When one of the own fields of the record that lists them last changed.
+    /// When one of the listing record's own fields last changed.
     pub changed_at: Option<Timestamp>,
-    /// When the response was asked for.
+    /// When the response was requested.
     pub observed_at: Timestamp,
 }

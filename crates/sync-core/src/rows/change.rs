@@ -1,25 +1,25 @@
 use crate::words::words;
 
 words! {
-    /// What happened to a record.
+    /// The kind of a change to a record.
     pub enum ChangeKind {
-        /// It is new.
+        /// The record is new.
         Created = "created",
-        /// Some of its values differ.
+        /// Some values differ.
         Updated = "updated",
-        /// It is gone.
+        /// The record is gone.
         Deleted = "deleted",
-        /// It is back.
+        /// The record exists again.
         Restored = "restored",
     }
 
-    /// How a change became known.
+    /// How a change was found.
     pub enum ChangeCause {
         /// The endpoint that owns the model returned the record.
         Direct = "direct",
-        /// A copy nested in another model's record showed it.
+        /// A copy nested in another model's record showed the change.
         Nested = "nested",
-        /// A full fetch found a difference that no `changed_at` tells of: a hand edit, a lost record, a silent change.
+        /// A full fetch found a difference without a new `changed_at`: a manual edit, a lost record or a silent change.
         Drift = "drift",
         /// A full fetch did not show the record, and a look-up by id did not find it.
         Sweep = "sweep",

@@ -1,4 +1,4 @@
-//! What a returned row means, next to the stored one. Plain functions: no IO, no clock.
+//! Compares a returned row with the stored one. Plain functions: no IO, no clock.
 
 use std::cmp::Ordering;
 use std::time::Duration;
@@ -13,68 +13,68 @@ use crate::rows::row::{MirrorRow, NewRow, StoredRow, Value};
 use crate::words::words;
 
 words! {
-    /// What becomes of the values of a record that Kombo marks as deleted.
+    /// Treatment of the values of a record that Kombo marks as deleted.
     pub enum Tombstones {
-        /// Kombo's later nulls are taken over.
+        /// Kombo's later nulls replace the values.
         Mirror = "mirror",
-        /// The last values stay.
+        /// The last values are kept.
         Keep = "keep",
     }
 }
 
-/// What the fetch that returned a row knows.
+/// The context in which a returned row is compared.
 #[derive(Debug, Clone, Copy)]
 pub struct Reading {
-    /// Whether everything is being fetched or only what changed.
+    /// Kind of the fetch.
     pub kind: SyncKind,
-    /// What becomes of the values of a deleted record.
+    /// Treatment of the values of a deleted record.
     pub tombstones: Tombstones,
-    /// Up to when earlier fetches showed every change: the endpoint's watermark as the fetch began.
+    /// The endpoint's watermark at the start of the fetch. Earlier fetches have shown all changes up to this time.
     pub known_until: Option<Timestamp>,
-    /// Whether a webhook said that something changed which only a full fetch is sure to show.
+    /// Whether a webhook announced changes that only a full fetch is certain to show.
     pub announced: bool,
-    /// When it is read: no stored row was observed later.
+    /// The time of the comparison. No stored row was observed later.
     pub now: Timestamp,
-    /// Whether the response settles what a record is now, as a look-up by id does. Pages of a list may show a record twice,
-    /// and the older content last.
+    /// Whether the response is authoritative for the current state of a record, like a look-up by id. Pages of a list
+    /// are not: they may show a record twice, with the older content last.
     pub settles: bool,
-    /// The latest credible time, see [`latest_credible`]. A later `changed_at`, stored or returned, says nothing about which
+    /// The latest credible time, see [`latest_credible`]. A later `changed_at`, stored or returned, does not show which
     /// content is newer.
     pub latest: Timestamp,
 }
 
-/// How far ahead of both clocks a time may lie.
+/// How far a credible time may lie ahead of both clocks.
 const TOLERANCE: Duration = Duration::from_secs(300);
 
-/// The latest time that anything can have happened, by our clock and by Kombo's.
+/// Returns the latest credible time of an event, by our clock and by Kombo's.
 pub fn latest_credible(now: Timestamp, kombo: Option<Timestamp>) -> Timestamp {
     now.max(kombo.unwrap_or(now)).saturating_add(TOLERANCE)
 }
 
-/// Which of two contents of a record is newer, by the times at which they changed. Nothing if these do not tell.
+/// Compares the age of two contents of a record by the times at which they changed. `None` if the times do not decide.
 pub(crate) fn by_change(one: Option<Timestamp>, other: Option<Timestamp>, latest: Timestamp) -> Option<Ordering> {
     let credible = |at: &Timestamp| *at <= latest;
     Some(one.filter(credible)?.cmp(&other.filter(credible)?)).filter(|order| order.is_ne())
 }
 
-/// What a returned row means.
+/// The result of comparing a returned row with the stored one.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Verdict {
-    /// The stored row says the same.
+    /// The stored row has the same values.
     Unchanged,
-    /// The stored row knows better: it was written from a later response, or holds a later `changed_at`.
+    /// The stored row takes precedence: it comes from a later response, or has a later `changed_at`.
     Stale,
-    /// The row is to be written, and nothing that anybody would want to know changed (only `changed_at` moved).
+    /// The row must be written, but no logged value changed. Only `changed_at` or `synced_at` differs.
     Touched(StoredRow),
-    /// The row is to be written.
+    /// The row must be written, and the change is logged.
     Changed {
         /// The row to write.
         row: StoredRow,
-        /// What happened to the record.
+        /// Kind of the change.
         kind: ChangeKind,
-        /// The columns whose values differ. Of a new row none are named: see [`first_values`].
+        /// The columns whose values differ; empty for a new row, see [`first_values`].
         fields: Vec<ChangedField>,
-        /// Whether the record's own `changed_at` tells of the change: it is later than what is known.
+        /// Whether the record's own `changed_at` shows the change: it is later than the known one.
         announced: bool,
     },
 }
@@ -82,9 +82,9 @@ pub enum Verdict {
 /// A column whose value differs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChangedField {
-    /// The column.
+    /// Name of the column.
     pub name: &'static str,
-    /// The stored value; null where there was no row.
+    /// The stored value; null if no row was stored.
     pub old: Value,
     /// The value to store.
     pub new: Value,
@@ -92,16 +92,17 @@ pub struct ChangedField {
 
 /// Compares a returned row with the stored one.
 ///
-/// - An older `changed_at` is stale, unless the response settles what the record is now. In a full fetch, the sweep then looks
-///   the record up. A removed row that a full fetch shows is back, whatever its times say.
-/// - Whatever was written from a later response stays, unless the returned row has a later `changed_at` of its own.
+/// - A row with an older `changed_at` is stale, unless the response is authoritative. In a full fetch, the sweep then
+///   looks the record up. A removed row that a full fetch shows is restored, whatever its times are.
+/// - A row from a later response stays, unless the returned row has a later `changed_at` of its own.
 /// - Times that lie ahead of both clocks do not count.
-/// - Only the values that the row carries are set. A [`Provenance::Copy`] never touches a record that is deleted or
-///   removed: copies say nothing of that, and would bring back what was erased. A [`Provenance::SoleCopy`] brings back what
-///   was removed, but no record that its own list showed as deleted.
-/// - In a full fetch, a [`Provenance::Copy`] says nothing of a record that its own list has shown. If the two contradict each
-///   other, the list decides.
-/// - What is stored and cannot be read is overwritten, and so is a row with a `synced_at` that no fetch can have written.
+/// - Only the values that the row carries are set. A [`Provenance::Copy`] never changes a record that is deleted or
+///   removed: copies do not show that state, and would restore erased values. A [`Provenance::SoleCopy`] restores a
+///   removed row, but not a record that its own list showed as deleted.
+/// - In a full fetch, a [`Provenance::Copy`] does not change a record that its own list has shown. If the two
+///   contradict each other, the list takes precedence.
+/// - A stored value that cannot be read is overwritten, and so is a row with a `synced_at` that no fetch can have
+///   written.
 pub fn compare(incoming: &Incoming, stored: Option<&StoredRow>, reading: Reading) -> Verdict {
     let Some(stored) = stored else {
         return created(incoming, reading);
@@ -111,7 +112,7 @@ pub fn compare(incoming: &Incoming, stored: Option<&StoredRow>, reading: Reading
     }
     let removed_at = if incoming.provenance == Provenance::Copy { stored.removed_at } else { None };
     let reappeared = removed_at != stored.removed_at;
-    // Most rows of a full fetch end here, so nothing was copied yet.
+    // Most rows of a full fetch return here, so nothing is copied before.
     if !reappeared && stored.is_dated(reading.now) && says_the_same(&incoming.row, &stored.row, reading.tombstones) {
         return Verdict::Unchanged;
     }
@@ -149,7 +150,7 @@ pub fn compare(incoming: &Incoming, stored: Option<&StoredRow>, reading: Reading
 }
 
 fn may_touch(provenance: Provenance, stored: &StoredRow, kind: SyncKind) -> bool {
-    // Only a record that its own list has shown has a `changed_at`.
+    // Only records that their own list has shown have a `changed_at`.
     let was_listed = stored.row.changed_at().is_some();
     match provenance {
         Provenance::Listed | Provenance::Owned => true,
@@ -158,8 +159,8 @@ fn may_touch(provenance: Provenance, stored: &StoredRow, kind: SyncKind) -> bool
     }
 }
 
-/// A row that a whole list no longer shows, as it is to be written; `None` if that is known already or the row was
-/// written from a later response than the list.
+/// Returns the removed form of a row that a complete list no longer shows. `None` if the row is already removed, or
+/// comes from a later response than the list.
 pub fn remove(stored: &StoredRow, observed_at: Timestamp, now: Timestamp) -> Option<StoredRow> {
     (stored.removed_at.is_none() && stored.observed_at(now) <= observed_at).then(|| StoredRow {
         row: stored.row.clone(),
@@ -168,8 +169,8 @@ pub fn remove(stored: &StoredRow, observed_at: Timestamp, now: Timestamp) -> Opt
     })
 }
 
-/// A row whose list is gone with the record that had it, as it is to be written; `None` if it is removed already. When
-/// it was written does not matter: nobody would ever look for it again.
+/// Returns the removed form of a row whose list is gone together with its record. `None` if the row is already removed.
+/// The time of its last write does not matter, because no later fetch would look for it again.
 pub fn remove_with_list(stored: &StoredRow, observed_at: Timestamp, now: Timestamp) -> Option<StoredRow> {
     stored.removed_at.is_none().then(|| StoredRow {
         row: stored.row.clone(),
@@ -178,7 +179,7 @@ pub fn remove_with_list(stored: &StoredRow, observed_at: Timestamp, now: Timesta
     })
 }
 
-/// What the change log says of a change as its cause.
+/// Returns the cause that the change log states for a change.
 pub fn cause(kind: SyncKind, provenance: Provenance, announced: bool) -> ChangeCause {
     match (kind, provenance) {
         (SyncKind::Full, _) if !announced => ChangeCause::Drift,
@@ -193,16 +194,17 @@ fn created(incoming: &Incoming, reading: Reading) -> Verdict {
     Verdict::Changed { row, kind, fields: Vec::new(), announced }
 }
 
-/// What happened to a record of which nothing is stored, and whether its own `changed_at` tells of it.
+/// Returns the kind of the change for a record that is not stored yet, and whether its own `changed_at` shows the
+/// change.
 pub(crate) fn first_seen(incoming: &Incoming, reading: Reading) -> (ChangeKind, bool) {
     // A record may already be deleted when it is seen for the first time.
     let kind = if incoming.row.remote_deleted_at().is_some() { ChangeKind::Deleted } else { ChangeKind::Created };
-    // A row that an earlier fetch must have shown is not new: somebody removed it here.
+    // A row that an earlier fetch must have shown is not new: it was deleted from the database.
     let announced = incoming.row.changed_at().is_some_and(|said| reading.known_until.is_none_or(|known| said > known));
     (kind, announced)
 }
 
-/// What a new row brings, as the change log names it.
+/// Returns the values of a new row, for the change log.
 pub fn first_values(model: Model, row: &MirrorRow) -> Vec<ChangedField> {
     let said = row.values().iter().zip(model.columns());
     said.filter(|(value, column)| !value.is_null() && !value.is_absent() && column.name != CHANGED_AT)
@@ -210,7 +212,7 @@ pub fn first_values(model: Model, row: &MirrorRow) -> Vec<ChangedField> {
         .collect()
 }
 
-/// Whether a returned value leaves the stored one as it is, whatever that is, as long as it can be read.
+/// Whether a returned value leaves any readable stored value unchanged.
 fn is_kept(said: &Value, stored: &Value, keeps_nulls: bool) -> bool {
     (said.is_absent() || keeps_nulls && said.is_null()) && !stored.is_unreadable()
 }
@@ -224,7 +226,7 @@ fn says_the_same(incoming: &MirrorRow, stored: &MirrorRow, tombstones: Tombstone
     incoming.values().iter().zip(stored.values()).all(|(said, stored)| is_kept(said, stored, keep) || said == stored)
 }
 
-/// The stored row with the values that the returned one carries.
+/// Returns the stored row with the values that the returned one carries.
 fn merged(incoming: &MirrorRow, stored: &MirrorRow, tombstones: Tombstones) -> MirrorRow {
     let keep = keeps_nulls(incoming, tombstones);
     let mut row = stored.clone();
@@ -238,7 +240,7 @@ fn merged(incoming: &MirrorRow, stored: &MirrorRow, tombstones: Tombstones) -> M
 
 const CHANGED_AT: &str = "changed_at";
 
-/// The columns in which two rows differ, `changed_at` aside: it says when, not what.
+/// Returns the columns in which two rows differ, except `changed_at`.
 pub fn differences(model: Model, new: &MirrorRow, old: &MirrorRow) -> Vec<ChangedField> {
     let pairs = new.values().iter().zip(old.values()).zip(model.columns());
     pairs

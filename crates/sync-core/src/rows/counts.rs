@@ -2,36 +2,36 @@ use serde::{Deserialize, Serialize};
 
 use crate::rows::change::ChangeKind;
 
-/// What a run did.
+/// The counts of a run.
 ///
-/// `records`, `unchanged`, `indirect`, `stale` and `quarantined` count the records that the endpoint returned;
-/// `created`, `updated`, `deleted` and `restored` count rows of any model, those of nested copies included.
+/// `records`, `unchanged`, `indirect`, `stale` and `quarantined` count the records that the endpoint returned.
+/// `created`, `updated`, `deleted` and `restored` count rows of any model, including nested copies.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RunCounts {
-    /// Pages fetched.
+    /// Fetched pages.
     pub pages: u64,
-    /// Records returned.
+    /// Returned records.
     pub records: u64,
-    /// Rows that are new.
+    /// New rows.
     pub created: u64,
-    /// Rows with values that differ.
+    /// Rows with different values.
     pub updated: u64,
     /// Rows whose record is gone.
     pub deleted: u64,
-    /// Rows whose record is back.
+    /// Rows whose record exists again.
     pub restored: u64,
-    /// Records that say what is stored.
+    /// Records that equal the stored rows.
     pub unchanged: u64,
     /// Records that a delta returned although they did not change themselves.
     pub indirect: u64,
-    /// Records that were older than the stored row.
+    /// Records that are older than the stored row.
     pub stale: u64,
     /// Records that could not be read or stored.
     pub quarantined: u64,
     /// Rows that a delta removed because the list of their record no longer shows them.
     pub unlisted: u64,
-    /// Such rows that were kept because they were suspiciously many.
+    /// Rows that lists no longer show, but that were kept because they were suspiciously many.
     pub withheld: u64,
 }
 
@@ -46,7 +46,7 @@ impl RunCounts {
         }
     }
 
-    /// Adds what a batch did.
+    /// Adds the counts of a batch.
     pub fn add(&mut self, other: &Self) {
         self.pages += other.pages;
         self.records += other.records;

@@ -12,23 +12,25 @@ use super::repeats::Repeats;
 use super::row::{Key, MirrorRow, Value};
 use crate::ports::source::Record;
 
-/// How deep `custom_fields` and `integration_fields` may nest: they must be comparable after a database rewrote them.
+/// Maximum depth of `custom_fields` and `integration_fields`. They must remain comparable after a database has
+/// rewritten them.
 pub const MAX_DOCUMENT_DEPTH: usize = 120;
-/// How deep `remote_data` may nest: `PostgreSQL` checks even JSON that it does not rewrite, on its stack.
+/// Maximum depth of `remote_data`. `PostgreSQL` uses its stack to check JSON, even if it does not rewrite it.
 pub const MAX_OPAQUE_DEPTH: usize = 1_000;
-/// Longer ids cannot be keys: PostgreSQL's indexes take 2,704 bytes, in which two ids and the integration's have to fit.
+/// Maximum length of an id. PostgreSQL's index entries are limited to 2,704 bytes, which must suffice for two ids and
+/// the integration's.
 pub const MAX_ID_BYTES: usize = 800;
 
-/// Adds to `batch` what `record` says: a row of its own model, and rows of the models nested in it. Returns what is wrong
-/// with parts of it. Nothing is said of these parts: what is stored there stays.
+/// Adds the content of `record` to `batch`: a row of its own model, and rows of the models nested in it. Returns the
+/// faults of parts that cannot be stored. These parts are left out, so their stored values stay.
 ///
 /// # Errors
-/// No row can have the record's id. Then nothing is added.
+/// The record's id cannot be a key. Nothing is added.
 pub fn decompose(record: Record, observed_at: Timestamp, batch: &mut Batch) -> Result<Vec<Fault>, Fault> {
     take_apart(record, observed_at, batch, None)
 }
 
-/// As [`decompose`], but for the copies that say what `repeats` has met already.
+/// Decomposes a record like [`decompose`], without the copies that are already in `repeats`.
 pub(crate) fn decompose_news(
     record: Record,
     observed_at: Timestamp,
@@ -67,7 +69,7 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// Adds a row that says nothing of the columns `unread`, nor of those whose values no database can hold.
+    /// Adds a row. Leaves out the columns `unread` and the values that no database can store.
     fn add(&mut self, model: Model, provenance: Provenance, key: Key, mut values: Vec<Value>, unread: &[&'static str]) {
         for (column, value) in model.columns().iter().zip(&mut values) {
             if unread.contains(&column.name) {
@@ -100,7 +102,7 @@ impl Writer<'_> {
         self.batch.rows.push(Incoming { model, row, provenance, observed_at: self.observed_at });
     }
 
-    /// The id of a nested record without NUL; nothing, and a fault, if no row can have it.
+    /// Returns the id of a nested record without NUL. `None`, with a fault, if the id cannot be a key.
     fn nested_id(&mut self, model: Model, id: impl Into<String>) -> Option<String> {
         let id = clean_text(id.into());
         match no_key(model, &id) {
@@ -112,7 +114,7 @@ impl Writer<'_> {
         }
     }
 
-    /// Whether a copy of `model`'s row `id` says something that was not said before.
+    /// Whether a copy of `model`'s row `id` differs from earlier copies.
     fn is_news(&mut self, model: Model, id: &str, says: impl Hash) -> bool {
         self.repeats.as_mut().is_none_or(|repeats| repeats.is_news(model, id, says))
     }
@@ -173,17 +175,17 @@ impl Writer<'_> {
             for revision in revisions {
                 keys.extend(self.revision(revision, &course_id).map(Key::Id));
             }
-            // Who is missing among them may be the one that could not be read.
+            // If a member could not be read, the list is incomplete: a stored row might be that member.
             if keys.len() == listed && !course.unread.contains(&"revisions") {
                 self.list(Model::LmsCourseRevisions, course_id, keys, course.changed_at);
             }
         }
     }
 
-    /// Returns its id.
+    /// Adds a revision and returns its id.
     fn revision(&mut self, revision: CourseRevision, listed_under: &str) -> Option<String> {
         let revision_id = self.nested_id(Model::LmsCourseRevisions, revision.id)?;
-        // Anonymised rows may lose the column while the list that they stand in still says whose they are.
+        // Anonymised rows may lose this column, but the list still shows their course.
         let course_id = revision.course_id.map_or_else(|| listed_under.to_owned(), kombo_model::CourseId::into_string);
         let values = vec![
             text(revision.remote_id),
@@ -225,12 +227,12 @@ impl Writer<'_> {
 
     fn provider_copy(&mut self, provider: ProviderCopy) {
         let Some(provider_id) = self.nested_id(Model::LmsCourseProviders, provider.id) else { return };
-        // Kombo has no times of providers.
+        // Kombo has no times for providers.
         let values = vec![said_text(provider.remote_id), said_text(provider.name), Value::Null, Value::Null];
         self.add(Model::LmsCourseProviders, Provenance::Owned, Key::Id(provider_id), values, &[]);
     }
 
-    /// Returns its id.
+    /// Adds a copy of a skill and returns its id.
     fn skill_copy(&mut self, skill: SkillCopy) -> Option<String> {
         let skill_id = self.nested_id(Model::LmsSkills, skill.id)?;
         if self.is_news(Model::LmsSkills, &skill_id, (&skill.remote_id, &skill.name)) {
@@ -296,10 +298,10 @@ impl Writer<'_> {
     }
 }
 
-/// Columns with the id of another record.
+/// Columns that contain the id of another record.
 const REFERENCES: [&str; 5] = ["provider_id", "course_id", "user_id", "course_revision_id", "skill_id"];
 
-/// What is wrong with an id of `model`, if no row can have it.
+/// Returns the fault of an id of `model` that cannot be a key.
 fn no_key(model: Model, id: &str) -> Option<Fault> {
     if id.is_empty() {
         return Some(Fault { path: "id".to_owned(), reason: format!("empty id of {model}") });

@@ -9,10 +9,10 @@ use tree::Tree;
 use super::decompose::MAX_ID_BYTES;
 use crate::stable_hash::stable_hash;
 
-/// Whether two JSON texts mean the same: key order, white space and the spelling of numbers and escapes aside. Numbers are
-/// compared to the last digit.
+/// Whether two JSON texts are equal as data: key order, white space and the notation of numbers and escapes do not
+/// matter. Numbers are compared to the last digit.
 ///
-/// Texts that are too deep to read (more than 127 levels), or are no JSON, are the same if they are equal to the letter.
+/// Texts that are not JSON or nest too deep (more than 127 levels) are compared literally.
 pub fn same_json(left: &str, right: &str) -> bool {
     if left == right {
         return true;
@@ -23,18 +23,19 @@ pub fn same_json(left: &str, right: &str) -> bool {
     }
 }
 
-/// Whether a text is JSON, as far as it is not too deep to read.
+/// Whether a text is JSON. Only texts that are not too deep can be checked.
 pub(super) fn is_json(text: &str) -> bool {
     is_deeper(text, tree::MOST_LEVELS) || Tree::read(text).is_some()
 }
 
-/// The JSON text as `serde_json` holds it. A number that it would round is a text, and so is what cannot be read.
+/// Returns the JSON text as a `serde_json` value. Numbers that `serde_json` would round become text, and so does a text
+/// that cannot be read.
 pub(super) fn to_value(text: &str) -> serde_json::Value {
     Tree::read(text).map_or_else(|| serde_json::Value::String(text.to_owned()), |tree| tree.to_value())
 }
 
-/// The JSON text with numbers as texts that `PostgreSQL`'s jsonb refuses, or writes with far more digits than they have
-/// here. `None` if there are none.
+/// Turns numbers into texts if `PostgreSQL`'s jsonb rejects them or writes them with far more digits. `None` if there
+/// are no such numbers.
 pub(super) fn moderate_numbers(text: &str) -> Option<String> {
     let bytes = text.as_bytes();
     let has_exponent = || bytes.windows(2).any(|two| matches!(two, [b'0'..=b'9', b'e' | b'E']));
@@ -68,13 +69,13 @@ pub(super) fn moderate_numbers(text: &str) -> Option<String> {
 
 const REPLACEMENT: &str = "\u{fffd}";
 
-/// The text without NUL, which `PostgreSQL` cannot hold and `SQLite`'s tools cut off at: U+FFFD stands in its place.
+/// Replaces NUL with U+FFFD. `PostgreSQL` cannot store NUL, and `SQLite`'s tools cut texts off at it.
 pub fn clean_text(text: String) -> String {
     if text.contains('\0') { text.replace('\0', REPLACEMENT) } else { text }
 }
 
-/// What a record is called where any id must fit: names of more bytes than two ids with a slash are cut, and end with a
-/// digest.
+/// Shortens the name of a record so that it fits where any id must fit. Names with more bytes than two ids and a slash
+/// are cut and end with a digest.
 pub fn bounded_name(name: String) -> String {
     const LONGEST: usize = 2 * MAX_ID_BYTES + 1;
     if name.len() <= LONGEST {
@@ -84,7 +85,7 @@ pub fn bounded_name(name: String) -> String {
     format!("{start}…#{:016x}{:016x}", stable_hash(&name, ""), stable_hash(&name, "name"))
 }
 
-/// The JSON text with U+FFFD in the place of what `PostgreSQL`'s jsonb refuses: escaped NUL and lone surrogates.
+/// Replaces with U+FFFD what `PostgreSQL`'s jsonb rejects in JSON text: escaped NUL and lone surrogates.
 pub fn clean_json(text: String) -> String {
     match replace_escapes(&text) {
         Cow::Borrowed(_) => text,
@@ -97,7 +98,7 @@ fn replace_escapes(text: &str) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     let mut clean = String::new();
-    let mut copied = 0; // everything before is in `clean` already
+    let mut copied = 0; // everything before is already in `clean`
     let mut at = 0;
     while let Some(found) = text.get(at..).and_then(|rest| rest.find('\\')) {
         let escape = at + found;
@@ -123,19 +124,19 @@ fn replace_escapes(text: &str) -> Cow<'_, str> {
     Cow::Owned(clean)
 }
 
-/// The UTF-16 code unit of the `\uXXXX` at `at`, if there is one.
+/// Returns the UTF-16 code unit of the `\uXXXX` at `at`, if there is one.
 fn code_unit(text: &str, at: usize) -> Option<u16> {
     let digits = text.get(at..at + 6)?.strip_prefix("\\u")?;
     u16::from_str_radix(digits, 16).ok()
 }
 
-/// Whether the arrays and objects of a JSON text nest deeper than `limit`. Each level takes two letters at least, so
-/// most texts need no look.
+/// Whether the arrays and objects of a JSON text nest deeper than `limit`. Each level takes at least two characters, so
+/// most texts need not be scanned.
 pub(crate) fn is_deeper(text: &str, limit: usize) -> bool {
     text.len() > 2 * limit && depth(text) > limit
 }
 
-/// How deep the arrays and objects of a JSON text nest.
+/// Returns the nesting depth of the arrays and objects in a JSON text.
 pub(super) fn depth(text: &str) -> usize {
     let (mut depth, mut deepest) = (0_usize, 0_usize);
     let (mut in_string, mut escaped) = (false, false);

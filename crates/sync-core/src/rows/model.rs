@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Model {
-    /// People who learn.
+    /// Learners.
     LmsUsers,
     /// Courses.
     LmsCourses,
@@ -17,31 +17,31 @@ pub enum Model {
     LmsCourseProviders,
     /// Skills that revisions teach.
     LmsSkills,
-    /// Which revision teaches which skill.
+    /// Assignments of skills to the revisions that teach them.
     LmsJoinRevisionsSkills,
     /// A user's progress in a revision.
     LmsCourseProgressions,
 }
 
-/// A column of a mirror table, key and bookkeeping columns aside.
+/// A column of a mirror table, except key and bookkeeping columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Column {
     /// Kombo's name of the field.
     pub name: &'static str,
-    /// What it holds.
+    /// Type of the content.
     pub kind: ColumnKind,
 }
 
-/// What a column holds.
+/// The type of a column's content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ColumnKind {
     /// Text.
     Text,
-    /// A moment in UTC.
+    /// A time in UTC.
     Time,
-    /// JSON that people query.
+    /// JSON for queries.
     Document,
-    /// JSON that is kept as it came: large, and seldom looked into.
+    /// JSON that is stored as received: large and rarely read.
     Opaque,
 }
 
@@ -63,7 +63,7 @@ const INTEGRATION_FIELDS: Column = document("integration_fields");
 const CHANGED_AT: Column = time("changed_at");
 const REMOTE_DELETED_AT: Column = time("remote_deleted_at");
 
-// Every list ends with `changed_at` and `remote_deleted_at`: `MirrorRow` finds them by that.
+// Every list ends with `changed_at` and `remote_deleted_at`; `MirrorRow` relies on these positions.
 const USERS: &[Column] = &[
     text("remote_id"),
     text("first_name"),
@@ -127,7 +127,7 @@ const COURSE_PROGRESSIONS: &[Column] = &[
 ];
 
 impl Model {
-    /// Every model, in the order in which the rows of a batch are written.
+    /// All models, in the order in which the rows of a batch are written.
     pub const ALL: [Self; 7] = [
         Self::LmsUsers,
         Self::LmsCourses,
@@ -138,7 +138,7 @@ impl Model {
         Self::LmsCourseProgressions,
     ];
 
-    /// Kombo's name of the model, which is also the table's.
+    /// Returns Kombo's name of the model, which is also the name of the table.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::LmsUsers => "lms_users",
@@ -151,12 +151,12 @@ impl Model {
         }
     }
 
-    /// The model of this name, if it has a table.
+    /// Returns the model with this name, if it has a table.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|model| model.as_str() == name)
     }
 
-    /// The columns between the key and `removed_at`, ending with `changed_at` and `remote_deleted_at`.
+    /// Returns the columns between the key and `removed_at`. The last ones are `changed_at` and `remote_deleted_at`.
     pub const fn columns(self) -> &'static [Column] {
         match self {
             Self::LmsUsers => USERS,
@@ -169,7 +169,7 @@ impl Model {
         }
     }
 
-    /// The key's columns after `integration_id`.
+    /// Returns the key columns after `integration_id`.
     pub const fn key_columns(self) -> &'static [&'static str] {
         match self {
             Self::LmsJoinRevisionsSkills => &["course_revision_id", "skill_id"],
@@ -182,7 +182,7 @@ impl Model {
         }
     }
 
-    /// The column that names the record whose member list holds rows of this model.
+    /// Returns the column with the id of the record whose member list contains rows of this model.
     pub const fn parent_column(self) -> Option<&'static str> {
         match self {
             Self::LmsCourseRevisions => Some("course_id"),
@@ -195,7 +195,7 @@ impl Model {
         }
     }
 
-    /// The model whose records an endpoint lists.
+    /// Returns the model whose records an endpoint lists.
     pub const fn listed_by(endpoint: Endpoint) -> Self {
         match endpoint {
             Endpoint::Users => Self::LmsUsers,
@@ -205,7 +205,7 @@ impl Model {
         }
     }
 
-    /// The endpoint that shows rows of this model in full.
+    /// Returns the endpoint that shows complete rows of this model.
     pub const fn owner(self) -> Endpoint {
         match self {
             Self::LmsUsers => Endpoint::Users,
@@ -217,7 +217,7 @@ impl Model {
         }
     }
 
-    /// The endpoints that nest partial copies of rows of this model.
+    /// Returns the endpoints that nest partial copies of rows of this model.
     pub const fn embedded_by(self) -> &'static [Endpoint] {
         match self {
             Self::LmsUsers | Self::LmsCourses | Self::LmsCourseRevisions => &[Endpoint::CourseProgressions],
@@ -226,7 +226,7 @@ impl Model {
         }
     }
 
-    /// The columns that partial copies of rows of this model carry.
+    /// Returns the columns that partial copies of rows of this model carry.
     pub const fn copied_columns(self) -> &'static [&'static str] {
         match self {
             Self::LmsUsers => &["remote_id", "first_name", "last_name", "work_email"],
@@ -237,9 +237,9 @@ impl Model {
         }
     }
 
-    /// Whether a delta of an endpoint that shows the model may not show a change to it: by Kombo's API reference a course
-    /// does not come back when only its provider, a skill or a skill assignment changed, and a progression does not when
-    /// only its user, revision or course did.
+    /// Whether a delta of an endpoint that shows the model may miss a change to it. According to Kombo's API reference,
+    /// a course does not come back if only its provider, a skill or a skill assignment changed, and a progression does
+    /// not if only its user, revision or course changed.
     pub const fn blind_in_delta(self, endpoint: Endpoint) -> bool {
         match endpoint {
             Endpoint::Courses => {

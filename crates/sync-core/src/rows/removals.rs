@@ -1,13 +1,13 @@
-//! How many rows may disappear before a person should look.
+//! Limits for the number of rows that are removed without a person's approval.
 
-/// Whether so many records vanished that a person should look: more than ten and more than a tenth of the live rows, in
-/// small tables more than half of them, or all.
+/// Whether a full fetch misses so many records that a person should check: all of them, more than ten and a tenth of
+/// the live rows, or in small tables more than half.
 pub(crate) fn are_suspicious(removals: u64, live: u64) -> bool {
     are_many(removals, live) || (removals > 0 && removals >= live)
 }
 
-/// The same of rows that the lists of their records no longer show, or that nothing shows any more. A table may have few of
-/// them, and the last one may well go.
+/// Whether so many rows are missing from lists that a person should check. Unlike [`are_suspicious`], this allows the
+/// removal of the last one or two rows: such tables may be small.
 pub(crate) fn are_many(removals: u64, live: u64) -> bool {
     let many = removals > 10 && removals.saturating_mul(10) > live;
     let half = removals > 2 && removals.saturating_mul(2) > live;

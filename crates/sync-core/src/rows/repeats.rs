@@ -2,37 +2,37 @@ use std::hash::{BuildHasher, Hash, RandomState};
 
 use super::model::Model;
 
-/// What the pages of one fetch said of rows that other endpoints show in full. A user's copy comes with each of the
-/// user's progressions: comparing the first is enough, until one says something else.
+/// The copies on the pages of one fetch, of rows that other endpoints show in full. Each progression contains a copy of
+/// its user. Only the first copy is compared, and later ones only if they differ.
 ///
-/// Leaving out a repetition is right only behind the copy that it repeats, so this lives as long as one attempt, which
-/// commits its pages in order or ends.
+/// A repeated copy may be left out only after the copy that it repeats. A value of this type therefore lasts for one
+/// attempt, which commits its pages in order or ends.
 #[derive(Default)]
 pub(crate) struct Repeats {
-    /// Where a row belongs follows from the hash of its name. Made when there is something to remember.
+    /// Slots of rows, by the hash of the row's name. Allocated with the first entry.
     said: Vec<Place>,
-    /// What the record that is being read says.
+    /// The copies in the current record.
     new: Vec<Said>,
     hasher: RandomState,
 }
 
-/// What was last said of a row.
+/// The latest copy of a row.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 struct Said {
-    /// The hash of the row's name.
+    /// Hash of the row's name.
     row: u64,
-    /// The hash of what was said.
+    /// Hash of the copy.
     says: u64,
 }
 
-/// Rows that belong to one place. One more drives out the one that came first, which is then news again.
+/// The rows in one slot. A new row replaces the oldest, whose next copy counts as new.
 type Place = [Said; 8];
 
 impl Repeats {
-    /// Room for 65,536 rows at most, in a megabyte. Where too many meet in one place, some are forgotten before.
+    /// Space for at most 65,536 rows, one megabyte. Rows are dropped earlier if too many share a slot.
     const PLACES: u16 = 1 << 13;
 
-    /// Whether a copy of a row says something else than the one before, as far as that is remembered.
+    /// Whether a copy of a row differs from the remembered one, or none is remembered.
     pub(super) fn is_news(&mut self, model: Model, id: &str, says: impl Hash) -> bool {
         let said = Said { row: self.hasher.hash_one((model, id)), says: self.hasher.hash_one(says) };
         let in_record = self.new.iter().rev().find(|before| before.row == said.row);
@@ -44,7 +44,7 @@ impl Repeats {
         is_news
     }
 
-    /// The record was taken over with its copies.
+    /// Remembers the copies of the current record, which was accepted.
     pub(super) fn keep(&mut self) {
         if self.said.is_empty() && !self.new.is_empty() {
             self.said = vec![Place::default(); usize::from(Self::PLACES)];
@@ -61,7 +61,7 @@ impl Repeats {
     }
 }
 
-/// Where a row belongs.
+/// Returns the slot of a row.
 fn place(row: u64) -> usize {
     let [high, low, ..] = row.to_be_bytes();
     usize::from(u16::from_be_bytes([high, low]) % Repeats::PLACES)
@@ -76,7 +76,7 @@ mod tests {
     #[test]
     fn a_copy_is_news_until_it_repeats_the_one_before() {
         let mut repeats = Repeats::default();
-        // All of one record.
+        // All copies are in one record.
         assert!(repeats.is_news(MODEL, "c", "one"));
         repeats.keep();
         let in_record = ["two", "one", "one"].map(|says| repeats.is_news(MODEL, "c", says));
@@ -105,7 +105,7 @@ mod tests {
             ids.iter().filter(is_news).count()
         };
         assert_eq!(news(&ids, "one"), ids.len());
-        // A quarter of what there is room for is remembered but for a few that met in one place; of all, most are.
+        // At a quarter of the capacity, almost all rows are remembered; at full capacity, most are.
         let (few, many) = (ids.len() / 4, ids.len());
         assert_eq!(news(&ids[..few], "two"), few);
         let forgotten = news(&ids[..few], "two");

@@ -7,7 +7,7 @@ use super::json::{is_deeper, is_json, same_json, to_value};
 use super::model::Model;
 use crate::horizon;
 
-/// What names a row within its integration and model. Ids repeat across models.
+/// The key of a row within its integration and model. Different models may use the same ids.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Key {
     /// The record's `id`.
@@ -17,14 +17,14 @@ pub enum Key {
 }
 
 impl Key {
-    /// The key's first column.
+    /// Returns the first column of the key.
     pub fn first(&self) -> &str {
         match self {
             Self::Id(id) | Self::Pair(id, _) => id,
         }
     }
 
-    /// The key's second column, empty where there is one column only.
+    /// Returns the second column of the key; empty if the key has one column.
     pub fn second(&self) -> &str {
         match self {
             Self::Id(_) => "",
@@ -32,13 +32,13 @@ impl Key {
         }
     }
 
-    /// The key of a row of `model` whose key columns hold `first` and `second`.
+    /// Returns the key of a row of `model` with these values of the key columns.
     pub fn of(model: Model, first: String, second: String) -> Self {
         if model.key_columns().len() == 2 { Self::Pair(first, second) } else { Self::Id(first) }
     }
 }
 
-/// As the change log writes it: `id`, or `first/second`.
+/// The form in the change log: `id` or `first/second`.
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -48,37 +48,37 @@ impl fmt::Display for Key {
     }
 }
 
-/// What a column holds, or what a record says of it.
+/// The value of a column, or of a field in a record.
 #[derive(Clone, Default)]
 pub enum Value {
-    /// Nothing is said. Never stored.
+    /// The record does not contain the field. Never stored.
     #[default]
     Absent,
-    /// There is no value.
+    /// Null.
     Null,
     /// Text.
     Text(String),
-    /// A moment.
+    /// A time.
     Time(Timestamp),
     /// JSON text.
     Json(String),
-    /// What is stored cannot be read: somebody wrote it by hand in a form that no fetch writes. It equals nothing, so that
-    /// a fetch overwrites it.
+    /// The stored value cannot be read: it was written by hand in a form that no fetch writes. It equals nothing, so a
+    /// fetch overwrites it.
     Unreadable,
 }
 
 impl Value {
-    /// Whether nothing is said.
+    /// Whether the value is absent.
     pub fn is_absent(&self) -> bool {
         matches!(self, Self::Absent)
     }
 
-    /// Whether it says that there is no value.
+    /// Whether the value is null.
     pub fn is_null(&self) -> bool {
         matches!(self, Self::Null)
     }
 
-    /// Whether what is stored cannot be read.
+    /// Whether the stored value cannot be read.
     pub fn is_unreadable(&self) -> bool {
         match self {
             Self::Unreadable => true,
@@ -87,12 +87,12 @@ impl Value {
         }
     }
 
-    /// The moment, if it is one.
+    /// Returns the time, if the value is one.
     pub fn time(&self) -> Option<Timestamp> {
         if let Self::Time(time) = self { Some(*time) } else { None }
     }
 
-    /// The text, or the JSON text.
+    /// Returns the text or JSON text.
     pub fn text(&self) -> Option<&str> {
         match self {
             Self::Text(text) | Self::Json(text) => Some(text),
@@ -100,9 +100,9 @@ impl Value {
         }
     }
 
-    /// The value as JSON, as the change log writes it. JSON of more than [`MAX_DOCUMENT_DEPTH`] levels stays a text: within
-    /// an entry it would be too deep to be read again. A number that has more digits than a 64-bit number holds is a text
-    /// with these digits: most readers would round it.
+    /// Returns the value as JSON, as in the change log. JSON with more than [`MAX_DOCUMENT_DEPTH`] levels stays text,
+    /// because it would nest too deep within an entry. A number with more digits than fit in 64 bits becomes text,
+    /// because most readers would round it.
     pub fn to_json(&self) -> serde_json::Value {
         match self {
             Self::Absent | Self::Null | Self::Unreadable => serde_json::Value::Null,
@@ -114,7 +114,7 @@ impl Value {
     }
 }
 
-/// Equal as data: JSON is compared by what it means, since databases reorder keys and rewrite white space.
+/// Equality as data. JSON texts are compared by content, because databases reorder keys and rewrite white space.
 impl PartialEq for Value {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
@@ -127,7 +127,7 @@ impl PartialEq for Value {
     }
 }
 
-/// Shows what kind of value it is, never the value: it is a customer's data.
+/// Shows only the type: the value is a customer's data.
 impl fmt::Debug for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -153,52 +153,52 @@ impl From<Option<Timestamp>> for Value {
     }
 }
 
-/// A row as a record shows it: one value for each of [`Model::columns`].
+/// A row from a record, with one value for each of [`Model::columns`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct MirrorRow {
-    /// What names it.
+    /// Key of the row.
     pub key: Key,
     values: Vec<Value>,
 }
 
 impl MirrorRow {
-    /// A row of `model`. Missing values are absent, surplus ones are dropped.
+    /// Creates a row of `model`. Missing values are absent; surplus values are dropped.
     pub fn new(model: Model, key: Key, mut values: Vec<Value>) -> Self {
         values.resize_with(model.columns().len(), Value::default);
         Self { key, values }
     }
 
-    /// The values, in the order of [`Model::columns`].
+    /// Returns the values, in the order of [`Model::columns`].
     pub fn values(&self) -> &[Value] {
         &self.values
     }
 
-    /// The values, to change them.
+    /// Returns the values for changes, in the order of [`Model::columns`].
     pub fn values_mut(&mut self) -> &mut [Value] {
         &mut self.values
     }
 
-    /// The value of the column called `name`.
+    /// Returns the value of the column called `name`.
     pub fn get(&self, model: Model, name: &str) -> Option<&Value> {
         let position = model.columns().iter().position(|column| column.name == name)?;
         self.values.get(position)
     }
 
-    /// About how many bytes of memory it takes.
+    /// Returns the approximate size in memory, in bytes.
     pub(crate) fn bytes(&self) -> usize {
-        /// What an allocator adds to a text.
+        /// Overhead of the allocator for each text.
         const HEADER: usize = 16;
         let texts = self.values.iter().filter_map(Value::text).map(|text| text.len() + HEADER).sum::<usize>();
         let key = self.key.first().len() + self.key.second().len() + HEADER;
         size_of::<Self>() + key + texts + self.values.len() * size_of::<Value>()
     }
 
-    /// When one of the record's own fields last changed.
+    /// Returns when one of the record's own fields last changed.
     pub fn changed_at(&self) -> Option<Timestamp> {
         self.last(2).and_then(Value::time)
     }
 
-    /// When Kombo no longer found the record.
+    /// Returns when Kombo found the record deleted.
     pub fn remote_deleted_at(&self) -> Option<Timestamp> {
         self.last(1).and_then(Value::time)
     }
@@ -208,26 +208,26 @@ impl MirrorRow {
     }
 }
 
-/// A row as the store holds it: no value is absent.
+/// A stored row. No value is absent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredRow {
     /// Key and values.
     pub row: MirrorRow,
-    /// Since when a full fetch or its parent's member list no longer shows it.
+    /// When a full fetch or the member list of its parent stopped showing the row.
     pub removed_at: Option<Timestamp>,
-    /// When the response was asked for from which the row was last written: what was observed earlier never
-    /// overwrites it. [`Timestamp::MIN`] if what is stored is no time that a fetch writes.
+    /// When the response was requested from which the row was last written. An earlier observation never overwrites it.
+    /// [`Timestamp::MIN`] if no fetch can have written the stored time.
     pub synced_at: Timestamp,
 }
 
-/// What is stored under the key of a row.
+/// The stored state of a row.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Stored {
-    /// Nothing.
+    /// No row is stored.
     Nothing,
-    /// A row without `removed_at` that holds every value which the row carries, with its `synced_at`.
+    /// The stored row is not removed and equals all values that the row carries. Contains its `synced_at`.
     Same(Timestamp),
-    /// This row, which may still hold the same values.
+    /// The stored row, which may also have the same values.
     Row(StoredRow),
 }
 
@@ -236,12 +236,12 @@ pub enum Stored {
 pub struct NewRow<'a> {
     /// Key and values.
     pub row: &'a MirrorRow,
-    /// When the response was asked for from which it is written.
+    /// When the response with the row was requested.
     pub synced_at: Timestamp,
 }
 
 impl NewRow<'_> {
-    /// The row as it is stored.
+    /// Returns the row in its stored form.
     pub fn to_stored(self) -> StoredRow {
         let values = self.row.values.iter().map(|value| match value {
             Value::Absent | Value::Unreadable => Value::Null,
@@ -253,18 +253,18 @@ impl NewRow<'_> {
 }
 
 impl StoredRow {
-    /// When the response was asked for from which the row was last written. A time that lies ahead of all clocks was
-    /// written by hand or by a clock that was wrong: it keeps nothing out.
+    /// Returns when the response was requested from which the row was last written. A time ahead of all clocks does not
+    /// count: it was written by hand, or by a wrong clock.
     pub fn observed_at(&self, now: Timestamp) -> Timestamp {
         horizon::happened(Some(self.synced_at), now).unwrap_or(Timestamp::MIN)
     }
 
-    /// Whether [`StoredRow::synced_at`] is a time at which a fetch can have written the row.
+    /// Whether a fetch can have written [`StoredRow::synced_at`].
     pub fn is_dated(&self, now: Timestamp) -> bool {
         self.observed_at(now) > Timestamp::MIN
     }
 
-    /// Whether the record is there, as far as anybody knows.
+    /// Whether the record exists: it is neither deleted nor removed.
     pub fn is_live(&self) -> bool {
         self.removed_at.is_none() && self.row.remote_deleted_at().is_none()
     }

@@ -1,5 +1,5 @@
-//! Rows that no endpoint lists, and that nothing shows any more: members of lists, providers, and copies of what another
-//! endpoint would list that is off. They are held against what a full fetch showed.
+//! Finds rows that no endpoint lists and nothing shows any more, by comparing them with a full fetch: members of lists,
+//! providers, and copies of rows whose own endpoint is disabled.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,8 +18,8 @@ use crate::rows::row::{Key, StoredRow, Value};
 /// Keys by model.
 pub(crate) type Shown = BTreeMap<Model, BTreeSet<Key>>;
 
-/// The models besides the listed one whose rows a full fetch of an endpoint shows all: those that it owns, and those that
-/// it embeds whose own endpoint is off.
+/// Returns the models, except the listed one, of which a full fetch of an endpoint shows all rows: those that the
+/// endpoint owns, and those that it embeds and whose own endpoint is disabled.
 pub(crate) fn shown_beside(endpoint: Endpoint, enabled: &BTreeSet<Endpoint>) -> impl Iterator<Item = Model> {
     Model::ALL.into_iter().filter(move |model| {
         let owner = model.owner();
@@ -32,7 +32,7 @@ pub(crate) fn shown_beside(endpoint: Endpoint, enabled: &BTreeSet<Endpoint>) -> 
     })
 }
 
-/// The keys of such rows in a batch.
+/// Returns the keys of a batch's rows of these models.
 pub(crate) fn shown_in(batch: &Batch, endpoint: Endpoint, enabled: &BTreeSet<Endpoint>) -> Shown {
     let mut shown: Shown = shown_beside(endpoint, enabled).map(|model| (model, BTreeSet::new())).collect();
     for incoming in &batch.rows {
@@ -43,7 +43,7 @@ pub(crate) fn shown_in(batch: &Batch, endpoint: Endpoint, enabled: &BTreeSet<End
     shown
 }
 
-/// Adds the rows that records which cannot be read show as far as anybody knows: those that are stored with them.
+/// Adds the rows that are stored together with unreadable records. The records may still show them.
 pub(crate) fn add_stored_with(
     tx: &mut dyn Tx,
     integration: &IntegrationId,
@@ -81,7 +81,7 @@ pub(crate) fn add_stored_with(
     Ok(())
 }
 
-/// Adds the stored members of records that say nothing of them, as [`Batch::unsaid`] names them.
+/// Adds the stored members of the records in `lists`, which contain no information on them: see [`Batch::unsaid`].
 pub(crate) fn add_members(
     tx: &mut dyn Tx,
     integration: &IntegrationId,
@@ -123,26 +123,26 @@ fn named_by(model: Model, rows: &[StoredRow], column: &str) -> Vec<Key> {
 /// Rows of a model that nothing shows any more.
 pub(crate) struct Found {
     pub(crate) model: Model,
-    /// Their keys, by how it became known.
+    /// Keys of the rows, by the cause to log.
     pub(crate) keys: BTreeMap<ChangeCause, Vec<Key>>,
-    /// How many of them are live and belong to no record that is gone itself.
+    /// Number of live rows among them, except those whose own record is gone.
     pub(crate) count: u64,
 }
 
-/// What a full fetch showed.
+/// A search for rows that a full fetch did not show.
 pub(crate) struct Search<'a> {
     pub(crate) assessing: Assessing<'a>,
     pub(crate) enabled: &'a BTreeSet<Endpoint>,
-    /// The run with notes of what was shown; without one, `is_shown` alone decides.
+    /// The run with notes of the rows that were shown. Without it, `is_shown` alone decides.
     pub(crate) notes: Option<RunId>,
-    /// When the fetch began: what was observed later may be on no page.
+    /// When the fetch began. Rows that were observed later may be on no page.
     pub(crate) began_at: Timestamp,
-    /// Listed records that are gone. Their members go with them.
+    /// Ids of listed records that are gone. Their members are removed with them.
     pub(crate) gone: BTreeSet<&'a str>,
 }
 
 impl Search<'_> {
-    /// Finds rows that nothing shows any more, where `is_shown` says what is shown besides what the notes hold.
+    /// Finds the rows that nothing shows any more. `is_shown` adds to the rows in the notes.
     pub(crate) fn find(&self, tx: &mut dyn Tx, is_shown: impl Fn(Model, &Key) -> bool) -> TxResult<Vec<Found>> {
         let mut all: Vec<Found> = Vec::new();
         for model in shown_beside(self.assessing.endpoint, self.enabled) {
@@ -174,11 +174,11 @@ impl Search<'_> {
         Ok(all)
     }
 
-    /// Sorts rows of a model by how it became known that they are gone.
+    /// Sorts rows of a model by the cause of their removal.
     fn sort(&self, tx: &mut dyn Tx, mut rows: Vec<StoredRow>, all: &[Found], found: &mut Found) -> TxResult<()> {
         let (model, now) = (found.model, self.assessing.reading.now);
         let is_copy = model.owner() != self.assessing.endpoint;
-        // What its own endpoint listed before that was switched off is no longer kept up to date, and not gone.
+        // Rows that their own endpoint listed before it was disabled are outdated, but not gone.
         let was_listed = is_copy && queue::state(tx, self.assessing.integration, model.owner())?.loaded_at.is_some();
         rows.retain(|row| {
             row.removed_at.is_none()
@@ -202,8 +202,8 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// Whether the members of a record, which are rows of `model`, are removed along with it. A record that is removed
-    /// already takes nothing along.
+    /// Whether the members of a record, which are rows of `model`, are removed with it. A record that is already
+    /// removed does not remove them again.
     fn takes_members_along(&self, model: Model, parent: &StoredRow, unlisted_revisions: &BTreeSet<&Key>) -> bool {
         if parent.removed_at.is_some() {
             return false;
@@ -215,7 +215,7 @@ impl Search<'_> {
         unlisted_revisions.contains(&parent.row.key) || course.is_some_and(|course| self.gone.contains(course))
     }
 
-    /// The records whose lists would hold these rows, by id.
+    /// Returns the records whose lists would contain these rows, by id.
     fn parents(
         &self,
         tx: &mut dyn Tx,

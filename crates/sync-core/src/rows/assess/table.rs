@@ -6,10 +6,10 @@ use kombo_model::Timestamp;
 use crate::rows::batch::Incoming;
 use crate::rows::row::{Key, MirrorRow, NewRow, StoredRow};
 
-/// The rows to write into one table.
+/// The rows to write to one table.
 #[derive(Debug, Default)]
 pub(crate) struct Table<'a> {
-    /// As rows are compared in the order of their keys, nearly all come in that order.
+    /// Rows in ascending order of keys. Nearly all are, because rows are compared in this order.
     in_order: Vec<ToWrite<'a>>,
     others: BTreeMap<Key, ToWrite<'a>>,
 }
@@ -17,9 +17,9 @@ pub(crate) struct Table<'a> {
 /// A row to write.
 #[derive(Debug)]
 pub(super) enum ToWrite<'a> {
-    /// Nothing is stored: it is written as it came.
+    /// The row is not stored yet and is written as received.
     New(Cow<'a, Incoming>),
-    /// In the place of what is stored.
+    /// Replaces the stored row.
     Replacing(StoredRow),
 }
 
@@ -31,7 +31,7 @@ impl ToWrite<'_> {
         }
     }
 
-    /// The row, if nothing is stored.
+    /// Returns the row if it is not stored yet.
     fn new_row(&self) -> Option<NewRow<'_>> {
         match self {
             Self::New(incoming) => Some(new_row(incoming)),
@@ -62,7 +62,7 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// Takes over a row, in the place of an earlier one with its key.
+    /// Adds a row. Replaces an earlier one with the same key.
     pub(super) fn put(&mut self, row: ToWrite<'a>) {
         let key = &row.row().key;
         if self.in_order.last().is_none_or(|last| last.row().key < *key) && !self.others.contains_key(key) {
@@ -78,12 +78,12 @@ impl<'a> Table<'a> {
         self.in_order.iter().chain(self.others.values())
     }
 
-    /// The rows that are not stored yet.
+    /// Returns the rows that are not stored yet.
     pub(crate) fn new_rows(&self) -> Vec<NewRow<'_>> {
         self.iter().filter_map(ToWrite::new_row).collect()
     }
 
-    /// The other rows.
+    /// Returns the rows that replace stored ones.
     pub(crate) fn into_replacing(self) -> Vec<StoredRow> {
         let replacing = |row| match row {
             ToWrite::New(_) => None,

@@ -1,22 +1,22 @@
-//! Numbers as JSON writes them, compared and measured without rounding.
+//! Compares and measures JSON numbers without rounding.
 
-/// How many digits a number may have when it is written without an exponent, unless its text has as many.
+/// The largest number of digits that a number may have without an exponent, unless its text is longer.
 const MOST_DIGITS: usize = 500;
-/// `PostgreSQL` holds 16,383 digits behind the point.
+/// `PostgreSQL` stores up to 16,383 digits after the decimal point.
 const MOST_DIGITS_OF_ANY: usize = 16_000;
 
 /// A decimal number: the digits `0.ddd…` times ten to the power of `point`.
 #[derive(Debug, Clone, Copy)]
 struct Decimal<'a> {
     is_negative: bool,
-    /// Digits before and after the point, without those that say nothing.
+    /// Digits before and after the decimal point, without insignificant zeros.
     whole: &'a str,
     fraction: &'a str,
     point: i64,
 }
 
 impl<'a> Decimal<'a> {
-    /// `None` if the text is no number, or its exponent cannot be reckoned with.
+    /// Returns `None` if the text is not a number, or its exponent is too large for calculations.
     fn read(text: &'a str) -> Option<Self> {
         let (is_negative, rest) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
         let (digits, exponent) = rest.split_once(['e', 'E']).unwrap_or((rest, "0"));
@@ -47,7 +47,7 @@ impl<'a> Decimal<'a> {
     }
 }
 
-/// Whether two numbers have the same value, however they are written.
+/// Whether two numbers have the same value, in any notation.
 pub(super) fn same_number(left: &str, right: &str) -> bool {
     if left == right {
         return true;
@@ -56,13 +56,13 @@ pub(super) fn same_number(left: &str, right: &str) -> bool {
     left.is_negative == right.is_negative && left.point == right.point && left.digits().eq(right.digits())
 }
 
-/// Whether every database holds the number as it is, and none of them makes many digits of a few letters.
+/// Whether every database stores the number exactly, and none expands a short exponent into many digits.
 pub(super) fn is_moderate(text: &str) -> bool {
     let most = text.len().clamp(MOST_DIGITS, MOST_DIGITS_OF_ANY);
     length(text).is_some_and(|length| length <= most)
 }
 
-/// How many digits the number has when it is written without an exponent.
+/// Returns the number of digits without an exponent.
 fn length(text: &str) -> Option<usize> {
     let (digits, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
@@ -72,7 +72,7 @@ fn length(text: &str) -> Option<usize> {
     usize::try_from(before.max(1).checked_add(behind.max(0))?).ok()
 }
 
-/// The number as `serde_json` holds it, if that is its value to the last digit.
+/// Returns the number as `serde_json` stores it, if the value is exactly the same.
 pub(super) fn exact(text: &str) -> Option<serde_json::Number> {
     let number: serde_json::Number = serde_json::from_str(text).ok()?;
     same_number(&number.to_string(), text).then_some(number)

@@ -2,7 +2,7 @@ use std::borrow::Cow;
 
 use super::number::{exact, same_number};
 
-/// A JSON value whose numbers are the texts that they were.
+/// A JSON value that keeps the text of its numbers.
 #[derive(Debug)]
 pub(super) enum Tree<'a> {
     Null,
@@ -10,15 +10,15 @@ pub(super) enum Tree<'a> {
     Number(&'a str),
     Text(Cow<'a, str>),
     List(Vec<Tree<'a>>),
-    /// In the order of keys, each once.
+    /// In the order of keys, without duplicates.
     Object(Vec<(Cow<'a, str>, Tree<'a>)>),
 }
 
-/// Deeper values are not read: readers of log entries would not read them either.
+/// Maximum depth. Readers of change log entries do not read deeper values either.
 pub(super) const MOST_LEVELS: usize = 127;
 
 impl<'a> Tree<'a> {
-    /// `None` if the text is no JSON, or too deep.
+    /// Returns `None` if the text is not JSON or nests too deep.
     pub(super) fn read(text: &'a str) -> Option<Self> {
         let mut parser = Parser { text, at: 0 };
         let tree = parser.value(MOST_LEVELS)?;
@@ -26,7 +26,7 @@ impl<'a> Tree<'a> {
         (parser.at == text.len()).then_some(tree)
     }
 
-    /// The value as `serde_json` holds it. A number that it would round is a text.
+    /// Returns the value for `serde_json`. Numbers that it would round become text.
     pub(super) fn to_value(&self) -> serde_json::Value {
         match self {
             Self::Null => serde_json::Value::Null,
@@ -73,7 +73,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Whether `byte` is next; then it is behind.
+    /// Consumes the next byte if it is `byte`, and returns whether it was.
     fn takes(&mut self, byte: u8) -> bool {
         self.skip_space();
         let is_next = self.peek() == Some(byte);
@@ -111,7 +111,7 @@ impl<'a> Parser<'a> {
                 }
             }
         }
-        // Of a key that occurs twice the last value counts.
+        // If a key occurs twice, its last value counts.
         fields.reverse();
         fields.sort_by(|(left, _), (right, _)| left.cmp(right));
         fields.dedup_by(|(later, _), (earlier, _)| later == earlier);
