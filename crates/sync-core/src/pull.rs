@@ -1,4 +1,4 @@
-//! Fetches: the engine that leads one leased request to its end, and what it goes by.
+//! Fetches: the engine, which works on one leased request, and its rules.
 
 pub(crate) mod engine;
 pub(crate) mod listing;

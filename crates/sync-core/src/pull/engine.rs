@@ -1,4 +1,4 @@
-//! The engine: leads one leased request from its first page to its end, over the ports.
+//! The engine: works on one leased request from the first page to the end, over the ports.
 
 mod clock_lead;
 mod commit;
@@ -35,7 +35,7 @@ use delta_priority::DeltaPriority;
 
 pub use fail::Backoff;
 
-/// What a deployment wants, as far as the engine is concerned.
+/// The settings of the engine.
 ///
 /// ```
 /// use std::time::Duration;
@@ -51,28 +51,28 @@ pub use fail::Backoff;
 /// ```
 #[derive(Debug, Clone)]
 pub struct SyncPolicy {
-    /// Which endpoints matter and how changes are planned.
+    /// The enabled endpoints, and how changes are planned.
     pub plan: PlanPolicy,
     /// How far a watermark lies before the start of its fetch.
     pub overlap: Duration,
-    /// How often everything is fetched.
+    /// Interval between full fetches of an endpoint.
     pub full_every: Duration,
-    /// What becomes of the values of deleted records.
+    /// Treatment of the values of deleted records.
     pub tombstones: Tombstones,
-    /// Whether the change log gets old and new values.
+    /// Whether the change log contains old and new values.
     pub change_values: bool,
-    /// How long a lease holds without being extended.
+    /// How long a lease lasts without being extended.
     pub lease_ttl: Duration,
-    /// How many records one transaction takes at most, a page more or less.
+    /// Maximum number of records in a transaction, give or take a page.
     pub batch_records: usize,
-    /// How many ids one look-up names.
+    /// Maximum number of ids in a look-up.
     pub ids_per_lookup: usize,
-    /// How long to wait after failures.
+    /// Waiting times after failures.
     pub backoff: Backoff,
 }
 
 impl SyncPolicy {
-    /// The default policy for a set of endpoints.
+    /// Returns the default policy for a set of endpoints.
     pub fn new(endpoints: BTreeSet<Endpoint>) -> Self {
         Self {
             plan: PlanPolicy {
@@ -91,17 +91,17 @@ impl SyncPolicy {
         }
     }
 
-    /// The longest that a request waits: see [`crate::horizon`].
+    /// Returns the longest possible wait of a request: see [`crate::horizon`].
     pub fn longest_wait(&self) -> Duration {
         self.backoff.longest().max(self.plan.blind_full_min_interval)
     }
 
-    /// Which stored times count now.
+    /// Returns the limits for stored times.
     pub(crate) fn horizon(&self, now: Timestamp) -> Horizon {
         Horizon { now, longest_wait: self.longest_wait(), lease_ttl: self.lease_ttl }
     }
 
-    /// The same policy with changes planned in another way.
+    /// Returns the policy with another plan policy.
     #[must_use]
     pub fn with_plan(mut self, plan: PlanPolicy) -> Self {
         self.plan = plan;
@@ -109,18 +109,18 @@ impl SyncPolicy {
     }
 }
 
-/// The end of an attempt at a run.
+/// The result of an attempt at a run.
 #[derive(Debug)]
 pub struct Attempt {
-    /// The run as it is stored.
+    /// The run as stored.
     pub run: Run,
-    /// Why the attempt failed, if it did. The run holds the same as text.
+    /// The error, if the attempt failed. The run contains its text.
     pub failure: Option<SyncError>,
 }
 
-/// Leads leased requests to their end.
+/// Works on leased requests.
 ///
-/// It is made of ports; here those of `sync-testkit` stand in. The example `embed_engine` is a whole program.
+/// It is built from ports; this example uses those of `sync-testkit`. The example `embed_engine` is a complete program.
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -170,7 +170,7 @@ pub struct Engine<St, So, C, O> {
 }
 
 impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
-    /// An engine over these ports.
+    /// Creates an engine over these ports.
     pub fn new(store: Arc<St>, source: Arc<So>, clock: C, observer: O, policy: SyncPolicy) -> Self {
         Self {
             store,
@@ -183,33 +183,33 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         }
     }
 
-    /// Where the engine writes.
+    /// Returns the store.
     pub fn store(&self) -> &Arc<St> {
         &self.store
     }
 
-    /// The clock that the engine goes by.
+    /// Returns the clock.
     pub fn clock(&self) -> &C {
         &self.clock
     }
 
-    /// Who observes the engine.
+    /// Returns the observer.
     pub fn observer(&self) -> &O {
         &self.observer
     }
 
-    /// What the engine was told to do.
+    /// Returns the policy.
     pub fn policy(&self) -> &SyncPolicy {
         &self.policy
     }
 
-    /// Works on a leased request until it is done, fails, or `stop` asks to end after the current batch.
+    /// Works on a leased request until it is done or fails, or until `stop` ends it after the current batch.
     ///
-    /// Whatever happens, what was committed stays and the next attempt goes on from there.
+    /// Committed batches always stay, and the next attempt continues after them.
     ///
     /// # Errors
     ///
-    /// The lease was lost, or the state of the run could not be stored. A fetch that failed is no error: see
+    /// The lease was lost, or the state of the run could not be stored. A failed fetch is not an error: see
     /// [`Attempt::failure`].
     pub async fn work(&self, lease: &Lease, stop: &CancellationToken) -> Result<Attempt, SyncError> {
         let result = self.lead(lease, stop).await;
@@ -248,7 +248,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         Ok(())
     }
 
-    /// Continues the latest run of the target, or starts one.
+    /// Resumes the latest run of the target, or starts one.
     async fn begin(&self, lease: &Lease) -> Result<(Run, bool), SyncError> {
         let (lease, now, ttl) = (lease.clone(), self.clock.now(), self.policy.lease_ttl);
         let target = lease.request.target.clone();
@@ -269,7 +269,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
                 if let Some(mut run) = tx.latest_run(&target)?
                     && run.outcome.is_resumable()
                 {
-                    // A delta whose watermark was overtaken by a full fetch would only ask for more than is needed.
+                    // If a full fetch has moved the watermark, the old delta would request more than necessary.
                     let current = target.kind == SyncKind::Full || run.updated_after == state.watermark;
                     run.outcome = if current { RunOutcome::Running } else { RunOutcome::Superseded };
                     run.finished_at = if current { None } else { Some(now) };
@@ -305,13 +305,13 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
             .await
     }
 
-    /// Extends the lease while nothing is written.
+    /// Extends the lease between commits.
     async fn heartbeat(&self, lease: &Lease) -> Result<(), SyncError> {
         let (lease, now, ttl) = (lease.clone(), self.clock.now(), self.policy.lease_ttl);
         self.store.transact(Scope::Shared, move |tx| LeasedTx::assert_lease(tx, &lease, now, ttl).map(drop)).await
     }
 
-    /// Waits for something slow, extending the lease meanwhile.
+    /// Waits for `slow` and extends the lease meanwhile.
     async fn while_holding<T>(&self, lease: &Lease, slow: impl Future<Output = T>) -> Result<T, SyncError> {
         let mut slow = std::pin::pin!(slow);
         loop {
@@ -322,7 +322,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         }
     }
 
-    /// Lets go of a run that was asked to stop.
+    /// Releases a run that was stopped.
     async fn interrupt(&self, lease: &Lease, run: &mut Run) -> Result<(), SyncError> {
         let (lease, now, stopped) = (lease.clone(), self.clock.now(), run.clone());
         *run = self

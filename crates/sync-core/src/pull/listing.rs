@@ -1,4 +1,4 @@
-//! A list that must end.
+//! Detects lists that never end.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
@@ -7,7 +7,7 @@ use kombo_model::Endpoint;
 
 use crate::ports::source::{FailureClass, Pages, Record, RecordPage, SourceError};
 
-/// The pages of a list. A list that does not end, although each of its pages names another one, is an error.
+/// The pages of a list. Returns an error if the list does not end, although each page names another one.
 #[derive(Debug)]
 pub(crate) struct Listing<P> {
     pages: P,
@@ -29,7 +29,7 @@ impl<P: Pages> Pages for Listing<P> {
             && let Err(standstill) = self.progress.note(page)
         {
             return Err(SourceError {
-                // As a cursor that leads nowhere: the next attempt begins with the first page.
+                // The class is that of an invalid cursor: the next attempt starts at the first page.
                 class: FailureClass::RequestRefused,
                 message: format!("the list of {} does not end: {standstill}", self.endpoint),
                 retry_after: None,
@@ -39,7 +39,7 @@ impl<P: Pages> Pages for Listing<P> {
     }
 }
 
-/// Why a list is taken for endless.
+/// The reason why a list counts as endless.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 enum Standstill {
     #[error("{} pages in a row were empty", Progress::MOST_EMPTY)]
@@ -50,13 +50,13 @@ enum Standstill {
     TooLong,
 }
 
-/// What the pages of a list showed, in little memory however many records there are: of all records a sample is
-/// remembered, those with the smallest hashes. In a list that goes round in circles, no page adds to it.
+/// The progress of a list, in bounded memory. It remembers a sample of the records, those with the smallest hashes. In
+/// a circular list, the pages stop adding to it.
 #[derive(Debug)]
 struct Progress {
     hasher: RandomState,
     sample: HashSet<u64>,
-    /// Hashes above it are not looked at.
+    /// Larger hashes are ignored.
     largest: u64,
     pages: u64,
     empty: u64,
@@ -71,9 +71,9 @@ impl Default for Progress {
 
 impl Progress {
     const SAMPLE: usize = 4_096;
-    /// Kombo may filter a page after it was cut, so empty pages can follow each other.
+    /// Kombo may filter a page after cutting it, so several pages in a row may be empty.
     const MOST_EMPTY: u64 = 1_000;
-    /// Records that move while they are listed are shown twice, but not on so many pages.
+    /// Records that move while they are listed appear twice, but not on this many pages in a row.
     const MOST_REPEATED: u64 = 100;
     /// Half a billion records on full pages.
     const MOST_PAGES: u64 = 2_000_000;
@@ -81,7 +81,7 @@ impl Progress {
     fn note(&mut self, page: &RecordPage) -> Result<(), Standstill> {
         self.pages += 1;
         let (mut is_empty, mut is_new, mut is_known) = (true, false, false);
-        // A record without a readable id goes by what it says.
+        // A record without a readable id is identified by its text.
         let rejected = page.rejected.iter().map(|record| record.id.as_deref().unwrap_or(&record.json));
         for id in page.records.iter().map(Record::id).chain(rejected) {
             is_empty = false;
@@ -98,7 +98,7 @@ impl Progress {
             self.sample.retain(|hash| *hash <= self.largest);
         }
         self.empty = if is_empty { self.empty + 1 } else { 0 };
-        // A page that shares nothing with the sample says nothing.
+        // A page without records in the sample proves nothing.
         match (is_new, is_known) {
             (true, _) => self.repeated = 0,
             (false, true) => self.repeated += 1,

@@ -1,4 +1,4 @@
-//! What a look-up of records by id says of those that it does not return.
+//! Looks up records by id, to find those that no longer exist.
 
 use std::collections::BTreeSet;
 
@@ -8,16 +8,17 @@ use crate::jobs::request::SyncKind;
 use crate::ports::source::{FailureClass, Fetch, FetchSpec, Pages, Record, RecordPage, Source, SourceError};
 use crate::rows::json::clean_text;
 
-/// Whether Kombo can be asked for a record by this id. Ids are sent in one value with commas between them; what nobody but
-/// a person with a database at hand would write is never sent.
+/// Whether a look-up can contain this id. Ids are sent as one comma-separated value. Unusual ids, which can only come
+/// from a manual edit of the database, are never sent.
 pub(crate) fn can_be_sent(id: &str) -> bool {
     const LONGEST: usize = 200;
     let is_odd = |letter: char| letter == ',' || letter.is_whitespace() || letter.is_control();
     !id.is_empty() && id.len() <= LONGEST && !id.contains(is_odd)
 }
 
-/// Whether a refused look-up of one id is about that id, which Kombo's records do not have: a look-up of a record that the
-/// list shows is answered. Sources may check the form of ids, and a person may have written any.
+/// Whether the source rejected the look-up of a single id because of that id. This is so if it answers the look-up of a
+/// record from the list. Sources may check the format of ids, and a manual edit may have stored any id. No record of
+/// Kombo has such an id.
 pub(crate) async fn refuses_the_id<So: Source>(
     source: &So,
     integration: &IntegrationId,
@@ -35,7 +36,7 @@ pub(crate) async fn refuses_the_id<So: Source>(
     }
 }
 
-/// A look-up under way: which ids were not returned yet.
+/// A look-up in progress, with the ids that were not returned yet.
 #[derive(Debug)]
 pub(crate) struct LookUp {
     missing: BTreeSet<String>,
@@ -48,7 +49,7 @@ impl LookUp {
         Self { missing: ids.into_iter().collect(), asked_at: None, nameless: false }
     }
 
-    /// Notes what a page returned. A record that cannot be read is there all the same.
+    /// Notes a returned page. A record that cannot be read exists too.
     pub(crate) fn note(&mut self, page: &RecordPage) {
         self.asked_at.get_or_insert(page.requested_at);
         self.nameless |= page.rejected.iter().any(|rejected| rejected.id.is_none());
@@ -58,27 +59,27 @@ impl LookUp {
         }
     }
 
-    /// The ids that Kombo does not know, and when it was asked. A record without a readable id may be any of them, so
-    /// none is known to be gone then.
+    /// Returns the ids that Kombo did not return, and the time of the look-up. `None` if a record has no readable id,
+    /// because it may be any of them.
     pub(crate) fn gone(self) -> Option<(Timestamp, Vec<String>)> {
         let asked_at = self.asked_at.filter(|_| !self.nameless && !self.missing.is_empty())?;
         Some((asked_at, self.missing.into_iter().collect()))
     }
 }
 
-/// How many ids one look-up names: as many as are wanted, and fewer once a source refuses them or fails over them. How many
-/// fit into an address, and how many a source takes, is not documented.
+/// The number of ids in a look-up. It decreases when the source rejects a look-up or fails. The longest possible URL
+/// and the largest number of ids of a source are not documented.
 #[derive(Debug)]
 pub(crate) struct LookUpSize {
     most: usize,
     now: usize,
     accepted: usize,
-    /// Up to so many, each look-up may name more than the one before.
+    /// Below this number, each successful look-up doubles the size.
     fast_until: usize,
 }
 
 impl LookUpSize {
-    /// Above, after so many look-ups that went well, twice as many ids are tried.
+    /// Beyond that, the size doubles after this many successful look-ups.
     const TRY_MORE_AFTER: usize = 20;
 
     pub(crate) fn new(most: usize) -> Self {
@@ -86,12 +87,12 @@ impl LookUpSize {
         Self { most, now: most, accepted: 0, fast_until: most }
     }
 
-    /// How many ids the next look-up may name: at least one.
+    /// Returns the maximum number of ids in the next look-up, at least one.
     pub(crate) fn get(&self) -> usize {
         self.now
     }
 
-    /// A look-up went well.
+    /// Notes a successful look-up.
     pub(crate) fn accept(&mut self) {
         self.accepted += 1;
         let is_fast = self.now < self.fast_until;
@@ -101,7 +102,8 @@ impl LookUpSize {
         }
     }
 
-    /// Whether a look-up of so many ids that failed is to be made with fewer. If it may be an outage, one id tells.
+    /// Whether to repeat a failed look-up of `asked` ids with fewer. After a temporary failure, a look-up of one id
+    /// shows whether it is an outage.
     pub(crate) fn reduce(&mut self, asked: usize, error: &SourceError) -> bool {
         let fewer = match error.class {
             _ if asked <= 1 => return false,

@@ -1,4 +1,4 @@
-//! Tries records in quarantine again: a newer program may read what an older one could not.
+//! Retries records in quarantine: a newer version may be able to read them.
 
 use std::collections::BTreeSet;
 
@@ -21,21 +21,21 @@ use crate::rows::decompose::decompose;
 use crate::rows::model::Model;
 use crate::rows::row::Value;
 
-/// How records are tried again.
+/// Settings of a retry.
 #[derive(Debug, Clone, Copy)]
 pub struct RetryPolicy {
-    /// What becomes of the values of deleted records.
+    /// Treatment of the values of deleted records.
     pub tombstones: Tombstones,
-    /// Whether the change log gets old and new values.
+    /// Whether the change log contains old and new values.
     pub change_values: bool,
 }
 
-/// A record that was tried again.
+/// A record that was retried.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Retried {
-    /// The record without its JSON, as it was in quarantine or, if it stays there, as it is there now.
+    /// The record without its JSON: as it was in quarantine or, if it stays there, as it is now.
     pub record: Quarantined,
-    /// What it changed; nothing if it stays in quarantine, even if a part of it was applied.
+    /// The changes. `None` if the record stays in quarantine, even if a part of it was applied.
     pub applied: Option<RunCounts>,
 }
 
@@ -45,13 +45,13 @@ impl Retried {
     }
 }
 
-/// How many records are tried in one transaction.
+/// Number of records in a transaction.
 const PAGE: usize = 200;
 
-/// Tries every record of an integration that is in quarantine.
+/// Retries all records of an integration that are in quarantine.
 ///
-/// A record counts as observed when it was fetched: what was observed later stays. What a database refuses stays in
-/// quarantine, and so does what cannot be read. What can be read of a record is applied.
+/// A record counts as observed when it was fetched, so rows that were observed later stay. Records stay in quarantine
+/// if they cannot be read, or the database rejects them. The readable parts of a record are applied.
 pub async fn retry<S: Store>(
     store: &S,
     integration: &IntegrationId,
@@ -70,7 +70,7 @@ pub async fn retry<S: Store>(
     Ok(retried)
 }
 
-/// Tries a page of records, and returns the id that the next page begins with.
+/// Retries a page of records. Returns the id at which the next page starts.
 async fn retry_page<S: Store>(
     store: &S,
     integration: &IntegrationId,
@@ -93,7 +93,7 @@ async fn retry_page<S: Store>(
     }
 }
 
-/// A transaction for each record of a page, so that one that the database refuses does not keep the others from passing.
+/// Retries each record of a page in its own transaction, so that a rejected record does not affect the others.
 async fn one_by_one<S: Store>(
     store: &S,
     integration: &IntegrationId,
@@ -109,7 +109,7 @@ async fn one_by_one<S: Store>(
     for listed in page {
         let wanted = listed.clone();
         let alone = move |tx: &mut dyn Tx| {
-            // It may have been replaced or taken out since it was listed.
+            // The record may have been replaced or released since it was listed.
             let found = tx.quarantined(QuarantinePart::From(&wanted.integration_id, endpoint, &wanted.record_id), 1)?;
             if found.contains(&wanted) { try_again(tx, wanted, policy, now).map(Some) } else { Ok(None) }
         };
@@ -129,7 +129,7 @@ async fn one_by_one<S: Store>(
 }
 
 fn try_again(tx: &mut dyn Tx, mut record: Quarantined, policy: RetryPolicy, now: Timestamp) -> TxResult<Retried> {
-    // Its JSON may hold anything, so what a parser says of it is not for everybody to read: the old reason stays.
+    // The reason is not updated: a parser's message may quote the record, and not everybody may read that.
     let read = Record::read_in_part(record.endpoint, &record.json);
     let Ok(InPart { record: read, mut faults }) = read else { return Ok(Retried::new(record, None)) };
     let mut batch = Batch::default();
@@ -141,7 +141,7 @@ fn try_again(tx: &mut dyn Tx, mut record: Quarantined, policy: RetryPolicy, now:
     let run = run_of(&record);
     let applying = Applying {
         run: &run,
-        // As a delta: what is older than the stored row is stale.
+        // Compared as in a delta, so a record older than the stored row is stale.
         reading: Reading {
             kind: SyncKind::Delta,
             tombstones: policy.tombstones,
@@ -170,7 +170,8 @@ fn try_again(tx: &mut dyn Tx, mut record: Quarantined, policy: RetryPolicy, now:
     Ok(Retried::new(record, Some(applied)))
 }
 
-/// Lets rows that are known from later copies only keep what those said: such rows have no `changed_at` to compare.
+/// Keeps the values from later copies for rows that are known only from copies. Such rows have no `changed_at` to
+/// compare.
 fn give_way(tx: &mut dyn Tx, integration: &IntegrationId, batch: &mut Batch, now: Timestamp) -> TxResult<()> {
     for incoming in &mut batch.rows {
         let Incoming { model, row, provenance, observed_at } = incoming;
@@ -191,7 +192,7 @@ fn give_way(tx: &mut dyn Tx, integration: &IntegrationId, batch: &mut Batch, now
     Ok(())
 }
 
-/// The models without a completely loaded endpoint: their log stays quiet.
+/// Returns the models that no endpoint has completely loaded. Their changes are not logged.
 fn not_loaded(tx: &mut dyn Tx, integration: &IntegrationId) -> TxResult<BTreeSet<Model>> {
     let mut models = BTreeSet::new();
     for model in Model::ALL {
@@ -204,7 +205,7 @@ fn not_loaded(tx: &mut dyn Tx, integration: &IntegrationId) -> TxResult<BTreeSet
     Ok(models)
 }
 
-/// The run that fetched the record, as far as applying it needs to know.
+/// Returns a run with the data needed to apply the record.
 fn run_of(record: &Quarantined) -> Run {
     let target =
         Target { integration_id: record.integration_id.clone(), endpoint: record.endpoint, kind: SyncKind::Delta };

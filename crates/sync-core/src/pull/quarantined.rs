@@ -8,21 +8,21 @@ use crate::pull::run::RunId;
 /// A record that could not be read or stored.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quarantined {
-    /// Whose record.
+    /// Id of the integration.
     pub integration_id: IntegrationId,
-    /// Which list returned it.
+    /// The endpoint that returned the record.
     pub endpoint: Endpoint,
-    /// Its id or, where it has none, a digest of its text.
+    /// Id of the record, or a digest of its text if it has none.
     pub record_id: String,
-    /// The record as it came.
+    /// The received text of the record.
     pub json: String,
-    /// Where the fault is.
+    /// Path of the fault.
     pub path: String,
-    /// What the fault is.
+    /// Description of the fault.
     pub reason: String,
-    /// When the response was asked for.
+    /// When the response was requested.
     pub observed_at: Timestamp,
-    /// The run that met it.
+    /// The run that found the fault.
     pub run_id: RunId,
 }
 

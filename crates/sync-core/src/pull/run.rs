@@ -9,31 +9,31 @@ use crate::rows::counts::RunCounts;
 use crate::words::words;
 
 words! {
-    /// How a run stands.
+    /// The outcome of a run.
     pub enum RunOutcome {
-        /// Somebody works on it, or its process died: the next run resumes it.
+        /// A worker works on the run, or its process died. The next run resumes it.
         Running = "running",
-        /// It was asked to stop: the next run resumes it.
+        /// The run was stopped. The next run resumes it.
         Interrupted = "interrupted",
-        /// It failed: the next run resumes it.
+        /// The run failed. The next run resumes it.
         Failed = "failed",
-        /// Everything is stored.
+        /// All records are stored.
         Completed = "completed",
-        /// Everything is stored but the records in quarantine.
+        /// All records are stored, except those in quarantine.
         CompletedWithQuarantine = "completed_with_quarantine",
-        /// Everything is stored, and nothing was removed: too many records vanished at once.
+        /// All records are stored, but nothing was removed: suspiciously many records vanished.
         Stopped = "stopped",
-        /// Another run made it needless.
+        /// Another run made this one unnecessary.
         Superseded = "superseded",
     }
 
-    /// Where a run stands.
+    /// The phase of a run.
     pub enum RunPhase {
-        /// Pages are being fetched.
+        /// Pages are fetched.
         Pages = "pages",
-        /// Rows that no page showed are being looked up.
+        /// Rows that no page showed are looked up.
         Sweep = "sweep",
-        /// Nothing is left to do.
+        /// The run has ended.
         Done = "done",
     }
 }
@@ -44,13 +44,13 @@ impl RunOutcome {
         matches!(self, Self::Running | Self::Interrupted | Self::Failed)
     }
 
-    /// Whether the run did what it was for.
+    /// Whether the run has stored all records.
     pub fn is_complete(self) -> bool {
         matches!(self, Self::Completed | Self::CompletedWithQuarantine)
     }
 }
 
-/// The opaque token that Kombo hands out for the next page.
+/// The opaque token for the next page, issued by Kombo.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PageCursor(pub String);
@@ -66,45 +66,45 @@ impl fmt::Display for RunId {
     }
 }
 
-/// One fetch, from its first page to its end, over any number of attempts.
+/// A fetch from its first page to its end, in any number of attempts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
-    /// Its number.
+    /// Number of the run.
     pub id: RunId,
-    /// What it fetches.
+    /// Target of the run.
     pub target: Target,
-    /// How it stands.
+    /// Outcome of the run.
     pub outcome: RunOutcome,
-    /// When its first attempt began, by our clock.
+    /// When the first attempt began, by our clock.
     pub started_at: Timestamp,
     /// When the latest attempt ended.
     pub finished_at: Option<Timestamp>,
-    /// The watermark that it sends with every page; none in a full fetch.
+    /// The watermark that each request contains; `None` in a full fetch.
     pub updated_after: Option<Timestamp>,
-    /// When the fetch started, as the earlier of our clock and Kombo's: what the next watermark is made of.
+    /// When the fetch started: the earlier of our clock and Kombo's. The next watermark is derived from it.
     pub fetch_started_at: Option<Timestamp>,
     /// Whether the endpoint had never been loaded when the run began.
     pub first_load: bool,
-    /// Where it stands.
+    /// Phase of the run.
     pub phase: RunPhase,
-    /// The page to ask for next; none for the first.
+    /// The next page to request; `None` for the first.
     pub page_cursor: Option<PageCursor>,
-    /// How many batches were committed.
+    /// Number of committed batches.
     pub batches: i64,
-    /// What it did.
+    /// Counts of records and changes.
     pub counts: RunCounts,
-    /// Why it failed or stopped, for people.
+    /// Why the run failed or stopped, for people.
     pub error: Option<String>,
 }
 
-/// What `Date` headers and slow answers may make the clocks differ by.
+/// Difference of the clocks that `Date` headers and slow answers can cause.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
 
 impl Run {
-    /// When the run began, by our present clock: rows that were observed later may be on none of its pages.
+    /// Returns when the run began, by our present clock. Rows that were observed later may be on none of its pages.
     ///
-    /// `lead` is how far our clock is ahead of Kombo's now. If it was further ahead when the run began, then it was set
-    /// back since, and the start that it gave lies too late by the difference.
+    /// `lead` is how far our clock is ahead of Kombo's now. If it was further ahead when the run began, it was set back
+    /// since, and the recorded start is too late by the difference.
     pub(crate) fn began_at(&self, lead: Duration) -> Timestamp {
         let lead_then = self.fetch_started_at.map_or(Duration::ZERO, |kombo| self.started_at.since(kombo));
         let set_back = lead_then.saturating_sub(lead);

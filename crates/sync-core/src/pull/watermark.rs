@@ -1,4 +1,4 @@
-//! The moment from which the next delta asks for changes. Plain functions.
+//! The time from which the next delta requests changes. Plain functions.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use kombo_model::Timestamp;
 use crate::horizon;
 use crate::ports::error::Invariant;
 
-/// When a fetch started, as the earlier of our clock and Kombo's; `None` if Kombo's is unknown: our clock alone may be
-/// ahead, and a watermark from it would pass changes for good.
+/// Returns when a fetch started, as the earlier of our clock and Kombo's. `None` if Kombo's clock is unknown: ours may
+/// be ahead, and a watermark derived from it would skip changes permanently.
 ///
-/// `requested_at` is our clock when the first request was sent; `server_date` is Kombo's clock when it had answered,
-/// `elapsed` later, so Kombo's clock at the request was earlier by as much. A `Date` header has whole seconds, cut off:
-/// the error is on the safe side.
+/// `requested_at` is our clock when the first request was sent. `server_date` is Kombo's clock when it had answered,
+/// `elapsed` later; the difference is Kombo's clock at the request. A `Date` header is rounded down to whole seconds,
+/// so any error makes the start earlier, which is safe.
 pub fn fetch_started_at(
     requested_at: Timestamp,
     server_date: Option<Timestamp>,
@@ -21,21 +21,22 @@ pub fn fetch_started_at(
     server_date.map(|date| requested_at.min(date.saturating_sub(elapsed)))
 }
 
-/// A stored watermark, if it can be right. None lies ahead of our clock, since it never lay ahead of ours nor of Kombo's:
-/// one that does was stored by a clock that was ahead, and changes that it passed are lost unless everything is listed.
+/// Returns a stored watermark, unless it must be wrong. A watermark never lies ahead of our clock or Kombo's. One that
+/// does was stored while a clock was ahead, and the changes that it skipped are lost unless everything is listed.
 pub fn plausible(watermark: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {
     horizon::happened(watermark, now)
 }
 
-/// The watermark after a complete fetch: its start less `overlap`, and never earlier than the one before.
+/// Returns the watermark after a complete fetch: its start less `overlap`, but never earlier than the previous
+/// watermark.
 ///
-/// Rows become visible some time after their `changed_at`; `overlap` is for them.
+/// The overlap covers records that become visible some time after their `changed_at`.
 pub fn advance(watermark: Option<Timestamp>, fetch_started_at: Timestamp, overlap: Duration) -> Timestamp {
     let next = fetch_started_at.saturating_sub(overlap);
     watermark.map_or(next, |before| before.max(next))
 }
 
-/// Fails if a watermark that can be right would move back.
+/// Returns an error if a plausible watermark would move back.
 pub(crate) fn assert_not_back(
     before: Option<Timestamp>,
     after: Option<Timestamp>,
@@ -58,7 +59,7 @@ mod tests {
         assert_eq!(assert_not_back(at(1), at(2), now), Ok(()));
         assert_eq!(assert_not_back(None, at(2), now), Ok(()));
         assert!(matches!(assert_not_back(at(2), at(1), now), Err(Invariant::WatermarkMovesBack { .. })));
-        // What a clock stored that was ahead never was right.
+        // A watermark from a clock that was ahead may move back.
         assert_eq!(assert_not_back(at(9_000), at(1), now), Ok(()));
     }
 }

@@ -9,7 +9,7 @@ use kombo_model::Timestamp;
 pub(super) struct ClockLead(AtomicU64);
 
 impl ClockLead {
-    /// Notes an answer. An answer without a `Date` says nothing.
+    /// Notes an answer. An answer without a `Date` header has no effect.
     pub(super) fn note(&self, requested_at: Timestamp, server_date: Option<Timestamp>) {
         if let Some(date) = server_date {
             let lead = u64::try_from(requested_at.since(date).as_millis()).unwrap_or(u64::MAX);

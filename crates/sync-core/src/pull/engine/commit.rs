@@ -35,23 +35,23 @@ use crate::rows::repeats::Repeats;
 use crate::rows::row::{Key, MirrorRow};
 use crate::rows::unlisted::{self, Shown};
 
-/// What some pages say, ready to be committed.
+/// The content of some pages, ready to commit.
 #[derive(Default)]
 pub(super) struct Prepared {
     pub(super) batch: Batch,
     pub(super) quarantined: Vec<Quarantined>,
     pub(super) seen: Vec<String>,
-    /// The rows of other models that a full fetch holds against what is stored.
+    /// The rows of other models that a full fetch compares with the stored ones.
     pub(super) shown: Shown,
     pub(super) counts: RunCounts,
-    /// Some bytes of memory that the rows take.
+    /// Approximate size of the rows in memory.
     pub(super) bytes: usize,
-    /// Kombo's clock when it last answered.
+    /// Kombo's clock at its latest answer.
     pub(super) server_date: Option<Timestamp>,
 }
 
 impl Prepared {
-    /// Adds what later pages say.
+    /// Adds the content of later pages.
     pub(super) fn append(&mut self, mut later: Self) {
         self.batch.rows.append(&mut later.batch.rows);
         self.batch.members.append(&mut later.batch.members);
@@ -67,33 +67,33 @@ impl Prepared {
     }
 }
 
-/// Whether to go on after a commit.
+/// Whether to continue after a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Onward {
-    /// Go on.
+    /// Continue.
     Go,
-    /// Stop here for now: a delta of the same endpoint waits, and what it brings is news.
+    /// Pause the run: a delta of the same endpoint is waiting, and its changes are more urgent.
     GiveWay,
 }
 
-/// What a commit did.
+/// The result of a commit.
 struct Committed {
     onward: Onward,
-    /// The records of the list with rows that were written from a later response meanwhile.
+    /// Ids of the listed records with rows that a later response has meanwhile written.
     stale: BTreeSet<String>,
 }
 
-/// What comes after some pages.
+/// The position after some pages.
 #[derive(Clone)]
 enum Next {
     Page(PageCursor),
     End,
-    /// They belong to no list.
+    /// The pages are not part of the list.
     Stay,
 }
 
 impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
-    /// Commits pages with the checkpoint behind them; behind the last page of a delta, with the watermark.
+    /// Commits pages with their checkpoint, and with the watermark after the last page of a delta.
     pub(super) async fn commit(
         &self,
         lease: &Lease,
@@ -105,8 +105,8 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         Ok(self.commit_or_go_around(lease, run, prepared, next).await?.onward)
     }
 
-    /// Commits what a look-up by id returned: no checkpoint moves. Returns the ids that have to be looked up again, because
-    /// a copy in another list was written while the answer was on its way: the row says less than the answer.
+    /// Commits the result of a look-up by id, without moving the checkpoint. Returns the ids to look up again: a copy
+    /// in another list was written while the answer was in transit, and the row now contains less than the answer.
     pub(super) async fn commit_looked_up(
         &self,
         lease: &Lease,
@@ -159,7 +159,8 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
                     Next::Page(cursor) => {
                         after.batches += 1;
                         after.page_cursor = Some(cursor);
-                        // Lost together with its checkpoint, it is fetched again. Of an entry, others may know already.
+                        // If this batch is lost, so is its checkpoint, and it is fetched again. A logged change must
+                        // not be lost, because others may have read it.
                         if !logged {
                             tx.may_be_lost()?;
                         }
@@ -179,8 +180,8 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         Ok(Committed { onward: if gives_way { Onward::GiveWay } else { Onward::Go }, stale })
     }
 
-    /// Commits pages with an error that may lie in a row: puts each row that the database does not take into quarantine,
-    /// and commits the rest as usual. An error that lies elsewhere is returned.
+    /// Commits pages after an error that a row may have caused. Puts each row that the database rejects into quarantine
+    /// and commits the rest as usual. Returns the error if it has another cause.
     async fn commit_around(
         &self,
         lease: &Lease,
@@ -209,7 +210,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
             bytes: refused.bytes,
             server_date: refused.server_date,
         };
-        // Member lists hold nothing that could be refused.
+        // Member lists contain nothing that the database could reject.
         let mut parts = vec![Batch { rows: batch.rows, ..Batch::default() }];
         let mut good = Batch { rows: Vec::new(), ..batch };
         while let Some(part) = parts.pop() {
@@ -219,7 +220,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
                 continue;
             };
             if let Some((left, right)) = halves(&part) {
-                // The left one is looked at next: later copies have to stay behind earlier ones.
+                // The left half is handled first, so that later copies stay after earlier ones.
                 parts.push(right);
                 parts.push(left);
             } else if let Some(row) = part.rows.first() {
@@ -231,8 +232,8 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         self.commit_prepared(lease, run, Arc::new(prepared), next).await
     }
 
-    /// Applies a batch in a transaction that is then undone. Returns the error if it may lie in a row, and fails with any
-    /// other.
+    /// Applies a batch in a transaction that is rolled back. Returns the error if a row may have caused it, and fails
+    /// with any other.
     async fn attempt(
         &self,
         lease: &Lease,
@@ -268,7 +269,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         }
     }
 
-    /// Begins the fetch of a run again from its first page.
+    /// Restarts the fetch of a run at its first page.
     pub(super) async fn restart(&self, lease: &Lease, run: &mut Run) -> Result<(), SyncError> {
         let (lease, now, ttl, mut again) = (lease.clone(), self.clock.now(), self.policy.lease_ttl, run.clone());
         again.page_cursor = None;
@@ -289,20 +290,19 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
     }
 }
 
-/// The run as it is stored. A database that crashed may have lost the last batches, which know nothing of that.
+/// Returns the stored run. It may be older than `run`: a crash of the database may have lost the last batches.
 pub(super) fn checkpoint(tx: &mut LeasedTx<'_>, run: &Run) -> TxResult<Run> {
     Ok(tx.run(run.id)?.unwrap_or_else(|| run.clone()))
 }
 
-/// Reads a page into rows, and puts aside the records that cannot be read or stored as a whole, with what is wrong with
-/// them.
+/// Reads a page into rows. Records that cannot be read or stored completely go to quarantine, with the faults.
 pub(super) fn prepare(run: &Run, page: RecordPage, repeats: &mut Repeats, enabled: &BTreeSet<Endpoint>) -> Prepared {
     let mut prepared = Prepared { server_date: page.server_date, ..Prepared::default() };
     prepared.counts.pages = 1;
     for record in page.records {
         prepared.counts.records += 1;
         let id = clean_text(record.id().to_owned());
-        // Kept only where it is needed: the text of a record that turns out to be unstorable.
+        // Copied only if the record might turn out to be unstorable, because quarantine then needs its text.
         let copy = quarantine::suspicious(&record).then(|| record.clone());
         let faults = decompose_news(record, page.requested_at, &mut prepared.batch, repeats);
         if let Some(fault) = faults.map_or_else(Some, Fault::join) {
@@ -328,7 +328,8 @@ pub(super) fn prepare(run: &Run, page: RecordPage, repeats: &mut Repeats, enable
     prepared
 }
 
-/// Applies pages, notes what they showed, and keeps the quarantine: within a unit that holds lease and scope.
+/// Applies pages, notes the rows that they showed, and updates the quarantine. The transaction has the lease and the
+/// integration's scope.
 pub(super) fn apply_prepared(
     tx: &mut LeasedTx<'_>,
     run: &Run,
@@ -342,7 +343,8 @@ pub(super) fn apply_prepared(
     let Applied { counts: applied, stale, outdated, logged } = apply_and_tell(tx, &prepared.batch, &applying)?;
     counts.add(&applied);
     if run.target.kind == SyncKind::Full && run.phase == RunPhase::Pages {
-        // What a copy wrote while the page was on its way says less than the page: the sweep looks such records up.
+        // If a copy was written while the page was in transit, the row contains less than the page. The sweep looks
+        // such records up.
         let seen = prepared.seen.iter().filter(|id| !stale.contains(*id));
         let seen: Vec<Key> = seen.cloned().map(Key::Id).collect();
         tx.put_seen(run.id, run.batches, Model::listed_by(endpoint), &seen)?;
@@ -354,7 +356,7 @@ pub(super) fn apply_prepared(
         if !prepared.batch.unsaid.is_empty() {
             unlisted::add_members(&mut **tx, integration, &prepared.batch.unsaid, shown.to_mut())?;
         }
-        // They are settled when their courses are looked up.
+        // The look-up of their courses decides on these revisions.
         if !outdated.is_empty()
             && let Some(revisions) = shown.to_mut().get_mut(&Model::LmsCourseRevisions)
         {
@@ -374,7 +376,7 @@ pub(super) fn apply_prepared(
     Ok(Applied { counts, stale, outdated, logged })
 }
 
-/// The names of the records that were put aside.
+/// Returns the names of the records that were put into quarantine.
 pub(super) fn put_aside(prepared: &Prepared) -> Vec<String> {
     prepared.quarantined.iter().map(|record| record.record_id.clone()).collect()
 }
@@ -412,12 +414,13 @@ pub(super) fn applying<'a>(
     })
 }
 
-/// How many removals a person approved.
+/// Returns the number of removals that a person approved.
 pub(super) fn approved(request: &QueuedRequest) -> u64 {
     request.approved_removals.and_then(|count| u64::try_from(count).ok()).unwrap_or(0)
 }
 
-/// The models of which a first load logs nothing: all but those that another endpoint has loaded already.
+/// Returns the models whose changes a first load does not log: all except those that another endpoint has already
+/// loaded.
 fn quiet_models(
     tx: &mut dyn Tx,
     run: &Run,
@@ -435,8 +438,8 @@ fn quiet_models(
     Ok(quiet)
 }
 
-/// Whether a full fetch should let a delta of its endpoint go first. Its checkpoint makes that free. A first load has
-/// nothing that a delta could be based on.
+/// Whether a full fetch should pause for a delta of its endpoint. Its checkpoint makes this free. A first load never
+/// does, because no delta is possible before it ends.
 fn gives_way(tx: &mut dyn Tx, run: &Run, horizon: &Horizon) -> TxResult<bool> {
     if run.target.kind == SyncKind::Delta || run.first_load || run.phase == RunPhase::Done {
         return Ok(false);
@@ -465,8 +468,7 @@ fn end_of_pages(tx: &mut LeasedTx<'_>, run: &mut Run, policy: &SyncPolicy, now: 
     }
 }
 
-/// Ends a run that did all it was for: moves the watermark and ends the request, in the unit that commits the last of
-/// its records.
+/// Ends a successful run: moves the watermark and ends the request, in the transaction that commits its last records.
 pub(super) fn complete(
     tx: &mut LeasedTx<'_>,
     run: &mut Run,
@@ -494,7 +496,7 @@ pub(super) fn complete(
         clear_old_quarantine(tx, run)?;
     }
     run.error = quarantine::too_much(&mut **tx, run, state.status)?;
-    // A stopped sweep is settled by a full fetch only.
+    // Only a full fetch ends the state after a stopped sweep.
     if run.target.kind == SyncKind::Full || state.status != EndpointStatus::MassRemoval {
         let status = if run.error.is_some() { EndpointStatus::Unreadable } else { EndpointStatus::Ok };
         queue::set_status(&mut state, status, run.error.clone(), now);
@@ -503,14 +505,14 @@ pub(super) fn complete(
     back_in_order(&mut **tx, integration, now)?;
     run.phase = RunPhase::Done;
     run.finished_at = Some(now);
-    // A record that was put aside may have come in order since, on a later page or in another attempt.
+    // A later page or another attempt may have shown a quarantined record intact.
     let some_are_left =
         run.counts.quarantined > 0 && tx.quarantine_size(QuarantinePart::Endpoint(integration, endpoint))? > 0;
     run.outcome = if some_are_left { RunOutcome::CompletedWithQuarantine } else { RunOutcome::Completed };
     let cause = tx.leased().cause;
     let again = tx.finish(now)?;
     if again && run.first_load && !Model::ALL.iter().any(|model| policy.plan.is_blind(*model, endpoint)) {
-        // While nothing was loaded, every wish was one for everything. What changed since is enough now.
+        // During a first load, every request was for a full fetch. A delta now suffices.
         tx.delete_request(&run.target)?;
         let delta = Target { kind: SyncKind::Delta, ..run.target.clone() };
         queue::request(&mut **tx, delta, cause, now, now)?;
@@ -518,7 +520,7 @@ pub(super) fn complete(
     Ok(())
 }
 
-/// An integration whose data can be fetched is neither paused nor missing, whatever was last heard of it.
+/// Makes an integration active: if its data can be fetched, it is neither paused nor missing.
 fn back_in_order(tx: &mut dyn Tx, id: &IntegrationId, now: Timestamp) -> TxResult<()> {
     let Some(known) = tx.integration(id)? else { return Ok(()) };
     match known.status {
@@ -535,7 +537,8 @@ fn back_in_order(tx: &mut dyn Tx, id: &IntegrationId, now: Timestamp) -> TxResul
     }
 }
 
-/// A full fetch shows everything: what it did not put into quarantine anew is in order, or gone.
+/// Clears the quarantine of earlier runs. A full fetch shows everything, so records that it did not put into quarantine
+/// again are intact or gone.
 fn clear_old_quarantine(tx: &mut LeasedTx<'_>, run: &Run) -> TxResult<()> {
     let (integration, endpoint) = (&run.target.integration_id, run.target.endpoint);
     if tx.quarantine_size(QuarantinePart::Endpoint(integration, endpoint))? == 0 {
@@ -544,8 +547,8 @@ fn clear_old_quarantine(tx: &mut LeasedTx<'_>, run: &Run) -> TxResult<()> {
     tx.clear_quarantined(integration, endpoint, QuarantineRelease::OfOtherRuns(run.id)).map(drop)
 }
 
-/// A row without content for each table that a batch writes to. If the database does not take these, an error does not
-/// lie in the content of the batch.
+/// Returns a row without content for each table that a batch writes. If the database rejects these too, the error is
+/// not caused by the content of the batch.
 fn placeholders(batch: &Batch, now: Timestamp) -> Batch {
     let models: BTreeSet<Model> = batch.rows.iter().map(|incoming| incoming.model).collect();
     let placeholder = |model: Model| Incoming {

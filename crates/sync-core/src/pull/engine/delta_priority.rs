@@ -3,28 +3,29 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-/// How long a full fetch lets deltas go first, at each page and batch: where deltas never end, it still gets on.
+/// The longest time that a full fetch waits for deltas, for each page and batch. It thus makes progress even if deltas
+/// never end.
 const AT_MOST: Duration = Duration::from_millis(25);
 
-/// Deltas of the same process go before full fetches: they bring news in milliseconds, if a backfill leaves them processor
-/// and database.
+/// Gives the deltas of a process priority over its full fetches. A delta takes milliseconds if a backfill leaves it
+/// processor and database.
 #[derive(Debug, Default)]
 pub(super) struct DeltaPriority {
     deltas: AtomicUsize,
     none_left: Notify,
 }
 
-/// A delta that is under way.
+/// A delta in progress.
 pub(super) struct UnderWay<'a>(&'a DeltaPriority);
 
 impl DeltaPriority {
-    /// A delta begins, and ends when what is returned is dropped.
+    /// Starts a delta. It ends when the returned value is dropped.
     pub(super) fn begin(&self) -> UnderWay<'_> {
         self.deltas.fetch_add(1, Ordering::SeqCst);
         UnderWay(self)
     }
 
-    /// Waits for a moment while deltas are under way.
+    /// Waits briefly while deltas are in progress.
     pub(super) async fn let_deltas_go_first(&self) {
         let none_left = async {
             loop {
@@ -35,7 +36,7 @@ impl DeltaPriority {
                 ended.await;
             }
         };
-        // Where time is up, it goes on beside them.
+        // After the time-out, the full fetch continues alongside the deltas.
         drop(tokio::time::timeout(AT_MOST, none_left).await);
     }
 }

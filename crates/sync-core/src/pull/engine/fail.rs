@@ -18,21 +18,22 @@ use crate::ports::store::{Scope, Store, Tx};
 use crate::pull::run::{Run, RunOutcome};
 use crate::stable_hash::stable_hash;
 
-/// How long to wait after failures, by what failed.
+/// Waiting times after failures, by class.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Backoff {
-    /// After the first failure that may pass; doubled with every further one. All may pass but those that Kombo itself
-    /// calls a lasting state.
+    /// Wait after the first temporary failure, doubled by each further one. All failures count as temporary except
+    /// those that Kombo calls a lasting state.
     pub first: Duration,
-    /// At most, after failures that may pass.
+    /// Longest wait after temporary failures.
     pub most: Duration,
-    /// While Kombo has no data yet: a webhook is waited for, this is the look in between.
+    /// Wait while Kombo has no data yet. A webhook announces the data; this is the interval of checks in case it is
+    /// lost.
     pub setup_pending: Duration,
-    /// While a person must act or a state must change, by Kombo's own word.
+    /// Wait while a person must act or a state must change, according to Kombo.
     pub lasting: Duration,
 }
 
-/// The longest that Kombo's `Retry-After` is obeyed: then one attempt asks again.
+/// The longest `Retry-After` that is obeyed. After this time, one attempt is made.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3_600);
 
 impl Default for Backoff {
@@ -47,14 +48,14 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// The longest wait, whatever failed.
+    /// Returns the longest wait after any failure.
     pub fn longest(&self) -> Duration {
         let longest = self.most.max(self.setup_pending).max(self.lasting).max(LONGEST_RETRY_AFTER);
         longest.saturating_add(longest / 4)
     }
 
-    /// How long to wait before attempt number `attempts + 1`. Spread by up to a quarter, so that what failed together
-    /// is not tried together.
+    /// Returns the wait before attempt number `attempts + 1`. It varies by up to a quarter, so that requests that
+    /// failed together are not retried together.
     pub fn wait(&self, class: FailureClass, attempts: i32, retry_after: Option<Duration>, target: &Target) -> Duration {
         let wait = match class {
             FailureClass::Transient | FailureClass::RequestRefused | FailureClass::Unintelligible => {
@@ -74,8 +75,8 @@ impl Backoff {
 }
 
 impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
-    /// Stores that a run failed, why, and when it is to be tried again. Checkpoint and watermark stay as the last
-    /// committed batch had them.
+    /// Stores that a run failed, why, and when to try again. Checkpoint and watermark stay as of the last committed
+    /// batch.
     pub(super) async fn fail(&self, lease: &Lease, run: Run, error: &SyncError) -> Result<Run, SyncError> {
         let (lease, policy, now) = (lease.clone(), self.policy.clone(), self.clock.now());
         let class = error.class();
@@ -114,7 +115,7 @@ fn note_failure(tx: &mut dyn Tx, run: &Run, class: FailureClass, now: Timestamp)
         | FailureClass::Unintelligible => None,
     };
     if let (Some(status), Some(integration)) = (integration_status, tx.integration(id)?)
-        // What a person said stands until a person says otherwise.
+        // Only a person ends a person's pause.
         && integration.status != IntegrationStatus::Held
     {
         let status_since = if integration.status == status { integration.status_since } else { now };
@@ -132,7 +133,7 @@ fn note_failure(tx: &mut dyn Tx, run: &Run, class: FailureClass, now: Timestamp)
     };
     let mut state = queue::state(tx, id, endpoint)?;
     if state.status == EndpointStatus::MassRemoval {
-        return Ok(()); // a person is to look at that, and the run tells of this failure
+        return Ok(()); // a person must resolve that state first; the run contains this failure
     }
     queue::set_status(&mut state, status, run.error.clone(), now);
     tx.put_endpoint(&state)

@@ -21,18 +21,18 @@ use crate::pull::run::{PageCursor, Run, RunPhase};
 use crate::pull::watermark;
 use crate::rows::repeats::Repeats;
 
-/// How many pages may wait to be written.
+/// Maximum number of pages that wait to be written.
 const PAGES_AHEAD: usize = 40;
-/// How many bytes of rows may wait to be written.
+/// Maximum size of the rows that wait to be written, in bytes.
 const BYTES_AHEAD: u32 = 4 << 20;
-/// How many bytes of rows one transaction takes at most, a page more or less. Together these bound the memory of a
-/// fetch, whatever the size of its records.
+/// Maximum size of the rows in a transaction, in bytes, give or take a page. Together these limits bound the memory of
+/// a fetch, whatever the size of its records.
 const BATCH_BYTES: usize = 4 << 20;
 
 impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
     /// Fetches and commits pages until the last one, or until `stop`.
     ///
-    /// The next page is on its way while earlier ones are compared and written. What waits is written together: one
+    /// The next page is requested while earlier ones are compared and written. Waiting pages are written together: one
     /// page when data trickles, many when writing is slower than fetching.
     pub(super) async fn pages(&self, lease: &Lease, run: &mut Run, stop: &CancellationToken) -> Result<(), SyncError> {
         let mut restarted = false;
@@ -46,7 +46,8 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
             committed_before = run.batches;
             match suspicion(error.class, got_somewhere, lease.request.attempts) {
                 Suspicion::Once => {}
-                // Kombo does not say how long a page cursor lives, nor how it refuses one: that restarts the fetch, once.
+                // Kombo documents neither how long a page cursor is valid nor how it rejects one. The fetch is
+                // restarted once.
                 Suspicion::Cursor if self.first_page_comes(lease, run, stop).await? => {
                     tracing::warn!(
                         run.id = run.id.0,
@@ -63,7 +64,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         }
     }
 
-    /// Whether the list can be fetched without a page cursor.
+    /// Whether the first page of the list can be fetched, without a page cursor.
     async fn first_page_comes(&self, lease: &Lease, run: &Run, stop: &CancellationToken) -> Result<bool, SyncError> {
         let mut fetch = self.source.open(FetchSpec {
             integration_id: run.target.integration_id.clone(),
@@ -93,7 +94,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         });
         let mut fetch = Listing::new(fetch, target.endpoint);
         let (ready, mut waiting) = mpsc::channel(PAGES_AHEAD);
-        // Whoever stops writing stops the fetching.
+        // When writing stops, fetching stops too.
         let halt = stop.child_token();
         let started = run.clone();
         let delta_priority = (target.kind == SyncKind::Full).then_some(&self.delta_priority);
@@ -105,8 +106,8 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
             halt.cancel();
             result
         };
-        // Both on this task. A failure to fetch waits behind the pages that came before it, so they are written first
-        // and no commit is dropped under way.
+        // Both run on this task. A failed fetch queues behind the earlier pages, so they are written first, and no
+        // commit is dropped halfway.
         let ((), result) = tokio::join!(producer, consumer);
         result
     }
@@ -120,7 +121,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
     ) -> Result<(), SyncError> {
         let mut beat = tokio::time::interval((self.policy.lease_ttl / 3).max(Duration::from_millis(1)));
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        beat.tick().await; // the first one is due at once
+        beat.tick().await; // the first tick is immediate
         let most = u64::try_from(self.policy.batch_records).unwrap_or(u64::MAX);
         while run.phase == RunPhase::Pages {
             let first = tokio::select! {
@@ -132,11 +133,11 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
                     continue;
                 }
             };
-            // Without a last page the fetch was stopped.
+            // If the last page is missing, the fetch was stopped.
             let Some(first) = first.transpose()? else { return Ok(()) };
             let Page { prepared: mut batch, mut next, began, place } = first;
-            drop(place); // what is in a batch no longer waits
-            // Only of the first page: an attempt that goes on begins later than its fetch.
+            drop(place); // pages in a batch no longer wait
+            // Set by the first page only: a resumed attempt begins later than its fetch.
             if run.batches == 0 {
                 run.fetch_started_at = began;
                 if began.is_none() {
@@ -186,24 +187,25 @@ struct Page {
     next: Option<PageCursor>,
     /// When the fetch began, if this is its first page and Kombo's clock is known.
     began: Option<Timestamp>,
-    /// Its place among what waits.
+    /// The permit for its memory while it waits.
     place: Option<OwnedSemaphorePermit>,
 }
 
-/// A page, or why there is none.
+/// A fetched page, or the error.
 type Fetched = Result<Page, SourceError>;
 
-/// What a failure says of the page cursor that was sent.
+/// Whether a failure may have been caused by the page cursor.
 enum Suspicion {
     None,
-    /// It may have been chance: the same page is asked for once more.
+    /// It may have been chance: request the same page once more.
     Once,
-    /// It may be the cursor, if the first page comes without one.
+    /// It may be the cursor, provided that the first page can be fetched without one.
     Cursor,
 }
 
-/// Whether a failure may come from a page cursor that Kombo no longer knows. A refused request may at any time; what else
-/// Kombo or a gateway might say of one may if it is said twice, of passing failures only if several attempts got nowhere.
+/// Whether a page cursor that Kombo no longer accepts may have caused a failure. A rejected request always may. Other
+/// answers of Kombo or a gateway may if they are repeated, and temporary failures only if several attempts made no
+/// progress.
 fn suspicion(class: FailureClass, got_somewhere: bool, attempts: i32) -> Suspicion {
     const PATIENCE: i32 = 3;
     match class {
@@ -262,7 +264,7 @@ async fn fetch_pages(
             }
         }
     };
-    // Waiting for a place among the pages is given up, too: whoever stopped writing takes none any more.
+    // Also stops waiting for memory, which the writer no longer releases once it has stopped.
     tokio::select! {
         biased;
         () = stop.cancelled() => {}

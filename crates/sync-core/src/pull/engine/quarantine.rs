@@ -14,7 +14,7 @@ use crate::rows::decompose::{MAX_DOCUMENT_DEPTH, MAX_ID_BYTES, MAX_OPAQUE_DEPTH}
 use crate::rows::json::{bounded_name, is_deeper};
 use crate::rows::model::Model;
 
-/// A record that could not be read, or in part only.
+/// Returns the quarantine entry of a record that could not be read, at least in part.
 pub(super) fn unreadable(run: &Run, rejected: Rejected, observed_at: Timestamp) -> Quarantined {
     Quarantined {
         integration_id: run.target.integration_id.clone(),
@@ -28,15 +28,15 @@ pub(super) fn unreadable(run: &Run, rejected: Rejected, observed_at: Timestamp) 
     }
 }
 
-/// A record that no database can hold, or in part only.
+/// Returns the quarantine entry of a record that no database can store, at least in part.
 pub(super) fn unstorable(run: &Run, id: &str, json: String, fault: Fault, observed_at: Timestamp) -> Quarantined {
     let rejected =
         Rejected { id: Some(id.to_owned()).filter(|id| !id.is_empty()), json, path: fault.path, reason: fault.reason };
     unreadable(run, rejected, observed_at)
 }
 
-/// Why an endpoint is not well although its run did all it was for: at least half of what Kombo shows is in quarantine, of
-/// ten records or more. A delta that returns few records does not end this state.
+/// Returns the reason to report an endpoint as unreadable after a complete run: at least ten records, and half of those
+/// that Kombo shows, are in quarantine. A delta with few records does not end this state.
 pub(super) fn too_much(tx: &mut dyn Tx, run: &Run, status: EndpointStatus) -> TxResult<Option<String>> {
     const LEAST: u64 = 10;
     let (integration, endpoint) = (&run.target.integration_id, run.target.endpoint);
@@ -47,14 +47,14 @@ pub(super) fn too_much(tx: &mut dyn Tx, run: &Run, status: EndpointStatus) -> Tx
     let is_much = aside > 0
         && (of_run
             || goes_on
-            // Small deltas add up.
+            // The records of small deltas add up.
             || aside >= LEAST && aside >= tx.live_rows(Model::listed_by(endpoint), integration)?);
     Ok(is_much.then(|| {
         format!("{aside} records cannot be read or stored and are in quarantine: `syncd quarantine list` names them")
     }))
 }
 
-/// Whether a record might turn out to be unstorable, so that its text should be kept until that is known.
+/// Whether a record might be unstorable, so that its text must be kept until that is known.
 pub(super) fn suspicious(record: &Record) -> bool {
     let deep = |opaque: &Option<FreeJson>, documents: [&Option<FreeJson>; 2]| {
         let is_deep = |json: &Option<FreeJson>, limit| json.as_ref().is_some_and(|it| is_deeper(it.as_str(), limit));
@@ -73,12 +73,12 @@ pub(super) fn suspicious(record: &Record) -> bool {
     is_deep || is_no_key(record.id()) || nests_without_key(record)
 }
 
-/// Whether an id cannot name a row.
+/// Whether an id cannot be a key.
 fn is_no_key(id: &str) -> bool {
     id.is_empty() || id.len() > MAX_ID_BYTES
 }
 
-/// Whether a record that is nested in this one, or one that it refers to, has an id that cannot name a row.
+/// Whether the id of a nested or referenced record cannot be a key.
 fn nests_without_key(record: &Record) -> bool {
     match record {
         Record::User(_) | Record::Skill(_) => false,
@@ -103,7 +103,7 @@ fn nests_without_key(record: &Record) -> bool {
     }
 }
 
-/// A record as JSON again.
+/// Returns a record as JSON.
 pub(super) fn record_json(record: &Record) -> String {
     let json = match record {
         Record::User(user) => serde_json::to_string(user),
@@ -114,7 +114,7 @@ pub(super) fn record_json(record: &Record) -> String {
     json.unwrap_or_default()
 }
 
-/// A row that the database does not take.
+/// Returns the quarantine entry of a row that the database rejects.
 pub(super) fn refused(run: &Run, row: &Incoming, error: &StoreError, observed_at: Timestamp) -> Quarantined {
     Quarantined {
         integration_id: run.target.integration_id.clone(),
@@ -128,7 +128,7 @@ pub(super) fn refused(run: &Run, row: &Incoming, error: &StoreError, observed_at
     }
 }
 
-/// A row as JSON, for a person to look at.
+/// Returns a row as JSON, for people.
 fn row_json(row: &Incoming) -> String {
     let columns = row.model.columns().iter().zip(row.row.values());
     let object: serde_json::Map<_, _> =

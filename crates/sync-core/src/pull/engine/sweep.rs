@@ -29,32 +29,33 @@ use crate::rows::repeats::Repeats;
 use crate::rows::row::Key;
 use crate::rows::unlisted::{self, Found, Search, Shown, shown_beside};
 
-/// How often an answer may be overtaken by copies in other lists before the next full fetch has to settle the record.
+/// Maximum number of look-ups of a record whose row is meanwhile written by copies in other lists. After that, the next
+/// full fetch has to resolve the record.
 const MAX_LOOK_UPS: u32 = 5;
 
-/// What a sweep found out about rows that no page showed.
+/// The results of a sweep's look-ups.
 struct Findings {
-    /// Ids that Kombo does not know, with the time of the look-up.
+    /// Ids that Kombo did not return, with the time of the look-up.
     gone: Vec<(Timestamp, Vec<String>)>,
     count: u64,
-    /// Rows of other models that records showed which were looked up.
+    /// Rows of other models in the records that were looked up.
     shown: Shown,
-    /// Lists that those records leave out.
+    /// Lists that those records do not contain.
     unsaid: Vec<(Model, String)>,
-    /// The names of records that were looked up and cannot be read.
+    /// Names of looked-up records that cannot be read.
     unreadable: Vec<String>,
 }
 
 impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
-    /// Looks up by id the rows that no page of a full fetch showed, takes over those that Kombo still has, and
-    /// marks the others as removed, with the rows of other models that nothing shows any more, unless they are suspiciously
-    /// many.
+    /// Looks up by id the rows that no page of a full fetch showed. Stores the records that Kombo still has, and marks
+    /// the other rows as removed, together with the rows of other models that nothing shows any more. Removes nothing
+    /// if the removals are suspiciously many.
     pub(super) async fn sweep(&self, lease: &Lease, run: &mut Run, stop: &CancellationToken) -> Result<(), SyncError> {
         while !self.sweep_once(lease, run, stop).await? {}
         Ok(())
     }
 
-    /// Returns false if the database lost the notes while rows were looked up: nothing was removed then.
+    /// Returns false if the database lost the notes during the look-ups. Then nothing was removed.
     async fn sweep_once(&self, lease: &Lease, run: &mut Run, stop: &CancellationToken) -> Result<bool, SyncError> {
         if !self.notes_are_whole(lease, run).await? {
             tracing::warn!(
@@ -74,7 +75,8 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
             .store
             .transact(Scope::Integration(run.target.integration_id.clone()), move |tx| {
                 let tx = &mut LeasedTx::assert_lease(tx, &lease, now, policy.lease_ttl)?;
-                // Asked again here: without the notes, all members of records would count as no longer listed.
+                // Checked again in this transaction: without the notes, all members of records would count as no longer
+                // listed.
                 if tx.seen_batches(after.id)? != after.batches {
                     return Ok(None);
                 }
@@ -102,7 +104,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         Ok(true)
     }
 
-    /// Whether all notes of what the pages showed are there: a database may lose them in a crash.
+    /// Whether all notes of the rows on the pages exist. A crash of the database may lose some.
     async fn notes_are_whole(&self, lease: &Lease, run: &Run) -> Result<bool, SyncError> {
         let (lease, now, ttl, run) = (lease.clone(), self.clock.now(), self.policy.lease_ttl, run.clone());
         self.store
@@ -113,7 +115,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
             .await
     }
 
-    /// `None` if `stop` asked to end.
+    /// Returns `None` if `stop` ended it.
     async fn look_up_unseen(
         &self,
         lease: &Lease,
@@ -153,7 +155,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         Ok(Some(findings))
     }
 
-    /// Notes ids that Kombo cannot be asked for: the pages would have shown their records.
+    /// Notes ids that cannot be looked up as gone: the pages would have shown their records.
     async fn not_asked_for(&self, run: &Run, ids: Vec<String>, findings: &mut Findings) -> Result<(), SyncError> {
         findings.count += self.live_among(run, &ids).await?;
         findings.gone.push((run.began_at(self.clock_lead.get()), ids));
@@ -188,7 +190,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
             .await
     }
 
-    /// How many of the rows are live: of the others it is known that they are gone.
+    /// Returns the number of live rows. The others are already known to be gone.
     async fn live_among(&self, run: &Run, ids: &[String]) -> Result<u64, SyncError> {
         let integration = run.target.integration_id.clone();
         let model = Model::listed_by(run.target.endpoint);
@@ -197,7 +199,8 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         Ok(u64::try_from(rows.iter().filter(|row| row.is_live()).count()).unwrap_or(u64::MAX))
     }
 
-    /// Looks some ids up, again where a copy overtook the answer. `false` if `stop` asked to end before it was done.
+    /// Looks up ids, and repeats it if a copy was written while the answer was in transit. Returns `false` if `stop`
+    /// ended it early.
     async fn look_up(
         &self,
         lease: &Lease,
@@ -237,7 +240,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         let mut pages = Listing::new(pages, run.target.endpoint);
         let (mut look_up, mut repeats) = (LookUp::new(ids), Repeats::default());
         loop {
-            // Kombo may take minutes to answer, with all retries: whoever asks to stop does not wait for that.
+            // With all retries, Kombo's answer may take minutes. A stop does not wait for that.
             let page = tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(false),
@@ -268,7 +271,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
     }
 }
 
-/// Whether the run put a record without a readable id into quarantine: such records have a digest as their name.
+/// Whether the run put a record without a readable id into quarantine. Such records are named by a digest.
 fn some_are_nameless(tx: &mut dyn Tx, run: &Run) -> TxResult<bool> {
     const PAGE: usize = 200;
     let mut from = "#".to_owned();
@@ -287,7 +290,7 @@ fn some_are_nameless(tx: &mut dyn Tx, run: &Run) -> TxResult<bool> {
     }
 }
 
-/// The rows of other models that nothing shows any more; none if that is not known.
+/// Returns the rows of other models that nothing shows any more; none if that cannot be determined.
 fn find_unlisted(
     tx: &mut LeasedTx<'_>,
     run: &Run,
@@ -298,7 +301,7 @@ fn find_unlisted(
 ) -> TxResult<Vec<Found>> {
     let (integration, endpoint) = (&run.target.integration_id, run.target.endpoint);
     if some_are_nameless(&mut **tx, run)? {
-        // A record without a readable id may be any, and may show anything.
+        // A record without a readable id may be any record and show any row.
         return Ok(Vec::new());
     }
     let enabled = &policy.plan.endpoints;
@@ -317,13 +320,13 @@ fn find_unlisted(
     search.find(&mut **tx, |model, key| is_in(&shown, model, key) || is_in(&findings.shown, model, key))
 }
 
-/// Whether so many rows would be removed that a person should look: how many of those models of which they are so many, and
-/// what they are.
+/// Returns the number of suspicious removals and a description, if a person should check them. Only models with
+/// suspiciously many removals count.
 fn mass_removal(tx: &mut dyn Tx, run: &Run, listed: u64, unlisted: &[Found]) -> TxResult<Option<(u64, String)>> {
     let integration = &run.target.integration_id;
     let mut removals = 0;
     let mut what = Vec::new();
-    // Counting takes a look at all rows, which is needed only to hold a number against theirs.
+    // Counting reads all rows, so it is done only if there are removals to compare.
     if listed > 0 {
         let model = Model::listed_by(run.target.endpoint);
         let live = tx.live_rows(model, integration)?;
@@ -362,7 +365,7 @@ fn remove_all(
     Ok(counts)
 }
 
-/// Ends a run without removing anything, and says what a person can do.
+/// Ends a run without removals, and describes what a person can do.
 pub(super) fn hold_back(
     tx: &mut LeasedTx<'_>,
     run: &mut Run,
@@ -379,14 +382,14 @@ pub(super) fn hold_back(
     let mut state = queue::state(&mut **tx, integration, endpoint)?;
     let watermark_before = state.watermark;
     if let Some(started) = run.fetch_started_at {
-        // Additions and updates are in, so the next delta need not fetch them again.
+        // New and updated records are stored, so the next delta need not fetch them again.
         state.watermark = Some(crate::pull::watermark::advance(state.watermark, started, policy.overlap));
     }
     crate::pull::watermark::assert_not_back(watermark_before, state.watermark, now).map_err(StoreError::from)?;
     state.loaded_at.get_or_insert(now);
     queue::set_status(&mut state, EndpointStatus::MassRemoval, Some(reason.clone()), now);
     state.pending_removals = i64::try_from(removals).ok();
-    // Looked at again within a day: the stop clears by itself when the rows are back.
+    // The next full fetch follows within a day: the stop ends by itself if the rows are back.
     state.next_full_at = Some(now.saturating_add(policy.full_every.min(std::time::Duration::from_secs(86_400))));
     tx.put_endpoint(&state)?;
     run.phase = RunPhase::Done;

@@ -18,7 +18,7 @@ fn page(ids: impl IntoIterator<Item = u64>) -> RecordPage {
     }
 }
 
-/// How many pages are taken before the list is given up, and why.
+/// Returns after how many pages the list is given up, and why.
 fn given_up(pages: impl IntoIterator<Item = RecordPage>) -> Option<(usize, Standstill)> {
     let mut progress = Progress::default();
     let standstill =
@@ -30,12 +30,12 @@ fn given_up(pages: impl IntoIterator<Item = RecordPage>) -> Option<(usize, Stand
 #[test]
 fn a_list_that_shows_something_new_goes_on() {
     assert_eq!(given_up((0..2_000).map(|number| page(number * 100..number * 100 + 100))), None);
-    // Each record comes twice.
+    // Each record appears twice.
     assert_eq!(given_up((0..2_000).map(|number| page(number * 50..number * 50 + 100))), None);
-    // Between two pages with records there may be many without.
+    // Between two pages with records, many may be empty.
     let some_empty = (0..5_000).map(|number| if number % 999 == 0 { page([number]) } else { page([]) });
     assert_eq!(given_up(some_empty), None);
-    // A record a page.
+    // One record a page.
     assert_eq!(given_up((0..50_000).map(|number| page([number]))), None);
 }
 
@@ -44,12 +44,12 @@ fn a_list_that_goes_round_in_circles_is_given_up() {
     assert_eq!(given_up((0..5_000).map(|_| page([]))), Some((999, Standstill::Empty)));
     assert_eq!(given_up((0..500).map(|_| page(0..3))), Some((100, Standstill::Repeated)));
     assert_eq!(given_up((0..500).map(|number| page([number % 2]))), Some((101, Standstill::Repeated)));
-    // Empty pages in between make no difference.
+    // Empty pages in between do not matter.
     let with_gaps = (0..500).map(|number| if number % 2 == 0 { page(0..3) } else { page([]) });
     assert_eq!(given_up(with_gaps), Some((200, Standstill::Repeated)));
 }
 
-/// However long the circle is, memory is the same.
+/// The memory does not depend on the length of the circle.
 #[test]
 fn a_long_circle_is_noticed() {
     let around = |length: u64| given_up((0..60_000).map(|number| page((0..50).map(|i| (number * 50 + i) % length))));
