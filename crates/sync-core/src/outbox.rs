@@ -1,8 +1,9 @@
-//! The delivery of changes: which entries go out next, when to try again, when to give up. Functions over a unit of work.
+//! The delivery of changes: which entries are sent next, when to try again, and when to give up. Functions over a
+//! transaction.
 //!
-//! The entries of an integration go out in their order, some together as a [`DeliveryBatch`], one batch after the other. Who
-//! sends one holds a lease on the integration's [`Delivery`], which is compared when the outcome is noted: so replicas
-//! keep the order, and what a process had in its hands when it died goes out again, the same to the letter.
+//! The entries of an integration are sent in order, in batches ([`DeliveryBatch`]), one after the other. The sender of
+//! a batch has a lease of the integration's [`Delivery`], which is checked when the outcome is stored. Replicas
+//! therefore keep the order. If a process dies, its batch is sent again with exactly the same content.
 //!
 //! ```
 //! # use std::time::Duration;
@@ -76,59 +77,59 @@ pub use letters::{drop_letters, retry};
 pub use state::{Backlog, DeadLetter, Delivery, DeliveryBatch, DeliveryId, DeliveryLease, Undelivered, latest_untried};
 pub use status::{DeliveryState, DeliveryStatus, delivery_statuses};
 
-/// A batch has no more than this, but for the first entry: entries with values may be large.
+/// Maximum size of a batch in bytes, except that its first entry may be larger: entries with values may be large.
 const MOST_BYTES: usize = 1 << 20;
-/// What an entry has besides its fields, about.
+/// Approximate size of an entry without its fields, in bytes.
 const ENTRY_BYTES: usize = 300;
-/// How many entries are read at a time.
+/// Number of entries to read at a time.
 const ENTRIES_AT_ONCE: usize = 100;
-/// When it is looked again for what could not be read: nothing else waits that was not tried.
+/// Wait before entries that could not be read are tried again. No other untried delivery waits.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(900);
-/// How many deliveries are looked at.
+/// Maximum number of deliveries to check.
 const LOOK_AT: usize = 16;
 
 /// A batch that this process may send.
 #[derive(Debug, Clone)]
 pub struct Sending {
-    /// Whose changes.
+    /// Id of the integration.
     pub integration_id: IntegrationId,
-    /// What is shown when the outcome is noted.
+    /// Token of the lease, checked when the outcome is stored.
     pub token: LeaseToken,
-    /// What is sent.
+    /// The batch.
     pub batch: DeliveryBatch,
-    /// What is in it.
+    /// Content of the batch.
     pub content: Content,
 }
 
-/// What is in a batch.
+/// Content of a batch.
 #[derive(Debug, Clone)]
 pub enum Content {
-    /// These entries.
+    /// Entries of the change log.
     Entries(Vec<Change>),
-    /// What was sent before, to the letter: it was a dead letter.
+    /// The exact body of an earlier delivery, which became a dead letter.
     Body(String),
 }
 
-/// Why a batch did not arrive.
+/// The reason why a batch was not delivered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// For people. It holds nothing of what was sent, of the answer, or of who may send.
+    /// Message for people. It contains nothing of the request, the answer or the credentials.
     pub error: String,
-    /// How long the receiver asked to wait.
+    /// The wait that the receiver requested.
     pub retry_after: Option<Duration>,
 }
 
-/// What becomes of a batch that did not arrive.
+/// The state of a batch that was not delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is tried again then.
+    /// The batch is tried again at this time.
     Again(Timestamp),
-    /// It is a dead letter now, and what comes after it goes on.
+    /// The batch is now a dead letter, and later entries continue.
     GivenUp,
 }
 
-/// Notes where delivery begins, unless that was noted before: after the entry that is the last one now. Entries of
-/// integrations that are registered later are all delivered.
+/// Stores the start of delivery unless it is already stored: after the last entry. Of integrations that are registered
+/// later, all entries are delivered.
 pub fn begin(tx: &mut dyn Tx) -> TxResult<()> {
     if tx.delivery_start()?.is_none() {
         let last = tx.last_change_of_all()?;
@@ -137,14 +138,14 @@ pub fn begin(tx: &mut dyn Tx) -> TxResult<()> {
     Ok(())
 }
 
-/// Whether [`take_next`] may find something.
+/// Whether [`take_next`] may find a batch.
 pub fn is_due(tx: &mut dyn Tx, horizon: &Horizon) -> TxResult<bool> {
     Ok(!tx.due_deliveries(horizon, 1)?.is_empty() || !tx.undelivered_integrations()?.is_empty())
 }
 
-/// Leases what has waited longest: what failed before and is due again, else a dead letter that a person put back in line,
-/// else up to `most` of the entries that come next. `fresh` is an id that no batch ever had; `claim.longest_wait` is how
-/// long a batch is tried before it is given up.
+/// Leases the batch that has waited longest: first one that failed and is due again, then a dead letter that a person
+/// put back, then up to `most` of the next entries. `fresh` is an unused batch id. `claim.longest_wait` is how long a
+/// batch is tried before it is given up.
 pub fn take_next(
     tx: &mut dyn Tx,
     claim: &Claim,
@@ -155,14 +156,14 @@ pub fn take_next(
     register(tx, now)?;
     let horizon = claim.horizon(now);
     for due in tx.due_deliveries(&horizon, LOOK_AT)? {
-        // One that is locked is being looked at by another process. Looked at again under the lock.
+        // Another process checks a locked delivery. The conditions are checked again under the lock.
         let Some(mut delivery) = tx.delivery(&due.integration_id, LockMode::Skip)?.locked() else { continue };
         if delivery.is_held(&horizon) || !delivery.is_due(&horizon) {
             continue;
         }
         let content = match content(tx, &mut delivery, fresh, most, now) {
             Err(error @ StoreError::Corrupt { .. }) => {
-                // Those of others go on.
+                // The deliveries of other integrations continue.
                 let integration = delivery.integration_id.as_str();
                 tracing::error!(integration.id = integration, %error, "changes that cannot be read are not delivered");
                 delivery.not_before = now.saturating_add(LOOK_AGAIN_AFTER);
@@ -182,7 +183,7 @@ pub fn take_next(
     Ok(None)
 }
 
-/// Begins the deliveries of integrations that have none.
+/// Creates the deliveries of integrations that have none.
 fn register(tx: &mut dyn Tx, now: Timestamp) -> TxResult<()> {
     let new = tx.undelivered_integrations()?;
     if !new.is_empty() {
@@ -194,7 +195,8 @@ fn register(tx: &mut dyn Tx, now: Timestamp) -> TxResult<()> {
     Ok(())
 }
 
-/// What is to be sent for an integration, with the batch that it goes by; none if nothing is.
+/// Returns the content to send for an integration and stores its batch in `delivery`. `None` if there is nothing to
+/// send.
 fn content(
     tx: &mut dyn Tx,
     delivery: &mut Delivery,
@@ -206,12 +208,12 @@ fn content(
         if let Some(content) = content_again(tx, delivery, batch)? {
             let is_untried = |batch: &DeliveryBatch| batch.attempts == 0 || is_to_come(batch, now);
             if let Some(batch) = delivery.batch.as_mut().filter(|batch| is_untried(batch)) {
-                // Whoever had it never came to try it, or did so by a clock that was ahead.
+                // The batch was never tried, or only while a clock was ahead.
                 batch.first_tried_at = now;
             }
             return Ok(Some(content));
         }
-        // It was a dead letter that a person dropped, or the log no longer reaches back to it.
+        // A person dropped the dead letter, or the log no longer contains these entries.
         delivery.batch = None;
     }
     let letters = tx.dead_letters(Some(&delivery.integration_id))?;
@@ -243,7 +245,7 @@ fn content(
     Ok(Some(Content::Entries(entries)))
 }
 
-/// What is in a batch that was put together before; none if that is gone.
+/// Returns the content of an existing batch. `None` if it no longer exists.
 fn content_again(tx: &mut dyn Tx, delivery: &Delivery, batch: &DeliveryBatch) -> TxResult<Option<Content>> {
     if let Some(body) = tx.dead_letter_body(&delivery.integration_id, &batch.id)? {
         return Ok(Some(Content::Body(body)));
@@ -256,7 +258,8 @@ fn content_again(tx: &mut dyn Tx, delivery: &Delivery, batch: &DeliveryBatch) ->
     Ok(whole.then_some(Content::Entries(entries)))
 }
 
-/// Up to `most` entries behind `seq` that fit in a batch. They are read by and by, since few large ones fill it.
+/// Returns up to `most` entries after `seq` that fit in a batch. Reads them in steps, because a few large ones may fill
+/// it.
 fn next_entries(tx: &mut dyn Tx, integration: &IntegrationId, seq: i64, most: usize) -> TxResult<Vec<Change>> {
     let mut entries: Vec<Change> = Vec::new();
     loop {
@@ -272,12 +275,12 @@ fn next_entries(tx: &mut dyn Tx, integration: &IntegrationId, seq: i64, most: us
     }
 }
 
-/// Whether a batch was first tried at a time that has not come.
+/// Whether the first try of a batch lies in the future.
 fn is_to_come(batch: &DeliveryBatch, now: Timestamp) -> bool {
     horizon::happened(Some(batch.first_tried_at), now).is_none()
 }
 
-/// How many of the first entries fit in a batch.
+/// Returns the number of leading entries that fit in a batch.
 fn that_go_together(entries: &[Change]) -> usize {
     let mut bytes = 0_usize;
     let fitting = entries.iter().take_while(|entry| {
@@ -288,7 +291,7 @@ fn that_go_together(entries: &[Change]) -> usize {
     fitting.count()
 }
 
-/// Notes that a batch arrived.
+/// Stores that a batch was delivered.
 pub fn delivered(tx: &mut dyn Tx, sending: &Sending, now: Timestamp) -> Result<(), SyncError> {
     let mut delivery = hold(tx, sending)?;
     tx.delete_dead_letter(&delivery.integration_id, &sending.batch.id)?;
@@ -296,8 +299,8 @@ pub fn delivered(tx: &mut dyn Tx, sending: &Sending, now: Timestamp) -> Result<(
     go_on(tx, delivery, &sending.batch, now)
 }
 
-/// Notes that a batch did not arrive. One that is tried for `give_up_after` becomes a dead letter with this `body`; its
-/// last try is no earlier than that, whatever the receiver asks for.
+/// Stores that a batch was not delivered. A batch that has been tried for `give_up_after` becomes a dead letter with
+/// this `body`. It is tried once more when that time has passed, even if the receiver requested a longer wait.
 pub fn failed(
     tx: &mut dyn Tx,
     sending: &Sending,
@@ -339,14 +342,14 @@ pub fn failed(
     Ok(Verdict::Again(again))
 }
 
-/// Lets go of a batch that was not tried.
+/// Releases a batch that was not tried.
 pub fn release(tx: &mut dyn Tx, sending: &Sending) -> Result<(), SyncError> {
     let mut delivery = hold(tx, sending)?;
     delivery.lease = None;
     Ok(tx.put_delivery(&delivery)?)
 }
 
-/// Lets go of what processes have in their hands of which `is_gone` says that they are no more, and says of how much.
+/// Releases the leases of processes that have ended, according to `is_gone`. Returns their number.
 pub fn release_abandoned(tx: &mut dyn Tx, is_gone: impl Fn(&str) -> bool) -> TxResult<usize> {
     let mut released = 0;
     let gone = |delivery: &Delivery| delivery.lease.as_ref().is_some_and(|lease| is_gone(&lease.owner));
@@ -362,14 +365,14 @@ pub fn release_abandoned(tx: &mut dyn Tx, is_gone: impl Fn(&str) -> bool) -> TxR
     Ok(released)
 }
 
-/// Makes sure that the lease still holds. The delivery stays locked until the unit ends.
+/// Checks the lease. The delivery stays locked until the transaction ends.
 fn hold(tx: &mut dyn Tx, sending: &Sending) -> Result<Delivery, SyncError> {
     let held = tx.delivery(&sending.integration_id, LockMode::Wait)?.locked();
     held.filter(|delivery| delivery.lease.as_ref().is_some_and(|lease| lease.token == sending.token))
         .ok_or_else(|| SyncError::LeaseLost(format!("the changes of {}", sending.integration_id)))
 }
 
-/// What comes after the batch is next, and others first.
+/// Continues after the batch, behind other integrations.
 fn go_on(tx: &mut dyn Tx, mut delivery: Delivery, batch: &DeliveryBatch, now: Timestamp) -> Result<(), SyncError> {
     delivery.delivered_seq = delivery.delivered_seq.max(batch.last_seq);
     delivery.not_before = now;

@@ -1,5 +1,5 @@
-//! When requests to the source may be sent: what is configured and what the source tells of its own limit, shared by
-//! all replicas. Functions over a unit of work.
+//! Decides when requests to the source may be sent, from the configured pace and the source's own limit. All replicas
+//! share the state. Functions over a transaction.
 
 use std::time::Duration;
 
@@ -10,86 +10,87 @@ use crate::jobs::request::SyncKind;
 use crate::ports::error::TxResult;
 use crate::ports::store::Tx;
 
-/// Full fetches leave this part of the source's limit to deltas: a fiftieth.
+/// Full fetches reserve this part of the source's limit for deltas: a fiftieth.
 const RESERVED_PART: u64 = 50;
-/// The part of the limit that a process takes at a time: fewer would cost more units, more would lie idle with one
-/// process while another needs it.
+/// A process takes this part of the limit at a time. A smaller part would cost more transactions. Of a larger one, more
+/// would be unused in one process while another needs it.
 const TAKEN_PART: u64 = 20;
-/// How long a request that finds out what is left may take before another one tries.
+/// How long a request may take that determines the remainder of the limit. After that, another request tries.
 const ASKED_FOR: Duration = Duration::from_secs(5);
-/// No more than this part of the limit is taken and not sent yet, by however many processes: a half. If the source says
-/// that more than that is left beyond what is known here, others count less than we do, and the source is right.
+/// All processes together have taken but not sent at most this part of the limit: a half. If the source reports that
+/// more than that remains beyond the stored number, other processes have used less than they took, and the source is
+/// right.
 const UNDER_WAY_PART: u64 = 2;
-/// The source tells whole seconds: what differs by less is the same renewal.
+/// The source reports whole seconds. Times that differ by less belong to the same renewal.
 const SAME_RENEWAL: Duration = Duration::from_secs(2);
-/// The longest that a renewal is waited for, whatever the source says: then one request asks again.
+/// The longest wait for a renewal, whatever the source reports. After it, one request checks again.
 const LONGEST_RENEWAL: Duration = Duration::from_secs(300);
-/// No more requests than this wait for their places, by however many processes.
+/// Maximum number of requests, of all processes, that wait for their slots.
 const MOST_WAITING: u32 = 256;
 
-/// When requests to the source may be sent.
+/// The shared state that decides when requests to the source may be sent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pacing {
-    /// From when on the next place of a configured pace is free.
+    /// The next free slot of a configured pace.
     pub next_at: Option<Timestamp>,
-    /// What is left of the source's own limit.
+    /// The remainder of the source's own limit.
     pub budget: Budget,
 }
 
-/// What is known of the source's own limit.
+/// The known remainder of the source's own limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Budget {
-    /// Nothing.
+    /// The remainder is unknown.
     #[default]
     Unknown,
-    /// Somebody is finding out, until then.
+    /// A request determines the remainder, until this time at the latest.
     Asked(Timestamp),
-    /// So many requests are left that nobody has taken.
+    /// The remainder is known.
     Left {
-        /// Out of so many.
+        /// The limit.
         limit: u64,
-        /// How many.
+        /// Number of requests that no process has taken.
         left: u64,
-        /// Until then.
+        /// When the limit is renewed.
         renewed_at: Timestamp,
     },
 }
 
-/// What the source said of its limit.
+/// The source's report on its limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Observation {
-    /// Nothing, though it was asked: it has none, or there was no answer.
+    /// The source reported nothing: it has no limit, or there was no answer.
     Nothing,
-    /// How much is left.
+    /// The source reported the remainder.
     Left {
-        /// Out of so many; 0 if it did not say.
+        /// The limit; 0 if not reported.
         limit: u64,
-        /// How many.
+        /// Number of remaining requests.
         left: u64,
-        /// How many requests the teller has taken and the source has not counted yet.
+        /// Number of requests that this process has taken and the source has not counted yet.
         uncounted: u64,
-        /// Until then, by our clock.
+        /// When the limit is renewed, by our clock.
         renewed_at: Timestamp,
     },
 }
 
-/// How many requests may be sent.
+/// The number of requests that may be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Allotment {
-    /// So many, until then.
+    /// This number of requests, until this time.
     Requests(u64, Timestamp),
-    /// One, whose answer tells what is left.
+    /// One request, whose answer shows the remainder.
     Probe,
-    /// None before somebody has found out what is left, which takes as long as an answer takes.
+    /// None until another request has determined the remainder, which takes as long as an answer.
     Turn,
-    /// None before then.
+    /// None until this time.
     Wait(Timestamp),
 }
 
-/// Takes `count` places of a configured pace, `interval` apart, behind those that others took. Returns the time of the
-/// first.
+/// Takes `count` slots of a configured pace, `interval` apart, after the slots that are already taken. Returns the time
+/// of the first.
 ///
-/// Places that nobody took in time are gone: a pause does not allow a burst.
+/// Unused slots expire, so a pause does not allow a burst.
 pub fn reserve(tx: &mut dyn Tx, count: u32, interval: Duration, now: Timestamp) -> TxResult<Timestamp> {
     let mut pacing = tx.pacing()?;
     let longest = interval.saturating_mul(count.max(MOST_WAITING));
@@ -99,7 +100,7 @@ pub fn reserve(tx: &mut dyn Tx, count: u32, interval: Duration, now: Timestamp) 
     Ok(first)
 }
 
-/// Takes some of what is left of the source's limit, after taking note of what the source `told`.
+/// Takes a part of the source's remaining limit, after applying what the source `told`.
 pub fn allot(tx: &mut dyn Tx, kind: SyncKind, told: Option<Observation>, now: Timestamp) -> TxResult<Allotment> {
     let mut pacing = tx.pacing()?;
     let before = pacing.budget;
@@ -113,14 +114,14 @@ pub fn allot(tx: &mut dyn Tx, kind: SyncKind, told: Option<Observation>, now: Ti
     Ok(allotment)
 }
 
-/// Takes note of what the source told.
+/// Applies the source's report.
 pub fn learn(tx: &mut dyn Tx, told: Observation, now: Timestamp) -> TxResult<()> {
     let mut pacing = tx.pacing()?;
     pacing.budget.learn(told, now);
     tx.put_pacing(&pacing)
 }
 
-/// Gives back `count` requests, taken until `until`, that will not be sent.
+/// Returns `count` unused requests that were taken until `until`.
 pub fn give_back(tx: &mut dyn Tx, count: u64, until: Timestamp) -> TxResult<()> {
     let mut pacing = tx.pacing()?;
     pacing.budget.give_back(count, until);
@@ -128,9 +129,9 @@ pub fn give_back(tx: &mut dyn Tx, count: u64, until: Timestamp) -> TxResult<()> 
 }
 
 impl Budget {
-    /// Gives back `count` requests, taken until `until`, that will not be sent.
+    /// Returns `count` unused requests that were taken until `until`.
     pub fn give_back(&mut self, count: u64, until: Timestamp) {
-        // What was taken of an earlier limit is gone with it.
+        // Requests of an earlier limit expired with it.
         if let Self::Left { left, renewed_at, .. } = self
             && *renewed_at <= until.saturating_add(SAME_RENEWAL)
         {
@@ -138,8 +139,8 @@ impl Budget {
         }
     }
 
-    /// Takes note of what the source told. What it says of another renewal replaces what it said before: one wrong
-    /// answer counts until the next one.
+    /// Applies the source's report. A report on another renewal replaces the previous one, so a single wrong answer
+    /// counts only until the next.
     pub fn learn(&mut self, told: Observation, now: Timestamp) {
         let Observation::Left { limit, left, uncounted, renewed_at } = told else {
             if let Self::Asked(_) = self {
@@ -150,10 +151,10 @@ impl Budget {
         let renewed_at = renewed_at.min(now.saturating_add(LONGEST_RENEWAL));
         let new = Self::Left { limit, left: left.saturating_sub(uncounted), renewed_at };
         *self = match *self {
-            // It was told before that renewal, and says nothing of what is left since.
+            // The report is older than that renewal and does not show what has remained since.
             Self::Left { renewed_at: known, .. } if renewed_at <= now && known > now => return,
-            // What is taken and not sent yet is in no answer, so an answer tells that others took more, or that far
-            // less is used than was taken.
+            // No answer includes requests that are taken but not sent. An answer can therefore show that others took
+            // more, or that far less was used than taken.
             Self::Left { limit: known_limit, left: known_left, renewed_at: known }
                 if renewed_at <= known.saturating_add(SAME_RENEWAL)
                     && known <= renewed_at.saturating_add(SAME_RENEWAL) =>
@@ -169,7 +170,7 @@ impl Budget {
         };
     }
 
-    /// Takes some of what is left.
+    /// Takes a part of the remaining limit.
     pub fn allot(&mut self, kind: SyncKind, now: Timestamp) -> Allotment {
         match self {
             Self::Asked(until) if is_ahead(*until, now, ASKED_FOR) => Allotment::Turn,

@@ -1,6 +1,6 @@
-//! Compares Kombo with the store, and writes nothing.
+//! Compares Kombo with the store, without writing.
 //!
-//! What differs is what a full fetch would change, found by the same functions: [`crate::rows::assess`].
+//! A difference is a change that a full fetch would make. The same functions find both: [`crate::rows::assess`].
 
 mod difference;
 mod sketch;
@@ -31,28 +31,28 @@ use difference::ReportedDifference;
 pub use difference::{Difference, What};
 use sketch::Sketch;
 
-/// How many ids of stored rows are read at a time.
+/// Number of stored ids to read at a time.
 const STORED_IDS: usize = 10_000;
 
-/// What is to be verified.
+/// Settings of a verification.
 #[derive(Debug, Clone)]
 pub struct VerifyPolicy {
-    /// The endpoints to compare. Partial copies of what one of them lists in full are not looked at.
+    /// The endpoints to compare. Partial copies of rows that one of them lists in full are skipped.
     pub endpoints: BTreeSet<Endpoint>,
-    /// The endpoints that are mirrored, those to compare among them.
+    /// The enabled endpoints, which include those to compare.
     pub enabled: BTreeSet<Endpoint>,
-    /// What becomes of the values of deleted records.
+    /// Treatment of the values of deleted records.
     pub tombstones: Tombstones,
-    /// How many ids one look-up names.
+    /// Maximum number of ids in a look-up.
     pub ids_per_lookup: usize,
 }
 
 /// Compares one integration at Kombo with the store.
 ///
-/// Memory does not grow with the number of records, but for eight bytes or some more for each row that no endpoint lists:
-/// differences are told as they are found, those of such rows at the end. A difference is told once,
-/// however many records show it, unless there are about a million of them. What changes while this reads may show as a
-/// difference.
+/// Memory does not grow with the number of records, except by a few bytes, at least eight, for each row that no
+/// endpoint lists. Differences are reported when they are found, those of such rows at the end. Each difference is
+/// reported once, even if many records show it, up to about a million. Changes during the comparison may appear as
+/// differences.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -98,13 +98,13 @@ pub struct Verifier<'a, St, So> {
 }
 
 impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
-    /// A verifier of one integration.
+    /// Creates a verifier of one integration.
     pub fn new(store: &'a St, source: &'a So, policy: VerifyPolicy, integration: IntegrationId) -> Self {
         Self { store, source, policy, integration, told: ReportedDifference::default() }
     }
 
-    /// Compares what one endpoint shows, calls `tell` with every difference, and returns how many records the endpoint
-    /// listed. An error of `tell` ends it.
+    /// Compares the records of one endpoint, calls `tell` with each difference, and returns the number of listed
+    /// records. Stops at an error of `tell`.
     pub async fn endpoint<E: From<SyncError>>(
         &mut self,
         endpoint: Endpoint,
@@ -136,7 +136,7 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
         Ok(compared)
     }
 
-    /// Tells of rows of other models that nothing shows any more.
+    /// Reports rows of other models that nothing shows any more.
     async fn unlisted<E: From<SyncError>>(
         &mut self,
         endpoint: Endpoint,
@@ -204,13 +204,13 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
         let (mut batch, mut records) = (Batch::default(), 0);
         let mut unreadable: Vec<String> = page.rejected.iter().map(Rejected::name).collect();
         let answered_at = page.requested_at.saturating_add(page.elapsed);
-        // But for those of which a part could be read.
+        // Records that could be read in part are removed below.
         let mut not_shown = unreadable.clone();
         for record in page.records {
             let id = clean_text(record.id().to_owned());
             if let Ok(faults) = decompose(record, page.requested_at, &mut batch) {
                 not_shown.retain(|name| *name != id);
-                // Of one that was read in part, a part was not compared.
+                // A record that was read in part was only partly compared.
                 if unreadable.contains(&id) {
                     continue;
                 }
@@ -224,12 +224,12 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
                 not_shown.push(id);
             }
         }
-        // They are shown all the same, and so are not gone.
+        // Kombo shows these records, so they are not gone.
         let in_quarantine: Vec<Key> = not_shown.into_iter().map(Key::Id).collect();
         let is_nameless = unreadable.iter().any(|id| id.is_empty() || id.starts_with('#'));
         batch.mark_sole_copies(&self.policy.enabled);
         let mut shown = unlisted::shown_in(&batch, endpoint, &self.policy.enabled);
-        // What its own list shows in full is compared there: copies say no more, and say it many times.
+        // A model that a compared endpoint lists in full is compared there. Copies contain less, and many are repeated.
         let endpoints = &self.policy.endpoints;
         batch.rows.retain(|row| row.provenance != Provenance::Copy || !endpoints.contains(&row.model.owner()));
         let integration = self.integration.clone();
@@ -257,7 +257,7 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
             .await
     }
 
-    /// As a full fetch reads.
+    /// Returns the context of a full fetch.
     fn reading(&self, now: Timestamp, server_date: Option<Timestamp>) -> Reading {
         Reading {
             kind: SyncKind::Full,
@@ -292,7 +292,7 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
         let mut size = LookUpSize::new(self.policy.ids_per_lookup);
         while let Some(mut ids) = self.held_ids(endpoint, &mut after).await? {
             ids.retain(|id| !stored.agrees_on(shown, id));
-            // Kombo cannot be asked for these: the list would have shown them.
+            // These ids cannot be looked up, but the list would have shown their records.
             let odd: Vec<String> =
                 ids.extract_if(.., |id| !can_be_sent(id)).filter(|id| !beside.odd.contains(id)).collect();
             if !odd.is_empty() {
@@ -309,7 +309,7 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
         Ok(())
     }
 
-    /// Looks up some of the suspects, which go, or finds out that they were too many at a time.
+    /// Looks up some of the suspects and removes them from the list, or reduces the size of look-ups after a failure.
     async fn look_up_some<E: From<SyncError>>(
         &mut self,
         endpoint: Endpoint,
@@ -330,7 +330,7 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
             Err(error) if size.reduce(asked, &error) => Ok(()),
             Err(error) if error.class == FailureClass::RequestRefused && self.refuses_the_id(endpoint).await? => {
                 suspects.drain(..asked);
-                // The list would have shown them.
+                // The list would have shown these records.
                 self.gone(endpoint, ids, began_at, tell).await
             }
             Err(error) => Err(SyncError::from(error).into()),
@@ -341,7 +341,7 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
         Ok(lookup::refuses_the_id(self.source, &self.integration, endpoint, SyncKind::Delta).await?)
     }
 
-    /// Ids of rows that are not removed after `after`, which moves on; `None` after the last ones.
+    /// Returns the next ids after `after`, which advances, of rows that are not removed. `None` at the end.
     async fn held_ids(&self, endpoint: Endpoint, after: &mut Option<String>) -> Result<Option<Vec<String>>, SyncError> {
         let (integration, from) = (self.integration.clone(), after.take().map(Key::Id));
         let model = Model::listed_by(endpoint);
@@ -380,7 +380,7 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
         self.gone(endpoint, gone, looked_up_at, tell).await.map(Ok)
     }
 
-    /// Tells of listed rows that are gone.
+    /// Reports listed rows that are gone.
     async fn gone<E: From<SyncError>>(
         &mut self,
         endpoint: Endpoint,
@@ -401,44 +401,43 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
     }
 }
 
-/// What a page came to.
+/// The result of comparing a page.
 struct Seen {
     findings: Vec<Finding>,
-    /// The names of the records that could not be read or stored.
+    /// Names of the records that could not be read or stored.
     unreadable: Vec<String>,
-    /// Whether one of them has no readable id.
+    /// Whether an unreadable record has no readable id.
     is_nameless: bool,
-    /// The ids of what it listed, as far as rows are stored that are not removed.
+    /// Ids of the listed records whose stored row is not removed.
     held: Vec<String>,
-    /// The names of the rows of other models that it showed.
+    /// Names of the rows of other models on the page.
     beside: Vec<u64>,
     records: u64,
 }
 
-/// What a list showed that cannot be looked up by id.
+/// The part of a list that cannot be looked up by id.
 #[derive(Default)]
 struct Beside {
-    /// The names of rows of other models.
+    /// Names of the rows of other models.
     keys: HashSet<u64>,
     /// Ids of listed rows that cannot be sent.
     odd: HashSet<String>,
     is_nameless: bool,
-    /// Rows of other models that differ from all that was shown of them so far. Where several records show one, it is right
-    /// if one of them says the same.
+    /// Rows of other models that differ from all copies so far. If several records show a row, one equal copy suffices.
     contested: BTreeMap<u64, Vec<Finding>>,
 }
 
 impl Beside {
-    /// How many contested rows are remembered. The others are told at once.
+    /// Maximum number of contested rows to remember. Further ones are reported immediately.
     const MOST_CONTESTED: usize = 100_000;
 
-    /// Takes over what a page showed, but for the differences that are to be told now.
+    /// Adds the content of a page. Returns the differences to report now.
     fn add(&mut self, mut seen: Seen) -> Seen {
         let shown: HashSet<u64> = seen.beside.iter().copied().collect();
         let mut differing: BTreeMap<u64, Vec<Finding>> = BTreeMap::new();
         for finding in std::mem::take(&mut seen.findings) {
             let name = name(finding.model, &finding.key);
-            // A later `changed_at` decides, whatever other records show.
+            // A later `changed_at` takes precedence over other records.
             if shown.contains(&name) && finding.cause == ChangeCause::Drift {
                 differing.entry(name).or_default().push(finding);
             } else {
@@ -448,7 +447,7 @@ impl Beside {
         self.contested.retain(|name, _| !shown.contains(name) || differing.contains_key(name));
         for (name, findings) in differing {
             if self.keys.contains(&name) {
-                continue; // told, or remembered, or right by another record
+                continue; // reported, remembered, or equal in another record
             }
             if self.contested.len() < Self::MOST_CONTESTED {
                 self.contested.insert(name, findings);
@@ -463,14 +462,15 @@ impl Beside {
     }
 }
 
-/// Whether a page settles what its records are, as a look-up by id does. A list may show a record twice.
+/// Whether a page is authoritative for the state of its records, like a look-up by id. A list is not, because it may
+/// show a record twice.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Settles {
     Now,
     Later,
 }
 
-/// A number for a row. Two rows have the same once in 2^64 times.
+/// Returns a number for a row. Two given rows have the same number with a probability of 1 in 2^64.
 fn name(model: Model, key: &Key) -> u64 {
     stable_hash(&format!("{}\u{1f}{}", key.first(), key.second()), model.as_str())
 }

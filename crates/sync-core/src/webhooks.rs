@@ -1,5 +1,5 @@
-//! What webhooks lead to. A webhook is a hint, never an input: it is stored with the requests it causes in one unit,
-//! and nothing else of it is used.
+//! Turns webhooks into requests. A webhook is a hint, never an input: it is stored in one transaction with the requests
+//! it causes, and nothing else of it is used.
 
 mod action;
 pub mod planner;
@@ -25,28 +25,28 @@ pub use read::read;
 pub use record::WebhookRecord;
 pub use status::set_status;
 
-/// What a deployment does about webhooks.
+/// Settings for the handling of webhooks.
 #[derive(Debug, Clone)]
 pub struct IntakePolicy {
-    /// How changes are planned.
+    /// Settings for the planning of fetches.
     pub plan: PlanPolicy,
     /// Whether integrations that webhooks announce are registered and loaded.
     pub accept_unknown: bool,
-    /// How often a paused integration is tried, should the webhook that ends the pause be lost.
+    /// Interval between fetches of a paused integration, in case the webhook that ends the pause is lost.
     pub look_at_paused_every: Duration,
 }
 
-/// What became of a webhook.
+/// The result of receiving a webhook.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Intake {
-    /// An event with its id is stored already: nothing was done.
+    /// An event with this id is already stored. Nothing was done.
     Repeated,
-    /// It was stored, and these fetches were asked for.
+    /// The webhook was stored, and these fetches were requested.
     Stored(Vec<Target>),
 }
 
-/// Which units have to wait for the one that takes in a webhook: those of its integration, unless all that is done is
-/// to note that it came.
+/// Returns the scope of the transaction that stores a webhook: that of its integration, unless the webhook is only
+/// recorded.
 pub fn scope(webhook: &Webhook) -> Scope {
     let event = &webhook.event;
     let is_only_noted = match event {
@@ -62,7 +62,7 @@ pub fn scope(webhook: &Webhook) -> Scope {
     }
 }
 
-/// Whether this is a category that has nothing to do with learning.
+/// Whether a category is unrelated to learning.
 fn is_foreign(category: &IntegrationCategory) -> bool {
     match category {
         IntegrationCategory::Hris | IntegrationCategory::Ats | IntegrationCategory::Assessment => true,
@@ -115,19 +115,20 @@ pub async fn receive<S: Store>(
 ) -> TxResult<Intake> {
     let (webhook, policy) = (Arc::new(webhook.clone()), Arc::new(policy.clone()));
     let received = receive_all(store, scope(&webhook), || vec![webhook], policy, now).await?;
-    // One for each.
+    // There is one result for each webhook.
     Ok(received.into_iter().next().unwrap_or(Intake::Repeated))
 }
 
-/// Stores webhooks whose signatures were verified, in this order, and says what became of each.
+/// Stores webhooks whose signatures were verified, in this order, and returns the result for each.
 ///
-/// What several of them say of one integration is asked for once: no more fetches than if they had come one by one, and
-/// none that begins later. Such as say how an integration stands take effect in their place.
+/// If several webhooks announce changes of an integration, their fetches are requested once. There are no more fetches
+/// than for webhooks that arrive one by one, and none begins later. Webhooks about the state of an integration take
+/// effect in their order.
 ///
-/// The transaction is one in `scope`; `take` is called when it has begun, and returns webhooks of this scope.
+/// The transaction runs in `scope`. `take` is called once it has begun, and returns webhooks of this scope.
 ///
 /// # Errors
-/// [`Invariant::OutOfScope`] if [`scope`] says of one that it belongs elsewhere: nothing is stored then.
+/// [`Invariant::OutOfScope`] if the [`scope`] of a webhook is another one. Then nothing is stored.
 pub async fn receive_all<S: Store>(
     store: &S,
     scope: Scope,
@@ -172,12 +173,12 @@ fn receive_within(
     Ok(unit.received)
 }
 
-/// A unit of work that takes in webhooks.
+/// A transaction that stores webhooks.
 struct Unit<'a> {
     tx: &'a mut dyn Tx,
     policy: &'a IntakePolicy,
     now: Timestamp,
-    /// How integrations stand, as far as that was looked up and is still so.
+    /// Integrations that were looked up and have not changed since.
     known: BTreeMap<IntegrationId, Option<IntegrationRecord>>,
     received: Vec<Intake>,
 }
@@ -193,8 +194,7 @@ impl Unit<'_> {
         Ok(known)
     }
 
-    /// Stores webhooks of which none changes what is to be done about the others, and does what those ask for that are
-    /// new.
+    /// Stores webhooks that do not affect each other's actions, and performs the actions of the new ones.
     fn settle(&mut self, webhooks: Vec<(&Webhook, Action)>) -> TxResult<()> {
         if webhooks.is_empty() {
             return Ok(());
@@ -255,11 +255,11 @@ impl Unit<'_> {
     }
 }
 
-/// What webhooks together want fetched of each integration.
+/// The requested fetches of each integration.
 #[derive(Default)]
 struct Wishes(BTreeMap<IntegrationId, Wish>);
 
-/// What is to be fetched, and which webhooks, by their place, named which models.
+/// The fetch of all requested changes, and the models that each webhook named, by its position.
 struct Wish {
     all: Fetch,
     each: Vec<(usize, Vec<ModelName>)>,

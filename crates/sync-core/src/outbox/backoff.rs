@@ -4,13 +4,13 @@ use kombo_model::IntegrationId;
 
 use crate::stable_hash::stable_hash;
 
-/// After the first failure.
+/// Wait after the first failure.
 const FIRST_WAIT: Duration = Duration::from_secs(5);
-/// However often it failed.
+/// Longest wait after any number of failures.
 const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
 
-/// How long to wait after so many failures in a row: five seconds, doubled up to a quarter of an hour, and up to a quarter
-/// longer, spread over integrations and tries. A receiver that asks for more time gets it.
+/// Returns the wait after this number of consecutive failures: five seconds, doubled up to a quarter of an hour, and up
+/// to a quarter longer to spread integrations and tries. A longer wait that the receiver requests is obeyed.
 pub fn wait(integration: &IntegrationId, failures: i32, retry_after: Option<Duration>) -> Duration {
     let doublings = u32::try_from(failures.saturating_sub(1)).unwrap_or(0).min(16);
     let wait = FIRST_WAIT.saturating_mul(1 << doublings).min(LONGEST_WAIT);

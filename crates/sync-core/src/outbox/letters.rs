@@ -4,10 +4,10 @@ use crate::ports::error::TxResult;
 use crate::ports::lock::LockMode;
 use crate::ports::store::Tx;
 
-/// Puts dead letters, of an integration or of all, back in line, and says how many. What waits after a failure is tried
-/// at once, too: whoever asks for this may have mended the receiver.
+/// Queues dead letters again, of one integration or of all, and returns their number. Batches that wait after a failure
+/// are tried immediately as well, because the receiver may have been repaired.
 ///
-/// A dead letter goes out before what was not tried yet, so it arrives after entries that are younger.
+/// A dead letter is sent before entries that were not tried yet, but arrives after newer ones.
 pub fn retry(tx: &mut dyn Tx, integration: Option<&IntegrationId>, now: Timestamp) -> TxResult<u64> {
     let mut marked = 0;
     for letter in tx.dead_letters(integration)?.iter().filter(|letter| !letter.again) {
@@ -16,7 +16,7 @@ pub fn retry(tx: &mut dyn Tx, integration: Option<&IntegrationId>, now: Timestam
     let waiting = tx.deliveries()?;
     let wanted = waiting.iter().filter(|delivery| integration.is_none_or(|id| delivery.integration_id == *id));
     for delivery in wanted.filter(|delivery| delivery.not_before > now) {
-        // One that is locked is being worked on.
+        // Another process works on a locked delivery.
         if let Some(mut delivery) = tx.delivery(&delivery.integration_id, LockMode::Skip)?.locked()
             && delivery.lease.as_ref().is_none_or(|lease| lease.expires_at <= now)
         {
@@ -27,12 +27,12 @@ pub fn retry(tx: &mut dyn Tx, integration: Option<&IntegrationId>, now: Timestam
     Ok(marked)
 }
 
-/// Throws dead letters away, of an integration or of all, and says how many.
+/// Deletes dead letters, of one integration or of all, and returns their number.
 pub fn drop_letters(tx: &mut dyn Tx, integration: Option<&IntegrationId>) -> TxResult<u64> {
     let mut dropped = 0;
     for letter in tx.dead_letters(integration)? {
         dropped += u64::from(tx.delete_dead_letter(&letter.integration_id, &letter.id)?);
-        // One that was on its way again is not tried any more.
+        // A dead letter that was queued again is not tried any more.
         if let Some(mut delivery) = tx.delivery(&letter.integration_id, LockMode::Skip)?.locked()
             && delivery.lease.is_none()
             && delivery.batch.as_ref().is_some_and(|batch| batch.id == letter.id)

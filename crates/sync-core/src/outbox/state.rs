@@ -1,4 +1,4 @@
-//! How far changes are delivered, and what is under way.
+//! The state of deliveries.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use super::LOOK_AGAIN_AFTER;
 use crate::horizon::{self, Horizon};
 use crate::jobs::request::LeaseToken;
 
-/// What a receiver knows a batch by. It stays the same however often the batch is tried.
+/// Id of a batch for the receiver. It is the same at every try.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct DeliveryId(pub String);
@@ -20,119 +20,120 @@ impl fmt::Display for DeliveryId {
     }
 }
 
-/// How far the changes of an integration are delivered. There is at most one for each integration.
+/// The delivery of an integration's changes. Each integration has at most one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delivery {
-    /// Whose changes.
+    /// Id of the integration.
     pub integration_id: IntegrationId,
-    /// Entries of the change log up to here were delivered, or are in dead letters.
+    /// Entries up to this `seq` were delivered, or are in dead letters.
     pub delivered_seq: i64,
-    /// When a batch last arrived.
+    /// When a batch was last delivered.
     pub delivered_at: Option<Timestamp>,
-    /// Nothing is to be tried before.
+    /// Earliest time of the next try.
     pub not_before: Timestamp,
-    /// What is being tried, be somebody at it or not.
+    /// The current batch, even if no process is sending it.
     pub batch: Option<DeliveryBatch>,
-    /// Who is at it.
+    /// Lease of the process that delivers.
     pub lease: Option<DeliveryLease>,
 }
 
 impl Delivery {
-    /// A delivery that begins after this entry.
+    /// Creates a delivery that begins after the entry `delivered_seq`.
     pub fn new(integration_id: IntegrationId, delivered_seq: i64, not_before: Timestamp) -> Self {
         Self { integration_id, delivered_seq, delivered_at: None, not_before, batch: None, lease: None }
     }
 
-    /// Whether it may be tried now.
+    /// Whether the delivery may be tried now.
     pub fn is_due(&self, horizon: &Horizon) -> bool {
         let has_failed = self.batch.as_ref().is_some_and(|batch| batch.attempts > 0);
         let latest = if has_failed { horizon.latest_wait() } else { latest_untried(horizon) };
         self.not_before <= horizon.now || self.not_before > latest
     }
 
-    /// Whether somebody is at it.
+    /// Whether a process has a valid lease.
     pub fn is_held(&self, horizon: &Horizon) -> bool {
         self.lease.as_ref().is_some_and(|lease| horizon.is_held(lease.expires_at))
     }
 }
 
-/// The latest start that is waited for where nothing has failed: what cannot be read is looked at again then.
+/// Returns the latest `not_before` that counts if no try has failed. Entries that cannot be read wait that long.
 pub fn latest_untried(horizon: &Horizon) -> Timestamp {
     horizon::latest(horizon.now, LOOK_AGAIN_AFTER)
 }
 
-/// Some entries of one integration that go together: once it is put together, it is the same at every try.
+/// Consecutive entries of one integration. Once created, a batch is the same at every try.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeliveryBatch {
-    /// What the receiver knows it by.
+    /// Id of the batch for the receiver.
     pub id: DeliveryId,
-    /// Its first entry.
+    /// `seq` of the first entry.
     pub first_seq: i64,
-    /// Its last entry.
+    /// `seq` of the last entry.
     pub last_seq: i64,
-    /// How many entries it has.
+    /// Number of entries.
     pub entries: i64,
-    /// When it was first tried.
+    /// When the batch was first tried.
     pub first_tried_at: Timestamp,
-    /// How often it failed.
+    /// Number of failed attempts.
     pub attempts: i32,
-    /// Why it last failed, for people.
+    /// Why the batch last failed, for people.
     pub error: Option<String>,
 }
 
-/// Who delivers for an integration, and until when nobody else may.
+/// The exclusive right of a process to deliver for an integration, for a limited time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeliveryLease {
-    /// Differs for every lease: whoever shows another one is refused.
+    /// Unique token. An outcome with another token is rejected.
     pub token: LeaseToken,
     /// The process, for people and for [`release_abandoned`](super::release_abandoned).
     pub owner: String,
-    /// When another one may take over.
+    /// When another process may take over.
     pub expires_at: Timestamp,
 }
 
-/// A batch that was given up. Its body is kept beside it, so that the change log need not reach back to it.
+/// A batch that was given up. Its body is stored separately, so it remains available when the change log no longer
+/// contains the entries.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeadLetter {
-    /// Whose changes.
+    /// Id of the integration.
     pub integration_id: IntegrationId,
-    /// What the receiver knows it by.
+    /// Id of the batch for the receiver.
     pub id: DeliveryId,
-    /// Its first entry.
+    /// `seq` of the first entry.
     pub first_seq: i64,
-    /// Its last entry.
+    /// `seq` of the last entry.
     pub last_seq: i64,
-    /// How many entries it has.
+    /// Number of entries.
     pub entries: i64,
-    /// When it was first tried.
+    /// When the batch was first tried.
     pub first_tried_at: Timestamp,
-    /// When it was last tried.
+    /// When the batch was last tried.
     pub last_tried_at: Timestamp,
-    /// How often it failed.
+    /// Number of failed attempts.
     pub attempts: i32,
-    /// Why it last failed, for people.
+    /// Why the batch last failed, for people.
     pub error: String,
-    /// Whether a person asked that it be tried again.
+    /// Whether a person requested another try.
     pub again: bool,
 }
 
-/// Entries of an integration that are not delivered yet.
+/// The undelivered entries of an integration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Backlog {
-    /// Whose changes.
+    /// Id of the integration.
     pub integration_id: IntegrationId,
-    /// How many.
+    /// Number of entries.
     pub entries: u64,
-    /// When the first of them was found.
+    /// When the change in the oldest entry was found.
     pub oldest_at: Timestamp,
 }
 
-/// What becomes of entries that are old and not delivered yet.
+/// Treatment of old entries that are not delivered yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Undelivered {
-    /// They stay.
+    /// Keep them.
     Keep,
-    /// They go like others: nothing is being delivered.
+    /// Delete them like others, because nothing is delivered.
     Remove,
 }

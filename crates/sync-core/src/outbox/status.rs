@@ -8,37 +8,37 @@ use crate::ports::store::Tx;
 use crate::words::words;
 
 words! {
-    /// How the delivery of an integration's changes stands.
+    /// The state of the delivery of an integration's changes.
     pub enum DeliveryState {
-        /// Everything arrived, or was given up.
+        /// All entries were delivered or given up.
         Delivered = "delivered",
-        /// Something waits to be sent.
+        /// Entries wait to be sent.
         Due = "due",
-        /// Something is under way.
+        /// A batch is being sent.
         Sending = "sending",
-        /// The last try failed; it is tried again by itself.
+        /// The last try failed, and the next one is scheduled.
         Retrying = "retrying",
     }
 }
 
-/// Where the delivery of an integration's changes stands.
+/// The status of the delivery of an integration's changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeliveryStatus {
-    /// How far it is.
+    /// The delivery.
     pub delivery: Delivery,
-    /// What is not delivered yet, if anything.
+    /// The undelivered entries, if any.
     pub backlog: Option<Backlog>,
-    /// What was given up.
+    /// The batches that were given up.
     pub dead_letters: Vec<DeadLetter>,
 }
 
 impl DeliveryStatus {
-    /// How many entries are not delivered yet, dead letters aside.
+    /// Returns the number of undelivered entries, without dead letters.
     pub fn behind(&self) -> u64 {
         self.backlog.as_ref().map_or(0, |backlog| backlog.entries)
     }
 
-    /// The same in a word.
+    /// Returns the state of the delivery.
     pub fn state(&self, now: Timestamp) -> DeliveryState {
         let waits = self.backlog.is_some() || self.dead_letters.iter().any(|letter| letter.again);
         if self.delivery.lease.as_ref().is_some_and(|lease| lease.expires_at > now) {
@@ -53,7 +53,7 @@ impl DeliveryStatus {
     }
 }
 
-/// Where every delivery stands, in the order of integrations.
+/// Returns the status of all deliveries, in the order of integrations.
 pub fn delivery_statuses(tx: &mut dyn Tx) -> TxResult<Vec<DeliveryStatus>> {
     let mut backlogs: BTreeMap<IntegrationId, Backlog> =
         tx.undelivered()?.into_iter().map(|backlog| (backlog.integration_id.clone(), backlog)).collect();

@@ -9,43 +9,43 @@ use crate::rows::model::Model;
 use crate::rows::row::Value;
 use crate::stable_hash::stable_hash;
 
-/// Where Kombo and the store do not agree.
+/// A difference between Kombo and the store.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Difference {
-    /// Whose record.
+    /// Id of the integration.
     pub integration_id: IntegrationId,
-    /// Which table.
+    /// Table of the row.
     pub model: Model,
-    /// Which row, as the change log names it.
+    /// Key of the row, as in the change log.
     pub record_id: String,
-    /// The column, where only that differs.
+    /// The column, if only a column differs.
     pub field: Option<&'static str>,
-    /// How they differ.
+    /// Kind of the difference.
     pub what: What,
-    /// The value that a full fetch would write, where a column differs.
+    /// The value that a full fetch would write, if a column differs.
     pub kombo: Value,
-    /// The stored value, where a column differs.
+    /// The stored value, if a column differs.
     pub store: Value,
 }
 
-/// How Kombo and the store differ.
+/// The kind of a difference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum What {
     /// Kombo shows a record that is not stored.
     Missing,
-    /// A column holds another value.
+    /// A column has another value.
     Differs,
-    /// A record is stored, and not as removed, that Kombo does not show, not even when asked for it by id.
+    /// A record is stored and not marked as removed, but Kombo does not show it, not even in a look-up by id.
     Extra,
-    /// A record is stored as removed that Kombo shows.
+    /// A record is marked as removed, but Kombo shows it.
     Removed,
-    /// Kombo shows a record that cannot be read or stored, so that nothing of it could be compared.
+    /// Kombo shows a record that cannot be read or stored, so it could not be compared.
     Unreadable,
 }
 
 impl What {
-    /// The word used in reports.
+    /// Returns the word used in reports.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Missing => "missing",
@@ -57,7 +57,7 @@ impl What {
     }
 }
 
-/// A record that could not be compared.
+/// Returns the difference for a record that could not be compared.
 pub(super) fn unreadable(integration: &IntegrationId, model: Model, record_id: String) -> Difference {
     Difference {
         integration_id: integration.clone(),
@@ -70,7 +70,7 @@ pub(super) fn unreadable(integration: &IntegrationId, model: Model, record_id: S
     }
 }
 
-/// The differences that a finding comes to.
+/// Returns the differences in a finding.
 pub(super) fn of(integration: &IntegrationId, finding: Finding) -> Vec<Difference> {
     let Finding { model, key, is_new, fields, .. } = finding;
     let difference = |field, what, kombo, store| Difference {
@@ -93,15 +93,15 @@ pub(super) fn of(integration: &IntegrationId, finding: Finding) -> Vec<Differenc
     fields.into_iter().map(of_field).collect()
 }
 
-/// What was told already. A record that is nested in many others differs in each of them.
+/// The differences that were already reported. A nested record differs in each record that contains it.
 #[derive(Debug, Default)]
 pub(super) struct ReportedDifference {
     hashes: HashSet<u64>,
 }
 
 impl ReportedDifference {
-    /// How many are remembered, in at most some ten megabytes. Two among so many have the same hash, which would hide
-    /// one of them, once in forty million times.
+    /// Maximum number of remembered differences, in about ten megabytes. With this number, the probability that two
+    /// have the same hash, which would hide one of them, is one in forty million.
     const AT_MOST: usize = 900_000;
 
     pub(super) fn is_news(&mut self, difference: &Difference) -> bool {

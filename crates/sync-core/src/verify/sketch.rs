@@ -2,13 +2,13 @@ use crate::stable_hash::stable_hash;
 
 const BUCKETS: usize = 1 << 16;
 
-/// What a set of ids comes to in a megabyte, however many they are: for each of 65,536 buckets how many ids fell into
-/// it, and all their hashes xored.
+/// A summary of a set of ids, in one megabyte for any number of ids. Each of 65,536 buckets contains the number of its
+/// ids and the XOR of their hashes.
 ///
-/// Two sets that differ differ in some bucket, or else luck has it that a bucket holds as many ids of one set as of the
-/// other and that the hashes xor to the same. The ids of a bucket agree in the 16 bits that chose it, so 48 bits are
-/// left for that: once in 280 million million buckets that differ in their ids and not in their number. An id too many
-/// changes the number and is never overlooked.
+/// Two different sets differ in at least one bucket, unless a bucket has the same number of ids in both and the hashes
+/// XOR to the same value. The ids of a bucket share the 16 bits that select it, so 48 bits remain. The probability is
+/// therefore one in 280 million million for a bucket with different ids, but the same number of them. An additional id
+/// changes the number and is never missed.
 pub(super) struct Sketch {
     buckets: Vec<(u32, u64)>,
 }

@@ -18,20 +18,20 @@ use crate::ports::store::Tx;
 use crate::rows::Model;
 use crate::webhooks::planner::{PlanPolicy, PlannedFetch, plan};
 
-/// What is to be done about a webhook.
+/// The action that a webhook requires.
 pub(super) enum Action {
     Record(&'static str),
     Fetch(Fetch),
-    /// What is to be done about the webhooks behind it may depend on this.
+    /// A change of the integration's state. The actions of later webhooks may depend on it.
     Integration(IntegrationEvent),
 }
 
-/// An integration stands in another way.
+/// A change of an integration's state.
 pub(super) struct IntegrationEvent {
     pub(super) id: IntegrationId,
     tool: String,
     change: Change,
-    /// Kombo's time of the change, where it gave one.
+    /// Kombo's time of the change, if given.
     updated_at: Option<Timestamp>,
 }
 
@@ -42,12 +42,12 @@ enum Change {
     Resume,
 }
 
-/// What changed of an integration is to be fetched.
+/// A fetch of the changes of an integration.
 pub(super) struct Fetch {
     pub(super) id: IntegrationId,
     tool: String,
-    /// What each webhook named, but for repetitions. Each is planned by itself: together they might lead to a full fetch
-    /// where one of them needs a delta, which is done sooner.
+    /// The models that each webhook named, without repetitions. Each set is planned separately: together they might
+    /// lead to a full fetch where one of them needs only a delta, which is sooner.
     changed: Vec<Vec<ModelName>>,
 }
 
@@ -59,7 +59,7 @@ impl Action {
         now: Timestamp,
     ) -> Self {
         let is_foreign = |category: &IntegrationCategory| match category {
-            // One that this version does not know: the integration or the models may tell.
+            // This version does not recognize the category. The integration or the models may identify it.
             IntegrationCategory::Other(_) => known.is_none() && !names_a_model(&webhook.event),
             IntegrationCategory::Lms
             | IntegrationCategory::Hris
@@ -81,7 +81,7 @@ impl Action {
                 Some(_) | None => {}
             }
         }
-        // Webhooks may come in any order, and again under other ids.
+        // Webhooks may arrive in any order, and again under other ids.
         let latest = known.and_then(|known| state_updated_at(known, now));
         match &webhook.event {
             WebhookEvent::DataChanged(data) => Self::Fetch(Fetch {
@@ -95,7 +95,7 @@ impl Action {
                 Self::Record("ignored: a later state of the integration is known")
             }
             WebhookEvent::IntegrationCreated(data) => Self::stand(&data.id, &data.tool, Change::Register, None),
-            // Somebody registered the integration again after this deletion.
+            // The integration was registered again after this deletion.
             WebhookEvent::IntegrationDeleted(data) if data.deleted_at.is_some_and(|time| Some(time) <= latest) => {
                 Self::Record("ignored: a later state of the integration is known")
             }
@@ -156,7 +156,7 @@ fn names_a_model(event: &WebhookEvent) -> bool {
 }
 
 impl IntegrationEvent {
-    /// Notes it, and says which fetches were asked for.
+    /// Applies the change of state and returns the requested fetches.
     pub(super) fn perform(
         self,
         tx: &mut dyn Tx,
@@ -173,7 +173,7 @@ impl IntegrationEvent {
             }
             Change::Pause(reason) => {
                 hear(tx, known, heard(IntegrationStatus::Paused, Some(reason)), now)?;
-                // Not for ever: the webhook that ends the pause may be lost.
+                // The wait is limited, because the webhook that ends the pause may be lost.
                 let next_look = now.saturating_add(policy.look_at_paused_every);
                 for request in tx.requests_of(std::slice::from_ref(&id))? {
                     if let Some(mut request) = tx.request(&request.target, LockMode::Wait)?.locked() {
@@ -186,7 +186,7 @@ impl IntegrationEvent {
             Change::Delete => {
                 let reason = "Kombo says that the integration was deleted".to_owned();
                 put_status(tx, known, heard(IntegrationStatus::Deleted, Some(reason)), now)?;
-                // Whoever works on one of them loses the lease with the request.
+                // A worker of a deleted request loses its lease.
                 for request in tx.requests_of(std::slice::from_ref(&id))? {
                     tx.delete_request(&request.target)?;
                 }
@@ -197,17 +197,17 @@ impl IntegrationEvent {
 }
 
 impl Fetch {
-    /// Nothing of an integration.
+    /// Returns an empty fetch.
     pub(super) fn none(id: IntegrationId) -> Self {
         Self { id, tool: String::new(), changed: Vec::new() }
     }
 
-    /// What the first webhook named.
+    /// Returns the models that the first webhook named.
     pub(super) fn models(&self) -> &[ModelName] {
         self.changed.first().map_or(&[], Vec::as_slice)
     }
 
-    /// Adds what a later webhook names.
+    /// Adds the models of a later webhook.
     pub(super) fn join(&mut self, later: &Self) {
         if !later.tool.is_empty() {
             later.tool.clone_into(&mut self.tool);
@@ -219,7 +219,7 @@ impl Fetch {
         }
     }
 
-    /// The fetches that all of it needs.
+    /// Plans the fetches for all changes.
     fn plan(&self, policy: &PlanPolicy, last_blind_full: Option<Timestamp>, now: Timestamp) -> Vec<PlannedFetch> {
         let mut fetches: Vec<PlannedFetch> = Vec::new();
         for fetch in self.changed.iter().flat_map(|models| plan(models, policy, last_blind_full, now).fetches) {
@@ -231,7 +231,7 @@ impl Fetch {
         fetches
     }
 
-    /// Asks for the fetches that are needed.
+    /// Requests the necessary fetches.
     pub(super) fn perform(
         &self,
         tx: &mut dyn Tx,
@@ -240,7 +240,7 @@ impl Fetch {
         now: Timestamp,
     ) -> TxResult<Vec<(PlannedFetch, Target)>> {
         let Self { id, tool, .. } = self;
-        // An integration of which data arrives is no longer out of order, whatever was last heard of it.
+        // An integration with new data is active, whatever its stored status is.
         if known.is_some_and(|known| known.status != IntegrationStatus::Active) {
             queue::set_going(tx, id, now)?;
         }
@@ -259,8 +259,8 @@ impl Fetch {
             let target = Target { integration_id: id.clone(), endpoint: fetch.endpoint, kind: fetch.kind };
             let not_before = fetch.not_before.unwrap_or(now);
             if fetch.kind == SyncKind::Full {
-                // One that waits for its time already must not be put off by every further webhook. It is asked for
-                // again all the same: it may be half done, and what changed now may lie on pages that it has behind it.
+                // Further webhooks must not postpone a full fetch that already waits. It is requested again
+                // nevertheless: it may be partly done, and the new changes may be on pages that it has passed.
                 let is_asked_for = tx.request(&target, LockMode::Wait)?.locked().is_some();
                 if fetch.not_before.is_none() || !is_asked_for {
                     state.last_blind_full_at = Some(not_before);
@@ -274,24 +274,24 @@ impl Fetch {
     }
 }
 
-/// When the latest full fetch for models that a delta may not show began, or is to begin.
+/// Returns when the latest full fetch for models that a delta may not show began or will begin.
 fn last_blind_full_of(
     tx: &mut dyn Tx,
     state: &EndpointState,
     interval: Duration,
     now: Timestamp,
 ) -> TxResult<Option<Timestamp>> {
-    // It may be one that is to begin: no further ahead than the interval.
+    // A future fetch counts if it is no further ahead than the interval.
     let last = state.last_blind_full_at.filter(|last| *last <= latest(now, interval));
     let full = Target { integration_id: state.integration_id.clone(), endpoint: state.endpoint, kind: SyncKind::Full };
     if last.is_some_and(|last| last > now) && tx.request(&full, LockMode::Wait)?.locked().is_none() {
-        // The one that was to wait so long went ahead: somebody set it going.
+        // The waiting fetch was started early.
         return Ok(happened(state.last_full_at, now));
     }
     Ok(last)
 }
 
-/// Asks for what changed at every endpoint, for all of it where nothing is loaded, and sets going what waits.
+/// Requests a delta of every endpoint, or a full fetch if nothing is loaded, and makes waiting requests due.
 fn fetch_all(tx: &mut dyn Tx, id: &IntegrationId, policy: &IntakePolicy, now: Timestamp) -> TxResult<Vec<Target>> {
     let mut targets = Vec::new();
     for endpoint in &policy.plan.endpoints {

@@ -1,4 +1,4 @@
-//! From changed models to the endpoints that must be called, with the reasons. A plain function of its arguments.
+//! Plans the endpoints to call for changed models, with the reasons. A plain function of its arguments.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,19 +9,20 @@ use serde::{Deserialize, Serialize};
 use crate::jobs::request::SyncKind;
 use crate::rows::model::Model;
 
-/// How a deployment wants changes to be fetched.
+/// Settings for the planning of fetches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlanPolicy {
-    /// The endpoints that matter here.
+    /// The enabled endpoints.
     pub endpoints: BTreeSet<Endpoint>,
-    /// How much thought goes into a plan.
+    /// The planning mode.
     pub mode: PlanMode,
-    /// How long after a full fetch for models that a delta may not show the next one may follow.
+    /// Minimum interval between full fetches for models that a delta may not show.
     pub blind_full_min_interval: Duration,
 }
 
 impl PlanPolicy {
-    /// The enabled endpoints from which a model is fetched: its owner or, if that is off, those that embed it.
+    /// Returns the enabled endpoints from which a model is fetched: its owner or, if that is disabled, the endpoints
+    /// that embed it.
     fn sources(&self, model: Model) -> Vec<Endpoint> {
         let owner = model.owner();
         if self.endpoints.contains(&owner) {
@@ -30,13 +31,13 @@ impl PlanPolicy {
         model.embedded_by().iter().copied().filter(|endpoint| self.endpoints.contains(endpoint)).collect()
     }
 
-    /// Whether a model is fetched from an endpoint whose deltas may not show a change to it.
+    /// Whether a model is fetched from an endpoint whose deltas may miss a change to it.
     pub(crate) fn is_blind(&self, model: Model, endpoint: Endpoint) -> bool {
         model.blind_in_delta(endpoint) && self.sources(model).contains(&endpoint)
     }
 }
 
-/// How much thought goes into a plan.
+/// The planning mode.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PlanMode {
@@ -47,14 +48,14 @@ pub enum PlanMode {
     Simple,
 }
 
-/// Which endpoints to call, and why.
+/// The endpoints to call, with the reasons.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SyncPlan {
-    /// What to fetch.
+    /// The fetches.
     pub fetches: Vec<PlannedFetch>,
     /// Enabled endpoints that need no call.
     pub spared: Vec<Spared>,
-    /// Named models that are not the LMS category's.
+    /// Named models that do not belong to the LMS category.
     pub ignored: Vec<ModelName>,
 }
 
@@ -63,11 +64,11 @@ pub struct SyncPlan {
 pub struct PlannedFetch {
     /// The endpoint to call.
     pub endpoint: Endpoint,
-    /// Whether what changed is enough.
+    /// Kind of the fetch.
     pub kind: SyncKind,
-    /// The changed models that made it necessary.
+    /// The changed models that require the fetch.
     pub because: Vec<ModelName>,
-    /// Not to begin before this time.
+    /// Earliest start of the fetch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_before: Option<Timestamp>,
 }
@@ -83,10 +84,11 @@ pub struct Spared {
 
 /// Plans the fetches for a set of changed models.
 ///
-/// A model is fetched from the enabled endpoint that owns it; if there is none, from the enabled ones that embed it.
-/// A model that is neither known nor of another category calls everything enabled, since new models must not be missed. Models that a delta may not
-/// show ask for a full fetch, at the earliest `blind_full_min_interval` after `last_blind_full`: those that are blind in
-/// deltas of courses, and those that only copies in progressions show because their own endpoint is off.
+/// A model is fetched from the enabled endpoint that owns it; if there is none, from the enabled ones that embed it. An
+/// unknown model that belongs to no other category calls all enabled endpoints, because new models must not be missed.
+/// Models that a delta may not show require a full fetch, at the earliest `blind_full_min_interval` after
+/// `last_blind_full`: those that deltas of courses may miss, and those that only copies in progressions show because
+/// their own endpoint is disabled.
 ///
 /// ```
 /// use std::time::Duration;
@@ -131,12 +133,12 @@ pub fn plan(
     plan
 }
 
-/// The changed models that speak for a call of an endpoint.
+/// The changed models that require a call of an endpoint.
 #[derive(Default)]
 struct Reasons {
-    /// Those that a delta shows.
+    /// Models whose changes a delta shows.
     visible: Vec<ModelName>,
-    /// Those that it may not show.
+    /// Models whose changes a delta may miss.
     blind: Vec<ModelName>,
 }
 
@@ -176,7 +178,7 @@ impl Reasons {
             self.visible.sort_by_key(|name| lms.iter().position(|changed| changed == name));
             plan.fetches.push(fetch(endpoint, SyncKind::Full, self.visible, None));
         } else {
-            // The full fetch has to wait, so what a delta shows of it comes first.
+            // The full fetch has to wait, so a delta fetches the visible changes first.
             let mut now = self.visible;
             now.extend(self.blind.iter().cloned());
             plan.fetches.push(fetch(endpoint, SyncKind::Delta, now, None));

@@ -9,34 +9,34 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
-/// A longer id names nothing of Kombo's, and not every database can look it up.
+/// No id of Kombo's is longer, and not every database can look up longer ids.
 const LONGEST_ID: usize = 1_000;
 
-/// What stands for a type that is missing or no text.
+/// Replaces a type that is missing or not text.
 const NO_TYPE: &str = "unknown";
 
-/// The type of what is no webhook.
+/// The type of a body that is not a webhook.
 const NO_WEBHOOK: &str = "unreadable";
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// What stands for models that cannot be read: a model that nobody knows calls everything.
+/// Replaces models that cannot be read. An unknown model calls all endpoints.
 const UNREADABLE: &str = "lms_unreadable";
 
 /// Reads the body of a webhook whose signature was verified.
 ///
-/// The signature says that Kombo sent it, so nothing that is odd loses it. An id that is missing or cannot be a key becomes
-/// a digest of the body, which is the same when it is delivered again. Of a key that occurs twice the last value counts, and
-/// case and spaces in names do not matter. Changes of an integration that is named lead to fetches, whatever their type is
-/// called; where they cannot be read, to a fetch of everything. A body that is no webhook at all is one of the type
-/// `unreadable`.
+/// The signature proves that Kombo sent the webhook, so it is never discarded for its content. If the id is missing or
+/// cannot be a key, a digest of the body replaces it, which is the same for a repeated delivery. If a key occurs twice,
+/// its last value counts. Case and spaces in names do not matter. Changes of a named integration lead to fetches,
+/// whatever the webhook's type; if they cannot be read, everything is fetched. A body that is not a webhook has the
+/// type `unreadable`.
 pub fn read(bytes: &[u8]) -> Webhook {
     let body = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
     let mut webhook = match serde_json::from_slice(body) {
         Ok(webhook) => webhook,
         Err(error) => {
             let webhook = read_leniently(body);
-            // Not what the error says: it may quote the data.
+            // The error is not logged, because it may quote the data.
             let kind = webhook.event.kind();
             tracing::error!(webhook.kind = kind, fault = ?error.classify(), "a webhook has an unknown shape");
             webhook
@@ -54,7 +54,7 @@ pub fn read(bytes: &[u8]) -> Webhook {
     webhook
 }
 
-/// Whether a text can be the key of a row. Where U+FFFD stands, several ids look alike.
+/// Whether a text can be the key of a row. Texts with U+FFFD cannot, because different ids may look the same.
 fn is_key(id: &str) -> bool {
     !id.is_empty() && id.len() <= LONGEST_ID && !id.contains(['\0', '\u{fffd}'])
 }
@@ -64,7 +64,7 @@ fn digest(bytes: &[u8]) -> String {
     format!("sha256:{}", hex.concat())
 }
 
-/// The event without what no database stores. One about an integration that cannot be one is about none.
+/// Returns the event without content that no database can store. An invalid integration id is dropped.
 fn storable(event: WebhookEvent) -> WebhookEvent {
     let id = event.integration_id().map(IntegrationId::as_str).unwrap_or_default();
     if id.len() > LONGEST_ID || id.contains('\0') {
@@ -104,12 +104,12 @@ fn without_zeros(text: String) -> String {
     if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
 }
 
-/// The category, however its name is written.
+/// Returns the category, whatever the notation of its name.
 fn category(category: &IntegrationCategory) -> IntegrationCategory {
     IntegrationCategory::from(category.as_str().trim().to_ascii_uppercase())
 }
 
-/// The model, however its name is written.
+/// Returns the model, whatever the notation of its name.
 fn understood(name: &ModelName) -> ModelName {
     let plain = name.as_str().trim().to_ascii_lowercase();
     if plain.is_empty() || plain.contains(['\0', '\u{fffd}']) {
@@ -138,12 +138,12 @@ fn read_leniently(bytes: &[u8]) -> Webhook {
     Webhook { id: WebhookEventId::from(id), event: WebhookEvent::Other { kind, data } }
 }
 
-/// The values of an object by their keys, each as it came.
+/// The values of an object by key, as received.
 #[derive(Default)]
 struct Fields<'a>(BTreeMap<String, &'a RawValue>);
 
 impl<'a> Fields<'a> {
-    /// Those of the first value in a text; none if it is no object.
+    /// Returns the fields of the first value in a text; none if it is not an object.
     fn of(text: &'a str) -> Self {
         serde_json::Deserializer::from_str(text).into_iter().next().and_then(Result::ok).map(Self).unwrap_or_default()
     }
@@ -152,7 +152,7 @@ impl<'a> Fields<'a> {
         self.0.get(key).copied()
     }
 
-    /// The event, if enough of it can be read.
+    /// Returns the event, if enough of it can be read.
     fn event(&self, kind: &str) -> Option<WebhookEvent> {
         let id = || self.get("id").and_then(name).map(IntegrationId::from);
         match kind.trim().to_ascii_lowercase().as_str() {
@@ -229,7 +229,7 @@ fn text_of(json: &RawValue) -> Option<String> {
     read_as(json)
 }
 
-/// A name, which may be written as a number.
+/// Returns a name, which may be written as a number.
 fn name(json: &RawValue) -> Option<String> {
     text_of(json).or_else(|| read_as::<serde_json::Number>(json).map(|_| json.get().to_owned()))
 }

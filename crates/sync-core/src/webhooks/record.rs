@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 pub struct WebhookRecord {
     /// Kombo's id of the event.
     pub id: String,
-    /// Its type.
+    /// Type of the event.
     pub kind: String,
-    /// Whose integration, where it names one.
+    /// Id of the integration, if the webhook names one.
     pub integration_id: Option<IntegrationId>,
-    /// When it came.
+    /// When the webhook was received.
     pub received_at: Timestamp,
-    /// The models that it names.
+    /// Models that the webhook names.
     pub models: Vec<String>,
-    /// What became of it, for people.
+    /// Result, for people.
     pub result: String,
 }

@@ -4,17 +4,17 @@ use crate::jobs::integration::{IntegrationRecord, IntegrationStatus};
 use crate::ports::error::TxResult;
 use crate::ports::store::Tx;
 
-/// What is to be noted of an integration.
+/// A new state of an integration.
 pub(super) struct Heard<'a> {
     pub(super) id: &'a IntegrationId,
     pub(super) tool: &'a str,
     pub(super) status: IntegrationStatus,
     pub(super) reason: Option<String>,
-    /// Kombo's time of the change, where it gave one.
+    /// Kombo's time of the change, if given.
     pub(super) updated_at: Option<Timestamp>,
 }
 
-/// Notes the status of an integration by Kombo's word, which does not end a pause by a person.
+/// Stores the status of an integration as Kombo reported it. It does not end a pause by a person.
 pub(super) fn hear(
     tx: &mut dyn Tx,
     known: Option<&IntegrationRecord>,
@@ -29,13 +29,13 @@ pub(super) fn hear(
     put_status(tx, known, Heard { status, reason, ..heard }, now)
 }
 
-/// Kombo's time of the latest change of state that was applied. One in the future counts as now: it must not make every
-/// later change look old.
+/// Returns Kombo's time of the latest applied change of state. A time in the future counts as now, so that it does not
+/// make all later changes look old.
 pub(super) fn state_updated_at(known: &IntegrationRecord, now: Timestamp) -> Option<Timestamp> {
     known.state_updated_at.map(|time| time.min(now))
 }
 
-/// Registers an integration, or notes how it stands.
+/// Registers an integration, or updates its status.
 pub fn set_status(
     tx: &mut dyn Tx,
     id: &IntegrationId,
@@ -48,7 +48,7 @@ pub fn set_status(
     put_status(tx, known.as_ref(), Heard { id, tool, status, reason, updated_at: None }, now)
 }
 
-/// The same, where it is known how the integration stands.
+/// Updates the status of an integration whose stored state is given.
 pub(super) fn put_status(
     tx: &mut dyn Tx,
     known: Option<&IntegrationRecord>,
