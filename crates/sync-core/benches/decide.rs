@@ -1,4 +1,4 @@
-//! How fast rows are made of records and compared, and fetches planned.
+//! Benchmarks of decomposing and comparing records, and of planning fetches.
 #![allow(missing_docs, reason = "criterion's macros make functions without any")]
 
 use std::hint::black_box;

@@ -1,7 +1,7 @@
-//! Says which endpoints a change of some models calls, and why. Models can be named as arguments:
-//! `cargo run -p sync-core --example plan -- lms_users lms_skills`.
+//! Shows which endpoints the changes of some models require, and why. Models can be passed as arguments: `cargo run -p
+//! sync-core --example plan -- lms_users lms_skills`.
 //!
-//! It prints, for the models that it names itself:
+//! Output for the default models:
 //!
 //! ```text
 //! changed: lms_course_progressions, lms_courses, hris_employees
@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn show(name: &str, endpoints: BTreeSet<Endpoint>, changed: &[ModelName]) -> Result<(), Box<dyn Error>> {
     let policy = PlanPolicy { endpoints, mode: PlanMode::Planned, blind_full_min_interval: Duration::from_secs(3_600) };
-    // A plan is a function of its arguments: time is one of them.
+    // A plan depends only on its arguments, and time is one of them.
     let now = "2026-01-01T00:00:00Z".parse()?;
     let plan = plan(changed, &policy, None, now);
     for fetch in &plan.fetches {

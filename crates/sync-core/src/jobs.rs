@@ -1,4 +1,4 @@
-//! What is to be fetched, when, and by whom: requests, leases, the schedule, pauses.
+//! Decides what to fetch, when and by which worker: requests, leases, the schedule and pauses.
 
 pub mod dispatch;
 pub(crate) mod eligible;

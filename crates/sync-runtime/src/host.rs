@@ -1,16 +1,16 @@
 use kombo_model::Timestamp;
 use sync_core::jobs::{Lease, LeaseToken};
 
-/// What a runtime needs of the process it runs in, besides the ports of `sync-core`.
+/// The interface to the process that a runtime runs in, in addition to the ports of `sync-core`.
 pub trait Host: Send + Sync + 'static {
-    /// Random bits. They name leases and deliveries, so no two calls may return the same, in no process.
+    /// Returns random bits. They identify leases and deliveries, so no two calls, in any process, may return the same.
     fn random(&self) -> u128;
 
     /// Asks Kombo whether it accepts the key.
     fn check_key(&self) -> impl Future<Output = KeyState> + Send;
 
-    /// A time that has passed by every clock that is known. Retention deletes what is old by this time. `None` while
-    /// nothing confirms the clock of this machine.
+    /// Returns a time that has passed by every known clock. Retention deletes entries that are old by this time. `None`
+    /// while nothing confirms the clock of this machine.
     fn certain_now(&self) -> Option<Timestamp>;
 
     /// Runs the work on a lease. A host may attach context to it, such as a task-local.
@@ -19,7 +19,7 @@ pub trait Host: Send + Sync + 'static {
         work
     }
 
-    /// A token that no lease ever had.
+    /// Returns a unique token for a lease.
     fn token(&self) -> LeaseToken {
         LeaseToken(format!("{:032x}", self.random()))
     }

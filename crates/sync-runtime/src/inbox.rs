@@ -1,9 +1,9 @@
 //! The webhook inbox: stores webhooks together with the requests they cause, and answers each once it is committed.
 //!
-//! A transaction costs the same however many webhooks it stores, and webhooks of one integration must wait for each other
-//! and for its fetches. So the first webhook is stored at once, and those that arrive before the next transaction of the
-//! same integration starts are stored together by it. Each integration has a queue of its own: webhooks keep their order,
-//! and no integration waits for the fetch of another.
+//! The cost of a transaction does not depend on the number of its webhooks, and webhooks of one integration must wait
+//! for each other and for its fetches. The first webhook is therefore stored immediately. Those that arrive before the
+//! next transaction of the same integration starts are stored by it together. Each integration has its own queue:
+//! webhooks keep their order, and no integration waits for the fetch of another.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,14 +17,14 @@ use tokio::task::{Id, JoinSet};
 
 use crate::runtime::Wakers;
 
-/// The most webhooks that one transaction stores.
+/// Maximum number of webhooks in a transaction.
 const MAX_BATCH: usize = 256;
-/// How often a transaction is tried if the failure may pass. Whether the sender of a webhook tries again is unknown.
+/// Maximum number of attempts after temporary failures. It is unknown whether the sender of a webhook tries again.
 const MAX_ATTEMPTS: u32 = 3;
 /// The pause between two attempts.
 const RETRY_AFTER: Duration = Duration::from_millis(100);
 
-/// Hands webhooks to the inbox. Cheap to clone.
+/// Passes webhooks to the inbox. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct InboxHandle {
     sender: mpsc::UnboundedSender<Waiting>,
@@ -47,14 +47,14 @@ struct Waiting {
     answer: oneshot::Sender<Answer>,
 }
 
-/// One failure may be that of many.
+/// The error is shared, because one failure may affect many webhooks.
 type Answer = Result<Intake, Arc<StoreError>>;
 
 /// The integration that a queue belongs to; `None` for webhooks that name no integration.
 type QueueKey = Option<IntegrationId>;
 
-/// An inbox and the handle to it. Webhooks are answered only while [`WebhookInbox::work`] runs. Workers are woken when a
-/// webhook caused a request.
+/// Creates an inbox and its handle. Webhooks are answered only while [`WebhookInbox::work`] runs. A webhook that causes
+/// a request wakes the workers.
 pub fn open<S: Store, C: Clock + Clone>(
     store: Arc<S>,
     clock: C,
@@ -73,7 +73,7 @@ impl InboxHandle {
     /// transaction that stores it has started.
     pub async fn receive(&self, webhook: Webhook) -> Answer {
         let (answer, answered) = oneshot::channel();
-        // If the inbox is gone, so is the sender of the answer.
+        // If the inbox is gone, the sender of the answer is dropped here.
         drop(self.sender.send(Waiting { webhook: Arc::new(webhook), answer }));
         answered.await.unwrap_or_else(|_| Err(Arc::new(closed())))
     }
@@ -84,7 +84,7 @@ fn closed() -> StoreError {
 }
 
 impl<S: Store, C: Clock + Clone> WebhookInbox<S, C> {
-    /// Stores webhooks until all handles are dropped and everything is stored. Dropping the future ends it at once;
+    /// Stores webhooks until all handles are dropped and everything is stored. Dropping the future ends it immediately;
     /// transactions that have started run to their end.
     pub async fn work(mut self) {
         let mut queues: BTreeMap<QueueKey, Arc<Mutex<Queue>>> = BTreeMap::new();
@@ -128,8 +128,8 @@ impl<S: Store, C: Clock + Clone> WebhookInbox<S, C> {
 #[derive(Default)]
 struct Queue {
     waiting: VecDeque<Waiting>,
-    /// A task is storing webhooks of this queue, or waits for its transaction. One at a time, so that none overtakes a
-    /// webhook that has to be tried again.
+    /// Whether a task is storing webhooks of this queue or waits for its transaction. There is one task at a time, so
+    /// that no webhook overtakes one that is tried again.
     is_busy: bool,
 }
 
@@ -195,14 +195,14 @@ impl<S: Store, C: Clock> Task<S, C> {
                     locked(&self.queue).put_back(taken);
                 }
                 Err(error) if !error.is_transient() && taken.len() > 1 => {
-                    // The database may refuse one of them only: store each alone.
+                    // The database may reject only one of them, so each is stored alone.
                     for waiting in taken {
                         let (alone, stored) = self.store_all(now, move || vec![waiting]).await;
                         answer(alone, stored);
                     }
                     return;
                 }
-                // No attempt got as far as its transaction: answer the webhooks that waited for all of them.
+                // No attempt reached its transaction, so the webhooks that waited for all attempts are answered.
                 Err(error) if taken.is_empty() => return answer(locked(&self.queue).take(arrived_before), Err(error)),
                 stored => return answer(taken, stored),
             }
@@ -233,7 +233,7 @@ impl<S: Store, C: Clock> Task<S, C> {
     }
 }
 
-/// Answers the webhooks of a transaction. Some callers may have stopped waiting; their webhooks are stored all the same.
+/// Answers the webhooks of a transaction. Callers may have stopped waiting; their webhooks are stored nevertheless.
 fn answer(taken: Vec<Waiting>, stored: Result<Vec<Intake>, StoreError>) {
     match stored {
         Ok(received) => {

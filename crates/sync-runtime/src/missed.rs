@@ -1,4 +1,4 @@
-//! Whose webhooks may have been missed.
+//! Tracks the integrations whose webhooks may have been missed.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
@@ -17,7 +17,7 @@ impl Missed {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(integration);
     }
 
-    /// All that was noted since the last call, or every integration.
+    /// Returns the integrations noted since the last call, or all integrations.
     pub(crate) fn take(&self, all: bool) -> Behind {
         let noted = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         if all { Behind::All } else { Behind::Some(noted) }
@@ -32,7 +32,7 @@ pub(crate) enum Behind {
 }
 
 impl Behind {
-    /// Requests what they may have missed.
+    /// Requests deltas of these integrations.
     pub(crate) fn catch_up(&self, tx: &mut dyn Tx, endpoints: &BTreeSet<Endpoint>, now: Timestamp) -> TxResult<usize> {
         match self {
             Self::All => dispatch::catch_up(tx, endpoints, None, now),

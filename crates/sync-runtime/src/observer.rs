@@ -7,116 +7,116 @@ use sync_core::jobs::retention::Trimmed;
 use sync_core::outbox::{DeliveryBatch, Failure, Verdict};
 use sync_core::ports::{Observer, StoreError};
 
-/// Something that happened in a runtime, besides the events of the engine. For logs and metrics: nothing depends on it.
+/// An event of a runtime, in addition to the events of the engine. For logs and metrics: nothing depends on it.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Notice<'a> {
-    /// A worker could not look for work.
+    /// A worker could not query the queue.
     NotLeased {
-        /// Why.
+        /// The error of the store.
         error: &'a StoreError,
     },
-    /// Work ended with an error that could not even be stored.
+    /// Work ended with an error that could not be stored.
     BrokeOff {
-        /// What was worked on.
+        /// Target of the work.
         target: &'a Target,
-        /// Why it ended.
+        /// The error.
         error: &'a SyncError,
     },
     /// A job waits for another process that works on the same target.
     Busy {
-        /// What both want to fetch.
+        /// The common target.
         target: &'a Target,
     },
-    /// Kombo said whether it accepts the key.
+    /// Kombo accepted or rejected the key.
     Key {
-        /// Whether it does.
+        /// Whether Kombo accepts the key.
         accepted: bool,
-        /// Whether that is new.
+        /// Whether this is a change.
         changed: bool,
     },
-    /// The key is accepted again, but failed requests could not be made due at once: they keep their retry times.
+    /// The key is accepted again, but failed requests could not be made due immediately. They keep their retry times.
     NotRetried {
-        /// Why.
+        /// The error of the store.
         error: &'a StoreError,
     },
-    /// Fetches were due and are requested.
+    /// Due fetches were requested.
     Scheduled {
-        /// How many.
+        /// Number of requests.
         requests: usize,
     },
-    /// Webhooks may have been missed: deltas are requested instead.
+    /// Webhooks may have been missed, so deltas were requested.
     CaughtUp {
-        /// How many.
+        /// Number of requests.
         requests: usize,
     },
-    /// The store could not be asked what is due.
+    /// The store could not be queried for due fetches.
     NotScheduled {
-        /// Why.
+        /// The error of the store.
         error: &'a StoreError,
     },
     /// Old entries were deleted.
     Trimmed {
-        /// How many of each kind.
+        /// Number of entries of each kind.
         trimmed: Trimmed,
     },
     /// Old entries could not be deleted.
     NotTrimmed {
-        /// Why.
+        /// The error of the store.
         error: &'a StoreError,
     },
-    /// A request waits for long. Each wait is reported once, however many requests share it.
+    /// A request has a long wait. Each wait is reported once, however many requests share it.
     LongWait {
-        /// Why it waits.
+        /// Reason for the wait.
         reason: WaitReason,
-        /// Until when.
+        /// End of the wait.
         until: Timestamp,
-        /// For how long.
+        /// Duration of the wait.
         wait: Duration,
     },
-    /// The store cannot be asked for a part of the rate limit: this process keeps the limit alone.
+    /// The store provides no part of the rate limit, so this process keeps the limit alone.
     LimitedAlone {
-        /// Why.
+        /// The error of the store.
         error: &'a StoreError,
     },
     /// The rate limit is shared with other processes again.
     LimitedTogether,
-    /// What Kombo said of the rate limit, or a part of it that is not needed any more, could not be passed on.
+    /// Kombo's report on the rate limit, or an unused part of the limit, could not be stored.
     LimitNotShared {
-        /// Why.
+        /// The error of the store.
         error: &'a StoreError,
     },
-    /// The store could not be asked what is to be delivered.
+    /// The store could not be queried for due deliveries.
     NotDispatched {
-        /// Why.
+        /// The error of the store.
         error: &'a StoreError,
     },
     /// A batch was sent.
     Delivery {
-        /// The integration of its entries.
+        /// Id of the integration.
         integration_id: &'a IntegrationId,
-        /// The batch, as it was before.
+        /// The batch before this attempt.
         batch: &'a DeliveryBatch,
-        /// How long the receiver took.
+        /// Duration of the request.
         took: Duration,
-        /// Why the receiver did not accept it, and what follows.
+        /// Why the delivery failed, and the resulting state of the batch.
         failed: Option<(&'a Failure, Verdict)>,
     },
-    /// The outcome of a delivery could not be stored: it is sent again.
+    /// The outcome of a delivery could not be stored, so the batch will be sent again.
     DeliveryNotNoted {
-        /// The integration of its entries.
+        /// Id of the integration.
         integration_id: &'a IntegrationId,
         /// The batch.
         batch: &'a DeliveryBatch,
-        /// Why.
+        /// The error.
         error: &'a (dyn std::error::Error + 'static),
     },
 }
 
-/// Why a request waits.
+/// The reason for a wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WaitReason {
-    /// A request to Kombo failed, or Kombo asked to wait before it is sent again.
+    /// A request to Kombo failed, or Kombo asked to wait before the next attempt.
     Again,
     /// Kombo's rate limit is used up.
     UsedUp,
@@ -126,7 +126,7 @@ pub enum WaitReason {
 
 /// Observes the runtime and its engine.
 pub trait RuntimeObserver: Observer {
-    /// Called for every notice: must not block.
+    /// Called for every notice. It must not block.
     fn notice(&self, notice: Notice<'_>);
 }
 

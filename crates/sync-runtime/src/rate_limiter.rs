@@ -1,8 +1,8 @@
-//! Lets requests through no faster than Kombo's own limit and a configured pace allow, those of deltas first.
+//! Delays requests to stay within Kombo's own limit and a configured pace. Requests of deltas go first.
 //!
-//! Both are kept in one row of the store ([`ratelimit`]), so that all processes together keep them. Each takes a part of
-//! Kombo's limit at a time. When nothing is known, at the start and after each renewal, one request of one process goes
-//! ahead to find out.
+//! The state of both is one row of the store ([`ratelimit`]), so that all processes together stay within them. Each
+//! process takes a part of Kombo's limit at a time. When the remainder is unknown, at the start and after each renewal,
+//! a single request of one process determines it.
 
 mod local_budget;
 mod long_waits;
@@ -23,31 +23,32 @@ use crate::observer::{Notice, RuntimeObserver, WaitReason};
 use local_budget::{LocalBudget, Wait};
 use long_waits::LongWaits;
 
-/// The time between two looks whether another process knows how much is left.
+/// The time between two checks whether another process has determined the remainder.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
-/// For how long slots are reserved at a time: fewer would cost a transaction for each, more would be lost in a pause.
+/// How far ahead slots are reserved. A shorter time would need a transaction for each slot. With a longer one, a pause
+/// would waste more slots.
 const SLOTS_FOR: Duration = Duration::from_millis(250);
 
-/// What an answer of Kombo's says about the rate limit.
+/// The content of an answer of Kombo about the rate limit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Answer {
     /// The HTTP status.
     pub status: u16,
     /// Kombo's error code.
     pub code: Option<ErrorCode>,
-    /// How many requests the key may send in a period.
+    /// Number of requests that the key may send in a period.
     pub limit: Option<u64>,
-    /// How many of them are left.
+    /// Number of remaining requests.
     pub remaining: Option<u64>,
-    /// How long until the next period.
+    /// Time until the next period.
     pub reset: Option<Duration>,
-    /// How long the answer asks to wait.
+    /// The requested wait.
     pub retry_after: Option<Duration>,
 }
 
 impl Answer {
-    /// Only the key's own limit concerns all requests. Connected tools have limits too, and so have gateways: they hold up one
-    /// integration, which waits alone.
+    /// Whether the key's own limit is exceeded. Only that limit concerns all requests. The limits of connected tools
+    /// and gateways delay a single integration.
     fn exceeds_limit_of_key(&self) -> bool {
         let is_of_key = match self.remaining {
             Some(left) => left == 0,
@@ -57,28 +58,28 @@ impl Answer {
     }
 }
 
-/// Lets requests through no faster than the rate limits allow.
+/// Delays requests to stay within the rate limits.
 #[derive(Debug)]
 pub struct RateLimiter<S, C, O> {
     clock: C,
     observer: O,
-    /// Requests a minute; zero for Kombo's own limit only.
+    /// Requests a minute; zero to apply only Kombo's own limit.
     per_minute: AtomicU32,
     budget: Mutex<LocalBudget>,
-    /// Notified when an answer came or a delta went.
+    /// Notified when an answer arrived or a delta was let through.
     changed: Notify,
     deltas_waiting: AtomicUsize,
-    /// Locked while more is asked for, so that one asks for all.
+    /// Locked while a part of the budget is requested, so that one request serves all.
     asking: tokio::sync::Mutex<()>,
     slots: tokio::sync::Mutex<VecDeque<Instant>>,
     store: OnceLock<Arc<S>>,
-    /// The store failed when it was last asked.
+    /// Whether the latest operation on the store failed.
     alone: AtomicBool,
     long_waits: LongWaits,
 }
 
 impl<S: Store, C: Clock, O: RuntimeObserver> RateLimiter<S, C, O> {
-    /// A limiter of `per_minute` requests a minute; with zero, only of Kombo's own limit.
+    /// Creates a limiter of `per_minute` requests a minute; with zero, only Kombo's own limit applies.
     pub fn new(per_minute: u32, clock: C, observer: O) -> Self {
         Self {
             clock,
@@ -95,7 +96,7 @@ impl<S: Store, C: Clock, O: RuntimeObserver> RateLimiter<S, C, O> {
         }
     }
 
-    /// Shares the limit with every process on this store. The first call counts.
+    /// Shares the limit with all processes on this store. Only the first call has an effect.
     pub fn share(&self, store: &Arc<S>) {
         self.store.get_or_init(|| Arc::clone(store));
     }
@@ -105,7 +106,7 @@ impl<S: Store, C: Clock, O: RuntimeObserver> RateLimiter<S, C, O> {
         self.per_minute.store(per_minute, Ordering::SeqCst);
     }
 
-    /// Takes note of the answer to a request that was let through; `None` if there was no answer. `pause` is how long until
+    /// Applies the answer to a request that was let through; `None` if there was no answer. `pause` is the time until
     /// the request is sent again, if it is.
     pub fn learn(self: &Arc<Self>, answer: Option<&Answer>, pause: Option<Duration>) {
         let now = self.clock.now();
@@ -124,18 +125,18 @@ impl<S: Store, C: Clock, O: RuntimeObserver> RateLimiter<S, C, O> {
         }
     }
 
-    /// A request that was let through is not sent, or its answer is not waited for.
+    /// Forgets a request that was let through: it is not sent, or its answer is not awaited.
     pub fn forget(&self) {
         self.budget().forget_one();
         self.changed.notify_waiters();
     }
 
     /// Waits until a request may be sent. Each request that was let through ends with [`RateLimiter::learn`] or
-    /// [`RateLimiter::forget`]. Requests of deltas go first, and may use what full fetches must leave.
+    /// [`RateLimiter::forget`]. Requests of deltas go first, and may use the part that full fetches must leave.
     pub async fn acquire(&self, priority: SyncKind) {
         let waiting = Waiting::new(self, priority);
         loop {
-            // Enabled before the look, so that no notification in between is missed.
+            // Enabled before the check, so that no notification in between is missed.
             let mut changed = std::pin::pin!(self.changed.notified());
             changed.as_mut().enable();
             let wait = match self.take(priority).await {
@@ -159,7 +160,8 @@ impl<S: Store, C: Clock, O: RuntimeObserver> RateLimiter<S, C, O> {
         drop(waiting);
     }
 
-    /// Returns the part of the budget that this process will not use. Otherwise others get it with the next renewal.
+    /// Returns the unused part of this process's budget. Otherwise, other processes would have to wait for the next
+    /// renewal.
     pub async fn give_back(&self) {
         let allotted = self.budget().allotted.take();
         if let (Some((left, until)), Some(store)) = (allotted, self.store.get())
@@ -179,7 +181,7 @@ impl<S: Store, C: Clock, O: RuntimeObserver> RateLimiter<S, C, O> {
         }
     }
 
-    /// Passes on the latest observation.
+    /// Stores the latest observation.
     async fn pass_on(&self) {
         let (observed, now) = (self.budget().observed.take(), self.clock.now());
         if let Some(observed) = observed {
@@ -196,7 +198,7 @@ impl<S: Store, C: Clock, O: RuntimeObserver> RateLimiter<S, C, O> {
         self.changed.notify_waiters();
     }
 
-    /// Lets a request through, or returns what it has to wait for.
+    /// Lets a request through, or returns the reason to wait.
     async fn take(&self, priority: SyncKind) -> Result<(), Wait> {
         loop {
             if priority == SyncKind::Full && self.deltas_waiting.load(Ordering::SeqCst) > 0 {
@@ -206,7 +208,7 @@ impl<S: Store, C: Clock, O: RuntimeObserver> RateLimiter<S, C, O> {
                 return Ok(());
             }
             let asking = self.asking.lock().await;
-            // Whoever asked before may have got enough for all.
+            // An earlier request may have taken enough for all.
             if self.budget().spend(self.clock.now()) {
                 return Ok(());
             }
@@ -219,7 +221,7 @@ impl<S: Store, C: Clock, O: RuntimeObserver> RateLimiter<S, C, O> {
         }
     }
 
-    /// Asks for a part of the budget.
+    /// Requests a part of the budget.
     async fn allot(&self, priority: SyncKind) -> Allotment {
         let (observed, now) = (self.budget().observed.take(), self.clock.now());
         if let Some(store) = self.store.get() {
@@ -235,8 +237,8 @@ impl<S: Store, C: Clock, O: RuntimeObserver> RateLimiter<S, C, O> {
         budget.alone.allot(priority, now)
     }
 
-    /// The store's answer, if there was one. Reports once that the store fails, and once that it works again: it is asked
-    /// several times a second.
+    /// Returns the store's result, if it did not fail. Reports once that the store fails, and once that it works again,
+    /// because it is queried several times a second.
     fn shared<T>(&self, result: Result<T, StoreError>) -> Option<T> {
         let was_alone = self.alone.swap(result.is_err(), Ordering::SeqCst);
         match &result {
@@ -247,7 +249,7 @@ impl<S: Store, C: Clock, O: RuntimeObserver> RateLimiter<S, C, O> {
         result.ok()
     }
 
-    /// Waits for a slot of the configured pace, in the row that all processes share.
+    /// Waits for a slot of the configured pace, which all processes share.
     async fn slot(&self) {
         let per_minute = self.per_minute.load(Ordering::SeqCst);
         if per_minute == 0 {
@@ -264,7 +266,7 @@ impl<S: Store, C: Clock, O: RuntimeObserver> RateLimiter<S, C, O> {
         tokio::time::sleep_until(slot).await;
     }
 
-    /// Reserves some slots.
+    /// Reserves the next slots.
     async fn reserve(&self, per_minute: u32) -> VecDeque<Instant> {
         let interval = Duration::from_secs(60) / per_minute.max(1);
         let count = u32::try_from(SLOTS_FOR.as_millis() / interval.as_millis().max(1)).unwrap_or(1).max(1);
@@ -275,7 +277,7 @@ impl<S: Store, C: Clock, O: RuntimeObserver> RateLimiter<S, C, O> {
             }
             None => None,
         };
-        // Without the store the pace is kept alone: slower is safe, faster is not.
+        // Without the store, this process keeps the pace alone. Too slow is safe, too fast is not.
         let first = reserved.map_or(here + interval * count, |first| here + first.since(now));
         (0..count).map(|slot| first + interval * slot).collect()
     }
@@ -303,7 +305,7 @@ impl<S: Store, C: Clock, O: RuntimeObserver> Drop for Waiting<'_, S, C, O> {
     }
 }
 
-/// A request that was let through and is not sent yet. Dropped, it is forgotten.
+/// A request that was let through but is not sent yet. It is forgotten when dropped.
 struct LetThrough<'a, S: Store, C: Clock, O: RuntimeObserver>(Option<&'a RateLimiter<S, C, O>>);
 
 impl<S: Store, C: Clock, O: RuntimeObserver> Drop for LetThrough<'_, S, C, O> {

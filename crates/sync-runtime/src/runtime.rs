@@ -30,23 +30,23 @@ use dispatcher::Dispatcher;
 pub use dispatcher::{DeliveryPolicy, Receiver};
 pub use jobs::FinishedRun;
 
-/// How a runtime works, besides the engine's own policy.
+/// The settings of a runtime, in addition to the engine's policy.
 #[derive(Debug, Clone)]
 pub struct RuntimePolicy {
-    /// The name of this process in leases.
+    /// Name of this process in leases.
     pub owner: String,
-    /// How many requests are worked on side by side.
+    /// Number of workers.
     pub workers: usize,
-    /// Which fetches are due without a webhook.
+    /// Settings of the schedule.
     pub schedule: SchedulePolicy,
-    /// How long old entries are kept; zero for ever.
+    /// How long old entries are kept; zero to keep them permanently.
     pub keep_for: Duration,
-    /// Whether old entries that are not delivered yet are kept all the same.
+    /// Treatment of old entries that are not delivered yet.
     pub undelivered: Undelivered,
 }
 
 impl RuntimePolicy {
-    /// Nothing is scheduled, and old entries are kept for ever.
+    /// Returns a policy that schedules nothing and deletes nothing.
     pub fn new(owner: String, workers: usize) -> Self {
         let schedule = SchedulePolicy {
             endpoints: BTreeSet::new(),
@@ -58,14 +58,14 @@ impl RuntimePolicy {
     }
 }
 
-/// Wakes the loops of a runtime before their next regular look.
+/// Wakes the loops of a runtime before their next regular check.
 #[derive(Debug, Default)]
 pub struct Wakers {
-    /// There may be requests to work on. One notification wakes one worker, which wakes the next.
+    /// Requests may be due. One notification wakes one worker, which wakes the next.
     pub work: Notify,
     /// Fetches may be due.
     pub schedule: Notify,
-    /// There may be changes to deliver.
+    /// Changes may be ready for delivery.
     pub deliveries: Notify,
 }
 
@@ -83,7 +83,7 @@ pub struct Runtime<St, So, C, O, H> {
 }
 
 impl<St: Store, So: Source, C: Clock, O: RuntimeObserver, H: Host> Runtime<St, So, C, O, H> {
-    /// A runtime that works until `stop` is cancelled.
+    /// Creates a runtime that works until `stop` is cancelled.
     pub fn new(
         engine: Engine<St, So, C, O>,
         host: Arc<H>,
@@ -97,9 +97,10 @@ impl<St: Store, So: Source, C: Clock, O: RuntimeObserver, H: Host> Runtime<St, S
         Self { engine, host, policy, gate, wakers, stop, admission, missed }
     }
 
-    /// Registers the configured integrations, releases the leases of processes that `is_gone` knows to have ended, makes
-    /// all failed work due, and requests a delta of all that is loaded: webhooks may have been missed. Returns the targets whose leases were released. To be called at the start, and again whenever the
-    /// store has become another database.
+    /// Registers the configured integrations, releases the leases of processes that have ended according to `is_gone`,
+    /// makes all failed work due, and requests a delta of every loaded endpoint, because webhooks may have been missed.
+    /// Returns the targets whose leases were released. Must be called at the start, and again whenever the store has
+    /// become another database.
     ///
     /// # Errors
     ///
@@ -117,7 +118,7 @@ impl<St: Store, So: Source, C: Clock, O: RuntimeObserver, H: Host> Runtime<St, S
                 outbox::release_abandoned(tx, &is_gone)?;
             }
             dispatch::register(tx, &integrations, now)?;
-            // The policy may be another one than that of the last process.
+            // The policy may differ from that of the previous process.
             tx.look_at_all_integrations()?;
             dispatch::retry_failed(tx, now)?;
             let released = queue::release_abandoned(tx, &is_gone)?;
@@ -128,13 +129,13 @@ impl<St: Store, So: Source, C: Clock, O: RuntimeObserver, H: Host> Runtime<St, S
         Ok(released)
     }
 
-    /// Requests soon what an integration has to tell: a webhook of it was not stored.
+    /// Requests the changes of an integration soon, because one of its webhooks was not stored.
     pub fn note_missed(&self, integration: IntegrationId) {
         self.missed.note(integration);
         self.wakers.schedule.notify_one();
     }
 
-    /// The integrations whose webhooks were missed since the last call; all of them if `all`.
+    /// Returns the integrations whose webhooks were missed since the last call, or all integrations if `all`.
     pub(crate) fn take_missed(&self, all: bool) -> Behind {
         self.missed.take(all)
     }
@@ -165,12 +166,12 @@ impl<St: Store, So: Source, C: Clock, O: RuntimeObserver, H: Host> Runtime<St, S
         while tasks.join_next().await.is_some() {}
     }
 
-    /// The gate that closes while Kombo rejects the key.
+    /// Returns the gate that closes while Kombo rejects the key.
     pub fn gate(&self) -> &Arc<KeyGate> {
         &self.gate
     }
 
-    /// What wakes the loops.
+    /// Returns the wakers of the loops.
     pub fn wakers(&self) -> &Arc<Wakers> {
         &self.wakers
     }

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use kombo_model::Timestamp;
 use sync_core::ports::Clock;
 
-/// The one place that asks for the time.
+/// The only place that reads the time.
 #[derive(Clone)]
 pub(crate) struct MachineClock;
 

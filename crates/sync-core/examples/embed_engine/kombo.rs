@@ -1,4 +1,5 @@
-//! `kombo-client` as a source of the engine. The two crates do not know each other: this is all that lies between.
+//! `kombo-client` as a source of the engine. The two crates do not depend on each other: this adapter is all that
+//! connects them.
 
 use kombo_client::{Client, Error, ErrorKind, ListQuery, Listed, Page, PageCursor};
 use kombo_model::{Course, CourseProgression, Endpoint, Skill, User};
@@ -28,7 +29,7 @@ impl Source for Kombo {
     }
 }
 
-/// Deleted records are always included: without them, no deletion would ever show.
+/// Deleted records are always included. Without them, deltas would not show deletions.
 fn query<R: Listed<Id: From<String>>>(fetch: Fetch) -> ListQuery<R> {
     let all = ListQuery { include_deleted: true, ..ListQuery::default() };
     match fetch {
@@ -70,7 +71,7 @@ fn convert<R>(page: Page<R>, record: fn(R) -> Record) -> RecordPage {
     }
 }
 
-/// What the engine is to do about an error. Retries are behind it already.
+/// Maps an error to its class. The client has already retried.
 fn failure(error: &Error) -> SourceError {
     let class = match error.kind() {
         ErrorKind::KeyRejected => FailureClass::KeyRejected,

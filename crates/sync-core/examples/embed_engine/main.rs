@@ -1,7 +1,7 @@
-//! A mirror in a program of your own: the engine over a store, a source and a clock. A sandbox plays Kombo.
+//! A mirror in your own program: the engine over a store, a source and a clock. A sandbox stands in for Kombo.
 //!
-//! The store here is `sync-testkit`'s, which keeps everything in memory. Exchange it for `store-diesel`'s, or for one of
-//! your own that passes `sync_testkit::conformance`; nothing else changes.
+//! The store is that of `sync-testkit`, which keeps everything in memory. You can replace it by `store-diesel`'s, or by
+//! one of your own that passes `sync_testkit::conformance`. Nothing else changes.
 //!
 //! ```text
 //! full users: completed, 100 records, 96 created
@@ -38,12 +38,12 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::MachineClock;
 use crate::kombo::Kombo;
 
-/// Works on whatever is due until nothing is. A daemon calls this in a loop; several workers may.
+/// Works on due requests until there are none. A daemon calls this in a loop, in one or several workers.
 async fn work<St: Store>(engine: &Engine<St, Kombo, MachineClock, Silent>) -> Result<(), SyncError> {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     loop {
         let eligible = Eligible::all(engine.policy().plan.endpoints.clone());
-        // In a store that processes share, a token is random.
+        // Tokens must be random if processes share the store.
         let token = LeaseToken(NUMBER.fetch_add(1, Ordering::Relaxed).to_string());
         let claim = Claim {
             owner: "example".to_owned(),
@@ -77,7 +77,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let (store, source) = (Arc::new(MemoryStore::new()), Arc::new(Kombo(client)));
     let engine = Engine::new(Arc::clone(&store), Arc::clone(&source), MachineClock, Silent, policy.clone());
 
-    // Once at the start, and every few seconds: what is due by itself is asked for.
+    // Once at the start, and then every few seconds, the schedule requests due fetches.
     let schedule = SchedulePolicy {
         endpoints: endpoints.clone(),
         poll_every: None,
@@ -92,7 +92,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     ask.await?;
     work(&engine).await?;
 
-    // Something changes at Kombo, which sends a webhook. Its signature is checked where it arrives.
+    // A record changes at Kombo, which sends a webhook. Its signature is checked on arrival.
     let user = *sandbox.ids(FIRST_INTEGRATION, Model::Users)?.first().ok_or("the sandbox has no user")?;
     sandbox.mutate(FIRST_INTEGRATION, Mutation::update(Model::Users, user, "first_name", "Ada"))?;
     sandbox.send_data_changed(FIRST_INTEGRATION)?;
@@ -109,7 +109,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     work(&engine).await?;
 
-    // Whether the mirror is right: by the same functions, and without writing.
+    // The same functions verify the mirror, without writing.
     let enabled = endpoints.clone();
     let policy = VerifyPolicy { endpoints, enabled, tombstones: engine.policy().tombstones, ids_per_lookup: 100 };
     let mut differences = 0;

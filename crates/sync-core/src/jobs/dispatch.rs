@@ -1,4 +1,4 @@
-//! Which work is due, and who may do it now. Functions over a unit of work.
+//! Finds due fetches and requests them. Functions over a transaction.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -17,34 +17,32 @@ use crate::ports::store::Tx;
 use crate::stable_hash::stable_hash;
 use crate::webhooks::status::set_status;
 
-/// What is to be fetched without anybody asking.
+/// Settings of the schedule.
 #[derive(Debug, Clone)]
 pub struct SchedulePolicy {
-    /// The endpoints that matter.
+    /// The enabled endpoints.
     pub endpoints: BTreeSet<Endpoint>,
-    /// The longest time without a fetch before a delta is requested, whatever webhooks say; none for never. Each endpoint
-    /// waits up to an eighth less, so that what was loaded together is not polled together.
+    /// The longest time without a fetch before a delta is requested; `None` for no polling. Each endpoint waits up to
+    /// an eighth less, so that endpoints that were loaded together are not polled together.
     pub poll_every: Option<Duration>,
-    /// How often everything is fetched: no full fetch is further ahead.
+    /// Interval between full fetches. No full fetch is due later than that.
     pub full_every: Duration,
-    /// How often an integration that is paused or was not found is tried. No longer than
+    /// Interval between fetches of an integration that is paused or was not found. Not longer than
     /// [`SyncPolicy::longest_wait`](crate::pull::SyncPolicy::longest_wait).
     pub look_at_paused_every: Duration,
 }
 
-/// How many integrations are looked at together.
+/// Number of integrations to check together.
 const LOOK_AT: usize = 100;
-/// How often an integration is looked at at least, even if nothing is due and polls are rarer.
+/// The longest time between two checks of an integration, even if nothing is due and polls are rarer.
 const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(24 * 3_600);
-/// How long a request is not looked at that waits already.
+/// How long a waiting request is not checked again.
 const WAITING_FOR: Duration = Duration::from_secs(3_600);
 
-/// Requests every fetch that is due: the first load of what was never loaded, the full fetch whose time has come, and
-/// the delta of polling. Returns how many were requested.
+/// Requests all due fetches: first loads, full fetches and polls. Returns their number.
 ///
-/// Everything it needs to know is stored, so restarts change nothing, several replicas may call it, and a clock that
-/// jumps leads to one fetch at most. It reads only the integrations that are due for a look: each look says when the next
-/// one is.
+/// All state is stored, so a restart has no effect, several replicas may call this, and a clock that jumps causes one
+/// fetch at most. Only integrations with a due check are read. Each check determines the time of the next.
 pub fn schedule(tx: &mut dyn Tx, policy: &SchedulePolicy, now: Timestamp) -> TxResult<usize> {
     let longest = policy.poll_every.map_or(LOOK_AT_LEAST_EVERY, |every| every.min(LOOK_AT_LEAST_EVERY));
     let mut requested = 0;
@@ -73,7 +71,7 @@ pub fn schedule(tx: &mut dyn Tx, policy: &SchedulePolicy, now: Timestamp) -> TxR
     }
 }
 
-/// Requests the fetches of an integration that are due. Returns how many, and when to look next.
+/// Requests the due fetches of an integration. Returns their number, and the time of the next check.
 fn look_at(
     tx: &mut dyn Tx,
     integration: &IntegrationRecord,
@@ -85,7 +83,7 @@ fn look_at(
     let mut next_look = Timestamp::MAX;
     let from = match integration.status {
         IntegrationStatus::Active => now,
-        // What is out of order is looked at rarely, and found to be in order again by a fetch that succeeds.
+        // An inactive integration is checked rarely. A successful fetch makes it active again.
         IntegrationStatus::Paused | IntegrationStatus::NotFound => now.saturating_add(policy.look_at_paused_every),
         IntegrationStatus::Deleted | IntegrationStatus::Held => return Ok((0, next_look)),
     };
@@ -99,7 +97,7 @@ fn look_at(
         }
         next_look = next_look.min(now.saturating_add(WAITING_FOR));
         let target = Target { integration_id: key.0, endpoint: *endpoint, kind };
-        // Looked at again under a lock: another replica may have requested it meanwhile, or even be done with it.
+        // Checked again under a lock: another replica may have requested the fetch meanwhile, or even completed it.
         if !waiting.contains(&target)
             && tx.request(&target, LockMode::Wait)?.locked().is_none()
             && due(tx.endpoint(&integration.id, *endpoint)?.as_ref(), policy, now).0 <= now
@@ -112,7 +110,7 @@ fn look_at(
     if let Some(endpoint) = first {
         next_look = next_look.min(now.saturating_add(WAITING_FOR));
         if requested == 0 && !waiting.iter().any(|target| target.integration_id == integration.id) {
-            // Even if nothing is due: how else would it be found to be in order again?
+            // Requested even if nothing is due, because only a fetch can show that the integration is available again.
             let target = Target { integration_id: integration.id.clone(), endpoint: *endpoint, kind: SyncKind::Delta };
             queue::request(tx, target, RequestCause::Poll, from, now)?;
             requested += 1;
@@ -121,7 +119,7 @@ fn look_at(
     Ok((requested, next_look))
 }
 
-/// When an endpoint is due for which fetch.
+/// Returns when an endpoint is due, and for which fetch.
 fn due(state: Option<&EndpointState>, policy: &SchedulePolicy, now: Timestamp) -> (Timestamp, SyncKind, RequestCause) {
     let Some(state) = state.filter(|state| state.loaded_at.is_some()) else {
         return (now, SyncKind::Full, RequestCause::Load);
@@ -141,15 +139,15 @@ fn due(state: Option<&EndpointState>, policy: &SchedulePolicy, now: Timestamp) -
     }
 }
 
-/// The time between two requests of [`catch_up`]: less than a fetch takes, so workers are never idle, and long enough
-/// that what webhooks tell meanwhile is due earlier than most of them.
+/// The time between two requests of [`catch_up`]. It is shorter than a fetch, so workers are never idle, and long
+/// enough for new webhooks to be due before most of the requests.
 const CATCH_UP_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Requests a delta of every endpoint that is loaded, of `integrations` or of all: call it when webhooks may have been
-/// missed, so that no change waits for the next full fetch. Returns how many fetches were requested.
+/// Requests a delta of every loaded endpoint, of `integrations` or of all. It is called when webhooks may have been
+/// missed, so that their changes do not wait for the next full fetch. Returns the number of fetches.
 ///
-/// Whatever waits for a failure to pass goes on waiting. The requests become due one after the other, in an order that
-/// differs from that of their names, and a webhook makes its own due at once. Calling it again changes nothing while they
+/// Requests that wait after a failure keep waiting. The others become due one after the other, in an order independent
+/// of their names. A webhook makes its own requests due immediately. Repeated calls change nothing while the requests
 /// wait.
 pub fn catch_up(
     tx: &mut dyn Tx,
@@ -181,7 +179,7 @@ pub fn catch_up(
     Ok(behind.len())
 }
 
-/// Registers integrations that the configuration names. Those that were deleted at Kombo stay so.
+/// Registers the configured integrations. Those that were deleted at Kombo stay deleted.
 pub fn register(tx: &mut dyn Tx, ids: &BTreeSet<IntegrationId>, now: Timestamp) -> TxResult<()> {
     for id in ids {
         if tx.integration(id)?.is_none() {
@@ -191,8 +189,8 @@ pub fn register(tx: &mut dyn Tx, ids: &BTreeSet<IntegrationId>, now: Timestamp) 
     Ok(())
 }
 
-/// Sets going at once what waits because of failures, as if it had not failed: called when what made everything fail is
-/// over.
+/// Makes requests that wait after failures due immediately, and forgets the failures. It is called when a common cause
+/// is resolved. Returns the number of requests.
 pub fn retry_failed(tx: &mut dyn Tx, now: Timestamp) -> TxResult<usize> {
     let mut set_going = 0;
     for request in tx.requests()? {

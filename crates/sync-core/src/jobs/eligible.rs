@@ -4,28 +4,28 @@ use kombo_model::{Endpoint, IntegrationId};
 
 use crate::jobs::request::{QueuedRequest, SyncKind};
 
-/// Which requests a worker may lease now, and in which order.
+/// The requests that a worker may lease, and their order.
 #[derive(Debug, Clone)]
 pub struct Eligible {
-    /// The endpoints that are fetched.
+    /// The endpoints to fetch.
     pub endpoints: BTreeSet<Endpoint>,
-    /// The kinds, the preferred one first.
+    /// The kinds to fetch, the preferred one first.
     pub kinds: Vec<SyncKind>,
-    /// Whether fetches that failed the last time are.
+    /// Whether requests are eligible that failed the last time.
     pub retries: bool,
-    /// Integrations that have their share of the workers for fetches of a kind. They wait, unless no other integration is
-    /// registered.
+    /// Integrations that already have their share of the workers for fetches of a kind. Their requests wait, unless no
+    /// other integration is registered.
     pub at_share: BTreeSet<(SyncKind, IntegrationId)>,
 }
 
 impl Eligible {
-    /// Everything on these endpoints, deltas first.
+    /// Returns the value that admits all requests for these endpoints, deltas first.
     pub fn all(endpoints: BTreeSet<Endpoint>) -> Self {
         let kinds = vec![SyncKind::Delta, SyncKind::Full];
         Self { endpoints, kinds, retries: true, at_share: BTreeSet::new() }
     }
 
-    /// Whether a request is, where another integration is registered.
+    /// Whether a request is eligible, if another integration is registered.
     pub fn admits(&self, request: &QueuedRequest) -> bool {
         let target = &request.target;
         self.endpoints.contains(&target.endpoint)
@@ -38,11 +38,11 @@ impl Eligible {
 /// The request that a worker may lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Claimable {
-    /// This one, which is locked until the transaction ends.
+    /// This request, which is locked until the transaction ends.
     Request(QueuedRequest),
-    /// None, but some are due of integrations that are not worked on, and may hide others:
-    /// [`Requests::put_off_idle_requests`](crate::ports::Requests::put_off_idle_requests) ends that.
+    /// No request, but due requests of inactive integrations may hide others.
+    /// [`Requests::put_off_idle_requests`](crate::ports::Requests::put_off_idle_requests) postpones them.
     Idle,
-    /// None.
+    /// No request.
     Nothing,
 }

@@ -4,35 +4,35 @@ use serde::{Deserialize, Serialize};
 use crate::words::words;
 
 words! {
-    /// Whether an endpoint of an integration is being kept up to date.
+    /// The status of an endpoint of an integration.
     pub enum EndpointStatus {
-        /// It is.
+        /// The endpoint is kept up to date.
         Ok = "ok",
-        /// The last attempt failed; it is tried again by itself.
+        /// The last attempt failed, and the next one is scheduled.
         Retrying = "retrying",
         /// Kombo has no data yet.
         WaitingForSetup = "waiting_for_setup",
         /// Kombo does not offer the model for this integration.
         ModelUnavailable = "model_unavailable",
-        /// A sweep would have removed too many records: a person must look.
+        /// A sweep would have removed too many records. A person must check.
         MassRemoval = "mass_removal",
         /// At least half of what Kombo shows cannot be read or stored.
         Unreadable = "unreadable",
-        /// The last attempt failed in a way that trying again does not mend.
+        /// The last attempt failed, and retrying alone does not help.
         Failed = "failed",
     }
 }
 
-/// What is known of an endpoint of an integration. Its watermark is never derived from record times.
+/// The state of an endpoint of an integration. The watermark is never derived from record times.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndpointState {
-    /// Whose data.
+    /// Id of the integration.
     pub integration_id: IntegrationId,
-    /// Which list.
+    /// The endpoint.
     pub endpoint: Endpoint,
-    /// What the next delta sends as `updated_after`. Only ever moves forward.
+    /// The `updated_after` of the next delta. It only moves forward.
     pub watermark: Option<Timestamp>,
-    /// When the first complete load ended.
+    /// When the first load ended.
     pub loaded_at: Option<Timestamp>,
     /// When the last delta ended.
     pub last_delta_at: Option<Timestamp>,
@@ -40,20 +40,20 @@ pub struct EndpointState {
     pub last_full_at: Option<Timestamp>,
     /// When the next full fetch is due.
     pub next_full_at: Option<Timestamp>,
-    /// When a full fetch was last asked for because a delta may not show what changed.
+    /// When a full fetch was last requested because a delta may not show the changes.
     pub last_blind_full_at: Option<Timestamp>,
-    /// How it stands.
+    /// Status of the endpoint.
     pub status: EndpointStatus,
-    /// Since when it stands so.
+    /// When the endpoint took this status.
     pub status_since: Option<Timestamp>,
-    /// Why it stands so, for people.
+    /// Reason for the status, for people.
     pub reason: Option<String>,
-    /// How many records the sweep that stopped would have removed.
+    /// Number of records that the stopped sweep would have removed.
     pub pending_removals: Option<i64>,
 }
 
 impl EndpointState {
-    /// The state of an endpoint that was never fetched.
+    /// Returns the state of an endpoint that was never fetched.
     pub fn new(integration_id: IntegrationId, endpoint: Endpoint) -> Self {
         Self {
             integration_id,

@@ -4,37 +4,37 @@ use serde::{Deserialize, Serialize};
 use crate::words::words;
 
 words! {
-    /// Whether an integration is being kept up to date.
+    /// The status of an integration.
     pub enum IntegrationStatus {
-        /// It is.
+        /// The integration is kept up to date.
         Active = "active",
-        /// Kombo or the connected tool refuses it until its state changes.
+        /// Kombo or the connected tool rejects requests until the integration's state changes.
         Paused = "paused",
-        /// Kombo does not know it.
+        /// Kombo does not have the integration.
         NotFound = "not_found",
-        /// It was deleted at Kombo.
+        /// The integration was deleted at Kombo.
         Deleted = "deleted",
-        /// A person paused it: nothing is fetched by itself until a person resumes it.
+        /// A person paused the integration. Nothing is fetched automatically until a person resumes it.
         Held = "held",
     }
 }
 
-/// What is known of an integration.
+/// A registered integration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IntegrationRecord {
-    /// Its id.
+    /// Id of the integration.
     pub id: IntegrationId,
     /// Kombo's name of the connected tool.
     pub tool: Option<String>,
-    /// How it stands.
+    /// Status of the integration.
     pub status: IntegrationStatus,
-    /// Since when it stands so.
+    /// When the integration took this status.
     pub status_since: Timestamp,
-    /// Why it stands so, for people.
+    /// Reason for the status, for people.
     pub reason: Option<String>,
-    /// When it was registered.
+    /// When the integration was registered.
     pub registered_at: Timestamp,
-    /// Kombo's time of the latest change of state that was applied; an older one arrives late.
+    /// Kombo's time of the latest applied change of state. Older changes that arrive later are ignored.
     #[serde(default)]
     pub state_updated_at: Option<Timestamp>,
 }

@@ -1,4 +1,4 @@
-//! Transactions of whoever holds a lease.
+//! Transactions with a lease.
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
@@ -13,11 +13,11 @@ use crate::ports::error::{Invariant, TxResult};
 use crate::ports::lock::LockMode;
 use crate::ports::store::Tx;
 
-/// The generation of a request as a fetch for it begins.
+/// The generation of a request when its fetch begins.
 const BEGUN: i64 = 1;
 
-/// A transaction of a worker that holds its lease until the transaction ends. The only way to one is
-/// [`LeasedTx::assert_lease`], so what takes one cannot be called without the check:
+/// A transaction of a worker whose lease cannot be lost before the transaction ends. [`LeasedTx::assert_lease`] is the
+/// only way to create one, so functions that take a `LeasedTx` cannot be called without that check:
 ///
 /// ```compile_fail,E0308
 /// use sync_core::ports::{Tx, TxResult};
@@ -36,11 +36,11 @@ pub struct LeasedTx<'a> {
 }
 
 impl<'a> LeasedTx<'a> {
-    /// Makes sure that the lease still holds, and extends it, unless it was extended a moment ago: five sixths of `ttl` are
-    /// left at least. The request stays locked until the transaction ends, so nobody can take over in between.
+    /// Checks the lease. Extends it as well, unless at least five sixths of `ttl` are left. The request stays locked
+    /// until the transaction ends, so nobody can take over in between.
     ///
     /// # Errors
-    /// [`SyncError::LeaseLost`] if another worker took over, or somebody ended the lease.
+    /// [`SyncError::LeaseLost`] if another worker took over, or the lease was ended.
     pub fn assert_lease(
         tx: &'a mut dyn Tx,
         lease: &Lease,
@@ -52,7 +52,8 @@ impl<'a> LeasedTx<'a> {
         let holds = |held: &&mut HeldLease| held.token == lease.token;
         let held = request.lease.as_mut().filter(holds).ok_or_else(lost)?;
         let until = now.saturating_add(ttl);
-        // One that ends later than any lease was stored by a clock that was ahead: others take it for expired.
+        // A lease that ends later than any valid one was stored while a clock was ahead. Other workers treat it as
+        // expired.
         let is_too_long = !ttl.is_zero() && held.expires_at > horizon::latest(now, ttl);
         if held.expires_at.saturating_add(ttl / 6) < until || is_too_long {
             held.expires_at = until;
@@ -61,19 +62,19 @@ impl<'a> LeasedTx<'a> {
         Ok(Self { tx, request })
     }
 
-    /// The request that the lease is for, as it is stored.
+    /// Returns the stored request of the lease.
     pub fn leased(&self) -> &QueuedRequest {
         &self.request
     }
 
-    /// Notes that a fetch begins at its first page: it sees all that was requested so far.
+    /// Records that a fetch begins at its first page. It covers all requests so far.
     pub(crate) fn begin(&mut self) -> TxResult<()> {
         self.request.generation = BEGUN;
         self.go_on()
     }
 
-    /// Notes that a fetch goes on where an earlier attempt ended: what was requested since it began may lie on pages that are
-    /// behind it.
+    /// Records that a fetch resumes an earlier attempt. Changes that were requested since its beginning may be on pages
+    /// that it has passed.
     pub(crate) fn go_on(&mut self) -> TxResult<()> {
         if let Some(held) = self.request.lease.as_mut() {
             held.generation = BEGUN;
@@ -81,7 +82,7 @@ impl<'a> LeasedTx<'a> {
         self.tx.put_request(&self.request)
     }
 
-    /// Fails if somebody else holds a lease on the same endpoint, as no two workers may.
+    /// Returns an error if another worker has a lease of the same endpoint, which is impossible.
     pub(crate) fn assert_alone(&mut self, now: Timestamp, ttl: Duration) -> TxResult<()> {
         let sibling = sibling(&self.request.target);
         let found = self.tx.request(&sibling, LockMode::Skip)?.locked();
@@ -92,8 +93,8 @@ impl<'a> LeasedTx<'a> {
         }
     }
 
-    /// Ends the lease of work that came to its end: the request is gone, unless it was requested again meanwhile. Returns
-    /// whether it was.
+    /// Ends the lease of completed work. Deletes the request, unless it was requested again meanwhile. Returns whether
+    /// it was.
     pub(crate) fn finish(&mut self, now: Timestamp) -> TxResult<bool> {
         let request = &mut self.request;
         let taken = request.lease.take().map_or(request.generation, |held| held.generation);
@@ -107,12 +108,12 @@ impl<'a> LeasedTx<'a> {
         } else {
             self.tx.delete_request(&request.target)?;
         }
-        // What is due next follows from what was fetched.
+        // The next due time depends on this fetch.
         self.tx.put_next_looks(&[(request.target.integration_id.clone(), now)])?;
         Ok(again)
     }
 
-    /// Ends the lease of work that is to go on at `not_before`.
+    /// Ends the lease of work that continues at `not_before`.
     pub(crate) fn release(&mut self, not_before: Timestamp, failed: bool) -> TxResult<()> {
         let request = &mut self.request;
         request.lease = None;
@@ -142,7 +143,7 @@ impl fmt::Debug for LeasedTx<'_> {
     }
 }
 
-/// The other kind of fetch of the same endpoint.
+/// Returns the target of the other kind for the same endpoint.
 pub(crate) fn sibling(target: &Target) -> Target {
     let kind = match target.kind {
         SyncKind::Delta => SyncKind::Full,

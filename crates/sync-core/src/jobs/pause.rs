@@ -1,8 +1,8 @@
-//! What a person may do to an integration besides requesting fetches: pause it and resume it. Both open a transaction in the
-//! integration's scope, so that no webhook is stored at the same time.
+//! Pauses and resumes integrations for a person. Both operations open a transaction in the integration's scope, so that
+//! no webhook is stored at the same time.
 //!
-//! A pause by a person is [`IntegrationStatus::Held`]. Nothing but [`resume`] and the deletion at Kombo ends it: webhooks
-//! go on being stored, and what they ask for waits in the queue.
+//! A pause by a person is [`IntegrationStatus::Held`]. Only [`resume`] and the deletion at Kombo end it. Webhooks are
+//! still stored, and their requests wait in the queue.
 
 use std::collections::BTreeSet;
 
@@ -15,19 +15,19 @@ use crate::ports::error::TxResult;
 use crate::ports::lock::LockMode;
 use crate::ports::store::{Scope, Store, Tx};
 
-/// What became of a wish to pause or to resume.
+/// The result of pausing or resuming.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PauseOutcome {
-    /// It is as wished now.
+    /// The status was changed.
     Done,
-    /// It was so before: nothing was done.
+    /// The status was already as requested. Nothing was done.
     Already,
-    /// There is no such integration, or it was deleted at Kombo.
+    /// The integration does not exist, or was deleted at Kombo.
     Unknown,
 }
 
-/// Keeps an integration from being fetched until [`resume`]. Whoever works on it loses the lease; what is stored stays,
-/// and the work goes on from there later.
+/// Stops fetching an integration until [`resume`]. Its workers lose their leases. Stored batches stay, and runs
+/// continue after them later.
 pub async fn pause<S: Store>(store: &S, id: &IntegrationId, now: Timestamp) -> TxResult<PauseOutcome> {
     let paused = id.clone();
     store.transact(Scope::Integration(id.clone()), move |tx| pause_within(tx, &paused, now)).await
@@ -53,7 +53,7 @@ fn pause_within(tx: &mut dyn Tx, id: &IntegrationId, now: Timestamp) -> TxResult
     Ok(PauseOutcome::Done)
 }
 
-/// Ends the pause, and asks for what changed meanwhile at `endpoints`. What waited goes on at once.
+/// Ends a pause, and requests the changes since then at `endpoints`. Waiting requests are due immediately.
 pub async fn resume<S: Store>(
     store: &S,
     id: &IntegrationId,
@@ -78,7 +78,7 @@ fn resume_within(
             return Ok(PauseOutcome::Already);
         }
     }
-    // Whether Kombo still serves it is found out by the fetches.
+    // The fetches will show whether Kombo still serves the integration.
     let status = IntegrationStatus::Active;
     tx.put_integration(&IntegrationRecord { status, status_since: now, reason: None, ..known })?;
     for endpoint in endpoints {

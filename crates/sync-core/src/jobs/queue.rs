@@ -1,4 +1,4 @@
-//! Requests and leases: who works on what, and that nobody else does. Functions over a unit of work.
+//! Requests and leases, which give each endpoint to one worker at a time. Functions over a transaction.
 //!
 //! ```
 //! # use std::time::Duration;
@@ -50,32 +50,32 @@ use crate::ports::error::TxResult;
 use crate::ports::lock::{Lock, LockMode};
 use crate::ports::store::Tx;
 
-/// Who leases, until when, and how the lease is told from others.
+/// The data of a new lease.
 #[derive(Debug, Clone)]
 pub struct Claim {
-    /// The worker, for people and for [`release_abandoned`].
+    /// Name of the worker, for people and for [`release_abandoned`].
     pub owner: String,
-    /// Random: no two leases share it.
+    /// Random token, different for each lease.
     pub token: LeaseToken,
-    /// How long the lease holds without being extended.
+    /// How long the lease lasts without being extended.
     pub ttl: Duration,
-    /// The longest that anything waits: see [`SyncPolicy::longest_wait`](crate::pull::SyncPolicy::longest_wait).
+    /// The longest possible wait: see [`SyncPolicy::longest_wait`](crate::pull::SyncPolicy::longest_wait).
     pub longest_wait: Duration,
 }
 
 impl Claim {
-    /// The stored times that count for whoever leases now.
+    /// Returns the limits for stored times.
     pub fn horizon(&self, now: Timestamp) -> Horizon {
         Horizon { now, longest_wait: self.longest_wait, lease_ttl: self.ttl }
     }
 }
 
-/// Asks for a fetch. Any number of wishes for a target while its request waits lead to one fetch; one that arrives
-/// while the fetch runs leads to one more after it.
+/// Requests a fetch. All requests for a target that arrive before its fetch lead to one fetch. Those that arrive during
+/// the fetch lead to one more.
 ///
-/// A delta of an endpoint that was never loaded becomes a full fetch. What waits for a passing failure to pass goes
-/// on waiting, unless a person asks. What waits for something else is tried when a webhook tells of changes: that may be
-/// over.
+/// A delta of an endpoint that was never loaded becomes a full fetch. A request that waits after a temporary failure
+/// keeps waiting, unless a person requests it. Other waits end when a webhook announces changes, because their cause
+/// may be resolved.
 pub fn request(
     tx: &mut dyn Tx,
     target: Target,
@@ -87,7 +87,7 @@ pub fn request(
     request_of(tx, &state, target, cause, not_before, now)
 }
 
-/// The same, where it is known how the endpoint stands.
+/// Requests a fetch, given the state of the endpoint.
 pub(crate) fn request_of(
     tx: &mut dyn Tx,
     state: &EndpointState,
@@ -113,13 +113,14 @@ pub(crate) fn request_of(
         if let Some(request) = tx.request(&new.target, LockMode::Wait)?.locked() {
             break request;
         }
-        // Another unit may make it at the same time, and another be done with it before it can be locked here.
+        // Another transaction may insert the request at the same time, and yet another may complete it before it can be
+        // locked here.
         if tx.insert_request(&new)? {
             return Ok(new);
         }
     };
     let mut request = known.clone();
-    // One wish that nobody has seen yet says as much as many.
+    // The generation already differs from that of the fetch: raising it again would have no effect.
     if request.generation <= request.lease.as_ref().map_or(FIRST, |held| held.generation) {
         request.generation += 1;
     }
@@ -129,7 +130,7 @@ pub(crate) fn request_of(
         RequestCause::Load | RequestCause::Schedule | RequestCause::Poll | RequestCause::CatchUp => false,
     };
     if over {
-        // What made earlier attempts wait may be over.
+        // The cause of the earlier failures may be resolved.
         request.not_before = not_before;
         request.attempts = 0;
     } else if request.attempts == 0 {
@@ -141,14 +142,14 @@ pub(crate) fn request_of(
     Ok(request)
 }
 
-/// Leases the request for `target`; `None` if there is none, or if somebody works on its endpoint.
+/// Leases the request for `target`. `None` if there is none, or another worker works on its endpoint.
 pub fn lease_target(tx: &mut dyn Tx, target: &Target, claim: &Claim, now: Timestamp) -> TxResult<Option<Lease>> {
     let Lock::Locked(request) = tx.request(target, LockMode::Skip)? else { return Ok(None) };
     lease_locked(tx, request, claim, |_| false, now)
 }
 
-/// Leases a request that is locked, or the other one of its endpoint if that `goes_first`. `None` if somebody works on the
-/// endpoint.
+/// Leases a locked request, or the other one of its endpoint if that `goes_first`. `None` if another worker works on
+/// the endpoint.
 fn lease_locked(
     tx: &mut dyn Tx,
     request: QueuedRequest,
@@ -156,8 +157,8 @@ fn lease_locked(
     goes_first: impl Fn(&QueuedRequest) -> bool,
     now: Timestamp,
 ) -> TxResult<Option<Lease>> {
-    // One endpoint is worked on by one lease: the sibling is locked too, so that nobody leases it meanwhile. Neither
-    // lock is waited for, so two workers cannot wait for each other.
+    // Each endpoint has one lease, so the sibling is locked as well. Neither lock is waited for, so two workers cannot
+    // wait for each other.
     let sibling = match tx.request(&sibling(&request.target), LockMode::Skip)? {
         Lock::Missing => None,
         Lock::Busy => return Ok(None),
@@ -172,27 +173,27 @@ fn lease_locked(
         sibling => (request, sibling),
     };
     if let Some(mut other) = other.filter(|other| other.lease.is_some()) {
-        // It has expired. Whoever had it must not find it again, should it wake up: it would work beside this one.
+        // The lease has expired. It is removed so that its worker, if it wakes up, cannot work in parallel.
         other.lease = None;
         tx.put_request(&other)?;
     }
     take(tx, first, claim, now).map(Some)
 }
 
-/// How long requests are put off of integrations that are not worked on. `resume` makes them due.
+/// How long requests of inactive integrations are postponed. `resume` makes them due.
 const IDLE_FOR: Duration = Duration::from_secs(3_600);
 
-/// Leases the request that has been due for longest among those of the preferred kind: see
+/// Leases the request of the preferred kind that became due first: see
 /// [`Requests::claimable_request`](crate::ports::Requests::claimable_request).
 ///
-/// Two workers that try a delta and its full fetch at the same moment may both get nothing: the next attempt, in another
+/// Two workers that try a delta and its full fetch at the same time may both get nothing. The next attempt, in another
 /// transaction, finds the delta.
 pub fn lease_next(tx: &mut dyn Tx, claim: &Claim, eligible: &Eligible, now: Timestamp) -> TxResult<Option<Lease>> {
     let horizon = claim.horizon(now);
     loop {
         match tx.claimable_request(&horizon, eligible)? {
             Claimable::Request(request) => {
-                // Another worker may have had the delta locked for a moment: then only its full fetch was found.
+                // If another worker had briefly locked the delta, only its full fetch was found.
                 let goes_first = |sibling: &QueuedRequest| {
                     sibling.target.kind == SyncKind::Delta
                         && horizon.is_due(sibling.not_before)
@@ -204,7 +205,7 @@ pub fn lease_next(tx: &mut dyn Tx, claim: &Claim, eligible: &Eligible, now: Time
             Claimable::Idle => {
                 let until = now.saturating_add(IDLE_FOR.min(claim.longest_wait));
                 if tx.put_off_idle_requests(&horizon, until)? == 0 {
-                    return Ok(None); // others are at it
+                    return Ok(None); // other workers postpone them
                 }
             }
         }
@@ -222,16 +223,16 @@ fn take(tx: &mut dyn Tx, mut request: QueuedRequest, claim: &Claim, now: Timesta
     Ok(Lease { request, token: claim.token.clone() })
 }
 
-/// The generation of a request as it is made.
+/// The generation of a new request.
 const FIRST: i64 = 1;
 
-/// Ends the lease of work that came to its end: the request is gone, unless it was requested again meanwhile. Returns whether
-/// it was.
+/// Ends the lease of completed work. Deletes the request, unless it was requested again meanwhile. Returns whether it
+/// was.
 pub fn finish(tx: &mut dyn Tx, lease: &Lease, now: Timestamp) -> Result<bool, SyncError> {
     Ok(LeasedTx::assert_lease(tx, lease, now, Duration::ZERO)?.finish(now)?)
 }
 
-/// Ends the lease of work that is to go on at `not_before`.
+/// Ends the lease of work that continues at `not_before`.
 pub fn release(
     tx: &mut dyn Tx,
     lease: &Lease,
@@ -242,14 +243,15 @@ pub fn release(
     Ok(LeasedTx::assert_lease(tx, lease, now, Duration::ZERO)?.release(not_before, failed)?)
 }
 
-/// Ends leases whose owner `is_gone`, so that work goes on before they expire. Returns what they held.
+/// Ends the leases of owners that have ended, according to `is_gone`, so that their work continues before they expire.
+/// Returns the targets of these leases.
 pub fn release_abandoned(tx: &mut dyn Tx, is_gone: impl Fn(&str) -> bool) -> TxResult<Vec<Target>> {
     let mut released = Vec::new();
     for request in tx.requests()? {
         if !request.lease.as_ref().is_some_and(|held| is_gone(&held.owner)) {
-            continue; // not locked: whoever works on it would have to be waited for
+            continue; // not locked: that would wait for its worker
         }
-        // Looked at again under a lock: it may have been extended or taken over since.
+        // Checked again under a lock: the lease may have been extended or taken over.
         if let Some(mut request) = tx.request(&request.target, LockMode::Wait)?.locked()
             && request.lease.as_ref().is_some_and(|held| is_gone(&held.owner))
         {
@@ -261,11 +263,11 @@ pub fn release_abandoned(tx: &mut dyn Tx, is_gone: impl Fn(&str) -> bool) -> TxR
     Ok(released)
 }
 
-/// Sets going at once what waits for an integration: called when it is in order again.
+/// Makes the waiting requests of an integration due immediately. It is called when the integration is active again.
 pub(crate) fn set_going(tx: &mut dyn Tx, integration: &IntegrationId, now: Timestamp) -> TxResult<()> {
     for request in tx.requests_of(std::slice::from_ref(integration))? {
         if request.not_before > now
-            // One that is locked is being worked on or asked for, so it is going.
+            // A locked request is being worked on or requested, so it is due already.
             && let Lock::Locked(mut request) = tx.request(&request.target, LockMode::Skip)?
         {
             request.not_before = now;
@@ -275,12 +277,12 @@ pub(crate) fn set_going(tx: &mut dyn Tx, integration: &IntegrationId, now: Times
     Ok(())
 }
 
-/// What is known of an endpoint.
+/// Returns the state of an endpoint.
 pub fn state(tx: &mut dyn Tx, integration: &IntegrationId, endpoint: Endpoint) -> TxResult<EndpointState> {
     Ok(tx.endpoint(integration, endpoint)?.unwrap_or_else(|| EndpointState::new(integration.clone(), endpoint)))
 }
 
-/// Sets how an endpoint stands, keeping since when if it stood so before.
+/// Sets the status of an endpoint. Keeps its start if the status does not change.
 pub fn set_status(state: &mut EndpointState, status: EndpointStatus, reason: Option<String>, now: Timestamp) {
     if state.status != status || horizon::happened(state.status_since, now).is_none() {
         state.status_since = Some(now);

@@ -6,15 +6,15 @@ use serde::{Deserialize, Serialize};
 use crate::words::words;
 
 words! {
-    /// Whether a fetch asks for what changed or for everything.
+    /// The kind of a fetch.
     pub enum SyncKind {
-        /// What changed since the watermark.
+        /// The changes since the watermark.
         Delta = "delta",
-        /// Everything.
+        /// All records.
         Full = "full",
     }
 
-    /// What asked for a fetch.
+    /// The cause of a request.
     pub enum RequestCause {
         /// A person, on the command line or the status page.
         Command = "command",
@@ -22,23 +22,23 @@ words! {
         Webhook = "webhook",
         /// The endpoint has no complete load yet.
         Load = "load",
-        /// A full fetch was due.
+        /// A full fetch is due.
         Schedule = "schedule",
-        /// Polling.
+        /// A poll is due.
         Poll = "poll",
         /// Webhooks may have been missed.
         CatchUp = "catch_up",
     }
 }
 
-/// What is fetched: one endpoint of one integration, in one way.
+/// The target of a fetch: an endpoint of an integration, and the kind.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Target {
-    /// Whose data.
+    /// Id of the integration.
     pub integration_id: IntegrationId,
-    /// Which list.
+    /// The endpoint to list.
     pub endpoint: Endpoint,
-    /// All of it or what changed.
+    /// Kind of the fetch.
     pub kind: SyncKind,
 }
 
@@ -51,48 +51,48 @@ impl fmt::Display for Target {
 /// A requested fetch. There is at most one for each target: requesting it again raises `generation`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueuedRequest {
-    /// What to fetch.
+    /// Target of the fetch.
     pub target: Target,
-    /// What asked for it.
+    /// Cause of the first request.
     pub cause: RequestCause,
-    /// When it was first asked for.
+    /// When the fetch was first requested.
     pub requested_at: Timestamp,
-    /// Not to be worked on before.
+    /// Earliest start of the fetch.
     pub not_before: Timestamp,
-    /// One more than the requests that arrived since its fetch last began at the first page. Their changes may lie on pages
-    /// that the fetch has already passed.
+    /// One more than the number of requests that arrived since the fetch last began at its first page. Their changes
+    /// may be on pages that the fetch has already passed.
     pub generation: i64,
-    /// How often in a row it failed.
+    /// Number of consecutive failures.
     pub attempts: i32,
-    /// How many removals a person approved.
+    /// Number of removals that a person approved.
     pub approved_removals: Option<i64>,
-    /// Who works on it.
+    /// The current lease.
     pub lease: Option<HeldLease>,
 }
 
-/// Who works on a request, and until when nobody else may.
+/// The exclusive right of a worker to a request, for a limited time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldLease {
-    /// Differs for every lease: a write with another token is refused.
+    /// Unique token. A write with another token is rejected.
     pub token: LeaseToken,
     /// The worker, for people.
     pub owner: String,
     /// When another worker may take over.
     pub expires_at: Timestamp,
-    /// The request's generation when its fetch began, be that before this lease.
+    /// The request's generation when its fetch began, possibly under an earlier lease.
     pub generation: i64,
 }
 
-/// What tells one lease from another.
+/// The token that identifies a lease.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct LeaseToken(pub String);
 
-/// A request that this worker may work on.
+/// A request that this worker has leased.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease {
-    /// The request as it was when leased.
+    /// The request when it was leased.
     pub request: QueuedRequest,
-    /// What every write shows.
+    /// The token that every write checks.
     pub token: LeaseToken,
 }

@@ -1,4 +1,4 @@
-//! How long the change log, runs and webhooks are kept. A function over a unit of work.
+//! Deletes old entries of the change log, runs and webhooks. A function over a transaction.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use crate::outbox::state::Undelivered;
 use crate::ports::error::TxResult;
 use crate::ports::store::Tx;
 
-/// Webhooks are kept at least this long: Kombo may send one again days later, and it must be known then.
+/// The minimum time to keep webhooks. Kombo may send a webhook again days later, and it must still be recognized.
 pub const WEBHOOKS_AT_LEAST: Duration = Duration::from_secs(7 * 86_400);
 
-/// What was removed because it was old.
+/// The numbers of deleted entries.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Trimmed {
     /// Entries of the change log.
@@ -22,9 +22,9 @@ pub struct Trimmed {
     pub webhooks: u64,
 }
 
-/// Removes entries of the change log and runs that are older than `keep_for`, and webhooks that are older than that and
-/// than [`WEBHOOKS_AT_LEAST`]. The latest run of each target stays, and so do entries that are not delivered yet if
-/// `undelivered` says so. Zero keeps everything for ever.
+/// Deletes entries of the change log and runs that are older than `keep_for`, and webhooks that are also older than
+/// [`WEBHOOKS_AT_LEAST`]. Keeps the latest run of each target, and undelivered entries if `undelivered` says so. Zero
+/// keeps everything permanently.
 pub fn trim(tx: &mut dyn Tx, keep_for: Duration, undelivered: Undelivered, now: Timestamp) -> TxResult<Trimmed> {
     if keep_for.is_zero() {
         return Ok(Trimmed::default());

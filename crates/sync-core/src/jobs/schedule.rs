@@ -1,4 +1,4 @@
-//! When full fetches are due. Plain functions.
+//! Determines when full fetches are due. Plain functions.
 
 use std::time::Duration;
 
@@ -6,11 +6,11 @@ use kombo_model::{Endpoint, IntegrationId, Timestamp};
 
 use crate::stable_hash::stable_hash;
 
-/// When the full fetch after one that ended at `done_at` is due.
+/// Returns when the full fetch is due that follows one completed at `done_at`.
 ///
-/// Every endpoint of every integration has its own place within the period, so that integrations which were loaded
-/// together do not fetch everything together ever after. The first period is therefore shorter, the others are whole.
-/// The place follows from the names alone: restarts and clock changes do not move it.
+/// Every endpoint of every integration has its own slot within the period, so that integrations that were loaded
+/// together are not always fetched together. The first period is therefore shorter than the others. The slot depends
+/// only on the names, so restarts and clock changes do not move it.
 pub fn next_full(integration: &IntegrationId, endpoint: Endpoint, every: Duration, done_at: Timestamp) -> Timestamp {
     let period = i64::try_from(every.as_millis()).unwrap_or(i64::MAX).max(1);
     let place = i64::try_from(stable_hash(integration.as_str(), endpoint.as_str()) >> 1).unwrap_or(0) % period;
@@ -19,7 +19,8 @@ pub fn next_full(integration: &IntegrationId, endpoint: Endpoint, every: Duratio
     done_at.saturating_add(Duration::from_millis(wait))
 }
 
-/// A period that is up to an eighth shorter than `every`, by the names of an endpoint: always the same for one endpoint.
+/// Returns a period that is up to an eighth shorter than `every`. It is always the same for an endpoint, because it
+/// depends only on the names.
 pub(crate) fn jittered(every: Duration, integration: &IntegrationId, endpoint: Endpoint) -> Duration {
     let parts = u32::try_from(stable_hash(integration.as_str(), endpoint.as_str()) % 256).unwrap_or(0);
     every.saturating_sub(every / 2_048 * parts)
@@ -39,7 +40,7 @@ mod tests {
         assert!(first > loaded && first.since(loaded) <= WEEK);
         let second = next_full(&id, Endpoint::Users, WEEK, first);
         assert_eq!(second.since(first), WEEK);
-        // A fetch that took an hour does not move the place.
+        // A fetch that took an hour does not move the slot.
         let late = next_full(&id, Endpoint::Users, WEEK, first.saturating_add(Duration::from_secs(3_600)));
         assert_eq!(late, second);
     }

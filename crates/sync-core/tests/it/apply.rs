@@ -1,4 +1,4 @@
-//! Applying batches to a store, without an engine.
+//! Tests of applying batches to a store, without an engine.
 
 use std::collections::BTreeSet;
 
@@ -53,7 +53,7 @@ impl Batches {
         }
     }
 
-    /// Applies records with the minutes at which their pages were asked for.
+    /// Applies records, each with the minute at which its page was requested.
     fn apply(&self, records: &[(i64, &str)]) -> RunCounts {
         let mut batch = Batch::default();
         for (minutes, json) in records {

@@ -1,4 +1,4 @@
-//! Webhooks that may have been missed.
+//! Tests of catching up after missed webhooks.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Clocks that were wrong for a while: what they stored counts no longer than it may.
+//! Tests of clocks that were temporarily wrong: the times that they stored lose their effect.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::bench::{Bench, id, target};
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// Everything is loaded, and then our clock is ahead while Kombo's is right.
+/// Loads everything, then sets our clock ahead of Kombo's.
 async fn ahead(endpoints: &[Endpoint], by: Duration) -> Bench {
     let bench = Bench::new(endpoints);
     bench.furnish();
@@ -26,7 +26,7 @@ async fn ahead(endpoints: &[Endpoint], by: Duration) -> Bench {
     bench
 }
 
-/// Our clock is right again.
+/// Corrects our clock.
 fn set_right(bench: &Bench, by: Duration) {
     bench.clock.set(bench.clock.now().saturating_sub(by));
     bench.kombo.configure(|settings| settings.skew_millis = 0);
@@ -47,7 +47,7 @@ async fn a_delta_whose_answers_have_no_date_passes_no_change() {
 
         set_right(&bench, by);
         bench.kombo.edit(|lms| lms.rename_user("u1", "Ada"));
-        // So late that no watermark of an hour ahead would show to be wrong.
+        // By now, a watermark that is an hour ahead would no longer be detectable.
         bench.pass(3 * 3_600);
         bench.kombo.configure(|settings| settings.dated = true);
         bench.delta(Endpoint::Users).await;
@@ -168,7 +168,7 @@ async fn a_lease_taken_by_a_clock_that_was_ahead_expires_as_any_other() {
         let lease = bench.lease(Endpoint::Users, SyncKind::Delta).unwrap();
         set_right(&bench, by);
         let (now, ttl) = (bench.clock.now(), bench.policy.lease_ttl);
-        // Its owner is alive: from its next unit on the lease is as long as any.
+        // The owner is alive, so its next transaction gives the lease its usual duration.
         bench.store.edit(|tx| LeasedTx::assert_lease(tx, &lease, now, ttl).map(drop)).unwrap();
         assert!(bench.lease(Endpoint::Users, SyncKind::Delta).is_none(), "it is held");
         bench.clock.advance(ttl);

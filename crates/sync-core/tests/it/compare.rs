@@ -1,4 +1,4 @@
-//! What a returned row means next to the stored one, rule by rule.
+//! Tests of comparing a returned row with the stored one, rule by rule.
 
 use kombo_model::Timestamp;
 use proptest::prelude::*;
@@ -14,7 +14,7 @@ fn at(minutes: i64) -> Timestamp {
     Timestamp::from_unix_millis(1_767_225_600_000 + minutes * 60_000).unwrap()
 }
 
-/// What is said of a value: absent, null or a text.
+/// The content of a field: absent, null or a text.
 #[derive(Debug, Clone, Copy)]
 enum Said {
     Absent,
@@ -32,7 +32,7 @@ impl From<Said> for Value {
     }
 }
 
-/// A skill of which only some columns matter.
+/// A skill, reduced to the relevant columns.
 #[derive(Debug, Clone, Copy)]
 struct Skill {
     remote_id: Said,
@@ -41,7 +41,7 @@ struct Skill {
     deleted_at: Option<i64>,
 }
 
-/// As its own endpoint shows it.
+/// A skill from its own endpoint.
 const fn skill(name: &'static str, changed_at: i64) -> Skill {
     Skill { remote_id: Said::Text("r"), name: Said::Text(name), changed_at: Some(changed_at), deleted_at: None }
 }
@@ -69,7 +69,7 @@ impl Skill {
     }
 }
 
-/// A partial copy.
+/// A partial copy of a skill.
 fn copy(name: Said, observed_at: i64) -> Incoming {
     let skill = Skill { remote_id: Said::Absent, name, changed_at: None, deleted_at: None };
     Incoming {
@@ -104,14 +104,14 @@ fn keeping() -> Reading {
     Reading { tombstones: Tombstones::Keep, ..delta() }
 }
 
-/// A verdict as people read it.
+/// Renders a verdict as text.
 fn text(verdict: &Verdict) -> String {
     match verdict {
         Verdict::Unchanged => "unchanged".to_owned(),
         Verdict::Stale => "stale".to_owned(),
         Verdict::Touched(_) => "touched".to_owned(),
         Verdict::Changed { row, kind, fields, announced } => {
-            // Of a new row no fields are told.
+            // Verdicts contain no fields of new rows.
             let new = if fields.is_empty() { first_values(MODEL, &row.row) } else { Vec::new() };
             let names: Vec<&str> = fields.iter().chain(&new).map(|field| field.name).collect();
             format!("{kind} [{}]{}", names.join(" "), if *announced { "" } else { " silently" })
@@ -126,7 +126,7 @@ fn written(verdict: Verdict) -> StoredRow {
     }
 }
 
-/// What is stored, what comes, how it is read, and what it means.
+/// Name, stored row, returned row, context and expected verdict.
 type Case = (&'static str, Option<StoredRow>, Incoming, Reading, &'static str);
 
 fn cases() -> Vec<Case> {
@@ -321,7 +321,7 @@ prop_compose! {
 }
 
 proptest! {
-    /// Records whose times tell them apart end in the same row whatever their order.
+    /// Records with different times lead to the same row in any order.
     #[test]
     fn the_order_of_arrival_does_not_matter(versions in proptest::collection::vec(record(), 1..6), seed in 0..1_000_usize) {
         let mut responses: Vec<Incoming> = versions
@@ -347,7 +347,7 @@ proptest! {
         prop_assert_eq!(end(&responses), in_order);
     }
 
-    /// A verdict that writes changes something, and comparing again finds nothing to do.
+    /// A verdict that writes changes something, and comparing again finds no difference.
     #[test]
     fn comparing_is_idempotent(stored in record(), incoming in record(), full: bool, observed_at in 0..10_i64) {
         let reading = if full { self::full() } else { delta() };
@@ -381,7 +381,7 @@ fn a_changed_at_ahead_of_both_clocks_decides_nothing() {
         assert_eq!(came(skill("b", 90_001).listed(10)), "stale", "two such times do not say which is newer");
         let known = skill("a", 30).stored(20);
         assert_eq!(text(&compare(&skill("b", 90_000).listed(10), Some(&known), now(kind))), "stale");
-        // Nor does a time of writing that has not come yet.
+        // Neither does a `synced_at` in the future.
         let ahead = skill("a", 30).stored(90_000);
         let verdict = compare(&skill("b", 30).listed(40), Some(&ahead), now(kind));
         assert_eq!(text(&verdict), "updated [name] silently");

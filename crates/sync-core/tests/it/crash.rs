@@ -1,4 +1,5 @@
-//! A process may die at any moment: what was committed stays, the rest is done again, and nothing else differs.
+//! Tests of crashes: a process may die at any moment. Committed batches stay, the rest is repeated, and the result is
+//! the same.
 
 use kombo_model::{Endpoint, ProgressionStatus};
 use sync_core::jobs::SyncKind;
@@ -11,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::bench::{Bench, USUAL, id, target};
 use crate::engine::futures_poll;
 
-/// What is left when all is done: rows without the time of their writing, and the change log.
+/// The final state: rows without `synced_at`, and the change log.
 #[derive(Debug, PartialEq)]
 struct End {
     rows: Vec<(Model, StoredRow)>,
@@ -32,7 +33,7 @@ impl End {
     }
 }
 
-/// A loaded mirror, and changes of every sort that it has not seen.
+/// Returns a loaded mirror, with later changes of every kind at Kombo.
 async fn changed() -> Bench {
     let bench = Bench::new(&USUAL);
     bench.furnish();
@@ -54,7 +55,7 @@ async fn changed() -> Bench {
     bench
 }
 
-/// Leases again after a crash: the dead worker's lease has to expire first.
+/// Completes a fetch after a crash, once the lease of the dead worker has expired.
 async fn finish(bench: &Bench, endpoint: Endpoint, kind: SyncKind) {
     bench.pass(3_600);
     for _ in 0..3 {
@@ -134,7 +135,7 @@ async fn a_store_that_fails_at_any_statement_changes_nothing() {
             let lost = StoreError::Unavailable { message: "the connection is lost".to_owned(), source: None };
             bench.store.fail_statement(n, lost);
             let lease = bench.lease(endpoint, kind).unwrap();
-            // An error while the run begins cannot be noted in the run.
+            // If starting the run fails, the error cannot be stored in the run.
             if let Ok(attempt) = bench.engine().work(&lease, &CancellationToken::new()).await {
                 assert_eq!(attempt.run.outcome, RunOutcome::Failed, "statement {n}");
                 assert_eq!(bench.watermark(endpoint), watermark, "a failed fetch leaves the watermark");
@@ -171,8 +172,8 @@ async fn a_crash_repeats_at_most_one_batch() {
     assert_eq!(watermark.saturating_add(bench.policy.overlap), run.fetch_started_at.unwrap());
 }
 
-/// A database that crashes may lose the last batches of a fetch. Whoever goes on with it, and knows nothing of that, must not
-/// go past them.
+/// A crash of the database may lose the last batches of a fetch. A worker that continues the fetch, and does not know
+/// of the crash, must not skip them.
 #[tokio::test]
 async fn a_checkpoint_that_the_database_lost_is_gone_back_to() {
     let bench = Bench::new(&[Endpoint::Users]);
@@ -257,7 +258,7 @@ async fn a_lost_lease_writes_nothing_more() {
         }
         bench.pass(31);
         let Some(taken) = bench.lease(Endpoint::Users, SyncKind::Delta) else {
-            // The last unit was committed already, only not heard of.
+            // The last transaction was committed, but its result did not arrive.
             let request = bench
                 .store
                 .look(|tx| tx.request(&target(Endpoint::Users, SyncKind::Delta), LockMode::Wait).map(Lock::locked))
@@ -277,7 +278,7 @@ async fn a_lost_lease_writes_nothing_more() {
             .unwrap()
             .unwrap();
         assert_eq!(request.lease.unwrap().token, taken.token);
-        // Who took over brings it to the end.
+        // The worker that took over completes the run.
         let run = bench.engine().work(&taken, &CancellationToken::new()).await.unwrap().run;
         assert_eq!(run.outcome, RunOutcome::Completed);
     }
@@ -288,7 +289,7 @@ async fn a_slow_source_does_not_cost_the_lease() {
     use sync_core::ports::{FetchSpec, Pages, RecordPage, Silent, Source, SourceError};
     use sync_core::pull::Engine;
 
-    /// Takes a minute for a page, by all clocks.
+    /// A source that takes a minute for each page, by all clocks.
     struct Slow(sync_testkit::FakeKombo, sync_testkit::ManualClock);
     struct SlowPages(sync_testkit::FakePages, sync_testkit::ManualClock);
     impl Source for Slow {

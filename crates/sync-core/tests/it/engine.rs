@@ -56,7 +56,7 @@ async fn an_empty_integration_is_loaded() {
     assert_eq!((run.outcome, run.target.kind), (RunOutcome::Completed, SyncKind::Delta));
 }
 
-/// The pages are small, so a revision that moves to a later course is gone with one batch and back with the next.
+/// The pages are small, so a revision that moves to a later course is removed by one batch and restored by the next.
 #[tokio::test]
 async fn a_delta_brings_what_changed() {
     let bench = Bench::new(&ALL);
@@ -98,7 +98,8 @@ async fn a_delta_brings_what_changed() {
     bench.assert_mirrors();
 }
 
-/// The guide's scenario: a course's title changes, and its progressions come back although they did not change.
+/// The scenario of Kombo's guide: a course's title changes, and its progressions come back although they did not
+/// change.
 #[tokio::test]
 async fn progressions_that_come_back_for_their_course_are_counted_and_not_written() {
     let bench = Bench::new(&[Endpoint::CourseProgressions]);
@@ -220,7 +221,7 @@ async fn a_stale_record_of_a_delta_is_counted_and_skipped() {
     bench.pass(3_600);
     bench.kombo.edit(|lms| lms.rename_user("u1", "Grace"));
     bench.pass(60);
-    // What is stored holds a later `changed_at` than what comes.
+    // The stored row has a later `changed_at` than the returned one.
     let mut later = bench.row(Model::LmsUsers, "u1");
     let place = Model::LmsUsers.columns().len() - 2;
     later.row.values_mut()[place] = sync_core::rows::Value::Time(sync_core::ports::Clock::now(&bench.clock));
@@ -228,7 +229,7 @@ async fn a_stale_record_of_a_delta_is_counted_and_skipped() {
     let run = bench.delta(Endpoint::Users).await;
     assert_eq!((run.counts.stale, run.counts.updated), (1, 0));
     assert!(bench.row(Model::LmsUsers, "u1") == later);
-    // A full fetch looks it up and takes Kombo's word.
+    // A full fetch looks the record up and stores Kombo's version.
     let run = bench.full(Endpoint::Users).await;
     assert_eq!((run.counts.stale, run.counts.updated), (1, 1));
     bench.assert_mirrors();
@@ -255,9 +256,9 @@ async fn changes_that_a_delta_may_not_show_are_found_by_a_full_fetch() {
     ");
 }
 
-/// Polls once; gives the value if the work is done.
+/// Polls once. Returns the value if the future is ready.
 pub(crate) async fn futures_poll<F: Future>(mut work: std::pin::Pin<&mut F>) -> Option<F::Output> {
-    tokio::task::yield_now().await; // what is polled by hand needs a new budget, too
+    tokio::task::yield_now().await; // a future that is polled by hand needs a new budget, too
     std::future::poll_fn(|context| match work.as_mut().poll(context) {
         std::task::Poll::Ready(value) => std::task::Poll::Ready(Some(value)),
         std::task::Poll::Pending => std::task::Poll::Ready(None),

@@ -145,7 +145,7 @@ async fn a_page_cursor_that_is_refused_restarts_the_fetch() {
     }
 }
 
-/// The cursor of an attempt of its own may die, too, when writing is slower than cursors live.
+/// A cursor may also expire within an attempt, if writing takes longer than cursors are valid.
 #[tokio::test]
 async fn a_page_cursor_that_dies_under_way_restarts_the_fetch_once() {
     let bench = Bench::new(&USUAL);
@@ -159,7 +159,8 @@ async fn a_page_cursor_that_dies_under_way_restarts_the_fetch_once() {
     assert_eq!(run.outcome, RunOutcome::Failed, "no more than one restart in an attempt");
 }
 
-/// How Kombo refuses a cursor is unknown: an attempt that begins with one and gets nowhere begins anew.
+/// Kombo does not document how it rejects a cursor. An attempt that starts with a cursor and makes no progress restarts
+/// the fetch.
 #[tokio::test]
 async fn a_page_cursor_that_is_refused_in_other_words_restarts_the_fetch() {
     for class in [FailureClass::Unintelligible, FailureClass::IntegrationNotFound] {
@@ -175,7 +176,7 @@ async fn a_page_cursor_that_is_refused_in_other_words_restarts_the_fetch() {
     }
 }
 
-/// The cursor may die under way, and `syncd sync` has no second attempt.
+/// The cursor may expire within an attempt, and `syncd sync` has no second attempt.
 #[tokio::test]
 async fn a_page_cursor_that_dies_in_other_words_restarts_the_fetch_within_the_attempt() {
     for class in [FailureClass::Unintelligible, FailureClass::IntegrationNotFound] {
@@ -192,7 +193,7 @@ async fn a_page_cursor_that_dies_in_other_words_restarts_the_fetch_within_the_at
     }
 }
 
-/// What every page meets says nothing of the cursor: the next attempt goes on where this one ended.
+/// A failure of every page is not caused by the cursor. The next attempt continues where this one ended.
 #[tokio::test]
 async fn what_the_first_page_meets_too_is_not_the_cursors_fault() {
     for class in [FailureClass::Unintelligible, FailureClass::RequestRefused] {
@@ -227,7 +228,7 @@ async fn an_unreadable_record_is_put_aside_and_taken_back() {
     assert!(quarantined[0].json.contains("never"), "the record as it came");
     assert_eq!(bench.text(Model::LmsUsers, "u4", "first_name").as_deref(), Some("Ada"));
 
-    // A full fetch that cannot read it does not take it for gone.
+    // A full fetch that cannot read a record does not treat it as gone.
     let run = bench.full(Endpoint::Users).await;
     assert_eq!((run.outcome, run.counts.deleted), (RunOutcome::CompletedWithQuarantine, 0));
     assert!(bench.row(Model::LmsUsers, "u4").is_live());
@@ -258,7 +259,7 @@ async fn a_record_that_the_database_refuses_is_put_aside() {
     bench.assert_mirrors();
 }
 
-/// An error of unknown meaning is traced to its row.
+/// An unknown error is traced to the row that causes it.
 #[tokio::test]
 async fn a_record_with_an_unknown_error_is_put_aside() {
     let bench = Bench::new(&[Endpoint::Users]);
@@ -272,7 +273,7 @@ async fn a_record_with_an_unknown_error_is_put_aside() {
     assert_eq!((quarantined[0].record_id.as_str(), quarantined[0].reason.as_str()), ("u4", "something went wrong"));
 }
 
-/// An error of unknown meaning that every row meets is none of the rows' fault: it is found out by a few statements.
+/// An unknown error of every row is not caused by the rows. A few statements detect that.
 #[tokio::test]
 async fn an_unknown_error_of_all_rows_puts_nothing_aside() {
     let mut bench = Bench::new(&[Endpoint::Users]);
@@ -290,7 +291,7 @@ async fn an_unknown_error_of_all_rows_puts_nothing_aside() {
     );
 }
 
-/// What is refused makes the batch be taken apart; what is left of it means what it meant.
+/// After a rejected row, the batch is split, and the meaning of its other rows does not change.
 #[tokio::test]
 async fn the_first_copy_counts_in_a_batch_that_is_taken_apart() {
     let source = sync_testkit::ScriptedSource::new();
@@ -352,7 +353,7 @@ async fn an_id_with_nul_is_one_record_under_one_name() {
     );
 }
 
-/// What Kombo shows and nobody can read is no copy of it.
+/// Unreadable records are not a copy of what Kombo shows.
 #[tokio::test]
 async fn an_endpoint_that_is_mostly_unreadable_is_not_ok() {
     let bench = Bench::new(&[Endpoint::Users]);
@@ -370,7 +371,7 @@ async fn an_endpoint_that_is_mostly_unreadable_is_not_ok() {
     let run = bench.full(Endpoint::Users).await;
     assert_eq!((run.outcome, status()), (RunOutcome::CompletedWithQuarantine, EndpointStatus::Unreadable));
     assert!(run.error.is_some_and(|error| error.contains("10 records")), "it says how many");
-    // A small delta that is in order ends nothing.
+    // A small intact delta does not end the state.
     bench.kombo.edit(|lms| lms.rename_user("u15", "Grace"));
     bench.pass(3_600);
     bench.delta(Endpoint::Users).await;
@@ -379,7 +380,7 @@ async fn an_endpoint_that_is_mostly_unreadable_is_not_ok() {
     bench.full(Endpoint::Users).await;
     assert_eq!(status(), EndpointStatus::Ok);
 
-    // Small deltas add up.
+    // The records of small deltas add up.
     mend(1..10);
     bench.full(Endpoint::Users).await;
     for round in 0..20 {
@@ -395,7 +396,7 @@ async fn an_endpoint_that_is_mostly_unreadable_is_not_ok() {
     bench.assert_mirrors();
 }
 
-/// Each page names another one for ever.
+/// Each page names another one, without end.
 #[tokio::test]
 async fn a_list_that_never_ends_is_given_up() {
     let source = sync_testkit::ScriptedSource::new();
@@ -411,7 +412,7 @@ async fn a_list_that_never_ends_is_given_up() {
             server_date: None,
         })
     };
-    // The attempt begins anew once, after a look at the first page.
+    // Each attempt restarts once, after checking the first page.
     for _ in 0..3 {
         source.script(&id(), Endpoint::Skills, sync_testkit::FetchKind::Full, (0..1_000).map(page));
     }

@@ -1,4 +1,4 @@
-//! States that cannot be end a transaction with an error of their own.
+//! Tests of invariants: an impossible state ends a transaction with a specific error.
 
 use std::sync::Arc;
 
@@ -38,7 +38,7 @@ async fn two_leases_on_one_endpoint_stop_a_fetch_before_it_begins() {
     assert!(matches!(&stopped, Err(SyncError::Store(StoreError::Invariant(found))) if *found == two), "{stopped:?}");
 }
 
-/// Others of the integration would not wait for them: a person's pause could be lost.
+/// Other transactions of the integration would not wait for this one, so a person's pause could be lost.
 #[test]
 fn webhooks_of_an_integration_are_not_stored_outside_of_its_scope() {
     let bench = Bench::new(&[Endpoint::Users]);

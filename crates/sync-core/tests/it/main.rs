@@ -33,7 +33,7 @@ mod week;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-/// Polls a future of the store in memory, which waits for nothing, to its end.
+/// Polls a future of the memory store, which never waits, to completion.
 fn finish<F: Future>(future: F) -> F::Output {
     let (mut future, mut context) = (pin!(future), Context::from_waker(Waker::noop()));
     loop {

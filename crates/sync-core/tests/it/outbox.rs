@@ -37,7 +37,7 @@ fn b() -> IntegrationId {
 }
 
 impl Post {
-    /// Delivery begins before anything is known.
+    /// Starts delivery before any integration is registered.
     fn new() -> Self {
         let clock = ManualClock::new("2026-01-01T00:00:00Z".parse().unwrap());
         let post = Self { store: MemoryStore::new(), clock, tokens: std::cell::Cell::new(0) };
@@ -63,7 +63,7 @@ impl Post {
         self.store.edit(|tx| tx.put_integration(&record)).unwrap();
     }
 
-    /// Logs entries, one for each record.
+    /// Logs one entry for each record.
     fn log(&self, id: &IntegrationId, records: &[&str]) {
         let fields = |record: &str| if record == "large" { "x".repeat(700_000) } else { String::new() };
         let changes: Vec<Change> = records
@@ -119,7 +119,7 @@ impl Post {
         self.store.edit(|tx| outbox::failed(tx, sending, &failure, &body, DAY, now))
     }
 
-    /// Fails until it is given up, and says how often.
+    /// Fails until the batch is given up. Returns the number of attempts.
     fn is_given_up(&self) -> u32 {
         for tries in 1.. {
             let sending = self.take().unwrap();
@@ -141,7 +141,7 @@ impl Post {
     }
 }
 
-/// A letter of `a` that was given up and put back in line.
+/// Returns a store with a dead letter of `a` that was queued again.
 fn back_in_line() -> Post {
     let post = Post::new();
     post.register(&a());
@@ -224,7 +224,7 @@ fn integrations_take_turns_and_do_not_wait_for_each_other() {
     assert_eq!(records(&post.take().unwrap()), ["b5"]);
 }
 
-/// What a process had in its hands when it died, or when it failed, goes out again as it was, whatever was logged since.
+/// A batch that failed, or whose process died, is sent again unchanged, even if entries were logged since.
 #[test]
 fn a_parcel_stays_the_same() {
     let post = Post::new();
@@ -265,7 +265,7 @@ fn a_lease_that_was_lost_changes_nothing() {
     post.arrives(&taken_over).unwrap();
     assert!(matches!(post.arrives(&taken_over), Err(SyncError::LeaseLost(_))), "once is enough");
 
-    // What was let go of untried is there for others at once.
+    // A batch that was released untried is immediately available.
     let untried = post.take().unwrap();
     release(&untried).unwrap();
     assert_eq!(post.take().unwrap().batch, untried.batch);
@@ -301,7 +301,7 @@ fn waits_grow_and_the_last_try_is_no_earlier_than_it_is_given_up() {
         (i32::try_from(tries).unwrap(), "HTTP 500", false)
     );
     assert_eq!(post.store.look(|tx| tx.dead_letter_body(&a(), &letter.id)).unwrap().as_deref(), Some("1 2"));
-    // What comes after it goes on at once.
+    // Later entries continue immediately.
     let next = post.take().unwrap();
     assert_eq!(records(&next), ["3"]);
     post.arrives(&next).unwrap();
@@ -331,7 +331,7 @@ fn a_dead_letter_goes_out_again_as_it_was_before_what_is_new() {
     let letter = post.letters().pop().unwrap();
     post.log(&a(), &["3"]);
     post.arrives(&post.take().unwrap()).unwrap();
-    // The log need not reach back to it.
+    // The log no longer contains its entries.
     post.clock.advance(DAY * 60);
     let now = post.now();
     let trimmed = post.store.edit(|tx| retention::trim(tx, DAY * 30, Undelivered::Keep, now)).unwrap();
@@ -343,7 +343,7 @@ fn a_dead_letter_goes_out_again_as_it_was_before_what_is_new() {
     assert_eq!(post.status(&a()).state(post.now()), DeliveryState::Due);
     let again = post.take().unwrap();
     assert_eq!((again.batch.id.clone(), body(&again)), (letter.id.clone(), "1 2".to_owned()));
-    // It may fail for as long as before.
+    // The same time to fail starts again.
     post.store.edit(|tx| outbox::release(tx, &again)).unwrap();
     let tries = post.is_given_up();
     let twice = post.letters().pop().unwrap();
@@ -371,7 +371,7 @@ fn asking_to_try_again_waits_for_nothing() {
     assert_eq!(records(&post.take().unwrap()), ["1"]);
 }
 
-/// What was thrown away while it waited to be tried again is not told of any more.
+/// A dead letter that was dropped while it waited is not tried any more.
 #[test]
 fn what_is_thrown_away_is_not_tried_any_more() {
     let post = back_in_line();
@@ -389,7 +389,7 @@ fn what_is_thrown_away_does_not_go_out_again() {
     post.log(&a(), &["2"]);
     assert_eq!(post.store.edit(|tx| outbox::drop_letters(tx, Some(&b()))).unwrap(), 0);
     assert_eq!(post.store.edit(|tx| outbox::drop_letters(tx, None)).unwrap(), 1);
-    // It was on its way when it was thrown away.
+    // It was being sent when it was dropped.
     let Verdict::Again(at) = post.fails(&sending).unwrap() else { panic!("it is tried again") };
     post.clock.advance(at.since(post.now()));
     let next = post.take().unwrap();
@@ -397,7 +397,8 @@ fn what_is_thrown_away_does_not_go_out_again() {
     assert_ne!(next.batch.id, sending.batch.id);
 }
 
-/// Old entries wait for a receiver, unless nothing is delivered any more. Then it goes on as far as the log reaches.
+/// Old entries are kept for the receiver, unless delivery is switched off. When it is switched on again, it continues
+/// with the entries that still exist.
 #[test]
 fn entries_that_are_not_delivered_outlive_others() {
     let post = Post::new();
@@ -417,7 +418,7 @@ fn entries_that_are_not_delivered_outlive_others() {
     let again = post.take().unwrap();
     assert_eq!((&again.batch.id, records(&again)), (&first.batch.id, vec!["1".to_owned(), "2".to_owned()]));
     post.store.edit(|tx| outbox::release(tx, &again)).unwrap();
-    // Switched off, and on again.
+    // Delivery is switched off, and on again.
     post.log(&a(), &["5"]);
     assert_eq!(trim(Undelivered::Remove), 3);
     let rest = post.take().unwrap();

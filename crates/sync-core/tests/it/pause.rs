@@ -82,7 +82,7 @@ async fn what_a_person_paused_stays_so_whatever_is_heard_of_it() {
     assert_eq!(bench.store.edit(|tx| dispatch::schedule(tx, &policy, now)).unwrap(), 0);
     assert_eq!((status(&bench), next(&bench)), (IntegrationStatus::Held, None));
 
-    // A person may fetch it all the same, and a fetch that succeeds or fails says nothing of the pause.
+    // A person may still request a fetch, and its result does not change the pause.
     assert!(bench.attempt(Endpoint::Users, SyncKind::Delta).await.unwrap().outcome.is_complete());
     assert_eq!(status(&bench), IntegrationStatus::Held);
 

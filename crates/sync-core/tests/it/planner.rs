@@ -25,7 +25,7 @@ fn names(names: &str) -> Vec<ModelName> {
     names.split_whitespace().map(ModelName::from).collect()
 }
 
-/// A plan as people read it.
+/// Renders a plan as text.
 fn text(plan: &SyncPlan) -> String {
     let list = |names: &[ModelName]| names.iter().map(ModelName::as_str).collect::<Vec<_>>().join(" ");
     let mut text = String::new();
@@ -100,7 +100,7 @@ fn a_full_fetch_for_what_deltas_do_not_show_waits_for_its_time() {
     insta::assert_snapshot!(all);
 }
 
-/// Where the owner is off, nothing but copies shows a model, and deltas may leave those out.
+/// If the owner of a model is disabled, only copies show it, and deltas may miss them.
 #[test]
 fn what_only_copies_show_is_fetched_in_full_and_waits_for_its_time() {
     let policy = policy(&[Endpoint::CourseProgressions], PlanMode::Planned);

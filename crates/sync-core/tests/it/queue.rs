@@ -35,7 +35,7 @@ fn users() -> Eligible {
     Eligible::all([Endpoint::Users].into())
 }
 
-/// A bench whose users are loaded.
+/// Returns a bench with loaded users.
 async fn loaded() -> Bench {
     let bench = Bench::new(&[Endpoint::Users]);
     bench.furnish();
@@ -45,7 +45,7 @@ async fn loaded() -> Bench {
     bench
 }
 
-/// Steps on the requests of one endpoint, at times in seconds.
+/// Operations on the requests of one endpoint, at times in seconds.
 trait Queue {
     fn request(&self, kind: SyncKind, cause: RequestCause, not_before: i64, now: i64) -> QueuedRequest;
     fn take(&self, kind: SyncKind, token: &str, now: i64) -> Option<Lease>;
@@ -83,7 +83,7 @@ async fn a_wish_during_a_fetch_leads_to_one_more_after_it() {
     let bench = loaded().await;
     bench.ask(Endpoint::Users, SyncKind::Delta);
     let lease = bench.lease(Endpoint::Users, SyncKind::Delta).unwrap();
-    // The fetch has to be under way: a wish before its first page is part of it.
+    // The fetch must have begun: a request before its first page is part of it.
     let (engine, stop) = (bench.engine(), CancellationToken::new());
     let mut work = std::pin::pin!(engine.work(&lease, &stop));
     let begun = bench.kombo.pages();
@@ -98,7 +98,7 @@ async fn a_wish_during_a_fetch_leads_to_one_more_after_it() {
     assert_eq!(bench.drain().await.len(), 1);
 }
 
-/// What is wished while a half-done fetch waits may lie on pages that it has behind it.
+/// Changes that are requested between two attempts may be on pages that the fetch has passed.
 #[tokio::test]
 async fn a_wish_between_two_attempts_leads_to_one_more_fetch() {
     let bench = loaded().await;
@@ -124,7 +124,7 @@ async fn a_person_is_not_kept_waiting() {
     assert_eq!((request.not_before, request.attempts), (at(2), 0));
 }
 
-/// Kombo said when to come again, and a busy integration would otherwise ask with every webhook.
+/// Kombo has set the wait. Otherwise a busy integration would send a request for every webhook.
 #[tokio::test]
 async fn a_webhook_does_not_cut_a_wait_short() {
     let bench = loaded().await;
@@ -152,7 +152,7 @@ async fn a_webhook_says_that_something_changed() {
     }
 }
 
-/// Nothing but a full fetch can be asked for while nothing is loaded; but once it is, what changed is enough.
+/// Until the first load has ended, only full fetches can be requested. After it, a delta suffices.
 #[tokio::test]
 async fn a_wish_during_a_first_load_leads_to_a_delta_after_it() {
     let bench = Bench::new(&[Endpoint::Users, Endpoint::Courses]);
@@ -188,7 +188,7 @@ async fn one_endpoint_is_worked_on_by_one_lease() {
     assert_eq!(next(29), None);
     let delta = next(30).expect("the lease expired");
     assert_eq!(delta.request.target.kind, SyncKind::Delta);
-    // Nobody else took the full fetch, and yet whoever had it must not wake up beside the delta.
+    // No other worker took the full fetch, but its former worker must not continue in parallel with the delta.
     let hold = |lease: &Lease| bench.store.edit(|tx| LeasedTx::assert_lease(tx, lease, at(31), TTL).map(drop));
     assert!(matches!(hold(&full), Err(SyncError::LeaseLost(_))));
     assert!(hold(&delta).is_ok());
@@ -249,7 +249,7 @@ async fn released_work_waits_for_its_time() {
     assert_eq!(next(60).unwrap().request.attempts, 1);
 }
 
-/// A request of a registered integration, due at zero.
+/// Requests a fetch of a registered integration, due at time zero.
 fn request_of(bench: &Bench, id: &str, endpoint: Endpoint, kind: SyncKind) -> Target {
     let target = Target { integration_id: IntegrationId::from(id), endpoint, kind };
     let (id, new) = (target.integration_id.clone(), target.clone());
@@ -292,7 +292,7 @@ async fn work_of_integrations_that_are_not_worked_on_is_put_off_and_hides_nothin
         requests.into_iter().filter(|request| request.lease.is_none() && horizon.is_due(request.not_before)).count()
     };
     assert_eq!((due(3_601), due(3_602)), (0, 301), "they are looked at again after an hour");
-    // A person may resume one at any time.
+    // A person may resume an integration at any time.
     let resumed = &paused[7];
     finish(pause::resume(&bench.store, &resumed.integration_id, &BTreeSet::new(), at(3))).unwrap();
     assert_eq!(lease_next(&bench, "c", &users(), 3).as_ref(), Some(resumed));

@@ -1,4 +1,4 @@
-//! How a returned record becomes rows.
+//! Tests of converting records into rows.
 
 use std::fmt::Write;
 
@@ -12,7 +12,7 @@ fn batch(endpoint: Endpoint, json: &str) -> Batch {
     batch
 }
 
-/// A batch as people read it: what is said, with nulls, without what is absent.
+/// Renders a batch as text, with nulls but without absent values.
 fn text(batch: &Batch) -> String {
     let mut text = String::new();
     for incoming in &batch.rows {
@@ -83,7 +83,7 @@ fn a_record_without_an_id_adds_nothing() {
     assert!(batch.rows.is_empty() && batch.members.is_empty());
 }
 
-/// What reading and decomposing leave of a record, with the paths of what they do not.
+/// Returns the rows of a record that can be read only in part, with the paths of the faults.
 fn in_part(endpoint: Endpoint, json: &str) -> (String, Vec<String>) {
     let mut batch = Batch::default();
     let read = Record::read_in_part(endpoint, json).unwrap();
@@ -119,7 +119,7 @@ fn a_part_that_cannot_be_read_or_stored_costs_itself_only() {
     ];
     assert_eq!(faults, expected);
     let named: Vec<&str> = rows.lines().map(|line| line.split_once(':').map_or(line, |(name, _)| name)).collect();
-    // No list is whole, so none says who is gone.
+    // No list is complete, so none is used for removals.
     let shown = [
         "lms_courses c Listed",
         "lms_course_revisions r Owned",

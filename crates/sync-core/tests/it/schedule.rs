@@ -17,7 +17,7 @@ proptest! {
         for endpoint in Endpoint::ALL {
             let first = next_full(&id, endpoint, period, done);
             prop_assert!(first > done && first.since(done) <= period);
-            // A fetch that is done a little late does not move the place of the next.
+            // A fetch that ends a little late does not move the next slot.
             let second = next_full(&id, endpoint, period, first.saturating_add(Duration::from_millis(every * late / 11)));
             prop_assert_eq!(second.since(first), period);
         }

@@ -1,4 +1,4 @@
-//! Deltas lose nothing, however far the clocks are apart.
+//! Tests of clocks that differ: deltas lose nothing.
 
 use kombo_model::Endpoint;
 use sync_core::jobs::SyncKind;
@@ -15,7 +15,7 @@ async fn a_hundred_deltas_lose_nothing_however_wrong_the_clocks_are() {
         bench.furnish();
         bench.load().await;
         for round in 0..100_u64 {
-            // Some changes become visible only a while after their date, some while the pages are read.
+            // Some changes become visible only some time after their date, some while the pages are read.
             let late = std::time::Duration::from_secs(round % 110);
             bench.kombo.edit_late(late, |lms| lms.rename_user("u1", &format!("round {round}")));
             bench.kombo.before_page(1, move |lms| lms.rename_user("u2", &format!("round {round}")));
@@ -31,7 +31,8 @@ async fn a_hundred_deltas_lose_nothing_however_wrong_the_clocks_are() {
     }
 }
 
-/// A full fetch that begins while our clock is days ahead, and ends when it is right, knows what came in between.
+/// A full fetch that begins while our clock is days ahead, and ends when it is right, does not remove rows stored in
+/// between.
 #[tokio::test]
 async fn a_full_fetch_that_began_by_a_clock_ahead_removes_nothing_newer() {
     const AHEAD: std::time::Duration = std::time::Duration::from_secs(40 * 86_400);
@@ -61,7 +62,7 @@ async fn a_full_fetch_that_began_by_a_clock_ahead_removes_nothing_newer() {
     assert!(is_live(&bench), "what came after the fetch began stays");
 }
 
-/// Our clock and Kombo's may differ for good. What a delta stored a minute before a full fetch is removed by it all the same.
+/// Our clock and Kombo's may differ permanently. A full fetch still removes a row that a delta stored a minute before.
 #[tokio::test]
 async fn a_full_fetch_removes_what_was_stored_shortly_before_whatever_the_clocks_say() {
     for skew_millis in [-3_600_000, -420_000, -61_000, 0, 61_000, 3_600_000] {

@@ -30,7 +30,7 @@ async fn members_go_with_their_record_whatever_their_clock_said() {
     let bench = Bench::new(&USUAL);
     bench.furnish();
     bench.load().await;
-    // A replica whose clock was ahead wrote them.
+    // Their `synced_at` comes from a replica whose clock was ahead.
     for (model, key) in [(Model::LmsCourseRevisions, "r1"), (Model::LmsJoinRevisionsSkills, "r2/s1")] {
         let mut row = bench.row(model, key);
         row.synced_at = bench.clock.now().saturating_add(Duration::from_secs(5));
@@ -49,7 +49,7 @@ async fn what_a_copy_changed_while_its_page_was_on_its_way_is_looked_up() {
     let bench = Bench::new(&USUAL);
     bench.furnish();
     bench.load().await;
-    // Nobody tells of it, so only a full fetch shows it.
+    // Nothing announces the change, so only a full fetch shows it.
     bench.kombo.edit_silently(|lms| {
         lms.update_user("u0", |user| user.status = None);
         lms.update_revision("r0", |revision| revision.status = None);
@@ -58,7 +58,7 @@ async fn what_a_copy_changed_while_its_page_was_on_its_way_is_looked_up() {
         (Endpoint::Users, Model::LmsUsers, "u0", "first_name"),
         (Endpoint::Courses, Model::LmsCourseRevisions, "r0", "title"),
     ] {
-        // As a page of progressions does that is asked for after this list's first page, and written before it.
+        // Simulates a page of progressions that is requested after this list's first page and written before it.
         bench.write_by_hand(model, key, column, "from a copy");
         let mut row = bench.row(model, key);
         row.synced_at = bench.clock.now().saturating_add(Duration::from_millis(5));
@@ -79,7 +79,7 @@ async fn records_that_are_gone_without_a_trace_are_removed() {
     assert_eq!(live(&bench), 45);
     assert_eq!(bench.log()[0], "lms_users u000 deleted sweep [removed_at]");
     bench.assert_mirrors();
-    // What is removed is not looked up again, and comes back if Kombo shows it again.
+    // Removed rows are not looked up again. They are restored if Kombo shows them again.
     let run = bench.full(Endpoint::Users).await;
     assert_eq!(run.counts.deleted, 0);
     bench.kombo.edit(|lms| lms.add_user("u000"));
@@ -88,11 +88,11 @@ async fn records_that_are_gone_without_a_trace_are_removed() {
     bench.assert_mirrors();
 }
 
-/// Records that come into being or move while the pages are read may be on no page: they are looked up by id.
+/// Records that are created or move while the pages are read may be on no page. They are looked up by id.
 #[tokio::test]
 async fn records_that_no_page_showed_are_looked_up_before_they_are_taken_for_gone() {
     let bench = loaded(50).await;
-    // After three pages of three, two records before the place go: two later ones are skipped by the offset.
+    // After three pages of three, two records before the position are removed, so the offset skips two later ones.
     bench.kombo.before_page(4, |lms| {
         lms.purge(Model::LmsUsers, "u000");
         lms.purge(Model::LmsUsers, "u001");
@@ -110,7 +110,7 @@ async fn records_that_no_page_showed_are_looked_up_before_they_are_taken_for_gon
         .collect();
     assert_eq!(looked_up, [["u009", "u010"]]);
     assert_eq!(run.counts.deleted, 0, "both are there");
-    // The two that went had been seen: the next full fetch misses them.
+    // The two removed records had been shown. The next full fetch misses them.
     let run = bench.full(Endpoint::Users).await;
     assert_eq!(run.counts.deleted, 2);
     bench.assert_mirrors();
@@ -151,7 +151,7 @@ async fn a_mass_removal_stops_and_asks() {
     assert!(bench.watermark(Endpoint::Users) > watermark, "what came is in");
     assert!(bench.store.look(|tx| tx.requests()).unwrap().is_empty());
 
-    // A delta goes on, and does not settle the matter.
+    // A delta still works, but does not end the state.
     bench.kombo.edit(|lms| lms.rename_user("u050", "Grace"));
     let run = bench.delta(Endpoint::Users).await;
     assert_eq!((run.outcome, run.counts.updated), (RunOutcome::Completed, 1));
@@ -175,7 +175,7 @@ async fn an_approval_is_a_ceiling() {
             })
             .unwrap();
     };
-    // Meanwhile there is one more than was approved.
+    // There is now one more removal than was approved.
     purge(&bench, 20..21);
     approve(20);
     let run = bench.attempt(Endpoint::Users, SyncKind::Full).await.unwrap();
@@ -219,7 +219,7 @@ async fn small_tables_are_guarded() {
 async fn lost_notes_make_the_fetch_begin_again() {
     let bench = loaded(20).await;
     bench.ask(Endpoint::Users, SyncKind::Full);
-    // Die when all pages are in.
+    // The process dies after the last page.
     let lease = bench.lease(Endpoint::Users, SyncKind::Full).unwrap();
     {
         let (engine, stop) = (bench.engine(), tokio_util::sync::CancellationToken::new());
@@ -238,7 +238,7 @@ async fn lost_notes_make_the_fetch_begin_again() {
     assert_eq!((run.outcome, run.counts.deleted, live(&bench)), (RunOutcome::Completed, 0, 20));
 }
 
-/// The database crashes between the look at the notes and the removal.
+/// The database crashes between the check of the notes and the removal.
 #[tokio::test]
 async fn notes_lost_while_rows_are_looked_up_remove_nothing() {
     let bench = Bench::new(&[Endpoint::Courses]);
@@ -254,7 +254,7 @@ async fn notes_lost_while_rows_are_looked_up_remove_nothing() {
     let (before, pages) = (revisions(&bench), bench.kombo.pages());
     bench.full(Endpoint::Courses).await;
     let pages = bench.kombo.pages() - pages;
-    // It is looked up behind the pages.
+    // The record is looked up after the pages.
     bench.kombo.edit(|lms| lms.add_course("extra", "extra-r", "Extra"));
     bench.delta(Endpoint::Courses).await;
     bench.kombo.edit(|lms| lms.purge(Model::LmsCourses, "extra"));
@@ -264,7 +264,7 @@ async fn notes_lost_while_rows_are_looked_up_remove_nothing() {
     assert_eq!((run.outcome, revisions(&bench)), (RunOutcome::Completed, before));
 }
 
-/// Rows that are known from copies only can be missing from a first load.
+/// A first load can miss rows that are known only from copies.
 #[tokio::test]
 async fn a_first_load_that_is_stopped_is_a_load() {
     let mut bench = Bench::new(&[Endpoint::CourseProgressions]);
@@ -279,13 +279,13 @@ async fn a_first_load_that_is_stopped_is_a_load() {
     assert!(state.next_full_at > Some(bench.clock.now()), "the schedule does not ask again at once");
 }
 
-/// How many ids a fetch by ids named.
+/// Returns the number of ids in each look-up.
 fn ids_named(bench: &Bench) -> Vec<usize> {
     let asked = bench.kombo.asked();
     asked.iter().filter_map(|spec| if let Fetch::Ids(ids) = &spec.fetch { Some(ids.len()) } else { None }).collect()
 }
 
-/// How many ids a source takes at a time is not documented.
+/// The number of ids that a source accepts is not documented.
 #[tokio::test]
 async fn look_ups_name_as_many_ids_as_the_source_takes() {
     let bench = loaded(400).await;
@@ -309,11 +309,11 @@ async fn a_source_that_takes_no_id_at_all_fails_the_run_and_removes_nothing() {
     bench.kombo.asked();
     let run = bench.full(Endpoint::Users).await;
     assert_eq!((run.outcome, run.counts.deleted), (RunOutcome::Failed, 0));
-    // The last is one that the list shows.
+    // The last one is the look-up of a listed record.
     assert_eq!(ids_named(&bench), [30, 15, 7, 3, 1, 1]);
 }
 
-/// Sixty courses with a revision each, and a skill on each revision.
+/// Returns a bench with sixty courses, each with a revision, and a skill on each revision.
 async fn catalogue() -> Bench {
     let bench = Bench::new(&USUAL);
     bench.kombo.edit(|lms| {
@@ -346,7 +346,7 @@ fn approve(bench: &Bench, endpoint: Endpoint) {
         .unwrap();
 }
 
-/// A source that forgets to nest what it nested before, whichever way it is asked.
+/// The source stops nesting the members, in lists and in look-ups.
 #[tokio::test]
 async fn members_that_vanish_in_masses_are_kept_until_a_person_approves() {
     for kind in [SyncKind::Full, SyncKind::Delta] {
@@ -363,7 +363,7 @@ async fn members_that_vanish_in_masses_are_kept_until_a_person_approves() {
         assert!(run.error.unwrap().contains("--allow-mass-removal"));
         let state = bench.state(Endpoint::Courses);
         assert_eq!(state.status, EndpointStatus::MassRemoval, "{kind}");
-        // Of a delta, what may go without a person is a tenth at most, over all its batches.
+        // All batches of a delta together remove at most a tenth without approval.
         let kept = live_of(&bench, Model::LmsCourseRevisions);
         assert!(kept == 60 || kind == SyncKind::Delta && kept >= 50, "{kind}: {kept}");
         assert_eq!(bench.text(Model::LmsCourses, "c7", "origin_id").as_deref(), Some("moved"), "the rest is stored");
@@ -418,7 +418,7 @@ async fn a_few_members_go_and_come_without_a_person() {
     }
 }
 
-/// A course that cannot be read shows what is stored of it, as far as anybody knows.
+/// The stored members of an unreadable course stay, because it may still have them.
 #[tokio::test]
 async fn an_unreadable_course_keeps_its_members() {
     let bench = catalogue().await;
@@ -431,7 +431,7 @@ async fn an_unreadable_course_keeps_its_members() {
     );
 }
 
-/// Ids in a look-up are one value with commas between them.
+/// The ids of a look-up are one comma-separated value.
 #[tokio::test]
 async fn what_kombo_cannot_be_asked_for_is_gone_when_no_page_shows_it() {
     let bench = loaded(40).await;
@@ -451,7 +451,7 @@ async fn what_kombo_cannot_be_asked_for_is_gone_when_no_page_shows_it() {
     bench.assert_mirrors();
 }
 
-/// Kombo may check the form of ids.
+/// Kombo may check the format of ids.
 #[tokio::test]
 async fn an_id_that_kombo_refuses_is_gone_when_no_page_shows_it() {
     let bench = loaded(40).await;
@@ -470,7 +470,7 @@ async fn an_id_that_kombo_refuses_is_gone_when_no_page_shows_it() {
     bench.assert_mirrors();
 }
 
-/// What its own list showed before that was switched off is no longer kept up to date, and not gone.
+/// Rows that their own endpoint listed before it was disabled are outdated, but not gone.
 #[tokio::test]
 async fn rows_that_only_copies_show_are_held_against_the_copies() {
     let mut bench = Bench::new(&ALL);
@@ -501,7 +501,7 @@ async fn rows_that_only_copies_show_are_held_against_the_copies() {
     bench.assert_mirrors();
 }
 
-/// Nothing lists these, so nothing but what a full fetch shows tells that they are not there.
+/// No endpoint lists these rows, so only the content of a full fetch shows that they are gone.
 #[tokio::test]
 async fn rows_that_nothing_lists_are_held_against_what_a_full_fetch_shows() {
     let bench = Bench::new(&USUAL);
@@ -520,7 +520,7 @@ async fn rows_that_nothing_lists_are_held_against_what_a_full_fetch_shows() {
     put(Model::LmsCourseProviders, "p1", id("nobody"), None);
     let pair = Key::Pair("no revision".to_owned(), "s1".to_owned());
     put(Model::LmsJoinRevisionsSkills, "r1/s1", pair, None);
-    // Written by a clock that was ahead of all others.
+    // The row was written while a clock was ahead of all others.
     let mut ahead = bench.row(Model::LmsCourses, "c2");
     ahead.synced_at = bench.clock.now().saturating_add(Duration::from_secs(86_400));
     bench.put(Model::LmsCourses, ahead);
@@ -537,7 +537,7 @@ async fn rows_that_nothing_lists_are_held_against_what_a_full_fetch_shows() {
     }
 }
 
-/// A person marked the revision as removed, so it is not among those that go with the course.
+/// A person marked the revision as removed, so it is not removed with the course.
 #[tokio::test]
 async fn assignments_of_a_revision_that_was_removed_by_hand_go_with_its_course() {
     let bench = Bench::new(&USUAL);
@@ -552,7 +552,7 @@ async fn assignments_of_a_revision_that_was_removed_by_hand_go_with_its_course()
     assert!(!bench.row(Model::LmsJoinRevisionsSkills, "r1/s1").is_live());
 }
 
-/// An id names one record of each model.
+/// The same id may name one record of each model.
 #[tokio::test]
 async fn an_assignment_is_not_mixed_up_with_a_course_or_a_provider_of_its_revisions_id() {
     let bench = Bench::new(&USUAL);

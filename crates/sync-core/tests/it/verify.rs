@@ -1,4 +1,4 @@
-//! What a verification lists is what full fetches change, to the letter.
+//! Tests of verification: it reports exactly the changes that full fetches make.
 
 use std::collections::BTreeSet;
 
@@ -11,20 +11,20 @@ use sync_core::verify::{Verifier, VerifyPolicy};
 
 use crate::bench::{ALL, Bench, USUAL, id};
 
-/// What is done to rows behind the engine's back.
+/// A manual edit of rows, bypassing the engine.
 #[derive(Debug, Clone)]
 enum ByHand {
-    /// Another value in a column.
+    /// Sets another value in a column.
     Write { model: usize, row: usize, column: usize, value: u8 },
-    /// A mark that the row was removed, or none.
+    /// Marks a row as removed, or clears the mark.
     Mark { model: usize, row: usize },
-    /// A member of a list that is not there.
+    /// Inserts a member of a list that does not exist at Kombo.
     Insert { course: usize },
-    /// A user that is not there.
+    /// Inserts a user that does not exist at Kombo.
     InsertUser,
 }
 
-/// What changes at Kombo meanwhile, told by `changed_at` or not.
+/// A change at Kombo, with or without a new `changed_at`.
 #[derive(Debug, Clone)]
 enum AtKombo {
     Rename(u8),
@@ -112,7 +112,7 @@ fn apply_at_kombo(bench: &Bench, (what, silent): &(AtKombo, bool)) {
     if *silent { bench.kombo.edit_silently(change) } else { bench.kombo.edit(change) }
 }
 
-/// Every column of every row, and whether it is marked as removed; when it was written is beside the point.
+/// Returns every column of every row, and whether the row is marked as removed, but not `synced_at`.
 fn cells(bench: &Bench) -> BTreeSet<(Model, String, String, String)> {
     let mut cells = BTreeSet::new();
     for model in Model::ALL {
@@ -150,7 +150,7 @@ async fn listed(bench: &Bench) -> Vec<(Model, String, String)> {
 async fn check(endpoints: &[Endpoint], tombstones: Tombstones, hands: &[ByHand], kombo: &[(AtKombo, bool)]) {
     let mut bench = Bench::new(endpoints);
     bench.policy.tombstones = tombstones;
-    // Kombo may check the form of ids, which those that a person wrote do not have.
+    // Kombo may check the format of ids, and manually inserted ids do not have it.
     bench.kombo.configure(|settings| settings.takes_id = |id| id != "made-up");
     bench.furnish();
     bench.load().await;
@@ -177,7 +177,7 @@ async fn check(endpoints: &[Endpoint], tombstones: Tombstones, hands: &[ByHand],
     let after = cells(&bench);
     let changed: BTreeSet<_> = before
         .symmetric_difference(&after)
-        // `changed_at` is listed where nothing else differs: elsewhere it says when, not what.
+        // `changed_at` is reported only if nothing else differs.
         .filter(|(model, key, column, _)| {
             column != "changed_at" || once.contains(&(*model, key.clone(), column.clone()))
         })

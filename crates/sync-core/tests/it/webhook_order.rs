@@ -1,4 +1,4 @@
-//! Webhooks in another order than Kombo sent them, and with oddities that their hint does not depend on.
+//! Tests of webhooks in another order than Kombo sent them, and of malformed ones.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ impl Heard {
         Self { bench, number: 0 }
     }
 
-    /// So many seconds from now.
+    /// Returns the time `seconds` from now.
     fn time(&self, seconds: i64) -> Timestamp {
         Timestamp::from_unix_millis(self.bench.clock.now().unix_millis() + seconds * 1_000).unwrap()
     }
@@ -67,7 +67,7 @@ fn an_older_state_changes_nothing() {
     heard.bench.clock.advance(Duration::from_secs(60));
     assert_eq!(heard.state("INVALID", 0), IntegrationStatus::Paused);
     assert_eq!(heard.state("ACTIVE", -30), IntegrationStatus::Paused);
-    // The same moment: whichever comes last.
+    // The times are equal, so the later webhook counts.
     assert_eq!(heard.state("ACTIVE", 0), IntegrationStatus::Active);
     // Without a time there is no order.
     assert_eq!(heard.hear("integration-state-changed", json!({ "state": "INVALID" })), IntegrationStatus::Paused);
@@ -80,7 +80,7 @@ fn a_time_in_the_future_freezes_nothing() {
     assert_eq!(heard.state("INVALID", 40 * 86_400), IntegrationStatus::Paused);
     heard.bench.clock.advance(Duration::from_secs(1));
     assert_eq!(heard.state("ACTIVE", 0), IntegrationStatus::Active);
-    // One that was stored with a clock that was ahead.
+    // The stored time comes from a clock that was ahead.
     let ahead = IntegrationRecord { state_updated_at: Some(heard.time(86_400)), ..heard.known() };
     heard.bench.store.edit(|tx| tx.put_integration(&ahead)).unwrap();
     assert_eq!(heard.state("INVALID", 0), IntegrationStatus::Paused);
@@ -102,7 +102,7 @@ fn a_deletion_that_is_told_again_deletes_nothing_again() {
     let deletion = || json!({ "deleted_at": deleted_at });
     assert_eq!(heard.hear("integration-deleted", deletion()), IntegrationStatus::Deleted);
     assert_eq!(heard.hear("integration-created", json!({})), IntegrationStatus::Deleted, "that was before");
-    // Somebody registers it again.
+    // The integration is registered again.
     let again = IntegrationRecord { status: IntegrationStatus::Active, ..heard.known() };
     heard.bench.store.edit(|tx| tx.put_integration(&again)).unwrap();
     heard.bench.clock.advance(Duration::from_secs(60));
@@ -165,7 +165,7 @@ fn what_can_be_read_of_changes_is_read() {
         let body = changed(r#""id":"a","type":"data-changed","#, &format!(r#""changed_models":{list}"#));
         assert_eq!(models(&read(body.as_bytes())), expected, "{list}");
     }
-    // Whatever the type is called.
+    // The type does not matter.
     for kind in ["7", "null", r#""data-changed-v2""#, r#""DATA_CHANGED""#] {
         let body = changed(&format!(r#""id":"a","type":{kind},"#), r#""changed_models":[{"name":"lms_users"}]"#);
         assert_eq!(models(&read(body.as_bytes())), ["lms_users"], "{kind}");
@@ -177,7 +177,7 @@ fn what_can_be_read_of_changes_is_read() {
     assert!(matches!(read(state.as_bytes()).event, WebhookEvent::IntegrationStateChanged(_)));
 }
 
-/// What was signed is Kombo's: something odd about it is no reason to lose it.
+/// A signed webhook comes from Kombo. It is not discarded because it is malformed.
 #[test]
 fn no_body_is_refused() {
     let users = r#""changed_models":[{"name":"lms_users"}]"#;
@@ -201,7 +201,7 @@ fn no_body_is_refused() {
         with(r#""name":"#, "\"note\":\"a\nb\",\"name\":"),
         [good.replace(r#""sandbox""#, r#""A"#).as_bytes(), b"\xff\""].concat(),
     ] {
-        // The last one breaks off behind bytes that are not UTF-8.
+        // The last one ends in bytes that are not UTF-8.
         let is_whole = !body.ends_with(b"\xff\"");
         let webhook = read(&body);
         let shown = String::from_utf8_lossy(&body).into_owned();
@@ -223,7 +223,7 @@ fn no_body_is_refused() {
     }
 }
 
-/// A category or a model that this version does not know calls everything, if it is about an integration that is known.
+/// An unknown category or model calls everything, if the integration is registered.
 #[test]
 fn what_cannot_be_understood_calls_everything() {
     let heard = Heard::new();
@@ -257,7 +257,7 @@ fn what_cannot_be_understood_calls_everything() {
     }
 }
 
-/// It leads to the fetch that it asks for.
+/// The fetch is requested even without an id.
 #[test]
 fn a_webhook_without_an_id_is_planned() {
     let heard = Heard::new();

@@ -55,7 +55,7 @@ async fn a_blind_full_fetch_is_put_off_by_one_interval_however_many_webhooks_com
     assert!(next <= bench.clock.now().saturating_add(INTERVAL), "{next}");
 }
 
-/// A person may set going what waits, and webhooks go on coming: no fetch waits longer for that.
+/// A person may start a waiting fetch early while webhooks keep arriving. No fetch waits longer because of that.
 #[tokio::test]
 async fn a_blind_full_fetch_that_went_ahead_puts_off_no_other() {
     let bench = loaded().await;
@@ -72,7 +72,8 @@ async fn a_blind_full_fetch_that_went_ahead_puts_off_no_other() {
     }
 }
 
-/// By the API reference, a delta of progressions does not show that a user, a revision or a course was renamed.
+/// According to the API reference, a delta of progressions does not show that a user, a revision or a course was
+/// renamed.
 #[tokio::test]
 async fn renames_arrive_where_only_progressions_are_fetched() {
     let bench = Bench::new(&[Endpoint::CourseProgressions]);
@@ -100,7 +101,7 @@ pub(crate) fn policy() -> IntakePolicy {
     IntakePolicy { plan, accept_unknown: true, look_at_paused_every: INTERVAL }
 }
 
-/// A webhook of any kind about one of two integrations, with an id that others may have as well.
+/// Returns a webhook of any kind about one of two integrations. Several may have the same id.
 fn any_webhook() -> impl Strategy<Value = Webhook> {
     const MODELS: [&str; 7] = [
         "lms_users",
@@ -136,7 +137,7 @@ fn any_webhook() -> impl Strategy<Value = Webhook> {
     })
 }
 
-/// What a store may hold as webhooks come: endpoints that are loaded, and fetches that somebody works on.
+/// Prepares a store: loaded endpoints, and fetches that a worker has leased.
 fn furnish(store: &MemoryStore, loaded: &BTreeSet<Endpoint>, leased: &BTreeSet<Endpoint>, now: Timestamp) {
     let edit = |tx: &mut dyn Tx| {
         dispatch::register(tx, &[id()].into(), now)?;
@@ -157,13 +158,13 @@ fn furnish(store: &MemoryStore, loaded: &BTreeSet<Endpoint>, leased: &BTreeSet<E
     store.edit(edit).unwrap();
 }
 
-/// Whether there will be one more fetch after the one that runs.
+/// Whether one more fetch will follow the current one.
 fn again(request: &QueuedRequest) -> bool {
     request.lease.as_ref().is_some_and(|held| held.generation != request.generation)
 }
 
-/// Whether one of these asks for the same, no later; or for everything, if no webhook needs the delta by itself. A repeated
-/// webhook needs nothing.
+/// Whether one of `by` requests the same fetch, no later, or a full fetch if no webhook needs the delta alone. Repeated
+/// webhooks need nothing.
 fn is_covered(request: &QueuedRequest, by: &[QueuedRequest], webhooks: &[Arc<Webhook>]) -> bool {
     let everything = Target { kind: SyncKind::Full, ..request.target.clone() };
     let mut ids = BTreeSet::new();
@@ -177,14 +178,14 @@ fn is_covered(request: &QueuedRequest, by: &[QueuedRequest], webhooks: &[Arc<Web
     by.iter().any(|other| {
         (request.target == other.target || !needs_delta && other.target == everything)
             && other.not_before <= request.not_before
-            // One that nobody works on yet sees all.
+            // A fetch that has not begun covers all requests.
             && (other.lease.is_none() || again(other) || !again(request))
     })
 }
 
 proptest! {
-    /// However webhooks are divided into units, they lead to the same: to no other fetches than one by one, and to none
-    /// that is missing or later.
+    /// However webhooks are divided into transactions, the result is the same: no additional, missing or later fetches
+    /// compared with storing them one by one.
     #[test]
     fn together_is_as_good_as_one_by_one(
         webhooks in prop::collection::vec(any_webhook(), 1..24),

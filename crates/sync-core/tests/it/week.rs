@@ -1,4 +1,4 @@
-//! Weeks of the schedule for a thousand integrations, on a clock that jumps from one due time to the next.
+//! Simulates weeks of the schedule for a thousand integrations, with a clock that jumps from one due time to the next.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -18,7 +18,7 @@ const INTEGRATIONS: usize = 1_000;
 const MINUTE: i64 = 60_000;
 const WEEK: Duration = Duration::from_secs(7 * 86_400);
 
-/// Does what the engine does when a full fetch is complete, as far as the schedule is concerned.
+/// Updates the schedule's state like the engine does after a full fetch.
 fn fetch(tx: &mut dyn Tx, target: &Target, now: Timestamp) {
     let claim =
         Claim { owner: "test".to_owned(), token: LeaseToken("token".to_owned()), ttl: WEEK, longest_wait: WEEK };
@@ -45,7 +45,7 @@ fn every_full_fetch_comes_once_a_week_and_never_many_at_once() {
         (0..INTEGRATIONS).map(|number| IntegrationId::from(format!("tool:{number:020}"))).collect();
     store.edit::<_, StoreError>(|tx| dispatch::register(tx, &ids, start)).unwrap();
 
-    // What is due, minute by minute, for two weeks after the first load.
+    // Runs the schedule minute by minute, for two weeks after the first load.
     let mut now = start;
     let end = start.saturating_add(WEEK * 2);
     let mut per_minute: BTreeMap<i64, usize> = BTreeMap::new();
@@ -66,7 +66,7 @@ fn every_full_fetch_comes_once_a_week_and_never_many_at_once() {
             assert_eq!(dispatch::schedule(tx, &policy, now)?, 0, "what was done is not due");
             Ok(tx.endpoints(None)?.into_iter().filter_map(|state| state.next_full_at).min())
         });
-        // The daemon looks every few seconds; a look at the first whole minute after the due time is enough here.
+        // The daemon checks every few seconds. Here, one check at the first full minute after the due time suffices.
         let due = next.unwrap().unwrap().unix_millis();
         now = Timestamp::from_unix_millis((due + MINUTE - 1) / MINUTE * MINUTE).unwrap();
     }
@@ -101,7 +101,7 @@ fn the_endpoints_of_an_integration_have_places_of_their_own() {
     assert!(*most <= 6, "{most} full fetches fall into the same minute");
 }
 
-/// The schedule reads integrations whose fetches are due, and not the others.
+/// The schedule reads only integrations whose fetches are due.
 #[tokio::test]
 async fn the_schedule_looks_only_at_what_is_due() {
     let bench = Bench::new(&[Endpoint::Users]);
@@ -123,7 +123,7 @@ async fn the_schedule_looks_only_at_what_is_due() {
     };
     bench.store.edit(|tx| dispatch::register(tx, &ids.iter().cloned().collect(), now)).unwrap();
     assert_eq!((looks(0), schedule(0), looks(0), schedule(1)), (250, 250, 0, 0));
-    // They are loaded an hour later, but for one that still waits.
+    // They are loaded an hour later, except one that still waits.
     bench
         .store
         .edit(|tx| {
@@ -144,7 +144,7 @@ async fn the_schedule_looks_only_at_what_is_due() {
     assert_eq!((looks(3_600), schedule(3_600)), (250, 0), "whether they are loaded");
     assert_eq!(looks(2 * 3_600), 1, "only that one may be due by now");
     assert_eq!(schedule(8 * 3_600), 249, "polls");
-    // What a person resumes is looked at at once.
+    // A resumed integration is checked immediately.
     finish(pause::pause(&bench.store, &ids[7], now)).unwrap();
     assert_eq!(looks(8 * 3_600), 1);
 }

@@ -5,39 +5,39 @@ use sync_core::ratelimit::{Allotment, Budget, Observation};
 
 use super::Answer;
 
-/// Kombo rounds the time until the renewal to whole seconds: it may be almost one more.
+/// Kombo rounds the time until the renewal to whole seconds, so the renewal may be almost a second later.
 const RESET_SLACK: Duration = Duration::from_millis(250);
 
 /// The part of Kombo's own limit that this process may use.
 #[derive(Debug, Default)]
 pub(super) struct LocalBudget {
-    /// Kombo names no limit.
+    /// Whether Kombo reports no limit.
     unlimited: bool,
-    /// Kombo has named a limit.
+    /// Whether Kombo has reported a limit.
     limited: bool,
-    /// How many requests may be sent, and until when.
+    /// Number of requests that may be sent, and until when.
     pub(super) allotted: Option<(u64, Timestamp)>,
     /// Requests that were let through and not answered yet.
     in_flight: u64,
-    /// The latest observation that was not passed on yet.
+    /// The latest observation, if it is not stored yet.
     pub(super) observed: Option<Observation>,
-    /// Others wait for the answer to a request of this process.
+    /// Whether others wait for the answer to a request of this process.
     probing: bool,
-    /// The whole budget, as far as it is known, while no store shares it.
+    /// The known budget of all processes while no store shares it.
     pub(super) alone: Budget,
 }
 
-/// Why a request has to wait.
+/// The reason why a request has to wait.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Wait {
-    /// Until deltas have gone first, or an answer shows how much is left.
+    /// Wait until deltas have gone first, or an answer shows the remainder.
     Turn,
-    /// Until the budget is renewed.
+    /// Wait until the budget is renewed.
     Until(Timestamp),
 }
 
 impl LocalBudget {
-    /// Lets a request through if something is left.
+    /// Lets a request through if the budget allows it. Returns whether it did.
     pub(super) fn spend(&mut self, now: Timestamp) -> bool {
         let left = match &mut self.allotted {
             _ if self.unlimited => true,
@@ -51,7 +51,7 @@ impl LocalBudget {
         left
     }
 
-    /// Takes what was allotted. Returns true for the request that finds out how much is left: it may be sent.
+    /// Applies an allotment. Returns true for the request that determines the remainder: it may be sent.
     pub(super) fn receive(&mut self, allotment: Allotment) -> Result<bool, Wait> {
         match allotment {
             Allotment::Requests(count, until) => self.allotted = Some((count, until)),
@@ -66,7 +66,7 @@ impl LocalBudget {
         Ok(false)
     }
 
-    /// Takes note of an answer. Returns whether others wait for it.
+    /// Applies an answer. Returns whether others wait for it.
     pub(super) fn learn(&mut self, answer: &Answer, now: Timestamp) -> bool {
         self.in_flight = self.in_flight.saturating_sub(1);
         if let Some(left) = if answer.exceeds_limit_of_key() { Some(0) } else { answer.remaining } {
@@ -80,11 +80,11 @@ impl LocalBudget {
             });
             (self.unlimited, self.limited) = (false, true);
             if left == 0 {
-                // Whatever was allotted: others use the key too.
+                // The allotment no longer counts: others use the key too.
                 self.allotted = None;
             }
         } else {
-            // A gateway may have answered: only an answer of Kombo's shows that there is no limit.
+            // The answer may come from a gateway. Only an answer of Kombo shows that there is no limit.
             if (200..300).contains(&answer.status) {
                 self.unlimited = !self.limited;
             }
@@ -95,7 +95,7 @@ impl LocalBudget {
         std::mem::take(&mut self.probing)
     }
 
-    /// There was no answer. Returns whether others wait for it.
+    /// Notes that there was no answer. Returns whether others wait for it.
     pub(super) fn miss(&mut self) -> bool {
         self.forget_one();
         if self.probing {
@@ -104,7 +104,7 @@ impl LocalBudget {
         std::mem::take(&mut self.probing)
     }
 
-    /// A request that was let through is not sent.
+    /// Notes that a request that was let through is not sent.
     pub(super) fn forget_one(&mut self) {
         self.in_flight = self.in_flight.saturating_sub(1);
     }

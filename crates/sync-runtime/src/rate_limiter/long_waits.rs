@@ -3,15 +3,15 @@ use std::time::Duration;
 
 use kombo_model::Timestamp;
 
-/// A shorter wait is not worth a report.
+/// Shorter waits are not reported.
 const LONG: Duration = Duration::from_secs(5);
 
-/// Remembers which long wait was reported, so that each is reported once, however many requests share it.
+/// The latest reported long wait. It ensures that each wait is reported once, however many requests share it.
 #[derive(Debug, Default)]
 pub(super) struct LongWaits(Mutex<Option<Timestamp>>);
 
 impl LongWaits {
-    /// Whether a wait is long, and no wait that ends at about the same time was reported.
+    /// Whether a wait is long, and no wait with about the same end was reported.
     pub(super) fn is_new(&self, until: Timestamp, now: Timestamp) -> bool {
         let mut reported = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_long = until > now && until.since(now) >= LONG;

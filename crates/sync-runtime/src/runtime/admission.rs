@@ -1,4 +1,4 @@
-//! Which work a worker may begin: no kind of work and no integration takes all workers of a process.
+//! Decides which work a worker may begin, so that no kind of work and no integration takes all workers of a process.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,10 +7,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use kombo_model::{Endpoint, IntegrationId};
 use sync_core::jobs::{Eligible, Lease, SyncKind};
 
-/// One lease in so many prefers a full fetch, so that deltas that never end do not keep full fetches waiting for ever.
+/// One of this many leases prefers a full fetch, so that endless deltas do not block full fetches permanently.
 const FULL_FETCH_EVERY: usize = 4;
 
-/// What the workers of a process are busy with.
+/// The current work of a process's workers.
 #[derive(Debug)]
 pub(crate) struct Admission {
     workers: usize,
@@ -21,7 +21,7 @@ pub(crate) struct Admission {
     turn: tokio::sync::Mutex<()>,
 }
 
-/// How many workers are busy with an integration.
+/// The number of workers that work on an integration, by kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Running {
     deltas: usize,
@@ -58,7 +58,7 @@ impl Admission {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Of several integrations, each may have half of the workers, and half of those for full fetches.
+    /// Returns the integrations that have their share: half of the workers, and half of those for full fetches.
     fn at_share(&self) -> BTreeSet<(SyncKind, IntegrationId)> {
         let (share, full_share) = (self.workers.div_ceil(2), self.full_fetches.usual_max.div_ceil(2));
         let mut at_share = BTreeSet::new();
@@ -75,14 +75,14 @@ impl Admission {
     }
 }
 
-/// The only worker that looks for a request.
+/// The right to query the queue, which one worker has at a time.
 pub(crate) struct Turn<'a> {
     admission: &'a Admission,
     _turn: tokio::sync::MutexGuard<'a, ()>,
 }
 
 impl<'a> Turn<'a> {
-    /// What the worker may lease, and the slots for that.
+    /// Returns the requests that the worker may lease, and the slots reserved for them.
     pub(crate) fn reserve(&self, endpoints: &BTreeSet<Endpoint>) -> (Eligible, Reserved<'a>) {
         let admission = self.admission;
         let reserved =
@@ -98,7 +98,7 @@ impl<'a> Turn<'a> {
     }
 }
 
-/// Slots that are kept while a worker looks for a request.
+/// Slots that are reserved while a worker queries the queue.
 pub(crate) struct Reserved<'a> {
     admission: &'a Admission,
     full_fetch: Option<Slot<'a>>,
@@ -106,7 +106,7 @@ pub(crate) struct Reserved<'a> {
 }
 
 impl<'a> Reserved<'a> {
-    /// Keeps those that the lease needs.
+    /// Keeps the slots that the lease needs and releases the others.
     pub(crate) fn take(self, lease: &Lease) -> Taken<'a> {
         let target = &lease.request.target;
         self.admission.leases.fetch_add(1, Ordering::SeqCst);
@@ -120,7 +120,7 @@ impl<'a> Reserved<'a> {
     }
 }
 
-/// The part of the workers that a lease takes, until it is dropped.
+/// The slots and the share that a lease takes. They are released when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Taken<'a> {
     admission: &'a Admission,
@@ -130,7 +130,7 @@ pub(crate) struct Taken<'a> {
 }
 
 impl Taken<'_> {
-    /// The fetch ended.
+    /// Ends the work and notes whether the fetch succeeded.
     pub(crate) fn end(self, succeeded: bool) {
         if self.retry.is_some() {
             self.admission.retries.learn(succeeded);
@@ -151,7 +151,7 @@ impl Drop for Taken<'_> {
     }
 }
 
-/// Bounds how many workers are busy with one kind of work.
+/// Limits the number of workers for one kind of work.
 #[derive(Debug)]
 struct Slots {
     taken: AtomicUsize,
@@ -166,7 +166,7 @@ impl Slots {
         Self::new(workers.div_ceil(2), workers)
     }
 
-    /// A quarter of the workers: integrations that fail or answer slowly must not keep the others from the healthy ones.
+    /// A quarter of the workers, so that integrations that fail or answer slowly do not block the healthy ones.
     fn for_retries(workers: usize) -> Self {
         Self::new((workers / 4).max(1), workers)
     }
@@ -181,15 +181,16 @@ impl Slots {
         self.taken.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more).ok().map(|_| Slot(&self.taken))
     }
 
-    /// Each success allows one more at a time, since an outage may be over; the first failure, the usual number again.
+    /// Raises the limit by one after each success, since an outage may be over. Restores the usual limit after a
+    /// failure.
     fn learn(&self, succeeded: bool) {
         let next = |max: usize| Some(if succeeded { (max + 1).min(self.workers) } else { self.usual_max });
-        // It is never refused.
+        // The closure always returns a value, so the update cannot fail.
         let _: Result<usize, usize> = self.max.fetch_update(Ordering::SeqCst, Ordering::SeqCst, next);
     }
 }
 
-/// A slot that is taken until it is dropped.
+/// A slot that is released when it is dropped.
 #[derive(Debug)]
 struct Slot<'a>(&'a AtomicUsize);
 

@@ -1,4 +1,5 @@
-//! The dispatcher delivers new entries of the change log to a receiver. [`sync_core::outbox`] decides what goes out when.
+//! The dispatcher delivers new entries of the change log to a receiver. [`sync_core::outbox`] decides which entries are
+//! sent, and when.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,37 +16,37 @@ use super::Runtime;
 use crate::host::Host;
 use crate::observer::{Notice, RuntimeObserver};
 
-/// How many batches are sent side by side, each of another integration: they all go to one address.
+/// Maximum number of batches that are sent concurrently, each of another integration. All go to one address.
 const MAX_SENDING: usize = 4;
-/// The time between two looks for what is due, unless a notification comes first.
+/// The time between two checks for due deliveries, unless a notification arrives earlier.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// Receives the changes.
 pub trait Receiver: Send + Sync + 'static {
-    /// How batches are made and tried.
+    /// Returns the settings of the delivery.
     fn policy(&self) -> DeliveryPolicy;
 
-    /// The body that carries a batch. The same batch has the same body, to the byte.
+    /// Returns the body for a batch. The same batch always has exactly the same body.
     ///
     /// # Errors
     ///
-    /// The batch cannot be written. It stays, and is tried again when its lease has expired.
+    /// The batch cannot be serialized. It stays, and is tried again when its lease has expired.
     fn body(&self, sending: &Sending) -> Result<String, Box<dyn std::error::Error + Send + Sync>>;
 
     /// Sends a body once, within the policy's `timeout`.
     ///
     /// # Errors
     ///
-    /// The receiver did not accept it, or it is unknown whether it did.
+    /// The receiver did not accept the body, or the result is unknown.
     fn send(&self, body: &str) -> impl Future<Output = Result<(), Failure>> + Send;
 }
 
-/// How batches are made and tried.
+/// The settings of the delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeliveryPolicy {
-    /// The most entries of a batch.
+    /// Maximum number of entries in a batch.
     pub batch_entries: usize,
-    /// How long the receiver may take for one.
+    /// Maximum duration of a request.
     pub timeout: Duration,
     /// How long a batch is tried before it becomes a dead letter.
     pub give_up_after: Duration,
@@ -67,7 +68,7 @@ impl<St: Store, So: Source, C: Clock, O: RuntimeObserver, H: Host, R: Receiver> 
         let (runtime, mut sending) = (&self.runtime, JoinSet::new());
         while let Some(Ok(permit)) = runtime.stop.run_until_cancelled(Arc::clone(&permits).acquire_owned()).await {
             while sending.try_join_next().is_some() {}
-            // The lease is no older than this.
+            // The lease begins no earlier than this.
             let leased_at = Instant::now();
             match self.lease().await {
                 Ok(Some(batch)) => {
@@ -87,18 +88,18 @@ impl<St: Store, So: Source, C: Clock, O: RuntimeObserver, H: Host, R: Receiver> 
         while sending.join_next().await.is_some() {}
     }
 
-    /// Leases the batch that is most due.
+    /// Leases the next due batch.
     async fn lease(&self) -> Result<Option<Sending>, StoreError> {
         let (runtime, policy) = (&self.runtime, self.receiver.policy());
         let (store, now) = (runtime.engine.store(), runtime.engine.clock().now());
         let claim = Claim {
             owner: runtime.policy.owner.clone(),
             token: runtime.host.token(),
-            // As long as one attempt may take, and a process may be asleep besides.
+            // The duration of an attempt, with an allowance for a process that was suspended.
             ttl: policy.timeout + runtime.engine.policy().lease_ttl,
             longest_wait: policy.give_up_after,
         };
-        // Looking takes no lock, and in SQLite nobody's turn.
+        // The check takes no lock, and in SQLite it does not occupy the writer.
         let horizon = claim.horizon(now);
         if !store.read(move |tx| outbox::is_due(tx, &horizon)).await? {
             return Ok(None);
@@ -117,7 +118,7 @@ impl<St: Store, So: Source, C: Clock, O: RuntimeObserver, H: Host, R: Receiver> 
             });
         }
         drop(permit);
-        // The next batch of this integration may go.
+        // The next batch of this integration may be sent.
         self.runtime.wakers.deliveries.notify_one();
     }
 
@@ -130,7 +131,7 @@ impl<St: Store, So: Source, C: Clock, O: RuntimeObserver, H: Host, R: Receiver> 
         let body = self.receiver.body(batch)?;
         let leased = batch.clone();
         if leased_at.elapsed() >= runtime.engine.policy().lease_ttl {
-            // The process was asleep: the lease may expire before the receiver answers.
+            // The process was suspended, so the lease may expire before the receiver answers.
             return Ok(self.note(move |tx| outbox::release(tx, &leased)).await?);
         }
         let sent_at = Instant::now();

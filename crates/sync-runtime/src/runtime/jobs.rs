@@ -1,4 +1,4 @@
-//! Jobs: fetches that somebody waits for. A runtime works on them, and on nothing else, until they are done.
+//! Jobs: fetches whose completion a caller awaits. Until they are done, a runtime works on nothing else.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,38 +17,38 @@ use super::Runtime;
 use crate::host::Host;
 use crate::observer::{Notice, RuntimeObserver};
 
-/// The time between two looks at a request that another process works on.
+/// The time between two checks of a request that another process works on.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// A run that ended while a job was done.
 #[derive(Debug)]
 pub struct FinishedRun {
-    /// The run as it is stored.
+    /// The run as stored.
     pub run: Run,
-    /// How long it took here.
+    /// Duration of the work in this process.
     pub took: Duration,
-    /// The watermark of its endpoint afterwards.
+    /// The watermark of the endpoint after the run.
     pub watermark: Option<Timestamp>,
-    /// The class of its failure, if it failed here.
+    /// Class of the failure, if the run failed in this process.
     pub failure: Option<FailureClass>,
 }
 
 impl<St: Store, So: Source, C: Clock, O: RuntimeObserver, H: Host> Runtime<St, So, C, O, H> {
-    /// Fetches the targets, which were requested before, some at a time, and returns when all are done: also those that
-    /// another process works on. Returns the runs in the order of the targets. A stop, or a rejected key, ends it after
-    /// the current batches; the rest stays requested.
+    /// Fetches the targets, which must already be requested, several at a time. Returns when all are done, including
+    /// those that another process works on. Returns the runs in the order of the targets. A stop or a rejected key ends
+    /// it after the current batches; the rest stays requested.
     ///
     /// # Errors
     ///
     /// The store failed, or a run could not be stored.
     pub async fn complete(self: Arc<Self>, targets: Vec<Target>) -> Result<Vec<FinishedRun>, SyncError> {
-        // Everything was requested before this.
+        // All targets were requested before this time.
         let requested_before = self.engine.clock().now();
         let order: BTreeMap<(IntegrationId, Endpoint), usize> =
             targets.iter().map(|target| (target.integration_id.clone(), target.endpoint)).zip(0..).collect();
         let workers = self.policy.workers.min(targets.len());
         let waiting = Arc::new(Mutex::new(targets.into_iter()));
-        // Whatever else uses a rejected key would be rejected as well.
+        // Other requests with a rejected key would be rejected as well.
         let stop = self.stop.child_token();
         let mut tasks = JoinSet::new();
         for _ in 0..workers {
@@ -82,10 +82,10 @@ impl<St: Store, So: Source, C: Clock, O: RuntimeObserver, H: Host> Runtime<St, S
     }
 
     /// Fetches one target until everything that was requested before `requested_before` is fetched, or waits for the
-    /// process that does it. Returns the runs that ended; fewer if `stop` came first.
+    /// process that does so. Returns the runs that ended; fewer if `stop` came first.
     ///
-    /// The first run may continue one of an earlier process. Its committed pages say nothing of what changed since. The
-    /// request knows that, and is due again when such a run ends.
+    /// The first run may resume one of an earlier process, whose committed pages do not include later changes. The
+    /// request's generation shows that, so it is due again when such a run ends.
     async fn finish(
         &self,
         target: &Target,
@@ -101,7 +101,7 @@ impl<St: Store, So: Source, C: Clock, O: RuntimeObserver, H: Host> Runtime<St, S
                 Leased::Lease(lease) => match self.attempt(&lease, stop).await {
                     Err(SyncError::LeaseLost(_)) => {}
                     Err(error) => return Err(error),
-                    // A full fetch yielded to a delta: that one first.
+                    // A full fetch yielded to a delta, which is fetched first.
                     Ok(attempt) if attempt.run.outcome == RunOutcome::Interrupted && !stop.is_cancelled() => {
                         let delta = Target { kind: SyncKind::Delta, ..target.clone() };
                         Box::pin(self.finish(&delta, requested_before, stop)).await?;
@@ -118,7 +118,7 @@ impl<St: Store, So: Source, C: Clock, O: RuntimeObserver, H: Host> Runtime<St, S
                             return Ok(finished);
                         }
                         if first_load && target.kind == SyncKind::Full && !self.is_requested(&target).await? {
-                            // After a first load, a delta is enough for what was requested since.
+                            // After a first load, a delta suffices for later requests.
                             target.kind = SyncKind::Delta;
                         }
                     }
@@ -133,7 +133,7 @@ impl<St: Store, So: Source, C: Clock, O: RuntimeObserver, H: Host> Runtime<St, S
                     }
                 }
                 Leased::Missing(latest) => {
-                    // Another process did it, if this one did not.
+                    // If this process has not fetched the target, another one has.
                     if let Some(run) = latest.filter(|_| finished.is_empty()) {
                         finished.push(self.finished(*run, began, None).await?);
                     }
@@ -187,8 +187,8 @@ impl<St: Store, So: Source, C: Clock, O: RuntimeObserver, H: Host> Runtime<St, S
 /// The outcome of an attempt to lease a request.
 enum Leased {
     Lease(Lease),
-    /// Another process has it.
+    /// Another process has the lease.
     Busy,
-    /// There is no such request; with the latest run of its target.
+    /// The request does not exist. Contains the latest run of its target.
     Missing(Option<Box<Run>>),
 }

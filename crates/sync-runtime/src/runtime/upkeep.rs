@@ -1,4 +1,4 @@
-//! The loops of a runtime that follow the clock: schedule, retention, and the watch on the key.
+//! The periodic loops of a runtime: schedule, retention and key check.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -11,19 +11,19 @@ use super::Runtime;
 use crate::host::{Host, KeyState};
 use crate::observer::{Notice, RuntimeObserver};
 
-/// The time between two looks for due fetches.
+/// The time between two checks for due fetches.
 const SCHEDULE_EVERY: Duration = Duration::from_secs(10);
 /// The time between two deletions of old entries.
 const TRIM_EVERY: Duration = Duration::from_secs(3_600);
-/// The time between two looks for a time that is certain.
+/// The time between two checks for a certain time.
 const LOOK_FOR_TIME_EVERY: Duration = Duration::from_secs(1);
-/// The time between two questions whether a rejected key is accepted again.
+/// The time between two checks of a rejected key.
 const CHECK_KEY_EVERY: Duration = Duration::from_secs(10);
 
 impl<St: Store, So: Source, C: Clock, O: RuntimeObserver, H: Host> Runtime<St, So, C, O, H> {
-    /// Requests the fetches that are due, every ten seconds, and those that webhooks told of which were not stored.
+    /// Requests due fetches every ten seconds, and deltas of integrations with webhooks that were not stored.
     pub(crate) async fn schedule(&self) {
-        // Webhooks that came while the store was away were not stored, and their senders may not try again.
+        // Webhooks that arrived during an outage of the store were not stored, and their senders may not try again.
         let mut was_away = false;
         while !self.stop.is_cancelled() {
             let (policy, now) = (self.policy.schedule.clone(), self.engine.clock().now());
@@ -64,8 +64,8 @@ impl<St: Store, So: Source, C: Clock, O: RuntimeObserver, H: Host> Runtime<St, S
         }
     }
 
-    /// Deletes what is older than the policy keeps. Returns false if no time is certain, so that nothing was tried: a clock
-    /// that is ahead for a moment must not delete the whole log.
+    /// Deletes entries that are older than the policy allows. Returns false without deleting anything if no time is
+    /// certain: a clock that is briefly ahead must not delete the whole log.
     pub async fn trim(&self) -> bool {
         let Some(now) = self.host.certain_now() else { return false };
         let (keep_for, undelivered) = (self.policy.keep_for, self.policy.undelivered);
@@ -79,9 +79,9 @@ impl<St: Store, So: Source, C: Clock, O: RuntimeObserver, H: Host> Runtime<St, S
         true
     }
 
-    /// Checks the key at once and, while Kombo rejects it, every ten seconds.
+    /// Checks the key immediately and, while Kombo rejects it, every ten seconds.
     pub(crate) async fn watch_key(&self) {
-        // Kombo may take minutes to answer, with all retries: a stop does not wait for that.
+        // With all retries, Kombo's answer may take minutes. A stop does not wait for that.
         self.stop.run_until_cancelled(self.watch_key_forever()).await;
     }
 
@@ -95,7 +95,7 @@ impl<St: Store, So: Source, C: Clock, O: RuntimeObserver, H: Host> Runtime<St, S
         }
     }
 
-    /// Asks Kombo whether it accepts the key, and opens or closes the gate. When it opens, all failed work is due.
+    /// Checks whether Kombo accepts the key, and opens or closes the gate. When the gate opens, all failed work is due.
     pub async fn check_key(&self) {
         match self.host.check_key().await {
             KeyState::Accepted => {

@@ -1,4 +1,4 @@
-//! The worker pool: each worker leases the request that is most due, leads it to its end, and looks for the next.
+//! The worker pool: each worker leases the most urgent request, works on it, and then leases the next.
 
 use std::time::Duration;
 
@@ -14,18 +14,18 @@ use super::admission::Taken;
 use crate::host::Host;
 use crate::observer::{Notice, RuntimeObserver};
 
-/// How long an idle worker sleeps unless a notification wakes it.
+/// How long an idle worker sleeps unless it is woken.
 const POLL_EVERY: Duration = Duration::from_secs(2);
 /// How long a worker waits after the store failed.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 impl<St: Store, So: Source, C: Clock, O: RuntimeObserver, H: Host> Runtime<St, So, C, O, H> {
-    /// One worker: works until the runtime stops.
+    /// Runs one worker until the runtime stops.
     pub(crate) async fn work(&self) {
         while !self.stop.is_cancelled() {
             let wait = match self.lease().await {
                 Ok(Some((lease, taken))) => {
-                    // There may be more work: wake another worker.
+                    // More requests may be due, so another worker is woken.
                     self.wakers.work.notify_one();
                     self.work_on(&lease, taken).await;
                     continue;
@@ -45,12 +45,12 @@ impl<St: Store, So: Source, C: Clock, O: RuntimeObserver, H: Host> Runtime<St, S
         }
     }
 
-    /// Leases what is most due, with the part of the workers that it takes.
+    /// Leases the most urgent request, with the slots that it takes.
     async fn lease(&self) -> Result<Option<(Lease, Taken<'_>)>, StoreError> {
         if !self.gate.is_open() {
             return Ok(None);
         }
-        // One worker after the other, so that each knows what the others took.
+        // Workers take turns, so that each sees what the others have leased.
         let turn = self.admission.turn().await;
         let (eligible, reserved) = turn.reserve(&self.engine.policy().plan.endpoints);
         let (claim, now) = (self.claim(), self.engine.clock().now());
@@ -62,7 +62,7 @@ impl<St: Store, So: Source, C: Clock, O: RuntimeObserver, H: Host> Runtime<St, S
         }))
     }
 
-    /// What a worker of this process leases a request with.
+    /// Returns the data of a new lease for a worker of this process.
     pub(crate) fn claim(&self) -> Claim {
         let policy = self.engine.policy();
         Claim {
@@ -99,13 +99,13 @@ impl<St: Store, So: Source, C: Clock, O: RuntimeObserver, H: Host> Runtime<St, S
         {
             self.reject_key();
         }
-        // Changes may have been committed. The dispatcher looks now and then during long work.
+        // Changes may have been committed. During long work, the dispatcher's regular checks find them.
         self.wakers.deliveries.notify_one();
         result
     }
 
-    /// Releases the lease of work that broke off with the database, as soon as the database answers, so that nobody
-    /// has to wait for the lease to expire.
+    /// Releases the lease of work that ended because of the database, as soon as the database answers. Other workers
+    /// then need not wait for its expiry.
     async fn release(&self, lease: &Lease) {
         while !self.stop.is_cancelled() {
             self.pause(RETRY_AFTER).await;

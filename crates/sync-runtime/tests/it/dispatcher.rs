@@ -11,7 +11,7 @@ use sync_testkit::bench::{Bench, USUAL, id};
 
 use crate::host::{Running, TestHost};
 
-/// A receiver that remembers what it was sent.
+/// A receiver that remembers the bodies it received.
 #[derive(Default)]
 struct Remembering {
     sent: Mutex<Vec<String>>,
@@ -36,7 +36,7 @@ impl Receiver for Remembering {
     }
 }
 
-/// A loaded bench, where two users change after delivery began.
+/// Returns a loaded bench in which two users change after delivery began.
 async fn bench() -> Bench {
     let bench = Bench::new(&USUAL);
     bench.furnish();
@@ -70,7 +70,7 @@ async fn changes_are_delivered_in_order_once_they_are_committed() {
     assert!(receiver.sent.lock().unwrap().is_empty());
     bench.ask(Endpoint::Users, SyncKind::Delta);
     running.runtime.wakers().work.notify_one();
-    // Sooner than the dispatcher looks again.
+    // Earlier than the dispatcher's next regular check.
     seconds(1).await;
     assert_eq!(*receiver.sent.lock().unwrap(), ["u1", "u2"]);
     assert_eq!(bench.store.look(|tx| tx.undelivered()).unwrap(), []);

@@ -10,7 +10,7 @@ use sync_runtime::{DeliveryPolicy, Host, KeyState, Receiver, Runtime, RuntimePol
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// A process of a test.
+/// The host of a test.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct TestHost {
     key_rejected: Arc<AtomicBool>,
@@ -42,7 +42,7 @@ impl Host for TestHost {
     }
 }
 
-/// A receiver that nothing is sent to.
+/// A receiver that must not be called.
 pub(crate) struct NoReceiver;
 
 impl Receiver for NoReceiver {
@@ -62,7 +62,7 @@ impl Receiver for NoReceiver {
 /// A runtime of a test.
 pub(crate) type TestRuntime<St, So, C> = Runtime<St, So, C, Silent, TestHost>;
 
-/// A runtime that runs.
+/// A running runtime.
 pub(crate) struct Running<St, So, C> {
     pub(crate) runtime: Arc<TestRuntime<St, So, C>>,
     stop: CancellationToken,

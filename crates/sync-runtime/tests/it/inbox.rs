@@ -38,7 +38,7 @@ fn open<S: Store>(store: S) -> (InboxHandle, JoinHandle<()>) {
     (handle, tokio::spawn(inbox.work()))
 }
 
-/// Hands in webhooks one right behind the other.
+/// Passes webhooks to the inbox without waiting in between.
 fn hand_in(
     handle: &InboxHandle,
     webhooks: impl IntoIterator<Item = Webhook>,
@@ -54,7 +54,7 @@ fn is_stored(answer: &Result<Intake, Arc<StoreError>>) -> bool {
     matches!(answer, Ok(Intake::Stored(_)))
 }
 
-/// A store in memory whose units of one integration wait until they may.
+/// A memory store whose transactions in an integration's scope wait for a permit.
 #[derive(Clone)]
 struct Slow {
     store: MemoryStore,
@@ -70,7 +70,7 @@ impl Slow {
         Self { store: MemoryStore::new(), waits, came: none(), may: none() }
     }
 
-    /// Returns when a further unit waits.
+    /// Returns when one more transaction waits.
     async fn a_unit_waits(&self) {
         self.came.acquire().await.unwrap().forget();
     }
@@ -116,7 +116,7 @@ async fn what_waits_is_stored_together() {
     assert!(first.join_all().await.iter().all(is_stored));
     assert!(later.join_all().await.iter().all(is_stored));
     assert_eq!(store.store.webhooks().len(), 51);
-    // They cost what one does: all came before the first unit had its turn.
+    // They cost as much as one webhook: all arrived before the first transaction started.
     assert_eq!(store.store.statements(), alone.statements());
 }
 
@@ -193,7 +193,7 @@ async fn a_passing_failure_is_outlived_and_another_one_told_to_all() {
     assert!(is_stored(&handle.receive(changed("e")).await));
 }
 
-/// None gets ahead of one that has to be tried again.
+/// No webhook overtakes one that is tried again.
 #[tokio::test(start_paused = true)]
 async fn a_failure_does_not_change_their_order() {
     let store = Slow::new("sandbox:a");

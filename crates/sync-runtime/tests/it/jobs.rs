@@ -54,7 +54,7 @@ async fn a_rejected_key_ends_the_jobs_and_is_in_their_result() {
     assert_eq!(outline(&finished), [(targets[0].endpoint, false, Some(FailureClass::KeyRejected))]);
 }
 
-/// What an earlier process fetched in part says nothing of what changed since.
+/// The pages that an earlier process fetched do not include later changes.
 #[tokio::test(start_paused = true)]
 async fn a_run_that_is_resumed_is_followed_by_another() {
     let (bench, _) = bench();

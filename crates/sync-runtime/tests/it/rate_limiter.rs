@@ -21,7 +21,7 @@ impl Clock for Virtual {
 
 type Limiter = RateLimiter<MemoryStore, Virtual, Silent>;
 
-/// Kombo's side: a limit of `limit` requests in each minute.
+/// Kombo's limit of `limit` requests in each minute.
 struct Kombo {
     began: Instant,
     limit: u64,
@@ -93,7 +93,7 @@ async fn processes_keep_a_configured_pace_together() {
     assert!((58..70).contains(&took), "60 requests of 60 a minute took {took} s");
 }
 
-/// What is left at the end of a period is for deltas.
+/// The last requests of a period are reserved for deltas.
 #[tokio::test(start_paused = true)]
 async fn deltas_go_first_and_have_the_last_of_the_limit() {
     let limiter = limiters(1, 0).pop().unwrap();

@@ -43,7 +43,7 @@ async fn due_fetches_are_requested_and_worked_on() {
     running.end().await;
 }
 
-/// The log has entries of now. Retention deletes them a day later, but not by a clock that only says so.
+/// The log has new entries. Retention deletes them a day later, but not by a clock that is wrong.
 #[tokio::test(start_paused = true)]
 async fn old_entries_go_by_a_time_that_is_certain_only() {
     let bench = bench();

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 
 use crate::host::{Running, TestHost};
 
-/// A bench with a full fetch of every enabled endpoint requested.
+/// Returns a bench on which a full fetch of every enabled endpoint is requested.
 fn bench() -> Bench {
     let bench = Bench::new(&USUAL);
     bench.furnish();
@@ -25,7 +25,7 @@ fn bench() -> Bench {
     bench
 }
 
-/// Lets virtual time run.
+/// Advances the virtual time.
 async fn seconds(seconds: u64) {
     tokio::time::sleep(Duration::from_secs(seconds)).await;
 }
@@ -41,7 +41,7 @@ async fn a_pool_works_on_all_requests_and_wakes_for_new_ones() {
     bench.kombo.edit(|lms| lms.rename_user("u1", "Grace"));
     bench.ask(Endpoint::Users, SyncKind::Delta);
     pool.runtime.wakers().work.notify_one();
-    // Sooner than an idle worker polls.
+    // Earlier than an idle worker's next poll.
     seconds(1).await;
     bench.assert_mirrors();
     pool.end().await;
@@ -58,7 +58,7 @@ async fn a_rejected_key_keeps_work_from_beginning_until_it_is_accepted() {
 
     bench.kombo.allow(Endpoint::Users);
     host.reject_key(false);
-    // Sooner than the failed request is due by itself: the bench's clock stands.
+    // Earlier than the failed request is due: the bench's clock stands still.
     seconds(60).await;
     assert!(pool.runtime.gate().is_open());
     bench.assert_mirrors();
@@ -78,7 +78,7 @@ async fn the_failure_of_a_run_closes_the_gate() {
     pool.end().await;
 }
 
-/// How many of the requests are leased by `workers` workers while Kombo does not answer.
+/// Returns the number of requests that `workers` workers lease while Kombo does not answer.
 async fn leased_while_nothing_is_answered(bench: &Bench, workers: usize) -> usize {
     let source = Arc::new(Sleepy(Arc::default()));
     let (store, clock) = (Arc::new(bench.store.clone()), bench.clock.clone());
