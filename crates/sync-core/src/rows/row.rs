@@ -173,7 +173,7 @@ impl MirrorRow {
         &self.values
     }
 
-    /// Returns the values for changes, in the order of [`Model::columns`].
+    /// Returns the values mutably, in the order of [`Model::columns`].
     pub fn values_mut(&mut self) -> &mut [Value] {
         &mut self.values
     }

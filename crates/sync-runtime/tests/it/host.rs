@@ -42,7 +42,7 @@ impl Host for TestHost {
     }
 }
 
-/// A receiver that must not be called.
+/// A receiver for tests that deliver nothing.
 pub(crate) struct NoReceiver;
 
 impl Receiver for NoReceiver {
