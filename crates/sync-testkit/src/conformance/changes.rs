@@ -130,6 +130,10 @@ pub async fn a_position_is_found_by_its_number<S: Store>(store: Arc<S>) {
         tx.changes(None, 0, 10)
     })
     .await;
+    // Transactions in other databases of a server may delay that entries are settled; then they stay so.
+    while read(&store, |tx| tx.settled_changes(LogPosition::default(), 10)).await.len() < written.len() {
+        std::thread::yield_now();
+    }
     let after = async |seq: i64| {
         let found = read(&store, move |tx| {
             let position = tx.log_position(seq)?;
