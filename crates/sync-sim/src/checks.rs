@@ -26,12 +26,12 @@ pub(crate) struct Checks {
     touched: BTreeMap<IntegrationId, BTreeMap<(Model, String), Touch>>,
     /// When a model last changed in a way that Kombo tells of.
     changed: BTreeMap<(IntegrationId, Model), Duration>,
-    /// Up to when webhooks that were taken in told of changes of a model.
+    /// The time up to which stored webhooks named a changed model.
     told: BTreeMap<(IntegrationId, Model), Duration>,
-    /// Endpoints of which something came that could not be read or stored, or without what belongs to it: until a full fetch
-    /// nobody knows what it said.
+    /// Endpoints with answers that were incomplete, or that could not be read or stored. Their rows are not compared until the
+    /// next full fetch.
     excused: BTreeSet<(IntegrationId, Endpoint)>,
-    /// Models of which a person edited rows: until a full fetch they are as the person left them.
+    /// Models whose rows a person edited. The edits stay until the next full fetch.
     hand: BTreeSet<(IntegrationId, Model)>,
     purged: BTreeSet<IntegrationId>,
     /// The numbers of the last entries of the change log.

@@ -261,7 +261,7 @@ fn may_be_carried_out(code: &ErrorCode, status: u16) -> bool {
         | ErrorCode::IntegrationActionNotAvailable
         | ErrorCode::IntegrationActionDisabled
         | ErrorCode::LmsCourseUpdateNotSupported => false,
-        // An action may send several requests to the tool, of which only the last failed.
+        // An action may send several requests to the tool. Perhaps only the last one failed.
         ErrorCode::RemoteRateLimitExceeded
         | ErrorCode::RemoteServiceUnavailable
         | ErrorCode::RemoteUnknownHttpError

@@ -155,7 +155,7 @@ async fn an_encoding_that_is_not_understood_is_named() {
     }
 }
 
-/// A small page can contain many records, each of which takes more memory than bytes.
+/// A small page can contain many records, and a record takes more memory than its bytes.
 #[tokio::test]
 async fn a_page_of_too_many_records_names_the_limit() {
     let of = |records: usize| Reply::ok(page("null", &format!("[{}]", vec![r#"{"id":"u"}"#; records].join(","))));

@@ -28,7 +28,7 @@ async fn a_broken_field_costs_no_more_than_itself() {
     assert!(!format!("{bad:?}").contains("yesterday"));
 }
 
-/// Answers a list of three records, the second of which contains a value.
+/// Answers a list of three records. The second one contains a value.
 fn three(value: &str, target: &str) -> Reply {
     let bad = format!(r#"{{"id":"bad","custom_fields":{{"a":{value}}}}}"#);
     let records = [r#"{"id":"a"}"#, &bad, r#"{"id":"b"}"#];

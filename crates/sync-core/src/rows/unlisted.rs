@@ -18,8 +18,8 @@ use crate::rows::row::{Key, StoredRow, Value};
 /// Keys by model.
 pub(crate) type Shown = BTreeMap<Model, BTreeSet<Key>>;
 
-/// Returns the models, except the listed one, of which a full fetch of an endpoint shows all rows: those that the
-/// endpoint owns, and those that it embeds and whose own endpoint is disabled.
+/// Returns the models that a full fetch of an endpoint shows in full, without the listed one: those that the endpoint
+/// owns, and those that it embeds if their own endpoint is disabled.
 pub(crate) fn shown_beside(endpoint: Endpoint, enabled: &BTreeSet<Endpoint>) -> impl Iterator<Item = Model> {
     Model::ALL.into_iter().filter(move |model| {
         let owner = model.owner();

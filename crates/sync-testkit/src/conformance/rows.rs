@@ -210,7 +210,7 @@ pub async fn rows_that_differ_in_one_value_are_handed_over<S: Store>(store: Arc<
     }
 }
 
-/// Where one is stored after all it is replaced, or the transaction is told to come again.
+/// If a row turns out to be stored, it is replaced, or the transaction fails with a request to retry it.
 pub async fn rows_that_are_not_new_are_replaced_or_refused<S: Store>(store: Arc<S>) {
     let model = Model::LmsUsers;
     let (before, after) = (full_row(model, key("a")), null_row(model, key("a")));
