@@ -1,4 +1,4 @@
-//! Connections and units of work, one file for each database.
+//! Connections and transactions, one file for each database.
 
 pub(crate) mod postgres;
 pub(crate) mod sqlite;
@@ -12,11 +12,11 @@ pub(crate) enum Dialect {
     Sqlite,
 }
 
-/// Why a unit of work ended without a commit.
+/// The reason why a transaction ended without a commit.
 pub(crate) enum Undone<E> {
-    /// The database failed around it: begin or commit.
+    /// Begin or commit failed.
     Database(diesel::result::Error),
-    /// It asked for that.
+    /// The work itself failed.
     Work(E),
 }
 
@@ -35,7 +35,7 @@ impl<E: From<StoreError>> Undone<E> {
     }
 }
 
-/// A unit of work panicked: a bug, of which the unit's transaction was undone.
+/// The error of a transaction that panicked. A panic is a bug; the transaction was rolled back.
 pub(crate) fn panicked(said: &dyn std::fmt::Display) -> StoreError {
     StoreError::Failed { message: format!("a unit of work did not end: {said}"), source: None }
 }

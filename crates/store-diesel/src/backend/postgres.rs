@@ -56,7 +56,8 @@ impl PostgresStore {
         Self::connect_with(url, CONNECTIONS).await
     }
 
-    /// Connects to the server that `url` names, with at most so many connections. Fewer do if the server gives no more.
+    /// Connects to the server that `url` names, with at most `connections` connections, or with fewer if the server
+    /// allows fewer.
     pub async fn connect_with(url: &PostgresUrl, connections: usize) -> Result<Self, ConnectError> {
         let address = Address::new(url).map_err(|reason| ConnectError::Setting { url: url.to_string(), reason })?;
         let database = Arc::new(Database::new(address));
@@ -73,18 +74,18 @@ impl PostgresStore {
         Ok(store)
     }
 
-    /// The same database over connections of their own, so many at most: whoever uses them keeps nobody else waiting for
-    /// one. If the server gives none for them, one of the others is used. Units of one integration go on running one
-    /// after the other.
+    /// Returns the same database over a pool of its own with at most `connections` connections, so that its user does
+    /// not keep others waiting for a connection. If the server allows none for this pool, it borrows from the original
+    /// pool. Transactions of one integration still run one after the other.
     #[must_use]
     pub fn with_pool(&self, connections: usize) -> Self {
-        // Nothing is connected yet, so that nothing can fail but an impossible setting: then there is one pool for all.
+        // Nothing connects here, so only an impossible setting can fail. In that case all share one pool.
         let sessions = Lending::new(&self.database, connections, Some(&self.sessions));
         Self { sessions: sessions.unwrap_or_else(|_| self.sessions.clone()), ..self.clone() }
     }
 
-    /// Goes over to another address of the database, if it is one and can be written to: new connections are made there,
-    /// and old ones are not used again.
+    /// Moves to another address of the same database if that address can be written to. New connections are made there,
+    /// and old ones are not reused.
     pub async fn move_to(&self, url: &PostgresUrl) -> Result<Moved, ConnectError> {
         if self.database.address().is(url) {
             return Ok(Moved::Same);
@@ -104,8 +105,8 @@ impl PostgresStore {
         self.database.refused().await;
     }
 
-    /// What the database lacks of what a program that writes needs, each with its remedy: `fewest` connections, `better`
-    /// ones.
+    /// Returns the requirements of a writing program that the database does not meet, each with its remedy. `fewest` is
+    /// the number of connections that the program needs, `better` the recommended number.
     pub async fn missing(&self, fewest: usize, better: usize) -> Result<Vec<String>, StoreError> {
         let way = requirements::way(&self.database.address(), fewest).await;
         if let Some(fault) = way.map_err(|error| self.no_connection(error))? {
@@ -118,7 +119,8 @@ impl PostgresStore {
         on_session(session, move |conn| requirements::missing(conn, fewest, better)).await?
     }
 
-    /// Why the program cannot work with the tables, each with its remedy. Writes rows on trial, and takes them back.
+    /// Returns the reasons why the program cannot work with the tables, each with its remedy. Writes test rows and
+    /// rolls them back.
     pub async fn faults(&self) -> Result<Vec<String>, StoreError> {
         let session = self.session_to_write().await?;
         let look = |conn: &mut Conn| {
@@ -135,7 +137,7 @@ impl PostgresStore {
         }
     }
 
-    /// Makes or upgrades the tables. Safe to call from several processes.
+    /// Creates or upgrades the tables. Several processes may call it at the same time.
     pub async fn migrate(&self) -> Result<Vec<String>, MigrateError> {
         let failed =
             |reason: &dyn std::fmt::Display| MigrateError::Failed { url: self.shown(), reason: reason.to_string() };
@@ -150,7 +152,7 @@ impl PostgresStore {
         migrated.map_err(|error| panicked(&error))?.map_err(|error| error.at(&self.shown()))
     }
 
-    /// Which counters are behind the numbers that are taken, each with its remedy.
+    /// Returns the counters that are behind numbers already in use, each with its remedy.
     pub async fn lost_counters(&self) -> Result<Vec<String>, StoreError> {
         self.on_connection(crate::counters::pg::faults).await?.during("looking at counters")
     }
@@ -165,8 +167,8 @@ impl PostgresStore {
         self.sessions.load()
     }
 
-    /// Calls `tell` with what happened, by whatever process, and at the beginning with everything that may have. Ends when
-    /// the connection does: what happened while there is none is not told later.
+    /// Calls `tell` for each notification from any process, and once for each kind at the beginning, to cover earlier
+    /// ones. Ends with the connection; notifications that arrive without a connection are lost.
     pub async fn listen(&self, tell: impl Fn(Notification)) -> Result<(), StoreError> {
         let message = || format!("listening to {}", self.shown());
         let lost = |error: tokio_postgres::Error| StoreError::Unavailable {
@@ -181,7 +183,7 @@ impl PostgresStore {
         let begin = async {
             pool::begin(&client).await?;
             client.batch_execute("LISTEN syncd_requests; LISTEN syncd_changes").await?;
-            // For what happened before.
+            // Covers what happened before the connection.
             tell(Notification::Request);
             tell(Notification::Change);
             Ok(())
@@ -213,7 +215,7 @@ impl PostgresStore {
         Box::pin(self.sessions.borrow()).await.map_err(|error| self.no_connection(error))
     }
 
-    /// One in which transactions may write.
+    /// A session in which transactions may write.
     async fn session_to_write(&self) -> Result<Lent, StoreError> {
         let session = self.session().await?;
         match session.read_only() {
@@ -252,7 +254,7 @@ impl Store for PostgresStore {
         E: From<StoreError> + Send + 'static,
         F: FnOnce(&mut dyn Tx) -> Result<T, E> + Send + 'static,
     {
-        // Waited for without a connection, of which there are few.
+        // Waits before taking a connection, because connections are few.
         let turn = match &scope {
             Scope::Integration(integration) => Some(self.turns.take(integration).await),
             Scope::Shared => None,
@@ -260,7 +262,7 @@ impl Store for PostgresStore {
         let session = self.session_to_write().await?;
         let is_of_integration = turn.is_some();
         let run = move |conn: &mut Conn| {
-            // Until the end of the unit, whoever waits for that.
+            // Keeps the turn until the transaction ends, even if the caller stops waiting.
             let _turn = turn;
             let (value, has_appended) = conn.transaction(|conn| {
                 if let Scope::Integration(integration) = &scope {
@@ -298,8 +300,9 @@ impl Store for PostgresStore {
     }
 }
 
-/// Tells whoever listens that the log grew. After the commit: transactions that notify wait for each other until they are on
-/// disk, which this one need not be. Who is not told looks by itself.
+/// Notifies listeners that the change log grew. It runs after the commit, because transactions that notify wait for
+/// each other until they are on disk; this transaction does not have to reach the disk. A listener that misses the
+/// notification polls anyway.
 fn notify_of_changes(conn: &mut Conn) {
     let notify = "SELECT set_config('synchronous_commit', 'off', true), pg_notify('syncd_changes', '')";
     if let Err(error) = Statement::new(notify).execute(conn) {
@@ -307,7 +310,7 @@ fn notify_of_changes(conn: &mut Conn) {
     }
 }
 
-/// Units of one integration run one after the other, in whatever process.
+/// Makes the transactions of one integration run one after the other, in all processes.
 fn lock_integration(conn: &mut Conn, integration: &IntegrationId) -> diesel::QueryResult<()> {
     Statement::new("SELECT pg_advisory_xact_lock(hashtextextended('syncd integration ' || ")
         .text(integration.as_str())
@@ -316,7 +319,7 @@ fn lock_integration(conn: &mut Conn, integration: &IntegrationId) -> diesel::Que
         .map(drop)
 }
 
-/// The server's version as a number, such as 150018, and in words.
+/// Returns the server's version as a number, such as 150018, and as text.
 async fn server_version(client: &tokio_postgres::Client) -> Result<(i64, String), ServerError> {
     const VERSION: &str = "SELECT current_setting('server_version_num')::bigint, current_setting('server_version')";
     let row = client.query_typed_one(VERSION, &[]).await.map_err(ServerError::new)?;

@@ -19,12 +19,12 @@ mod writer;
 use database::Database;
 use writer::{Writer, is_broken};
 
-/// Time that a statement waits for another writing process, in milliseconds.
+/// How long a statement waits for another writing process, in milliseconds.
 const BUSY_TIMEOUT_MS: u32 = 30_000;
-/// More readers than this are closed when they come back.
+/// Maximum number of idle readers. Further ones are closed when they are returned.
 const IDLE_READERS: usize = 4;
 
-/// A mirror in an SQLite file. One connection writes, others read beside it.
+/// A mirror in an SQLite file. One connection writes while others read.
 ///
 /// If the file is replaced or deleted, every transaction fails with [`StoreError::Unavailable`] until a complete database
 /// is in its place again; then the store goes on with that one.
@@ -41,7 +41,7 @@ impl std::fmt::Debug for SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens the file, or makes it if it is not there. Its tables are made by [`SqliteStore::migrate`].
+    /// Opens the file, or creates it if it does not exist. [`SqliteStore::migrate`] creates its tables.
     pub async fn open(path: impl Into<PathBuf>) -> Result<Self, ConnectError> {
         let path = path.into();
         let opening = path.clone();
@@ -52,14 +52,14 @@ impl SqliteStore {
         Ok(Self { database, writer })
     }
 
-    /// Makes or upgrades the tables. Safe to call from several processes.
+    /// Creates or upgrades the tables. Several processes may call it at the same time.
     pub async fn migrate(&self) -> Result<Vec<String>, MigrateError> {
         let ran = self.writer.alone(migrations::sqlite_migrate).await?.map_err(|error| error.at(&self.url()))?;
         self.database.migrate_from_now_on();
         Ok(ran)
     }
 
-    /// Which counters are behind the numbers that are taken, each with its remedy.
+    /// Returns the counters that are behind numbers already in use, each with its remedy.
     pub async fn lost_counters(&self) -> Result<Vec<String>, StoreError> {
         self.writer.alone(crate::counters::sqlite::faults).await?.during("looking at counters")
     }
@@ -69,14 +69,15 @@ impl SqliteStore {
         self.writer.alone(migrations::sqlite::status).await?.map_err(|error| error.at(&self.url()))
     }
 
-    /// Whether this is the file.
+    /// Whether the store uses the file `path`.
     pub(crate) fn is_at(&self, path: &Path) -> bool {
         self.database.path() == path
     }
 
-    /// Why the program cannot work with the tables, each with its remedy. Writes to the file on trial, and takes it back.
+    /// Returns the reasons why the program cannot work with the tables, each with its remedy. Writes to the file and
+    /// rolls back.
     pub async fn faults(&self) -> Result<Vec<String>, StoreError> {
-        // Opening a file that is gone would make one.
+        // Opening a deleted file would create an empty one.
         if let Some(reason) = self.unusable() {
             return Err(unavailable(reason));
         }
@@ -85,23 +86,23 @@ impl SqliteStore {
         tried.map_err(|error| panicked(&error))?
     }
 
-    /// How busy the connections are: one writes, and as many read as there are readers.
+    /// Usage of the connections: one that writes, and one for each reader.
     pub fn load(&self) -> PoolStatus {
         let (idle, waiting) = (self.database.idle_readers(), self.writer.waiting());
         PoolStatus { most: IDLE_READERS + 1, open: idle + 1, idle: idle + usize::from(waiting == 0), waiting }
     }
 
-    /// Why the file cannot be used at the moment, if it was replaced or deleted.
+    /// Returns the reason if the file was replaced or deleted and cannot be used.
     pub fn unusable(&self) -> Option<String> {
         let reason = self.database.unusable();
         if reason.is_some() {
-            // The writer opens the file that is there now.
+            // Lets the writer open the present file.
             self.writer.look();
         }
         reason
     }
 
-    /// Number of times that another file was opened instead of the first.
+    /// Number of times that the store opened a file that replaced its previous one.
     pub fn generation(&self) -> u64 {
         self.database.generation()
     }
@@ -136,7 +137,7 @@ impl Store for SqliteStore {
             match result {
                 Ok(result) => result.map_err(Undone::into_error),
                 Err(reason) => {
-                    // The writer opens the file that is there now.
+                    // The writer opens the present file.
                     store.writer.look();
                     Err(unavailable(reason).into())
                 }
@@ -155,11 +156,11 @@ fn open(path: &Path) -> Result<SqliteConnection, ConnectError> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) {
         return Err(unopened(path, &format!("there is no folder {}", folder.display())));
     }
-    // So that no name is taken for something else, such as a URI.
+    // Keeps SQLite from reading the name as something else, such as a URI.
     let name = if path.is_absolute() { name.to_owned() } else { format!("./{name}") };
     let mut conn = SqliteConnection::establish(&name).map_err(|error| unopened(path, &error))?;
-    // WAL: readers and the writer do not wait for each other. FULL: a webhook that was answered and a number of the
-    // change log that was read survive a power cut too. The first read makes the files beside the database.
+    // WAL: readers and the writer do not wait for each other. FULL: an answered webhook and a change number that was
+    // read also survive a power failure. The first read creates the files next to the database.
     let pragmas = format!(
         "PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
          PRAGMA cache_size = -16384; PRAGMA wal_autocheckpoint = 16000; PRAGMA journal_size_limit = 67108864;

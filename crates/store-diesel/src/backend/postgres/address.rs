@@ -1,4 +1,5 @@
-//! From a URL to a session: hosts one after the other, encrypted as it says, with a password that may be in a file.
+//! Turns a URL into a session: tries the hosts one after the other, with the encryption that the URL asks for and a
+//! password that may be in a file.
 
 use std::error::Error as _;
 use std::path::Path;
@@ -28,21 +29,21 @@ pub(super) struct Address {
     tls: MakeRustlsConnect,
 }
 
-/// A new session.
+/// A new session and its connection.
 pub(super) struct Link {
     pub(super) client: Client,
     pub(super) connection: Connection<Socket, TlsStream>,
-    /// Whether transactions in it may write, unless they say otherwise.
+    /// Whether transactions may write by default.
     pub(super) is_writable: bool,
 }
 
-/// Why there is no session.
+/// The reason why there is no session.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unconnected {
-    /// A server said so, or the way to it.
+    /// The server or the network reported an error.
     #[error(transparent)]
     Failed(#[from] ServerError),
-    /// A server was reached that takes no writes, where they are wanted.
+    /// A server was reached, but it takes no writes although the session must write.
     #[error("the server takes no writes")]
     ReadOnly,
     #[error("no answer within {0:?}")]
@@ -58,12 +59,12 @@ impl Unconnected {
         if let Self::Failed(error) = self { error.code() } else { None }
     }
 
-    /// Whether the server refuses the user or the password.
+    /// Whether the server rejects the user or the password.
     pub(super) fn is_refusal(&self) -> bool {
         self.code().is_some_and(|code| code.starts_with("28"))
     }
 
-    /// Whether the server, the database or the role has as many connections as are allowed.
+    /// Whether the server, the database or the role has reached its connection limit.
     pub(super) fn is_too_many(&self) -> bool {
         self.code() == Some("53300")
     }
@@ -76,21 +77,21 @@ impl fmt::Display for Address {
 }
 
 impl Address {
-    /// `Err` says which setting is impossible.
+    /// `Err` names the setting that is impossible.
     pub(super) fn new(url: &PostgresUrl) -> Result<Self, String> {
         Ok(Self { tls: tls::connector(url)?, url: url.clone() })
     }
 
-    /// Whether this is the address that a URL says.
+    /// Whether this address comes from `url`.
     pub(super) fn is(&self, url: &PostgresUrl) -> bool {
         self.url == *url
     }
 
-    /// Connects to the first host that lets sessions write or, if there is none, to one that can be read.
+    /// Connects to the first host that accepts writes, or else to one that can be read.
     pub(super) async fn connect(&self) -> Result<Link, Unconnected> {
         let mut servers: Vec<&Config> = self.url.servers.iter().collect();
         if self.url.shuffle {
-            // Each process begins with another host; there is nothing more to balance.
+            // Each process begins with another host. That is all the balancing there is.
             let count = servers.len().max(1);
             let turn = usize::try_from(std::process::id()).unwrap_or_default() % count;
             servers.rotate_left(turn);
@@ -120,7 +121,8 @@ impl Address {
         }
         let within = server.get_connect_timeout().copied().unwrap_or(CONNECT_WITHIN);
         match self.within(within, &config).await {
-            // The server may insist on encryption. If it is something else, it says so again.
+            // The server may require encryption. If the error has another cause, the encrypted attempt reports it
+            // again.
             Err(error) if self.url.encryption == Encryption::Allow && error.code().is_some() => {
                 config.ssl_mode(SslMode::Require);
                 let encrypted = self.within(within, &config).await;
@@ -134,7 +136,8 @@ impl Address {
     async fn within(&self, within: Duration, config: &Config) -> Result<Link, Unconnected> {
         let connecting = async {
             loop {
-                // Connecting asks whether the server takes writes, which the server's own time-out may be too short for.
+                // While connecting, the client queries whether the server takes writes. The server's own time-out may
+                // be too short for that.
                 match config.connect(self.tls.clone()).await {
                     Err(error) if error.code() == Some(&SqlState::QUERY_CANCELED) => {}
                     connected => return connected,
@@ -149,7 +152,7 @@ impl Address {
     }
 }
 
-/// Whether a server was reached that takes no writes.
+/// Whether the error means that a server was reached that takes no writes.
 fn is_read_only(error: &Error) -> bool {
     let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
     error.as_db_error().is_none() && cause.is_some_and(|cause| cause.kind() == io::ErrorKind::PermissionDenied)

@@ -1,4 +1,4 @@
-//! Says for whom a session waits.
+//! Logs the sessions that keep another session waiting.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -7,18 +7,18 @@ use tokio_postgres::Client;
 
 use crate::error::postgres::ServerError;
 
-/// When to look first: most migrations end earlier.
+/// Wait before the first check. Most migrations end earlier.
 const FIRST: Duration = Duration::from_secs(1);
-/// How often to look after that.
+/// Interval of later checks.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// The number of a session's process.
+/// Returns the process id of a session.
 pub(super) async fn backend_pid(client: &Client) -> Result<i32, ServerError> {
     let row = client.query_typed_one("SELECT pg_backend_pid()", &[]).await.map_err(ServerError::new)?;
     row.try_get(0).map_err(ServerError::new)
 }
 
-/// Logs which sessions keep `pid` waiting, until it is dropped. A failure to find out is logged as well.
+/// Logs the sessions that keep `pid` waiting, until the future is dropped. If a check fails, that is logged as well.
 pub(super) async fn watch(client: &Client, pid: i32) -> Infallible {
     let mut wait = FIRST;
     loop {
@@ -41,7 +41,7 @@ pub(super) async fn watch(client: &Client, pid: i32) -> Infallible {
     }
 }
 
-/// Process, application, state, and for how many seconds its transaction has run.
+/// Process id, application, state, and the age of its transaction in seconds.
 type Blocker = (i32, String, String, i64);
 
 async fn blockers(client: &Client, pid: i32) -> Result<Vec<Blocker>, ServerError> {

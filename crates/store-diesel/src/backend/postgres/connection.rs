@@ -20,16 +20,16 @@ use super::query::{Encoded, QueryText};
 use super::row::PgRow;
 use crate::error::postgres::{ServerError, Spent};
 
-/// A session with a server, used from a thread that may block and belongs to a tokio runtime.
+/// A session with a server, for use on a thread that may block and belongs to a tokio runtime.
 pub(crate) struct Conn {
     pub(super) client: Client,
-    /// Statements whose text comes again, prepared.
+    /// Prepared statements for texts that are used repeatedly.
     statements: RefCell<HashMap<QueryText, Statement>>,
     transactions: AnsiTransactionManager,
     instrumentation: Option<Box<dyn Instrumentation>>,
-    /// Whether an error showed that this session, or every session as old as it, cannot do its work any more.
+    /// Whether an error showed that this session, or every session of its age, is unusable.
     spent: Cell<Spent>,
-    /// What the server said when it had no room for what was to be written.
+    /// The server's message when it had no room for a write.
     trouble: RefCell<Option<String>>,
 }
 
@@ -52,17 +52,17 @@ impl Conn {
             && !AnsiTransactionManager::is_broken_transaction_manager(self)
     }
 
-    /// Whether an error showed that other sessions which are as old cannot do their work either.
+    /// Whether an error showed that other sessions of the same age are unusable too.
     pub(super) fn shows_all_spent(&self) -> bool {
         self.spent.get() == Spent::AllSessions
     }
 
-    /// What was said since the last time when there was no room for what was to be written.
+    /// Returns and clears the server's last message that it had no room for a write.
     pub(super) fn take_trouble(&self) -> Option<String> {
         self.trouble.take()
     }
 
-    /// Waits for the server, and remembers what an error says of this session.
+    /// Waits for the server, and notes if an error makes this session unusable.
     pub(super) fn wait<T>(&self, answer: impl Future<Output = Result<T, tokio_postgres::Error>>) -> QueryResult<T> {
         Handle::current().block_on(answer).map_err(|error| {
             let error = ServerError::new(error);
@@ -74,12 +74,12 @@ impl Conn {
         })
     }
 
-    /// The statement if it is prepared already.
+    /// Returns the statement if it is already prepared.
     pub(super) fn prepared(&self, text: &QueryText) -> Option<Statement> {
         self.statements.borrow().get(text).cloned()
     }
 
-    /// Prepares a statement, and keeps it.
+    /// Prepares a statement and caches it.
     pub(super) fn prepare(&self, text: QueryText) -> QueryResult<Statement> {
         let statement = self.wait(self.client.prepare_typed(&text.sql, &text.types))?;
         self.statements.borrow_mut().insert(text, statement.clone());
@@ -115,7 +115,7 @@ impl Conn {
     }
 }
 
-/// The rows of a query, as they come in.
+/// The rows of a query, read as they arrive.
 pub(crate) struct Rows<'a> {
     conn: &'a Conn,
     rows: Pin<Box<RowStream>>,

@@ -7,19 +7,19 @@ use tokio::sync::futures::Notified;
 
 use super::address::{Address, Link, Unconnected};
 
-/// A refused write counts for so long, unless a later one succeeds.
+/// How long a refused write is reported, unless a later one succeeds.
 const TROUBLE_LASTS: Duration = Duration::from_secs(30);
 
 /// State shared by all connections to a database.
 pub(super) struct Database {
     address: RwLock<Arc<Address>>,
-    /// Counts what showed that no session made before can be used any more.
+    /// Incremented when all sessions made so far have become unusable.
     generation: AtomicU64,
-    /// Called when the server refuses the user or the password.
+    /// Notified when the server rejects the user or the password.
     refused: Notify,
-    /// Called when the database is somewhere else.
+    /// Notified when the address of the database changes.
     moved: Notify,
-    /// The last write that was refused for lack of room, and when.
+    /// The last write that was refused for lack of room, and its time.
     trouble: Mutex<Option<(Instant, String)>>,
 }
 
@@ -45,13 +45,13 @@ impl Database {
         self.moved.notify_waiters();
     }
 
-    /// Ends when the database is somewhere else than now.
+    /// Ends when the address of the database changes.
     pub(super) fn moved(&self) -> Notified<'_> {
         self.moved.notified()
     }
 
     pub(super) async fn connect(&self) -> Result<Link, Unconnected> {
-        // Boxed: what it takes to connect is large, and part of whatever future waits for it.
+        // Boxed because the future is large, and would be part of every future that waits for it.
         let address = self.address();
         let connected = Box::pin(address.connect()).await;
         if connected.as_ref().is_err_and(Unconnected::is_refusal) {
@@ -68,22 +68,22 @@ impl Database {
         self.generation.load(Ordering::Relaxed)
     }
 
-    /// No session of this generation can be used. If another one of the same age showed it before, nothing is new.
+    /// Marks all sessions of this generation as unusable. Later calls for the same generation change nothing.
     pub(super) fn outlive(&self, generation: u64) {
         self.generation.fetch_max(generation.saturating_add(1), Ordering::Relaxed);
     }
 
-    /// A write was refused for lack of room.
+    /// Notes that a write was refused for lack of room.
     pub(super) fn refused_write(&self, said: String) {
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), said));
     }
 
-    /// A transaction that writes was committed.
+    /// Notes that a writing transaction was committed.
     pub(super) fn wrote(&self) {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
-    /// Why a write was refused lately, if none succeeded since.
+    /// Returns the reason of a recently refused write, unless a later write succeeded.
     pub(super) fn recent_trouble(&self) -> Option<String> {
         let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         trouble.as_ref().filter(|(at, _)| at.elapsed() < TROUBLE_LASTS).map(|(_, said)| said.clone())

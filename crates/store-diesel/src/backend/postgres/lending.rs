@@ -1,5 +1,5 @@
-//! Sessions are lent, so many at a time at most. A server that gives no more is no reason to fail while there are some:
-//! then fewer are lent, and after a while it is asked for more again.
+//! Lends a limited number of sessions. If the server refuses another one while some exist, fewer are lent for a while,
+//! and then the server is asked again.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,7 +17,7 @@ use crate::connections::PoolStatus;
 
 /// Time limit for waiting for a session.
 const BORROW_WITHIN: Duration = Duration::from_secs(10);
-/// Between two tries while the server gives none at all.
+/// Wait between two attempts while the server allows no session at all.
 const ASK_AGAIN_AFTER: Duration = Duration::from_millis(250);
 /// Time during which fewer sessions are lent after the server refused one.
 const FEWER_FOR: Duration = Duration::from_secs(30);
@@ -27,20 +27,20 @@ const FEWER_FOR: Duration = Duration::from_secs(30);
 pub(super) struct Lending {
     pool: Pool,
     places: Arc<Places>,
-    /// Lends one if the server gives none to this one.
+    /// The pool to borrow from if the server allows no session for this one.
     others: Option<Box<Lending>>,
 }
 
-/// Number of sessions that may be lent.
+/// Permits for sessions that may be lent.
 struct Places {
     free: Arc<Semaphore>,
     all: AtomicUsize,
     waiting: AtomicUsize,
 }
 
-/// A session on loan.
+/// A borrowed session.
 pub(super) struct Lent {
-    // Dropped in this order: it is in the pool again when its place is free.
+    // Fields are dropped in this order: the session must be back in the pool before its permit is free.
     session: Borrowed,
     _place: OwnedSemaphorePermit,
 }
@@ -50,12 +50,12 @@ impl Lent {
         &mut self.session.conn
     }
 
-    /// Why its transactions cannot write, if they cannot.
+    /// Returns the reason if its transactions cannot write.
     pub(super) fn read_only(&self) -> Option<&str> {
         self.session.read_only.as_deref()
     }
 
-    /// Looks at what the last transaction learnt of sessions like this one.
+    /// Applies the findings of the last transaction to other sessions of the same age.
     pub(super) fn settle(&self) {
         self.session.settle();
     }
@@ -95,7 +95,7 @@ impl Lending {
         }
     }
 
-    /// How busy they are.
+    /// Usage of the sessions.
     pub(super) fn load(&self) -> PoolStatus {
         let status = self.pool.status();
         PoolStatus {
@@ -114,7 +114,7 @@ impl Places {
         taken.ok().and_then(Result::ok).ok_or(Unconnected::Busy(BORROW_WITHIN))
     }
 
-    /// One place fewer for a while, but for the last one.
+    /// Removes one permit for a while, unless it is the last one.
     fn give_up(self: &Arc<Self>, place: OwnedSemaphorePermit) {
         let fewer = |all: usize| (all > 1).then(|| all - 1);
         if self.all.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer).is_err() {
@@ -130,7 +130,7 @@ impl Places {
     }
 }
 
-/// Counts who waits.
+/// Counts waiting borrowers.
 struct Waiting<'a>(&'a AtomicUsize);
 
 impl<'a> Waiting<'a> {

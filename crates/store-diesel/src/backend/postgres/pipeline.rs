@@ -1,5 +1,5 @@
-//! Statements that are sent one behind the other. While the server works on one, the next is encoded, or the rows of the
-//! one before are read: neither side waits for the other.
+//! Pipelined statements. While the server works on one, the next one is encoded, or the rows of the previous one are
+//! read. Neither side waits for the other.
 
 use std::future::{poll_fn, ready};
 use std::pin::Pin;
@@ -26,7 +26,7 @@ enum Sent<'a, T> {
 }
 
 impl<'a, T> Sent<'a, T> {
-    /// Sends what `answer` waits for.
+    /// Sends the statement behind `answer`.
     fn new(mut answer: Answer<'a, T>) -> Self {
         match Handle::current().block_on(poll_fn(|context| Poll::Ready(answer.as_mut().poll(context)))) {
             Poll::Ready(answered) => Self::Answered(answered),
@@ -42,7 +42,7 @@ impl<'a, T> Sent<'a, T> {
     }
 }
 
-/// Runs statements, and hands over the answer of each in the statements' order.
+/// Runs statements, and passes on their answers in order.
 fn run<'a, 'b, T, E: From<Error>>(
     conn: &'a Conn,
     statements: impl Iterator<Item = Statement<'b>>,
@@ -55,7 +55,7 @@ fn run<'a, 'b, T, E: From<Error>>(
         let prepared = if let Some(prepared) = conn.prepared(&text) {
             prepared
         } else {
-            // The answer to this waits behind the one before, which nobody would read meanwhile.
+            // The server's answer comes after the previous one, which nobody would read in the meantime.
             if let Some(before) = before.take() {
                 take(before.wait(conn)?)?;
             }
@@ -69,8 +69,8 @@ fn run<'a, 'b, T, E: From<Error>>(
     before.map_or(Ok(()), |last| take(last.wait(conn)?))
 }
 
-/// Runs statements, and hands over how many rows each of them touched, in the statements' order. After one that failed,
-/// what follows has no effect, as in any transaction.
+/// Runs statements, and passes on the number of rows that each affected, in order. After a failed statement the
+/// following ones have no effect, as in any transaction.
 pub(crate) fn execute_all<'a>(
     conn: &Conn,
     statements: impl Iterator<Item = Statement<'a>>,
@@ -87,14 +87,14 @@ pub(crate) fn execute_all<'a>(
     )
 }
 
-/// What is handed over.
+/// An item that [`load_all`] passes on.
 pub(crate) enum Found<'a> {
     /// The rows of the next statement begin.
     Statement,
     Row(&'a PgRow),
 }
 
-/// Runs statements, and hands over the rows of each in the statements' order.
+/// Runs statements, and passes on the rows of each, in order.
 pub(crate) fn load_all<'a, E: From<Error>>(
     conn: &Conn,
     statements: impl Iterator<Item = Statement<'a>>,

@@ -10,13 +10,13 @@ use super::database::Database;
 use super::requirements;
 use crate::error::postgres::ServerError;
 
-/// What every session begins with: all that the program depends on, whatever a server, a database or a role has for
-/// defaults. Settings that the server does not know are left out.
+/// The settings of every session: everything that the program depends on, regardless of the defaults of a server, a
+/// database or a role. Settings that the server does not have are left out.
 ///
-/// A statement that takes ten minutes is stuck; none gains by being compiled. A process that says nothing for seconds in
-/// the midst of a unit is frozen or cut off: the locks that it holds must not keep others from taking over its work. A
-/// commit that was answered has reached the disk, unless a unit says that it need not. With `row_security` off, rows that
-/// a policy hides are an error.
+/// A statement that takes ten minutes is stuck. No statement gains from JIT compilation. A process that is silent for
+/// seconds in the middle of a transaction is frozen or cut off, and its locks must not keep others from taking over its
+/// work. A commit has reached the disk when it is answered, unless the transaction waives that. With `row_security`
+/// off, rows that a policy hides are an error.
 const SESSION: &str = "
 SELECT set_config(name, value, false) FROM (VALUES
   ('search_path', 'kombo, public'), ('TimeZone', 'UTC'), ('DateStyle', 'ISO, MDY'), ('IntervalStyle', 'postgres'),
@@ -35,16 +35,16 @@ SELECT set_config(name, value, false) FROM (VALUES
                          ELSE current_setting('synchronous_commit') END)
 ) AS wanted(name, value) JOIN pg_settings USING (name)";
 
-/// What comes before it, on its own: until then, the time-outs of others count, and so does their search path.
+/// Runs before [`SESSION`], statement by statement: until then, time-outs and the search path from elsewhere apply.
 const FIRST: [&str; 4] = [
     "SET statement_timeout TO '10min'",
     "SET lock_timeout TO 0",
     "SET search_path TO kombo, public",
-    // With less, even a small sort may need a file, which a limit of the role may forbid.
+    // With less memory even a small sort may need a file, and a limit of the role may forbid that.
     "SELECT set_config('work_mem', '4MB', false) WHERE pg_size_bytes(current_setting('work_mem')) < 4194304",
 ];
 
-/// Number of attempts of the first statement under a time-out that may be too short for it.
+/// Maximum number of attempts of such a statement: the inherited time-out may be too short for it.
 const MOST_TRIES: u32 = 50;
 
 /// Sets a session up.
@@ -61,14 +61,14 @@ pub(super) async fn begin(client: &Client) -> Result<(), Error> {
     client.batch_execute(SESSION).await
 }
 
-/// For a session that migrates.
+/// Settings of a session that migrates.
 const UNLIMITED: &str =
     "SET statement_timeout TO 0; SET lock_timeout TO 0; SET idle_in_transaction_session_timeout TO 0";
 
 pub(super) type Pool = deadpool::managed::Pool<Sessions>;
 pub(super) type PoolError = deadpool::managed::PoolError<Unconnected>;
 
-/// Makes sessions, and says which of them may be used again.
+/// Creates sessions, and decides which of them can be reused.
 pub(super) struct Sessions {
     database: Arc<Database>,
 }
@@ -76,15 +76,15 @@ pub(super) struct Sessions {
 /// A session in a pool.
 pub(super) struct Pooled {
     pub(super) conn: Conn,
-    /// [`Database::generation`] when it was made.
+    /// [`Database::generation`] at its creation.
     made_in: u64,
     database: Arc<Database>,
-    /// Why its transactions cannot write, if they cannot.
+    /// The reason why its transactions cannot write, if they cannot.
     pub(super) read_only: Option<String>,
 }
 
 impl Pooled {
-    /// Looks at what the last transaction learnt of sessions like this one.
+    /// Applies the findings of the last transaction to other sessions of the same age.
     pub(super) fn settle(&self) {
         if self.conn.shows_all_spent() {
             self.database.outlive(self.made_in);
@@ -103,7 +103,7 @@ impl Manager for Sessions {
         let made_in = self.database.generation();
         let link = self.database.connect().await?;
         let (client, connection) = (link.client, link.connection);
-        // It ends when the session is dropped, or with an error that the session's next statement reports.
+        // Ends when the session is dropped, or with an error that the session's next statement reports.
         tokio::spawn(async move { drop(connection.await) });
         begin(&client).await.map_err(ServerError::new)?;
         let read_only = if link.is_writable {
@@ -115,7 +115,7 @@ impl Manager for Sessions {
     }
 
     async fn recycle(&self, pooled: &mut Pooled, _: &Metrics) -> RecycleResult<Unconnected> {
-        // A server that took no writes may take them by now: that is asked at connecting.
+        // A server that refused writes may accept them by now. Only a new connection finds out.
         let is_current = pooled.made_in >= self.database.generation() && pooled.read_only.is_none();
         if is_current && pooled.conn.is_usable() {
             Ok(())
@@ -125,13 +125,13 @@ impl Manager for Sessions {
     }
 }
 
-/// Connections, made when they are needed. Each host of an address has a limit of its own for connecting.
+/// Creates a pool that connects on demand. Each host of an address has its own time limit for connecting.
 pub(super) fn pool(database: &Arc<Database>, size: usize) -> Result<Pool, BuildError> {
     let sessions = Sessions { database: Arc::clone(database) };
     Pool::builder(sessions).max_size(size).runtime(deadpool::Runtime::Tokio1).build()
 }
 
-/// A session outside of any pool, whose statements may take and wait as long as they need.
+/// Opens a session outside of any pool, without limits on the duration of statements and waits.
 pub(super) async fn unlimited_session(database: &Database) -> Result<Conn, Unconnected> {
     let link = database.connect().await?;
     let (client, connection) = (link.client, link.connection);
@@ -141,5 +141,5 @@ pub(super) async fn unlimited_session(database: &Database) -> Result<Conn, Uncon
     Ok(Conn::new(client))
 }
 
-/// A session that goes back to its pool when it is dropped.
+/// A session that returns to its pool when it is dropped.
 pub(super) type Borrowed = Object<Sessions>;

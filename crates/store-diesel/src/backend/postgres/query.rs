@@ -1,4 +1,4 @@
-//! Diesel's queries in the form that tokio-postgres sends.
+//! Converts Diesel's queries to the form that tokio-postgres sends.
 
 use std::error::Error as StdError;
 
@@ -10,11 +10,11 @@ use diesel::query_builder::{QueryBuilder as _, QueryFragment};
 use diesel::result::Error;
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 
-/// A query with its values.
+/// A query with its encoded values.
 pub(super) struct Encoded {
     pub(super) text: QueryText,
     pub(super) binds: Vec<Bind>,
-    /// Whether the text will come again, whatever the values are.
+    /// Whether the text is the same for all values, so that preparing it pays off.
     pub(super) cacheable: bool,
 }
 
@@ -43,7 +43,7 @@ impl Encoded {
 /// A value in PostgreSQL's binary form. `None` is null.
 pub(super) struct Bind(Option<Vec<u8>>);
 
-/// Shows no value: a driver that logs parameters must not log customers' data.
+/// Shows no value, because a driver that logs parameters must not log customers' data.
 impl std::fmt::Debug for Bind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.0 {
@@ -67,7 +67,7 @@ impl ToSql for Bind {
     to_sql_checked!();
 }
 
-/// Finds no type by name: all that occur have fixed numbers.
+/// Looks up no type by name: all types in use have fixed numbers.
 struct BuiltInTypes;
 
 impl PgMetadataLookup for BuiltInTypes {

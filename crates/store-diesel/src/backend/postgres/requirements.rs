@@ -12,19 +12,19 @@ use crate::error::During as _;
 use crate::error::postgres::ServerError;
 use crate::statement::{Cells, Statement};
 
-/// A second session that is not there by then will not come.
+/// Time limit for a second session.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 const POOLED: &str = "store.url leads to a pooler that gives each transaction another session, which loses settings, \
                       locks and notifications: connect to the server directly, or let the pooler keep sessions \
                       (PgBouncer: pool_mode = session)";
 
-/// What is said of a prepared statement that is another session's, or is there already, and of a transaction where a
-/// pooler has sessions for single statements.
+/// Errors that show a pooler in statement or transaction mode: a prepared statement belongs to another session or
+/// already exists, or a transaction is not possible.
 const OF_POOLERS: [&str; 3] = ["26000", "42P05", "08P01"];
 
-/// Each row is a sentence: what is missing, and what to do. `$1` is how many connections are needed, `$2` how many are
-/// wanted.
+/// Each row is a sentence with the missing requirement and its remedy. `$1` is the number of connections that are
+/// needed, `$2` the number that is recommended.
 const MISSING: &str = "
 WITH me AS (SELECT * FROM pg_roles WHERE rolname = current_user),
      here AS (SELECT * FROM pg_database WHERE datname = current_database()),
@@ -67,7 +67,7 @@ UNION ALL
 SELECT format('%s allows %s connections, and at least %s are needed: %s %s', place, most, needed, remedy, better)
   FROM limits, wanted WHERE most < needed";
 
-/// What switches a setting back, wherever it comes from: an expression over a row of `pg_settings`.
+/// The command that resets a setting, depending on its source: an expression over a row of `pg_settings`.
 const RESET: &str = "
 CASE source
   WHEN 'database' THEN format('ALTER DATABASE %I RESET %s', current_database(), name)
@@ -77,7 +77,7 @@ CASE source
   WHEN 'client' THEN format('take %s out of the options in store.url', name)
   ELSE format('ALTER SYSTEM RESET %s; SELECT pg_reload_conf()', name) END";
 
-/// Missing requirements, each with its remedy.
+/// Returns missing requirements, each with its remedy.
 pub(super) fn missing(conn: &mut Conn, needed: i64, better: i64) -> Result<Vec<String>, StoreError> {
     let question = Statement::new(MISSING).int(needed).sql(", ").int(better).sql(MISSING_OF);
     let question = question.sql(RESET).sql(MISSING_CONNECTIONS);
@@ -85,7 +85,7 @@ pub(super) fn missing(conn: &mut Conn, needed: i64, better: i64) -> Result<Vec<S
     Ok(rows.into_iter().filter_map(|cells| cells.0.into_iter().next().flatten()?.into_text()).collect())
 }
 
-/// Why transactions of a new session cannot write.
+/// Returns the reason why transactions of a new session cannot write.
 pub(super) async fn why_read_only(client: &Client) -> Result<String, Error> {
     let question = format!(
         "SELECT CASE WHEN pg_is_in_recovery()
@@ -96,7 +96,8 @@ pub(super) async fn why_read_only(client: &Client) -> Result<String, Error> {
     value(client, &question).await
 }
 
-/// The newest migration of the tables at an address that can be written to; empty if there are none.
+/// Returns the newest migration of the tables at an address that can be written to, or an empty string if there are
+/// none.
 pub(super) async fn tables(address: &Address) -> Result<String, Unconnected> {
     let link = address.connect().await?;
     if !link.is_writable {
@@ -111,15 +112,15 @@ pub(super) async fn tables(address: &Address) -> Result<String, Unconnected> {
     Ok(newest.map_err(ServerError::new)?)
 }
 
-/// What is wrong with the way to the database, if anything: sessions must be kept between transactions, as their settings,
-/// locks and prepared statements are, and there must be enough of them.
+/// Returns a problem with the connection to the database, if there is one. Sessions must persist between transactions,
+/// because settings, locks and prepared statements depend on them, and there must be enough of them.
 pub(super) async fn way(address: &Address, fewest: usize) -> Result<Option<String>, Unconnected> {
     let first = match kept(session_at(address).await) {
         Ok(Some(first)) => first,
         Ok(None) => return Ok(Some(POOLED.to_owned())),
         Err(error) => return Err(error),
     };
-    // One more is in a pool already.
+    // One more session is already in a pool.
     let mut sessions = vec![first];
     while sessions.len() + 1 < fewest.max(3) {
         match kept(session_at(address).await) {
@@ -132,7 +133,7 @@ pub(super) async fn way(address: &Address, fewest: usize) -> Result<Option<Strin
                      it give more (PgBouncer: default_pool_size, pool_size, max_db_connections, max_user_connections)"
                 )));
             }
-            // How many a server gives is looked up there, and others may have them for a moment.
+            // The connection limit is checked elsewhere, and others may use the connections for a moment.
             Err(error) if error.is_too_many() || matches!(error, Unconnected::TooSlow(_)) => break,
             Err(error) => return Err(error),
         }
@@ -145,7 +146,7 @@ pub(super) async fn way(address: &Address, fewest: usize) -> Result<Option<Strin
     Ok((!is_kept).then(|| POOLED.to_owned()))
 }
 
-/// Nothing if what failed is something that poolers say which do not keep sessions.
+/// Returns `None` if the error is one that poolers return when they do not keep sessions.
 fn kept<T>(tried: Result<T, Unconnected>) -> Result<Option<T>, Unconnected> {
     match tried {
         Ok(value) => Ok(Some(value)),
@@ -159,7 +160,7 @@ async fn session_at(address: &Address) -> Result<Client, Unconnected> {
     tokio::time::timeout(ANSWER_WITHIN, opening).await.unwrap_or(Err(Unconnected::TooSlow(ANSWER_WITHIN)))
 }
 
-/// A session that is set up as those of a pool are.
+/// Opens a session with the same settings as those of a pool.
 async fn session(link: Link) -> Result<Client, Unconnected> {
     let connection = link.connection;
     tokio::spawn(async move { drop(connection.await) });
@@ -167,12 +168,12 @@ async fn session(link: Link) -> Result<Client, Unconnected> {
     Ok(link.client)
 }
 
-/// Whether what one client sets stays with it, and does not show in another one.
+/// Whether settings of one client stay with it, and do not appear in another one.
 async fn keeps_sessions(first: &Client, second: &Client) -> Result<bool, Error> {
     let mine = value(first, "SELECT pg_backend_pid()").await?;
     let token = format!("{} {mine}", std::process::id());
     first.batch_execute(&format!("SELECT set_config('syncd.session', '{token}', false)")).await?;
-    // A pooler gives the second client, now in the midst of a transaction, the session that the first one had …
+    // A pooler may give the first client's session to the second client, which is now in a transaction …
     second.batch_execute("BEGIN").await?;
     let setting = "SELECT coalesce(current_setting('syncd.session', true), '')";
     if value(second, setting).await? == token {
@@ -180,7 +181,7 @@ async fn keeps_sessions(first: &Client, second: &Client) -> Result<bool, Error> 
     }
     let lock = format!("hashtextextended('syncd session {token}', 0)");
     second.batch_execute(&format!("SELECT pg_advisory_xact_lock({lock})")).await?;
-    // … or the first one another session than before.
+    // … or another session to the first client.
     let kept = value(first, setting).await? == token
         && value(first, &format!("SELECT pg_try_advisory_xact_lock({lock})::text")).await? == "false";
     second.batch_execute("ROLLBACK").await?;
@@ -189,7 +190,7 @@ async fn keeps_sessions(first: &Client, second: &Client) -> Result<bool, Error> 
     Ok(kept)
 }
 
-/// The one value of the one row.
+/// Returns the only value of the only row.
 async fn value(client: &Client, sql: &str) -> Result<String, Error> {
     let messages = client.simple_query(sql).await?;
     let first = messages.iter().find_map(|it| if let SimpleQueryMessage::Row(row) = it { row.get(0) } else { None });

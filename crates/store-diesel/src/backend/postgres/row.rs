@@ -6,7 +6,7 @@ use diesel::pg::{Pg, PgValue};
 use diesel::row::{Field, PartialRow, Row, RowIndex, RowSealed};
 use tokio_postgres::types::{FromSql, Type};
 
-/// A row as it came from the server.
+/// A row as the server sent it.
 pub(crate) struct PgRow(pub(super) tokio_postgres::Row);
 
 impl RowSealed for PgRow {}
@@ -68,7 +68,7 @@ impl Field<'_, Pg> for PgField<'_> {
     }
 }
 
-/// The bytes of a value, whatever its type.
+/// The bytes of a value of any type.
 struct Raw<'a>(&'a [u8]);
 
 impl<'a> FromSql<'a> for Raw<'a> {

@@ -1,5 +1,5 @@
-//! Whose turn it is: the units of one integration that this process runs wait for each other here, where that costs
-//! nothing. Those of other processes are waited for in the database, with a connection.
+//! Lets the transactions of one integration wait for each other within this process, where waiting occupies no
+//! connection. Waiting for transactions of other processes happens in the database, and occupies one.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -7,20 +7,20 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use kombo_model::IntegrationId;
 use tokio::sync::{Mutex as Row, OwnedMutexGuard};
 
-/// The rows in which units wait.
+/// One mutex for each integration with running or waiting transactions.
 #[derive(Clone, Default)]
 pub(super) struct Turns(Arc<Mutex<HashMap<IntegrationId, Weak<Row<()>>>>>);
 
-/// A unit's turn: until it is dropped, no other unit of the integration has one.
+/// The turn of a transaction. Until it is dropped, no other transaction of the integration gets one.
 pub(super) struct Turn {
     id: IntegrationId,
     turns: Turns,
-    /// Some until it is dropped.
+    /// `Some` until the drop.
     held: Option<OwnedMutexGuard<()>>,
 }
 
 impl Turns {
-    /// Waits for those that came before.
+    /// Waits until all earlier turns of the integration have ended.
     pub(super) async fn take(&self, id: &IntegrationId) -> Turn {
         let row = self.row(id);
         Turn { id: id.clone(), turns: self.clone(), held: Some(row.lock_owned().await) }
@@ -36,7 +36,7 @@ impl Turns {
         row
     }
 
-    /// Forgets a row in which nobody is any more.
+    /// Removes a mutex that nobody uses or waits for.
     fn tidy(&self, id: &IntegrationId) {
         let mut rows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if rows.get(id).is_some_and(|row| row.strong_count() == 0) {
@@ -68,12 +68,12 @@ mod tests {
         assert!(poll(&mut third).await.is_none());
         let second = poll(&mut second).await;
         assert!(second.is_some());
-        drop(third); // somebody gave up waiting
+        drop(third); // a waiting transaction is cancelled
         drop((second, other));
         assert_eq!(turns.0.lock().unwrap().len(), 0);
     }
 
-    /// What a future gives at once, if it does.
+    /// Polls a future once, and returns its output if it is ready.
     async fn poll<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
         tokio::select! {
             biased;

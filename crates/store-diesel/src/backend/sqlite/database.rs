@@ -1,4 +1,4 @@
-//! The connections to one database, as long as its files are those that were opened.
+//! The connections to one database, valid while its files are those that were opened.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,12 +15,12 @@ use crate::error::ConnectError;
 use crate::migrations;
 use crate::statement::{Cell, Cells, Statement};
 
-/// A file that replaces another is opened once it did not change for so long: it may still be written.
+/// A new file in the place of the old one is opened once it has not changed for this long: it may still be written.
 const SETTLED_AFTER: Duration = Duration::from_secs(1);
 
 pub(super) struct Database {
     path: PathBuf,
-    /// Read by whoever uses a reader, written by whoever closes them all.
+    /// Locked for reading while a reader is in use, for writing while all are closed.
     opened: RwLock<Opened>,
     generation: AtomicU64,
     migrates: AtomicBool,
@@ -31,7 +31,7 @@ enum Opened {
         files: Files,
         readers: Mutex<Vec<SqliteConnection>>,
     },
-    /// What is there has to settle first.
+    /// No file is open. A new one must be settled before it is opened.
     No {
         reason: String,
         seen: Option<(Look, Instant)>,
@@ -39,7 +39,7 @@ enum Opened {
 }
 
 impl Database {
-    /// Opens the file, or makes it if it is not there. The connection is for the writer.
+    /// Opens the file, or creates it if it does not exist. The returned connection is for the writer.
     pub(super) fn open(path: &Path) -> Result<(Self, SqliteConnection), ConnectError> {
         files::put_back(path);
         let conn = super::open(path)?;
@@ -57,7 +57,7 @@ impl Database {
         &self.path
     }
 
-    /// A file that replaces this one is migrated too.
+    /// From now on, a file that replaces this one is migrated too.
     pub(super) fn migrate_from_now_on(&self) {
         self.migrates.store(true, Ordering::SeqCst);
     }
@@ -73,7 +73,7 @@ impl Database {
         }
     }
 
-    /// Why it cannot be used, if so.
+    /// Returns the reason if the database cannot be used.
     pub(super) fn unusable(&self) -> Option<String> {
         self.check().err()
     }
@@ -86,8 +86,8 @@ impl Database {
         }
     }
 
-    /// Lends a reader to `work`, which says whether it can be used again. Fails if the files were replaced before the end:
-    /// what was read may be what nobody else will ever see.
+    /// Lends a reader to `work`, which also returns whether the reader can be reused. Fails if the files were replaced
+    /// before the end: the data that was read may be in a file that nobody will see again.
     pub(super) fn read<T>(&self, work: impl FnOnce(&mut SqliteConnection) -> (T, bool)) -> Result<T, String> {
         let opened = self.opened.read().unwrap_or_else(PoisonError::into_inner);
         let (files, readers) = match &*opened {
@@ -109,7 +109,7 @@ impl Database {
         files.check().map(|()| result)
     }
 
-    /// Sees to it that `conn` is a connection to the file that is there, for the writer.
+    /// Makes `conn` a connection of the writer to the present file.
     pub(super) fn renew(&self, conn: &mut Option<SqliteConnection>) -> Result<(), String> {
         if let Err(reason) = self.check() {
             self.reopen(conn, reason)?;
@@ -120,7 +120,7 @@ impl Database {
         Ok(())
     }
 
-    /// Closes everything, and opens what is there now once that is complete.
+    /// Closes all connections, and opens the present file once it is complete.
     fn reopen(&self, conn: &mut Option<SqliteConnection>, reason: String) -> Result<(), String> {
         let mut opened = self.opened.write().unwrap_or_else(PoisonError::into_inner);
         if let Opened::Yes { files, readers } = &*opened {
@@ -152,7 +152,7 @@ impl Database {
                 Ok(())
             }
             Err(why) => {
-                // Not before it changed, or as long again.
+                // Try again when the file has changed, or after the same wait.
                 *seen = look.map(|look| (look, Instant::now()));
                 *reason = why;
                 Err(reason.clone())
@@ -160,7 +160,7 @@ impl Database {
         }
     }
 
-    /// Opens the file as a start of the program does, and makes sure that it is whole.
+    /// Opens the file as at the program's start, and checks that it is intact.
     fn open_again(&self) -> Result<SqliteConnection, String> {
         let mut conn = super::open(&self.path).map_err(|error| error.to_string())?;
         let broken = |what: &str| format!("{} is damaged: {what}", self.path.display());
@@ -185,7 +185,7 @@ impl Database {
     }
 }
 
-/// A connection whose last unit panicked is as good as any: its transaction was undone.
+/// A connection stays usable after a panic in its last transaction, which was rolled back.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

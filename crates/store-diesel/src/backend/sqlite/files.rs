@@ -1,7 +1,8 @@
-//! Whether the files of a database are still those that were opened.
+//! Checks whether the files of a database are still those that were opened.
 //!
-//! SQLite does not notice that its file was replaced, and goes on with the one that nobody will see again. The files are
-//! only looked up, never opened: closing a file that SQLite has open would drop the locks that SQLite holds on it.
+//! SQLite does not notice that its file was replaced, and continues with the old one, which nobody will see again. This
+//! module only looks the files up and never opens them: closing a file that SQLite has open would drop the locks that
+//! SQLite holds on it.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -21,15 +22,15 @@ struct Identity {
 pub(super) struct Files {
     /// The given path, possibly a link.
     name: PathBuf,
-    /// Where the database is, beside its log and the index of that.
+    /// The path of the database. Its log and the log's index are next to it.
     path: PathBuf,
     main: Option<Identity>,
     beside: [Option<Identity>; 2],
-    /// Largest size that the database had.
+    /// The largest size that the database has had.
     length: AtomicU64,
 }
 
-/// What a file looks like from outside.
+/// Metadata of a file that change when it does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Look {
     identity: Identity,
@@ -38,7 +39,7 @@ pub(super) struct Look {
 }
 
 impl Look {
-    /// None if there is no such file, or an empty one.
+    /// Returns `None` if the file does not exist or is empty.
     pub(super) fn at(path: &Path) -> Option<Self> {
         let metadata = fs::metadata(path).ok().filter(|metadata| metadata.len() > 0)?;
         Some(Self {
@@ -50,7 +51,7 @@ impl Look {
 }
 
 impl Files {
-    /// The files that were just opened.
+    /// Describes the files that were just opened.
     pub(super) fn at(name: &Path) -> Self {
         let path = fs::canonicalize(name).unwrap_or_else(|_| name.to_owned());
         let beside = beside(&path).map(|path| identity(&path).ok().flatten());
@@ -59,7 +60,7 @@ impl Files {
         Self { name: name.to_owned(), path, main, beside, length }
     }
 
-    /// Fails with the reason if they are not the same any more. What cannot be looked up is taken to be the same.
+    /// Fails with the reason if the files are other ones. A file that cannot be looked up counts as the same.
     pub(super) fn check(&self) -> Result<(), String> {
         let name = self.name.display();
         match fs::metadata(&self.name) {
@@ -82,8 +83,8 @@ impl Files {
         Ok(())
     }
 
-    /// Runs `close`, which closes the last connections, in such a way that they write nothing to what is there now. SQLite
-    /// leaves a file alone that is not where it was opened.
+    /// Runs `close`, which closes the last connections, so that they write nothing to the present files. SQLite leaves
+    /// a file alone if it is no longer where it was opened.
     pub(super) fn close_without_a_trace(&self, close: impl FnOnce()) {
         let is_same = identity(&self.name).is_ok_and(|found| found == self.main);
         let aside = with_suffix(&self.path, "-aside");
@@ -98,7 +99,7 @@ impl Files {
         }
     }
 
-    /// A log that was left behind belongs to the file that was replaced: applied to another, it would destroy that.
+    /// Moves the log that was left behind. It belongs to the replaced file, and would destroy another one.
     fn set_the_log_aside(&self) {
         for (path, opened) in beside(&self.path).iter().zip(self.beside) {
             if opened.is_some() && identity(path).is_ok_and(|found| found == opened) {
@@ -117,11 +118,11 @@ impl Files {
     }
 }
 
-/// Puts a file back whose process ended while it was moved aside.
+/// Puts back a file that a process moved aside before it died.
 pub(super) fn put_back(path: &Path) {
     let aside = with_suffix(path, "-aside");
     if !path.exists() && aside.exists() {
-        // Where that fails, opening fails as well or makes a new file.
+        // If that fails, opening fails as well or creates a new file.
         drop(fs::rename(aside, path));
     }
 }
@@ -137,7 +138,7 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// Fails if that cannot be found out.
+/// Fails if the identity cannot be determined.
 fn identity(path: &Path) -> std::io::Result<Option<Identity>> {
     match fs::metadata(path) {
         Ok(metadata) => Ok(Some(Identity { device: metadata.dev(), inode: metadata.ino() })),

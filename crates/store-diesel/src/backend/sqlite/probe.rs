@@ -1,4 +1,4 @@
-//! Whether the file can be written to: tried on a connection of its own, and taken back.
+//! Checks whether the file can be written to, by a write on a separate connection that is rolled back.
 
 use std::path::Path;
 
@@ -7,12 +7,13 @@ use sync_core::ports::StoreError;
 
 use crate::tables;
 
-/// Another process that writes for so long shows that writing works.
+/// If another process writes for this long, writing works.
 const BUSY_TIMEOUT_MS: u32 = 500;
-/// Does not fit into the connection's cache, so that it goes to the disk before the transaction ends.
+/// More than the connection's cache holds, so that the data go to the disk before the transaction ends.
 const BYTES: u32 = 64 * 1024;
 
-/// Writes, and rolls back. Returns what is wrong with the tables, each with its remedy; `Err` says why nothing can be written.
+/// Writes and rolls back. Returns the problems of the tables, each with its remedy. `Err` contains the reason why
+/// nothing can be written.
 pub(super) fn faults(path: &Path) -> Result<Vec<String>, StoreError> {
     let mut conn = super::open(path).map_err(|error| failed(error.to_string()))?;
     let setup = format!("PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}; PRAGMA cache_size = 2; PRAGMA cache_spill = 1;");
@@ -26,7 +27,7 @@ pub(super) fn faults(path: &Path) -> Result<Vec<String>, StoreError> {
          INSERT INTO syncd_probe SELECT randomblob({BYTES}) FROM syncd_probe;"
     );
     let written = conn.batch_execute(&write).map_err(said);
-    // A failure may have ended the transaction already.
+    // A failure may already have ended the transaction.
     let rolled_back = conn.batch_execute("ROLLBACK");
     written.and_then(|()| rolled_back.map_err(said))?;
     match tables::sqlite::faults(&mut conn) {
@@ -39,7 +40,7 @@ fn failed(said: String) -> StoreError {
     StoreError::Unavailable { message: "writing on trial".to_owned(), source: Some(said.into()) }
 }
 
-/// Diesel has no code for it, and SQLite says it in English everywhere.
+/// Identified by its text: Diesel has no code for it, and SQLite's texts are always English.
 fn is_locked(said: &str) -> bool {
     said.contains("locked")
 }

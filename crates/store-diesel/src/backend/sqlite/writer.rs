@@ -1,7 +1,7 @@
-//! The one connection that writes, on a thread of its own.
+//! The only connection that writes, on its own thread.
 //!
-//! A commit costs a write to the disk, however little was written. So units that wait for their turn anyway share one:
-//! each is undone alone if it fails, and none is answered before all are durable.
+//! A commit costs a write to the disk, regardless of its size. Transactions that are waiting therefore share one
+//! commit. Each is undone alone if it fails, and none is answered before all are durable.
 
 use std::any::Any;
 use std::convert::Infallible;
@@ -23,45 +23,45 @@ use crate::backend::panicked;
 use crate::error::statement_failed;
 use crate::transaction::SqliteTx;
 
-/// After this long no further unit joins a transaction: those that are in it wait for its commit.
+/// After this long no other store transaction joins: those that already ran wait for the commit.
 const JOIN_WITHIN: Duration = Duration::from_millis(5);
 /// Maximum number of store transactions that share one of SQLite.
 const MOST_UNITS: usize = 256;
 
-/// How long the last handle waits until the file is closed: another process may hold the thread up.
+/// How long the last handle waits for the file to be closed. Another process may delay the thread.
 const CLOSE_WITHIN: Duration = Duration::from_secs(10);
 
-/// Hands work to the thread that writes. The thread ends when all handles are gone.
+/// Sends work to the thread that writes. The thread ends when all handles are gone.
 #[derive(Clone)]
 pub(super) struct Writer {
     jobs: Arc<Jobs>,
-    /// Units that are not answered yet.
+    /// Number of store transactions that are not answered yet.
     waiting: Arc<AtomicUsize>,
 }
 
-/// The way to the thread. Dropping it waits until the thread has closed the file: a program that ends before that leaves
-/// what was written last in the write-ahead log, beside the file.
+/// The channel to the thread. Its drop waits until the thread has closed the file; otherwise a program that ends would
+/// leave its last writes in the write-ahead log next to the file.
 struct Jobs {
-    /// Some until it is dropped.
+    /// `Some` until the drop.
     sender: Option<Sender<Job>>,
     thread: ThreadId,
-    /// Ends when the thread has closed the file.
+    /// Disconnected when the thread has closed the file.
     closed: Mutex<Receiver<Infallible>>,
 }
 
 impl Drop for Jobs {
     fn drop(&mut self) {
         drop(self.sender.take());
-        // A job may hold the last handle.
+        // A job may own the last handle.
         if self.thread != std::thread::current().id() {
             let closed = self.closed.get_mut().unwrap_or_else(PoisonError::into_inner);
-            // Closed, or not in time: there is nobody to tell.
+            // Either the file was closed or the time is over. Nobody needs the result.
             let _ = closed.recv_timeout(CLOSE_WITHIN);
         }
     }
 }
 
-/// Counts a unit as long as it is not answered.
+/// Counts a store transaction until it is answered.
 struct Counted(Arc<AtomicUsize>);
 
 impl Counted {
@@ -78,20 +78,20 @@ impl Drop for Counted {
 }
 
 enum Job {
-    /// To be run in a transaction.
+    /// Runs in a transaction.
     Unit(Box<dyn Unit>),
-    /// To be run by itself, outside of any transaction.
+    /// Runs alone, outside of any transaction.
     Alone(Box<dyn Unit>),
-    /// To look whether the files are still the same.
+    /// Checks whether the files are still the same.
     Look,
 }
 
-/// Work that somebody waits for.
+/// Work with a waiting caller.
 trait Unit: Send {
-    /// Does it, and says whether it may be committed.
+    /// Runs the work, and returns whether it may be committed.
     fn run(&mut self, conn: &mut SqliteConnection) -> bool;
 
-    /// Tells whoever waits, once it is known what became of the transaction.
+    /// Answers the caller when the result of the transaction is known.
     fn answer(self: Box<Self>, committed: Result<(), String>);
 }
 
@@ -109,7 +109,7 @@ where
     E: From<StoreError> + Send,
 {
     fn run(&mut self, conn: &mut SqliteConnection) -> bool {
-        // One that panics must not take the others with it.
+        // A panic must not affect the other store transactions.
         let run = |work: F| catch_unwind(AssertUnwindSafe(|| work(conn)));
         self.result =
             self.work.take().map(run).map(|ran| ran.unwrap_or_else(|panic| Err(panicked(&words(&*panic)).into())));
@@ -124,7 +124,7 @@ where
             (Some(Ok(_)) | None, Err(error)) => Err(unavailable(error)),
             (None, Ok(())) => Err(unavailable("the unit was not run".to_owned())),
         };
-        // Nobody may wait any more.
+        // The caller may have stopped waiting.
         drop(self.answer.send(result));
     }
 }
@@ -150,15 +150,15 @@ impl Writer {
         self.waiting.load(Ordering::Relaxed)
     }
 
-    /// Has the thread look whether the files are still the same.
+    /// Makes the thread check whether the files are still the same.
     pub(super) fn look(&self) {
-        // Without the thread there is nothing to be opened.
+        // Without the thread there is nothing to open.
         if let Some(sender) = &self.jobs.sender {
             drop(sender.send(Job::Look));
         }
     }
 
-    /// Runs a unit in a transaction, which it may share with others. It runs to its end even if nobody waits for it.
+    /// Runs work in a transaction, which others may share. It runs to its end even if nobody waits for it.
     pub(super) async fn transact<T, E, F>(&self, work: F) -> Result<T, E>
     where
         T: Send + 'static,
@@ -168,7 +168,7 @@ impl Writer {
         self.wait(Job::Unit, |conn| work(&mut SqliteTx::new(conn))).await
     }
 
-    /// Runs `work` by itself.
+    /// Runs `work` alone, outside of any transaction.
     pub(super) async fn alone<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut SqliteConnection) -> T + Send + 'static,
@@ -195,9 +195,9 @@ impl Writer {
     }
 }
 
-/// Where the work is done.
+/// The writer's state on its thread.
 struct WriterQueue {
-    /// None after a failure that left it in the midst of a transaction, and while there is no file to be used.
+    /// `None` after a failure that left an open transaction, and while there is no usable file.
     conn: Option<SqliteConnection>,
     database: Arc<Database>,
 }
@@ -230,13 +230,14 @@ impl WriterQueue {
     }
 }
 
-/// Runs a unit and those that wait behind it in one transaction. Returns a job that has to wait for its end.
+/// Runs `first` and the jobs behind it in one transaction. Returns a job that has to wait for the end of this
+/// transaction.
 fn share(conn: &mut SqliteConnection, first: Box<dyn Unit>, jobs: &Receiver<Job>, database: &Database) -> Option<Job> {
     let began = Instant::now();
     let (mut units, mut later) = (vec![first], None);
-    // Immediate: a transaction that begins by reading could not wait for another process that writes later.
+    // Immediate: if a transaction begins with a read, it cannot wait for another process when it writes later.
     let committed = conn.immediate_transaction(|conn| {
-        // The first needs no savepoint, which has its price: if it fails, nothing else has happened yet.
+        // The first needs no savepoint, which would cost time: if it fails, there is nothing else to keep.
         if !units.iter_mut().all(|unit| unit.run(conn)) {
             return Err(Error::RollbackTransaction);
         }
@@ -258,7 +259,7 @@ fn share(conn: &mut SqliteConnection, first: Box<dyn Unit>, jobs: &Receiver<Job>
         Ok(())
     });
     let committed = committed.map_err(|error| statement_failed("transaction", error).to_string());
-    // Commits to a file that was replaced meanwhile are lost.
+    // Commits to a file that has been replaced are lost.
     let committed = committed.and_then(|()| database.check());
     for unit in units {
         unit.answer(committed.clone());
@@ -266,7 +267,7 @@ fn share(conn: &mut SqliteConnection, first: Box<dyn Unit>, jobs: &Receiver<Job>
     later
 }
 
-/// Runs a unit so that it can be undone alone. Fails if the transaction around it is lost.
+/// Runs work so that it can be undone alone. Fails if the surrounding transaction is lost.
 fn in_savepoint(conn: &mut SqliteConnection, unit: &mut dyn Unit) -> QueryResult<()> {
     let ran = conn.transaction(|conn| if unit.run(conn) { Ok(()) } else { Err(Error::RollbackTransaction) });
     match ran {
@@ -275,7 +276,7 @@ fn in_savepoint(conn: &mut SqliteConnection, unit: &mut dyn Unit) -> QueryResult
     }
 }
 
-/// Whether a failure left the connection in the midst of a transaction.
+/// Whether a failure left the connection in an open transaction.
 pub(super) fn is_broken(conn: &mut SqliteConnection) -> bool {
     AnsiTransactionManager::is_broken_transaction_manager(conn)
 }

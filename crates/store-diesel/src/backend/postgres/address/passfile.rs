@@ -1,10 +1,10 @@
-//! Files of passwords as libpq has them: `host:port:database:user:password`, one a line, `*` for any.
+//! Password files in libpq's format: lines of `host:port:database:user:password`, where `*` matches anything.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-/// The password of the first line that fits. `Err` says why the file cannot be used.
+/// Returns the password of the first matching line. `Err` contains the reason if the file cannot be used.
 pub(super) fn password(file: &Path, wanted: [&str; 4]) -> Result<Option<String>, String> {
     let unreadable = |error: std::io::Error| format!("cannot read {}: {error}", file.display());
     let mode = fs::metadata(file).map_err(unreadable)?.permissions().mode();

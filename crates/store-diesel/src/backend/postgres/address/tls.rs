@@ -23,7 +23,7 @@ pub(super) fn connector(url: &PostgresUrl) -> Result<MakeRustlsConnect, String> 
     } else {
         builder.with_root_certificates(roots).with_no_client_auth()
     };
-    // For sslnegotiation=direct; a server that negotiates in the older way ignores it.
+    // For `sslnegotiation=direct`. A server that uses the older negotiation ignores it.
     config.alpn_protocols = vec![b"postgresql".to_vec()];
     Ok(MakeRustlsConnect::new(config))
 }
@@ -44,7 +44,7 @@ fn roots(from: &Roots) -> Result<RootCertStore, String> {
         }
         Roots::System => {
             for certificate in rustls_native_certs::load_native_certs().certs {
-                // One that is malformed is no reason to do without the others.
+                // A malformed certificate is skipped; the others still count.
                 drop(roots.add(certificate));
             }
         }
@@ -52,7 +52,7 @@ fn roots(from: &Roots) -> Result<RootCertStore, String> {
     Ok(roots)
 }
 
-/// Checks who signed a certificate, and not whose it is (`sslmode=verify-ca`).
+/// Checks the signature of a certificate, but not the host name in it (`sslmode=verify-ca`).
 #[derive(Debug)]
 struct AnyName(Arc<WebPkiServerVerifier>);
 
@@ -65,7 +65,7 @@ impl ServerCertVerifier for AnyName {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        // The name is looked at last.
+        // The verifier checks the name last.
         match self.0.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
             Err(rustls::Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
