@@ -1,11 +1,11 @@
-//! Statements that Diesel would have prepared anew each time.
+//! Caches prepared statements that Diesel would prepare again each time.
 
 use diesel::backend::Backend;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::{QueryResult, RunQueryDsl};
 
-/// An update or upsert of which the text does not depend on the values: all columns are set, null or not. Diesel cannot know
-/// that. Prepared once for each connection, it spares a round trip each further time.
+/// An update or upsert with a text that does not depend on the values, because all columns are set, null or not. Diesel
+/// cannot see that. Preparing it once for each connection saves a round trip on each later use.
 pub(crate) struct Cached<T>(pub(crate) T);
 
 impl<DB: Backend, T: QueryFragment<DB>> QueryFragment<DB> for Cached<T> {

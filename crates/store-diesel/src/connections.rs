@@ -9,25 +9,25 @@ pub enum Notification {
     Change,
 }
 
-/// The outcome of a change of the address.
+/// The result of moving to another address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moved {
     /// The address is the present one.
     Same,
     /// New connections go to the new address.
     Done,
-    /// The address is of another kind of database, or of another file. That takes a new store.
+    /// The address is of another kind of database, or of another file, and needs a new store.
     AtRestart,
 }
 
 /// Usage of the connections to a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PoolStatus {
-    /// The upper bound on connections.
+    /// Maximum number of connections.
     pub most: usize,
     /// Open connections.
     pub open: usize,
-    /// Open connections that nobody uses.
+    /// Open connections that are not in use.
     pub idle: usize,
     /// Transactions that wait for a connection.
     pub waiting: usize,

@@ -1,5 +1,6 @@
-//! The numbers that databases hand out. They are not a part of rows: rows that were moved, by logical replication for
-//! example, may come without them. New entries would then get numbers that followers have passed.
+//! Counters of the databases, which hand out numbers. Counters are not part of rows: rows that were moved, for example
+//! by logical replication, may come without them. New entries would then get numbers that followers have already
+//! passed.
 
 mod transaction_ids;
 
@@ -10,16 +11,16 @@ use crate::both;
 use crate::error::During as _;
 use crate::statement::{Cell, Cells, Statement};
 
-/// Tables and columns in which numbers stand.
+/// Tables and columns that contain the numbers.
 type Places = [(&'static str, &'static str)];
 
 /// A table with a numbered column.
 pub(crate) struct Numbered {
     table: &'static str,
     column: &'static str,
-    /// Where its numbers stand and the highest one is found at once.
+    /// Columns with an index that gives the highest number immediately.
     at_hand: &'static Places,
-    /// Where else they stand.
+    /// Other columns with these numbers.
     elsewhere: &'static Places,
 }
 
@@ -43,10 +44,10 @@ pub(crate) const RUNS: Numbered = Numbered {
 
 const COUNTERS: [Numbered; 2] = [CHANGES, RUNS];
 
-/// No number that was handed out is this high. One that is was written by hand, and would leave no number to hand out.
+/// Handed-out numbers are lower than this. A higher one was written by hand, and would leave no number to hand out.
 const WILD: i64 = 1 << 62;
 
-/// A query for the highest number that is taken.
+/// Builds a query for the highest number in use.
 fn taken<'a>(places: impl IntoIterator<Item = &'a (&'static str, &'static str)>) -> String {
     let highest =
         |(table, column): &(&str, &str)| format!("SELECT max({column}) AS n FROM {table} WHERE {column} < {WILD}");
@@ -54,18 +55,18 @@ fn taken<'a>(places: impl IntoIterator<Item = &'a (&'static str, &'static str)>)
     format!("SELECT max(n) FROM ({}) AS taken", each.join(" UNION ALL "))
 }
 
-/// A counter that was looked at.
+/// The state of a counter.
 struct Counter {
     table: &'static str,
     column: &'static str,
-    /// The number that was handed out last; nothing if the role may not look.
+    /// The last number that was handed out, or `None` if the role may not read it.
     handed_out: Option<i64>,
-    /// The highest number that is taken.
+    /// The highest number in use.
     taken: i64,
 }
 
 impl Counter {
-    /// The problem and its remedy.
+    /// Returns the problem and its remedy, if the counter is behind.
     fn fault(&self) -> Option<String> {
         let Self { table, column, handed_out, taken } = self;
         let behind = handed_out.filter(|handed_out| handed_out < taken)?;
@@ -99,15 +100,16 @@ both! {
         }
     }
 
-    /// Moves counters behind the numbers that are taken, and logs which it moved. Runs in a transaction. The faults of
-    /// counters that the role may not move are returned.
+    /// Moves counters behind the numbers in use, and logs the moves. Runs in a transaction. Returns the faults of
+    /// counters that the role may not move.
     pub(crate) fn settle(conn: &mut Conn) -> QueryResult<Vec<String>> {
         let mut faults = transactions::settle(conn)?;
         if faults.is_empty() && look(conn)?.iter().all(|counter| counter.fault().is_none()) {
             return Ok(faults);
         }
         if DIALECT == Dialect::Postgres {
-            // Whoever appends to the log has it shared. Only now, so that a start waits for nobody.
+            // Waits for appending transactions, which share this lock. Taken only here, so that a normal start waits
+            // for nobody.
             Statement::new("SELECT pg_advisory_xact_lock(hashtextextended('syncd changes', 0))").execute(conn)?;
         }
         for counter in look(conn)? {
@@ -123,8 +125,8 @@ both! {
         Ok(faults)
     }
 
-    /// Checks that the next number is new, and moves the counters otherwise: the rows may have come while the program
-    /// ran, or with the server that it was led to. Runs in the transaction that takes the number.
+    /// Checks that the next number is new, and moves the counters otherwise: rows may have arrived while the program
+    /// ran, or the program may have been led to a server that has them. Runs in the transaction that takes the number.
     pub(crate) fn keep_ahead(conn: &mut Conn, Numbered { table, column, at_hand, .. }: &Numbered) -> TxResult<()> {
         let (handed_out, taken) = (handed_out(table, column), taken(*at_hand));
         let of_log = if *table == CHANGES.table { transactions::are_behind() } else { "false".to_owned() };
@@ -137,7 +139,7 @@ both! {
         if faults.is_empty() { Ok(()) } else { Err(StoreError::Failed { message: faults.join("; "), source: None }) }
     }
 
-    /// The faults of counters. Changes nothing.
+    /// Returns the faults of counters. Changes nothing.
     pub(crate) fn faults(conn: &mut Conn) -> QueryResult<Vec<String>> {
         let mut faults = transactions::faults(conn)?;
         faults.extend(look(conn)?.iter().filter_map(Counter::fault));
@@ -163,7 +165,7 @@ both! {
         Ok(counters)
     }
 
-    /// A query for the number that was handed out last; null if the role may not look.
+    /// Builds a query for the last number that was handed out, or null if the role may not read it.
     fn handed_out(table: &str, column: &str) -> String {
         match DIALECT {
             Dialect::Postgres => {
@@ -202,7 +204,7 @@ both! {
     }
 }
 
-/// An SQL expression for the sequence of a column.
+/// Builds an SQL expression for the sequence of a column.
 fn sequence(table: &str, column: &str) -> String {
     format!("pg_get_serial_sequence('kombo.{table}', '{column}')::regclass")
 }

@@ -7,7 +7,7 @@ use sync_core::ports::StoreError;
 /// The oldest major version of PostgreSQL that is supported.
 pub(crate) const OLDEST_POSTGRES: i64 = 14;
 
-/// Why a database could not be opened.
+/// The reason why a database could not be opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
@@ -24,10 +24,10 @@ pub enum ConnectError {
     Setting {
         /// The store, without secrets.
         url: String,
-        /// Which, and why.
+        /// The setting and the reason.
         reason: String,
     },
-    /// The server is older than what is supported.
+    /// The server is too old to be supported.
     #[error("{url} is PostgreSQL {found}: syncd needs PostgreSQL {OLDEST_POSTGRES} or later")]
     TooOld {
         /// The store, without secrets.
@@ -35,12 +35,12 @@ pub enum ConnectError {
         /// Its version.
         found: String,
     },
-    /// The server cannot be reached or refuses.
+    /// The server cannot be reached, or refuses the connection.
     #[error("cannot connect to {url}: {reason}")]
     Server {
         /// The store, without secrets.
         url: String,
-        /// What was said.
+        /// Message of the server or the network.
         reason: String,
     },
 }
@@ -55,7 +55,7 @@ impl ConnectError {
     }
 }
 
-/// Why the tables could not be created or upgraded.
+/// The reason why the tables could not be created or upgraded.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MigrateError {
@@ -66,7 +66,7 @@ pub enum MigrateError {
     TooNew {
         /// The store, without secrets.
         url: String,
-        /// The newest migration that this version does not know.
+        /// The newest migration that this version does not contain.
         newest: String,
     },
     /// A migration failed.
@@ -85,16 +85,16 @@ pub enum MigrateError {
 /// Meaning of a statement's error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// The database does not take the content of a row.
+    /// The database rejects the content of a row.
     Refused,
     /// A retry may succeed.
     Unavailable,
-    /// It stays until a person does something.
+    /// The error persists until a person acts. The text is the remedy.
     Lasting(&'static str),
     Unknown,
 }
 
-/// Sorts what a statement said.
+/// Classifies the error of a statement.
 pub(crate) fn statement_failed(what: &str, error: Error) -> StoreError {
     let verdict = match (postgres::server_error(&error), &error) {
         (Some(error), _) => error.verdict(),
@@ -114,12 +114,12 @@ pub(crate) fn statement_failed(what: &str, error: Error) -> StoreError {
     }
 }
 
-/// A stored value that makes no sense.
+/// The error for a stored value that makes no sense.
 pub(crate) fn corrupt(table: &'static str, message: &(impl ToString + ?Sized)) -> StoreError {
     StoreError::Corrupt { table, message: message.to_string() }
 }
 
-/// Names the statement that failed.
+/// Adds the name of the failed statement to its error.
 pub(crate) trait During<T> {
     fn during(self, what: &str) -> Result<T, StoreError>;
 }

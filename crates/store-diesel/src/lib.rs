@@ -25,9 +25,10 @@ pub use migrations::SchemaStatus;
 pub use store::DieselStore;
 pub use url::{PostgresUrl, StoreUrl, StoreUrlError};
 
-/// Defines the same items twice: in `pg` for PostgreSQL and in `sqlite` for SQLite, where `Conn` is the connection, `DB` its
-/// Diesel backend, `DbTx` the transaction and `DIALECT` the dialect. Diesel checks each against its own backend, which a
-/// generic function could only promise. Items in a leading `postgres` or `sqlite` block exist in that module only.
+/// Defines the same items twice: in `pg` for PostgreSQL and in `sqlite` for SQLite, where `Conn` is the connection,
+/// `DB` its Diesel backend, `DbTx` the transaction and `DIALECT` the dialect. Diesel checks each copy against its own
+/// backend, which is not possible in a generic function. Items in a leading `postgres` or `sqlite` block exist in that
+/// module only.
 macro_rules! both {
     (postgres { $($pg:item)* } sqlite { $($lite:item)* } $($item:item)*) => {
         pub(crate) mod pg {

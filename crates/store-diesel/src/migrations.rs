@@ -1,4 +1,4 @@
-//! The tables are made and upgraded by migrations that are part of the program.
+//! Creates and upgrades the tables, by migrations that are part of the program.
 
 use diesel::connection::{Connection as _, SimpleConnection as _};
 use diesel::migration::MigrationSource;
@@ -13,21 +13,21 @@ const SQLITE: EmbeddedMigrations = embed_migrations!("../../migrations/sqlite");
 /// State of a database's tables, compared with what this version needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SchemaStatus {
-    /// Migrations that are yet to run.
+    /// Migrations that have not run yet.
     pub pending: Vec<String>,
-    /// Migrations that this version does not know: a newer one ran them.
+    /// Migrations that this version does not contain: a newer one ran them.
     pub unknown: Vec<String>,
-    /// Whether the role that connects may run those that are pending, as far as its rights can be looked up.
+    /// Whether the connecting role may run the pending migrations, as far as its rights can be looked up.
     pub may_migrate: bool,
 }
 
-/// The newest migration of PostgreSQL that this version knows.
+/// The newest PostgreSQL migration of this version.
 pub(crate) fn newest() -> String {
     let known = MigrationSource::<diesel::pg::Pg>::migrations(&POSTGRES).unwrap_or_default();
     known.iter().map(|migration| migration.name().version().to_string()).max().unwrap_or_default()
 }
 
-/// A failure that does not know its database yet.
+/// A failure without the name of its database.
 #[derive(Debug)]
 pub(crate) enum Failure {
     TooNew(String),
@@ -88,8 +88,8 @@ both! {
         let applied: Vec<String> = if is_fresh(conn)? {
             Vec::new()
         } else {
-            // Asked in plain SQL: Diesel would first make the list where it is missing, for which a role that only
-            // reads and writes rows has no right.
+            // Plain SQL, because Diesel would create a missing list first. A role that only reads and writes rows may
+            // not do that.
             let list = Statement::new("SELECT version FROM __diesel_schema_migrations ORDER BY version");
             let versions: Vec<Cells> = list.load(conn).during("looking for migrations").map_err(failed)?;
             versions.into_iter().filter_map(|cells| cells.0.into_iter().next().flatten()?.into_text()).collect()
@@ -101,7 +101,7 @@ both! {
         Ok(SchemaStatus { pending, unknown, may_migrate })
     }
 
-    /// Whether the role may make tables in the schema, or the schema itself where there is none.
+    /// Whether the role may create tables in the schema, or the schema itself if it does not exist.
     fn may_migrate(conn: &mut Conn) -> Result<bool, Failure> {
         if DIALECT == Dialect::Sqlite {
             return Ok(true);
@@ -124,7 +124,7 @@ both! {
         }
     }
 
-    /// Whether no migration ever ran: looking at the list of migrations would make that list.
+    /// Whether no migration ever ran. Diesel's own check would create the list of migrations.
     fn is_fresh(conn: &mut Conn) -> Result<bool, Failure> {
         let question = match DIALECT {
             Dialect::Postgres => "SELECT count(*) FROM pg_tables WHERE schemaname = 'kombo' AND tablename = '__diesel_schema_migrations'",
@@ -135,7 +135,8 @@ both! {
         Ok(count.and_then(Cell::into_int) == Some(0))
     }
 
-    /// Makes the schema that the tables live in. Asked for first: a role may own it without being able to make it.
+    /// Creates the schema of the tables if it does not exist. A role may own the schema without the right to create
+    /// one.
     fn prepare(conn: &mut Conn) -> Result<(), Failure> {
         if DIALECT == Dialect::Sqlite {
             return Ok(());
@@ -146,7 +147,7 @@ both! {
     }
 }
 
-/// Migrates. One process does, others wait.
+/// Migrates. One process does so while others wait.
 pub(crate) fn pg_migrate(conn: &mut crate::backend::postgres::connection::Conn) -> Result<Vec<String>, Failure> {
     conn.batch_execute("SELECT pg_advisory_lock(hashtextextended('syncd migration', 0))")?;
     let result = pg::run(conn).and_then(|ran| {
@@ -157,7 +158,7 @@ pub(crate) fn pg_migrate(conn: &mut crate::backend::postgres::connection::Conn) 
     result
 }
 
-/// Migrates, in one transaction that nobody else can be in: those of the migrations become parts of it.
+/// Migrates in one exclusive transaction. The transactions of the migrations become parts of it.
 pub(crate) fn sqlite_migrate(conn: &mut diesel::SqliteConnection) -> Result<Vec<String>, Failure> {
     conn.exclusive_transaction(|conn| {
         let ran = sqlite::run(conn)?;

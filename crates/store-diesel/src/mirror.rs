@@ -1,4 +1,4 @@
-//! The mirror's own tables: statements follow from the list of columns of a model.
+//! The mirror's own tables. Their statements are derived from the list of columns of a model.
 
 mod fingerprint;
 mod held;
@@ -140,12 +140,12 @@ impl BulkRows for SqliteTx<'_> {
     }
 }
 
-/// Rows of one statement, of which two are on their way at a time: memory of the client and of the server stays bounded.
+/// Rows for each statement. Two statements are in transit at a time, which bounds the memory of client and server.
 const PG_ROWS: usize = 250;
 
-/// A row on its way into a table.
+/// A row that can be written to a table.
 trait Written {
-    /// Whether something may be stored under its key. If not, there is no need to look for it once more.
+    /// Whether a row may exist under its key. If not, it is not looked up again.
     const REPLACES: bool;
 
     fn row(&self) -> &MirrorRow;
@@ -187,12 +187,12 @@ impl Written for StoredRow {
     }
 }
 
-/// The tail of the statement that writes such rows.
+/// The end of the statement that writes such rows.
 fn tail<W: Written>(model: Model) -> String {
     if W::REPLACES { or_replace(model) } else { String::new() }
 }
 
-/// Writes whole rows, an array for each column.
+/// Writes whole rows, with one array for each column.
 fn pg_write_rows<W: Written>(conn: &Conn, model: Model, integration: &IntegrationId, rows: &[W]) -> QueryResult<()> {
     let (head, tail) = (format!("{}SELECT ", insert_into(model)), tail::<W>(model));
     let statements = rows.chunks(PG_ROWS).map(|rows| {
@@ -202,7 +202,7 @@ fn pg_write_rows<W: Written>(conn: &Conn, model: Model, integration: &Integratio
     pipeline::execute_all(conn, statements, |_| {})
 }
 
-/// Writes whole rows, most of which are stored: an update takes half the time of an insert that finds them.
+/// Writes whole rows that mostly exist: an update takes half the time of an insert that finds them.
 fn pg_replace_rows(conn: &Conn, model: Model, integration: &IntegrationId, rows: &[StoredRow]) -> QueryResult<()> {
     let statements = rows.chunks(PG_ROWS).map(|rows| replacement("UPDATE", model, integration, rows));
     let mut chunks = rows.chunks(PG_ROWS);
@@ -213,8 +213,8 @@ fn pg_replace_rows(conn: &Conn, model: Model, integration: &IntegrationId, rows:
     incomplete.into_iter().try_for_each(|rows| pg_write_rows(conn, model, integration, rows))
 }
 
-/// Updates rows, found by their keys one after the other. That the integration comes out of what is joined keeps the planner
-/// from reading all its rows instead, if by its statistics they are few.
+/// Updates rows that are found one by one by their keys. The integration is a joined value: otherwise the planner reads
+/// all rows of an integration that has few according to its statistics.
 fn replacement<'a>(update: &str, model: Model, integration: &'a IntegrationId, rows: &'a [StoredRow]) -> Statement<'a> {
     let keys = model.key_columns();
     let values = columns(model).into_iter().filter(|name| !keys.contains(name));
@@ -226,10 +226,10 @@ fn replacement<'a>(update: &str, model: Model, integration: &'a IntegrationId, r
     unnested(statement, model, rows).sql(tail)
 }
 
-/// All columns of rows but `integration_id`, to select from nothing.
+/// Selects all columns of rows but `integration_id`, without a FROM clause.
 ///
-/// Arrays are unnested side by side in the list of what is selected: as functions to select from, each of them would be
-/// written out into a table of its own first.
+/// Arrays are unnested side by side in the select list. As functions in a FROM clause, each would first be materialized
+/// as a table.
 fn unnested<'a, W: Written>(statement: Statement<'a>, model: Model, rows: &'a [W]) -> Statement<'a> {
     let key = |place: fn(&Key) -> &str| rows.iter().map(|row| Some(place(&row.row().key))).collect();
     let mut names = columns(model).into_iter();
@@ -257,9 +257,9 @@ fn unnested<'a, W: Written>(statement: Statement<'a>, model: Model, rows: &'a [W
         .sql(") AS synced_at")
 }
 
-/// Inserts rows unless one of them is stored, which the primary key finds out: nothing is looked up.
+/// Inserts rows unless one of them exists. The primary key detects that, without a look-up.
 fn insert_if_new(conn: &mut Conn, model: Model, integration: &IntegrationId, rows: &[NewRow<'_>]) -> QueryResult<bool> {
-    // Within the unit's transaction, so this is a savepoint.
+    // A savepoint within the surrounding transaction.
     match conn.transaction(|conn| pg_write_rows(conn, model, integration, rows)) {
         Ok(()) => Ok(true),
         Err(error) if is_unique_violation(&error) => Ok(false),
@@ -328,7 +328,7 @@ mod tests {
     use super::*;
     use crate::backend::postgres::PostgresStore;
 
-    /// Rows are found by their keys, even where the statistics do not know the integration.
+    /// Rows are found by their keys, even if the statistics do not contain the integration.
     #[tokio::test]
     async fn rows_are_replaced_key_by_key_whatever_the_statistics_say() {
         let database = tokio::task::spawn_blocking(|| test_database().unwrap()).await.unwrap();

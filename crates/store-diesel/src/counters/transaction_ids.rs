@@ -1,4 +1,4 @@
-//! The numbers of transactions in the change log. Those of another server, to which the tables were moved, begin lower: its
+//! Transaction numbers in the change log. If the tables were moved to another server, its numbers begin lower, and its
 //! entries would come before those that followers have passed.
 
 use diesel::{QueryResult, RunQueryDsl as _};
@@ -6,17 +6,19 @@ use diesel::{QueryResult, RunQueryDsl as _};
 use crate::backend::postgres::connection::Conn;
 use crate::statement::{Cell, Cells, Statement};
 
-/// A number above those of all transactions that ended, and of this one: entries of others that go on are not visible.
+/// A number above those of this transaction and of all that have ended. Entries of other open transactions are not
+/// visible.
 const NEXT: &str = "(SELECT GREATEST(pg_snapshot_xmax(pg_current_snapshot())::text::bigint, \
                     pg_current_xact_id_if_assigned()::text::bigint + 1) \
                     + COALESCE((SELECT shift FROM sync_transaction_ids), 0))";
 
-/// The highest number that is taken. One beyond all that are handed out was written by hand.
+/// The highest number in use. Higher numbers than the database can have handed out were written by hand, and are
+/// ignored.
 const TAKEN: &str = "(SELECT max(n) FROM (SELECT max(transaction_id) AS n FROM sync_changes \
                      WHERE transaction_id < 4611686018427387904 UNION ALL SELECT max(transaction_id) FROM sync_trimmed \
                      WHERE transaction_id < 4611686018427387904) AS taken)";
 
-/// Whether the numbers are behind those that are taken.
+/// Builds an SQL condition: the next number is not above those in use.
 pub(super) fn are_behind() -> String {
     format!("{NEXT} <= {TAKEN}")
 }
@@ -28,11 +30,11 @@ fn look(conn: &mut Conn) -> QueryResult<(i64, i64)> {
     Ok((numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)))
 }
 
-/// Raises the numbers above those that are taken, and logs that.
+/// Raises the numbers above those in use, and logs it.
 pub(super) fn settle(conn: &mut Conn) -> QueryResult<Vec<String>> {
     let (next, taken) = look(conn)?;
     if next <= taken {
-        // Whoever appends to the log has it shared.
+        // Waits for appending transactions, which share this lock.
         Statement::new("SELECT pg_advisory_xact_lock(hashtextextended('syncd changes', 0))").execute(conn)?;
         Statement::new("INSERT INTO sync_transaction_ids (id, shift) VALUES (1, ")
             .int(taken - next + 1)
@@ -47,7 +49,7 @@ pub(super) fn settle(conn: &mut Conn) -> QueryResult<Vec<String>> {
     Ok(Vec::new())
 }
 
-/// Problems, each with its remedy. Changes nothing.
+/// Returns problems, each with its remedy. Changes nothing.
 pub(super) fn faults(conn: &mut Conn) -> QueryResult<Vec<String>> {
     let (next, taken) = look(conn)?;
     Ok((next <= taken)

@@ -1,4 +1,4 @@
-//! What PostgreSQL's errors mean, by their SQLSTATE: their words are in the server's language.
+//! Meaning of PostgreSQL's errors by SQLSTATE. Their messages are in the server's language.
 
 use std::fmt;
 
@@ -14,9 +14,9 @@ pub(crate) struct ServerError(tokio_postgres::Error);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Spent {
     Nothing,
-    /// The one that met the error.
+    /// The session that met the error.
     Session,
-    /// All that are as old.
+    /// All sessions of the same age.
     AllSessions,
 }
 
@@ -30,7 +30,7 @@ const DAMAGED: &str = "the database is damaged: restore it from a backup";
 const VERDICTS: &[(&str, Verdict)] = &[
     // Connection exception.
     ("08", Verdict::Unavailable),
-    // Feature not supported: in a prepared statement, the table is another one than before.
+    // Feature not supported: the table of a prepared statement has changed.
     ("0A", Verdict::Unavailable),
     // Invalid grantor, invalid role specification.
     ("0L", Verdict::Lasting(RIGHTS)),
@@ -40,13 +40,13 @@ const VERDICTS: &[(&str, Verdict)] = &[
     ("22", Verdict::Refused),
     ("2200H", Verdict::Lasting(NUMBERS)),
     ("23", Verdict::Refused),
-    // Unique violation: somebody else inserted the row after this transaction saw that it is not there.
+    // Unique violation: another process inserted the row after this transaction found it missing.
     ("23505", Verdict::Unavailable),
     // Invalid transaction state: read-only after a failover, or a time-out within a transaction.
     ("25006", Verdict::Unavailable),
     ("25P03", Verdict::Unavailable),
     ("25P04", Verdict::Unavailable),
-    // Invalid prepared statement: a pooler put another session behind this one.
+    // Invalid prepared statement: a pooler switched this connection to another session.
     ("26", Verdict::Unavailable),
     // Invalid authorization.
     ("28", Verdict::Lasting("check the user and the password in store.url, and the server's pg_hba.conf")),
@@ -77,10 +77,10 @@ const VERDICTS: &[(&str, Verdict)] = &[
 
 const UNIQUE_VIOLATION: &str = "23505";
 
-/// After these, no session that is as old can be used: the server is read-only, or the tables are others than those for
-/// which statements were prepared.
+/// After these, all sessions of the same age are unusable: the server is read-only, or tables of prepared statements
+/// changed.
 const ALL_SPENT: [&str; 2] = ["25006", "0A"];
-/// After these, this session cannot be used.
+/// After these, this session is unusable.
 const SPENT: [&str; 4] = ["08", "26", "42P05", "57P"];
 
 impl ServerError {
@@ -88,7 +88,7 @@ impl ServerError {
         Self(error)
     }
 
-    /// The SQLSTATE, if the server said anything.
+    /// Returns the SQLSTATE, if the server sent one.
     pub(crate) fn code(&self) -> Option<&str> {
         self.0.code().map(tokio_postgres::error::SqlState::code)
     }
@@ -97,7 +97,7 @@ impl ServerError {
         if let Some(code) = self.code() {
             return verdict(code);
         }
-        // A message too long to send is the only error of input and output that is not of the connection.
+        // The only IO error that does not concern the connection: a message is too long to send.
         let cause = std::error::Error::source(&self.0).and_then(|cause| cause.downcast_ref::<std::io::Error>());
         match cause.map(std::io::Error::kind) {
             Some(std::io::ErrorKind::InvalidInput) => Verdict::Refused,
@@ -105,7 +105,7 @@ impl ServerError {
         }
     }
 
-    /// Whether the server has no room for what is to be written, or cannot write to its disk.
+    /// Whether the server has no room for a write, or cannot write to its disk.
     pub(crate) fn is_of_room(&self) -> bool {
         self.code().is_some_and(|code| ["53100", "53200", "58"].iter().any(|it| code.starts_with(it)))
     }
@@ -132,7 +132,7 @@ impl fmt::Display for ServerError {
         let Some(said) = self.0.as_db_error() else { return f.write_str(&chain(&self.0)) };
         let code = said.code().code();
         let message = if code.starts_with("22") {
-            // The rest may be the value.
+            // The rest may contain the value.
             said.message().split(':').next().unwrap_or_default()
         } else {
             said.message()
@@ -145,12 +145,12 @@ impl std::error::Error for ServerError {}
 
 impl From<ServerError> for Error {
     fn from(error: ServerError) -> Self {
-        // Diesel's own kind for errors of databases has no place for the code.
+        // Diesel's own error kind for databases has no field for the code.
         Self::QueryBuilderError(Box::new(error))
     }
 }
 
-/// Message of the server, if the error is from there.
+/// Returns the server's error, if the error came from the server.
 pub(super) fn server_error(error: &Error) -> Option<&ServerError> {
     if let Error::RollbackErrorOnCommit { commit_error, .. } = error {
         return server_error(commit_error);
@@ -158,12 +158,12 @@ pub(super) fn server_error(error: &Error) -> Option<&ServerError> {
     if let Error::QueryBuilderError(error) = error { error.downcast_ref() } else { None }
 }
 
-/// Whether a row with the same key is there already.
+/// Whether a row with the same key already exists.
 pub(crate) fn is_unique_violation(error: &Error) -> bool {
     server_error(error).and_then(ServerError::code) == Some(UNIQUE_VIOLATION)
 }
 
-/// Message of an error, with those of its causes.
+/// Joins the messages of an error and its causes.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut said = error.to_string();
     let mut cause = error.source();

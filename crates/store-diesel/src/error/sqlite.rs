@@ -1,5 +1,5 @@
-//! What SQLite's errors mean. Diesel shows the extended result code of a few, and of all others only what
-//! `sqlite3_errmsg` says. SQLite has these words compiled in, in English.
+//! Meaning of SQLite's errors. Diesel exposes the extended result code of a few, and for all others only the text of
+//! `sqlite3_errmsg`. SQLite's texts are compiled in, in English.
 
 use diesel::result::DatabaseErrorKind;
 
@@ -8,7 +8,7 @@ use super::Verdict;
 const DAMAGED: &str = "the file is damaged: restore it from a backup";
 const FILE: &str = "the file must be writable for the user that syncd runs as, and so must its folder";
 
-/// Words of `sqlite3_errstr`, by the result code that they stand for.
+/// Texts of `sqlite3_errstr`, grouped by result code.
 const VERDICTS: &[(&str, Verdict)] = &[
     // SQLITE_BUSY, SQLITE_LOCKED, SQLITE_NOMEM, SQLITE_INTERRUPT, SQLITE_IOERR, SQLITE_FULL, SQLITE_PROTOCOL, SQLITE_SCHEMA
     ("database is locked", Verdict::Unavailable),
@@ -34,7 +34,7 @@ const VERDICTS: &[(&str, Verdict)] = &[
 #[allow(clippy::wildcard_enum_match_arm, reason = "the kinds of another crate, which may become more")]
 pub(super) fn verdict(kind: DatabaseErrorKind, message: &str) -> Verdict {
     match kind {
-        // Somebody else inserted the row after this transaction saw that it is not there.
+        // Another process inserted the row after this transaction found it missing.
         DatabaseErrorKind::UniqueViolation => Verdict::Unavailable,
         DatabaseErrorKind::NotNullViolation
         | DatabaseErrorKind::CheckViolation

@@ -1,10 +1,10 @@
-//! One number for many texts, as PostgreSQL computes it: rows can be compared without their texts coming over.
+//! Computes one number for many texts as PostgreSQL does, to compare rows without transferring their texts.
 //!
-//! PostgreSQL does not promise that its hashes stay the same. Where they differ, so does every row, and comes over.
+//! PostgreSQL does not promise that its hashes stay the same. If they differ, every row differs and is transferred.
 
-/// What `hash_array_extended(texts, seed)` gives, on servers whose bytes are in the same order as almost everywhere.
+/// Returns the same 64 bits as `hash_array_extended(texts, seed)` on little-endian servers.
 ///
-/// Different texts have the same fingerprint with hardly any seed, of 64 bits.
+/// Different texts have the same fingerprint for hardly any seed.
 pub(super) fn fingerprint<'a>(texts: impl Iterator<Item = Option<&'a [u8]>>, seed: u64) -> u64 {
     texts.fold(1, |sum: u64, text| {
         let hash = text.map_or(0, |text| hash_bytes(text, seed));
@@ -14,7 +14,7 @@ pub(super) fn fingerprint<'a>(texts: impl Iterator<Item = Option<&'a [u8]>>, see
 
 /// `hash_bytes_extended`: Bob Jenkins's lookup3.
 fn hash_bytes(bytes: &[u8], seed: u64) -> u64 {
-    // The length is counted in 32 bits there, too.
+    // PostgreSQL also counts the length in 32 bits.
     let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
     let start = 0x9e37_79b9_u32.wrapping_add(length).wrapping_add(3_923_095);
     let mut state = [start; 3];
@@ -29,7 +29,7 @@ fn hash_bytes(bytes: &[u8], seed: u64) -> u64 {
         mix(&mut state);
     }
     let mut last = [0; 12];
-    // The lowest byte of the last word is kept for the length.
+    // The lowest byte of the last word is reserved for the length.
     let places = (0..8).chain(9..12);
     for (place, byte) in places.zip(rest) {
         if let Some(last) = last.get_mut(place) {
@@ -63,7 +63,7 @@ fn add(state: &mut [u32; 3], words: [u32; 3]) {
     }
 }
 
-/// Lets every bit of the state depend on the others, so that it can be reversed.
+/// Makes every bit of the state depend on the others. The function is reversible.
 fn mix(state: &mut [u32; 3]) {
     let [mut a, mut b, mut c] = *state;
     let step = |one: &mut u32, by: &mut u32, other: u32, bits: u32| {
@@ -79,7 +79,7 @@ fn mix(state: &mut [u32; 3]) {
     *state = [a, b, c];
 }
 
-/// The last mix of the three words.
+/// The final mix of the three words.
 fn finish([mut a, mut b, mut c]: [u32; 3]) -> [u32; 3] {
     let step = |one: &mut u32, by: u32, bits: u32| *one = (*one ^ by).wrapping_sub(by.rotate_left(bits));
     step(&mut c, b, 14);
@@ -105,7 +105,7 @@ mod tests {
         fingerprint(texts.iter().map(|text| text.map(str::as_bytes)), seed)
     }
 
-    /// A server that hashes in another way would still be right, and slower.
+    /// On a server that hashes in another way, the program would still be correct, but slower.
     #[tokio::test]
     async fn this_server_computes_the_same() {
         let database = tokio::task::spawn_blocking(|| test_database().unwrap()).await.unwrap();
@@ -114,7 +114,7 @@ mod tests {
         assert!(compared > 200, "{compared}");
     }
 
-    /// Compares what is computed here with what the server computes, and counts the comparisons.
+    /// Compares fingerprints computed here with the server's, and counts the comparisons.
     fn compare(conn: &mut Conn) -> QueryResult<usize> {
         let text = "Grüße, 世界! 0123456789 abcdefghijklmnopqrstuvwxyz";
         let beginnings: Vec<&str> = (0..=text.len()).filter_map(|end| text.get(..end)).collect();
@@ -154,7 +154,7 @@ mod tests {
         seen.extend(different.iter().map(|texts| of(texts, 8)));
         seen.sort_unstable();
         seen.dedup();
-        // Without a text, the seed has nothing to act on.
+        // If there is no text, the seed has no effect.
         assert_eq!(seen.len(), 2 * different.len() - 1);
     }
 }

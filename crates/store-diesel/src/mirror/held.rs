@@ -1,5 +1,5 @@
-//! Holds rows against what PostgreSQL has. The texts of a row come over only if they differ: most rows of a full fetch are
-//! stored as they are.
+//! Compares rows with those in PostgreSQL. The texts of a row are transferred only if they differ: most rows of a full
+//! fetch are unchanged.
 
 use std::hash::{BuildHasher as _, RandomState};
 
@@ -20,7 +20,7 @@ use crate::error::statement_failed;
 use crate::statement::{Cells, PG_TIMESTAMPTZ, Statement};
 use crate::types::{exact_millis, json_bytes};
 
-/// Keys of one look-up, of which two are on their way at a time.
+/// Keys in one look-up. Two look-ups are in transit at a time.
 const KEYS: usize = 500;
 
 pub(super) fn held(
@@ -53,25 +53,25 @@ pub(super) fn held(
     Ok(held)
 }
 
-/// A row with its place.
+/// A row with its position in the input.
 type Placed<'a> = (usize, &'a MirrorRow);
 
-/// Rows in the order of their keys.
+/// Sorts rows by key.
 fn in_order<'a>(rows: &[&'a MirrorRow]) -> Vec<Placed<'a>> {
     let mut rows: Vec<Placed<'a>> = rows.iter().copied().enumerate().collect();
     rows.sort_by(|(_, one), (_, other)| one.key.cmp(&other.key));
     rows
 }
 
-/// How rows are looked up by their keys and the fingerprints of their texts.
+/// A look-up of rows by their keys and the fingerprints of their texts.
 struct LookUp<'a> {
     model: Model,
     integration: &'a IntegrationId,
-    /// Another one each time: two texts that happen to have the same fingerprint have different ones the next time.
+    /// Random for each look-up: texts with an accidentally equal fingerprint have different ones the next time.
     seed: u64,
-    /// All columns, of which those of texts are null unless they differ, and last whether they do.
+    /// All columns, with texts as null unless the texts differ, and as the last column whether they do.
     select: String,
-    /// What is read of a row: whether its texts differ, besides all columns.
+    /// Columns of the inner query: those of the table, and whether the texts differ.
     of: String,
 }
 
@@ -106,7 +106,7 @@ impl<'a> LookUp<'a> {
         by_index(begin, &self.of, self.model, self.model.key_columns(), self.integration, &keys, "")
     }
 
-    /// None of a partial copy: what it leaves out may be anything.
+    /// Returns `None` for a partial copy, because a missing value matches any stored one.
     fn fingerprint(&self, row: &MirrorRow) -> Option<u64> {
         let said = row.values().iter().zip(self.model.columns());
         let texts = said.filter(|(_, column)| is_text(column)).map(|(said, _)| said.text().map(str::as_bytes));
@@ -115,7 +115,7 @@ impl<'a> LookUp<'a> {
     }
 }
 
-/// JSON that PostgreSQL keeps to the letter is a text. What it rewrites is not.
+/// JSON that PostgreSQL stores verbatim counts as text. JSON that PostgreSQL rewrites does not.
 fn is_text(column: &Column) -> bool {
     match column.kind {
         ColumnKind::Text | ColumnKind::Opaque => true,
@@ -123,16 +123,17 @@ fn is_text(column: &Column) -> bool {
     }
 }
 
-/// The rows whose keys one statement looks up, in the order of their keys.
+/// The rows of one look-up, in the order of their keys.
 struct Part<'a> {
     model: Model,
     rows: &'a [Placed<'a>],
-    /// Which of them is most likely next: what is found comes in the order of keys, but for no promise.
+    /// Index of the row that is most likely next. Found rows usually come in the order of keys, but that is not
+    /// guaranteed.
     next: usize,
 }
 
 impl<'a> Part<'a> {
-    /// The row that was found.
+    /// Returns the row with the key that was found.
     fn whose(&mut self, found: &PgRow) -> Option<Placed<'a>> {
         let (first, second) = (found.get(0)?, found.get(1)?);
         let (first, second) = (first.value()?, second.value());
@@ -152,7 +153,7 @@ impl<'a> Part<'a> {
     }
 }
 
-/// Holds a row against what is stored under its key.
+/// Compares a row with the stored one of the same key.
 fn hold(model: Model, row: &MirrorRow, found: &PgRow) -> Result<Stored, Interrupted> {
     let (first, columns) = (model.key_columns().len(), model.columns());
     let [removed_at, synced_at, differs] = [0, 1, 2].map(|behind| first + columns.len() + behind);
@@ -178,7 +179,7 @@ fn is_null(found: &PgRow, place: usize) -> bool {
     found.get(place).is_some_and(|field| field.value().is_none())
 }
 
-/// Whether a column that was found holds what is said of it.
+/// Whether a stored column equals the value `said`. An absent value equals anything that a fetch may have written.
 fn says(found: &PgRow, place: usize, said: &Value) -> bool {
     let Some(field) = found.get(place) else { return false };
     match (said, field.value()) {
@@ -200,12 +201,12 @@ fn is_time(stored: &PgValue<'_>) -> bool {
     stored.get_oid().get() == PG_TIMESTAMPTZ
 }
 
-/// The milliseconds since 1970 of a moment that a fetch may have written.
+/// Milliseconds since 1970 of a time that a fetch may have written.
 fn moment(stored: &PgValue<'_>) -> Option<i64> {
     exact_millis(stored.as_bytes().try_into().map(i64::from_be_bytes).ok()?)
 }
 
-/// When a row was written; long ago if no fetch wrote that.
+/// The time when a row was written, or the minimum if no fetch can have written that value.
 fn written_at(found: &PgRow, place: usize) -> Timestamp {
     let millis = found.get(place).and_then(|field| field.value().as_ref().and_then(moment));
     millis.and_then(Timestamp::from_unix_millis).unwrap_or(Timestamp::MIN)
@@ -269,7 +270,8 @@ mod tests {
         StoredRow { row: MirrorRow::new(model, key, values), removed_at: None, synced_at: Timestamp::MIN }
     }
 
-    /// The places of the rows that are not stored as they are, and of how many of them the texts came over.
+    /// Returns the positions of the rows that differ from the stored ones, and the number of rows with transferred
+    /// texts.
     fn differing(conn: &Conn, model: Model, said: &[StoredRow], stored: &[StoredRow]) -> (Vec<usize>, usize) {
         let integration = IntegrationId::from("sandbox:a");
         let rows: Vec<&MirrorRow> = said.iter().map(|said| &said.row).collect();
@@ -297,7 +299,7 @@ mod tests {
         (differing, came)
     }
 
-    /// Whatever column differs, those rows are handed over in which it does, and texts come over only if one of them does.
+    /// A row is returned if any column differs, and its texts are transferred only if one of them differs.
     #[tokio::test]
     async fn texts_come_over_only_if_they_differ() {
         let database = tokio::task::spawn_blocking(|| test_database().unwrap()).await.unwrap();
@@ -312,7 +314,7 @@ mod tests {
                 assert_eq!(differing(conn, model, &stored, &stored), (vec![800], 0), "{model}");
                 for (place, column) in model.columns().iter().enumerate() {
                     let mut said = stored.clone();
-                    // One that was null, one that is null now, and one that is something else, far from each other.
+                    // A value that was null, one that becomes null, and one that changes, far from each other.
                     for (number, value) in [(7, value(column, 1)), (601, Value::Null), (1_403, value(column, 1))] {
                         said[number].row.values_mut()[place] = value;
                     }
@@ -320,7 +322,7 @@ mod tests {
                     let differing = differing(conn, model, &said, &stored);
                     assert_eq!(differing, (vec![7, 601, 800, 1_403], came), "{model}.{}", column.name);
                 }
-                // A partial copy says nothing of a text.
+                // A partial copy has no value for a text.
                 let mut said = stored.clone();
                 for (said, absent) in said.iter_mut().zip([true, false].iter().cycle()) {
                     if let Some(place) = model.columns().iter().position(is_text).filter(|_| *absent) {

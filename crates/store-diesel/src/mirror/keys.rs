@@ -1,5 +1,5 @@
-//! Keys that are no text. SQLite stores any bytes as text, and a person may write them by hand. Such a key goes by a name, so
-//! that a full fetch finds its row and removes it, as any row that Kombo does not have.
+//! Keys that are not valid text. SQLite stores any bytes as text, and a person may write them by hand. Such a key gets
+//! a name, so that a full fetch finds its row and removes it like any row that Kombo does not have.
 
 use std::fmt::Write as _;
 
@@ -10,10 +10,10 @@ use sync_core::rows::{Key, Model};
 use crate::note;
 use crate::statement::{Cell, Statement};
 
-/// What the name of an id that is no text begins with. The bytes follow, in hex.
+/// Prefix of the name of an id that is not text. The bytes follow in hex.
 const MARK: char = char::REPLACEMENT_CHARACTER;
 
-/// An id as it is stored, or the name of one that is no text.
+/// Returns an id as it is stored, or the name of one that is not text.
 pub(super) fn id(cell: Cell) -> Option<String> {
     match cell {
         Cell::Text(text) => Some(text),
@@ -22,7 +22,7 @@ pub(super) fn id(cell: Cell) -> Option<String> {
     }
 }
 
-/// The key that a note of `seen` stands for.
+/// Returns the key of a note in `sync_seen`.
 pub(crate) fn named(model: Model, note: Cell) -> Option<Key> {
     match note {
         Cell::Text(text) => Some(note::key(model, &text)),
@@ -42,13 +42,13 @@ fn name(bytes: &[u8]) -> String {
 
 fn hex_of(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut hex, byte| {
-        // A string takes everything.
+        // Writing to a string cannot fail.
         let _: std::fmt::Result = write!(hex, "{byte:02X}");
         hex
     })
 }
 
-/// The bytes that a name stands for, if it stands for an id that is no text.
+/// Returns the bytes of an id that is not text, if `name` is the name of one.
 fn bytes(name: &str) -> Option<Vec<u8>> {
     let digits = name.strip_prefix(MARK)?.as_bytes();
     let pairs = digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
@@ -56,7 +56,7 @@ fn bytes(name: &str) -> Option<Vec<u8>> {
     std::str::from_utf8(&bytes).is_err().then_some(bytes)
 }
 
-/// What `hex()` gives for the columns of a key, if one of them is no text.
+/// Returns the output of `hex()` for the columns of a key, if one of them is not text.
 pub(super) fn hex(key: [&str; 2]) -> Option<[String; 2]> {
     let odd = key.map(bytes);
     odd.iter().any(Option::is_some).then(|| {
@@ -65,7 +65,7 @@ pub(super) fn hex(key: [&str; 2]) -> Option<[String; 2]> {
     })
 }
 
-/// The columns of a key, to hold against [`hex`].
+/// The columns of a key, for comparison with [`hex`].
 pub(super) fn columns(model: Model) -> [String; 2] {
     match model.key_columns() {
         [first, second] => [format!("t.{first}"), format!("t.{second}")],
@@ -73,7 +73,7 @@ pub(super) fn columns(model: Model) -> [String; 2] {
     }
 }
 
-/// Gives a row with a key that is no text its name as the key.
+/// Replaces a key that is not text by its name.
 pub(super) fn rename(
     conn: &mut diesel::SqliteConnection,
     model: Model,

@@ -7,7 +7,7 @@ use crate::backend::Dialect;
 use crate::error::corrupt;
 use crate::statement::{Cell, Cells, Statement};
 
-/// The columns to select, in the order in which [`stored_row`] reads them.
+/// The columns to select, in the order that [`stored_row`] expects.
 pub(super) fn selection(model: Model) -> String {
     let columns: Vec<String> = columns(model).iter().map(|name| format!("t.{name}")).collect();
     columns.join(", ")
@@ -35,13 +35,13 @@ pub(super) fn stored_row(model: Model, cells: Cells) -> Result<StoredRow, StoreE
             }
         });
     }
-    // When a row was written or removed is no value of Kombo's: what no fetch writes counts as long ago.
+    // The time when a row was written or removed is not Kombo's. A value that no fetch writes counts as long ago.
     let removed_at = next()?.map(|cell| cell.into_time().unwrap_or(Timestamp::MIN));
     let synced_at = next()?.and_then(Cell::into_exact_time).unwrap_or(Timestamp::MIN);
     Ok(StoredRow { row: MirrorRow::new(model, key, values), removed_at, synced_at })
 }
 
-/// For `json_each`.
+/// A JSON array for `json_each`.
 pub(super) fn json_array(texts: &(impl serde::Serialize + ?Sized)) -> String {
     serde_json::to_string(texts).unwrap_or_default()
 }
@@ -110,16 +110,16 @@ pub(super) fn under<'a>(
     }
 }
 
-/// How a statement begins that looks up whole rows by [`by_index`].
+/// The beginning of a statement that looks up whole rows by [`by_index`].
 pub(super) fn by_key<'a>(model: Model) -> Statement<'a> {
     Statement::new(format!("SELECT {} FROM (SELECT ", selection(model)))
 }
 
-/// A statement that looks up keys one after the other, however many they are. `begin` ends within the list of what belongs
-/// to each key, `of` is what is read of a row, and `and` what is asked of it besides.
+/// Builds a statement that looks up any number of keys one after the other. `begin` ends within the select list of the
+/// keys' values, `of` is the list of columns to read from a row, and `and` adds conditions.
 ///
-/// `OFFSET 0` keeps the planner from turning it into something else: without statistics it would read all rows of the
-/// integration for each batch.
+/// `OFFSET 0` keeps the planner from rewriting it: without statistics it would read all rows of the integration for
+/// each batch.
 pub(super) fn by_index<'a>(
     begin: Statement<'a>,
     of: &str,
@@ -155,12 +155,12 @@ pub(super) fn columns(model: Model) -> Vec<&'static str> {
     model.key_columns().iter().copied().chain(values).chain(["removed_at", "synced_at"]).collect()
 }
 
-/// The head of an upsert, up to the values.
+/// The beginning of an upsert, up to the values.
 pub(super) fn insert_into(model: Model) -> String {
     format!("INSERT INTO {model} AS t (integration_id, {}) ", columns(model).join(", "))
 }
 
-/// The tail of an upsert: the whole row is replaced.
+/// The end of an upsert, which replaces the whole row.
 pub(super) fn or_replace(model: Model) -> String {
     let keys = model.key_columns();
     let sets: Vec<String> = columns(model)
