@@ -1,16 +1,16 @@
-//! Keys as the notes of a full fetch hold them: one text for each.
+//! Keys in the form of a full fetch's notes: one text for each key.
 
 use std::borrow::Cow;
 
 use sync_core::rows::{Key, Model};
 
-/// Between the two ids of a key: U+001F. In an id it is escaped, and so is what begins an escape.
+/// Separates the two ids of a key: U+001F. Within an id it is escaped, and so is the escape character.
 pub(crate) const SEPARATOR_BYTE: u8 = 0x1f;
 const SEPARATOR: char = '\u{1f}';
 const ESCAPE: char = '\u{1b}';
 const ESCAPE_BYTE: u8 = 0x1b;
 
-/// The id that stands in a note.
+/// Returns an id of a note without escapes.
 pub(crate) fn unescaped(note: &[u8]) -> Vec<u8> {
     let (mut id, mut bytes) = (Vec::with_capacity(note.len()), note.iter().copied());
     while let Some(byte) = bytes.next() {
@@ -22,7 +22,7 @@ pub(crate) fn unescaped(note: &[u8]) -> Vec<u8> {
     id
 }
 
-/// A key as one text.
+/// Returns a key as one text.
 pub(crate) fn note(key: &Key) -> Cow<'_, str> {
     match key {
         Key::Id(id) => Cow::Borrowed(id),
@@ -37,7 +37,7 @@ pub(crate) fn note(key: &Key) -> Cow<'_, str> {
     }
 }
 
-/// The key of a row of `model` that is written as this text.
+/// Returns the key of a row of `model` from such a text.
 pub(crate) fn key(model: Model, note: &str) -> Key {
     let id = |note: &str| note.replace("\u{1b}s", "\u{1f}").replace("\u{1b}e", "\u{1b}");
     match note.split_once(SEPARATOR) {

@@ -1,4 +1,4 @@
-//! The bookkeeping tables. The mirror's own tables follow from `sync_core::rows::Model`.
+//! The bookkeeping tables. The mirror's own tables are derived from `sync_core::rows::Model`.
 
 macro_rules! tables {
     ($($name:ident ($($key:ident),+) { $($column:ident -> $type:ty,)* })*) => {$(

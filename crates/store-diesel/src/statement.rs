@@ -1,4 +1,5 @@
-//! SQL whose text depends on the model, with its binds: for the mirror's tables, which follow from a list of columns.
+//! SQL with a text that depends on the model, and its binds. It serves the mirror's tables, which are derived from a
+//! list of columns.
 
 use diesel::RunQueryDsl;
 use diesel::backend::Backend;
@@ -13,8 +14,8 @@ use kombo_model::Timestamp;
 
 use crate::types::{Document, Instant, JsonText, Moment, Opaque, exact_millis, json_text, millis};
 
-/// A statement under construction. Its text depends on the model only, never on the values, so that the connection's
-/// statement cache stays small and every statement is prepared once.
+/// A statement under construction. Its text depends on the model only, never on the values. The connection's statement
+/// cache therefore stays small, and every statement is prepared once.
 #[derive(Debug, Default)]
 pub(crate) struct Statement<'a> {
     parts: Vec<Part<'a>>,
@@ -146,17 +147,17 @@ impl Query for Statement<'_> {
 
 impl<Conn> RunQueryDsl<Conn> for Statement<'_> {}
 
-/// The values of a row as they came: what they mean is known to whoever wrote the statement.
+/// The raw values of a row. The author of the statement defines their meaning.
 pub(crate) struct Cells(pub(crate) Vec<Option<Cell>>);
 
 /// One value.
 pub(crate) enum Cell {
     Text(String),
     Time(Timestamp),
-    /// A time that no fetch writes: finer than milliseconds or, with none, outside of the years 0 to 9999.
+    /// A time that no fetch writes: finer than milliseconds, or outside of the years 0 to 9999, where it is `None`.
     OddTime(Option<Timestamp>),
     Int(i64),
-    /// The bytes of a text that is none: SQLite takes any.
+    /// Bytes in a text column that are not valid text: SQLite accepts any.
     NoText(Vec<u8>),
 }
 
@@ -165,7 +166,7 @@ impl Cell {
         if let Self::Text(text) = self { Some(text) } else { None }
     }
 
-    /// A time, which SQLite keeps as text.
+    /// Returns a time, which SQLite stores as text.
     pub(crate) fn into_time(self) -> Option<Timestamp> {
         match self {
             Self::Time(time) => Some(time),
@@ -175,7 +176,7 @@ impl Cell {
         }
     }
 
-    /// A time in the form in which it is written.
+    /// Returns a time if it has the form that fetches write.
     pub(crate) fn into_exact_time(self) -> Option<Timestamp> {
         match self {
             Self::Time(time) => Some(time),
@@ -238,7 +239,7 @@ impl QueryableByName<Sqlite> for Cells {
     }
 }
 
-/// A text, or its bytes. Those that are no UTF-8 are read as U+FFFD first, so most texts need no second look.
+/// Reads a text, or its bytes. Invalid UTF-8 arrives with U+FFFD, so texts without it need no second check.
 fn text(value: &mut <Sqlite as Backend>::RawValue<'_>) -> Cell {
     let text = value.read_text();
     if !text.contains(char::REPLACEMENT_CHARACTER) {
@@ -247,7 +248,7 @@ fn text(value: &mut <Sqlite as Backend>::RawValue<'_>) -> Cell {
     String::from_utf8(value.read_blob().to_vec()).map_or_else(|error| Cell::NoText(error.into_bytes()), Cell::Text)
 }
 
-/// A value of a row on its way into SQLite.
+/// A value of a row to be written to SQLite.
 pub(crate) enum Bind<'a> {
     Text(Option<&'a str>),
     Time(Option<Moment>),
@@ -260,11 +261,11 @@ impl Bind<'_> {
     }
 }
 
-/// The number of the table of the change log, in [`WriteRow`]: behind those of the mirror.
+/// The number of the change log's table in [`WriteRow`], after those of the mirror.
 pub(crate) const CHANGES: u8 = 7;
 
-/// Writes one row into one of SQLite's tables. The text follows from the type, by which the prepared statement is found:
-/// a cache that is asked by text has it written out and compared for every row.
+/// Writes one row to one of SQLite's tables. The type identifies the prepared statement: a cache that is keyed by text
+/// would build and compare the text for every row.
 pub(crate) struct WriteRow<'a, const TABLE: u8, const REPLACE: bool> {
     pub(crate) head: &'a str,
     pub(crate) binds: Vec<Bind<'a>>,

@@ -6,7 +6,7 @@ use crate::migrations::SchemaStatus;
 use crate::url::StoreUrl;
 use crate::{PostgresStore, SqliteStore};
 
-/// A mirror in whichever database a URL names.
+/// A mirror in the kind of database that its URL names.
 #[derive(Debug, Clone)]
 pub enum DieselStore {
     /// In an SQLite file.
@@ -16,7 +16,7 @@ pub enum DieselStore {
 }
 
 impl DieselStore {
-    /// Opens the database. Its tables are made by [`DieselStore::migrate`].
+    /// Opens the database. [`DieselStore::migrate`] creates its tables.
     pub async fn open(url: &StoreUrl) -> Result<Self, ConnectError> {
         match url {
             StoreUrl::Sqlite(path) => SqliteStore::open(path).await.map(Self::Sqlite),
@@ -24,7 +24,7 @@ impl DieselStore {
         }
     }
 
-    /// Opens a store with at most this many connections to PostgreSQL.
+    /// Opens the database, with at most `connections` connections to PostgreSQL.
     pub async fn open_with(url: &StoreUrl, connections: usize) -> Result<Self, ConnectError> {
         match url {
             StoreUrl::Sqlite(path) => SqliteStore::open(path).await.map(Self::Sqlite),
@@ -32,8 +32,8 @@ impl DieselStore {
         }
     }
 
-    /// Goes over to another address of the same database, such as one with another password. If it does not answer or
-    /// cannot be written to, the present one stays.
+    /// Moves to another address of the same database, such as one with another password. If it does not answer or
+    /// cannot be written to, the present address stays.
     pub async fn move_to(&self, url: &StoreUrl) -> Result<Moved, ConnectError> {
         match (self, url) {
             (Self::Postgres(store), StoreUrl::Postgres(address)) => store.move_to(address).await,
@@ -42,7 +42,7 @@ impl DieselStore {
         }
     }
 
-    /// Returns when the database has refused the user or the password, which SQLite never does.
+    /// Returns when the database has rejected the user or the password. SQLite never does.
     pub async fn refused(&self) {
         match self {
             Self::Sqlite(_) => std::future::pending().await,
@@ -50,8 +50,9 @@ impl DieselStore {
         }
     }
 
-    /// What the database lacks of what a program that writes needs, each with its remedy. In PostgreSQL these are sessions
-    /// that are kept, `fewest` connections, rights, and an encoding that holds every character. A standby is an error.
+    /// Returns the requirements of a writing program that the database does not meet, each with its remedy: in
+    /// PostgreSQL persistent sessions, at least `fewest` connections, rights, and an encoding for all characters. A
+    /// standby is an error. `better` is the recommended number of connections.
     pub async fn missing(&self, fewest: usize, better: usize) -> Result<Vec<String>, StoreError> {
         match self {
             Self::Sqlite(_) => Ok(Vec::new()),
@@ -59,9 +60,9 @@ impl DieselStore {
         }
     }
 
-    /// Why the program cannot work with the tables now, each with its remedy: rights, columns, keys or triggers are not as
-    /// the migrations made them, or something refuses or swallows rows. Writes on trial, and takes it back. The migrations
-    /// have to be done.
+    /// Returns the reasons why the program cannot work with the tables at present, each with its remedy: rights,
+    /// columns, keys or triggers differ from those of the migrations, or something rejects or swallows rows. Writes
+    /// test rows and rolls them back. All migrations must have run.
     pub async fn faults(&self) -> Result<Vec<String>, StoreError> {
         match self {
             Self::Sqlite(store) => store.faults().await,
@@ -69,8 +70,8 @@ impl DieselStore {
         }
     }
 
-    /// Makes or upgrades the tables, and returns the migrations that ran. Safe to call from several processes, and
-    /// again: it does nothing then. Refuses tables that a newer version made.
+    /// Creates or upgrades the tables, and returns the migrations that ran. Idempotent, and several processes may call
+    /// it at the same time. Rejects tables of a newer version.
     pub async fn migrate(&self) -> Result<Vec<String>, MigrateError> {
         match self {
             Self::Sqlite(store) => store.migrate().await,
@@ -78,8 +79,8 @@ impl DieselStore {
         }
     }
 
-    /// Which counters are behind the numbers that are taken, each with its remedy. [`DieselStore::migrate`] moves them, if
-    /// the role may; a program that does not migrate must not write before that.
+    /// Returns the counters that are behind numbers already in use, each with its remedy. [`DieselStore::migrate`]
+    /// moves them if the role may do so. A program that does not migrate must not write before that.
     pub async fn lost_counters(&self) -> Result<Vec<String>, StoreError> {
         match self {
             Self::Sqlite(store) => store.lost_counters().await,
@@ -87,7 +88,7 @@ impl DieselStore {
         }
     }
 
-    /// Calls `tell` with what happened, by whatever process, until the connection ends. SQLite tells nothing: there the
+    /// Calls `tell` for each notification from any process, until the connection ends. SQLite sends none, and there the
     /// future never ends.
     pub async fn listen(&self, tell: impl Fn(Notification)) -> Result<(), StoreError> {
         match self {
@@ -96,9 +97,9 @@ impl DieselStore {
         }
     }
 
-    /// The same database for a part of a program that must neither keep others waiting for a connection nor wait for
-    /// theirs: in PostgreSQL over so many connections of its own. Its units and those of others wait for each other all the
-    /// same, as [`Store::transact`] says.
+    /// Returns the same database for a part of the program that must neither keep others waiting for a connection nor
+    /// wait for theirs. In PostgreSQL it has up to `connections` connections of its own. Its transactions and those of
+    /// others still wait for each other as [`Store::transact`] says.
     #[must_use]
     pub fn with_pool(&self, connections: usize) -> Self {
         match self {
@@ -115,7 +116,7 @@ impl DieselStore {
         }
     }
 
-    /// Why the database cannot be used at the moment, where that is known: its SQLite file was replaced or deleted.
+    /// Returns the reason if the database is known to be unusable at present: its SQLite file was replaced or deleted.
     pub fn unusable(&self) -> Option<String> {
         match self {
             Self::Sqlite(store) => store.unusable(),
@@ -123,8 +124,7 @@ impl DieselStore {
         }
     }
 
-    /// Changes when the store goes on with another database in place of the one that was opened: an SQLite file that
-    /// replaced it.
+    /// Changes when the store continues with another database: an SQLite file that replaced the one it had opened.
     pub fn generation(&self) -> u64 {
         match self {
             Self::Sqlite(store) => store.generation(),

@@ -1,4 +1,4 @@
-//! The bookkeeping tables: one file for each, row type and statements side by side.
+//! The bookkeeping tables, one file each, with row type and statements side by side.
 
 mod changes;
 mod claims;
@@ -22,12 +22,13 @@ use sync_core::ports::StoreError;
 use crate::error::corrupt;
 use crate::types::Moment;
 
-/// Reads a word of a closed set.
+/// Parses a value of a closed set.
 fn word<T: FromStr<Err: ToString>>(table: &'static str, text: &str) -> Result<T, StoreError> {
     text.parse().map_err(|error: T::Err| corrupt(table, &error))
 }
 
-/// The same of a word that can do without: one that somebody wrote by hand must not stop all rows that are read with it.
+/// Parses a value of a closed set, or returns `otherwise`: a value written by hand must not hide all rows that are read
+/// with it.
 fn word_or<T: FromStr<Err: ToString>>(table: &'static str, row: &dyn Display, text: &str, otherwise: T) -> T {
     text.parse().unwrap_or_else(|error: T::Err| {
         tracing::warn!(table, row = %row, "this row contains an unknown value: {}", error.to_string());
@@ -35,7 +36,7 @@ fn word_or<T: FromStr<Err: ToString>>(table: &'static str, row: &dyn Display, te
     })
 }
 
-/// The rows that can be read. One that somebody wrote by hand must not hide the others.
+/// Returns the readable rows. A row written by hand must not hide the others.
 fn readable<R, T: TryFrom<R, Error = StoreError>>(rows: Vec<R>) -> Vec<T> {
     let read = |row: R| row.try_into().inspect_err(|error: &StoreError| tracing::warn!("left out: {error}")).ok();
     rows.into_iter().filter_map(read).collect()
@@ -45,7 +46,7 @@ fn moment(time: Option<Timestamp>) -> Option<Moment> {
     time.map(Moment)
 }
 
-/// A time that may be missing. Bounds stand for what was written by hand and cannot be read.
+/// Reads an optional time. The bounds mark values that were written by hand and cannot be read.
 fn time(moment: Option<Moment>) -> Option<Timestamp> {
     moment.map(|moment| moment.0).filter(|time| *time > Timestamp::MIN && *time < Timestamp::MAX)
 }

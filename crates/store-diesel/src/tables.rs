@@ -1,5 +1,5 @@
-//! The tables as they are, next to what the migrations make: columns, types, keys and triggers. Whoever looks after a
-//! database may have changed them, and a fetch would notice in the midst of its work.
+//! Compares the tables with those of the migrations: columns, types, keys and triggers. A database administrator may
+//! have changed them, and a fetch would only notice in the middle of its work.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,12 +12,12 @@ use crate::both;
 use crate::error::During as _;
 use crate::statement::{Cells, Statement};
 
-/// What the migrations make, a line for each column, key and trigger: the table, the kind, the name, and what it is.
+/// The tables of the migrations, with a line for each column, key and trigger: table, kind, name, and definition.
 const POSTGRES: &str = include_str!("tables/postgres.txt");
 const SQLITE: &str = include_str!("tables/sqlite.txt");
 
-/// The same of what is there. The collation counts in keys only: elsewhere it decides which index fits, and a database with
-/// views of others keeps an older one.
+/// The same lines for the present tables. The collation counts in keys only: elsewhere it decides which index fits, and
+/// a database in which other views depend on a column keeps an older collation.
 const POSTGRES_LINES: &str = "
 WITH tables AS (SELECT c.* FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                 WHERE n.nspname = 'kombo' AND c.relkind IN ('r', 'p')
@@ -53,13 +53,13 @@ SELECT its || ' column ' || name || ' ' || lower(type) || CASE WHEN "notnull" TH
 UNION ALL SELECT its || ' key ' || group_concat(name, ', ') FROM keys GROUP BY its
 UNION ALL SELECT tbl_name || ' trigger ' || name FROM sqlite_schema WHERE type = 'trigger' AND tbl_name IN (SELECT name FROM tables)"#;
 
-/// What a webhook and a fetch write first: always tried.
+/// Tables that a webhook and a fetch write first. They are always tried.
 const TRIED: [&str; 5] = ["sync_integrations", "sync_webhook_events", "sync_requests", "sync_watermarks", "sync_runs"];
 
-/// Tables of one row, with the key 1.
+/// Tables with one row, with the key 1.
 const OF_ONE_ROW: [&str; 4] = ["sync_pacing", "sync_delivery_start", "sync_trimmed", "sync_transaction_ids"];
 
-/// More faults than this are not worth reading.
+/// Maximum number of reported faults.
 const MOST_FAULTS: usize = 5;
 
 /// A column, key or trigger of a table.
@@ -67,7 +67,7 @@ const MOST_FAULTS: usize = 5;
 struct Part<'a> {
     table: &'a str,
     kind: &'a str,
-    /// Columns of a key.
+    /// For a key, its columns.
     name: &'a str,
     what: &'a str,
 }
@@ -80,7 +80,7 @@ impl<'a> Part<'a> {
         Some(Self { table, kind, name, what })
     }
 
-    /// What its absence means, and the remedy. `there` is what has its name.
+    /// Describes the effect and the remedy if this part is missing. `there` is the present part of the same name.
     fn fault(&self, there: Option<&Self>) -> String {
         let Self { table, kind, name, what } = self;
         match (*kind, there) {
@@ -102,11 +102,11 @@ impl<'a> Part<'a> {
     }
 }
 
-/// Differences between the tables and what the migrations make.
+/// Differences between the present tables and those of the migrations.
 #[derive(Debug, Default)]
 struct Difference {
     faults: Vec<String>,
-    /// The triggers and rules that are not the program's, by their table.
+    /// Triggers and rules that are not the program's, by table.
     foreign: BTreeMap<String, Vec<String>>,
 }
 
@@ -162,7 +162,7 @@ fn probe(what: &str, is_postgres: bool) -> &'static str {
     }
 }
 
-/// The statements that write a row, change it and delete it. Each concerns one row.
+/// Statements that write a row, change it and delete it. Each affects one row.
 fn trials(made: &str, table: &str, is_postgres: bool) -> Vec<String> {
     let parts: Vec<Part<'_>> = made.lines().filter_map(Part::read).filter(|part| part.table == table).collect();
     let columns: Vec<&Part<'_>> = parts.iter().filter(|part| part.kind == "column").collect();
@@ -201,7 +201,7 @@ both! {
         }
     }
 
-    /// What is there, in the words of what the migrations make.
+    /// Describes the present tables in the same lines as [`made`].
     fn lines(conn: &mut Conn) -> Result<Vec<String>, StoreError> {
         let question = match DIALECT {
             Dialect::Postgres => POSTGRES_LINES,
@@ -211,7 +211,8 @@ both! {
         Ok(rows.into_iter().filter_map(|cells| cells.0.into_iter().next().flatten()?.into_text()).collect())
     }
 
-    /// Why the program cannot work with the tables, each with its remedy. Writes rows on trial, and takes them back.
+    /// Returns the reasons why the program cannot work with the tables, each with its remedy. Writes test rows and
+    /// rolls them back.
     pub(crate) fn faults(conn: &mut Conn) -> Result<Vec<String>, StoreError> {
         let lines = lines(conn)?;
         let Difference { mut faults, foreign } = Difference::of(made(), &lines);
@@ -250,8 +251,8 @@ both! {
         Ok(faults)
     }
 
-    /// Writes a row, changes it and deletes it. Says if something that is not the program's hinders that; then the
-    /// transaction may have failed.
+    /// Writes a row, changes it and deletes it. Returns a message if something foreign prevents that. The transaction
+    /// may then have failed.
     fn write(conn: &mut Conn, table: &str, foreign: Option<&Vec<String>>) -> Result<Option<String>, Error> {
         let foreign = foreign.map(|names| names.join(" and "));
         for trial in trials(made(), table, DIALECT == Dialect::Postgres) {
@@ -270,7 +271,7 @@ both! {
     }
 }
 
-/// Which one of the deferred triggers it was, the database does not say.
+/// Names all candidates: the database does not report which deferred trigger refused.
 fn refused_at_the_end(foreign: &BTreeMap<String, Vec<String>>, error: &Error) -> String {
     let named = foreign.iter().map(|(table, names)| format!("{} of {table}", names.join(" and ")));
     let by = named.collect::<Vec<_>>().join(" or ");

@@ -1,4 +1,4 @@
-//! Transactions: the statements of each table are implemented for them beside the table's row type.
+//! Transactions. Each table's file implements its statements for them, next to the table's row type.
 
 use diesel::SqliteConnection;
 use diesel::prelude::*;
@@ -14,9 +14,9 @@ const CLOCK: &str = "clock";
 /// A transaction in PostgreSQL.
 pub(crate) struct PgTx<'a> {
     pub(crate) conn: &'a mut Conn,
-    /// It looks things up by index until it ends.
+    /// Whether it looks things up by index until its end.
     by_index: bool,
-    /// It appended to the change log.
+    /// Whether it appended to the change log.
     has_appended: bool,
 }
 
@@ -34,8 +34,8 @@ impl<'a> PgTx<'a> {
         self.has_appended
     }
 
-    /// The connection for a statement on a table that may be large. Transactions that keep books only do without: what they
-    /// ask is planned once for each connection, and not each time.
+    /// Returns the connection for a statement on a table that may be large. Transactions on bookkeeping tables alone do
+    /// not need it: their statements are planned once for each connection, not each time.
     pub(crate) fn indexed(&mut self) -> TxResult<&mut Conn> {
         if !self.by_index {
             look_up_by_index(self.conn, "force_custom_plan")?;
@@ -44,15 +44,14 @@ impl<'a> PgTx<'a> {
         Ok(self.conn)
     }
 
-    /// The connection for a statement that looks things up by index and has one plan for all values, which each connection
-    /// keeps.
+    /// Returns the connection for a look-up by index with one plan for all values, which each connection keeps.
     pub(crate) fn planned_once(&mut self) -> TxResult<&mut Conn> {
         look_up_by_index(self.conn, "force_generic_plan")?;
         Ok(self.conn)
     }
 
-    /// The connection for a statement that reads all rows of an integration: it reads them in the order in which they lie, not
-    /// in that of an index, and has room for their ids.
+    /// Returns the connection for a statement that reads all rows of an integration: in the order in which they are
+    /// stored, not in that of an index, and with memory for their ids.
     pub(crate) fn scanning(&mut self) -> TxResult<&mut Conn> {
         let conn = self.indexed()?;
         let allow =
@@ -72,9 +71,9 @@ impl Tx for PgTx<'_> {
     }
 }
 
-/// Until the unit ends, thousands of rows are found by their keys in an index, whatever the planner thinks of a table
-/// that it last looked at when it was empty, and whatever plan an earlier unit left. Each key is looked up once and has one
-/// row at most, so there is nothing to remember, to gather or to join in another way than key by key.
+/// Until the transaction ends, rows are found one by one by their keys in an index, even if the planner last saw the
+/// table when it was empty or an earlier transaction left another plan. Each key is looked up once and has at most one
+/// row, so memoizing, bitmaps and other joins gain nothing.
 fn look_up_by_index(conn: &mut Conn, plans: &str) -> TxResult<()> {
     Statement::new(
         "SELECT set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true), \
@@ -88,12 +87,12 @@ fn look_up_by_index(conn: &mut Conn, plans: &str) -> TxResult<()> {
     .map(drop)
 }
 
-/// The unit's commit does not wait for the disk. What others commit, and wait for, takes it there as well.
+/// Lets the transaction commit without waiting for the disk. A later commit that waits also writes this one to disk.
 fn commit_lazily(conn: &mut Conn) -> TxResult<()> {
     Statement::new("SELECT set_config('synchronous_commit', 'off', true)").execute(conn).during("the commit").map(drop)
 }
 
-/// The server's clock, whatever time the transaction began at.
+/// Returns the server's present time, not the start of the transaction.
 fn now(conn: &mut Conn) -> TxResult<Timestamp> {
     let rows: Vec<Cells> = Statement::new("SELECT clock_timestamp()").load(conn).during(CLOCK)?;
     let now = rows.into_iter().flat_map(|cells| cells.0).flatten().find_map(Cell::into_time);
@@ -110,7 +109,7 @@ impl<'a> SqliteTx<'a> {
         Self { conn }
     }
 
-    /// SQLite tells nobody that the change log grew.
+    /// Does nothing: SQLite sends no notification that the change log grew.
     #[allow(clippy::unused_self, reason = "its sibling takes a note")]
     pub(crate) fn appended(&mut self) {}
 

@@ -1,4 +1,4 @@
-//! SQL types that mean the same on both databases, in the form that is usual there.
+//! SQL types with the same meaning on both databases, each in the usual form of that database.
 
 mod text;
 
@@ -30,17 +30,17 @@ pub struct Document;
 #[diesel(postgres_type(oid = 114, array_oid = 199))]
 pub struct Opaque;
 
-/// A moment on its way to or from a database.
+/// A time in a statement or a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, AsExpression, FromSqlRow)]
 #[diesel(sql_type = Instant)]
 pub(crate) struct Moment(pub(crate) Timestamp);
 
-/// JSON on its way to or from a database.
+/// JSON in a statement or a result.
 #[derive(Debug, Clone, PartialEq, Eq, AsExpression, FromSqlRow)]
 #[diesel(sql_type = Document)]
 pub(crate) struct Json(pub(crate) String);
 
-/// JSON text on its way into PostgreSQL, which checks it as it comes in. As text that is cast it would be copied twice more.
+/// JSON text in a statement for PostgreSQL, which checks it on arrival. Text with a cast would be copied twice more.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct JsonText<'a>(pub(crate) &'a str);
 
@@ -59,7 +59,7 @@ impl ToSql<Document, Pg> for JsonText<'_> {
     }
 }
 
-/// The text of a `json` or `jsonb` from PostgreSQL.
+/// Returns the text of a `json` or `jsonb` from PostgreSQL.
 pub(crate) fn json_text(value: &PgValue<'_>) -> deserialize::Result<String> {
     Ok(std::str::from_utf8(json_bytes(value)?)?.to_owned())
 }
@@ -72,20 +72,21 @@ pub(crate) fn json_bytes<'a>(value: &'a PgValue<'_>) -> deserialize::Result<&'a 
     }
 }
 
-/// The milliseconds since 1970 of what `PostgreSQL` keeps as a moment. Microseconds that somebody wrote by hand are cut off as
-/// they are everywhere else.
+/// Converts PostgreSQL's time to milliseconds since 1970. Microseconds, which only a person writes, are cut off as
+/// everywhere else.
 pub(crate) fn millis(pg_micros: i64) -> i64 {
     pg_micros.div_euclid(1_000).saturating_add(PG_EPOCH_MILLIS)
 }
 
-/// The same of a moment in whole milliseconds, within the years that can be written.
+/// Converts PostgreSQL's time to milliseconds since 1970, if it is in whole milliseconds and within the range of
+/// [`Timestamp`].
 pub(crate) fn exact_millis(pg_micros: i64) -> Option<i64> {
     Some(millis(pg_micros))
         .filter(|millis| pg_micros.rem_euclid(1_000) == 0 && Timestamp::from_unix_millis(*millis).is_some())
 }
 
 const PG_JSONB: u32 = 3802;
-/// What the wire form of `jsonb` begins with.
+/// First byte of the wire form of `jsonb`.
 const JSONB_VERSION: u8 = 1;
 
 // PostgreSQL counts microseconds from the start of 2000.
@@ -101,7 +102,8 @@ impl ToSql<Instant, Pg> for Moment {
 impl FromSql<Instant, Pg> for Moment {
     fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
         let micros = <i64 as FromSql<BigInt, Pg>>::from_sql(value)?;
-        // Somebody wrote by hand what no program writes, such as 'infinity': one row must not stop all that are read with it.
+        // Values that no program writes, such as 'infinity', were written by hand. One such row must not hide all rows
+        // that are read with it.
         let bound = if micros < 0 { Timestamp::MIN } else { Timestamp::MAX };
         Ok(Self(Timestamp::from_unix_millis(millis(micros)).unwrap_or(bound)))
     }
@@ -117,7 +119,7 @@ impl ToSql<Instant, Sqlite> for Moment {
 impl FromSql<Instant, Sqlite> for Moment {
     fn from_sql(value: <Sqlite as diesel::backend::Backend>::RawValue<'_>) -> deserialize::Result<Self> {
         let text: String = <AnyText as FromSql<Text, Sqlite>>::from_sql(value)?.into();
-        // As above: a text that is no time, written by hand, says nothing.
+        // As above: a text that is not a time, written by hand, must not hide other rows.
         Ok(Self(text.parse().unwrap_or(Timestamp::MIN)))
     }
 }

@@ -9,32 +9,32 @@ mod sqlite;
 pub use postgres::PostgresUrl;
 pub(crate) use postgres::{Encryption, Roots};
 
-/// URL of a store's database.
+/// URL of a supported database.
 #[derive(Clone, PartialEq, Eq)]
 pub enum StoreUrl {
-    /// A file: `sqlite://syncd.db` beside the working directory, `sqlite:///var/lib/syncd/syncd.db` anywhere.
+    /// A file: `sqlite://syncd.db` in the working directory, `sqlite:///var/lib/syncd/syncd.db` elsewhere.
     Sqlite(PathBuf),
-    /// A server: `postgres://user:password@host:port/database?sslmode=require`, and whatever else libpq takes.
+    /// A server: `postgres://user:password@host:port/database?sslmode=require`, with the other parameters of libpq.
     Postgres(Box<PostgresUrl>),
 }
 
-/// The text is not the URL of a database that is supported. No error shows a password.
+/// The error for a text that is not the URL of a supported database. It never shows a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreUrlError {
-    /// Another kind of database, or none at all.
+    /// Another kind of database, or none.
     #[error("unsupported kind of database \"{0}\": use sqlite://FILE or postgres://USER:PASSWORD@HOST/DATABASE")]
     Unsupported(String),
-    /// The other form that libpq takes.
+    /// The key-value form of libpq.
     #[error("unsupported kind of connection string, key=value: use postgres://USER:PASSWORD@HOST/DATABASE?KEY=VALUE")]
     KeyValue,
     /// SQLite without a file.
     #[error("the SQLite URL names no file: use sqlite://FILE, for example sqlite://syncd.db")]
     NoFile,
-    /// SQLite in memory: each connection would see a database of its own.
+    /// SQLite in memory: each connection would have its own database.
     #[error("SQLite in memory keeps nothing: use sqlite://FILE, for example sqlite://syncd.db")]
     InMemory,
-    /// SQLite with something that is not a file's name.
+    /// SQLite with something that is not a file name.
     #[error("the SQLite URL is malformed ({0}): use sqlite://FILE, for example sqlite:///var/lib/syncd/syncd.db")]
     File(String),
     /// PostgreSQL with something missing or malformed.
@@ -58,7 +58,7 @@ impl FromStr for StoreUrl {
         if postgres::is_key_value(text) {
             return Err(StoreUrlError::KeyValue);
         }
-        // Only the scheme is shown: the rest may hold a password.
+        // Only the scheme is shown: the rest may contain a password.
         let scheme = text.split_once("://").map_or("", |(scheme, _)| scheme);
         let scheme: String = scheme.chars().filter(char::is_ascii_alphanumeric).take(16).collect();
         Err(StoreUrlError::Unsupported(scheme))

@@ -71,8 +71,8 @@ impl TryFrom<ChangeRow> for Change {
 
 both! {
     postgres {
-        /// Appends with the number of the transaction: a sequence hands out numbers in an order that is not the order of
-        /// commits. The lock is shared, so appending transactions do not wait for each other.
+        /// Appends with the number of the transaction, because a sequence does not hand out numbers in commit order.
+        /// The lock is shared, so appending transactions do not wait for each other.
         fn append(conn: &mut Conn, changes: &[Change]) -> TxResult<()> {
             counters::pg::keep_ahead(conn, &counters::CHANGES)?;
             Statement::new("SELECT pg_advisory_xact_lock_shared(hashtextextended('syncd changes', 0))").execute(conn).during(TABLE)?;
@@ -144,7 +144,7 @@ both! {
             }))
         }
 
-        /// Whoever appends has the lock until its commit is visible.
+        /// Waits for appending transactions: each holds the lock until its commit is visible.
         fn await_all(conn: &mut Conn) -> TxResult<()> {
             Statement::new("SELECT pg_advisory_xact_lock(hashtextextended('syncd changes', 0))")
                 .execute(conn)
@@ -178,7 +178,7 @@ both! {
             Ok(LogPosition { transaction_id: 0, seq: last(conn)? })
         }
 
-        /// SQLite has one writer at a time.
+        /// Does nothing: SQLite has one writer at a time.
         #[allow(clippy::unnecessary_wraps, reason = "its sibling may fail")]
         fn await_all(_conn: &mut Conn) -> TxResult<()> {
             Ok(())
@@ -188,7 +188,7 @@ both! {
             INSERT INTO sync_trimmed (id, seq) SELECT 1, max(seq) FROM sync_changes WHERE true HAVING max(seq) > 0
             ON CONFLICT (id) DO UPDATE SET seq = excluded.seq";
 
-        /// Appends: SQLite has one writer at a time, so numbers are in the order of commits.
+        /// Appends. SQLite has one writer at a time, so numbers are in commit order.
         fn append(conn: &mut Conn, changes: &[Change]) -> TxResult<()> {
             const HEAD: &str =
                 "INSERT INTO sync_changes (integration_id, model, record_id, kind, cause, run_id, at, fields) VALUES (";
@@ -271,7 +271,7 @@ both! {
 
         fn trim_changes(&mut self, before: Timestamp, undelivered: Undelivered) -> TxResult<u64> {
             Statement::new(NOTE_TRIMMED).execute(self.conn).during(TABLE)?;
-            // Entries are in the order of their time but for clock changes, so the search ends at the first young one.
+            // Entries are in the order of time unless the clock changed, so the search ends at the first recent one.
             let keep_from: Option<i64> = sync_changes::table
                 .filter(sync_changes::at.ge(Moment(before)))
                 .order(sync_changes::seq)
@@ -279,7 +279,7 @@ both! {
                 .first(self.conn)
                 .optional()
                 .during(TABLE)?;
-            // Asked for the time as well: an entry may have come since the search.
+            // The time is compared as well, because entries may have been added since the search.
             let old = sync_changes::table
                 .filter(sync_changes::seq.lt(keep_from.unwrap_or(i64::MAX)))
                 .filter(sync_changes::at.lt(Moment(before)));

@@ -1,7 +1,7 @@
-//! The request that a worker may lease next, found by one statement with all conditions.
+//! Finds the request that a worker may lease next, by one statement with all conditions.
 //!
-//! Each part of the index `sync_requests_due` (a kind, an endpoint, failed or not) has its due requests at its front, so a
-//! few rows of each part are enough. Leased requests are in an index of their own, and as many as there are workers.
+//! Each part of the index `sync_requests_due` (a kind, an endpoint, failed or not) begins with its due requests, so a
+//! few rows of each part are enough. Leased requests have an index of their own; there are as many as workers.
 
 use kombo_model::Timestamp;
 use sync_core::horizon::Horizon;
@@ -11,19 +11,20 @@ use crate::backend::Dialect;
 use crate::both;
 use crate::statement::Statement;
 
-/// How many rows of each part are looked at. More workers than this may each find those that another one has locked.
+/// Number of rows to read from each part. If more workers than this look at once, some may find only rows that others
+/// have locked.
 const FRONT: usize = 16;
 
 const NOW: &str = "(SELECT now FROM bounds)";
 const LATEST_WAIT: &str = "(SELECT latest_wait FROM bounds)";
 const LATEST_LEASE: &str = "(SELECT latest_lease FROM bounds)";
 
-/// Whether a request with this alias is due.
+/// SQL condition: the request with this alias is due.
 fn is_due(alias: &str) -> String {
     format!("({alias}.not_before <= {NOW} OR {alias}.not_before > {LATEST_WAIT})")
 }
 
-/// Whether a worker holds a request.
+/// SQL condition: a worker holds a valid lease on the request.
 fn is_held(alias: &str) -> String {
     format!(
         "COALESCE({alias}.lease_token IS NOT NULL AND {alias}.lease_expires_at > {NOW} \
@@ -31,7 +32,7 @@ fn is_held(alias: &str) -> String {
     )
 }
 
-/// Whether the integration of a request is worked on.
+/// SQL condition: the integration of the request is neither paused nor deleted, and is registered.
 fn is_worked_on(alias: &str) -> String {
     format!(
         "EXISTS (SELECT 1 FROM sync_integrations AS i WHERE i.id = {alias}.integration_id \
@@ -39,8 +40,8 @@ fn is_worked_on(alias: &str) -> String {
     )
 }
 
-/// Whether nobody works on the endpoint of `q`, and its integration has no share of the workers yet or is the only one.
-/// Counted, so that no planner makes a join of it.
+/// SQL condition: nobody works on the other kind of `q`'s endpoint, and its integration is below its share of the
+/// workers or is the only one. Written as a count, so that no planner turns it into a join.
 fn is_open(dialect: Dialect) -> String {
     let key = "(q.kind || ' ' || q.integration_id)";
     let is_below_share = match dialect {
@@ -55,11 +56,11 @@ fn is_open(dialect: Dialect) -> String {
     )
 }
 
-/// The leased requests. Sorted, so that every planner takes their own index.
+/// The leased requests. Sorted, so that every planner uses their index.
 const LEASED: &str = ", leased AS MATERIALIZED (SELECT * FROM sync_requests WHERE lease_token IS NOT NULL \
                       ORDER BY lease_expires_at), front (integration_id, endpoint, kind, not_before, rank) AS (";
 
-/// The front of one part of the index, as SQL expressions name it.
+/// The front of one part of the index. The part is given as SQL expressions.
 fn front(dialect: Dialect, (kind, endpoint, has_failed): (&str, &str, &str), is_in_range: &str) -> String {
     format!(
         "SELECT q.integration_id, q.endpoint, q.kind, q.not_before FROM sync_requests AS q WHERE q.lease_token IS NULL \
@@ -115,8 +116,8 @@ both! {
     postgres {
         const LOCKED: &str = " FOR UPDATE OF r SKIP LOCKED";
 
-        /// The requests of the fronts in their order. Each is looked up and locked when it is its turn, so that no planner,
-        /// whatever it believes of the table, reads the table to find the front in it.
+        /// The requests of the fronts in order. Each is looked up and locked in its turn, so that no planner scans the
+        /// table to find the front, regardless of its statistics.
         fn first(is_free: &str) -> String {
             let is_worked_on = is_worked_on("f");
             format!(
@@ -180,7 +181,8 @@ both! {
             .sql(" AS latest_lease")
     }
 
-    /// Finds the request with all its columns and `is_worked_on`, and locks it. None if nothing is eligible.
+    /// Finds and locks the request, and selects all its columns and `is_worked_on`. Returns `None` if `eligible` allows
+    /// nothing.
     pub(crate) fn claimable<'a>(horizon: &Horizon, eligible: &Eligible, at_share: &'a [String]) -> Option<Statement<'a>> {
         let parts = parts(eligible);
         if parts.is_empty() {
@@ -193,7 +195,7 @@ both! {
         )))
     }
 
-    /// Puts off what is due of integrations that are not worked on.
+    /// Delays due requests of integrations that are not worked on, until `until`.
     pub(crate) fn put_off_idle<'a>(horizon: &Horizon, until: Timestamp) -> Statement<'a> {
         bounds(horizon)
             .sql(") UPDATE sync_requests SET lease_token = NULL, lease_owner = NULL, lease_expires_at = NULL, \
@@ -209,7 +211,7 @@ both! {
     }
 }
 
-/// The integrations that have their share of the workers, as the statement names them.
+/// The integrations that have reached their share of the workers, in the form that the statement compares.
 pub(super) fn keys_at_share(eligible: &Eligible) -> Vec<String> {
     eligible.at_share.iter().map(|(kind, id)| format!("{kind} {id}")).collect()
 }

@@ -15,11 +15,12 @@ use crate::statement::{Cells, Statement};
 use crate::types::{AnyText, MaybeAnyText, Moment};
 
 const TABLE: &str = "sync_deliveries";
-/// The one row that tells where delivery began.
+/// Key of the only row, which contains the start of delivery.
 const ROW: i16 = 1;
 
-/// The first entry after what is delivered, be it of the same integration: one look into the index of integrations and
-/// numbers. PostgreSQL's planner can take no other index for this form, whatever it believes of the table; SQLite is told.
+/// The first entry after the delivered position. In PostgreSQL it may belong to another integration, so callers compare
+/// that. This form has only one possible index in PostgreSQL, whatever the planner's statistics; for SQLite the index
+/// is named.
 fn next(dialect: Dialect) -> &'static str {
     match dialect {
         Dialect::Postgres => {
@@ -128,7 +129,7 @@ both! {
     }
 
     sqlite {
-        /// SQLite has one writer at a time: whoever writes has everything locked.
+        /// Needs no lock: SQLite has one writer at a time, and a writing transaction has locked everything.
         fn lock(conn: &mut Conn, integration: &IntegrationId, _mode: LockMode) -> TxResult<Lock<Delivery>> {
             let row: Option<DeliveryRow> =
                 sync_deliveries::table.find(integration.as_str()).first(conn).optional().during(TABLE)?;
@@ -230,12 +231,12 @@ both! {
     }
 }
 
-/// None of an integration with an id that is no text: nothing is ever delivered for it.
+/// Returns `None` if the id of the integration is not text: nothing is ever delivered for such an id.
 fn backlog(cells: Cells) -> Option<Backlog> {
     let mut cells = cells.0.into_iter().flatten();
     let integration_id = IntegrationId::from(cells.next()?.into_text()?);
     let entries = count(cells.next()?.into_int()?);
-    // A time that was written by hand and cannot be read counts as long ago.
+    // An unreadable time, written by hand, counts as long ago.
     let oldest_at = cells.next()?.into_time().unwrap_or(Timestamp::MIN);
     Some(Backlog { integration_id, entries, oldest_at })
 }

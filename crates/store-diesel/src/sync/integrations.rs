@@ -49,7 +49,7 @@ impl TryFrom<IntegrationRow> for IntegrationRecord {
     type Error = StoreError;
 
     fn try_from(row: IntegrationRow) -> Result<Self, StoreError> {
-        // A paused one is tried, and goes on if that works.
+        // An unknown status counts as paused by Kombo: the integration is tried, and continues if that works.
         let status = word_or(TABLE, &row.id, &row.status, IntegrationStatus::Paused);
         Ok(Self {
             id: IntegrationId::from(row.id),
@@ -63,14 +63,15 @@ impl TryFrom<IntegrationRow> for IntegrationRecord {
     }
 }
 
-/// A next look that is due.
+/// A time for the next look that is already due.
 fn now() -> Moment {
     Moment(Timestamp::from_unix_millis(0).unwrap_or(Timestamp::MIN))
 }
 
 both! {
     postgres {
-        /// Waits for nobody: who holds an integration may wait for a request that this transaction holds.
+        /// Skips locked rows: the transaction that locks an integration may be waiting for a request that this one has
+        /// locked.
         fn set_looks(conn: &mut Conn, looks: &[(IntegrationId, Timestamp)]) -> TxResult<()> {
             let ids = || looks.iter().map(|(id, _)| Some(id.as_str())).collect();
             Statement::new("UPDATE sync_integrations AS i SET next_look_at = w.look FROM unnest(")

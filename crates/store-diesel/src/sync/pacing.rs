@@ -10,7 +10,7 @@ use crate::schema::sync_pacing;
 use crate::types::Moment;
 
 const TABLE: &str = "sync_pacing";
-/// The one row.
+/// Key of the only row.
 const ROW: i16 = 1;
 
 #[derive(Default, Queryable, Selectable, AsChangeset)]
@@ -55,7 +55,7 @@ both! {
     }
 
     sqlite {
-        /// SQLite has one writer at a time: whoever writes has everything locked.
+        /// Needs no lock: SQLite has one writer at a time, and a writing transaction has locked everything.
         fn lock(conn: &mut Conn) -> TxResult<Pacing> {
             let row = sync_pacing::table.find(ROW).select(PacingRow::as_select()).first(conn);
             Ok(row.optional().during(TABLE)?.unwrap_or_default().into())

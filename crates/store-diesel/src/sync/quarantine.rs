@@ -64,7 +64,7 @@ impl TryFrom<QuarantineRow> for Quarantined {
 }
 
 both! {
-    /// The records of a part of the quarantine.
+    /// Selects the records of a part of the quarantine.
     fn in_part(part: QuarantinePart<'_>) -> sync_quarantine::BoxedQuery<'_, DB> {
         let records = sync_quarantine::table.into_boxed();
         match part {

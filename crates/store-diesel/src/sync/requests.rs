@@ -108,7 +108,7 @@ both! {
             let row: Option<RequestRow> = match mode {
                 LockMode::Wait => request.for_update().first(conn).optional().during(TABLE)?,
                 LockMode::Skip => {
-                    // Asked for first, since most often there is none: each batch of a full fetch looks for a delta.
+                    // Checked first, because usually there is none: each batch of a full fetch looks for a delta.
                     if !diesel::select(diesel::dsl::exists(request)).get_result(conn).during(TABLE)? {
                         return Ok(Lock::Missing);
                     }
@@ -126,7 +126,7 @@ both! {
     sqlite {
         use super::super::claims::sqlite as claims;
 
-        /// SQLite has one writer at a time: whoever writes has everything locked.
+        /// Needs no lock: SQLite has one writer at a time, and a writing transaction has locked everything.
         fn lock(conn: &mut Conn, target: &Target, _mode: LockMode) -> TxResult<Lock<QueuedRequest>> {
             let row: Option<RequestRow> =
                 sync_requests::table.find(key(target)).first(conn).optional().during(TABLE)?;

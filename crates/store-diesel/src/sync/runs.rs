@@ -52,7 +52,7 @@ struct RunRow {
     withheld: i64,
 }
 
-/// A run without its number.
+/// The values of a run, without its number.
 #[derive(Insertable, AsChangeset)]
 #[diesel(table_name = sync_runs, treat_none_as_null = true, treat_none_as_default_value = false)]
 struct RunValues<'a> {

@@ -17,9 +17,9 @@ use crate::statement::{Cell, Cells, Statement};
 const TABLE: &str = "sync_seen";
 
 both! {
-    /// Whether the keys of all rows, each once, add up to what the notes add up to. Nearly always they do, and two sums take a
-    /// quarter of the time that a difference of sets takes. Sums of 64-bit hashes of different keys, which are new with
-    /// each run, are equal once in 2^64 times.
+    /// Whether the sum over the keys of all rows equals the sum over the noted keys. Nearly always it does, and two
+    /// sums take a quarter of the time of a set difference. The sums of 64-bit hashes of different keys, with a new
+    /// seed for each run, are equal once in 2^64 times.
     fn are_all_seen(conn: &mut Conn, model: Model, integration: &IntegrationId, run: i64) -> TxResult<bool> {
         let head = format!("SELECT CASE WHEN (SELECT (count(*), sum(hashtextextended({}, ", name(model, DIALECT));
         let statement = Statement::new(head)
@@ -84,7 +84,7 @@ both! {
             Ok(found.map(|note| key(model, &note)).collect())
         }
 
-        /// Notes that somebody wrote over by hand do not count.
+        /// Ignores notes that were overwritten by hand.
         fn seen_batches(&mut self, run: RunId) -> TxResult<i64> {
             let whole = match DIALECT {
                 Dialect::Postgres => "SELECT count(DISTINCT batch) FROM sync_seen WHERE batch >= 0 AND run_id = ",
@@ -119,7 +119,7 @@ both! {
         fn unseen(&mut self, run: RunId, model: Model, page: i64) -> TxResult<Vec<Key>> {
             let head = match DIALECT {
                 Dialect::Postgres => "SELECT unnest(ids) FROM sync_seen WHERE batch = ",
-                // Hex, since a text of SQLite may be no text.
+                // Hex, because a text in SQLite may contain any bytes.
                 Dialect::Sqlite => {
                     "SELECT CAST(unhex(e.value) AS TEXT) FROM sync_seen AS s, json_each(s.ids) AS e WHERE s.batch = "
                 }
@@ -132,7 +132,7 @@ both! {
     }
 }
 
-/// Stores the keys that no note holds as pages, which are notes with batches of -1 and below.
+/// Stores the keys that are in no note as pages, which are notes with batch numbers of -1 and below.
 fn pages_of(run: RunId, model: Model, integration: &IntegrationId, dialect: Dialect) -> Statement<'_> {
     let ids = match dialect {
         Dialect::Postgres => "array_agg(name ORDER BY name)",
@@ -149,8 +149,8 @@ fn pages_of(run: RunId, model: Model, integration: &IntegrationId, dialect: Dial
         ))
         .text(integration.as_str());
     let statement = match dialect {
-        // A difference of sets is hashed or sorted. An anti-join would be a nested loop over all ids as soon as the planner
-        // has no statistics of the notes and expects few.
+        // A set difference is hashed or sorted. An anti-join would become a nested loop over all ids if the planner has
+        // no statistics of the notes and expects few.
         Dialect::Postgres => {
             statement.sql(" EXCEPT SELECT seen.id COLLATE \"C\" FROM sync_seen AS s, unnest(s.ids) AS seen (id) WHERE ")
         }
@@ -166,7 +166,7 @@ fn pages_of(run: RunId, model: Model, integration: &IntegrationId, dialect: Dial
     statement.sql(format!("{end}) AS missing) AS numbered GROUP BY page"))
 }
 
-/// A row's key as [`note`] writes it.
+/// SQL expression for a row's key in the form of [`note`].
 fn name(model: Model, dialect: Dialect) -> String {
     let character = match dialect {
         Dialect::Postgres => "chr",
@@ -174,7 +174,7 @@ fn name(model: Model, dialect: Dialect) -> String {
     };
     match model.key_columns() {
         [first, second] => {
-            // As `note` escapes what stands between the two.
+            // Escapes the separator like `note`.
             let [first, second] = [first, second].map(|id| {
                 let escape = format!("replace(t.{id}, {character}(27), {character}(27) || 'e')");
                 format!("replace({escape}, {character}(31), {character}(27) || 's')")

@@ -31,8 +31,8 @@ fn models(webhook: &WebhookRecord) -> String {
 
 both! {
     postgres {
-        /// Inserts all in one statement, in the order of their ids: two transactions that insert the same ones must not wait
-        /// for each other.
+        /// Inserts all in one statement, in the order of their ids, so that two transactions that insert the same ones
+        /// do not deadlock.
         fn insert(conn: &mut Conn, webhooks: &[WebhookRecord]) -> TxResult<Vec<bool>> {
             if webhooks.is_empty() {
                 return Ok(Vec::new());
@@ -62,13 +62,13 @@ both! {
             .during(TABLE)?;
             let id = |cells: Cells| cells.0.into_iter().next().flatten().and_then(Cell::into_text);
             let mut inserted: BTreeSet<String> = inserted.into_iter().filter_map(id).collect();
-            // Of events with the same id, only the first is stored.
+            // If several events have the same id, only the first is stored.
             Ok(webhooks.iter().map(|webhook| inserted.remove(&webhook.id)).collect())
         }
     }
 
     sqlite {
-        /// Inserts them by one statement for each: SQLite runs a cached statement faster than a long one.
+        /// Inserts each by its own statement: SQLite runs a cached statement faster than a long one.
         fn insert(conn: &mut Conn, webhooks: &[WebhookRecord]) -> TxResult<Vec<bool>> {
             let insert = |webhook: &WebhookRecord| {
                 let row = WebhookRow {

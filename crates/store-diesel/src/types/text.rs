@@ -3,12 +3,12 @@ use diesel::pg::{Pg, PgValue};
 use diesel::sql_types::{Nullable, Text};
 use diesel::sqlite::Sqlite;
 
-/// A text of a bookkeeping table. SQLite stores any bytes as text. Bytes that are no UTF-8 are read as U+FFFD, so that one value
-/// written by hand does not keep the rows around it from being read.
+/// A text of a bookkeeping table. SQLite stores any bytes as text. Bytes that are not UTF-8 are read as U+FFFD, so that
+/// a value written by hand does not hide the rows around it.
 #[derive(Debug, FromSqlRow)]
 pub(crate) struct AnyText(String);
 
-/// The same where there may be none.
+/// An optional [`AnyText`].
 #[derive(Debug, FromSqlRow)]
 pub(crate) struct MaybeAnyText(Option<String>);
 

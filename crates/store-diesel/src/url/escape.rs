@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-/// The text with each `%XX` replaced by its byte. `Err` says what is wrong, without showing it.
+/// Returns the text with each `%XX` replaced by its byte. `Err` contains the fault, without the text itself.
 pub(super) fn decode(text: &str) -> Result<String, &'static str> {
     const WRONG: &str = "a % is not followed by two hexadecimal digits; % itself is written %25";
     let mut bytes = Vec::with_capacity(text.len());
@@ -20,13 +20,13 @@ pub(super) fn decode(text: &str) -> Result<String, &'static str> {
     if text.contains('\0') { Err("%00 is no character of a name") } else { Ok(text) }
 }
 
-/// The text with an escape for each control character and each of `special`.
+/// Returns the text with each control character and each of `special` escaped.
 pub(super) fn encode(text: &str, special: &[char]) -> String {
     let mut encoded = String::with_capacity(text.len());
     for c in text.chars() {
         if c == '%' || c.is_control() || special.contains(&c) {
             for byte in c.encode_utf8(&mut [0; 4]).bytes() {
-                // Writing to a string does not fail.
+                // Writing to a string cannot fail.
                 let _ = write!(encoded, "%{byte:02X}");
             }
         } else {

@@ -12,7 +12,7 @@ use super::escape::{decode, encode};
 
 mod parameters;
 
-/// A server that vanished without a word is noticed within a minute.
+/// A server that vanishes silently is detected within a minute.
 const KEEPALIVES_IDLE: Duration = Duration::from_secs(30);
 const KEEPALIVES_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVES_COUNT: u32 = 3;
@@ -23,14 +23,14 @@ const APPLICATION_NAME: &str = "syncd";
 
 const PORT: u16 = 5432;
 
-/// The address of a PostgreSQL database: what a URL says, checked.
+/// The address of a PostgreSQL database: the checked content of a URL.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PostgresUrl {
-    /// One for each host, in the order in which they are tried.
+    /// One entry for each host, in the order in which they are tried.
     pub(crate) servers: Vec<Config>,
     pub(crate) encryption: Encryption,
     pub(crate) roots: Roots,
-    /// A file of passwords, read at each connection.
+    /// A password file, read for each connection.
     pub(crate) passfile: Option<PathBuf>,
     /// Whether hosts are tried in a random order.
     pub(crate) shuffle: bool,
@@ -46,25 +46,25 @@ impl FromStr for PostgresUrl {
     }
 }
 
-/// Whether a connection is encrypted, and how much of the certificate is checked.
+/// Whether a connection is encrypted, and which parts of the certificate are checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Encryption {
     Disable,
-    /// Only if the server insists on it.
+    /// Only if the server requires it.
     Allow,
-    /// If the server can.
+    /// If the server supports it.
     Prefer,
     Require,
-    /// As `Require`, but for the name in the certificate.
+    /// Like `Require`, but without a check of the name in the certificate.
     AnyName,
 }
 
 /// Authorities that may sign a server's certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Roots {
-    /// Those that the system knows.
+    /// The system's authorities.
     System,
-    /// Those in a file.
+    /// Authorities from a file.
     File(String),
 }
 
@@ -80,7 +80,7 @@ impl fmt::Debug for PostgresUrl {
     }
 }
 
-/// Parts of a URL, before they are checked together.
+/// Parts of a URL before they are checked together.
 #[derive(Default)]
 struct Parts {
     user: Option<String>,
@@ -97,7 +97,7 @@ struct Parts {
 }
 
 impl PostgresUrl {
-    /// Reads what follows `postgres://`.
+    /// Parses the part after `postgres://`.
     pub(super) fn parse(text: &str) -> Result<Self, StoreUrlError> {
         let (place, parameters) = text.split_once('?').map_or((text, None), |(place, rest)| (place, Some(rest)));
         let (authority, path) =
@@ -115,7 +115,7 @@ impl PostgresUrl {
         parts.read_hosts(hosts)?;
         if let Some(path) = path {
             let path = path.trim_end_matches('/');
-            // What stands there is shown, and may be a part of a password.
+            // The name is shown in errors, and a wrong split may put a part of a password into it.
             if path.contains(['/', '@']) {
                 return Err(malformed(
                     "the name of the database contains / or @; in a password, they are written %2F and %40",
@@ -232,7 +232,8 @@ impl Parts {
     fn roots(&self, encryption: Encryption) -> Result<Roots, StoreUrlError> {
         match self.root_file.as_deref() {
             None | Some("") => Ok(Roots::System),
-            // libpq refuses weaker modes too: whoever names the system's authorities wants the name checked.
+            // libpq rejects weaker modes too, because with the system's authorities only the name identifies the
+            // server.
             Some("system") if self.encryption.is_none() || encryption == Encryption::Require => Ok(Roots::System),
             Some("system") => Err(wrong("sslrootcert", "system goes with sslmode=verify-full only")),
             Some(file) => Ok(Roots::File(file.to_owned())),
@@ -240,7 +241,7 @@ impl Parts {
     }
 }
 
-/// None for the default.
+/// Returns `None` for the default port.
 fn port_number(text: &str) -> Result<Option<u16>, StoreUrlError> {
     if text.is_empty() {
         return Ok(None);

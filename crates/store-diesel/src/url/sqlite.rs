@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use super::StoreUrlError;
 use super::escape::{decode, encode};
 
-/// The file that a URL names behind `sqlite://`.
+/// Returns the file that the text after `sqlite://` names.
 pub(super) fn path(text: &str) -> Result<PathBuf, StoreUrlError> {
     let wrong = |reason: &str| StoreUrlError::File(reason.to_owned());
     if text.contains('#') {
@@ -12,7 +12,7 @@ pub(super) fn path(text: &str) -> Result<PathBuf, StoreUrlError> {
     let (file, parameters) = text.split_once('?').map_or((text, None), |(file, rest)| (file, Some(rest)));
     for parameter in parameters.into_iter().flat_map(|all| all.split('&')) {
         match parameter {
-            // What is done anyway: the file is read, written, and created if it is not there.
+            // These are the defaults: the file is read and written, and created if it does not exist.
             "" | "mode=rwc" => {}
             "mode=memory" => return Err(StoreUrlError::InMemory),
             mode if mode.starts_with("mode=") => {
@@ -31,7 +31,7 @@ pub(super) fn path(text: &str) -> Result<PathBuf, StoreUrlError> {
     }
 }
 
-/// The path as a URL has it.
+/// Returns the path as it appears in a URL.
 pub(super) fn shown(path: &Path) -> String {
     encode(&path.display().to_string(), &['?', '#'])
 }

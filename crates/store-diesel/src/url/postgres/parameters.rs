@@ -1,4 +1,4 @@
-//! The parameters that libpq knows, and what becomes of each.
+//! The parameters of libpq, and their treatment.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::{Encryption, Parts, port_number, wrong};
 use crate::url::StoreUrlError;
 
 impl Parts {
-    /// Takes over a parameter. All that libpq knows are known here; what cannot be done is refused.
+    /// Sets a parameter. All of libpq's parameters are recognized; unsupported values are rejected.
     pub(super) fn set(&mut self, key: &str, value: String) -> Result<(), StoreUrlError> {
         match key {
             "user" => self.user = Some(value).filter(|user| !user.is_empty()),
@@ -47,7 +47,7 @@ impl Parts {
                 self.config.channel_binding(binding);
             }
             "target_session_attrs" => match value.as_str() {
-                // A server that can be written to is looked for in any case.
+                // A writable server is always preferred.
                 "any" | "read-write" | "primary" => {}
                 "read-only" | "standby" | "prefer-standby" => {
                     return Err(wrong(key, "syncd writes: only read-write, primary and any are possible"));
@@ -70,7 +70,7 @@ impl Parts {
                 }
             }
             "gssencmode" if value == "require" => return Err(wrong(key, "encryption by GSSAPI is not supported")),
-            // What they ask for is so in any case, or concerns what is not used.
+            // Satisfied anyway, or related to unused features.
             "fallback_application_name"
             | "gssencmode"
             | "sslsni"
@@ -150,7 +150,7 @@ fn encryption(value: &str) -> Result<Encryption, StoreUrlError> {
         "disable" => Ok(Encryption::Disable),
         "allow" => Ok(Encryption::Allow),
         "prefer" => Ok(Encryption::Prefer),
-        // Checked in full: what encrypts to anybody protects from nobody who is in between.
+        // The certificate is checked in full: encryption to an unknown server gives no protection from one in between.
         "require" | "verify-full" => Ok(Encryption::Require),
         "verify-ca" => Ok(Encryption::AnyName),
         _ => Err(wrong("sslmode", "is none of disable, allow, prefer, require, verify-ca and verify-full")),
@@ -161,7 +161,7 @@ fn number<T: FromStr>(key: &str, value: &str) -> Result<T, StoreUrlError> {
     value.trim().parse().map_err(|_| wrong(key, "is no whole number, or too large or small"))
 }
 
-/// Seconds or milliseconds; none where the system's own limit is to hold.
+/// Parses seconds or milliseconds. Returns `None` where the system's own limit applies.
 fn positive(key: &str, value: &str) -> Result<Option<u64>, StoreUrlError> {
     let value: i64 = number(key, value)?;
     Ok(u64::try_from(value).ok().filter(|value| *value > 0))
