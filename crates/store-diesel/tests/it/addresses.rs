@@ -1,4 +1,4 @@
-//! Ways to a PostgreSQL server: sockets, several hosts, encryption.
+//! Connections to a PostgreSQL server: sockets, several hosts, encryption.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
@@ -13,7 +13,7 @@ async fn open(url: &str) -> Result<DieselStore, ConnectError> {
     DieselStore::open(&url.parse::<StoreUrl>().unwrap_or_else(|error| panic!("{url}: {error}"))).await
 }
 
-/// Whether a transaction can be run there.
+/// Runs a transaction over the address `url`. `Err` contains the failure.
 async fn works(url: &str) -> Result<(), String> {
     let store = open(url).await.map_err(|error| error.to_string())?;
     store.transact(Scope::Shared, |_| Ok::<(), StoreError>(())).await.map_err(|error| error.to_string())
@@ -89,7 +89,7 @@ fn openssl(folder: &Path, arguments: &[&str]) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// Gives the server a certificate for `localhost` by an authority of its own, and has it refuse plain connections.
+/// Gives the server a certificate for `localhost` by an authority of its own, and makes it refuse plain connections.
 fn encrypt(server: &mut PrivatePostgres) -> String {
     let folder = server.folder().join("tls");
     fs::create_dir(&folder).unwrap();

@@ -24,7 +24,7 @@ use sync_testkit::postgres::{TestDatabase, test_database};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-/// Makes of each function two tests: one with a database of SQLite, one with a database of PostgreSQL.
+/// Expands each function to two tests: one with an SQLite database, one with a PostgreSQL database.
 macro_rules! on_both_databases {
     ($($name:ident),* $(,)?) => {
         mod on_sqlite {
@@ -52,7 +52,7 @@ pub(crate) fn alpha() -> IntegrationId {
     IntegrationId::from("sandbox:a")
 }
 
-/// Where the tables are, for statements by hand.
+/// The database of the test, for hand-written statements.
 pub(crate) enum Database {
     Sqlite { path: String, _folder: TempDir },
     Postgres(Arc<TestDatabase>),
@@ -109,7 +109,7 @@ impl Bench {
         }
     }
 
-    /// What an endpoint lists from now on.
+    /// Sets the records that an endpoint lists from now on.
     pub(crate) fn lists(&self, endpoint: Endpoint, records: impl IntoIterator<Item = impl Into<String>>) {
         let records = records.into_iter().map(Into::into).collect();
         self.said.lists.lock().unwrap().insert(endpoint, records);
@@ -146,7 +146,7 @@ impl Bench {
         self.fetch(endpoint, SyncKind::Full).await
     }
 
-    /// Fetches everything of every endpoint.
+    /// Runs a full fetch of every endpoint.
     pub(crate) async fn full_of_all(&self) {
         for endpoint in self.endpoints.clone() {
             let run = self.full(endpoint).await;
@@ -161,13 +161,13 @@ impl Bench {
             .unwrap_or_else(|error: StoreError| panic!("{error}"))
     }
 
-    /// The ids of the rows that are live.
+    /// Returns the ids of the live rows.
     pub(crate) async fn live(&self, model: Model) -> Vec<String> {
         let rows = self.rows(model).await.into_iter().filter(StoredRow::is_live);
         rows.map(|row| row.row.key.to_string()).collect()
     }
 
-    /// A column of a row, as JSON.
+    /// Returns a column of a row, as JSON.
     pub(crate) async fn value(&self, model: Model, key: &str, column: &str) -> serde_json::Value {
         let rows = self.rows(model).await;
         let row = rows.iter().find(|row| row.row.key.to_string() == key).unwrap_or_else(|| panic!("no {model} {key}"));
@@ -197,7 +197,7 @@ impl Bench {
         differences
     }
 
-    /// Panics unless further full fetches write and log nothing, and nothing differs.
+    /// Panics unless further full fetches write and log nothing, and verification finds no difference.
     pub(crate) async fn assert_settled(&self) {
         let differences = self.verify().await;
         assert!(differences.is_empty(), "{differences:?}");
@@ -221,7 +221,7 @@ impl Bench {
     }
 }
 
-/// A source that lists the records of a test, page by page.
+/// A source that lists the test's records in pages.
 #[derive(Debug, Clone)]
 pub(crate) struct Said {
     lists: Arc<Mutex<BTreeMap<Endpoint, Vec<String>>>>,

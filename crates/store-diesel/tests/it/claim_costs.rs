@@ -1,4 +1,5 @@
-//! What a claim costs PostgreSQL, counted by the server: the same, however many integrations and requests there are.
+//! Costs of a claim in PostgreSQL, counted by the server: they do not depend on the number of integrations and
+//! requests.
 
 use std::time::Duration;
 
@@ -11,8 +12,8 @@ use sync_core::ports::{Scope, Store as _, Tx};
 use sync_testkit::postgres::{Options, PrivatePostgres};
 use tokio_postgres::{Client, NoTls};
 
-/// `$1` integrations with a request for each endpoint: a tenth is paused, a fifth failed, most of the rest wait, and a few
-/// are leased.
+/// `$1` integrations with a request for each endpoint. A tenth are paused, a fifth have failed, most others wait, and a
+/// few are leased.
 const FLEET: &str = "
 INSERT INTO kombo.sync_integrations (id, status, status_since, registered_at)
 SELECT 'sandbox:' || i, CASE i % 10 WHEN 3 THEN 'held' ELSE 'active' END, now(), now() FROM generate_series(1, $) AS i;
@@ -26,7 +27,7 @@ UPDATE kombo.sync_requests SET lease_token = integration_id, lease_owner = 'w', 
     lease_generation = 1 WHERE integration_id IN ('sandbox:1', 'sandbox:2', 'sandbox:4', 'sandbox:6') AND endpoint = 'users';
 ";
 
-/// What the server did.
+/// Work that the server did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Cost {
     statements: i64,
@@ -44,9 +45,9 @@ async fn number(client: &Client, query: &str) -> i64 {
     client.query_one(query, &[]).await.unwrap().get(0)
 }
 
-/// Makes `claims` claims one after the other, and returns what they cost together.
+/// Makes `claims` claims one after the other, and returns their total cost.
 ///
-/// The session planned its statements while the queue was empty, and so it was when statistics were gathered.
+/// The session planned its statements, and statistics were gathered, while the queue was empty.
 async fn claims(server: &PrivatePostgres, integrations: u32, claims: usize) -> Cost {
     let url = server.create_database("fleet").unwrap();
     let address = url.parse().unwrap();
@@ -79,7 +80,7 @@ async fn claims(server: &PrivatePostgres, integrations: u32, claims: usize) -> C
         assert!(lease(number).await.is_some(), "claim {number}");
     }
     drop(store);
-    // The counts of a session are complete once it has ended.
+    // The counts of a session are complete only after its end.
     let sessions =
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
     while number(&client, sessions).await > 0 {

@@ -63,7 +63,7 @@ async fn among_copies_the_first_one_of_a_fetch_decides(mut bench: Bench) {
         assert_eq!(bench.value(Model::LmsCourses, "c", "remote_id").await, "One", "{page_size}");
         bench.assert_settled().await;
     }
-    // A delta that shows another copy brings news.
+    // A delta with a different copy changes the row.
     bench.lists(Endpoint::CourseProgressions, [progression("g2", "Three", "Three")]);
     bench.fetch(Endpoint::CourseProgressions, SyncKind::Delta).await;
     assert_eq!(bench.value(Model::LmsUsers, "u", "first_name").await, "Three");

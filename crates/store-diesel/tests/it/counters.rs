@@ -1,4 +1,5 @@
-//! Counters that are lost under a running program, as when it is led to a server that has the rows and not the counters.
+//! Counters that are lost while the program runs, for example when it is led to a server that has the rows but not the
+//! counters.
 
 use kombo_model::Endpoint;
 use sync_core::outbox::Undelivered;
@@ -18,7 +19,7 @@ async fn lose_counters(bench: &Bench) {
         .await;
 }
 
-/// Changes a user, and returns the numbers of the run that finds it and of its entry in the log.
+/// Changes a user, and returns the number of the run that finds the change and that of its log entry.
 async fn change(bench: &Bench, name: &str) -> (i64, i64) {
     bench.lists(Endpoint::Users, [format!(r#"{{"id":"u","first_name":"{name}"}}"#)]);
     let run = bench.full(Endpoint::Users).await;

@@ -1,4 +1,4 @@
-//! What errors of databases become, on a server that speaks another language.
+//! Classes of database errors, on a server with another language.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -48,7 +48,7 @@ async fn database() -> Arc<TestDatabase> {
     Arc::new(tokio::task::spawn_blocking(|| test_database().unwrap()).await.unwrap())
 }
 
-/// A server's language says nothing about what an error means.
+/// The language of the server has no effect on the class of an error.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn errors_mean_the_same_in_german() {
     let (server, url) = tokio::task::spawn_blocking(|| {
@@ -64,7 +64,7 @@ async fn errors_mean_the_same_in_german() {
     let Err(StoreError::Refused { message }) = refused else { panic!("{refused:?}") };
     assert!(message.ends_with("(SQLSTATE 22P05)"), "{message}");
 
-    // The session is ended from outside while a transaction runs.
+    // Another session ends this one while its transaction runs.
     let terminated = store.transact(Scope::Integration(alpha()), move |tx: &mut dyn Tx| {
         let client = std::thread::spawn(move || {
             let (runtime, all) = (
@@ -90,7 +90,7 @@ async fn errors_mean_the_same_in_german() {
     drop(server);
 }
 
-/// A change of a table makes prepared statements useless: one transaction notices, in any session.
+/// A change of a table makes prepared statements unusable. One transaction fails because of it; then all sessions work.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_changed_table_costs_one_transaction() {
     let database = database().await;
@@ -108,7 +108,7 @@ async fn a_changed_table_costs_one_transaction() {
             store.read(unit).await
         })
     };
-    // Four sessions at the same time prepare the statement.
+    // Four sessions prepare the statement at the same time.
     let meet = Arc::new(std::sync::Barrier::new(4));
     let mut reads = Vec::new();
     for _ in 0..4 {
@@ -125,7 +125,7 @@ async fn a_changed_table_costs_one_transaction() {
     }
 }
 
-/// A store, a Kombo in memory, and an engine between them.
+/// A store, a Kombo in memory, and an engine that connects them.
 struct Bench {
     store: Arc<DieselStore>,
     kombo: FakeKombo,
@@ -168,7 +168,8 @@ impl Bench {
     }
 }
 
-/// What a trigger of the operator's objects to has no code that could be known. The row goes to quarantine with it.
+/// The error of an operator's trigger has no known code. The row that it rejects goes to quarantine, with the trigger's
+/// message.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_row_that_a_trigger_objects_to_is_put_aside() {
     let database = database().await;
@@ -192,7 +193,8 @@ async fn a_row_that_a_trigger_objects_to_is_put_aside() {
     assert!(aside.reason.ends_with("(SQLSTATE P0001)"), "{}", aside.reason);
 }
 
-/// Records are tried again page by page; one that the database refuses, or that cannot be read, stays alone.
+/// Records are retried page by page. A record that the database rejects, or that cannot be read, stays in quarantine
+/// alone.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pages_of_quarantine_are_tried_again() {
     let database = database().await;
@@ -249,7 +251,7 @@ async fn pages_of_quarantine_are_tried_again() {
     }
 }
 
-/// Letters that hardly compress.
+/// Text that hardly compresses.
 fn noise(length: usize) -> String {
     let mut state = 1_u64;
     let mut letter = || {
@@ -259,7 +261,8 @@ fn noise(length: usize) -> String {
     (0..length).map(|_| letter()).collect()
 }
 
-/// No index limits how long a text is. An id that cannot be a key takes its record to quarantine, under a short name.
+/// No index limits the length of a text. A record with an id that cannot be a key goes to quarantine, under a short
+/// name.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn long_values_stop_nobody() {
     let database = database().await;
@@ -274,7 +277,7 @@ async fn long_values_stop_nobody() {
     assert_long_values_stop_nobody(&bench).await;
 }
 
-/// The same in SQLite, whose indexes take anything.
+/// SQLite's indexes accept keys of any length.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn long_values_stop_nobody_in_sqlite() {
     let folder = tempfile::tempdir().unwrap();
@@ -300,7 +303,7 @@ async fn assert_long_values_stop_nobody(bench: &Bench) {
     assert_eq!(bench.ids(Model::LmsUsers).await.len(), 10);
 }
 
-/// Rows that came without their counters: new entries get numbers behind all that are taken.
+/// Rows that were moved without their counters: new entries get numbers above those in use.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn counters_follow_the_rows() {
     let database = database().await;
@@ -315,7 +318,7 @@ async fn counters_follow_the_rows() {
     store.migrate().await.unwrap();
     let next = "SELECT nextval('kombo.sync_changes_seq_seq'), nextval('kombo.sync_runs_id_seq')";
     assert_eq!(sql(&database, next).await, "41|71");
-    // Everything was trimmed, and the counter is lost again.
+    // All entries are trimmed, and the counter is lost again.
     let trimmed = store.transact(Scope::Shared, |tx| tx.trim_changes(Timestamp::MAX, Undelivered::Remove)).await;
     assert_eq!(trimmed.unwrap_or_else(|error: StoreError| panic!("{error}")), 1);
     sql(&database, "ALTER SEQUENCE kombo.sync_changes_seq_seq RESTART").await;
@@ -323,7 +326,7 @@ async fn counters_follow_the_rows() {
     assert_eq!(sql(&database, "SELECT nextval('kombo.sync_changes_seq_seq')").await, "41");
 }
 
-/// The same in SQLite, which keeps its counters in a table.
+/// Rows that were moved without their counters, which SQLite keeps in a table.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn counters_follow_the_rows_in_sqlite() {
     use diesel::connection::SimpleConnection as _;

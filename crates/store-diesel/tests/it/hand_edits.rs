@@ -1,5 +1,5 @@
-//! What a person wrote into the tables by hand: a full fetch of everything mends the mirror, and a bad value in a
-//! bookkeeping table stops nothing, or is an error that names the table.
+//! Values that a person wrote into the tables by hand. A full fetch of everything repairs the mirror. A bad value in a
+//! bookkeeping table either stops nothing, or is an error that names the table.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -58,7 +58,7 @@ fn furnish(bench: &mut Bench) {
     );
 }
 
-/// What a person may write into a column, in SQL.
+/// SQL expressions that a person may write into a column.
 fn by_hand(bench: &Bench, kind: ColumnKind) -> Vec<&'static str> {
     let mut values = vec!["NULL"];
     values.extend(match (bench.is_sqlite(), kind) {
@@ -89,7 +89,7 @@ fn by_hand(bench: &Bench, kind: ColumnKind) -> Vec<&'static str> {
     values
 }
 
-/// The live rows of a model without the times at which they were written.
+/// The live rows of a model, without their `synced_at`.
 async fn live(bench: &Bench, model: Model) -> Vec<StoredRow> {
     let rows = bench.rows(model).await.into_iter().filter(StoredRow::is_live);
     rows.map(|row| StoredRow { synced_at: kombo_model::Timestamp::MIN, ..row }).collect()
@@ -148,7 +148,7 @@ async fn every_column_is_mended(bench: Bench) {
     mends(bench, &Model::ALL).await;
 }
 
-/// Of a skill that only courses show, every column.
+/// Edits every column of a skill that only courses show.
 async fn every_column_of_copies_is_mended(mut bench: Bench) {
     bench.endpoints.remove(&Endpoint::Skills);
     mends(bench, &[Model::LmsSkills]).await;
@@ -216,7 +216,7 @@ async fn the_time_of_writing_is_mended(mut bench: Bench) {
     bench.assert_settled().await;
 }
 
-/// The bookkeeping tables with columns that hold text, times or JSON, and those that hold numbers.
+/// The bookkeeping tables, with their columns of text, times or JSON, and their numeric columns.
 const BOOKS: [(&str, &[&str], &[&str]); 9] = [
     (
         "sync_integrations",

@@ -1,4 +1,4 @@
-//! Values that only a hand can have written.
+//! Values that only a person can have written.
 
 use diesel::Connection as _;
 use diesel::connection::SimpleConnection as _;
@@ -7,10 +7,10 @@ use sync_core::ports::{QuarantinePart, Scope, Store as _, StoreError};
 
 use crate::postgres::fresh;
 
-/// A position beyond all numbers, written by hand.
+/// A position above all numbers, written by hand.
 const WILD: &str = "INSERT INTO sync_delivery_start (id, seq) VALUES (1, 4611686018427387905)";
 
-/// Records put aside, one of an endpoint that there is not.
+/// Quarantined records, one of them of an unknown endpoint.
 const OF_NO_ENDPOINT: &str = "INSERT INTO sync_quarantine \
     (integration_id, endpoint, record_id, json, path, reason, observed_at, run_id) VALUES \
     ('a', 'quizzes', 'q', '{}', '.', 'by hand', TIME, 1), ('a', 'users', 'u', '{}', '.', 'by hand', TIME, 1)";

@@ -1,4 +1,5 @@
-//! Random histories end with the same rows on SQLite, on PostgreSQL and in memory, and each change log leads to them.
+//! Random histories end with the same rows on SQLite, on PostgreSQL and in memory, and replaying each change log gives
+//! these rows.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,7 +50,7 @@ fn same(seed: u64, name: &str, expected: &[String], found: &[String]) {
     );
 }
 
-/// Every row at the end, and of removed ones the key.
+/// Returns every row at the end; of removed rows only the key.
 async fn live<St: Store>(store: St, seed: u64) -> Vec<String> {
     let mut rng = Rng::with_seed(seed);
     let clock = ManualClock::default();
@@ -58,7 +59,7 @@ async fn live<St: Store>(store: St, seed: u64) -> Vec<String> {
         settings.nesting = if rng.bool() { Nesting::Guide } else { Nesting::Reference };
         settings.page_size = rng.usize(1..4);
         settings.skew_millis = rng.i64(-60_000..60_000);
-        // The clock stands still while pages are read ahead, however long a store takes.
+        // The clock must not depend on how many pages are read ahead while a store works.
         settings.latency = Duration::ZERO;
     });
     let mut policy = SyncPolicy::new(Endpoint::ALL.into());
@@ -117,13 +118,13 @@ async fn live<St: Store>(store: St, seed: u64) -> Vec<String> {
     rows.collect()
 }
 
-/// What was seen of a removed record depends on which pages were written when a fetch failed.
+/// The content of a removed record depends on which pages were written before a fetch failed, so it is left out.
 fn line(model: Model, key: &str, fields: &Fields) -> String {
     let live = !fields.contains_key("removed_at");
     format!("{model} {key}: {:?}", live.then_some(fields))
 }
 
-/// Full fetches of everything, until nothing is left to be done.
+/// Runs full fetches of everything until nothing is due.
 async fn full<St: Store>(daemon: &Daemon<St>, clock: &ManualClock) {
     for endpoint in Endpoint::ALL {
         daemon.ask(endpoint, SyncKind::Full, RequestCause::Command).await;

@@ -1,4 +1,4 @@
-//! What a record without a list says of its members, and what becomes of many members that vanish at once.
+//! Records without a list of members leave the members unchanged. Many members that vanish at once stop a fetch.
 
 use kombo_model::Endpoint;
 use sync_core::jobs::{EndpointStatus, SyncKind};
@@ -57,7 +57,7 @@ async fn only_a_list_says_who_is_gone(mut bench: Bench) {
             assert!(differences.is_empty(), "{kind} {place}: {differences:?}");
         }
     }
-    // A list without members says that they are gone, in both.
+    // An empty list removes the members, in both kinds of fetch.
     for (number, kind) in [(3, SyncKind::Full), (4, SyncKind::Delta)] {
         let list = |of| if of == number { r#","revisions":[]"# } else { "" };
         bench.lists(Endpoint::Courses, (0..40).map(|of| course(of, LATER, list(of))));
@@ -69,7 +69,7 @@ async fn only_a_list_says_who_is_gone(mut bench: Bench) {
 async fn members_that_vanish_in_masses_stop_a_full_fetch(mut bench: Bench) {
     loaded(&mut bench).await;
     stops(&bench, SyncKind::Full).await;
-    // The next one removes none either, and none is lost when they are back.
+    // The next full fetch removes nothing either, and nothing is lost when the members are back.
     stops(&bench, SyncKind::Full).await;
     bench.lists(Endpoint::Courses, (0..40).map(|number| course(number, AT, &revisions(number, AT, SKILLS))));
     bench.full_of_all().await;

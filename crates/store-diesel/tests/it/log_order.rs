@@ -1,4 +1,4 @@
-//! The log with transactions of PostgreSQL that begin, append and end in any order.
+//! The change log with transactions of PostgreSQL that begin, append and end in any order.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -22,7 +22,7 @@ use crate::postgres::fresh;
 const DOCUMENTED: &str = "SELECT transaction_id, seq, integration_id, record_id FROM kombo.sync_changes_settled \
                           WHERE (transaction_id, seq) > ($1, $2) ORDER BY transaction_id, seq LIMIT 1000";
 
-/// Long enough for any machine: only a test that fails waits so long.
+/// Sufficient on any machine. Only a failing test waits this long.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn at(seconds: i64) -> Timestamp {
@@ -43,7 +43,7 @@ fn change(integration: &str, record: &str) -> Change {
     }
 }
 
-/// A transaction that takes one step at a time.
+/// A transaction that runs step by step.
 struct Writer {
     go: Sender<bool>,
     done: Receiver<()>,
@@ -51,7 +51,7 @@ struct Writer {
 }
 
 impl Writer {
-    /// Writes a row, so that the transaction has its number.
+    /// Writes a row, so that PostgreSQL assigns the transaction its number.
     fn begin(store: &DieselStore, integration: &str, record: String) -> Self {
         let ((go, may), (says, done)) = (channel(), channel());
         let (store, id) = (store.clone(), IntegrationId::from(integration));
@@ -86,13 +86,13 @@ impl Writer {
     }
 }
 
-/// Reads on from the last position, as SQL and as the store.
+/// A follower that reads from its last position, by SQL and by the store.
 struct Reader {
     client: Client,
     store: DieselStore,
     position: LogPosition,
     seen: Vec<(String, String)>,
-    /// How many entries a reader sees that goes on after the greatest `seq` it saw, settled or not.
+    /// Number of entries that a follower by `seq` alone would see, settled or not.
     seen_by_number: usize,
     greatest: i64,
 }
@@ -121,7 +121,7 @@ impl Reader {
             .map(|(position, _)| (position.transaction_id, position.seq))
             .collect();
         let found: Vec<(i64, i64)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
-        // More may be settled meanwhile: transactions in other databases of the server count too.
+        // More entries may have settled meanwhile, because transactions in other databases of the server count too.
         assert!(settled.starts_with(&found), "{settled:?} {found:?}");
         if let Some((transaction_id, seq)) = found.last().copied() {
             self.position = LogPosition { transaction_id, seq };
@@ -137,7 +137,7 @@ impl Reader {
 }
 
 impl Reader {
-    /// Reads until it has so many more entries. Transactions in other databases of the server may delay the last ones.
+    /// Reads until it has `entries` more. Transactions in other databases of the server may delay the last ones.
     async fn read_more(&mut self, entries: usize) {
         let began = Instant::now();
         let mut found = 0;
@@ -167,7 +167,7 @@ async fn a_reader_misses_nothing_in_whatever_order_transactions_append_and_commi
             reader.read().await;
         }
         for writer in ends {
-            // One in five is undone.
+            // One transaction in five is rolled back.
             let commits = (rounds + writer) % 5 != 0;
             writers[*writer].take().unwrap().end(commits);
             if commits {
@@ -223,7 +223,7 @@ async fn integrations_commit_and_are_delivered_while_another_transaction_stays_o
     assert_eq!(deliver(4).await, Some(vec!["open".to_owned()]));
 }
 
-/// Delivery begins after the last entry that was there: also after those of transactions that had not ended.
+/// Delivery begins after the last existing entry, including those of transactions that had not ended.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_start_of_delivery_waits_for_open_transactions() {
     let (store, database) = fresh().await;
@@ -247,7 +247,7 @@ async fn the_start_of_delivery_waits_for_open_transactions() {
     assert_eq!(database.execute(last).unwrap(), "t");
 }
 
-/// The tables were moved to another server, which numbers its transactions from the beginning.
+/// The tables are moved to another server with lower transaction numbers.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reader_goes_on_after_a_move_to_another_server() {
     let (store, database) = fresh().await;

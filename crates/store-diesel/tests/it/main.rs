@@ -1,4 +1,4 @@
-//! The stores on real databases.
+//! The stores with real databases.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
 
 mod addresses;

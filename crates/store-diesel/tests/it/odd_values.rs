@@ -1,4 +1,4 @@
-//! Values that no tool should send, and that some do: each costs itself at most, and none drifts.
+//! Values that no tool should send but some do. Each affects only itself, and none causes drift.
 
 use kombo_model::Endpoint;
 use serde_json::json;
@@ -12,7 +12,8 @@ on_both_databases!(odd_ids, odd_numbers, odd_times, duplicates_in_one_page);
 
 const AT: &str = "2025-06-01T00:00:00.000Z";
 
-/// Two full fetches of users: how many are stored and put aside, and that the second one changes nothing.
+/// Runs two full fetches of users. Checks the numbers of stored and quarantined records, and that the second fetch
+/// changes nothing.
 async fn users(bench: &mut Bench, records: Vec<String>, stored: usize, put_aside: usize) {
     bench.endpoints = [Endpoint::Users].into();
     bench.said.page_size = 50;
@@ -71,7 +72,7 @@ async fn odd_numbers(mut bench: Bench) {
     users(&mut bench, numbers.iter().enumerate().map(record).collect(), numbers.len(), 0).await;
     let long = bench.value(Model::LmsUsers, "u09", "custom_fields").await;
     assert_eq!(long["n"], "123456789012345678901");
-    // A change in the last digit is one, of all that holds it.
+    // A change of the last digit is detected in all columns that contain it.
     let changed = numbers.map(|number| match number {
         "123456789012345678901" => "123456789012345678902",
         "0.12345678901234567890" => "0.12345678901234567891",
@@ -91,7 +92,7 @@ async fn odd_numbers(mut bench: Bench) {
 }
 
 async fn odd_times(mut bench: Bench) {
-    // Those of the first line are times.
+    // The first four are valid.
     let times = [
         "0000-01-01T00:00:00Z",
         "9999-12-31T23:59:59.999Z",
@@ -117,7 +118,7 @@ async fn odd_times(mut bench: Bench) {
         let run = bench.full(Endpoint::Users).await;
         assert!(run.outcome.is_complete(), "{run:?}");
     }
-    // A time that is none costs itself only, and nothing drifts.
+    // An invalid time affects only itself, and nothing drifts.
     assert_eq!(bench.live(Model::LmsUsers).await.len(), times.len());
     assert!(bench.changes().await.is_empty());
     for number in 0..times.len() {

@@ -1,10 +1,10 @@
-//! What the queries of docs/data-model.md cost at a million rows: blocks, counted by PostgreSQL itself.
+//! Costs of the queries of docs/data-model.md with a million rows, in blocks that PostgreSQL counts.
 
 use serde_json::Value;
 
 use crate::postgres::fresh;
 
-/// A hundred integrations with 10,000 progressions each, of 200 users and 50 courses, and a million entries of the log.
+/// A hundred integrations with 10,000 progressions each, of 200 users and 50 courses, and a million log entries.
 const ROWS: &str = "
 SET synchronous_commit = off;
 INSERT INTO kombo.lms_users (integration_id, id, first_name, work_email, changed_at, synced_at)
@@ -26,7 +26,7 @@ FROM generate_series(1, 1000000) AS n;
 ANALYZE kombo.lms_users, kombo.lms_course_revisions, kombo.lms_course_progressions, kombo.sync_changes;
 ";
 
-/// Queries, and the most blocks that each may read.
+/// Queries, and the maximum number of blocks that each may read.
 const QUERIES: &[(&str, &str, u64)] = &[
     (
         "what one user completed",
@@ -83,7 +83,7 @@ async fn no_query_reads_more_than_it_must() {
     let (_store, database) = fresh().await;
     tokio::task::spawn_blocking(move || {
         database.execute(ROWS).unwrap();
-        // Autovacuum does this after so many entries. It notes the times that each range of pages holds.
+        // Autovacuum would do this after as many entries. It summarizes the times in each range of blocks.
         database.execute("VACUUM kombo.sync_changes").unwrap();
         let mut too_many = Vec::new();
         for (name, query, most) in QUERIES {

@@ -1,8 +1,8 @@
-//! What a reader sees who may see one tenant only.
+//! The view of a reader who may see one tenant only.
 
 use crate::postgres::fresh;
 
-/// Row-level security on the tables holds for the view of completions too.
+/// Row-level security of the tables also applies to the view of completions.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_view_shows_one_tenant() {
     let (_store, database) = fresh().await;

@@ -25,7 +25,7 @@ fn webhook(number: i64) -> WebhookRecord {
     }
 }
 
-/// Units share commits: one that panics takes none of those around it with it, and the thread goes on.
+/// Transactions share a commit. A panic in one affects no other, and the thread continues.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_unit_that_panics_takes_no_other_with_it() {
     let (store, _folder) = fresh().await;
@@ -55,7 +55,7 @@ async fn a_unit_that_panics_takes_no_other_with_it() {
     assert_eq!(there.await.unwrap(), 24);
 }
 
-/// Whoever copies the file after the program ended has all of it.
+/// After the program has ended, a copy of the file is complete.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_store_that_is_dropped_leaves_the_file_alone() {
     let (store, folder) = fresh().await;

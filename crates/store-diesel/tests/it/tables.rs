@@ -1,4 +1,4 @@
-//! Tables that somebody changed: each difference that stops the program is named, with its remedy.
+//! Tables that an administrator changed: each difference that stops the program is reported with its remedy.
 
 use diesel::Connection as _;
 use diesel::connection::SimpleConnection as _;
@@ -6,7 +6,7 @@ use store_diesel::{DieselStore, StoreUrl};
 
 use crate::postgres::fresh;
 
-/// What somebody does, the words that name it (none if it does no harm), and what undoes it.
+/// A change in SQL, the text that its report contains (empty if it is harmless), and the SQL that undoes it.
 type Change = (&'static str, &'static str, &'static str);
 
 const TO_POSTGRES: &[Change] = &[
@@ -120,7 +120,7 @@ const TO_SQLITE: &[Change] = &[
     ),
 ];
 
-/// What webhooks and fetches write first is tried, whoever stands in the way.
+/// The tables that webhooks and fetches write first are tried whatever may prevent a write.
 const FIRST_WRITTEN: [&str; 5] =
     ["sync_integrations", "sync_webhook_events", "sync_requests", "sync_watermarks", "sync_runs"];
 
@@ -148,7 +148,7 @@ async fn each_change_to_postgres_is_named() {
     .await;
 }
 
-/// A constraint is no part of what is compared: the row on trial meets it.
+/// Constraints are not compared. The test row detects them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_refuses_the_first_writes_is_named() {
     let (store, database) = fresh().await;

@@ -14,18 +14,19 @@ use sync_core::rows::{ChangeCause, ChangeKind};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
 
-/// Listens, and gives what is heard.
+/// Listens, and returns the notifications.
 fn listen(store: &Arc<DieselStore>) -> (JoinHandle<()>, UnboundedReceiver<Notification>) {
     let (told, heard) = tokio::sync::mpsc::unbounded_channel();
     let store = Arc::clone(store);
     let listening = tokio::spawn(async move {
-        // It ends when nobody wants to hear any more.
+        // Listening ends when the receiver is dropped.
         drop(store.listen(move |news| told.send(news).unwrap_or_default()).await);
     });
     (listening, heard)
 }
 
-/// A worker of another process hears of a request once it is committed, and of nothing that it knows.
+/// A worker of another process is notified of a request once it is committed, but not of requests that workers already
+/// expect.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_is_told() {
     let (store, _database) = crate::postgres::fresh().await;
@@ -46,7 +47,7 @@ async fn a_request_is_told() {
     ask("sandbox:a").await;
     assert_eq!(heard.recv().await, Some(Notification::Request));
 
-    // It is asked for again while it waits, leased, and asked for again: workers know of it.
+    // A request that is requested again while it waits or is leased sends no notification.
     assert_eq!(ask("sandbox:a").await.generation, 2);
     let claim = Claim {
         owner: "a".to_owned(),
@@ -58,12 +59,12 @@ async fn a_request_is_told() {
     let unit = move |tx: &mut dyn Tx| queue::lease_target(tx, &wanted, &claim, now);
     let lease = store.transact::<_, StoreError, _>(Scope::Shared, unit).await.unwrap().unwrap();
     assert_eq!(ask("sandbox:a").await.generation, 3);
-    // What is told is told in its order, so this would be heard after what was told before.
+    // Notifications arrive in order, so this one would come after any earlier one.
     ask("sandbox:b").await;
     assert_eq!(heard.recv().await, Some(Notification::Request));
     assert!(heard.try_recv().is_err());
 
-    // It is let go of, and then due earlier than it was.
+    // It is released, and then becomes due earlier.
     let later = now.saturating_add(Duration::from_secs(60));
     let unit = move |tx: &mut dyn Tx| queue::release(tx, &lease, later, false, now).map(drop);
     store.transact::<_, SyncError, _>(Scope::Shared, unit).await.unwrap();
@@ -74,7 +75,7 @@ async fn a_request_is_told() {
     listening.abort();
 }
 
-/// Whoever follows the change log hears that it grew once for each unit, when the entries can be read.
+/// A follower of the change log is notified once for each transaction, when its entries can be read.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn changes_are_told_once_for_each_unit() {
     let (store, _database) = crate::postgres::fresh().await;
@@ -85,7 +86,7 @@ async fn changes_are_told_once_for_each_unit() {
     for units in 1..=3_usize {
         store
             .transact(Scope::Shared, move |tx| {
-                // More than one statement takes, and in two appends.
+                // More than fits into one statement, and in two appends.
                 tx.append_changes(&vec![change(); 6_000])?;
                 tx.append_changes(&[change()])
             })
