@@ -1,4 +1,4 @@
-//! An engine on a bench: a store and a Kombo in memory, and a clock that is set by hand.
+//! A test bench for an engine: a store and a Kombo in memory, and a clock that the test sets.
 //!
 //! Its methods panic where a test would fail anyway.
 #![allow(
@@ -37,7 +37,7 @@ pub fn id() -> IntegrationId {
     IntegrationId::from("sandbox:a")
 }
 
-/// A target of that integration.
+/// Returns a target of that integration.
 pub fn target(endpoint: Endpoint, kind: SyncKind) -> Target {
     Target { integration_id: id(), endpoint, kind }
 }
@@ -57,7 +57,7 @@ pub struct Bench {
 }
 
 impl Bench {
-    /// A bench with these endpoints enabled, and nothing in it.
+    /// Creates an empty bench with these endpoints enabled.
     pub fn new(endpoints: &[Endpoint]) -> Self {
         let clock = ManualClock::default();
         let mut policy = SyncPolicy::new(endpoints.iter().copied().collect());
@@ -76,7 +76,7 @@ impl Bench {
         self.policy.plan.endpoints.clone()
     }
 
-    /// An engine over the ports of the bench.
+    /// Returns an engine over the ports of the bench.
     pub fn engine(&self) -> Engine<MemoryStore, FakeKombo, ManualClock, Silent> {
         let (store, kombo) = (Arc::new(self.store.clone()), Arc::new(self.kombo.clone()));
         Engine::new(store, kombo, self.clock.clone(), Silent, self.policy.clone())
@@ -87,7 +87,7 @@ impl Bench {
         self.clock.advance(Duration::from_secs(seconds));
     }
 
-    /// Asks for a fetch.
+    /// Requests a fetch, with a webhook as the cause.
     pub fn ask(&self, endpoint: Endpoint, kind: SyncKind) {
         self.ask_because(RequestCause::Webhook, endpoint, kind);
     }
@@ -98,7 +98,7 @@ impl Bench {
         self.store.edit(|tx| queue::request(tx, target(endpoint, kind), cause, now, now)).unwrap();
     }
 
-    /// A claim with a token of its own.
+    /// Returns a claim with a new token.
     pub fn claim(&self) -> Claim {
         let number = self.leases.fetch_add(1, Ordering::SeqCst);
         Claim {
@@ -115,13 +115,13 @@ impl Bench {
         self.store.edit(|tx| queue::lease_target(tx, &target(endpoint, kind), &claim, now)).unwrap()
     }
 
-    /// Works on a fetch that was asked for.
+    /// Works on a requested fetch. Panics if there is none.
     pub async fn attempt(&self, endpoint: Endpoint, kind: SyncKind) -> Result<Run, SyncError> {
         let lease = self.lease(endpoint, kind).expect("it was asked for");
         self.engine().work(&lease, &CancellationToken::new()).await.map(|attempt| attempt.run)
     }
 
-    /// Asks for a fetch and works on it.
+    /// Requests a fetch and works on it.
     pub async fn fetch(&self, endpoint: Endpoint, kind: SyncKind) -> Run {
         self.ask(endpoint, kind);
         let kind = if self.state(endpoint).loaded_at.is_none() { SyncKind::Full } else { kind };
@@ -146,7 +146,7 @@ impl Bench {
         }
     }
 
-    /// Works on whatever is due until nothing is.
+    /// Works until nothing is due.
     pub async fn drain(&self) -> Vec<Run> {
         let mut runs = Vec::new();
         loop {
@@ -161,7 +161,7 @@ impl Bench {
         }
     }
 
-    /// What is known of an endpoint.
+    /// Returns the state of an endpoint.
     pub fn state(&self, endpoint: Endpoint) -> EndpointState {
         self.store.look(|tx| queue::state(tx, &id(), endpoint)).unwrap()
     }
@@ -171,18 +171,18 @@ impl Bench {
         self.state(endpoint).watermark
     }
 
-    /// The stored row with this key. Panics if there is none.
+    /// Returns the stored row with this key. Panics if there is none.
     pub fn row(&self, model: Model, key: &str) -> StoredRow {
         let table = self.store.table(model, &id());
         table.into_iter().find(|row| row.row.key.to_string() == key).unwrap_or_else(|| panic!("no {model} {key}"))
     }
 
-    /// The text that a column holds.
+    /// Returns the text in a column.
     pub fn text(&self, model: Model, key: &str, column: &str) -> Option<String> {
         self.row(model, key).row.get(model, column).and_then(Value::text).map(str::to_owned)
     }
 
-    /// Writes a text into a column, as a person does by hand.
+    /// Writes a text into a column, like an edit by hand.
     pub fn write_by_hand(&self, model: Model, key: &str, column: &str, text: &str) {
         let mut row = self.row(model, key);
         let place = model.columns().iter().position(|known| known.name == column).unwrap();
@@ -195,7 +195,7 @@ impl Bench {
         self.store.edit(|tx| tx.put_rows(model, &id(), &[row])).unwrap();
     }
 
-    /// The change log since `seq`, one line each.
+    /// Returns the change log after `seq`, one line for each entry.
     pub fn log_since(&self, seq: i64) -> Vec<String> {
         let changes = self.store.look(|tx| tx.changes(None, seq, usize::MAX)).unwrap();
         let line = |change: &sync_core::changes::Change| {
@@ -207,24 +207,24 @@ impl Bench {
         changes.iter().map(line).collect()
     }
 
-    /// The whole change log, one line each.
+    /// Returns the whole change log, one line for each entry.
     pub fn log(&self) -> Vec<String> {
         self.log_since(0)
     }
 
-    /// The number of the last entry of the change log.
+    /// Returns the number of the last entry of the change log.
     pub fn last_change(&self) -> i64 {
         self.store.look::<_, StoreError>(|tx| tx.last_change()).unwrap()
     }
 
-    /// Panics unless the store shows what the source shows.
+    /// Panics unless the store has the content of the source.
     #[track_caller]
     pub fn assert_mirrors(&self) {
         let differences = self.kombo.truth(&self.endpoints()).differences(&self.store, &id());
         assert!(differences.is_empty(), "{differences:#?}");
     }
 
-    /// Some users, courses and progressions, more than a page of each.
+    /// Adds users, courses and progressions at Kombo, more than a page of each.
     pub fn furnish(&self) {
         self.kombo.edit(|lms| {
             for number in 0..8 {
@@ -246,6 +246,6 @@ impl Bench {
                 lms.add_progression(&format!("g{number}"), &format!("u{}", number % 8), &format!("r{}", number % 5));
             }
         });
-        self.pass(3_600); // out of the overlap of what comes next
+        self.pass(3_600); // longer than the overlap of the next fetch
     }
 }

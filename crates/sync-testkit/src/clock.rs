@@ -5,12 +5,12 @@ use std::time::Duration;
 use kombo_model::Timestamp;
 use sync_core::ports::Clock;
 
-/// A clock that stands still until it is told otherwise. Clones show the same time.
+/// A clock that stands still until a test sets it. Clones show the same time.
 #[derive(Debug, Clone)]
 pub struct ManualClock(Arc<AtomicI64>);
 
 impl ManualClock {
-    /// A clock that shows `now`.
+    /// Creates a clock that shows `now`.
     pub fn new(now: Timestamp) -> Self {
         Self(Arc::new(AtomicI64::new(now.unix_millis())))
     }
@@ -20,7 +20,7 @@ impl ManualClock {
         self.0.store(now.unix_millis(), Ordering::SeqCst);
     }
 
-    /// Moves the clock forward, and says what it shows then.
+    /// Moves the clock forward, and returns the new time.
     pub fn advance(&self, by: Duration) -> Timestamp {
         let later = self.now().saturating_add(by);
         self.set(later);

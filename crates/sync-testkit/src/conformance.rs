@@ -1,7 +1,7 @@
-//! What every [`Store`](sync_core::ports::Store) must do: one test for each sentence of the port's documentation.
+//! Requirements on every [`Store`](sync_core::ports::Store): one test for each sentence of the port's documentation.
 //!
-//! A backend's test binary needs one line. The expression is called for every test, and gives a fresh, empty store
-//! together with whatever must outlive it, such as the database that is dropped at the end:
+//! A backend's test binary needs one line. The expression is called for every test. It returns a fresh, empty store and
+//! whatever must outlive it, such as the database that is dropped at the end:
 //!
 //! ```
 //! use sync_testkit::{MemoryStore, conformance_suite};
@@ -10,7 +10,7 @@
 //! # fn main() {}
 //! ```
 //!
-//! The crate that says this needs `tokio` with `macros` and `rt-multi-thread`. The tests can also be called one by one.
+//! The calling crate needs `tokio` with `macros` and `rt-multi-thread`. The tests can also be called one by one.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -50,7 +50,7 @@ pub use webhooks::*;
 
 /// Expands to one test for each function of [`conformance`](crate::conformance).
 ///
-/// The argument is called without arguments for every test, and gives a future of a fresh store and its guard.
+/// The argument is called for every test, and returns a future of a fresh store and its guard.
 #[macro_export]
 macro_rules! conformance_suite {
     ($make:expr) => {
@@ -153,7 +153,7 @@ macro_rules! conformance_suite {
     };
 }
 
-/// The part of [`conformance_suite!`] that makes tests of names.
+/// The part of [`conformance_suite!`] that turns names into tests.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! conformance_tests {

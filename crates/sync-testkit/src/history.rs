@@ -1,5 +1,4 @@
-//! What random histories are made of: edits at Kombo, a daemon that mirrors them, and a ledger that replays the change
-//! log.
+//! Parts of random histories: edits at Kombo, a daemon that mirrors them, and a ledger that replays the change log.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "what panics says what is wrong")]
 
 mod daemon;

@@ -1,4 +1,4 @@
-//! A Kombo in memory: no sockets, and every quirk on demand.
+//! A Kombo in memory, without sockets, with configurable quirks.
 
 mod edit;
 mod lists;
@@ -23,7 +23,7 @@ pub use truth::Truth;
 /// Behaviour of the fake Kombo.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// How far `updated_after` looks into nested records.
+    /// Which changes of nested records `updated_after` detects.
     pub nesting: Nesting,
     /// Number of records on a page.
     pub page_size: usize,
@@ -33,36 +33,37 @@ pub struct Settings {
     pub latency: Duration,
     /// Meaning of a page cursor.
     pub paging: Paging,
-    /// A fetch that names more ids than this is refused.
+    /// Maximum number of ids in a fetch. A fetch with more is refused.
     pub most_ids: usize,
-    /// A fetch that names an id that this rejects is refused.
+    /// Whether an id is accepted. A fetch with any other id is refused.
     pub takes_id: fn(&str) -> bool,
-    /// Whether answers carry a `Date`.
+    /// Whether answers have a `Date`.
     pub dated: bool,
 }
 
 /// Meaning of a page cursor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Paging {
-    /// A number of records: the next page skips one if a record before it is purged meanwhile.
+    /// A number of records: the next page skips one if an earlier record is purged meanwhile.
     Offset,
-    /// The last record that was shown: nothing is skipped.
+    /// The last returned record: nothing is skipped.
     After,
 }
 
 /// The two readings of `updated_after`, on which Kombo's guide and its API reference disagree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Nesting {
-    /// The guide's: any change in a nested record makes the outer one come back.
+    /// By the guide: any change in a nested record returns the outer one.
     Guide,
-    /// The reference's: a revision that was added, removed or changed makes its course come back, and nothing else.
+    /// By the reference: a course is also returned if one of its revisions was added, removed or changed. No other
+    /// nested change counts.
     Reference,
 }
 
 /// A [`Source`] that plays Kombo from records in memory. Clones share them.
 ///
-/// It answers every integration with the same records, in the order of ids, page by page, as they are when a page is
-/// asked for.
+/// It returns the same records for every integration, in the order of ids, page by page, with their content at the time
+/// when the page is requested.
 #[derive(Debug, Clone)]
 pub struct FakeKombo {
     world: Arc<Mutex<World>>,
@@ -90,7 +91,7 @@ impl std::fmt::Debug for World {
 }
 
 impl FakeKombo {
-    /// A Kombo without records, with pages of three, that shares our clock and answers within ten milliseconds.
+    /// Creates a Kombo without records, with pages of three, that shares our clock and answers within ten milliseconds.
     pub fn new(clock: ManualClock) -> Self {
         let settings = Settings {
             nesting: Nesting::Reference,
@@ -116,7 +117,7 @@ impl FakeKombo {
         Self { world: Arc::new(Mutex::new(world)), clock }
     }
 
-    /// Changes how Kombo answers.
+    /// Changes the settings.
     pub fn configure(&self, change: impl FnOnce(&mut Settings)) {
         change(&mut self.world().settings);
     }
@@ -126,7 +127,7 @@ impl FakeKombo {
         self.edit_late(Duration::ZERO, change)
     }
 
-    /// Changes records whose `changed_at` lies `late` in the past: rows can become visible some time after it.
+    /// Changes records with a `changed_at` that is `late` in the past: rows may become visible some time after it.
     pub fn edit_late<T>(&self, late: Duration, change: impl FnOnce(&mut Lms) -> T) -> T {
         let mut world = self.world();
         let now = world.server_time(self.clock.now()).saturating_sub(late);
@@ -134,36 +135,36 @@ impl FakeKombo {
         change(&mut world.lms)
     }
 
-    /// Changes records without moving `changed_at`, and without a word to anybody.
+    /// Changes records without moving `changed_at`, and without naming them in a webhook.
     pub fn edit_silently<T>(&self, change: impl FnOnce(&mut Lms) -> T) -> T {
         let mut world = self.world();
         world.lms.stamp = None;
         change(&mut world.lms)
     }
 
-    /// The models that changed since the last call, as the `data-changed` webhook names them.
+    /// Returns the models that changed since the last call, as in the `data-changed` webhook.
     pub fn changed_models(&self) -> Vec<ModelName> {
         std::mem::take(&mut self.world().lms.changed).into_iter().map(ModelName::from).collect()
     }
 
-    /// The records whose own time moved since the last call, and where to.
+    /// Returns the records that got a new `changed_at` since the last call, with that time.
     pub fn touched(&self) -> Vec<(Model, String, Timestamp)> {
         std::mem::take(&mut self.world().lms.journal)
     }
 
-    /// The ids of all records of a model that has them, deleted ones included.
+    /// Returns the ids of all records of a model, deleted ones included.
     pub fn ids(&self, model: Model) -> Vec<String> {
         self.world().lms.ids(model)
     }
 
-    /// Makes the `n`-th page from now fail, once. The first one is number 1.
+    /// Makes the `n`-th page from now fail once. The first one is number 1.
     pub fn fail_page(&self, n: u64, class: FailureClass) {
         let mut world = self.world();
         let page = world.pages + n;
         world.faults.insert(page, class);
     }
 
-    /// Takes back failures that were asked for and did not happen yet.
+    /// Cancels requested failures that have not happened yet.
     pub fn fail_no_more(&self) {
         self.world().faults.clear();
     }
@@ -175,7 +176,7 @@ impl FakeKombo {
         world.hooks.entry(page).or_default().push(Box::new(change));
     }
 
-    /// Makes the changes that [`FakeKombo::before_page`] put off to pages which nobody asked for.
+    /// Makes the pending changes of [`FakeKombo::before_page`], for pages that nobody requested.
     pub fn catch_up(&self) {
         let mut world = self.world();
         for hook in std::mem::take(&mut world.hooks).into_values().flatten() {
@@ -183,47 +184,47 @@ impl FakeKombo {
         }
     }
 
-    /// Kombo's clock.
+    /// Returns Kombo's time.
     pub fn now(&self) -> Timestamp {
         self.world().server_time(self.clock.now())
     }
 
-    /// Refuses every page of an endpoint, until [`FakeKombo::allow`].
+    /// Fails every page of an endpoint, until [`FakeKombo::allow`].
     pub fn refuse(&self, endpoint: Endpoint, class: FailureClass) {
         self.world().refused.insert(endpoint, class);
     }
 
-    /// Serves the endpoint again.
+    /// Serves the endpoint again, after [`FakeKombo::refuse`].
     pub fn allow(&self, endpoint: Endpoint) {
         self.world().refused.remove(&endpoint);
     }
 
-    /// Forgets all page cursors that were handed out.
+    /// Invalidates all page cursors.
     pub fn expire_cursors(&self) {
         self.world().cursor_generation += 1;
     }
 
-    /// Sends this record in a form that cannot be read, until [`FakeKombo::mend`].
+    /// Sends this record in an unreadable form, until [`FakeKombo::mend`].
     pub fn spoil(&self, endpoint: Endpoint, id: &str) {
         self.world().spoiled.insert((endpoint, id.to_owned()));
     }
 
-    /// Sends this record as it should be again.
+    /// Sends this record correctly again.
     pub fn mend(&self, endpoint: Endpoint, id: &str) {
         self.world().spoiled.remove(&(endpoint, id.to_owned()));
     }
 
-    /// The fetches that began since the last call.
+    /// Returns the fetches that began since the last call.
     pub fn asked(&self) -> Vec<FetchSpec> {
         std::mem::take(&mut self.world().asked)
     }
 
-    /// Number of pages requested so far.
+    /// Returns the number of pages requested so far.
     pub fn pages(&self) -> u64 {
         self.world().pages
     }
 
-    /// Expected content of a mirror of these endpoints.
+    /// Returns the expected content of a mirror of these endpoints.
     pub fn truth(&self, endpoints: &BTreeSet<Endpoint>) -> Truth {
         Truth::of(&self.world().lms, endpoints)
     }

@@ -6,7 +6,7 @@ use sync_core::jobs::queue::{Claim, lease_target};
 use sync_core::jobs::{HeldLease, Lease, LeaseToken, LeasedTx, QueuedRequest, RequestCause, Target};
 use sync_core::ports::{Tx, TxResult};
 
-/// Does `work` for a lease on `target` that begins and ends with it.
+/// Runs `work` under a lease on `target` that begins and ends with it.
 pub fn with_lease<T>(
     tx: &mut dyn Tx,
     target: &Target,
@@ -31,7 +31,7 @@ pub fn with_lease<T>(
     Ok(value)
 }
 
-/// Leases the request of an integration that a worker would lease next, whether or not the integration is registered.
+/// Leases the request of an integration that a worker would lease next, whether the integration is registered or not.
 pub fn lease_next_of(
     tx: &mut dyn Tx,
     integration: &IntegrationId,

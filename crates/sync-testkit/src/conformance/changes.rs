@@ -15,7 +15,7 @@ fn records(changes: &[Change]) -> Vec<&str> {
     changes.iter().map(|change| change.record_id.as_str()).collect()
 }
 
-/// Entries come back as they were written, with a rising `seq`, in the order in which they were added.
+/// Entries come back as written, with a rising `seq`, in the order in which they were appended.
 pub async fn changes_come_back_in_order<S: Store>(store: Arc<S>) {
     assert_eq!(read(&store, |tx| tx.last_change()).await, 0);
     let mut written = Vec::new();
@@ -51,7 +51,7 @@ pub async fn changes_come_back_in_order<S: Store>(store: Arc<S>) {
     assert!(read(&store, move |tx| tx.changes(None, last, 3)).await.is_empty());
 }
 
-/// Entries come back however deep the values in them were.
+/// Entries come back whatever the depth of their values.
 pub async fn changes_may_be_deep<S: Store>(store: Arc<S>) {
     let levels = [1, MAX_DOCUMENT_DEPTH, MAX_DOCUMENT_DEPTH + 1, 125, 126, 127, 128, MAX_OPAQUE_DEPTH];
     let entries = levels.map(|levels| {
@@ -84,7 +84,7 @@ pub async fn changes_of_an_integration_can_be_read_alone<S: Store>(store: Arc<S>
     assert_eq!(records(&rest), ["5"]);
 }
 
-/// Of one integration or of one of its records, those below a `seq`, no more than wanted.
+/// The latest entries of an integration or of one of its records below a `seq`, up to the limit.
 pub async fn the_latest_changes_come_latest_first<S: Store>(store: Arc<S>) {
     write(&store, |tx| {
         for (integration, record) in [(alpha(), "a"), (beta(), "a"), (alpha(), "b"), (alpha(), "a"), (alpha(), "c")] {
@@ -103,7 +103,7 @@ pub async fn the_latest_changes_come_latest_first<S: Store>(store: Arc<S>) {
     .await;
 }
 
-/// Entries from before a moment go, later ones keep their `seq`, and numbers are never given twice.
+/// Entries older than a time are removed, later ones keep their `seq`, and no number is given twice.
 pub async fn trimmed_changes_leave_the_rest<S: Store>(store: Arc<S>) {
     let before = write(&store, |tx| {
         tx.append_changes(&[change(alpha(), "a", at(1)), change(beta(), "b", at(2)), change(alpha(), "c", at(3))])?;
@@ -122,7 +122,7 @@ pub async fn trimmed_changes_leave_the_rest<S: Store>(store: Arc<S>) {
     assert!(next.len() == 1 && next[0].seq > before[2].seq);
 }
 
-/// Who goes on after an entry sees those behind it, also after one that was removed.
+/// A reader that continues after an entry sees the following ones, even if that entry was removed.
 pub async fn a_position_is_found_by_its_number<S: Store>(store: Arc<S>) {
     let written = write(&store, |tx| {
         tx.append_changes(&[change(alpha(), "a", at(1))])?;
@@ -130,7 +130,7 @@ pub async fn a_position_is_found_by_its_number<S: Store>(store: Arc<S>) {
         tx.changes(None, 0, 10)
     })
     .await;
-    // Transactions in other databases of a server may delay that entries are settled; then they stay so.
+    // Transactions in other databases of the server may delay when entries are settled. Once settled, they stay so.
     while read(&store, |tx| tx.settled_changes(LogPosition::default(), 10)).await.len() < written.len() {
         std::thread::yield_now();
     }
@@ -153,7 +153,7 @@ pub async fn a_position_is_found_by_its_number<S: Store>(store: Arc<S>) {
     assert_eq!(read(&store, |tx| tx.settled_end()).await, LogPosition::default());
 }
 
-/// While several integrations write at once, a reader that goes on from the last position it saw meets every entry once.
+/// While several integrations write at once, a reader that continues from its last position sees every entry once.
 pub async fn a_follower_of_the_changes_misses_none<S: Store>(store: Arc<S>) {
     const WRITERS: usize = 4;
     const UNITS: usize = 25;
@@ -178,7 +178,8 @@ pub async fn a_follower_of_the_changes_misses_none<S: Store>(store: Arc<S>) {
         .collect();
     let mut seen: Vec<Change> = Vec::new();
     let mut from = LogPosition::default();
-    // The last entry. Others of the server may keep it from being settled for a while, and all before it come first.
+    // The last entry. Transactions in other databases of the server may keep it from being settled for a while; all
+    // others come before it.
     let last = IntegrationId::from("sandbox:last");
     let mut is_written = false;
     while seen.last().is_none_or(|change| change.integration_id != last) {

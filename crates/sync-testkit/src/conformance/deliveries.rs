@@ -87,7 +87,7 @@ pub async fn the_start_of_delivery_is_said_once<S: Store>(store: Arc<S>) {
     }
 }
 
-/// Registered integrations without a delivery are told, in the order of ids.
+/// Registered integrations without a delivery are listed in the order of ids.
 pub async fn integrations_without_a_delivery_are_told<S: Store>(store: Arc<S>) {
     assert!(read(&store, |tx| tx.undelivered_integrations()).await.is_empty());
     write(&store, |tx| {
@@ -101,7 +101,7 @@ pub async fn integrations_without_a_delivery_are_told<S: Store>(store: Arc<S>) {
     assert_eq!(read(&store, |tx| tx.undelivered_integrations()).await, ids);
 }
 
-/// A delivery keeps every field, is replaced whole when it is put and not when it is inserted. All come in the order of
+/// A delivery keeps every field. A put replaces it whole, an insert does not. All are listed in the order of
 /// integrations.
 pub async fn deliveries_are_written_and_replaced<S: Store>(store: Arc<S>) {
     let both = |tx: &mut dyn Tx| Ok((tx.delivery(&alpha(), LockMode::Wait)?, tx.delivery(&alpha(), LockMode::Skip)?));
@@ -120,7 +120,7 @@ pub async fn deliveries_are_written_and_replaced<S: Store>(store: Arc<S>) {
     }
 }
 
-/// Two transactions that read a delivery, think and write it lose nothing, though they share no scope.
+/// Two transactions that read a delivery and write it a moment later lose no update, even without a common scope.
 pub async fn a_delivery_is_locked_until_the_unit_ends<S: Store>(store: Arc<S>) {
     const UNITS: i64 = 20;
     write(&store, |tx| tx.put_delivery(&bare(alpha()))).await;
@@ -146,8 +146,8 @@ pub async fn a_delivery_is_locked_until_the_unit_ends<S: Store>(store: Arc<S>) {
     assert_eq!(delivery.delivered_seq, 3 * UNITS);
 }
 
-/// A delivery that another unit has locked is busy; a store that runs units one by one waits instead, and shows what the
-/// other transaction left.
+/// A delivery that another transaction has locked is busy. A store that runs transactions one by one waits instead, and
+/// shows the other's result.
 pub async fn a_delivery_can_be_tried_without_waiting<S: Store>(store: Arc<S>) {
     write(&store, |tx| tx.put_delivery(&bare(alpha()))).await;
     let (begun, has_begun) = mpsc::channel();
@@ -180,10 +180,10 @@ pub async fn a_delivery_can_be_tried_without_waiting<S: Store>(store: Arc<S>) {
     holder.join().expect("the unit passes");
 }
 
-/// Something is due where there is an entry after what is delivered, or a dead letter that is to be tried again.
+/// A delivery is due if there is an entry after its position, or a dead letter that is to be retried.
 pub async fn due_deliveries_have_something_to_deliver<S: Store>(store: Arc<S>) {
     let last = write(&store, |tx| {
-        // The names lie before, between and behind those that have entries.
+        // The names are before, between and after those with entries.
         put(tx, &["a", "b", "c", "d", "e"].map(|name| bare(name.into())))?;
         tx.append_changes(&[change("b".into(), "r", at(1)), change("d".into(), "r", at(1))])?;
         tx.append_changes(&[change("b".into(), "r", at(1))])?;
@@ -204,7 +204,8 @@ pub async fn due_deliveries_have_something_to_deliver<S: Store>(store: Arc<S>) {
     assert_eq!(due(&*store, 1, 9).await, ["e"].map(IntegrationId::from));
 }
 
-/// What is due comes by its time, then by integration, no more of it than wanted, and not before its time.
+/// Due deliveries are ordered by time, then by integration. No more than the limit are returned, and none before its
+/// time.
 pub async fn due_deliveries_come_by_their_time<S: Store>(store: Arc<S>) {
     write(&store, |tx| {
         for (name, not_before) in [("a", 3), ("b", 2), ("c", 1), ("d", 2), ("e", 9)] {
@@ -220,7 +221,7 @@ pub async fn due_deliveries_come_by_their_time<S: Store>(store: Arc<S>) {
     assert!(due(&*store, 0, 9).await.is_empty());
 }
 
-/// What somebody holds is not due before the lease has expired. It comes back whole.
+/// A leased delivery is due only when its lease has expired. It is returned whole.
 pub async fn due_deliveries_are_held_by_nobody<S: Store>(store: Arc<S>) {
     let mine = held(Delivery { delivered_seq: 0, not_before: at(1), ..whole(alpha()) }, at(5));
     let written = mine.clone();
@@ -233,10 +234,10 @@ pub async fn due_deliveries_are_held_by_nobody<S: Store>(store: Arc<S>) {
     assert_eq!(read(&store, |tx| tx.due_deliveries(&horizon(at(5)), 9)).await, [mine]);
 }
 
-/// What waits, or is held, longer than anything may was stored by a clock that was ahead: it is due.
+/// A time or lease beyond the longest possible one was stored by a clock that was ahead. It counts as due.
 pub async fn due_deliveries_wait_no_longer_than_the_longest<S: Store>(store: Arc<S>) {
     write(&store, |tx| {
-        // A receiver may ask for more time; what was not tried waits to be looked at again.
+        // A receiver may ask for a longer wait. A delivery that was not tried waits for the next check.
         for (name, not_before) in [("a", 960), ("b", 961), ("c", 40 * 86_400)] {
             tx.put_delivery(&Delivery { not_before: at(not_before), ..bare(name.into()) })?;
             tx.append_changes(&[change(name.into(), "r", at(1))])?;
@@ -256,7 +257,7 @@ pub async fn due_deliveries_wait_no_longer_than_the_longest<S: Store>(store: Arc
     assert_eq!(due(&*store, 0, 9).await, ["e", "f", "b", "h", "c"].map(IntegrationId::from));
 }
 
-/// Each delivery that is behind reports the number of entries and when the first of them was found.
+/// Each delivery that is behind reports its number of entries, and when the first of them was found.
 pub async fn undelivered_entries_are_counted<S: Store>(store: Arc<S>) {
     assert!(read(&store, |tx| tx.undelivered()).await.is_empty());
     let seqs = write(&store, |tx| {
@@ -277,7 +278,7 @@ pub async fn undelivered_entries_are_counted<S: Store>(store: Arc<S>) {
     assert_eq!(read(&store, |tx| tx.undelivered()).await, [backlog(alpha(), 2, at(3))]);
 }
 
-/// Old entries that are not delivered yet stay if they are to, and nothing else does.
+/// Trimming keeps old undelivered entries if requested, and removes all other old entries.
 pub async fn undelivered_changes_may_stay<S: Store>(store: Arc<S>) {
     let before = write(&store, |tx| {
         tx.append_changes(&[change(alpha(), "a", at(1)), change(beta(), "b", at(2)), change(alpha(), "c", at(3))])?;
@@ -297,8 +298,8 @@ pub async fn undelivered_changes_may_stay<S: Store>(store: Arc<S>) {
     assert_eq!(read(&store, |tx| tx.changes(None, 0, 9)).await, before[4..]);
 }
 
-/// A dead letter keeps every field and its body to the letter, and is replaced whole. All come in the order of
-/// integrations and of their first entries.
+/// A dead letter keeps every field and its exact body, and is replaced whole. All are listed in the order of
+/// integrations and first entries.
 pub async fn dead_letters_are_kept_and_replaced<S: Store>(store: Arc<S>) {
     let body = "{\"changes\": [ \"é ' \\u0000\\u202e\", 1.0, 1e2 ]}\n";
     let body_of = |id: IntegrationId, name: &str| {

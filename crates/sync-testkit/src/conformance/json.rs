@@ -17,7 +17,7 @@ async fn check(store: &impl Store, columns: &[&str], texts: &[String]) {
     }
 }
 
-/// JSON means what it meant, whatever becomes of white space, the order of keys and the spelling of numbers.
+/// JSON keeps its meaning. White space, the order of keys and the spelling of numbers may change.
 pub async fn json_keeps_its_meaning<S: Store>(store: Arc<S>) {
     let texts = [
         "null",
@@ -40,7 +40,7 @@ pub async fn json_keeps_its_meaning<S: Store>(store: Arc<S>) {
     check(&store, &COLUMNS, &texts.map(str::to_owned)).await;
 }
 
-/// JSON of a megabyte and more passes, in many parts and in one.
+/// JSON of a megabyte and more is stored, in many parts and in one.
 pub async fn json_may_be_large<S: Store>(store: Arc<S>) {
     let parts: Vec<String> =
         (0..40_000).map(|number| format!(r#""key {number}":"the value of number {number}""#)).collect();
@@ -50,7 +50,7 @@ pub async fn json_may_be_large<S: Store>(store: Arc<S>) {
     check(&store, &COLUMNS, &[object, text]).await;
 }
 
-/// JSON as deep as the core lets through passes.
+/// JSON of the maximum depth that the core allows is stored.
 pub async fn json_may_be_deep<S: Store>(store: Arc<S>) {
     let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
     check(&store, &COLUMNS, &[nested(MAX_DOCUMENT_DEPTH)]).await;

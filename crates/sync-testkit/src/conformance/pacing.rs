@@ -1,4 +1,4 @@
-//! When requests to the source may be sent.
+//! The shared state that says when requests to the source may be sent.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use sync_core::ratelimit::{Budget, Pacing};
 
 use super::sample::{at, read, write};
 
-/// What was said last is read, whole, and the default before anything was said.
+/// The last stored state is read whole, or the default if none was stored.
 pub async fn the_pace_is_what_was_said_last<S: Store>(store: Arc<S>) {
     assert_eq!(write(&store, |tx| tx.pacing()).await, Pacing::default());
     let limit = u64::try_from(i64::MAX).unwrap();

@@ -19,7 +19,7 @@ fn record(integration_id: IntegrationId, endpoint: Endpoint, id: &str) -> Quaran
     }
 }
 
-/// Records keep every field; the same integration, endpoint and id name the same record; they come in order.
+/// Records keep every field. Integration, endpoint and id identify a record. Records are listed in order.
 pub async fn quarantined_records_are_kept_and_replaced<S: Store>(store: Arc<S>) {
     let mut replaced = record(alpha(), Endpoint::Users, "2");
     "what came was no JSON".clone_into(&mut replaced.json);
@@ -57,7 +57,7 @@ pub async fn quarantined_records_are_kept_and_replaced<S: Store>(store: Arc<S>) 
     assert_ne!(places[1], Endpoint::Courses, "endpoints come in order");
 }
 
-/// The first ones in the same order, of all integrations or of one.
+/// A limit returns the first records in the same order, of all integrations or of one.
 pub async fn quarantined_records_may_be_limited<S: Store>(store: Arc<S>) {
     write(&store, |tx| {
         let of_alpha = ["2", "1", "3"].map(|id| record(alpha(), Endpoint::Users, id));
@@ -73,7 +73,7 @@ pub async fn quarantined_records_may_be_limited<S: Store>(store: Arc<S>) {
     .await;
 }
 
-/// Those of one endpoint, from an id on, in the order of bytes.
+/// Records of one endpoint are read from an id on, in byte order.
 pub async fn quarantined_records_are_read_from_an_id<S: Store>(store: Arc<S>) {
     write(&store, |tx| {
         let of_users = ["b", "B", "#1", "ä"].map(|id| record(alpha(), Endpoint::Users, id));
@@ -95,7 +95,7 @@ pub async fn quarantined_records_are_read_from_an_id<S: Store>(store: Arc<S>) {
     .await;
 }
 
-/// The ids of one endpoint's records clear nothing else; those that are not there are not counted.
+/// Clearing by id removes only these records of one endpoint. Missing ids are not counted.
 pub async fn quarantined_records_are_cleared_by_id<S: Store>(store: Arc<S>) {
     write(&store, |tx| {
         tx.put_quarantined(&[
@@ -120,7 +120,7 @@ pub async fn quarantined_records_are_cleared_by_id<S: Store>(store: Arc<S>) {
     .await;
 }
 
-/// What other runs put there leaves, of one endpoint only.
+/// Clearing by run removes the records of other runs, of one endpoint only.
 pub async fn quarantined_records_are_cleared_by_run<S: Store>(store: Arc<S>) {
     write(&store, |tx| {
         let of_run = |id: &str, run| Quarantined { run_id: RunId(run), ..record(alpha(), Endpoint::Users, id) };

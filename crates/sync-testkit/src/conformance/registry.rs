@@ -19,7 +19,7 @@ fn record(id: IntegrationId, status: IntegrationStatus) -> IntegrationRecord {
     }
 }
 
-/// Integrations keep every field, are replaced by id, and come in the order of ids.
+/// Integrations keep every field, are replaced by id, and are listed in the order of ids.
 pub async fn integrations_are_registered_and_replaced<S: Store>(store: Arc<S>) {
     assert!(read(&store, |tx| tx.integration(&alpha())).await.is_none());
     assert!(read(&store, |tx| tx.integrations()).await.is_empty());
@@ -50,7 +50,7 @@ pub async fn integrations_are_registered_and_replaced<S: Store>(store: Arc<S>) {
     assert_eq!(read(&store, |tx| tx.integrations()).await, expected);
 }
 
-/// What is known of endpoints keeps every field, is replaced, and comes in the order of integrations.
+/// The states of endpoints keep every field, are replaced, and are listed in the order of integrations.
 pub async fn endpoints_are_written_and_replaced<S: Store>(store: Arc<S>) {
     assert!(read(&store, |tx| tx.endpoint(&alpha(), Endpoint::Users)).await.is_none());
     write(&store, |tx| {
@@ -98,7 +98,7 @@ pub async fn endpoints_are_written_and_replaced<S: Store>(store: Arc<S>) {
     }
 }
 
-/// An integration is looked at when its time comes, when it changes, and when a clock was ahead.
+/// An integration is due for a look at its time, after a change, and if its time is too far ahead.
 pub async fn integrations_are_looked_at_when_it_is_time<S: Store>(store: Arc<S>) {
     write(&store, |tx| {
         for id in [alpha(), beta()] {

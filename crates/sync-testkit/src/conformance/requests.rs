@@ -47,7 +47,7 @@ pub async fn a_request_is_inserted_once<S: Store>(store: Arc<S>) {
     assert_eq!(inserted, Vec::from_iter(stored));
 }
 
-/// A request keeps every field, is replaced whole, and is gone when it is deleted. Deleting it again does nothing.
+/// A request keeps every field, is replaced whole, and can be deleted. Deleting it again does nothing.
 pub async fn requests_are_written_replaced_and_deleted<S: Store>(store: Arc<S>) {
     assert!(write(&store, |tx| tx.request(&delta(), LockMode::Wait).map(Lock::locked)).await.is_none());
     for cause in RequestCause::ALL {
@@ -83,7 +83,7 @@ pub async fn requests_are_written_replaced_and_deleted<S: Store>(store: Arc<S>) 
     assert_eq!(read(&store, |tx| tx.requests()).await, [sibling]);
 }
 
-/// All requests, due or not, held or not.
+/// All requests are listed, due or not, leased or not.
 pub async fn requests_come_in_the_order_of_their_time<S: Store>(store: Arc<S>) {
     let requests = [
         request(target(alpha(), Endpoint::Users, SyncKind::Full), at(3)),
@@ -96,7 +96,7 @@ pub async fn requests_come_in_the_order_of_their_time<S: Store>(store: Arc<S>) {
     assert_eq!(read(&store, |tx| tx.requests()).await, [first, second, third]);
 }
 
-/// Registers integrations, so that they are worked on.
+/// Registers integrations, so that their requests are worked on.
 fn register(tx: &mut dyn Tx, ids: &[IntegrationId]) -> TxResult<()> {
     dispatch::register(tx, &ids.iter().cloned().collect(), at(0))
 }
@@ -112,7 +112,7 @@ fn claimable(tx: &mut dyn Tx, now: Timestamp) -> TxResult<Option<QueuedRequest>>
     })
 }
 
-/// Of the preferred kind, what became due first.
+/// A claim takes the preferred kind first, then the earliest due time.
 pub async fn claims_are_by_kind_then_by_time<S: Store>(store: Arc<S>) {
     write(&store, |tx| {
         register(tx, &[alpha(), beta()])?;
@@ -164,7 +164,7 @@ pub async fn claims_are_held_by_nobody<S: Store>(store: Arc<S>) {
     .await;
 }
 
-/// Only the endpoints, kinds and integrations that are eligible, and retries only if they are.
+/// A claim takes only eligible endpoints, kinds and integrations, and retries only if they are eligible.
 pub async fn claims_are_eligible<S: Store>(store: Arc<S>) {
     write(&store, |tx| {
         let failed = QueuedRequest { attempts: 1, ..request(delta(), at(1)) };
@@ -196,7 +196,7 @@ pub async fn claims_are_eligible<S: Store>(store: Arc<S>) {
     .await;
 }
 
-/// Requests of integrations that are deleted, paused by a person or not registered are put off, whatever their number.
+/// Requests of integrations that are deleted, paused by a person or not registered are delayed, whatever their number.
 pub async fn idle_requests_are_put_off<S: Store>(store: Arc<S>) {
     write(&store, |tx| {
         register(tx, &[alpha(), beta()])?;
@@ -226,7 +226,7 @@ pub async fn idle_requests_are_put_off<S: Store>(store: Arc<S>) {
     .await;
 }
 
-/// What waits longer than anything may was stored by a clock that was ahead: it is due.
+/// A wait beyond the longest possible one was stored by a clock that was ahead. The request counts as due.
 pub async fn claims_wait_no_longer_than_the_longest<S: Store>(store: Arc<S>) {
     write(&store, |tx| {
         register(tx, &[alpha()])?;
@@ -245,7 +245,7 @@ pub async fn claims_wait_no_longer_than_the_longest<S: Store>(store: Arc<S>) {
     .await;
 }
 
-/// A lease that ends later than any can was taken by a clock that was ahead: it has expired.
+/// A lease that ends later than any possible lease was taken by a clock that was ahead. It counts as expired.
 pub async fn claims_are_held_no_longer_than_a_lease<S: Store>(store: Arc<S>) {
     write(&store, |tx| {
         register(tx, &[alpha()])?;
@@ -261,7 +261,7 @@ pub async fn claims_are_held_no_longer_than_a_lease<S: Store>(store: Arc<S>) {
     .await;
 }
 
-/// A delta is not leased while the full fetch of the same integration and endpoint is held, nor the other way round.
+/// A delta is not leased while the full fetch of the same integration and endpoint is leased, and vice versa.
 pub async fn requests_of_one_endpoint_are_leased_one_at_a_time<S: Store>(store: Arc<S>) {
     for kind in SyncKind::ALL {
         let other = if *kind == SyncKind::Delta { SyncKind::Full } else { SyncKind::Delta };
@@ -291,7 +291,7 @@ fn claim(owner: &str, number: usize) -> Claim {
     Claim { owner: owner.to_owned(), token, ttl: Duration::from_secs(60), longest_wait: Duration::from_secs(3_600) }
 }
 
-/// Workers that ask at the same time never lease the same request, nor two requests of one endpoint.
+/// Concurrent workers never lease the same request, nor two requests of one endpoint.
 pub async fn requests_are_leased_once<S: Store>(store: Arc<S>) {
     const INTEGRATIONS: usize = 12;
     const WORKERS: usize = 4;
@@ -313,7 +313,8 @@ pub async fn requests_are_leased_once<S: Store>(store: Arc<S>) {
             beside(async move {
                 start.wait();
                 let mut leased: Vec<Target> = Vec::new();
-                // What another unit has locked is passed over, so finding nothing does not mean that all is done.
+                // Requests that another transaction has locked are skipped, so finding nothing does not mean that all
+                // is done.
                 let mut misses = 0;
                 while misses < 50 {
                     let claim = claim(&format!("worker {worker}"), leased.len());
@@ -338,7 +339,7 @@ pub async fn requests_are_leased_once<S: Store>(store: Arc<S>) {
     assert_eq!(leased.len(), INTEGRATIONS, "every delta was leased, and none twice");
 }
 
-/// Two transactions that read a request, think and write it lose nothing, though they share no scope.
+/// Two transactions that read a request and write it a moment later lose no update, even without a common scope.
 pub async fn a_request_is_locked_until_the_unit_ends<S: Store>(store: Arc<S>) {
     const UNITS: i64 = 20;
     write(&store, |tx| tx.put_request(&request(delta(), at(1)))).await;
@@ -365,8 +366,8 @@ pub async fn a_request_is_locked_until_the_unit_ends<S: Store>(store: Arc<S>) {
     assert_eq!(request.generation, 1 + 3 * UNITS);
 }
 
-/// A request that another unit has locked is busy; a store that runs units one by one waits instead, and shows what
-/// the other transaction left. One that is not there is missing.
+/// A request that another transaction has locked is busy. A store that runs transactions one by one waits instead, and
+/// shows the other's result. A request that does not exist is missing.
 pub async fn a_request_can_be_tried_without_waiting<S: Store>(store: Arc<S>) {
     write(&store, |tx| tx.put_request(&request(delta(), at(1)))).await;
     let missing =

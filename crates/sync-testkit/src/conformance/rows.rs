@@ -8,7 +8,7 @@ use super::sample::{
     alpha, at, beta, check_rows, check_same, example_key, full_row, key, null_row, pair, read, row_with, sorted, write,
 };
 
-/// Every column of every model holds what was written.
+/// Every column of every model returns the written value.
 pub async fn rows_of_every_model_come_back_as_written<S: Store>(store: Arc<S>) {
     for model in Model::ALL {
         let mut deleted = full_row(model, example_key(model, "deleted"));
@@ -20,14 +20,14 @@ pub async fn rows_of_every_model_come_back_as_written<S: Store>(store: Arc<S>) {
     }
 }
 
-/// Every column but those of the key and `synced_at` may hold null.
+/// Every column can be null, except those of the key and `synced_at`.
 pub async fn rows_of_null_values_come_back_as_written<S: Store>(store: Arc<S>) {
     for model in Model::ALL {
         check_rows(&store, model, vec![null_row(model, example_key(model, "a"))]).await;
     }
 }
 
-/// Only the stored rows among the keys are returned, and each of them once.
+/// Only stored rows are returned for a list of keys, and each of them once.
 pub async fn rows_not_stored_are_not_returned<S: Store>(store: Arc<S>) {
     let found = write(&store, |tx| {
         tx.put_rows(Model::LmsUsers, &alpha(), &[null_row(Model::LmsUsers, key("a"))])?;
@@ -37,7 +37,7 @@ pub async fn rows_not_stored_are_not_returned<S: Store>(store: Arc<S>) {
     check_same(Model::LmsUsers, &found, &[null_row(Model::LmsUsers, key("a"))]);
 }
 
-/// Nothing of a replaced row stays, and rows that are not among the written ones stay as they are.
+/// A replaced row keeps none of its old values, and other rows stay as they are.
 pub async fn rows_are_replaced_whole<S: Store>(store: Arc<S>) {
     for model in Model::ALL {
         let (first, second) = (example_key(model, "first"), example_key(model, "second"));
@@ -45,7 +45,7 @@ pub async fn rows_are_replaced_whole<S: Store>(store: Arc<S>) {
         before.removed_at = Some(at(1));
         let other = full_row(model, second.clone());
         let mut after = null_row(model, first.clone());
-        after.synced_at = at(50); // older than before: which row is newer is for the core to say
+        after.synced_at = at(50); // older than before: the store does not decide which row is newer
         let written = vec![before, other.clone()];
         write(&store, move |tx| tx.put_rows(model, &alpha(), &written)).await;
         let replacing = after.clone();
@@ -59,7 +59,7 @@ fn new_row(row: &StoredRow) -> NewRow<'_> {
     NewRow { row: &row.row, synced_at: row.synced_at }
 }
 
-/// Rows may be stored, or new, or both side by side.
+/// Stored and new rows can be written together.
 pub async fn rows_are_written_whether_they_are_stored_or_not<S: Store>(store: Arc<S>) {
     for model in Model::ALL {
         let rows = |numbers: std::ops::Range<usize>, full: bool| -> Vec<StoredRow> {
@@ -77,7 +77,7 @@ pub async fn rows_are_written_whether_they_are_stored_or_not<S: Store>(store: Ar
     }
 }
 
-/// Rows of which none is stored are written as they are.
+/// Rows are written if none of them is stored.
 pub async fn rows_that_are_new_are_inserted<S: Store>(store: Arc<S>) {
     for model in Model::ALL {
         let (first, second) = (example_key(model, "first"), example_key(model, "second"));
@@ -107,7 +107,7 @@ pub async fn rows_are_inserted_if_none_is_stored<S: Store>(store: Arc<S>) {
     }
 }
 
-/// If one of them is stored, none is written, and the transaction goes on.
+/// If one of the rows is stored, none is written, and the transaction continues.
 pub async fn rows_are_not_inserted_if_one_is_stored<S: Store>(store: Arc<S>) {
     const MANY: usize = 3_000;
     for model in Model::ALL {
@@ -129,7 +129,7 @@ pub async fn rows_are_not_inserted_if_one_is_stored<S: Store>(store: Arc<S>) {
     }
 }
 
-/// What a new row does not say is stored as null.
+/// Absent values of a new row are stored as null.
 pub async fn absent_values_of_new_rows_become_null<S: Store>(store: Arc<S>) {
     for model in Model::ALL {
         let absent = MirrorRow::new(model, example_key(model, "a"), Vec::new());
@@ -140,14 +140,14 @@ pub async fn absent_values_of_new_rows_become_null<S: Store>(store: Arc<S>) {
     }
 }
 
-/// Each row is told from those of which nothing, the same or something else is stored, however many there are.
+/// Each row is classified as not stored, the same or different, whatever the number of rows.
 pub async fn rows_are_held_against_what_is_stored<S: Store>(store: Arc<S>) {
     const MANY: usize = 3_000;
     for model in Model::ALL {
         let key = |number: usize| example_key(model, &format!("key-{number:05}"));
         let stored: Vec<StoredRow> = (0..MANY).step_by(3).map(|number| full_row(model, key(number))).collect();
         let mut rows: Vec<MirrorRow> = (0..MANY).map(|number| full_row(model, key(number)).row).collect();
-        // Of the stored rows every other one is said to be something else.
+        // Every other stored row has a different value.
         for row in rows.iter_mut().step_by(6) {
             *row = null_row(model, row.key.clone()).row;
         }
@@ -170,7 +170,7 @@ pub async fn rows_are_held_against_what_is_stored<S: Store>(store: Arc<S>) {
     }
 }
 
-/// A row is the same if it holds what is said of it, whatever else it holds, and is not removed.
+/// A row is the same if it is not removed and has all values that are present in the given row.
 pub async fn rows_are_the_same_if_they_hold_what_is_said<S: Store>(store: Arc<S>) {
     for model in Model::ALL {
         let (there, removed) = (full_row(model, example_key(model, "a")), full_row(model, example_key(model, "b")));
@@ -188,7 +188,7 @@ pub async fn rows_are_the_same_if_they_hold_what_is_said<S: Store>(store: Arc<S>
     }
 }
 
-/// A row in which one value means something else is handed over, whichever that is.
+/// A stored row is returned if any one value differs in meaning.
 pub async fn rows_that_differ_in_one_value_are_handed_over<S: Store>(store: Arc<S>) {
     for model in Model::ALL {
         for (position, column) in model.columns().iter().enumerate() {
@@ -210,7 +210,7 @@ pub async fn rows_that_differ_in_one_value_are_handed_over<S: Store>(store: Arc<
     }
 }
 
-/// If a row turns out to be stored, it is replaced, or the transaction fails with a request to retry it.
+/// If a row turns out to be stored, it is replaced, or the transaction fails with a retryable error.
 pub async fn rows_that_are_not_new_are_replaced_or_refused<S: Store>(store: Arc<S>) {
     let model = Model::LmsUsers;
     let (before, after) = (full_row(model, key("a")), null_row(model, key("a")));
@@ -228,7 +228,7 @@ pub async fn rows_that_are_not_new_are_replaced_or_refused<S: Store>(store: Arc<
     check_same(model, &sorted(found), &expected);
 }
 
-/// Ids repeat across models and integrations.
+/// The same id may occur in several models and integrations.
 pub async fn rows_with_the_same_id_do_not_meet<S: Store>(store: Arc<S>) {
     let places = |write: bool| {
         move |tx: &mut dyn Tx| -> TxResult<()> {
@@ -255,8 +255,8 @@ pub async fn rows_with_the_same_id_do_not_meet<S: Store>(store: Arc<S>) {
     read(&store, places(false)).await;
 }
 
-/// The order of keys is that of [`Key`], whatever the database takes for the order of a language; a page has at most
-/// the wanted number of rows, and the next one begins after its last key.
+/// Pages follow the order of [`Key`], whatever the database's collation. A page has at most `limit` rows, and the next
+/// one begins after its last key.
 pub async fn rows_page_in_the_order_of_keys<S: Store>(store: Arc<S>) {
     let ids = ["a", "B", "b", "_", "-", "ä", "Z", "zz", "z", "10", "9", "a b", "ab", "ß", "ss", "é", "e\u{301}", "😀"];
     let rows: Vec<StoredRow> = ids.iter().map(|id| null_row(Model::LmsCourses, key(id))).collect();
@@ -313,7 +313,7 @@ pub async fn live_rows_are_neither_deleted_nor_removed<S: Store>(store: Arc<S>) 
     }
 }
 
-/// Members are found by their parent's id; deleted ones are among them, removed ones are not.
+/// Members are found by their parent's id. Deleted ones are included, removed ones are not.
 pub async fn members_are_rows_of_the_parents_that_are_not_removed<S: Store>(store: Arc<S>) {
     write(&store, |tx| {
         let model = Model::LmsCourseRevisions;
@@ -359,7 +359,7 @@ pub async fn lists_may_be_empty<S: Store>(store: Arc<S>) {
     .await;
 }
 
-/// Ten thousand keys, rows, parents and ids pass: no limit of a database on its parameters is met.
+/// Ten thousand keys, rows, parents and ids are accepted, despite any limit of a database on parameters.
 pub async fn lists_may_be_long<S: Store>(store: Arc<S>) {
     const MANY: usize = 10_000;
     write(&store, |tx| {

@@ -7,7 +7,7 @@ use sync_core::pull::{PageCursor, Run, RunCounts, RunId, RunOutcome, RunPhase};
 
 use super::sample::{alpha, at, beta, delta, read, run, target, time, write};
 
-/// Numbers rise in the order of beginning; a number in the given run is ignored.
+/// New runs get rising numbers. A number in the given run is ignored.
 pub async fn runs_get_rising_numbers<S: Store>(store: Arc<S>) {
     let first = write(&store, |tx| tx.insert_run(&Run { id: RunId(77), ..run(delta()) })).await;
     let (second, third) = write(&store, |tx| {
@@ -66,7 +66,7 @@ pub async fn runs_are_written_whole<S: Store>(store: Arc<S>) {
     assert_eq!(read(&store, move |tx| tx.run(id)).await, Some(bare));
 }
 
-/// The latest is the one that was inserted last, whatever it says of its start.
+/// The latest run is the one that was inserted last, whatever its start time.
 pub async fn the_latest_run_is_of_its_target<S: Store>(store: Arc<S>) {
     let full = Target { kind: SyncKind::Full, ..delta() };
     let (first, second) = (delta(), full.clone());
@@ -85,7 +85,7 @@ pub async fn the_latest_run_is_of_its_target<S: Store>(store: Arc<S>) {
     assert_eq!(read(&store, move |tx| tx.latest_run(&never)).await, None);
 }
 
-/// Of all integrations or of one, no more than wanted.
+/// The latest runs of all integrations or of one, up to the limit.
 pub async fn recent_runs_come_latest_first<S: Store>(store: Arc<S>) {
     write(&store, |tx| {
         let mut ids = Vec::new();
@@ -102,7 +102,7 @@ pub async fn recent_runs_come_latest_first<S: Store>(store: Arc<S>) {
     .await;
 }
 
-/// Those with lower numbers, of all integrations or of one, the latest first and no more than wanted.
+/// Runs below a number, of all integrations or of one, latest first, up to the limit.
 pub async fn runs_page_back_by_their_numbers<S: Store>(store: Arc<S>) {
     write(&store, |tx| {
         let mut ids = Vec::new();
@@ -119,7 +119,7 @@ pub async fn runs_page_back_by_their_numbers<S: Store>(store: Arc<S>) {
     .await;
 }
 
-/// Runs that ended before a time are removed, but for the latest of each target and those that have not ended.
+/// Runs that ended before a time are removed, except the latest of each target and those that have not ended.
 pub async fn trimmed_runs_leave_the_rest<S: Store>(store: Arc<S>) {
     write(&store, |tx| {
         let mut ids = Vec::new();

@@ -1,4 +1,4 @@
-//! Values to store, and short ways to run a transaction.
+//! Sample values, and shortcuts to run transactions.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ pub(super) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_unix_millis(1_767_225_600_000 + seconds * 1_000).unwrap()
 }
 
-/// What counts at a time: nothing waits longer than an hour, and leases hold for a minute.
+/// Returns a horizon: waits of at most an hour, and leases of a minute.
 pub(super) fn horizon(now: Timestamp) -> Horizon {
     Horizon { now, longest_wait: Duration::from_secs(3_600), lease_ttl: Duration::from_secs(60) }
 }
@@ -33,7 +33,7 @@ pub(super) fn time(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-/// Runs a transaction that writes for the first integration, and expects it to pass.
+/// Runs a writing transaction of the first integration, and expects success.
 pub(super) async fn write<T: Send + 'static>(
     store: &impl Store,
     work: impl FnOnce(&mut dyn Tx) -> TxResult<T> + Send + 'static,
@@ -41,7 +41,7 @@ pub(super) async fn write<T: Send + 'static>(
     store.transact(Scope::Integration(alpha()), work).await.expect("the unit passes")
 }
 
-/// Runs a transaction that reads, and expects it to pass.
+/// Runs a reading transaction, and expects success.
 pub(super) async fn read<T: Send + 'static>(
     store: &impl Store,
     work: impl FnOnce(&mut dyn Tx) -> TxResult<T> + Send + 'static,
@@ -57,7 +57,7 @@ pub(super) fn pair(first: &str, second: &str) -> Key {
     Key::Pair(first.to_owned(), second.to_owned())
 }
 
-/// A live row in which every column has a value that tells it from its neighbours.
+/// A live row with a different value in each column.
 pub(super) fn full_row(model: Model, key: Key) -> StoredRow {
     let name = serde_json::Value::String(key.to_string());
     let values = model.columns().iter().enumerate().map(|(place, column)| match (column.name, column.kind) {
@@ -72,12 +72,12 @@ pub(super) fn full_row(model: Model, key: Key) -> StoredRow {
     stored(model, key, values)
 }
 
-/// A live row without any value.
+/// A live row with null in each column.
 pub(super) fn null_row(model: Model, key: Key) -> StoredRow {
     stored(model, key, vec![Value::Null; model.columns().len()])
 }
 
-/// A live row with this value in the column called `name`, and nulls elsewhere.
+/// A live row with `value` in the column `name`, and null elsewhere.
 pub(super) fn row_with(model: Model, key: Key, name: &str, value: &Value) -> StoredRow {
     let columns = model.columns().iter();
     let values = columns.map(|column| if column.name == name { value.clone() } else { Value::Null }).collect();
@@ -98,7 +98,7 @@ pub(super) fn sorted(mut rows: Vec<StoredRow>) -> Vec<StoredRow> {
     rows
 }
 
-/// Writes rows, and says that they come back.
+/// Writes rows, and checks that they come back.
 pub(super) async fn check_rows(store: &impl Store, model: Model, rows: Vec<StoredRow>) {
     let keys: Vec<Key> = rows.iter().map(|row| row.row.key.clone()).collect();
     let expected = sorted(rows.clone());
@@ -113,7 +113,7 @@ pub(super) async fn check_rows(store: &impl Store, model: Model, rows: Vec<Store
     check_same(model, &sorted(found), &expected);
 }
 
-/// Compares rows value by value, with their texts: `Debug` of a value hides them.
+/// Compares rows value by value, with their texts, because `Debug` of a value hides them.
 pub(super) fn check_same(model: Model, found: &[StoredRow], expected: &[StoredRow]) {
     let keys = |rows: &[StoredRow]| rows.iter().map(|row| row.row.key.to_string()).collect::<Vec<_>>();
     assert_eq!(keys(found), keys(expected), "the rows of {model}");

@@ -13,7 +13,7 @@ fn ids(ids: &[&str]) -> Vec<Key> {
     ids.iter().map(|id| key(id)).collect()
 }
 
-/// Stores live users with these ids, and starts a run.
+/// Stores live users with these ids, and begins a run.
 fn begin(tx: &mut dyn Tx, users: &[&str]) -> TxResult<RunId> {
     let rows: Vec<StoredRow> = users.iter().map(|id| null_row(MODEL, key(id))).collect();
     tx.put_rows(MODEL, &alpha(), &rows)?;
@@ -24,7 +24,7 @@ fn unseen(tx: &mut dyn Tx, run: RunId) -> TxResult<Vec<Key>> {
     unseen_of(tx, run, MODEL)
 }
 
-/// All pages, which are full but for the last one.
+/// Returns the keys of all pages. Every page but the last must be full.
 fn unseen_of(tx: &mut dyn Tx, run: RunId, model: Model) -> TxResult<Vec<Key>> {
     let pages = tx.find_unseen(run, model, &alpha())?;
     let mut found = Vec::new();
@@ -37,7 +37,7 @@ fn unseen_of(tx: &mut dyn Tx, run: RunId, model: Model) -> TxResult<Vec<Key>> {
     Ok(found)
 }
 
-/// What any batch of the run noted is seen; what another run noted is not.
+/// Ids that any batch of the run noted are seen. Those noted by another run are not.
 pub async fn seen_ids_are_not_unseen<S: Store>(store: Arc<S>) {
     let first = write(&store, |tx| {
         let (first, second) = (begin(tx, &["a", "b", "c", "d", "e"])?, tx.insert_run(&run(delta()))?);
@@ -57,7 +57,7 @@ pub async fn seen_ids_are_not_unseen<S: Store>(store: Arc<S>) {
     assert_eq!(later, (ids(&["b", "e"]), 2), "notes last beyond their unit");
 }
 
-/// Rows that are deleted or removed, and those of other integrations and models, are nobody's concern.
+/// Rows that are deleted or removed are not unseen, nor those of other integrations and models.
 pub async fn unseen_ids_are_of_rows_not_removed<S: Store>(store: Arc<S>) {
     write(&store, |tx| {
         let run = begin(tx, &["live", "seen"])?;
@@ -98,7 +98,7 @@ pub async fn unseen_ids_page_in_order<S: Store>(store: Arc<S>) {
     .await;
 }
 
-/// Keys of rows that are not removed come in the order of keys, whatever was noted.
+/// Keys of rows that are not removed are listed in order, whatever was noted.
 pub async fn keys_page_in_order<S: Store>(store: Arc<S>) {
     write(&store, |tx| {
         let run = begin(tx, &["b", "B", "a", "ä", "_", "10", "9", "z"])?;
@@ -121,8 +121,8 @@ pub async fn keys_page_in_order<S: Store>(store: Arc<S>) {
     .await;
 }
 
-/// A batch may show rows of several models: a note counts for its own, and all notes of a batch are one of its batches. Both
-/// ids of a join table count.
+/// A batch may contain rows of several models. A note counts for its own model, and all notes of a batch count as one
+/// batch. Both ids of a join table count.
 pub async fn notes_are_of_a_model<S: Store>(store: Arc<S>) {
     const JOINS: Model = Model::LmsJoinRevisionsSkills;
     write(&store, |tx| {
@@ -143,7 +143,7 @@ pub async fn notes_are_of_a_model<S: Store>(store: Arc<S>) {
         assert_eq!((unseen(tx, run)?, tx.seen_batches(run)?), (ids(&["b"]), 2));
         tx.clear_seen(run)?;
         assert_eq!(unseen_of(tx, run, JOINS)?, joins);
-        // Whatever the ids hold, no key is taken for another one.
+        // Whatever characters the ids contain, no key is mistaken for another one.
         let odd = [pair("d\u{1b}s", "x"), pair("d\u{1f}x", "y"), pair("d", "x\u{1f}y"), pair("e\u{1b}", "\u{1f}s")];
         let rows: Vec<StoredRow> = odd.iter().map(|key| null_row(JOINS, key.clone())).collect();
         tx.put_rows(JOINS, &alpha(), &rows)?;
@@ -157,7 +157,7 @@ pub async fn notes_are_of_a_model<S: Store>(store: Arc<S>) {
     .await;
 }
 
-/// A batch that is repeated leaves one note, with what it showed the second time.
+/// A repeated batch leaves one note, with the rows of the repetition.
 pub async fn a_repeated_note_replaces_the_first<S: Store>(store: Arc<S>) {
     write(&store, |tx| {
         let run = begin(tx, &["a", "b", "c"])?;
@@ -170,7 +170,7 @@ pub async fn a_repeated_note_replaces_the_first<S: Store>(store: Arc<S>) {
     .await;
 }
 
-/// A batch that showed nothing counts: the notes tell that none was lost.
+/// A batch without rows counts, so that the notes show that no batch is lost.
 pub async fn a_note_may_be_empty<S: Store>(store: Arc<S>) {
     write(&store, |tx| {
         let run = begin(tx, &["a"])?;
@@ -184,7 +184,7 @@ pub async fn a_note_may_be_empty<S: Store>(store: Arc<S>) {
     .await;
 }
 
-/// Clearing forgets the notes of one run only; clearing again does nothing.
+/// Clearing removes the notes of one run only. Clearing again does nothing.
 pub async fn cleared_notes_are_gone<S: Store>(store: Arc<S>) {
     let (first, second) = write(&store, |tx| {
         let (first, second) = (begin(tx, &["a"])?, tx.insert_run(&run(delta()))?);

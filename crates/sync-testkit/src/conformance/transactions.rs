@@ -10,10 +10,10 @@ use super::sample::{alpha, at, beta, change, delta, full_row, key, null_row, rea
 
 const MODEL: Model = Model::LmsUsers;
 
-/// How long a transaction waits for another one, which its store may keep waiting in turn.
+/// How long a transaction waits for another one, which may itself have to wait for the store.
 pub(super) const PATIENCE: Duration = Duration::from_millis(500);
 
-/// Runs `work` on a thread of its own, so that units may wait for each other without standing in each other's way.
+/// Runs `work` on a thread of its own, so that a waiting transaction does not block the thread of the other.
 pub(super) fn beside<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
     let runtime = tokio::runtime::Handle::current();
     std::thread::spawn(move || runtime.block_on(work))
@@ -43,7 +43,7 @@ fn assert_nothing(tx: &mut dyn Tx) -> TxResult<()> {
     Ok(())
 }
 
-/// A transaction that returns an error, after any number of writes, leaves nothing; its error comes back as it was.
+/// A transaction that returns an error leaves nothing, whatever it wrote before, and its error is returned unchanged.
 pub async fn a_unit_that_fails_leaves_nothing<S: Store>(store: Arc<S>) {
     #[derive(Debug, PartialEq)]
     enum Reason {
@@ -73,7 +73,7 @@ pub async fn a_unit_that_fails_leaves_nothing<S: Store>(store: Arc<S>) {
     assert_eq!(written, (1, 1), "the store goes on after a failed unit");
 }
 
-/// Each of several concurrent transactions fails alone.
+/// If one of several concurrent transactions fails, the others are not affected.
 pub async fn a_unit_that_fails_takes_no_other_with_it<S: Store>(store: Arc<S>) {
     let units = (0..60_u8).map(|number| {
         let store = Arc::clone(&store);
@@ -116,7 +116,7 @@ pub async fn a_unit_sees_what_it_wrote<S: Store>(store: Arc<S>) {
     .await;
 }
 
-/// A transaction that may be lost is there like any other as long as the database does not crash.
+/// A transaction that may be lost persists like any other unless the database crashes.
 pub async fn a_unit_that_may_be_lost_counts<S: Store>(store: Arc<S>) {
     write(&store, |tx| {
         write_everything(tx)?;
@@ -134,7 +134,7 @@ pub async fn a_unit_that_may_be_lost_counts<S: Store>(store: Arc<S>) {
     .await;
 }
 
-/// A transaction whose future is dropped happened wholly or not at all, and the store goes on.
+/// A transaction with a dropped future happened wholly or not at all, and the store continues to work.
 pub async fn a_dropped_unit_is_whole<S: Store>(store: Arc<S>) {
     for polls in 0..5 {
         {
@@ -153,7 +153,7 @@ pub async fn a_dropped_unit_is_whole<S: Store>(store: Arc<S>) {
                 }
             }
         }
-        // Transactions of the same integration wait for it, if it is still at work.
+        // Transactions of the same integration wait for it if it still runs.
         write(&store, |tx| {
             let row = tx.rows(MODEL, &alpha(), &[key("dropped")])?.len();
             assert_eq!(row > 0, !tx.changes(None, 0, 9)?.is_empty());
@@ -165,7 +165,7 @@ pub async fn a_dropped_unit_is_whole<S: Store>(store: Arc<S>) {
     done.await;
 }
 
-/// Reads a number, thinks, and writes the next one.
+/// Reads a number, waits, and writes the next one.
 fn increment(tx: &mut dyn Tx, integration: &IntegrationId) -> TxResult<()> {
     let stored = tx.rows(MODEL, integration, &[key("counter")])?;
     let count: u64 = stored.first().and_then(|row| row.row.get(MODEL, "first_name")?.text()?.parse().ok()).unwrap_or(0);
@@ -196,19 +196,19 @@ fn count_beside(store: &Arc<impl Store>, integrations: [IntegrationId; 3]) {
     }
 }
 
-/// Transactions that read and then write lose nothing of what the others wrote.
+/// Transactions that read and then write lose no update of the others.
 pub async fn units_of_an_integration_run_one_after_the_other<S: Store>(store: Arc<S>) {
     count_beside(&store, [alpha(), alpha(), alpha()]);
     assert_eq!(counter(&store, alpha()).await, "75");
 }
 
-/// Transactions of different integrations at the same time all pass.
+/// Concurrent transactions of different integrations all succeed.
 pub async fn units_of_several_integrations_all_count<S: Store>(store: Arc<S>) {
     count_beside(&store, [alpha(), beta(), beta()]);
     assert_eq!((counter(&store, alpha()).await, counter(&store, beta()).await), ("25".to_owned(), "50".to_owned()));
 }
 
-/// What is committed while a transaction reads stays unseen by it, in the table that it read and in others.
+/// A reading transaction does not see what is committed meanwhile, neither in the table that it read nor in others.
 pub async fn a_reader_sees_one_snapshot<S: Store>(store: Arc<S>) {
     write(&store, |tx| tx.put_rows(MODEL, &alpha(), &[null_row(MODEL, key("before"))])).await;
     let (begun, has_begun) = mpsc::channel();
@@ -228,7 +228,7 @@ pub async fn a_reader_sees_one_snapshot<S: Store>(store: Arc<S>) {
         read(&reading, move |tx| {
             let first: Vec<StoredRow> = tx.rows_after(MODEL, &alpha(), None, 9)?;
             begun.send(()).expect("the writer waits");
-            // A store may keep writers waiting for readers: then the writer is done after this transaction.
+            // A store may make writers wait for readers. The writer then finishes after this transaction.
             was_written.recv_timeout(PATIENCE).ok();
             let second = tx.rows_after(MODEL, &alpha(), None, 9)?;
             assert_eq!((first.len(), second.len()), (1, 1), "the rows are those of the beginning");

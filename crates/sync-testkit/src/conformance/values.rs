@@ -6,7 +6,7 @@ use sync_core::rows::{Model, Value};
 
 use super::sample::{alpha, check_rows, full_row, key, read, row_with, time};
 
-/// Texts keep every letter: empty ones, long ones, white space, quotes, any Unicode, in values and in keys.
+/// Texts are stored exactly: empty ones, long ones, white space, quotes, any Unicode, in values and in keys.
 pub async fn texts_come_back_to_the_letter<S: Store>(store: Arc<S>) {
     let long = "x".repeat(1_000_000);
     let texts = [
@@ -34,7 +34,7 @@ pub async fn texts_come_back_to_the_letter<S: Store>(store: Arc<S>) {
     check_rows(&store, model, keys.map(|text| full_row(model, key(text))).collect()).await;
 }
 
-/// Times keep their milliseconds, from the first moment that can be written to the last.
+/// Times keep their milliseconds, from the earliest possible time to the latest.
 pub async fn times_come_back_to_the_millisecond<S: Store>(store: Arc<S>) {
     let times = [
         Timestamp::MIN,
@@ -59,8 +59,8 @@ pub async fn times_come_back_to_the_millisecond<S: Store>(store: Arc<S>) {
     check_rows(&store, model, rows.collect()).await;
 }
 
-/// A value that a database may refuse (NUL in a text) is either stored, or the transaction fails with
-/// [`StoreError::Refused`] and nothing of it happened. The store goes on working.
+/// A value that a database may reject (NUL in a text) is either stored, or the transaction fails with
+/// [`StoreError::Refused`] and leaves nothing. The store continues to work.
 pub async fn a_value_is_stored_or_refused<S: Store>(store: Arc<S>) {
     let nul = Value::Text("a\0b".to_owned());
     let json = Value::Json(r#"{"a":"\u0000"}"#.to_owned());

@@ -16,7 +16,7 @@ fn webhook(id: &str, seconds: i64) -> WebhookRecord {
     }
 }
 
-/// The second delivery of a webhook is told from the first, in the same list, in the same unit and in later ones.
+/// A repeated webhook is recognized in the same list, in the same transaction and in later ones.
 pub async fn a_webhook_is_stored_once<S: Store>(store: Arc<S>) {
     let list = [webhook("b", 1), webhook("a", 1), webhook("b", 2)];
     let first = write(&store, move |tx| Ok((tx.insert_webhooks(&list)?, tx.insert_webhooks(&[webhook("a", 2)])?)));
@@ -27,7 +27,7 @@ pub async fn a_webhook_is_stored_once<S: Store>(store: Arc<S>) {
     assert_eq!(write(&store, |tx| tx.insert_webhooks(&[])).await, [false; 0]);
 }
 
-/// Transactions that store the same webhooks in another order both end, and each webhook is stored by one of them.
+/// Transactions that store the same webhooks in another order both succeed, and each webhook is stored by one of them.
 pub async fn units_may_store_the_same_webhooks<S: Store>(store: Arc<S>) {
     let ids: Vec<String> = (0..50).map(|number| format!("event {number}")).collect();
     let units = (0..4_usize).map(|unit| {
@@ -43,7 +43,7 @@ pub async fn units_may_store_the_same_webhooks<S: Store>(store: Arc<S>) {
     assert_eq!(stored, ids.len());
 }
 
-/// Webhooks from before a moment go, and only those.
+/// Only webhooks older than a time are removed.
 pub async fn trimmed_webhooks_leave_the_rest<S: Store>(store: Arc<S>) {
     write(&store, |tx| {
         for (id, seconds) in [("a", 1), ("b", 2), ("c", 3)] {

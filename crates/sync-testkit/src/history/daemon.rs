@@ -21,11 +21,11 @@ use tokio_util::sync::CancellationToken;
 use crate::lease_next_of;
 use crate::{FakeKombo, ManualClock};
 
-/// The tables of a mirror, each in the order of keys.
+/// The tables of a mirror, each in key order.
 pub type Tables = BTreeMap<Model, Vec<StoredRow>>;
 
-/// What the daemon does for one integration, one thing after the other: hears of changes, asks for fetches, and works
-/// on what is due.
+/// The work of a daemon for one integration, one step at a time: it receives webhooks, requests fetches, and works on
+/// what is due.
 #[derive(Debug)]
 pub struct Daemon<St> {
     store: Arc<St>,
@@ -37,16 +37,16 @@ pub struct Daemon<St> {
 }
 
 impl<St: Store> Daemon<St> {
-    /// A daemon that keeps the mirror of `id` in `store`.
+    /// Creates a daemon that keeps the mirror of `id` in `store`.
     pub fn new(store: Arc<St>, kombo: FakeKombo, clock: ManualClock, policy: SyncPolicy, id: IntegrationId) -> Self {
         Self { store, kombo, clock, policy, id, number: AtomicU64::new(0) }
     }
 
-    /// Receives the webhook that names what changed at Kombo since the last one, if anything did.
+    /// Receives a webhook that names the models changed at Kombo since the last one, if there are any.
     ///
     /// # Panics
     ///
-    /// If the store does not take it.
+    /// Panics if the store does not accept it.
     pub async fn hear(&self) {
         let changed = self.kombo.changed_models();
         if changed.is_empty() {
@@ -74,7 +74,7 @@ impl<St: Store> Daemon<St> {
         Webhook { id: self.unique("event").as_str().into(), event }
     }
 
-    /// Asks for a fetch. A person who asks has approved whatever it may remove.
+    /// Requests a fetch. A request by a person also allows pending removals.
     pub async fn ask(&self, endpoint: Endpoint, kind: SyncKind, cause: RequestCause) {
         let (target, now) = (Target { integration_id: self.id.clone(), endpoint, kind }, self.clock.now());
         self.unit(move |tx| {
@@ -85,8 +85,8 @@ impl<St: Store> Daemon<St> {
         .await;
     }
 
-    /// Works on what is due until nothing is, or until `stop`. Failures of Kombo are put off by the engine itself;
-    /// what could not even be put off is returned.
+    /// Works until nothing is due, or until `stop`. The engine itself delays a request that failed at Kombo. Errors
+    /// that prevented even the delay are returned.
     ///
     /// # Panics
     ///
@@ -95,7 +95,7 @@ impl<St: Store> Daemon<St> {
         let (store, kombo) = (Arc::clone(&self.store), Arc::new(self.kombo.clone()));
         let engine = Engine::new(store, kombo, self.clock.clone(), Silent, self.policy.clone());
         let mut broken = Vec::new();
-        // As many turns as nobody needs: a lease that is never let go of must not hold up a test for ever.
+        // More rounds than any test needs: a lease that is never released must not block a test forever.
         for _ in 0..1_000 {
             if stop.is_cancelled() {
                 return broken;
@@ -118,19 +118,19 @@ impl<St: Store> Daemon<St> {
         self.unit(move |tx| lease_next_of(tx, &id, &claim, now)).await
     }
 
-    /// The requests of the integration.
+    /// Returns the requests of the integration.
     pub async fn requests(&self) -> Vec<QueuedRequest> {
         let id = self.id.clone();
         self.look(move |tx| tx.requests_of(std::slice::from_ref(&id))).await
     }
 
-    /// Up to when a delta of the endpoint need not look back.
+    /// Returns the watermark of the endpoint.
     pub async fn watermark(&self, endpoint: Endpoint) -> Option<Timestamp> {
         let id = self.id.clone();
         self.look(move |tx| queue::state(tx, &id, endpoint)).await.watermark
     }
 
-    /// All rows of the integration.
+    /// Returns all rows of the integration.
     pub async fn tables(&self) -> Tables {
         let id = self.id.clone();
         self.look(move |tx| {
@@ -140,13 +140,13 @@ impl<St: Store> Daemon<St> {
         .await
     }
 
-    /// The change log of the integration after `seq`.
+    /// Returns the change log of the integration after `seq`.
     pub async fn log(&self, seq: i64) -> Vec<Change> {
         let id = self.id.clone();
         self.look(move |tx| tx.changes(Some(&id), seq, usize::MAX)).await
     }
 
-    /// The outcome and error of the latest runs, for whoever has to find out what went wrong.
+    /// Returns outcome and error of the latest runs, to diagnose a failed test.
     pub async fn runs(&self) -> Vec<(RunId, Target, String)> {
         let id = self.id.clone();
         let runs = self.look(move |tx| tx.runs(Some(&id), None, 10)).await;
@@ -164,7 +164,7 @@ impl<St: Store> Daemon<St> {
         self.store.read(work).await.expect("the store can be read")
     }
 
-    /// Runs a unit; one that met a passing failure is tried again, as its caller would.
+    /// Runs a transaction, and retries it after a transient failure, like its real caller.
     async fn unit<T: Send + 'static>(
         &self,
         work: impl Fn(&mut dyn Tx) -> Result<T, StoreError> + Clone + Send + 'static,

@@ -4,7 +4,7 @@ use sync_core::rows::Model;
 
 use crate::Lms;
 
-/// Something that happens to a record at Kombo. Records go by small numbers; one that is not there stays as it is.
+/// A change of a record at Kombo. Small numbers identify records. An edit of a missing record does nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs, reason = "each is named after what it calls of `Lms`, which says what it does")]
 pub enum Edit {
@@ -30,7 +30,7 @@ pub enum Edit {
     Purge(Kind, u8),
 }
 
-/// The models whose records can be deleted.
+/// The models with records that can be deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "they are Kombo's words")]
 pub enum Kind {
@@ -67,8 +67,8 @@ impl Kind {
 }
 
 impl Edit {
-    /// The edit of a seed, of one of the first `records` records of each model. It leaves a trace that a delta or a
-    /// webhook tells of: nothing is purged.
+    /// Derives an edit from a seed, for one of the first `records` records of each model. Deltas or webhooks show every
+    /// such edit: nothing is purged.
     pub fn random(seed: u64, records: u8) -> Self {
         let mut rng = Rng::with_seed(seed);
         let kind = rng.choice(Kind::ALL).unwrap_or(Kind::User);
@@ -96,7 +96,7 @@ impl Edit {
         }
     }
 
-    /// Does it.
+    /// Makes the edit.
     pub fn apply(&self, lms: &mut Lms) {
         match self {
             Self::AddUser(user) => lms.add_user(&Kind::User.id(*user)),
@@ -149,7 +149,7 @@ fn name(number: u8) -> String {
     format!("näme {number}")
 }
 
-/// Fills fields that hold JSON and times.
+/// Fills fields with JSON and times.
 fn describe(lms: &mut Lms, kind: Kind, id: &str, value: u8) {
     let fields = FreeJson::new(format!(r#"{{"b":{value},"a":["é",null,{{"x":true}}]}}"#)).ok();
     let data = FreeJson::new(format!(r#"{{"/v1/{value}":{{"data":"{}"}}}}"#, "x".repeat(value.into()))).ok();

@@ -7,18 +7,18 @@ use sync_core::rows::{Model, StoredRow};
 
 use super::daemon::Tables;
 
-/// The columns of a row that have a value, `removed_at` included, as the change log writes them. Two columns are no
-/// matter of the log: `changed_at` and `synced_at`.
+/// The columns of a row that have a value, `removed_at` included, in the form of the change log. The log leaves out
+/// `changed_at` and `synced_at`.
 pub type Fields = BTreeMap<String, Json>;
-/// The rows of a table, by what the log calls them.
+/// The rows of a table by record id, as in the change log.
 pub type Table = BTreeMap<String, Fields>;
 
-/// A mirror that is built from nothing but the change log.
+/// A mirror that is rebuilt from the change log alone.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Ledger(BTreeMap<Model, Table>);
 
 impl Ledger {
-    /// What the tables hold: the snapshot that a log is replayed from, or has to lead to.
+    /// Returns the content of the tables: the snapshot at the start or at the end of a log.
     pub fn of(tables: &Tables) -> Self {
         let mut ledger = Self::default();
         for (model, rows) in tables {
@@ -29,11 +29,11 @@ impl Ledger {
         ledger
     }
 
-    /// Takes over an entry of the log, which has to go on from where the entries before it ended.
+    /// Applies a log entry, which must continue from the state that the earlier entries left.
     ///
     /// # Errors
     ///
-    /// Its errors, for people.
+    /// Describes the contradiction.
     pub fn replay(&mut self, change: &Change) -> Result<(), String> {
         let (model, record) = (change.model, &change.record_id);
         let wrong = |what: String| format!("entry {}, {model} {record} {}: {what}", change.seq, change.kind);
@@ -48,7 +48,7 @@ impl Ledger {
             if known != old {
                 return Err(wrong(format!("{name} was {known}, not {old}")));
             }
-            // What cannot be read is null in the log, and may become one.
+            // An unreadable value is null in the log, and may become null.
             if old == new && !new.is_null() {
                 return Err(wrong(format!("{name} did not change")));
             }
@@ -63,24 +63,24 @@ impl Ledger {
         Ok(())
     }
 
-    /// Takes over a row of which the log tells nothing.
+    /// Adds a row that the log does not mention.
     pub fn take_over(&mut self, model: Model, stored: &StoredRow) {
         self.table(model).insert(stored.row.key.to_string(), fields(model, stored));
     }
 
-    /// Difference between a row and the replayed log, for people.
+    /// Describes the difference between a row and the replayed log.
     pub fn difference(&self, model: Model, stored: &StoredRow) -> Option<String> {
         let key = stored.row.key.to_string();
         let (led_to, is) = (self.0.get(&model).and_then(|table| table.get(&key)), fields(model, stored));
         (led_to != Some(&is)).then(|| format!("{model} {key}: the log says {led_to:?}, stored is {is:?}"))
     }
 
-    /// The rows of a table.
+    /// Returns the rows of a table.
     pub fn rows(&self, model: Model) -> impl Iterator<Item = (&String, &Fields)> {
         self.0.get(&model).into_iter().flatten()
     }
 
-    /// Rows that differ from those of `other`, for people.
+    /// Describes the rows that differ from those of `other`.
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let mut found = Vec::new();
         for model in Model::ALL {
@@ -98,7 +98,7 @@ impl Ledger {
     }
 }
 
-/// What the log has to call a change; `None` if there is no row afterwards.
+/// The expected kind of a logged change; `None` if there is no row afterwards.
 fn kind(before: Option<&Fields>, after: Option<&Fields>) -> Option<ChangeKind> {
     let live = |fields: &Fields| !fields.contains_key("removed_at") && !fields.contains_key("remote_deleted_at");
     Some(match (before.map(live), live(after?)) {

@@ -10,25 +10,25 @@ use sync_core::rows::Model;
 
 use super::lms::{Lms, Part, blank_course, blank_progression, blank_revision, blank_skill, blank_user};
 
-/// The fields that every record has.
+/// Fields that every record has.
 struct Stamps<'a> {
     changed_at: &'a mut Option<Timestamp>,
     remote_deleted_at: &'a mut Option<Timestamp>,
 }
 
 impl Lms {
-    /// Dates the changes that follow.
+    /// Sets the `changed_at` of the following changes.
     pub fn date_from_now_on(&mut self, stamp: Timestamp) {
         self.stamp = Some(stamp);
     }
 
-    /// A new user called Ada.
+    /// Adds a user called Ada.
     pub fn add_user(&mut self, id: &str) {
         self.users.insert(id.to_owned(), blank_user(id));
         self.touch(Model::LmsUsers, id);
     }
 
-    /// A user's fields change.
+    /// Changes fields of a user.
     pub fn update_user(&mut self, id: &str, change: impl FnOnce(&mut User)) {
         if let Some(user) = self.users.get_mut(id) {
             change(user);
@@ -36,19 +36,19 @@ impl Lms {
         }
     }
 
-    /// A user is called otherwise.
+    /// Renames a user.
     pub fn rename_user(&mut self, id: &str, first_name: &str) {
         self.update_user(id, |user| user.first_name = Some(first_name.to_owned()));
     }
 
-    /// A new course with one revision.
+    /// Adds a course with one revision.
     pub fn add_course(&mut self, id: &str, revision: &str, title: &str) {
         self.courses.insert(id.to_owned(), blank_course(id));
         self.touch(Model::LmsCourses, id);
         self.add_revision(id, revision, title);
     }
 
-    /// A course's own fields change.
+    /// Changes a course's own fields.
     pub fn update_course(&mut self, id: &str, change: impl FnOnce(&mut Course)) {
         if let Some(course) = self.courses.get_mut(id) {
             change(course);
@@ -56,7 +56,7 @@ impl Lms {
         }
     }
 
-    /// A new revision of a course.
+    /// Adds a revision to a course.
     pub fn add_revision(&mut self, course: &str, id: &str, title: &str) {
         if self.courses.contains_key(course) {
             self.revisions.insert(id.to_owned(), blank_revision(id, title));
@@ -65,7 +65,7 @@ impl Lms {
         }
     }
 
-    /// A revision's own fields change.
+    /// Changes a revision's own fields.
     pub fn update_revision(&mut self, id: &str, change: impl FnOnce(&mut CourseRevision)) {
         if let Some(revision) = self.revisions.get_mut(id) {
             change(revision);
@@ -73,12 +73,12 @@ impl Lms {
         }
     }
 
-    /// A revision gets another title.
+    /// Changes the title of a revision.
     pub fn set_title(&mut self, id: &str, title: &str) {
         self.update_revision(id, |revision| revision.title = Some(title.to_owned()));
     }
 
-    /// A revision goes to another course.
+    /// Moves a revision to another course.
     pub fn move_revision(&mut self, id: &str, course: &str) {
         if self.courses.contains_key(course) && self.revisions.contains_key(id) {
             self.list_under(id, course);
@@ -86,7 +86,7 @@ impl Lms {
         }
     }
 
-    /// A new provider.
+    /// Adds a provider.
     pub fn add_provider(&mut self, id: &str, name: &str) {
         let provider = ProviderCopy {
             id: id.into(),
@@ -98,7 +98,7 @@ impl Lms {
         self.touch(Model::LmsCourseProviders, id);
     }
 
-    /// A provider is called otherwise.
+    /// Renames a provider.
     pub fn rename_provider(&mut self, id: &str, name: &str) {
         if let Some(provider) = self.providers.get_mut(id) {
             provider.name = Maybe::Value(name.to_owned());
@@ -106,18 +106,18 @@ impl Lms {
         }
     }
 
-    /// A course gets a provider, or loses it.
+    /// Sets or removes the provider of a course.
     pub fn provide(&mut self, course: &str, provider: Option<&str>) {
         self.update_course(course, |course| course.provider_id = provider.map(Into::into));
     }
 
-    /// A new skill.
+    /// Adds a skill.
     pub fn add_skill(&mut self, id: &str, name: &str) {
         self.skills.insert(id.to_owned(), blank_skill(id, name));
         self.touch(Model::LmsSkills, id);
     }
 
-    /// A skill's fields change.
+    /// Changes fields of a skill.
     pub fn update_skill(&mut self, id: &str, change: impl FnOnce(&mut Skill)) {
         if let Some(skill) = self.skills.get_mut(id) {
             change(skill);
@@ -125,12 +125,12 @@ impl Lms {
         }
     }
 
-    /// A skill is called otherwise.
+    /// Renames a skill.
     pub fn rename_skill(&mut self, id: &str, name: &str) {
         self.update_skill(id, |skill| skill.name = Some(name.to_owned()));
     }
 
-    /// A revision teaches a skill from now on.
+    /// Assigns a skill to a revision.
     pub fn assign(&mut self, revision: &str, skill: &str) {
         if self.revisions.contains_key(revision)
             && self.skills.contains_key(skill)
@@ -141,7 +141,7 @@ impl Lms {
         }
     }
 
-    /// A revision no longer teaches a skill.
+    /// Removes a skill from a revision.
     pub fn unassign(&mut self, revision: &str, skill: &str) {
         if self.taught.remove(&(revision.to_owned(), skill.to_owned())) {
             self.date(Part::Skills, revision);
@@ -149,13 +149,13 @@ impl Lms {
         }
     }
 
-    /// A user enrols in a revision.
+    /// Enrols a user in a revision.
     pub fn add_progression(&mut self, id: &str, user: &str, revision: &str) {
         self.progressions.insert(id.to_owned(), blank_progression(id, user, revision));
         self.touch(Model::LmsCourseProgressions, id);
     }
 
-    /// A progression's own fields change.
+    /// Changes a progression's own fields.
     pub fn update_progression(&mut self, id: &str, change: impl FnOnce(&mut CourseProgression)) {
         if let Some(progression) = self.progressions.get_mut(id) {
             change(progression);
@@ -163,12 +163,12 @@ impl Lms {
         }
     }
 
-    /// A user gets on.
+    /// Sets the status of a progression.
     pub fn progress(&mut self, id: &str, status: ProgressionStatus) {
         self.update_progression(id, |progression| progression.status = Some(status));
     }
 
-    /// Kombo no longer finds a record: it gets `remote_deleted_at`.
+    /// Deletes a record in the tool: it gets `remote_deleted_at`.
     pub fn delete(&mut self, model: Model, id: &str) {
         let deleted_at = self.stamp.or(Some(LONG_AGO));
         if let Some(stamps) = self.stamps(model, id) {
@@ -177,7 +177,7 @@ impl Lms {
         }
     }
 
-    /// Kombo finds a record again.
+    /// Restores a deleted record.
     pub fn restore(&mut self, model: Model, id: &str) {
         if let Some(stamps) = self.stamps(model, id) {
             *stamps.remote_deleted_at = None;
@@ -185,7 +185,7 @@ impl Lms {
         }
     }
 
-    /// A record's fields become null, as they do some time after its deletion.
+    /// Sets a record's fields to null, as Kombo does some time after a deletion.
     pub fn anonymise(&mut self, model: Model, id: &str) {
         match model {
             Model::LmsUsers => self.update_user(id, |user| {
@@ -215,7 +215,7 @@ impl Lms {
         }
     }
 
-    /// A record is gone without a trace, and with it the members of its lists.
+    /// Removes a record without a trace, together with the members of its lists.
     pub fn purge(&mut self, model: Model, id: &str) {
         match model {
             Model::LmsUsers => drop(self.users.remove(id)),
@@ -267,13 +267,13 @@ impl Lms {
     /// Moves a record's `changed_at`.
     fn touch(&mut self, model: Model, id: &str) {
         let Some(stamp) = self.stamp else {
-            // A record that comes into being silently has to have some time.
+            // Even a record that is added silently needs a time.
             if let Some(stamps) = self.stamps(model, id) {
                 stamps.changed_at.get_or_insert(LONG_AGO);
             }
             return;
         };
-        // A record's own time never moves back, however late its change becomes visible.
+        // `changed_at` of a record never moves back, however late its change becomes visible.
         let after = self.touched(Part::Row(model), id).saturating_add(Duration::from_millis(1));
         let stamp = stamp.max(after);
         if let Some(stamps) = self.stamps(model, id) {
@@ -317,5 +317,5 @@ impl Lms {
     }
 }
 
-/// The time of what happens silently: long ago, so that no delta asks for it.
+/// The time of silent changes: long ago, so that no delta requests them.
 const LONG_AGO: Timestamp = Timestamp::MIN;

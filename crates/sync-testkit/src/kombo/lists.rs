@@ -11,7 +11,7 @@ use super::Nesting;
 use super::lms::{Lms, Part};
 
 impl Lms {
-    /// All records of an endpoint, whole, in the order of ids.
+    /// Returns all whole records of an endpoint in the order of ids.
     pub(super) fn list(&self, endpoint: Endpoint) -> Vec<Record> {
         match endpoint {
             Endpoint::Users => self.users.values().cloned().map(Record::User).collect(),
@@ -24,7 +24,7 @@ impl Lms {
         }
     }
 
-    /// When a record last changed, as far as `updated_after` goes.
+    /// Returns the time of the last change of a record that `updated_after` detects.
     pub(super) fn updated_at(&self, endpoint: Endpoint, id: &str, nesting: Nesting) -> Timestamp {
         let own = self.touched(Part::Row(Model::listed_by(endpoint)), id);
         match (endpoint, nesting) {
@@ -42,7 +42,7 @@ impl Lms {
         changed.max().unwrap_or(Timestamp::MIN).max(self.touched(Part::Revisions, course))
     }
 
-    /// When a provider, a skill or a skill assignment of a course last changed.
+    /// Returns the last change of a provider, a skill or a skill assignment of a course.
     fn rest_changed_at(&self, course: &str) -> Timestamp {
         let provider = self.courses.get(course).and_then(|course| course.provider_id.as_ref());
         let mut last = provider
@@ -56,7 +56,7 @@ impl Lms {
         last
     }
 
-    /// When the user, the revision or the course of a progression last changed.
+    /// Returns the last change of the user, the revision or the course of a progression.
     fn copies_changed_at(&self, progression: &str) -> Timestamp {
         let Some(progression) = self.progressions.get(progression) else { return Timestamp::MIN };
         let user = progression.user_id.as_ref().map(|user| (Model::LmsUsers, user.as_str()));

@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use kombo_model::{Course, CourseProgression, CourseRevision, Maybe, ProviderCopy, Skill, Timestamp, User};
 use sync_core::rows::Model;
 
-/// The records that a [`FakeKombo`](super::FakeKombo) has, each kept once and put together when a page is served.
+/// The records of a [`FakeKombo`](super::FakeKombo). Each is stored once; nested ones are added when a page is served.
 #[derive(Debug, Clone, Default)]
 pub struct Lms {
     pub(super) users: BTreeMap<String, User>,
@@ -14,18 +14,18 @@ pub struct Lms {
     pub(super) progressions: BTreeMap<String, CourseProgression>,
     /// The course of each revision.
     pub(super) course_of: BTreeMap<String, String>,
-    /// Pairs of a revision and a skill that it teaches.
+    /// Pairs of a revision and one of its skills.
     pub(super) taught: BTreeSet<(String, String)>,
-    /// When a record, or the list of a course's revisions, or that of a revision's skills, last changed.
+    /// Last change of a record, of the list of a course's revisions, or of the list of a revision's skills.
     pub(super) touched: BTreeMap<(Part, String), Timestamp>,
     pub(super) changed: BTreeSet<Model>,
-    /// The records whose own time moved, and where to.
+    /// The records with a new `changed_at`, and that time.
     pub(super) journal: Vec<(Model, String, Timestamp)>,
-    /// What changes are dated; `None` for changes that are told to nobody.
+    /// `changed_at` of changes; `None` for silent changes.
     pub(super) stamp: Option<Timestamp>,
 }
 
-/// What `updated_after` looks at.
+/// A part of the data with its own time for `updated_after`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Part {
     Row(Model),
@@ -34,7 +34,7 @@ pub(super) enum Part {
 }
 
 impl Lms {
-    /// The ids of all records of a model that has them, deleted ones included.
+    /// Returns the ids of all records of a model, deleted ones included.
     pub fn ids(&self, model: Model) -> Vec<String> {
         match model {
             Model::LmsUsers => self.users.keys().cloned().collect(),
@@ -51,13 +51,13 @@ impl Lms {
         self.touched.get(&(part, id.to_owned())).copied().unwrap_or(Timestamp::MIN)
     }
 
-    /// The revisions that a course lists.
+    /// Returns the revisions that a course lists.
     pub(super) fn revisions_of(&self, course: &str) -> impl Iterator<Item = &CourseRevision> {
         let ids = self.course_of.iter().filter(move |(_, of)| *of == course).map(|(id, _)| id);
         ids.filter_map(|id| self.revisions.get(id)).collect::<Vec<_>>().into_iter()
     }
 
-    /// The skills that a revision teaches.
+    /// Returns the skills of a revision.
     pub(super) fn skills_of(&self, revision: &str) -> impl Iterator<Item = &Skill> {
         let ids = self.taught.iter().filter(move |(of, _)| of == revision).map(|(_, skill)| skill);
         ids.filter_map(|id| self.skills.get(id)).collect::<Vec<_>>().into_iter()

@@ -9,7 +9,8 @@ use crate::history::Tables;
 
 /// Expected content of a mirror: the rows of every model, including those of deleted records.
 ///
-/// A model whose own endpoint is not mirrored is known from partial copies only: then a row says what the copies carry.
+/// A model without a mirrored endpoint is known from partial copies only. Its rows then contain the values of the
+/// copies.
 #[derive(Debug, Clone)]
 pub struct Truth {
     endpoints: BTreeSet<Endpoint>,
@@ -23,7 +24,7 @@ impl Truth {
         for endpoint in endpoints {
             let mut batch = Batch::default();
             for record in lms.list(*endpoint) {
-                // Values that cannot be stored are in no mirror.
+                // No mirror contains values that cannot be stored.
                 drop(decompose(record, Timestamp::MIN, &mut batch));
             }
             for incoming in batch.rows {
@@ -33,18 +34,19 @@ impl Truth {
         truth
     }
 
-    /// The same for a mirror in which deleted records keep their values: nulls of such records say nothing.
+    /// Adapts the expectation to a mirror in which deleted records keep their values: nulls of such records are
+    /// ignored.
     #[must_use]
     pub fn keeping_values(self) -> Self {
         Self { keeps_values: true, ..self }
     }
 
-    /// The rows of a model by key.
+    /// Returns the rows of a model by key.
     pub fn rows(&self, model: Model) -> impl Iterator<Item = &MirrorRow> {
         self.rows.get(&model).into_iter().flat_map(BTreeMap::values)
     }
 
-    /// Differences between the stored rows and the truth, for people; empty if there are none.
+    /// Describes the differences between the stored rows and the expected ones; empty if there are none.
     pub fn differences(&self, store: &MemoryStore, integration: &IntegrationId) -> Vec<String> {
         let tables = Model::ALL.into_iter().map(|model| (model, store.table(model, integration))).collect();
         let mut found = self.lacking(&tables);
@@ -52,7 +54,7 @@ impl Truth {
         found
     }
 
-    /// Rows that are missing from tables or have other values.
+    /// Describes rows that are missing or have other values.
     pub fn lacking(&self, tables: &Tables) -> Vec<String> {
         let mut found = Vec::new();
         for (model, table) in tables {
@@ -67,10 +69,10 @@ impl Truth {
         found
     }
 
-    /// Live rows of tables that Kombo does not have.
+    /// Describes live rows that Kombo does not have.
     pub fn surplus(&self, tables: &Tables) -> Vec<String> {
         let mut found = Vec::new();
-        // Whatever no course shows any more is unknown rather than gone.
+        // If a model is not listed whole, a row that no course shows any more is unknown rather than gone.
         for (model, table) in tables.iter().filter(|(model, _)| self.is_listed_whole(**model)) {
             let surplus = table.iter().filter(|stored| stored.is_live());
             let surplus = surplus.filter(|stored| !self.rows(*model).any(|row| row.key == stored.row.key));
