@@ -1,4 +1,4 @@
-//! A store in memory: what the [`Store`] port promises, and nothing else.
+//! A store in memory that does what the [`Store`] port promises, and nothing else.
 
 mod faults;
 mod state;
@@ -15,23 +15,23 @@ use faults::{Faults, Reason};
 use state::State;
 use tx::{MemoryTx, Mode};
 
-/// A [`Store`] in memory. Clones share what is stored.
+/// A [`Store`] in memory. Clones share their content.
 ///
-/// A unit works on a copy of the state, which takes the state's place when the unit returns `Ok`. Units that write run
-/// one at a time, whatever their scope; transactions that read run on the state as it was when they began.
+/// A transaction works on a copy of the state, which replaces the state when the transaction returns `Ok`. Writing
+/// transactions run one at a time, whatever their scope. Reading transactions see the state as it was at their start.
 ///
-/// The task is given up once before a unit and once after it, so that a test which drops a future after some number of
-/// polls finds every point at which a process can die: before a commit, and after it.
+/// The task yields once before and once after each transaction. A test that drops a future after some number of polls
+/// therefore reaches every point at which a process can die: before a commit, and after it.
 #[derive(Debug, Clone, Default)]
 pub struct MemoryStore {
     state: Arc<Mutex<State>>,
-    /// The state of which nothing can be lost.
+    /// The state without the commits that may be lost.
     durable: Arc<Mutex<State>>,
     faults: Arc<Mutex<Faults>>,
 }
 
 impl MemoryStore {
-    /// An empty store.
+    /// Creates an empty store.
     pub fn new() -> Self {
         Self::default()
     }
@@ -41,54 +41,54 @@ impl MemoryStore {
         self.faults().fail(n, error);
     }
 
-    /// Takes back failures that were asked for and did not happen yet.
+    /// Cancels requested failures that have not happened yet.
     pub fn fail_no_more(&self) {
         self.faults().fail_no_more();
     }
 
-    /// Makes the store refuse rows with a text that contains `needle`, and webhooks with such an id, as databases refuse
-    /// some values.
+    /// Makes the store reject rows with a text that contains `needle`, and webhooks with such an id, as databases
+    /// reject some values.
     pub fn refuse_text(&self, needle: &str) {
         self.faults().refused = Some((needle.to_owned(), Reason::Known));
     }
 
-    /// As [`MemoryStore::refuse_text`], with an error of which the store does not know that it lies in the text. Every
-    /// row contains the needle `""`.
+    /// Like [`MemoryStore::refuse_text`], with an error that the store does not attribute to the text. Every row
+    /// contains the needle `""`.
     pub fn stumble_over_text(&self, needle: &str) {
         self.faults().refused = Some((needle.to_owned(), Reason::Unknown));
     }
 
-    /// Number of statements that transactions have run so far.
+    /// Returns the number of statements that transactions have run so far.
     pub fn statements(&self) -> u64 {
         self.faults().statements
     }
 
-    /// Loses what a database may lose when it crashes: the notes of what full fetches showed, and the units that may be
-    /// lost and were not followed by one that may not.
+    /// Loses what a database may lose in a crash: the notes of full fetches, and transactions that may be lost, unless
+    /// a later one that may not was committed.
     pub fn crash(&self) {
         let mut state = self.state();
         *state = self.durable().clone();
         state.seen = Arc::default();
     }
 
-    /// The rows of a table, in the order of keys.
+    /// Returns the rows of a table in key order.
     pub fn table(&self, model: Model, integration: &IntegrationId) -> Vec<StoredRow> {
         self.state().table(model, integration).map(|table| table.values().cloned().collect()).unwrap_or_default()
     }
 
-    /// The webhooks, in the order of their ids.
+    /// Returns the webhooks in the order of their ids.
     pub fn webhooks(&self) -> Vec<WebhookRecord> {
         self.state().webhooks.values().cloned().collect()
     }
 
-    /// Looks at what is stored, outside of any transaction: no injected fault is met, no statement is counted.
+    /// Reads the state outside of any transaction, without injected faults and without counting statements.
     pub fn look<T, E: From<StoreError>>(&self, work: impl FnOnce(&mut dyn Tx) -> Result<T, E>) -> Result<T, E> {
         let state = self.state().clone();
         let faults = Mutex::default();
         MemoryTx::new(state, &faults, Mode::Read).run(work).map(|(value, _)| value)
     }
 
-    /// Changes what is stored, outside of any transaction, as a person does by hand.
+    /// Changes the state outside of any transaction, like an edit by hand.
     pub fn edit<T, E: From<StoreError>>(&self, work: impl FnOnce(&mut dyn Tx) -> Result<T, E>) -> Result<T, E> {
         self.unit(&Mutex::default(), work)
     }
@@ -112,7 +112,7 @@ impl MemoryStore {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // A transaction that panicked left the state as it was.
+        // A transaction that panicked left the state unchanged.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -1,8 +1,8 @@
-//! A private Postgres for tests: started from the installed binaries, gone with the process that asked for it.
+//! A private PostgreSQL server for tests, started from the installed programs, which ends with the process that started
+//! it.
 //!
-//! Most tests want [`test_database`]: a fresh, empty database, on the server that `DATABASE_TEST_URL` names or, where
-//! it is unset, on one private server for the whole process. Tests that crash a server take a [`PrivatePostgres`] of
-//! their own:
+//! Most tests need [`test_database`]: a fresh, empty database on the server in `DATABASE_TEST_URL` or, if that is
+//! unset, on one private server for the whole process. Tests that crash a server need their own [`PrivatePostgres`]:
 //!
 //! ```
 //! use sync_testkit::postgres::PrivatePostgres;
@@ -15,7 +15,7 @@
 //! # Ok::<(), sync_testkit::postgres::PostgresError>(())
 //! ```
 //!
-//! Everything here blocks; it is meant for set-up, not for an asynchronous test's inner loop.
+//! All functions block. They are meant for set-up, not for the inner loop of an asynchronous test.
 
 mod database;
 mod error;

@@ -4,12 +4,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use kombo_model::{Endpoint, IntegrationId};
 use sync_core::ports::{FailureClass, Fetch, FetchSpec, Pages, RecordPage, Source, SourceError};
 
-/// Fetches that a script applies to.
+/// The kind of fetch that a script answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FetchKind {
     /// With `updated_after`.
     Delta,
-    /// Without.
+    /// Without `updated_after` and ids.
     Full,
     /// By ids.
     Ids,
@@ -28,9 +28,9 @@ impl From<&Fetch> for FetchKind {
 /// Response for one page of a script.
 pub type Answer = Result<RecordPage, SourceError>;
 
-/// A [`Source`] that answers word for word what it was told. Clones share the script.
+/// A [`Source`] with scripted answers. Clones share the script.
 ///
-/// Every fetch takes the next list of answers for its integration, endpoint and kind; a fetch that nobody foresaw is
+/// Every fetch takes the next list of answers for its integration, endpoint and kind. A fetch without one fails with
 /// [`FailureClass::Unintelligible`].
 #[derive(Debug, Clone, Default)]
 pub struct ScriptedSource(Arc<Mutex<Script>>);
@@ -42,12 +42,12 @@ struct Script {
 }
 
 impl ScriptedSource {
-    /// A source with an empty script.
+    /// Creates a source with an empty script.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds a fetch to the script: the answers to its pages, in order.
+    /// Adds a fetch to the script, with the answers to its pages in order.
     pub fn script(
         &self,
         integration: &IntegrationId,
@@ -59,7 +59,7 @@ impl ScriptedSource {
         self.lines().fetches.entry((integration.clone(), endpoint, kind)).or_default().push_back(answers);
     }
 
-    /// The fetches that began since the last call.
+    /// Returns the fetches that began since the last call.
     pub fn asked(&self) -> Vec<FetchSpec> {
         std::mem::take(&mut self.lines().asked)
     }

@@ -2,14 +2,14 @@ use std::fmt;
 
 use sync_core::ports::{StoreError, TxResult};
 
-/// Whether the store knows that an error lies in a text.
+/// Whether the store attributes an error to a text.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Reason {
     Known,
     Unknown,
 }
 
-/// What is to go wrong, and how much went well.
+/// The requested failures, and the number of statements so far.
 #[derive(Default)]
 pub(super) struct Faults {
     pub(super) statements: u64,
@@ -26,7 +26,7 @@ impl Faults {
         self.failing = None;
     }
 
-    /// Counts a statement, and fails if it is the one that is to fail.
+    /// Counts a statement, and fails it if a failure was requested.
     pub(super) fn statement(&mut self) -> TxResult<()> {
         self.statements += 1;
         match self.failing.take_if(|(at, _)| *at <= self.statements) {

@@ -14,7 +14,7 @@ use sync_core::webhooks::WebhookRecord;
 pub(super) type Table = BTreeMap<Key, StoredRow>;
 pub(super) type Notes = BTreeMap<RunId, BTreeMap<(i64, Model), BTreeSet<Key>>>;
 
-/// All that is stored. A clone shares what is large until one of the two writes it.
+/// The content of the store. Clones share large parts until one of them writes to a part.
 #[derive(Debug, Clone, Default)]
 pub(super) struct State {
     pub(super) tables: BTreeMap<(Model, IntegrationId), Arc<Table>>,
@@ -22,7 +22,7 @@ pub(super) struct State {
     pub(super) changes: Arc<BTreeMap<i64, Change>>,
     pub(super) last_change: i64,
     pub(super) integrations: BTreeMap<IntegrationId, IntegrationRecord>,
-    /// When the schedule looks at an integration; now if it is not here.
+    /// The time of the next look at an integration; now if it is missing.
     pub(super) next_looks: BTreeMap<IntegrationId, Timestamp>,
     pub(super) endpoints: BTreeMap<(IntegrationId, Endpoint), EndpointState>,
     pub(super) requests: BTreeMap<Target, QueuedRequest>,
@@ -45,7 +45,7 @@ impl State {
         Arc::make_mut(self.tables.entry((model, integration.clone())).or_default())
     }
 
-    /// The entries that are not delivered yet, in their order.
+    /// Returns the undelivered entries in order.
     pub(super) fn undelivered<'a>(&'a self, delivery: &'a Delivery) -> impl Iterator<Item = &'a Change> {
         let later = self.changes.range((Bound::Excluded(delivery.delivered_seq), Bound::Unbounded));
         later.map(|(_, change)| change).filter(|change| change.integration_id == delivery.integration_id)

@@ -18,12 +18,12 @@ pub(super) enum Mode {
     Write,
 }
 
-/// A transaction under way, on its own copy of the state.
+/// A running transaction on its own copy of the state.
 pub(super) struct MemoryTx<'a> {
     state: State,
     faults: &'a Mutex<Faults>,
     mode: Mode,
-    /// A statement failed: as in a database, nothing more can be done and nothing is committed.
+    /// Whether a statement failed: as in a database, further statements and the commit fail as well.
     broken: bool,
     may_be_lost: bool,
 }
@@ -39,7 +39,7 @@ impl<'a> MemoryTx<'a> {
         Self { state, faults, mode, broken: false, may_be_lost: false }
     }
 
-    /// Runs `work`; with its value comes what it left behind.
+    /// Runs `work`, and returns its value together with the state that it left.
     pub(super) fn run<T, E: From<StoreError>>(
         mut self,
         work: impl FnOnce(&mut dyn Tx) -> Result<T, E>,
@@ -91,7 +91,7 @@ impl Tx for MemoryTx<'_> {
     }
 }
 
-/// Transactions run one at a time: nobody else has anything locked.
+/// Returns the row, locked or missing. Transactions run one at a time, so none is busy.
 pub(super) fn locked<T: Clone>(row: Option<&T>) -> Lock<T> {
     row.cloned().map_or(Lock::Missing, Lock::Locked)
 }

@@ -7,7 +7,7 @@ use super::{PostgresError, PrivatePostgres};
 
 const TEST_URL_VARIABLE: &str = "DATABASE_TEST_URL";
 
-/// A database of one test's own. Dropping it drops the database, sessions and all; a failure to do so is ignored.
+/// A database for one test. Its drop ends all sessions and drops the database; failures are ignored.
 #[derive(Debug)]
 pub struct TestDatabase {
     server: Server,
@@ -20,16 +20,16 @@ impl TestDatabase {
         &self.created.url
     }
 
-    /// The database's name, unique on its server.
+    /// Name of the database, unique on its server.
     pub fn name(&self) -> &str {
         &self.created.name
     }
 
-    /// Runs SQL through `psql`, and returns what it printed: rows on lines, columns parted by `|`.
+    /// Runs SQL through `psql`, and returns its output: a line for each row, columns separated by `|`.
     ///
     /// # Errors
     ///
-    /// Fails with what `psql` printed where a statement fails.
+    /// Fails with the output of `psql` if a statement fails.
     pub fn execute(&self, sql: &str) -> Result<String, PostgresError> {
         execute(self.url(), sql)
     }
@@ -41,12 +41,12 @@ impl Drop for TestDatabase {
     }
 }
 
-/// A fresh, empty database: on the server that `DATABASE_TEST_URL` names (as a role that may create databases), or on
-/// a private server that the whole process shares and that ends with it.
+/// Creates a fresh, empty database: on the server in `DATABASE_TEST_URL`, where the role must be allowed to create
+/// databases, or on a private server that the whole process shares and that ends with it.
 ///
 /// # Errors
 ///
-/// [`PostgresError::NotInstalled`] where the variable is unset and the server's programs are not found; others where
+/// [`PostgresError::NotInstalled`] if the variable is unset and the server's programs are not found; other variants if
 /// the server fails.
 pub fn test_database() -> Result<TestDatabase, PostgresError> {
     let server = match env::var(TEST_URL_VARIABLE) {
@@ -69,7 +69,7 @@ fn with_causes(error: &dyn std::error::Error) -> String {
     error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {}", with_causes(source)))
 }
 
-/// A server, by the URL of a database on it from which others can be created.
+/// A server, identified by the URL of a database from which others can be created.
 #[derive(Debug)]
 pub(super) struct Server {
     url: String,
@@ -111,7 +111,7 @@ fn execute(url: &str, sql: &str) -> Result<String, PostgresError> {
     Err(PostgresError::Statement { statement: sql.to_owned(), output })
 }
 
-/// A name that needs no quotes: the prefix's letters and digits, then what no other process will come up with.
+/// Returns a name that needs no quotes: the letters and digits of `prefix`, and a suffix that no other process uses.
 fn unique_name(prefix: &str) -> String {
     let plain = |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '_' };
     let prefix: String = prefix.chars().map(plain).take(40).collect();

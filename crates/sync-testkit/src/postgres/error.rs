@@ -2,11 +2,11 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Why there is no Postgres to test against.
+/// The reason why there is no PostgreSQL server for a test.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PostgresError {
-    /// The server's programs are on no path that was searched.
+    /// No searched path contains the server's programs.
     #[error(
         "PostgreSQL's server programs (initdb, postgres) are neither on PATH nor under /usr/lib/postgresql/*/bin. \
          Install the package `postgresql` (Debian, Ubuntu), `postgresql-server` (Fedora), `postgresql` (Arch, Alpine, \
@@ -21,7 +21,7 @@ pub enum PostgresError {
     )]
     NoPsql,
 
-    /// The server refuses to run as root, and there is no other user to run it as.
+    /// The server refuses to run as root, and there is no other user that can run it.
     #[error("PostgreSQL does not run as root, and this system has neither a user `postgres` nor `nobody`")]
     NoUnprivilegedUser,
 
@@ -30,7 +30,7 @@ pub enum PostgresError {
     Io {
         /// The attempted action.
         action: String,
-        /// Error of the system.
+        /// Error of the operating system.
         source: io::Error,
     },
 
@@ -38,7 +38,7 @@ pub enum PostgresError {
     #[error("`pgbouncer` is neither on PATH nor in /usr/sbin: install the package `pgbouncer`")]
     NoPgBouncer,
 
-    /// A data folder could not be made.
+    /// A data folder could not be created.
     #[error("initdb or pg_basebackup failed: {output}")]
     Initdb {
         /// Its output.
@@ -59,9 +59,9 @@ pub enum PostgresError {
     /// The server was not ready in time.
     #[error("the PostgreSQL server in {} was not ready within {waited:?}: {log}", directory.display())]
     NotReady {
-        /// Where it lives.
+        /// Folder of the server.
         directory: PathBuf,
-        /// Time waited for it.
+        /// Time limit that passed.
         waited: Duration,
         /// The end of its log.
         log: String,
@@ -76,7 +76,7 @@ pub enum PostgresError {
         output: String,
     },
 
-    /// The private server that the whole process shares could not be started; the text is the first failure's.
+    /// The private server that the whole process shares could not be started. The text is that of the first failure.
     #[error("{0}")]
     Shared(String),
 }

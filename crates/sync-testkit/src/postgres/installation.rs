@@ -6,14 +6,14 @@ use std::process::Command;
 
 use super::PostgresError;
 
-/// The folder of one Postgres installation's programs.
+/// The folder with the programs of a PostgreSQL installation.
 #[derive(Debug, Clone)]
 pub(super) struct Installation {
     bin: PathBuf,
 }
 
 impl Installation {
-    /// The installation of the `initdb` on `PATH`, else the newest under `/usr/lib/postgresql`.
+    /// Finds the installation of the `initdb` on `PATH`, or else the newest under `/usr/lib/postgresql`.
     pub(super) fn find() -> Result<Self, PostgresError> {
         on_path("initdb")
             .and_then(siblings_of)
@@ -24,7 +24,7 @@ impl Installation {
             .ok_or(PostgresError::NotInstalled)
     }
 
-    /// The installation whose programs are in this folder.
+    /// Returns the installation with its programs in this folder.
     pub(super) fn at(bin: PathBuf) -> Self {
         Self { bin }
     }
@@ -34,28 +34,28 @@ impl Installation {
     }
 }
 
-/// The folder of the Postgres programs that a [`PrivatePostgres`](super::PrivatePostgres) would run.
+/// Returns the folder of the programs that a [`PrivatePostgres`](super::PrivatePostgres) would run.
 ///
 /// # Errors
 ///
-/// [`PostgresError::NotInstalled`], which says what to install.
+/// [`PostgresError::NotInstalled`], with the packages to install.
 pub fn programs_folder() -> Result<PathBuf, PostgresError> {
     Installation::find().map(|found| found.bin)
 }
 
-/// The `psql` of the installed server, or the one on `PATH` where only the client is installed.
+/// Finds the `psql` of the installed server, or the one on `PATH` if only the client is installed.
 pub(super) fn psql() -> Result<PathBuf, PostgresError> {
     let beside_server = Installation::find().ok().map(|found| found.program("psql"));
     beside_server.filter(|program| program.is_file()).or_else(|| on_path("psql")).ok_or(PostgresError::NoPsql)
 }
 
-/// The `pgbouncer` on `PATH`, or where Debian puts it.
+/// Finds the `pgbouncer` on `PATH`, or in Debian's folder.
 pub(super) fn pgbouncer() -> Result<PathBuf, PostgresError> {
     let usual = Some(PathBuf::from("/usr/sbin/pgbouncer")).filter(|program| program.is_file());
     on_path("pgbouncer").or(usual).ok_or(PostgresError::NoPgBouncer)
 }
 
-/// A command that the caller's own `PG…` variables do not steer.
+/// Returns a command that ignores the caller's own `PG…` variables.
 pub(super) fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PG")) {
@@ -70,12 +70,12 @@ fn on_path(program: &str) -> Option<PathBuf> {
     env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
 }
 
-/// The folder that a program really lies in: a link on `PATH` need not have the other programs beside it.
+/// Returns the folder that contains the program itself: a link on `PATH` may lie elsewhere than the other programs.
 fn siblings_of(program: PathBuf) -> Option<PathBuf> {
     fs::canonicalize(program).ok()?.parent().map(Path::to_path_buf)
 }
 
-/// `ROOT/<version>/bin`, the newest version first.
+/// Lists `ROOT/<version>/bin`, newest version first.
 fn versioned_folders(root: &Path) -> Vec<PathBuf> {
     let mut versions: Vec<(u32, PathBuf)> = fs::read_dir(root)
         .into_iter()

@@ -16,7 +16,7 @@ pub(super) enum Owner {
 }
 
 impl Owner {
-    /// Decides by the folder that the caller has just made, whose owner the caller is.
+    /// Chooses by the owner of a folder that the caller has just created.
     pub(super) fn for_folder(folder: &Path) -> Result<Self, PostgresError> {
         let made_by = fs::metadata(folder).map_err(PostgresError::io("read the data folder"))?.uid();
         if made_by != ROOT {

@@ -25,22 +25,22 @@ pub enum PoolMode {
     Statement,
 }
 
-/// A `PgBouncer` of this process's own before a [`PrivatePostgres`], on a free port of 127.0.0.1. Every role of the
-/// server may connect through it without a password. It ends as the server does.
+/// A private `PgBouncer` in front of a [`PrivatePostgres`], on a free port of 127.0.0.1. Every role of the server may
+/// connect through it without a password. It ends like the server.
 #[derive(Debug)]
 pub struct PrivatePgBouncer {
     port: u16,
-    // Dropped in this order: the pooler ends, then what is left of the folder goes.
+    // Fields are dropped in this order: the pooler ends before its folder is removed.
     _running: Supervisor,
     _folder: TempDir,
 }
 
 impl PrivatePgBouncer {
-    /// Starts a pooler with these roles and so many sessions at a time, and waits until it accepts connections.
+    /// Starts a pooler with these roles and a maximum number of sessions, and waits until it accepts connections.
     ///
     /// # Errors
     ///
-    /// [`PostgresError::NoPgBouncer`] where the program is not found; others where starting fails.
+    /// [`PostgresError::NoPgBouncer`] if the program is not found; other variants if the start fails.
     pub fn start(
         server: &PrivatePostgres,
         mode: PoolMode,
@@ -67,7 +67,7 @@ impl PrivatePgBouncer {
         fs::write(path("users"), users.join("\n") + "\n").map_err(PostgresError::io("write the pooler's users"))?;
         fs::write(path("pgbouncer.ini"), settings).map_err(PostgresError::io("write the pooler's settings"))?;
         let arguments = vec![path("pgbouncer.ini").into_os_string()];
-        // Of the signals that end a PostgreSQL server at once, a pooler knows none.
+        // A pooler does not handle the signals that end a PostgreSQL server immediately.
         let environment = [("ABANDON_WITH", "TERM".into())];
         let mut running = Supervisor::spawn(&program, owner, folder.path(), &environment, arguments)?;
         let deadline = Instant::now() + READY_WITHIN;
@@ -85,7 +85,7 @@ impl PrivatePgBouncer {
         Ok(Self { port, _running: running, _folder: folder })
     }
 
-    /// The URL of a database behind this pooler.
+    /// Returns the URL of a database behind this pooler.
     pub fn url(&self, role: &str, database: &str) -> String {
         format!("postgres://{role}@{}:{}/{database}", Ipv4Addr::LOCALHOST, self.port)
     }

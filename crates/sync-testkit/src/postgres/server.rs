@@ -23,19 +23,19 @@ const PORT_ATTEMPTS: u32 = 10;
 /// Options of a private server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// The folder of the server's programs; if there is none, the ones that are installed.
+    /// The folder of the server's programs; `None` for the installed ones.
     pub programs: Option<PathBuf>,
-    /// Whether a commit waits until the disk has it (`fsync`), as in production. Off for tests: a killed server loses
-    /// nothing without it, only a machine without power does.
+    /// Whether a commit waits for the disk (`fsync`), as in production. Off by default: a killed server loses nothing
+    /// without it, only a power failure does.
     pub durable: bool,
     /// `shared_buffers`, for example `"128MB"`.
     pub shared_buffers: String,
     /// `max_connections`.
     pub max_connections: u16,
-    /// Further settings of `postgresql.conf`, name and value; they win over all others.
+    /// Further settings of `postgresql.conf`, by name and value. They override all others.
     pub settings: Vec<(String, String)>,
-    /// The language of the server's messages, such as `de_DE`; English where `localedef` or the server's translations are
-    /// not installed.
+    /// The language of the server's messages, such as `de_DE`. They are English if `localedef` or the server's
+    /// translations are not installed.
     pub language: Option<String>,
 }
 
@@ -52,13 +52,13 @@ impl Default for Options {
     }
 }
 
-/// A Postgres server of this process's own, on a free port of 127.0.0.1, that trusts every local user.
+/// A private PostgreSQL server on a free port of 127.0.0.1 that trusts every local user.
 ///
-/// Dropping it ends the server and removes its data. So does the end of this process, whatever ended it: a shell that
-/// holds a pipe to this process runs the server and cleans up when the pipe closes.
+/// Its drop ends the server and removes its data. So does any end of this process: a shell that has a pipe to this
+/// process runs the server, and cleans up when the pipe closes.
 #[derive(Debug)]
 pub struct PrivatePostgres {
-    // Dropped in this order: the server ends, then what is left of the folder goes.
+    // Fields are dropped in this order: the server ends before its folder is removed.
     running: Option<Supervisor>,
     installation: Installation,
     owner: Owner,
@@ -81,7 +81,7 @@ impl PrivatePostgres {
     ///
     /// # Errors
     ///
-    /// [`PostgresError::NotInstalled`] where the server's programs are not found; others where starting fails.
+    /// [`PostgresError::NotInstalled`] if the server's programs are not found; other variants if the start fails.
     pub fn start() -> Result<Self, PostgresError> {
         Self::start_with(Options::default())
     }
@@ -90,7 +90,7 @@ impl PrivatePostgres {
     ///
     /// # Errors
     ///
-    /// As [`start`](Self::start).
+    /// Like those of [`start`](Self::start).
     pub fn start_with(options: Options) -> Result<Self, PostgresError> {
         let installation = options.programs.clone().map_or_else(Installation::find, |bin| Ok(Installation::at(bin)))?;
         let (folder, owner) = own_folder()?;
@@ -101,12 +101,12 @@ impl PrivatePostgres {
         Ok(server)
     }
 
-    /// Starts a hot standby of this server, with the same options, and waits until it accepts connections. It follows
+    /// Starts a hot standby of this server with the same options, and waits until it accepts connections. It follows
     /// this server until it is [promoted](Self::promote).
     ///
     /// # Errors
     ///
-    /// As [`start`](Self::start), and where this server does not run.
+    /// Like those of [`start`](Self::start). Also fails if this server does not run.
     pub fn standby(&self) -> Result<Self, PostgresError> {
         let (folder, owner) = own_folder()?;
         let (installation, options) = (self.installation.clone(), self.options.clone());
@@ -126,67 +126,68 @@ impl PrivatePostgres {
         Ok(standby)
     }
 
-    /// Makes a standby a server of its own, which takes writes, and returns when it does.
+    /// Promotes a standby to an independent server, and returns when it accepts writes.
     ///
     /// # Errors
     ///
-    /// Fails where it is no standby.
+    /// Fails if the server is not a standby.
     pub fn promote(&self) -> Result<(), PostgresError> {
         Server::new(self.url(SUPERUSER)).execute("SELECT pg_promote(true, 60)").map(drop)
     }
 
-    /// The URL of a database on this server, as the superuser.
+    /// Returns the URL of a database on this server, as the superuser.
     pub fn url(&self, database: &str) -> String {
         format!("postgres://{SUPERUSER}@{}:{}/{database}", Ipv4Addr::LOCALHOST, self.port)
     }
 
-    /// Creates an empty database whose name starts with `prefix`, and returns its URL.
+    /// Creates an empty database with a name that begins with `prefix`, and returns its URL.
     ///
     /// # Errors
     ///
-    /// Fails where `psql` is missing or the server is not running.
+    /// Fails if `psql` is missing or the server is not running.
     pub fn create_database(&self, prefix: &str) -> Result<String, PostgresError> {
         database::create(&Server::new(self.url(SUPERUSER)), prefix).map(|created| created.url)
     }
 
-    /// The port on 127.0.0.1; it stays the same over restarts.
+    /// Returns the port on 127.0.0.1. Restarts do not change it.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The folder that holds the data, the socket and the log; it goes with the server.
+    /// Returns the folder of the data, the socket and the log. It is removed with the server.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// The process id of the server, unless it was killed.
+    /// Returns the process id of the server, or `None` after a kill.
     pub fn pid(&self) -> Option<u32> {
         self.running.as_ref().map(Supervisor::server_pid)
     }
 
-    /// Kills the server as a crash would, and returns when it is gone.
+    /// Kills the server like a crash, and returns when it is gone.
     ///
-    /// Its sessions notice within moments, each by itself. Does nothing to a server that was killed before.
+    /// Its sessions notice within moments, each on its own. Does nothing to a server that was already killed.
     ///
     /// # Errors
     ///
-    /// Fails where the system refuses to tell of the server's end.
+    /// Fails if the system does not report the server's end.
     pub fn kill_9(&mut self) -> Result<(), PostgresError> {
         self.running.take().map_or(Ok(()), |server| server.end(Signal::Kill))
     }
 
-    /// Starts the server again on the same data and port, after a clean end where it still runs.
+    /// Starts the server again with the same data and port. A running server is ended cleanly first.
     ///
     /// # Errors
     ///
-    /// Fails where the server is not ready within a minute, for example since the port was taken meanwhile.
+    /// Fails if the server is not ready within a minute, for example because another process has taken the port.
     pub fn restart(&mut self) -> Result<(), PostgresError> {
         if let Some(server) = self.running.take() {
             server.end(Signal::Interrupt)?;
         }
         let deadline = Instant::now() + READY_WITHIN;
         loop {
-            // Sessions of a killed server may hold its memory for a moment yet; until then a new one refuses to start.
+            // Sessions of a killed server may keep its memory for a moment, and a new one does not start until it is
+            // free.
             match self.launch(deadline) {
                 Err(PostgresError::Ended { .. }) if Instant::now() < deadline => thread::sleep(POLL_EVERY),
                 done => return done,
@@ -215,7 +216,7 @@ impl PrivatePostgres {
         loop {
             self.port = free_port()?;
             match self.launch(deadline) {
-                // Between the look and the start, another process may have taken the port.
+                // Another process may have taken the port after the check.
                 Err(PostgresError::Ended { log }) if attempt < PORT_ATTEMPTS && log.contains("already in use") => {
                     attempt += 1;
                 }
@@ -250,7 +251,8 @@ impl PrivatePostgres {
         }
     }
 
-    /// The server writes its state into its lock file, process id first, state last; `pg_ctl` reads it there too.
+    /// The server writes its state into the last line of its lock file, after its process id. `pg_ctl` reads it there
+    /// too.
     fn is_ready(&self, pid: u32) -> bool {
         let lock = fs::read_to_string(self.data().join("postmaster.pid")).unwrap_or_default();
         let mut lines = lock.lines().map(str::trim);
@@ -265,7 +267,7 @@ impl PrivatePostgres {
             ("max_connections", self.options.max_connections.to_string()),
             ("shared_buffers", self.options.shared_buffers.clone()),
             ("fsync", self.options.durable.to_string()),
-            // Containers' /dev/shm is small, and a killed server would leave its segments there.
+            // Containers have a small /dev/shm, and a killed server would leave its segments there.
             ("dynamic_shared_memory_type", "mmap".into()),
             ("timezone", "UTC".into()),
             ("log_timezone", "UTC".into()),
@@ -300,7 +302,7 @@ impl PrivatePostgres {
     }
 }
 
-/// Compiles a locale for the server's messages, which systems need not have installed.
+/// Compiles a locale for the server's messages, because systems may not have it.
 fn compile_locale(language: &str, folder: &Path) -> Option<Locale> {
     let name = format!("{language}.UTF-8");
     let locales = folder.join("locales");
@@ -311,7 +313,7 @@ fn compile_locale(language: &str, folder: &Path) -> Option<Locale> {
     compiled.then_some(Locale { name, folder: locales })
 }
 
-/// A folder, and who runs the server that lives in it.
+/// Creates a folder, and chooses the user that runs the server in it.
 pub(super) fn own_folder() -> Result<(TempDir, Owner), PostgresError> {
     let folder = tempfile::Builder::new()
         .prefix("pg-")
@@ -322,8 +324,8 @@ pub(super) fn own_folder() -> Result<(TempDir, Owner), PostgresError> {
     Ok((folder, owner))
 }
 
-/// A port that nobody listens on, below the ranges from which systems pick the local ports of outgoing connections:
-/// there, a client that keeps trying a server that is down could take the server's port itself.
+/// Finds a port that nobody listens on, below the ranges of local ports for outgoing connections. In those ranges a
+/// client that retries a stopped server could take the server's port.
 pub(super) fn free_port() -> Result<u16, PostgresError> {
     const PORTS: std::ops::Range<u16> = 15_000..32_000;
     let random = RandomState::new().build_hasher().finish() % u64::from(PORTS.end - PORTS.start);

@@ -8,12 +8,12 @@ use super::PostgresError;
 use super::installation::command;
 use super::owner::Owner;
 
-/// How a server is told to end.
+/// Signals that end a server.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Signal {
-    /// Sessions are broken off, then a checkpoint, then a clean end ("fast").
+    /// Ends sessions, writes a checkpoint, and ends cleanly ("fast").
     Interrupt,
-    /// What a crash is.
+    /// Ends at once, like a crash.
     Kill,
 }
 
@@ -51,7 +51,7 @@ impl Supervisor {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
-            // Ctrl-C in a terminal reaches a whole process group: the shell must stay to clean up.
+            // Ctrl-C in a terminal reaches a whole process group, but the shell must stay to clean up.
             .process_group(0);
         let mut shell = owner.run(&mut sh).spawn().map_err(PostgresError::io("start the server's supervisor"))?;
         let server_pid = read_pid(&mut shell)?;
@@ -67,10 +67,10 @@ impl Supervisor {
         Ok(status.is_some())
     }
 
-    /// Ends the server, waits for its end and leaves its folder as it is.
+    /// Ends the server, waits for its end, and leaves its folder unchanged.
     pub(super) fn end(mut self, signal: Signal) -> Result<(), PostgresError> {
         if let Some(mut orders) = self.shell.stdin.take() {
-            // A server that has ended by itself takes no orders, and needs none.
+            // The shell of a server that has already ended accepts no order, and needs none.
             let _ = writeln!(orders, "{}", signal.name());
         }
         self.shell.wait().map(drop).map_err(PostgresError::io("wait for the server's end"))
@@ -78,7 +78,7 @@ impl Supervisor {
 }
 
 impl Drop for Supervisor {
-    /// Ends the server at once and removes its folder: the shell does both when the pipe closes.
+    /// Ends the server at once and removes its folder. The shell does both when the pipe closes.
     fn drop(&mut self) {
         drop(self.shell.stdin.take());
         let _ = self.shell.wait();

@@ -6,7 +6,7 @@ use sync_core::ports::{Clock, FailureClass, Fetch, FetchSpec, Pages, Source};
 use sync_core::rows::Model;
 use sync_testkit::{FakeKombo, Lms, ManualClock, Nesting};
 
-/// The ids that an endpoint lists, page by page.
+/// Returns the ids that an endpoint lists, page by page.
 async fn fetch(kombo: &FakeKombo, endpoint: Endpoint, fetch: Fetch) -> Result<Vec<Vec<String>>, FailureClass> {
     let mut pages = kombo.open(FetchSpec {
         integration_id: IntegrationId::from("a:b"),
@@ -38,7 +38,7 @@ fn furnished() -> (FakeKombo, ManualClock) {
     (kombo, clock)
 }
 
-/// What comes back after a change, under each reading.
+/// Records that are returned after a change, under each reading.
 #[tokio::test]
 async fn nested_changes_come_back_by_either_reading() {
     type Change = fn(&mut Lms);

@@ -91,7 +91,7 @@ fn a_killed_owner_takes_its_server_along() {
     wait_until("its folder is gone", || !folder.exists());
 }
 
-/// The process that [`a_killed_owner_takes_its_server_along`] starts and kills; on its own, it passes at once.
+/// The process that [`a_killed_owner_takes_its_server_along`] starts and kills. Run alone, it passes at once.
 #[test]
 fn owns_a_server_until_killed() {
     if env::var_os(OWNER).is_none() {

@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// A test that is not named in the macro would never run.
+/// A test that is missing from the macro would never run.
 #[test]
 fn the_suite_names_all_its_tests() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");

@@ -148,7 +148,7 @@ impl RateLimit for MemoryTx<'_> {
 }
 
 impl MemoryTx<'_> {
-    /// Whether a request is of an integration that is not worked on.
+    /// Whether the integration of a request is not worked on.
     fn is_idle(&self, request: &QueuedRequest) -> bool {
         let integration = self.state.integrations.get(&request.target.integration_id);
         integration.is_none_or(|known| matches!(known.status, IntegrationStatus::Deleted | IntegrationStatus::Held))

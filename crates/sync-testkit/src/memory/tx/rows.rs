@@ -136,7 +136,7 @@ impl SeenNotes for MemoryTx<'_> {
     }
 }
 
-/// The id of the record whose member list holds the row.
+/// Returns the id of the record that has the row in its member list.
 fn parent(model: Model, row: &StoredRow) -> Option<&str> {
     let column = model.parent_column()?;
     if model.key_columns().first() == Some(&column) {
