@@ -29,7 +29,7 @@ const STUCK_AFTER: Duration = Duration::from_secs(1);
 /// Runs a command to its end, or until a signal ends it at once.
 pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
     let bars = logging::bars();
-    // On a terminal the bars say what happens, so that only trouble is worth a line.
+    // On a terminal, bars show the progress, so only warnings and errors are logged.
     let quiet = matches!(cli.command, Command::Sync(_)) && crate::output::is_terminal();
     let tells = matches!(cli.command, Command::Sync(_) | Command::Run { .. } | Command::Migrate);
     let default = if quiet || !tells { "warn" } else { "info" };
@@ -43,7 +43,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
             () = signals.end_at_once() => Ok(Exit::AtOnce),
         }
     });
-    // A statement that the database does not answer must not delay the end.
+    // A statement that the database does not answer must not delay the exit.
     runtime.shutdown_timeout(STUCK_AFTER);
     result
 }

@@ -39,10 +39,10 @@ pub(crate) use reference::{page, sample};
 /// Default URL of the mirror.
 const DEFAULT_STORE: &str = "sqlite://syncd.db";
 
-/// More would wait for each other, and each takes memory.
+/// Further workers would only wait for each other, and each needs memory.
 const MOST_WORKERS: usize = 256;
 
-/// A token that is shorter might be guessed.
+/// A shorter token might be guessed.
 const SHORTEST_TOKEN: usize = 16;
 
 /// An error of the configuration, with the setting and a remedy.
@@ -98,7 +98,7 @@ pub(crate) struct Kombo {
     webhook_secret_file: Option<PathBuf>,
 }
 
-/// One secret, or several while they are being exchanged.
+/// One secret, or several during an exchange.
 #[derive(Debug, Deserialize)]
 #[serde(untagged, expecting = "one secret or a list of secrets is needed")]
 enum OneOrMore {
@@ -144,7 +144,7 @@ pub(crate) struct Sync {
     change_values: bool,
     #[serde(deserialize_with = "exact::number")]
     pub(crate) workers: usize,
-    /// The longest time without a fetch of an endpoint; zero for no limit.
+    /// Maximum time between fetches of an endpoint; zero for no limit.
     #[serde(deserialize_with = "duration::read")]
     pub(crate) poll_every: Duration,
     /// Whether integrations that webhooks announce are registered and loaded.
@@ -171,7 +171,7 @@ pub(crate) struct Server {
     pub(crate) operations: SocketAddr,
     operations_token: Option<Secret>,
     operations_token_file: Option<PathBuf>,
-    /// The number of integrations that have metrics of their own.
+    /// Number of integrations with metrics of their own.
     pub(crate) metrics_integrations: usize,
 }
 
@@ -182,7 +182,7 @@ pub(crate) struct Integration {
 }
 
 impl Config {
-    /// The key, from the configuration or its file.
+    /// Returns the key, from the configuration or its file.
     pub(crate) fn api_key(&self) -> Result<SecretString, ConfigError> {
         let missing = "kombo.api_key is not set: put it into syncd.toml, into the file named by kombo.api_key_file, or \
                        into the environment as SYNCD__KOMBO__API_KEY";
@@ -204,7 +204,7 @@ impl Config {
         }
     }
 
-    /// The secrets of webhooks, from the configuration or their file. At least one.
+    /// Returns the secrets of webhooks, from the configuration or their file. There is at least one.
     pub(crate) fn webhook_secrets(&self) -> Result<Vec<SecretString>, ConfigError> {
         let missing = "kombo.webhook_secret is not set: put it into syncd.toml, into the file named by \
                        kombo.webhook_secret_file, or into the environment as SYNCD__KOMBO__WEBHOOK_SECRET";
@@ -224,9 +224,9 @@ impl Config {
         Ok(secrets.iter().map(Secret::reveal).collect())
     }
 
-    /// Names of the sections that differ in another configuration, ignoring secrets.
+    /// Returns the names of the sections that differ from another configuration, ignoring secrets.
     pub(crate) fn sections_unlike(&self, other: &Self) -> Vec<&'static str> {
-        // `Debug` shows a whole section except its secrets.
+        // `Debug` shows everything of a section except its secrets.
         let sections = |it: &Self| {
             [
                 ("store", format!("{:?}", it.store)),
@@ -240,7 +240,7 @@ impl Config {
         both.filter(|(this, that)| this != that).map(|((name, _), _)| name).collect()
     }
 
-    /// Token of the status page. Without one, anyone can read the page and no one can act on it.
+    /// Returns the token of the status page. Without one, everyone can read the page and no one can act on it.
     pub(crate) fn operations_token(&self) -> Result<Option<SecretString>, ConfigError> {
         use secrecy::ExposeSecret as _;
         let token = match (&self.server.operations_token, &self.server.operations_token_file) {
@@ -267,7 +267,7 @@ impl Config {
         Ok(Some(token))
     }
 
-    /// A client builder, complete except for what a command adds.
+    /// Returns a client builder, complete except for additions of a command.
     pub(crate) fn client(&self) -> Result<kombo_client::ClientBuilder, ConfigError> {
         let kombo = &self.kombo;
         let region = match kombo.region {
@@ -286,7 +286,7 @@ impl Config {
         })
     }
 
-    /// Warnings about settings that work but are unwise.
+    /// Returns warnings about settings that work but are unwise.
     pub(crate) fn warnings(&self) -> Vec<String> {
         let insecure = self.kombo.base_url.as_deref().and_then(|url| url::Url::parse(url).ok()).filter(sends_in_clear);
         let warning = "kombo.base_url: begins with http://, so that the key and all records can be read on the way: use \
@@ -294,7 +294,7 @@ impl Config {
         insecure.map(|_| warning.to_owned()).into_iter().collect()
     }
 
-    /// Name of the Kombo instance, for people.
+    /// Returns the name of the Kombo instance, for people.
     pub(crate) fn kombo_name(&self) -> String {
         match (&self.kombo.base_url, self.kombo.region) {
             (Some(url), _) => format!("{url} (kombo.base_url)"),
@@ -303,7 +303,7 @@ impl Config {
         }
     }
 
-    /// URL of the database.
+    /// Returns the URL of the database.
     pub(crate) fn store_url(&self) -> Result<StoreUrl, ConfigError> {
         use secrecy::ExposeSecret as _;
         let url = match (&self.store.url, &self.store.url_file) {
@@ -320,12 +320,12 @@ impl Config {
         url.expose_secret().parse().map_err(|error| ConfigError(format!("store.url: {error}")))
     }
 
-    /// Limits of the connections.
+    /// Returns the limits of the connections.
     pub(crate) fn connections(&self) -> Result<Connections, ConfigError> {
         Connections::new(self.store.connections)
     }
 
-    /// Options of the engine.
+    /// Returns the policy of the engine.
     pub(crate) fn policy(&self) -> SyncPolicy {
         let endpoints: BTreeSet<Endpoint> = self.sync.endpoints.iter().copied().collect();
         SyncPolicy {
@@ -339,7 +339,7 @@ impl Config {
         .with_plan(self.plan_policy())
     }
 
-    /// Policy for planning fetches.
+    /// Returns the policy for planning fetches.
     pub(crate) fn plan_policy(&self) -> PlanPolicy {
         PlanPolicy {
             endpoints: self.sync.endpoints.iter().copied().collect(),
@@ -378,7 +378,7 @@ impl Config {
     }
 }
 
-/// Whether what is sent to this address leaves the machine without encryption.
+/// Whether data sent to this address leave the machine unencrypted.
 fn sends_in_clear(url: &url::Url) -> bool {
     let is_local = match url.host() {
         Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),

@@ -6,7 +6,7 @@ use crate::cli::Global;
 use crate::config::{Config, ConfigError};
 use crate::signals::Signals;
 
-/// Context of a command.
+/// The environment of a command.
 pub(crate) struct Context {
     pub(crate) global: Global,
     pub(crate) bars: MultiProgress,
@@ -18,7 +18,7 @@ impl Context {
         crate::config::load(self.global.config.as_deref())
     }
 
-    /// The same for what talks to Kombo, with a word about what is unwise.
+    /// Reads the configuration for a command that talks to Kombo, and logs warnings about unwise settings.
     pub(crate) fn config_with_warnings(&self) -> Result<Config, ConfigError> {
         let config = self.config()?;
         config.warnings().into_iter().for_each(|warning| tracing::warn!("{warning}"));

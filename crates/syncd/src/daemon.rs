@@ -1,4 +1,4 @@
-//! The daemon: webhooks in, deltas out, full fetches on schedule, until it is asked to stop.
+//! The daemon: receives webhooks, fetches deltas, and runs full fetches on schedule, until it is stopped.
 
 mod gauges;
 mod lifecycle;
@@ -50,7 +50,7 @@ const FIRST_WAIT: Duration = Duration::from_millis(500);
 /// Longest delay between two such attempts.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-/// A fetch that fails gives its worker back after seconds and waits in the queue: others need not wait with it.
+/// A failed fetch releases its worker after seconds and waits in the queue, so that others need not wait with it.
 const SHORT_RETRIES: RetryPolicy = RetryPolicy {
     budget: Duration::from_secs(10),
     initial: Duration::from_millis(500),
@@ -76,7 +76,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// Wakes the loop that a notification of the database concerns.
+    /// Wakes the loop that waits for this notification.
     fn hear(&self, news: Notification) {
         let wakers = self.runtime.wakers();
         match news {
@@ -86,7 +86,7 @@ impl Shared {
     }
 }
 
-/// Runs until a signal asks to stop.
+/// Runs until a stop signal.
 pub(crate) async fn run(context: &Context, tables: Tables) -> anyhow::Result<Exit> {
     let config = context.config_with_warnings()?;
     let secrets = secrets(&config)?;
@@ -100,7 +100,7 @@ pub(crate) async fn run(context: &Context, tables: Tables) -> anyhow::Result<Exi
         tracing::info!("stopping after the running batches; a second signal stops at once");
     });
     let tasks = TaskTracker::new();
-    // Heard from here on: what nobody hears ends the process.
+    // Registered early, because an unhandled hangup ends the process.
     let hangup = signal(SignalKind::hangup())?;
 
     let readiness = Arc::new(Readiness::new(Arc::clone(&gate)));
@@ -136,14 +136,14 @@ pub(crate) async fn run(context: &Context, tables: Tables) -> anyhow::Result<Exi
     if begin_sometime(&shared, &configured).await?.is_break() {
         return Ok(Exit::Done);
     }
-    // Of their own, and no more: neither they nor the workers keep the other waiting for one.
+    // A separate, limited pool: webhooks and workers do not keep each other waiting for a connection.
     let for_webhooks = Arc::new(shared.store.with_pool(shared.config.connections()?.for_webhooks()));
     readiness.ready(Arc::clone(&shared.store), Arc::clone(&for_webhooks));
     status_page.ready(Arc::clone(&shared));
     let (endpoint, inbox) = webhooks::open(Arc::clone(&shared), for_webhooks);
     tasks.spawn(inbox);
     webhook_endpoint.send_replace(Some(endpoint));
-    // Only the routes keep the endpoint, so that storing ends with them.
+    // Only the routes keep the endpoint alive, so that storing ends with them.
     drop(webhook_endpoint);
     upkeep::spawn(&tasks, &shared, context.global.config.clone(), hangup);
     if let Some(receiver) = &shared.receiver {
@@ -161,13 +161,13 @@ pub(crate) async fn run(context: &Context, tables: Tables) -> anyhow::Result<Exi
     if tokio::time::timeout(GRACE, tasks.wait()).await.is_err() {
         tracing::warn!("some fetches did not stop in time: they continue from their checkpoints at the next start");
     }
-    // A database that does not answer must not delay the end.
+    // A database that does not answer must not delay the exit.
     drop(tokio::time::timeout(GIVE_BACK_WITHIN, shared.kombo.limiter.give_back()).await);
     tracing::info!("stopped");
     Ok(Exit::Done)
 }
 
-/// The secrets that webhooks are verified with.
+/// Returns the secrets that verify webhooks.
 pub(crate) fn secrets(config: &Config) -> anyhow::Result<WebhookSecrets> {
     WebhookSecrets::new(config.webhook_secrets()?).context("kombo.webhook_secret")
 }
@@ -176,7 +176,7 @@ pub(crate) fn secrets(config: &Config) -> anyhow::Result<WebhookSecrets> {
 async fn open_store(config: &Config, tables: Tables, stop: &CancellationToken) -> anyhow::Result<Option<DieselStore>> {
     let mut wait = FIRST_WAIT;
     loop {
-        // A file that holds the URL is read again each time.
+        // A file with the URL is read again for each attempt.
         let error = match open_to_write(config, tables).await {
             Ok(store) => return Ok(Some(store)),
             Err(error) => error,
@@ -203,7 +203,7 @@ async fn wait_longer(wait: &mut Duration, stop: &CancellationToken) -> ControlFl
     }
 }
 
-/// Begins, waiting for a database that went away meanwhile. Breaks if the daemon is asked to stop.
+/// Calls [`begin`], and retries while the database is unavailable. Breaks if the daemon receives a stop signal.
 async fn begin_sometime(shared: &Shared, configured: &BTreeSet<IntegrationId>) -> anyhow::Result<ControlFlow<()>> {
     let mut wait = FIRST_WAIT;
     loop {
@@ -220,8 +220,8 @@ async fn begin_sometime(shared: &Shared, configured: &BTreeSet<IntegrationId>) -
     }
 }
 
-/// Registers what the configuration names, takes over what a dead process of this machine left, makes failed work due,
-/// since the cause may be mended, and requests what webhooks told while no daemon ran.
+/// Registers the configured integrations, takes over the work of dead processes of this machine, makes failed work due
+/// because its cause may be gone, and requests changes that webhooks announced while no daemon ran.
 async fn begin(shared: &Shared, configured: BTreeSet<IntegrationId>) -> anyhow::Result<()> {
     let abandoned = shared.runtime.begin(configured, shared.receiver.is_some(), owner::is_gone).await?;
     if !abandoned.is_empty() {

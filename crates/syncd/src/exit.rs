@@ -6,20 +6,20 @@ use crate::signals::ENDED_AT_ONCE;
 /// Exit status of the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
-    /// It did what was asked.
+    /// The command did what was requested.
     Done,
-    /// It failed.
+    /// The command failed.
     Failed,
     /// The command line or the configuration is wrong.
     Usage,
     /// Kombo and the store differ.
     Differences,
-    /// A signal ended it at once.
+    /// A signal ended the program at once.
     AtOnce,
 }
 
 impl Exit {
-    /// Exit status for an error.
+    /// Returns the exit status for an error.
     pub(crate) fn of(error: &anyhow::Error) -> Self {
         if error.is::<ConfigError>() { Self::Usage } else { Self::Failed }
     }

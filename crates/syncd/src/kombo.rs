@@ -34,31 +34,32 @@ pub(crate) struct KomboSource {
 }
 
 impl KomboSource {
-    /// A source that asks by `client`, no faster than `limiter` allows. `name` is Kombo's, for people.
+    /// Creates a source that sends requests through `client`, no faster than `limiter` allows. `name` is Kombo's name
+    /// for people.
     pub(crate) fn new(client: &Client, limiter: Option<Arc<Limiter>>, name: String) -> Self {
         let clients = RwLock::new(Clients::new(client, limiter.as_ref()));
         Self { clients, limiter, clock: KomboClock::default(), name }
     }
 
-    /// Continues with another client: the key or the address changed.
+    /// Replaces the client, after a change of the key or the address.
     pub(crate) fn replace(&self, client: &Client) {
         let clients = Clients::new(client, self.limiter.as_ref());
         *self.clients.write().unwrap_or_else(PoisonError::into_inner) = clients;
     }
 
-    /// Asks Kombo if the key works, and for the time.
+    /// Asks Kombo whether the key works, and for the time.
     pub(crate) async fn check_api_key(&self) -> Result<(), Error> {
         let answer = self.client(SyncKind::Delta).check_api_key().await?;
         self.clock.date(answer.meta.server_date);
         Ok(())
     }
 
-    /// Kombo's clock.
+    /// Returns Kombo's clock.
     pub(crate) fn clock(&self) -> &KomboClock {
         &self.clock
     }
 
-    /// The client whose requests wait for the rate limit with this priority.
+    /// Returns the client for requests with this priority of the rate limit.
     pub(crate) fn client(&self, priority: SyncKind) -> Client {
         let clients = self.clients.read().unwrap_or_else(PoisonError::into_inner);
         match priority {
@@ -135,7 +136,7 @@ where
     }
 }
 
-/// A list being read.
+/// A list that is being read.
 pub(crate) struct KomboPages {
     list: List,
     client: Client,
@@ -144,8 +145,8 @@ pub(crate) struct KomboPages {
 }
 
 impl KomboPages {
-    /// What the engine is to do about an error. A refusal that does not name its reason is the key's only if Kombo
-    /// rejects the key when asked about nothing else; otherwise it belongs to this integration or endpoint.
+    /// Returns the engine's error for a client's error. A rejection without a reason concerns the key only if Kombo
+    /// rejects the key in a separate request. Otherwise it concerns this integration or endpoint.
     async fn failure(&self, error: &Error) -> SourceError {
         if error.kind() == ErrorKind::AccessDenied
             && let Err(of_key) = Box::pin(self.client.check_api_key()).await
@@ -203,7 +204,7 @@ fn convert<R>(page: Page<R>, record: fn(R) -> Record) -> RecordPage {
     }
 }
 
-/// Difference between this machine's clock and Kombo's, measured from a response.
+/// Returns the difference between this machine's clock and Kombo's, measured from a response.
 pub(crate) fn skew(meta: &ResponseMeta) -> Option<Skew> {
     let ours = meta.requested_at.saturating_add(meta.elapsed);
     skew::compare(ours, "Kombo's", meta.server_date?)
@@ -228,11 +229,11 @@ pub(crate) fn source_error(error: &Error, kombo: &str) -> SourceError {
             FailureClass::ModelUnavailable,
             "enable the model in Kombo's scope configuration, or take the endpoint out of sync.endpoints".to_owned(),
         ),
-        // These begin anew from the first page.
+        // The engine starts again from the first page after these.
         ErrorKind::InputInvalid | ErrorKind::RepeatedCursor => (FailureClass::RequestRefused, String::new()),
         ErrorKind::Refused => (FailureClass::RequestRefused, format!("check that {kombo} is the right address")),
         ErrorKind::AccessDenied => {
-            // An answer of a gateway need not concern the page.
+            // An answer of a gateway may have nothing to do with the page.
             let of_kombo = error.api_error().is_some();
             let class = if of_kombo { FailureClass::RequestRefused } else { FailureClass::Unintelligible };
             (class, "Kombo does not reject the key as such, so the other fetches go on".to_owned())
@@ -248,7 +249,7 @@ pub(crate) fn source_error(error: &Error, kombo: &str) -> SourceError {
             (FailureClass::Unintelligible, format!("check that {kombo} is the right address"))
         }
     };
-    // It may contain Kombo's text: keep it on one line.
+    // It may contain Kombo's text, so it is kept on one line.
     let said = one_line(&chain(error));
     let remedies = [remedy, error.page_size().map(of_page_size).unwrap_or_default()];
     let remedies = remedies.into_iter().filter(|remedy| !remedy.is_empty());

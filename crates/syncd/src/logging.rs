@@ -1,6 +1,6 @@
-//! Logs go to [`stderr`]: text on a terminal, JSON elsewhere. They carry ids, never names, mails or secrets. What
-//! comes from outside is recorded as a text (`id = id.as_str()`), which is escaped, and never by its `Display` (`%id`),
-//! which is not: a line break in it would begin a line of the log.
+//! Logs go to [`stderr`]: text on a terminal, JSON elsewhere. They contain ids, never names, mail addresses or secrets.
+//! External values are recorded as text (`id = id.as_str()`), which is escaped, and never by `Display` (`%id`), which
+//! is not: a line break in it would begin a new log line.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{self, IsTerminal as _, Write};
@@ -20,7 +20,7 @@ use crate::stderr::{self, Terminal};
 /// Maximum redraws of the bars per second.
 const FRAMES: u8 = 20;
 
-/// Bars on the terminal that standard error is, or hidden ones.
+/// Returns bars on the terminal, or hidden ones if standard error is not a terminal.
 pub(crate) fn bars() -> MultiProgress {
     MultiProgress::with_draw_target(if io::stderr().is_terminal() {
         ProgressDrawTarget::term_like_with_hz(Box::new(Terminal::default()), FRAMES)
@@ -37,7 +37,7 @@ pub(crate) fn init(level: Option<&str>, default: &str, progress: &MultiProgress)
         let use_these = "use error, warn, info, debug or trace, or a filter such as info,kombo_client=debug";
         ConfigError(format!("--log {wish}: {why}; {use_these}"))
     };
-    // In a filter, a single word names a target: a mistyped level would disable all logging.
+    // A single word in a filter names a target, so a mistyped level would disable all logging.
     let is_word = !wish.contains(['=', ',', '[']);
     if is_word && (wish.trim().is_empty() || wish.parse::<LevelFilter>().is_err()) {
         return Err(wrong("no level"));
@@ -55,12 +55,12 @@ pub(crate) fn init(level: Option<&str>, default: &str, progress: &MultiProgress)
     result.map_err(|error| ConfigError(format!("logging cannot be set up: {error}")))
 }
 
-/// Whether `NO_COLOR` is set, to anything: see no-color.org.
+/// Whether `NO_COLOR` is set to any value: see no-color.org.
 fn is_colour_unwanted() -> bool {
     std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
 }
 
-/// Message of a panic. It bypasses the log, because the panic may come from within the log.
+/// Formats the message of a panic. It bypasses the log, because the panic may come from within the log.
 fn describe(panic: &PanicHookInfo<'_>, json: bool) -> String {
     let thread = std::thread::current();
     let backtrace = Backtrace::capture();
@@ -84,7 +84,7 @@ struct AboveBars {
 }
 
 impl Write for AboveBars {
-    /// Writes a line, which comes whole. In one of text the values of fields are quoted and escaped already.
+    /// Writes a complete line. Field values in text lines are already quoted and escaped.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let line = String::from_utf8_lossy(bytes);
         if self.json {

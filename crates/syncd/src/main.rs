@@ -47,11 +47,11 @@ fn conclude(result: anyhow::Result<Exit>) -> Exit {
     }
 }
 
-/// Prints what was asked about the command line, or what is wrong with it.
+/// Prints help or version, or the error of the command line.
 fn explain(error: &clap::Error) -> Exit {
     let printed = error.print();
     if error.use_stderr() {
-        // Whether anybody reads that or not.
+        // The exit status does not depend on whether the output was read.
         return Exit::Usage;
     }
     conclude(

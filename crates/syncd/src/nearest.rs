@@ -1,9 +1,9 @@
-//! The name that somebody who mistyped it may have meant.
+//! Suggestions for mistyped names.
 
-/// Less alike, and a suggestion would only mislead.
+/// Minimum similarity. Less similar suggestions would mislead.
 const ALIKE: f64 = 0.85;
 
-/// The one of `names` that is most like `word`, if any is much like it.
+/// Returns the name that is most similar to `word`, if any is similar enough.
 pub(crate) fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_lowercase().replace('-', "_");
     let alike = |name: &str| strsim::jaro_winkler(&word, &name.replace('-', "_"));
@@ -11,7 +11,7 @@ pub(crate) fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) 
     (best.0 >= ALIKE).then_some(best.1)
 }
 
-/// Formatted as the end of an error message.
+/// Formats a suggestion as the end of an error message.
 pub(crate) fn suggestion<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> String {
     nearest(word, names).map(|name| format!("; did you mean {name}?")).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! The log lines and metrics of what a runtime does besides fetching.
+//! Log lines and metrics for the events of a runtime other than fetches.
 
 use metrics::{counter, gauge, histogram};
 use sync_core::jobs::retention::Trimmed;

@@ -1,4 +1,4 @@
-//! What people and programs read: standard output for results, [`stderr`] for everything else.
+//! Output for people and programs: results on standard output, everything else on [`stderr`].
 
 use std::error::Error;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -42,17 +42,17 @@ pub(crate) fn json(document: &impl Serialize) -> anyhow::Result<()> {
     Ok(write(text)?)
 }
 
-/// A document as JSON that says the same to every reader, and nothing to a terminal.
+/// Renders a document as JSON that is valid for every reader and has no effect on a terminal.
 pub(crate) fn to_json(document: &impl Serialize) -> serde_json::Result<String> {
     serde_json::to_string(document).map(|text| escaped(&text))
 }
 
-/// JSON with escapes for what a terminal would act on and JSON allows as it is. Line ends between documents stay.
+/// Escapes characters that JSON allows but a terminal would act on. Line ends between documents stay.
 pub(crate) fn escaped(json: &str) -> String {
     let mut text = String::with_capacity(json.len());
     for c in json.chars() {
         if acts_on_terminals(c) && c != '\n' {
-            // All of them have four digits.
+            // All these characters have four hex digits.
             let number = u32::from(c);
             text.extend(["\\u", &format!("{number:04x}")]);
         } else {
@@ -67,7 +67,7 @@ pub(crate) fn complain(error: &anyhow::Error) {
     stderr::write(&format!("syncd: {}\n", printable(&chain(error.as_ref()))));
 }
 
-/// Message of an error, followed by those of its causes that it does not already contain.
+/// Joins the message of an error with those of its causes that it does not already contain.
 pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
     let mut said = error.to_string();
     let mut cause = error.source();
@@ -82,28 +82,28 @@ pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
     said
 }
 
-/// The text without characters that a terminal would act on: it may come from an LMS.
+/// Removes characters that a terminal would act on: the text may come from an LMS.
 pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|c| if acts_on_terminals(c) && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 
-/// Whether a character moves the cursor, commands the terminal, or turns the order of what is read around it.
+/// Whether a character moves the cursor, controls the terminal, or changes the order of the text around it.
 fn acts_on_terminals(c: char) -> bool {
     let turns = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     c.is_control() || turns || matches!(c, '\u{2028}' | '\u{2029}')
 }
 
-/// The text as one line: line ends are as unsafe as cursor movements.
+/// Returns the text as one line: line ends are as unsafe as cursor movements.
 pub(crate) fn one_line(text: &str) -> String {
     printable(text).replace('\n', "\u{fffd}")
 }
 
-/// Whether the reader closed the pipe, as `head` does. This is no failure.
+/// Whether the reader closed the pipe, as `head` does. This is not a failure.
 pub(crate) fn is_closed(error: &anyhow::Error) -> bool {
     error.downcast_ref::<Unwritten>().is_some_and(|Unwritten(error)| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
-/// A table without lines, for a terminal of any width.
+/// Creates a table without lines, for a terminal of any width.
 pub(crate) fn table(head: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
@@ -112,7 +112,7 @@ pub(crate) fn table(head: &[&str]) -> Table {
     table
 }
 
-/// A table no wider than [`WIDTH`]; longer text wraps.
+/// Creates a table no wider than [`WIDTH`]. Longer text wraps.
 pub(crate) fn narrow_table(head: &[&str]) -> Table {
     let mut table = table(head);
     table.set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
@@ -122,8 +122,8 @@ pub(crate) fn narrow_table(head: &[&str]) -> Table {
     table
 }
 
-/// Lets the others of a narrow table go on on the next line before what stands in this column, if that has no more
-/// characters than `length`.
+/// Keeps a column of a narrow table unwrapped, so that the other columns wrap first, if its texts have at most `length`
+/// characters.
 pub(crate) fn keep_whole(table: &mut Table, column: usize, length: u16) {
     let longest = table.column_max_content_widths().get(column).copied().unwrap_or_default();
     if let Some(column) = table.column_mut(column) {
@@ -131,7 +131,7 @@ pub(crate) fn keep_whole(table: &mut Table, column: usize, length: u16) {
     }
 }
 
-/// Prints a text on lines no wider than [`WIDTH`]. It stays one paragraph, whatever it says.
+/// Prints a text on lines no wider than [`WIDTH`], as one paragraph.
 pub(crate) fn paragraph(text: impl AsRef<str>) -> Result<(), Unwritten> {
     let mut lines = vec![String::new()];
     let mut left = usize::from(WIDTH);
@@ -162,7 +162,7 @@ pub(crate) fn print(table: &Table) -> Result<(), Unwritten> {
     line(table.trim_fmt())
 }
 
-/// A duration for people.
+/// Formats a duration for people.
 pub(crate) fn took(duration: Duration) -> String {
     if duration < Duration::from_secs(10) {
         format!("{:.1} s", duration.as_secs_f64())
@@ -171,7 +171,7 @@ pub(crate) fn took(duration: Duration) -> String {
     }
 }
 
-/// Age of a time, for people.
+/// Formats the age of a time for people.
 pub(crate) fn ago(time: Option<Timestamp>, now: Timestamp) -> String {
     match time {
         None => "never".to_owned(),
@@ -199,7 +199,7 @@ pub(crate) fn is_terminal() -> bool {
 mod tests {
     use super::*;
 
-    /// Clears a terminal, goes back to the start of the line, and turns what follows around, in the ways there are.
+    /// Clears a terminal, returns to the start of the line, and reverses the following text, by all available means.
     const HOSTILE: &str = "a\u{1b}[2J\r\u{9b}31m\u{7f}\u{202e}\u{2066}\u{200f}\u{2028}\u{8}ü\u{1f469}\u{200d}\u{1f4bb}";
 
     #[test]

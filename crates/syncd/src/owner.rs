@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-/// Names this process: the machine's boot, the process namespace, its number and its start. On systems that do not
-/// tell these, a name that nobody else has, whose leases end by expiring.
+/// Identifies this process by the machine's boot, the process namespace, the process id and the start time. On systems
+/// without these, returns a unique name, and its leases end by expiry only.
 pub(crate) fn this_process() -> String {
     let host = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
     let host = host.trim();
@@ -17,7 +17,7 @@ pub(crate) fn this_process() -> String {
     }
 }
 
-/// Whether `owner` was a process of this machine that is no more.
+/// Whether `owner` was a process of this machine that has ended.
 pub(crate) fn is_gone(owner: &str) -> bool {
     let mut parts = owner.rsplit('/');
     let (Some(start), Some(pid), Some(place_of_owner)) = (parts.next(), parts.next(), parts.next()) else {
@@ -27,7 +27,7 @@ pub(crate) fn is_gone(owner: &str) -> bool {
     place().is_some_and(|here| here == place_of_owner) && start_of(pid).unwrap_or_default() != start
 }
 
-/// Tells one machine's boot and process namespace from any other.
+/// Identifies the machine's boot and the process namespace.
 fn place() -> Option<String> {
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     let namespace = std::fs::read_link("/proc/self/ns/pid").ok()?;
@@ -35,13 +35,13 @@ fn place() -> Option<String> {
     Some(format!("{}-{namespace}", boot.trim().get(..13)?))
 }
 
-/// When a process that runs started, in ticks since the boot: process numbers are used again.
+/// Returns the start of a running process, in ticks since the boot, because process ids are reused.
 fn start_of(pid: u32) -> Option<String> {
     let stat = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat")).ok()?;
-    // The name, in parentheses, may hold anything; the start is field 22, the 20th behind it.
+    // The name, in parentheses, may contain anything. The start is field 22, the 20th after the name.
     let (_, fields) = stat.rsplit_once(')')?;
     let mut fields = fields.split_whitespace();
-    // One that ended stays listed until its parent asks for its exit code, which some never do.
+    // An ended process stays listed until its parent collects its exit code, which some never do.
     let runs = !matches!(fields.next()?, "Z" | "X");
     fields.nth(18).filter(|_| runs).map(str::to_owned)
 }
@@ -61,7 +61,7 @@ mod tests {
             let pid = child.id();
             let start = start_of(pid).unwrap_or_default();
             let owner = format!("host/{place}/{pid}/{start}");
-            // It has ended, but its exit code was not collected yet.
+            // The process has ended, but its exit code was not collected yet.
             while !start.is_empty() && !is_gone(&owner) {
                 std::thread::yield_now();
             }

@@ -12,7 +12,7 @@ use sync_runtime::{Notice, RuntimeObserver};
 use crate::notices::Notices;
 use crate::output;
 
-/// Between two log lines about one run.
+/// Interval of log lines about a run.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
 /// Shows the progress of runs.

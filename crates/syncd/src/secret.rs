@@ -34,7 +34,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The lines of a file of secrets. `key` is the setting that names the file.
+/// Reads a file of secrets, one for each line. `key` is the setting with the path.
 pub(crate) fn read_file(key: &str, path: &Path) -> Result<Vec<Secret>, String> {
     let text =
         std::fs::read_to_string(path).map_err(|error| format!("{key}: cannot read {}: {error}", path.display()))?;

@@ -1,7 +1,7 @@
 //! SIGINT and SIGTERM, for every command.
 //!
-//! A command ends in two ways: gently, if it says how, or at once. Ending at once still closes the database, because an
-//! SQLite file that is not closed leaves its last transactions in the write-ahead log beside it.
+//! A command ends either gently, if it defines how, or at once. Ending at once still closes the database: an SQLite
+//! file that is not closed leaves its last transactions in the write-ahead log next to it.
 
 use std::io;
 use std::sync::{Arc, OnceLock};
@@ -16,10 +16,10 @@ const FILE_SIZE_EXCEEDED: i32 = 25;
 /// Time limit for closing the database when the program ends at once.
 const END_WITHIN: Duration = Duration::from_secs(3);
 
-/// The exit code of a program that a signal ended at once: 128 and the number of SIGINT.
+/// The exit code of a program that a signal ended at once: 128 plus the number of SIGINT.
 pub(crate) const ENDED_AT_ONCE: u8 = 130;
 
-/// Actions that signals request.
+/// State of signal handling.
 pub(crate) struct Signals {
     gently: OnceLock<fn()>,
     first: CancellationToken,
@@ -27,7 +27,7 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// Starts to handle signals. Needs a tokio runtime.
+    /// Starts handling signals. Needs a tokio runtime.
     pub(crate) fn listen() -> io::Result<Arc<Self>> {
         let (interrupt, terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
         // A write to a file at its size limit, such as a log, then fails instead of ending the program.
@@ -39,9 +39,9 @@ impl Signals {
         Ok(signals)
     }
 
-    /// From now on, the first signal calls `announce` and cancels the token, and only the second ends the program at once.
+    /// From now on the first signal calls `announce` and cancels the token. Only a second one ends the program at once.
     pub(crate) fn stop_gently(&self, announce: fn()) -> CancellationToken {
-        // A command calls this once.
+        // A command calls this at most once.
         let _ = self.gently.set(announce);
         self.first.child_token()
     }
@@ -60,7 +60,7 @@ impl Signals {
             tracing::warn!("stopped at once: unfinished fetches continue from their checkpoints at the next start");
         }
         self.at_once.cancel();
-        // The main thread may be blocked, by a reader of standard output for example.
+        // The main thread may be blocked, for example by a reader of standard output.
         tokio::time::sleep(END_WITHIN).await;
         crate::stderr::flush();
         std::process::exit(ENDED_AT_ONCE.into());

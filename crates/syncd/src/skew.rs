@@ -1,4 +1,4 @@
-//! Clocks that disagree: said clearly, before anybody has to find out.
+//! Detection of clocks that disagree, to report it before it causes problems.
 
 use std::time::Duration;
 
@@ -6,22 +6,22 @@ use kombo_model::Timestamp;
 
 use crate::clock::apart;
 
-/// From here on it is worth a warning.
+/// Minimum difference for a warning.
 const NOTABLE: Duration = Duration::from_secs(120);
-/// From here on one of the clocks is plainly wrong.
+/// From this difference on, one of the clocks is clearly wrong.
 const WRONG: Duration = Duration::from_secs(86_400);
 
 /// Two clocks that disagree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Skew {
-    /// For people: how far, and what each of them shows.
+    /// For people: the difference, and the time of each clock.
     pub(crate) message: String,
-    /// Whether they are so far apart that one is plainly wrong.
+    /// Whether the difference shows that a clock is clearly wrong.
     pub(crate) is_wrong: bool,
 }
 
 impl Skew {
-    /// Says it in the log. Nothing stops: no time is believed that one clock alone tells.
+    /// Logs the difference. Work continues: no decision depends on a single clock.
     pub(crate) fn log(&self) {
         let message = self.message.as_str();
         if self.is_wrong {
@@ -32,7 +32,7 @@ impl Skew {
     }
 }
 
-/// Compares the clock of this machine with that of `whose`; `None` if they agree.
+/// Compares the clock of this machine with that of `whose`. Returns `None` if they agree.
 pub(crate) fn compare(ours: Timestamp, whose: &str, theirs: Timestamp) -> Option<Skew> {
     let apart = apart(ours, theirs);
     if apart < NOTABLE {

@@ -1,8 +1,8 @@
-//! Standard error, on best effort: one thread writes, and nobody waits for it.
+//! Best-effort standard error: one thread writes, and nobody waits for it.
 //!
-//! Whoever reads the log may stop reading, go away, or run out of disk. A line that cannot be queued or written is dropped
-//! and counted in `syncd_log_lines_dropped_total`; the log says how many as soon as it can be written again. Logs, errors,
-//! progress and panics all go this way: nothing else of the program may write to standard error.
+//! The reader of the log may stop reading, exit, or run out of disk. A line that cannot be queued or written is dropped
+//! and counted in `syncd_log_lines_dropped_total`, and the log reports the number as soon as it can be written again.
+//! Logs, errors, progress and panics all take this path: nothing else in the program may write to standard error.
 
 mod terminal;
 
@@ -21,16 +21,16 @@ pub(crate) use terminal::Terminal;
 const MOST_BYTES: usize = 1024 * 1024;
 /// Delay before the next write to a full, non-blocking pipe.
 const RETRY_AFTER: Duration = Duration::from_millis(20);
-/// Time that the end of the program waits for the last lines.
+/// How long the program's exit waits for the last lines.
 const FLUSH_WITHIN: Duration = Duration::from_secs(2);
 
 static QUEUE: Queue = Queue::new();
 
-/// Queues a text, which is written as a whole or not at all.
+/// Queues a text, which is written whole or not at all.
 pub(crate) fn write(text: &str) {
     if QUEUE.push(text.as_bytes()) == Pushed::First {
         let thread = std::thread::Builder::new().name("stderr".to_owned());
-        // Without the thread everything is dropped: there is nowhere to say so.
+        // Without the thread all lines are dropped, and there is nowhere to report it.
         drop(thread.spawn(|| {
             let mut output =
                 Output { file: io::stderr().as_fd().try_clone_to_owned().map(File::from).ok(), torn: false };
@@ -41,12 +41,12 @@ pub(crate) fn write(text: &str) {
     }
 }
 
-/// Waits until what is queued is written, but not for long.
+/// Waits a short time until the queue is written.
 pub(crate) fn flush() {
     QUEUE.wait_until_written(FLUSH_WITHIN);
 }
 
-/// Makes the metric appear before anything was dropped.
+/// Makes the metric appear before any line is dropped.
 pub(crate) fn describe() {
     counter!("syncd_log_lines_dropped_total").increment(0);
 }
@@ -59,16 +59,16 @@ struct Queue {
 struct State {
     texts: VecDeque<Vec<u8>>,
     bytes: usize,
-    /// Number of lines queued, and number of those written or given up.
+    /// Number of queued lines, and number of written or dropped ones.
     queued: u64,
     done: u64,
-    /// Number dropped since the log last reported it.
+    /// Number of lines dropped since the log last reported it.
     dropped: u64,
 }
 
 #[derive(Debug, PartialEq, Eq)]
 enum Pushed {
-    /// Nothing was pushed before.
+    /// No text was pushed before.
     First,
     Later,
     Dropped,
@@ -101,7 +101,7 @@ impl Queue {
         pushed
     }
 
-    /// Waits for a text and writes it.
+    /// Waits for a text, and writes it.
     fn write_next(&self, output: &mut impl WriteWhole) {
         let mut state = self.state();
         let text = loop {
@@ -145,7 +145,7 @@ trait WriteWhole {
 /// Destination of the texts.
 struct Output<W> {
     file: Option<W>,
-    /// The last text was written in part.
+    /// Whether the last text was written only in part.
     torn: bool,
 }
 
@@ -160,7 +160,7 @@ impl<W: Write> WriteWhole for Output<W> {
     }
 }
 
-/// Writes all of it; `torn` says after a failure whether a part was written.
+/// Writes the whole text. After a failure, `torn` is set if a part was written.
 fn write_all(file: &mut impl Write, mut text: &[u8], torn: &mut bool) -> io::Result<()> {
     while !text.is_empty() {
         match file.write(text) {

@@ -1,4 +1,4 @@
-//! Opening the store, with errors that say what to do.
+//! Opening the store, with remedies in its errors.
 
 use anyhow::{Context as _, bail};
 use kombo_model::IntegrationId;
@@ -8,19 +8,19 @@ use sync_core::ports::{Scope, Store as _, StoreError};
 use crate::config::{Config, ConfigError, Connections};
 use crate::{clock, output, skew};
 
-/// Maximum connections of a command that reads no configuration.
+/// Maximum connections of a command without a configuration.
 const ALONE: usize = 4;
 
-/// Whether a command makes the tables.
+/// Whether a command creates the tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tables {
-    /// They are created or upgraded.
+    /// Create or upgrade them.
     Migrate,
-    /// They must be there.
+    /// Require that they exist.
     Expect,
 }
 
-/// Error for an unknown integration.
+/// The error for an unknown integration.
 pub(crate) fn unknown_integration(id: &IntegrationId) -> ConfigError {
     let shown = output::one_line(id.as_str());
     ConfigError(format!("{shown} is not in this store, or was deleted: `syncd status` names those that are there"))
@@ -34,7 +34,7 @@ pub(crate) async fn open(config: &Config, tables: Tables) -> anyhow::Result<Dies
     Ok(store)
 }
 
-/// Opens the configured store for a command that writes for as long as it runs: first makes sure that this can work.
+/// Opens the configured store for a long-running, writing command, after checking the requirements.
 pub(crate) async fn open_to_write(config: &Config, tables: Tables) -> anyhow::Result<DieselStore> {
     let (url, connections) = (config.store_url()?, config.connections()?);
     let store = connect(&url, tables, connections.for_work()).await?;
@@ -42,7 +42,7 @@ pub(crate) async fn open_to_write(config: &Config, tables: Tables) -> anyhow::Re
     store.transact(Scope::Shared, |_| Ok::<(), StoreError>(())).await?;
     prepare(&store, &url, tables).await?;
     if tables == Tables::Expect {
-        // Migrating has set them right, or failed.
+        // A migration has already corrected the counters, or failed.
         none(&store.lost_counters().await?)?;
     }
     none(&store.faults().await.with_context(|| format!("store.url: {url} cannot be written to"))?)?;
@@ -54,7 +54,7 @@ fn none(faults: &[String]) -> anyhow::Result<()> {
     if faults.is_empty() { Ok(()) } else { bail!("{}", faults.join("; ")) }
 }
 
-/// Whether what failed may succeed later, with nothing changed in the configuration.
+/// Whether the operation may succeed later without a change of the configuration.
 pub(crate) fn is_passing(error: &anyhow::Error) -> bool {
     let is_unavailable = |error: &StoreError| matches!(error, StoreError::Unavailable { .. });
     error.downcast_ref().is_some_and(ConnectError::is_transient)
@@ -93,7 +93,7 @@ async fn connect(url: &StoreUrl, tables: Tables, connections: usize) -> anyhow::
     })
 }
 
-/// Makes the tables, or makes sure that they are there.
+/// Creates the tables, or checks that they exist.
 async fn prepare(store: &DieselStore, url: &StoreUrl, tables: Tables) -> anyhow::Result<()> {
     match tables {
         Tables::Migrate => {

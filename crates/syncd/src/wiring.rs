@@ -1,4 +1,4 @@
-//! From a configuration to what a command works with: Kombo, the store, and a runtime over both.
+//! Builds what a command needs from a configuration: Kombo, the store, and a runtime over both.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,10 +22,10 @@ use crate::{owner, skew};
 /// The runtime of a process.
 pub(crate) type ProcessRuntime<O> = Runtime<DieselStore, KomboSource, SystemClock, O, Process>;
 
-/// Called with each answer of Kombo's.
+/// Called with each answer of Kombo.
 pub(crate) type OnAnswer = fn(&ResponseEvent);
 
-/// Kombo, as a configuration names it.
+/// The configured Kombo.
 #[derive(Clone)]
 pub(crate) struct Kombo {
     pub(crate) limiter: Arc<Limiter>,
@@ -35,7 +35,7 @@ pub(crate) struct Kombo {
 }
 
 impl Kombo {
-    /// Kombo with a rate limit of this process alone, until [`Limiter::share`] is called.
+    /// Builds client and source, with a rate limit of this process alone until [`Limiter::share`] is called.
     pub(crate) fn new(config: &Config, retries: RetryPolicy, on_answer: OnAnswer) -> anyhow::Result<Self> {
         let limiter = Arc::new(Limiter::new(config.kombo.max_requests_per_minute, SystemClock, Notices));
         let client = limited_client(config, &limiter, retries, on_answer)?;
@@ -43,13 +43,13 @@ impl Kombo {
         Ok(Self { limiter, source, retries, on_answer })
     }
 
-    /// Another client after a change of the configuration. It has to be passed to [`KomboSource::replace`].
+    /// Returns a client for a changed configuration, to be passed to [`KomboSource::replace`].
     pub(crate) fn client(&self, config: &Config) -> anyhow::Result<Client> {
         limited_client(config, &self.limiter, self.retries, self.on_answer)
     }
 }
 
-/// A client whose answers teach the limiter.
+/// Returns a client that reports its answers to the rate limiter.
 fn limited_client(
     config: &Config,
     limiter: &Arc<Limiter>,
@@ -64,7 +64,7 @@ fn limited_client(
     build(config.client()?.retry(retries).on_response(Arc::new(observe)))
 }
 
-/// A client that asks once, to find out whether Kombo answers.
+/// Returns a client without retries, to find out whether Kombo answers.
 pub(crate) fn probe_client(config: &Config) -> anyhow::Result<Client> {
     build(config.client()?.retry(RetryPolicy::NEVER))
 }
@@ -73,7 +73,7 @@ fn build(builder: ClientBuilder) -> anyhow::Result<Client> {
     Ok(builder.build().map_err(|error| ConfigError::of_client(&error))?)
 }
 
-/// Rate limit observed in a response; `None` if there was no response.
+/// Returns the rate limit observed in a response; `None` if there was no response.
 fn answer(event: &ResponseEvent) -> Option<Answer> {
     let Outcome::Status(status) = event.outcome else { return None };
     let (code, limit) = (event.code.clone(), &event.rate_limit);
@@ -90,7 +90,7 @@ fn answer(event: &ResponseEvent) -> Option<Answer> {
 /// Interval at which a paused integration is tried, in case Kombo's webhook about its return was lost.
 pub(crate) const LOOK_AT_PAUSED_EVERY: Duration = Duration::from_secs(3_600);
 
-/// Options of a runtime.
+/// Returns the policy of a runtime.
 pub(crate) fn policy(config: &Config) -> RuntimePolicy {
     RuntimePolicy {
         schedule: SchedulePolicy {
@@ -105,7 +105,7 @@ pub(crate) fn policy(config: &Config) -> RuntimePolicy {
     }
 }
 
-/// A runtime over Kombo and the store.
+/// Creates a runtime over Kombo and the store.
 pub(crate) fn runtime<O: RuntimeObserver>(
     source: &Arc<KomboSource>,
     store: &Arc<DieselStore>,
@@ -119,7 +119,7 @@ pub(crate) fn runtime<O: RuntimeObserver>(
     Arc::new(Runtime::new(engine, host, policy, gate, Arc::new(Wakers::default()), stop.clone()))
 }
 
-/// This process, as a runtime needs it.
+/// This process, as the runtime's host.
 pub(crate) struct Process {
     source: Arc<KomboSource>,
     /// Whether the clock of this machine was compared with Kombo's.

@@ -16,17 +16,17 @@ use crate::store::{Tables, open, unknown_integration};
 
 /// Number of entries read at a time.
 const PAGE: usize = 1_000;
-/// Between two looks at the end of the log.
+/// Interval of checks for new entries.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// The longest wait for a database that does not answer.
 const RETRY_AT_MOST: Duration = Duration::from_secs(10);
 
-/// Prints the change log, and what is added to it.
+/// Prints the change log, and follows it on request.
 pub(crate) async fn run(context: &Context, args: ChangesArgs) -> anyhow::Result<Exit> {
     let store = open(&context.config()?, Tables::Expect).await?;
     if let Some(id) = args.integration.clone() {
         let wanted = id.clone();
-        // One whose row is gone may have left entries.
+        // A removed integration may have left entries.
         let is_known = store.read(move |tx| {
             Ok::<_, StoreError>(tx.integration(&wanted)?.is_some() || !tx.changes(Some(&wanted), 0, 1)?.is_empty())
         });
@@ -38,20 +38,21 @@ pub(crate) async fn run(context: &Context, args: ChangesArgs) -> anyhow::Result<
         Some(since) => {
             let last = store.read(|tx| tx.last_change()).await?;
             if last == 0 && since > 0 {
-                // It may have been longer: what is old is removed.
+                // The log may have been longer: old entries are removed.
                 tracing::warn!(since, "the change log is empty");
             } else if since > last {
                 let text =
                     format!("--since {since}: the change log ends at {last}; it begins anew with another database");
                 return Err(ConfigError(text).into());
             }
-            // Entries of one integration are in the order of their numbers. Those of all have another order.
+            // Entries of one integration are in the order of their numbers. Entries of all integrations are in the
+            // order of transactions.
             store.read(move |tx| tx.log_position(since)).await?
         }
         None if args.follow => store.read(|tx| tx.settled_end()).await?,
         None => LogPosition::default(),
     };
-    // Following ends as it should when somebody ends it.
+    // A signal is the normal end of following.
     let stop = context.signals.stop_gently(|| {});
     let log = Log { store, integration: args.integration, follow: args.follow, json: context.global.json, stop };
     log.print(since).await.map(|()| Exit::Done)
@@ -126,7 +127,7 @@ impl Log {
     }
 }
 
-/// An entry as one line for people. Old and new values, where they are kept, are in the JSON.
+/// Formats an entry as one line for people. Old and new values, if they are kept, are in the JSON.
 fn describe(change: &Change) -> String {
     let with_values = change.fields.as_object().into_iter().flatten().map(|(name, _)| name.as_str());
     let alone = change.fields.as_array().into_iter().flatten().filter_map(serde_json::Value::as_str);

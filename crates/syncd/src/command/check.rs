@@ -23,8 +23,8 @@ const TO_WRITE: &str = "the user that runs syncd needs to write to the file and 
 /// Time limit for a daemon's answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
-/// Makes sure that all that `syncd run` needs is there: reads everything, tries the database and the addresses, asks Kombo
-/// if the key works, and leaves everything as it was.
+/// Checks everything that `syncd run` needs: reads all files, tries the database and the addresses, and asks Kombo
+/// whether the key works. Leaves everything unchanged.
 pub(crate) async fn run(context: &Context) -> anyhow::Result<Exit> {
     let config = context.config()?;
     let url = config.store_url()?;
@@ -63,7 +63,7 @@ pub(crate) async fn run(context: &Context) -> anyhow::Result<Exit> {
         checks.push((what.to_owned(), check_address(address, webhooks == operations, is_running).await));
     }
     if let Some(receiver) = receiver {
-        // No request is sent: the receiver could take it for a delivery.
+        // No request is sent, because the receiver could take it for a delivery.
         checks.push(("delivery.url".to_owned(), Ok(format!("changes will be delivered to {}", receiver.shown()))));
     }
 
@@ -145,7 +145,7 @@ async fn check_store(config: &Config, url: &StoreUrl) -> Result<String, String> 
     }
 }
 
-/// Why nothing can be written.
+/// Describes why nothing can be written.
 fn unwritable(url: &StoreUrl, error: &StoreError) -> String {
     let said = output::chain(error);
     match url {
@@ -163,7 +163,7 @@ fn tempfile_in(folder: &Path) -> std::io::Result<()> {
     written
 }
 
-/// Whether the daemon can listen there.
+/// Checks whether the daemon can listen on an address.
 async fn check_address(address: SocketAddr, is_twice: bool, is_running: bool) -> Result<String, String> {
     if is_twice && address.port() != 0 {
         return Err(format!("server.webhooks and server.operations are both {address}: take two ports"));
@@ -177,7 +177,7 @@ async fn check_address(address: SocketAddr, is_twice: bool, is_running: bool) ->
     }
 }
 
-/// Whether a daemon answers there.
+/// Whether a daemon answers on this address.
 async fn is_syncd(operations: SocketAddr) -> bool {
     let ask = async {
         let mut address = operations;

@@ -15,7 +15,7 @@ use crate::store::{Tables, open};
 /// Usual length of Kombo's integration ids.
 const INTEGRATION_ID: u16 = 32;
 
-/// Prints how far changes are delivered.
+/// Prints how far changes were delivered.
 pub(crate) async fn list(context: &Context) -> anyhow::Result<Exit> {
     let config = context.config()?;
     let receiver = config.receiver()?;
@@ -80,14 +80,14 @@ fn print(delivery_statuses: &[DeliveryStatus], now: Timestamp) -> anyhow::Result
     Ok(())
 }
 
-/// Puts dead letters back in line.
+/// Marks dead letters for another attempt.
 pub(crate) async fn try_again(context: &Context, args: LettersArgs) -> anyhow::Result<Exit> {
     let now = SystemClock.now();
     let marked = for_each(context, args, move |tx, id| outbox::retry(tx, id, now)).await?;
     report(context, "retried", marked, "back in line")
 }
 
-/// Throws dead letters away.
+/// Drops dead letters.
 pub(crate) async fn throw_away(context: &Context, args: LettersArgs) -> anyhow::Result<Exit> {
     let dropped = for_each(context, args, outbox::drop_letters).await?;
     report(context, "dropped", dropped, "thrown away")
@@ -101,7 +101,7 @@ async fn for_each(
 ) -> anyhow::Result<u64> {
     let store = open(&context.config()?, Tables::Expect).await?;
     let mut integrations = args.integrations;
-    // In one order, so that two of these cannot wait for each other.
+    // Sorted, so that two of these commands do not deadlock.
     integrations.sort();
     let unknown = {
         let known = store.read(|tx| tx.deliveries()).await?;

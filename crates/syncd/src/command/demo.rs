@@ -21,11 +21,11 @@ use crate::kombo::KomboSource;
 use crate::store::{Tables, open_url};
 use crate::{output, owner, wiring};
 
-/// The demo's mirror, in the working directory.
+/// The demo's database, in the working directory.
 const FILE: &str = "syncd-demo.db";
 const WORKERS: usize = 4;
 
-/// Shows a first load, a change and its log entries, with a sandbox instead of Kombo.
+/// Demonstrates a first load, a change and its log entries, with a sandbox instead of Kombo.
 pub(crate) async fn run(context: &Context) -> anyhow::Result<Exit> {
     begin_anew()?;
     let sandbox = Sandbox::start(SandboxConfig {
@@ -99,7 +99,7 @@ impl Demo<'_> {
         }
     }
 
-    /// Changes three things in the sandbox.
+    /// Makes three changes in the sandbox.
     fn change(&self) -> anyhow::Result<()> {
         let live = |model| {
             let rows = self.sandbox.truth(FIRST_INTEGRATION, model)?;
@@ -147,7 +147,7 @@ impl Demo<'_> {
     }
 }
 
-/// The demo shows a first load, so the file of an earlier demo goes. Any other file stays.
+/// Removes the file of an earlier demo, because the demo shows a first load. Any other file stays.
 fn begin_anew() -> anyhow::Result<()> {
     for file in [FILE.to_owned(), format!("{FILE}-wal"), format!("{FILE}-shm")] {
         let path = Path::new(&file);

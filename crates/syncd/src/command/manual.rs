@@ -15,13 +15,13 @@ pub(crate) fn completions(shell: clap_complete::Shell) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Prints a text that the program knows.
+/// Prints a text that is part of the program.
 pub(crate) fn text(text: &str) -> anyhow::Result<Exit> {
     output::write(text)?;
     Ok(Exit::Done)
 }
 
-/// Prints the manual page, or writes it and those of all commands into a folder.
+/// Prints the manual page, or writes it and the pages of all commands into a folder.
 pub(crate) fn man(folder: Option<&Path>) -> anyhow::Result<Exit> {
     if let Some(folder) = folder {
         clap_mangen::generate_to(Cli::command(), folder).with_context(|| format!("write to {}", folder.display()))?;

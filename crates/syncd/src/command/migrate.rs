@@ -6,12 +6,12 @@ use crate::output;
 use crate::store::Tables;
 use crate::store::open_url;
 
-/// Creates or upgrades the tables, and says what was done.
+/// Creates or upgrades the tables, and prints the result.
 pub(crate) async fn run(context: &Context) -> anyhow::Result<Exit> {
     let url = context.config()?.store_url()?;
     let before = match store_diesel::DieselStore::open(&url).await {
         Ok(store) => store.schema_status().await?.pending,
-        Err(_) => Vec::new(), // said better below
+        Err(_) => Vec::new(), // reported in more detail below
     };
     drop(open_url(&url, Tables::Migrate).await?);
     if context.global.json {

@@ -16,7 +16,7 @@ pub(crate) async fn pause(context: &Context, id: IntegrationId) -> anyhow::Resul
     tell(context, &id, held, words)
 }
 
-/// Resumes a paused integration and requests the changes since.
+/// Resumes a paused integration, and requests the changes since the pause.
 pub(crate) async fn resume(context: &Context, id: IntegrationId) -> anyhow::Result<Exit> {
     let config = context.config()?;
     let store = open(&config, Tables::Expect).await?;
@@ -25,7 +25,7 @@ pub(crate) async fn resume(context: &Context, id: IntegrationId) -> anyhow::Resu
     tell(context, &id, held, words)
 }
 
-/// Messages for the result, the next step, and the reason if nothing was done.
+/// Messages: the result, the next step, and the reason if nothing was done.
 type Words = (&'static str, &'static str, &'static str);
 
 fn tell(

@@ -10,7 +10,7 @@ use crate::exit::Exit;
 use crate::nearest::suggestion;
 use crate::output;
 
-/// Prints what a webhook naming these models would call, and why.
+/// Prints the endpoints that a webhook naming these models would fetch, with reasons.
 pub(crate) fn run(context: &Context, models: &[String]) -> anyhow::Result<Exit> {
     let models: Vec<String> = models.iter().map(|name| name.trim().to_ascii_lowercase()).collect();
     if let Some(typo) = models.iter().find(|name| !name.contains('_')) {
@@ -21,7 +21,7 @@ pub(crate) fn run(context: &Context, models: &[String]) -> anyhow::Result<Exit> 
         return Err(ConfigError(message).into());
     }
     for name in models.iter().filter(|name| name.starts_with("lms_") && Model::from_name(name).is_none()) {
-        // No error: it may be a model that Kombo has had for a shorter time than this program.
+        // Not an error: Kombo may have introduced the model after this version of the program.
         let meant = suggestion(name, Model::ALL.iter().map(|model| model.as_str()));
         tracing::warn!(
             model = name,

@@ -46,7 +46,7 @@ pub(crate) async fn run(context: &Context, args: &StatusArgs) -> anyhow::Result<
             })
         })
         .await?;
-    // Looking at it locks it, for which a role that only reads has no right.
+    // Reading it locks the row, and a role that only reads may not do that.
     let pacing = store.transact(Scope::Shared, |tx| tx.pacing()).await.unwrap_or_default();
     let now = SystemClock.now();
     let none_is_known = status.integrations.is_empty();
@@ -65,7 +65,7 @@ struct Known {
     requests: Vec<QueuedRequest>,
     runs: Vec<Run>,
     quarantined: Vec<Quarantined>,
-    /// None where nothing is delivered.
+    /// `None` if nothing is delivered.
     deliveries: Option<Vec<DeliveryStatus>>,
     pacing: Pacing,
 }
@@ -76,14 +76,14 @@ struct StatusReport<'a> {
     runs: Vec<RunReport<'a>>,
     queue: Vec<RequestReport<'a>>,
     quarantine: Vec<QuarantineReport<'a>>,
-    /// Until then no request is sent to Kombo.
+    /// No request is sent to Kombo before this time.
     #[serde(skip_serializing_if = "Option::is_none")]
     waiting_until: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     delivery: Option<DeliveryReport>,
 }
 
-/// Summary of what `syncd deliveries` shows in full.
+/// Summary of the output of `syncd deliveries`.
 #[derive(Serialize)]
 struct DeliveryReport {
     behind: u64,
@@ -163,7 +163,7 @@ impl Known {
         }
     }
 
-    /// The end of a wait for Kombo's rate limit or the configured pace that is worth a word.
+    /// The end of the wait for Kombo's rate limit or the configured pace, if the wait is long enough to report.
     fn waiting_until(&self, now: Timestamp) -> Option<Timestamp> {
         let renewal = match self.pacing.budget {
             Budget::Left { left: 0, renewed_at, .. } => Some(renewed_at),

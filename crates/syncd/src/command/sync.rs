@@ -24,7 +24,7 @@ use crate::store::{Tables, open_to_write};
 use crate::wiring::{self, Kombo, ProcessRuntime};
 use crate::{output, owner};
 
-/// Fetches now: asks for the fetches and works on them itself.
+/// Requests fetches, and works on them itself.
 pub(crate) async fn run(context: &Context, args: SyncArgs) -> anyhow::Result<Exit> {
     let config = context.config_with_warnings()?;
     let kombo = Kombo::new(&config, RetryPolicy::default(), tell)?;
@@ -39,7 +39,7 @@ pub(crate) async fn run(context: &Context, args: SyncArgs) -> anyhow::Result<Exi
     let stop = context.signals.stop_gently(|| {
         tracing::warn!("stopping after the current batch; press Ctrl-C again to stop at once");
     });
-    // A daemon with another configuration may have them to deliver.
+    // A daemon with another configuration may still have to deliver these entries.
     let policy = RuntimePolicy { undelivered: Undelivered::Keep, ..wiring::policy(&config) };
     let (policies, gate) = ((config.policy(), policy), Arc::default());
     let runtime = wiring::runtime(&kombo.source, &store, progress(context), policies, gate, &stop);
@@ -63,8 +63,8 @@ pub(crate) fn progress(context: &Context) -> Arc<Progress> {
     Arc::new(Progress::new(context.bars.clone()))
 }
 
-/// Asks Kombo if the key works, so that a wrong key or address is told at once and not by every fetch, and returns
-/// Kombo's time. Anything else that goes wrong may pass, and is left to the fetches.
+/// Asks Kombo whether the key works, so that a wrong key or address is reported once and not by every fetch. Returns
+/// Kombo's time. Other errors may be transient, and are left to the fetches.
 pub(crate) async fn reach_kombo(config: &Config) -> anyhow::Result<Option<Timestamp>> {
     use kombo_client::{Error, ErrorKind, TransportFault};
     let error = match wiring::probe_client(config)?.check_api_key().await {
@@ -89,7 +89,7 @@ pub(crate) async fn reach_kombo(config: &Config) -> anyhow::Result<Option<Timest
     Ok(None)
 }
 
-/// Asks Kombo for integrations that a command names and nothing knows yet: one that is mistyped would be registered.
+/// Asks Kombo about unknown integrations that a command names. Otherwise a mistyped id would be registered.
 async fn expect_named(
     config: &Config,
     source: &KomboSource,
@@ -110,7 +110,7 @@ async fn expect_named(
     Ok(())
 }
 
-/// Tells of what is tried again.
+/// Logs retries.
 pub(crate) fn tell(event: &kombo_client::ResponseEvent) {
     match &event.outcome {
         kombo_client::Outcome::Fault(fault) => {
@@ -125,9 +125,9 @@ pub(crate) fn tell(event: &kombo_client::ResponseEvent) {
 
 /// Targets to fetch.
 pub(crate) struct Wanted {
-    /// Registered if they are not yet.
+    /// Integrations to register if they are not registered yet.
     pub(crate) register: BTreeSet<IntegrationId>,
-    /// Only these; all that are registered if empty.
+    /// Only these integrations, or all registered ones if empty.
     pub(crate) integrations: BTreeSet<IntegrationId>,
     pub(crate) endpoints: BTreeSet<Endpoint>,
     pub(crate) kind: SyncKind,
@@ -148,7 +148,7 @@ impl Wanted {
     }
 }
 
-/// Registers the integrations and asks for the fetches.
+/// Registers the integrations, and requests the fetches.
 pub(crate) async fn request(store: &DieselStore, wanted: Wanted) -> anyhow::Result<Vec<Target>> {
     let now = SystemClock.now();
     let (targets, left_out): (Vec<Target>, Vec<String>) = store
@@ -186,7 +186,7 @@ pub(crate) async fn request(store: &DieselStore, wanted: Wanted) -> anyhow::Resu
                     let target = Target { integration_id, endpoint: *endpoint, kind };
                     let mut request = queue::request(tx, target, RequestCause::Command, now, now)?;
                     if wanted.allow_mass_removal {
-                        // Allows no more removals than the stopped sweep had found.
+                        // Allows no more removals than the stopped sweep found.
                         request.approved_removals = queue::state(tx, &integration.id, *endpoint)?.pending_removals;
                         tx.put_request(&request)?;
                     }
@@ -207,8 +207,8 @@ pub(crate) async fn request(store: &DieselStore, wanted: Wanted) -> anyhow::Resu
     Ok(targets)
 }
 
-/// Registers an integration, or sets it going again. One that was deleted at Kombo stays so, unless it is asked for by
-/// name.
+/// Registers an integration, or makes it active again. An integration that was deleted at Kombo stays so, unless the
+/// command names it.
 fn register(tx: &mut dyn Tx, id: &IntegrationId, wanted: &Wanted, now: Timestamp) -> TxResult<()> {
     let known = tx.integration(id)?;
     match known.as_ref().map(|known| known.status) {
@@ -269,7 +269,7 @@ pub(crate) struct RunReport {
 }
 
 impl RunReport {
-    /// Why it failed or stopped.
+    /// Returns the reason of a failure or a stop.
     pub(crate) fn error(&self) -> Option<&str> {
         self.error.as_deref()
     }

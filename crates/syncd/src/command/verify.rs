@@ -61,7 +61,7 @@ async fn integrations(store: &DieselStore, args: &VerifyArgs) -> anyhow::Result<
     Ok(live.map(|known| known.id).filter(is_wanted).collect())
 }
 
-/// Compares them all, and returns what could not be compared and why.
+/// Compares all targets. Returns those that could not be compared, with reasons.
 async fn compare(
     store: &DieselStore,
     source: &KomboSource,
@@ -90,7 +90,7 @@ async fn compare(
     Ok(failures)
 }
 
-/// Why a comparison ended early.
+/// The reason why a comparison ended early.
 enum Stopped {
     Fetching(SyncError),
     Telling(anyhow::Error),
@@ -102,7 +102,7 @@ impl From<SyncError> for Stopped {
     }
 }
 
-/// Prints differences as they come: nothing is kept but how many there are of each sort.
+/// Prints differences as they are found, and keeps only their number by kind.
 struct Report {
     json: bool,
     values: bool,

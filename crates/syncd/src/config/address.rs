@@ -3,7 +3,7 @@ use std::net::SocketAddr;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-/// Reads an address to listen on.
+/// Parses an address to listen on.
 pub(super) fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
     let text = String::deserialize(deserializer)?;
     // The value could be a misplaced secret, so it is not shown.

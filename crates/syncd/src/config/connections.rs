@@ -1,12 +1,13 @@
-//! Division of the connections to PostgreSQL: one listens, webhooks come first, the rest serves everything else.
+//! Distribution of the connections to PostgreSQL: one listens, some are reserved for webhooks, and the rest serves
+//! everything else.
 
 use super::ConfigError;
 
-/// One listens, one is for webhooks, and a worker's batch does not keep everything else waiting.
+/// One to listen, one for webhooks, and two so that a worker's batch does not block everything else.
 const FEWEST: usize = 4;
-/// More would only wait for each other in the server.
+/// Further connections would only wait for each other in the server.
 const MOST: usize = 500;
-/// More connections do not store webhooks any faster.
+/// Further connections do not store webhooks any faster.
 const MOST_FOR_WEBHOOKS: usize = 4;
 
 /// The connections that a process may open.
@@ -14,7 +15,7 @@ const MOST_FOR_WEBHOOKS: usize = 4;
 pub(crate) struct Connections(usize);
 
 impl Connections {
-    /// Value of `store.connections`.
+    /// Checks the value of `store.connections`.
     pub(super) fn new(all: usize) -> Result<Self, ConfigError> {
         if (FEWEST..=MOST).contains(&all) {
             return Ok(Self(all));
@@ -22,22 +23,22 @@ impl Connections {
         Err(ConfigError(format!("store.connections: {FEWEST} to {MOST}; \"15\" suits most")))
     }
 
-    /// Minimum that the daemon needs.
+    /// Returns the number that the daemon needs at least.
     pub(crate) fn fewest() -> usize {
         FEWEST
     }
 
-    /// All of them.
+    /// Returns the total number.
     pub(crate) fn all(self) -> usize {
         self.0
     }
 
-    /// For webhooks alone.
+    /// Returns the number reserved for webhooks.
     pub(crate) fn for_webhooks(self) -> usize {
         (self.0.saturating_sub(1) / 3).clamp(1, MOST_FOR_WEBHOOKS)
     }
 
-    /// For workers, the schedule, deliveries, pages and commands.
+    /// Returns the number for workers, the schedule, deliveries, pages and commands.
     pub(crate) fn for_work(self) -> usize {
         self.0.saturating_sub(1 + self.for_webhooks())
     }

@@ -11,13 +11,13 @@ use url::Url;
 use super::{Config, ConfigError, duration, exact};
 use crate::secret::{Secret, read_file};
 
-/// Receivers may refuse the body of a larger batch.
+/// Receivers may reject the body of a larger batch.
 const MOST_ENTRIES: usize = 1_000;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Delivery {
-    /// It may hold a password, or a token in its query.
+    /// A secret, because it may contain a password, or a token in its query.
     url: Option<Secret>,
     secret: Option<Secret>,
     secret_file: Option<PathBuf>,
@@ -41,7 +41,7 @@ pub(crate) struct Receiver {
 }
 
 impl Receiver {
-    /// Its address without what may be secret in it: many an address to call has a token in its path.
+    /// Returns the address without possible secrets: many webhook addresses have a token in their path.
     pub(crate) fn shown(&self) -> String {
         let host = self.url.host_str().unwrap_or_default();
         let port = self.url.port().map(|port| format!(":{port}")).unwrap_or_default();
@@ -55,12 +55,12 @@ impl Config {
         self.delivery.url.is_some()
     }
 
-    /// Treatment of old entries that are not delivered yet.
+    /// Returns the treatment of old entries that are not delivered yet.
     pub(crate) fn undelivered(&self) -> Undelivered {
         if self.delivers() { Undelivered::Keep } else { Undelivered::Remove }
     }
 
-    /// The receiver of changes; `None` if changes are not delivered.
+    /// Returns the receiver of changes; `None` if changes are not delivered.
     pub(crate) fn receiver(&self) -> Result<Option<Receiver>, ConfigError> {
         let delivery = &self.delivery;
         let Some(url) = &delivery.url else { return Ok(None) };

@@ -1,14 +1,14 @@
-//! Variables of the environment that look like settings and are none.
+//! Environment variables that look like settings but are not.
 
 use super::ConfigError;
 use super::settings::SECTIONS;
 
-/// Read beside the settings.
+/// A variable that is read in addition to the settings.
 const LOG: &str = "SYNCD_LOG";
-/// Less alike, and a variable may belong to another program.
+/// Minimum similarity. Less similar variables may belong to another program.
 const ALIKE: f64 = 0.93;
 
-/// Problem with the name of a variable.
+/// A problem with the name of a variable.
 #[derive(Debug, PartialEq, Eq)]
 enum Miss {
     /// A setting in a spelling that is not read.
@@ -17,7 +17,7 @@ enum Miss {
     Alike(String),
 }
 
-/// Refuses variables that are settings in a spelling that is not read, and warns of such as may be meant for settings.
+/// Rejects variables that spell a setting in a form that is not read, and warns about possibly misspelt ones.
 pub(super) fn check() -> Result<(), ConfigError> {
     for name in std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()) {
         match miss(&name) {
@@ -37,7 +37,7 @@ pub(super) fn check() -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// All variables that are read.
+/// Lists all variables that are read.
 fn variables() -> impl Iterator<Item = String> {
     let settings = SECTIONS.iter().filter(|section| !section.is_list).flat_map(|section| {
         section.settings.iter().map(move |setting| format!("SYNCD__{}__{}", section.name, setting.name).to_uppercase())
@@ -46,7 +46,7 @@ fn variables() -> impl Iterator<Item = String> {
 }
 
 fn miss(name: &str) -> Option<Miss> {
-    // Names with this prefix are read case-insensitively, and refused if they are not settings.
+    // Names with this prefix are read in any case, and rejected if they are not settings.
     if name == LOG || name.to_lowercase().starts_with("syncd__") {
         return None;
     }
@@ -67,7 +67,7 @@ fn miss(name: &str) -> Option<Miss> {
     (may_be_meant && best >= ALIKE).then_some(Miss::Alike(right))
 }
 
-/// Letters and digits alone.
+/// Keeps letters and digits only.
 fn plain(name: &str) -> String {
     name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
 }
@@ -94,7 +94,7 @@ mod tests {
             ("SYNCD_LOG", None),
             ("SYNCD__SYNC__WORKERS", None),
             ("syncd__sync__workers", None),
-            // Kubernetes sets these for a service of this name.
+            // Kubernetes sets these for a service with this name.
             ("SYNCD_SERVICE_HOST", None),
             ("SYNCD_PORT_8080_TCP_ADDR", None),
             ("PATH", None),

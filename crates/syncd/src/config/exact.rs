@@ -1,4 +1,4 @@
-//! Numbers and switches as they are meant. The `config` crate takes `true` for 1, 1.5 for 1, and 2 for true.
+//! Strict numbers and booleans. The `config` crate accepts `true` for 1, 1.5 for 1, and 2 for true.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use serde::Deserializer;
 use serde::de::{Error, Visitor};
 
-/// Reads a whole number, or a text that is one, as the environment gives it.
+/// Parses a whole number, or a text with one, as in the environment.
 pub(super) fn number<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
@@ -15,7 +15,7 @@ where
     deserializer.deserialize_any(Number(PhantomData))
 }
 
-/// Reads `true` or `false`, or a text that is one of them.
+/// Parses `true` or `false`, or a text with one of them.
 pub(super) fn switch<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     deserializer.deserialize_any(Switch)
 }

@@ -1,7 +1,7 @@
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-/// Reads a list, or a text of parts separated by commas, as the environment gives it.
+/// Parses a list, or a text of parts separated by commas, as in the environment.
 pub(super) fn read<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
 where
     D: Deserializer<'de>,

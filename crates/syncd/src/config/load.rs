@@ -9,7 +9,7 @@ use crate::nearest::suggestion;
 /// Path of the configuration if no file is given.
 const DEFAULT_FILE: &str = "syncd.toml";
 
-/// Reads defaults, file and environment, the later over the earlier, and checks what they say together.
+/// Reads defaults, file and environment, each overriding the previous ones, and checks the combination.
 pub(crate) fn load(file: Option<&Path>) -> Result<Config, ConfigError> {
     check_environment()?;
     environment::check()?;
@@ -44,7 +44,7 @@ fn read(file: Option<&Path>, environment: Environment) -> Result<Config, ConfigE
     Ok(config)
 }
 
-/// Names the variable that is not valid text, without showing its value.
+/// Reports a variable that is not valid text by its name, without its value.
 fn check_environment() -> Result<(), ConfigError> {
     let wrong = std::env::vars_os().filter(|(_, value)| value.to_str().is_none());
     let mut names = wrong.filter_map(|(name, _)| name.into_string().ok());
@@ -58,8 +58,7 @@ fn check_environment() -> Result<(), ConfigError> {
     }
 }
 
-/// The message without the text that stands where something else is wanted: it may be a secret, as where a whole section
-/// is set to one.
+/// Removes an unexpected value from the message. It may be a secret, for example if a whole section is set to one.
 fn without_value(message: String) -> String {
     let shown = message.strip_prefix("invalid type: string \"").and_then(|rest| rest.rsplit_once("\", expected "));
     match shown {
@@ -68,17 +67,17 @@ fn without_value(message: String) -> String {
     }
 }
 
-/// The key that may be meant, where an error names an unknown one and those that there are.
+/// Suggests a key if the error names an unknown one and lists the known ones.
 fn meant(message: &str) -> String {
     let mut names = message.split('`').skip(1).step_by(2);
     let unknown = names.next().filter(|_| message.starts_with("unknown field"));
     unknown.map(|unknown| suggestion(unknown, names)).unwrap_or_default()
 }
 
-/// Says what is wrong with the text, and where, without showing it: the line may hold a secret.
+/// Describes and locates a syntax error without the text itself: the line may contain a secret.
 fn check_syntax(text: &str) -> Result<(), String> {
     let error = match toml::from_str::<toml::Table>(text) {
-        // Quoted, a key may be anything; what reads it would take `a[999999999]` for the last place of a long list.
+        // A quoted key may be anything, and the reader would take `a[999999999]` for the last index of a long list.
         Ok(table) if !has_plain_keys(&table) => {
             return Err("a key has other characters than letters, digits, _ and -: no setting has".to_owned());
         }
@@ -90,7 +89,7 @@ fn check_syntax(text: &str) -> Result<(), String> {
     Err(format!("line {line}: {}", error.message().replace('\n', "; ")))
 }
 
-/// Whether keys are names, also those of tables further down.
+/// Whether keys are plain names, including those of nested tables.
 fn has_plain_keys(table: &toml::Table) -> bool {
     table.iter().all(|(key, value)| is_plain(key) && value_has_plain_keys(value))
 }
@@ -137,7 +136,7 @@ mod tests {
 
     #[test]
     fn the_sample_says_what_is_so_without_it() {
-        // The store's default is taken where neither of its two settings is there.
+        // The store's default applies if neither of its two settings is set.
         let sample = sample().replace("\nurl = ", "\n# url = ");
         assert_eq!(shown(&sample), shown(""));
         assert_ne!(shown(&sample.replace("page_size = 250", "page_size = 249")), shown(""));

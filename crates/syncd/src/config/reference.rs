@@ -29,7 +29,7 @@ const SAMPLE_HEAD: &str = "\
 # Each may also come from the environment, which wins: kombo.api_key is SYNCD__KOMBO__API_KEY.
 ";
 
-/// The page of the documentation that has every setting.
+/// Renders the documentation page with all settings.
 pub(crate) fn page() -> String {
     let mut page = PAGE_HEAD.to_owned();
     for section in SECTIONS {
@@ -41,7 +41,7 @@ pub(crate) fn page() -> String {
     page
 }
 
-/// A configuration file that has every setting.
+/// Renders a configuration file with all settings.
 pub(crate) fn sample() -> String {
     let mut sample = SAMPLE_HEAD.to_owned();
     for section in SECTIONS {
@@ -100,7 +100,7 @@ fn name(kind: &Kind) -> String {
     }
 }
 
-/// The text as lines of a comment.
+/// Formats the text as comment lines.
 fn comment(text: &str) -> String {
     let mut lines = vec!["#".to_owned()];
     for word in text.replace('`', "").split(' ') {

@@ -1,14 +1,14 @@
-//! Every setting: its type, its default, what it means. Defaults come from here, and so do the sample configuration and
-//! the reference.
+//! All settings with type, default and meaning. They are the source of the defaults, the sample configuration and the
+//! reference.
 //!
-//! A new setting is a field in [`super::Config`] and a row here; then `cargo xtask docs`.
+//! To add a setting, add a field in [`super::Config`] and a row here, and run `cargo xtask docs`.
 
 use super::DEFAULT_STORE;
 
 /// A table of the configuration.
 pub(super) struct Section {
     pub(super) name: &'static str,
-    /// Whether there may be any number of it, `[[name]]`.
+    /// Whether it may be repeated, as `[[name]]`.
     pub(super) is_list: bool,
     pub(super) meaning: &'static str,
     pub(super) settings: &'static [Setting],
@@ -17,9 +17,9 @@ pub(super) struct Section {
 pub(super) struct Setting {
     pub(super) name: &'static str,
     pub(super) kind: Kind,
-    /// As in the environment, and none where nothing is set.
+    /// In the form of the environment; `None` without a default.
     pub(super) default: Option<&'static str>,
-    /// As in the environment.
+    /// In the form of the environment.
     pub(super) example: &'static str,
     pub(super) meaning: &'static str,
 }
@@ -30,9 +30,9 @@ pub(super) enum Kind {
     /// One secret or several.
     TextOrTexts,
     File,
-    /// One of a few words.
+    /// One word of a list.
     Word(&'static [&'static str]),
-    /// Any of a few words.
+    /// Any words of a list.
     Words(&'static [&'static str]),
     Integer,
     Truth,
@@ -41,7 +41,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// The value as the file has it.
+    /// Formats the value for the file.
     pub(super) fn toml(&self, value: &str) -> String {
         match self {
             Self::Text | Self::TextOrTexts | Self::File | Self::Word(_) | Self::Duration | Self::Address => {
@@ -361,7 +361,7 @@ const INTEGRATIONS: &[Setting] = &[Setting {
     meaning: "The id at Kombo.",
 }];
 
-/// The defaults as a configuration.
+/// Renders the defaults as a configuration.
 pub(super) fn defaults() -> String {
     let mut text = String::new();
     for section in SECTIONS.iter().filter(|section| !section.is_list) {
@@ -375,7 +375,7 @@ pub(super) fn defaults() -> String {
     text
 }
 
-/// Whether only one of a setting and a file that holds it may be set: the default is taken if neither is.
+/// Whether a setting and its file exclude each other: the default applies if neither is set.
 fn waits_for_its_file(section: &Section, setting: &Setting) -> bool {
     section.settings.iter().any(|other| other.name.strip_suffix("_file") == Some(setting.name))
 }

@@ -2,7 +2,7 @@ use serde::de::IntoDeserializer as _;
 use serde::de::value::StringDeserializer;
 use serde::{Deserialize, Deserializer};
 
-/// Reads one of a few words. An error names them all, where that of the `config` crate would name none.
+/// Parses one word of a list. The error names all words, which an error of the `config` crate does not.
 pub(super) fn read<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,

@@ -1,4 +1,4 @@
-//! Gauges that are read from the store at each scrape: the queue, freshness, states.
+//! Gauges that are read from the store for each scrape: queue, freshness, states.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ use sync_core::ports::{Clock as _, QuarantinePart, Store as _, StoreError};
 use super::series::Series;
 use crate::clock::SystemClock;
 
-/// The bounds of `syncd_integrations_behind`.
+/// Thresholds of `syncd_integrations_behind`.
 const BEHIND: &[(&str, u64)] = &[("1m", 60), ("10m", 600), ("1h", 3_600), ("6h", 21_600), ("1d", 86_400)];
 
 /// Data of one scrape.
@@ -44,8 +44,8 @@ impl Lag<'_> {
     }
 }
 
-/// Sets the gauges, and returns the series of the `most` integrations that are furthest behind. Those are rendered anew
-/// at each scrape, so that no series of a deleted integration stays.
+/// Sets the gauges, and returns the series of the `most` integrations that are furthest behind. These are rendered for
+/// each scrape, so that no series of a deleted integration remains.
 pub(super) async fn state(store: &DieselStore, most: usize) -> String {
     let read = store.read(|tx| {
         Ok::<_, StoreError>(Snapshot {
@@ -127,7 +127,7 @@ fn lags(snapshot: &Snapshot, now: Timestamp) -> Vec<Lag<'_>> {
     .collect()
 }
 
-/// The time since which a requested fetch may show changes that are not stored.
+/// The time since which there may be changes that the requested fetch has not stored.
 fn behind_since(request: &QueuedRequest, watermark: Option<Timestamp>) -> Timestamp {
     match request.cause {
         // Everything since the last fetch may have been missed.

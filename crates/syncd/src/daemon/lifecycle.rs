@@ -7,10 +7,10 @@ use tokio::sync::Mutex;
 
 use crate::output;
 
-/// A database that takes longer to answer is as good as none.
+/// A database with slower answers counts as down.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
-/// Checks within this time get the same answer, so that they do not load the database.
+/// Checks within this time share an answer, so that they do not load the database.
 const SAME_FOR: Duration = Duration::from_secs(2);
 
 /// Whether the daemon can do its work.
@@ -31,9 +31,9 @@ impl Readiness {
         Self { store: OnceLock::new(), gate, found: Mutex::default() }
     }
 
-    /// The tables are there. Asked is over the connections of webhooks, which do not wait for long transactions.
+    /// Marks the tables as ready. Checks use the connections of webhooks, which do not wait for long transactions.
     pub(super) fn ready(&self, all: Arc<DieselStore>, for_webhooks: Arc<DieselStore>) {
-        // Set once, at the end of the start.
+        // Set only once, at the end of the start.
         drop(self.store.set(Stores { all, for_webhooks }));
     }
 
@@ -41,7 +41,7 @@ impl Readiness {
         self.store.get().map(|stores| &stores.all)
     }
 
-    /// `Err` says why not.
+    /// Checks whether the daemon can work. `Err` contains the reason if it cannot.
     pub(super) async fn check(&self) -> Result<(), String> {
         let Some(stores) = self.store.get() else {
             return Err("starting: the database does not answer yet, or is being migrated".to_owned());
@@ -50,7 +50,7 @@ impl Readiness {
         if self.gate.is_open() { Ok(()) } else { Err("Kombo rejects the key".to_owned()) }
     }
 
-    /// Whether the database is as the program needs it: one looks, others who ask meanwhile wait for the same answer.
+    /// Checks the database. One caller does so, while concurrent ones wait for its answer.
     async fn check_store(&self, store: &DieselStore) -> Result<(), String> {
         if let Some(reason) = store.unusable() {
             return Err(reason);

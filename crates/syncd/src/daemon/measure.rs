@@ -1,4 +1,4 @@
-//! Events that are counted, for Prometheus. Labels are ids and words of closed sets, never data of customers.
+//! Counters for Prometheus. Labels are ids and words of closed sets, never customers' data.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use sync_runtime::{Notice, RuntimeObserver};
 use super::gauges::float;
 use crate::notices::Notices;
 
-/// Counts an answer of Kombo's, or that there was none.
+/// Counts an answer of Kombo, or the lack of one.
 pub(super) fn answer(event: &ResponseEvent) {
     let status = match &event.outcome {
         Outcome::Status(status) => status.to_string(),
@@ -30,7 +30,7 @@ pub(super) fn webhook(result: &'static str, took: Duration) {
     histogram!("syncd_webhook_seconds").record(took.as_secs_f64());
 }
 
-/// Counts and logs what the runtime does.
+/// Counts and logs the events of a runtime.
 pub(crate) struct Meter;
 
 impl Observer for Meter {

@@ -16,11 +16,11 @@ struct OperationsState {
     readiness: Arc<Readiness>,
     metrics: PrometheusHandle,
     delivers: bool,
-    /// The number of integrations that have series of their own.
+    /// Number of integrations with their own series.
     most: usize,
 }
 
-/// `/healthz`, `/readyz`, `/metrics`, and the status page
+/// `/healthz`, `/readyz`, `/metrics`, and the status page.
 pub(super) fn routes(
     readiness: Arc<Readiness>,
     metrics: PrometheusHandle,

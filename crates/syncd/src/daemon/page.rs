@@ -1,5 +1,5 @@
-//! The status page: where everything stands, and what a person may do about it. Rendered here, so that it works without
-//! scripts; a few lines of script load it anew now and then.
+//! The status page: the state of everything, and the actions that a person may take. It is rendered here, so that it
+//! works without scripts. A few lines of script reload it regularly.
 
 mod access;
 mod actions;
@@ -35,10 +35,10 @@ use view::{Frame, Integration, Message, OneRun, Record, Runs, SignIn, Status};
 const MOST_BYTES: usize = 16 * 1024;
 /// Time limit for receiving a form, and for reading a page from the store.
 const WITHIN: Duration = Duration::from_secs(10);
-/// So many pages are read at a time: the store is there for the workers first.
+/// Number of pages read at a time, because workers have priority in the store.
 const AT_A_TIME: usize = 4;
 
-/// Nothing but what this server serves, and nothing inline.
+/// Allows only resources of this server, and nothing inline.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; form-action 'self'; \
                       base-uri 'none'; frame-ancestors 'none'";
 
@@ -54,9 +54,9 @@ impl Page {
         Self { shared: OnceLock::new(), access, places: Semaphore::new(AT_A_TIME) }
     }
 
-    /// The tables are there.
+    /// Makes the pages available once the tables are ready.
     pub(super) fn ready(&self, shared: Arc<Shared>) {
-        // Set once, at the end of the start.
+        // Set only once, at the end of the start.
         drop(self.shared.set(shared));
     }
 }
@@ -83,7 +83,7 @@ fn file(kind: &'static str, text: &'static str) -> Response {
     ([(header::CONTENT_TYPE, kind)], text).into_response()
 }
 
-/// Adds what keeps browsers from doing more than they should.
+/// Adds headers that restrict browsers.
 async fn guarded(mut response: Response) -> Response {
     let headers = [
         (header::CONTENT_SECURITY_POLICY, POLICY),
@@ -106,7 +106,7 @@ fn text<'a>(asked: &'a Asked, name: &str) -> &'a str {
     asked.get(name).map(String::as_str).unwrap_or_default()
 }
 
-/// Below which number a page begins.
+/// The `before` parameter: the page shows numbers below it.
 fn before(asked: &Asked) -> i64 {
     text(asked, "before").parse().unwrap_or(i64::MAX)
 }
@@ -145,7 +145,7 @@ async fn record(State(page): State<Arc<Page>>, headers: HeaderMap, asked: Asked)
     .await
 }
 
-/// Reads a page from the store and renders it; without a page there is nothing at this address.
+/// Reads a page from the store and renders it. The address is not found if there is no page.
 async fn show<T: Template + Send + 'static>(
     page: &Page,
     headers: &HeaderMap,
@@ -222,7 +222,7 @@ fn stranger(wrong: bool, now: Timestamp) -> Response {
     response
 }
 
-/// The fields of a form; `None` if it did not come in time, is too large, or is none.
+/// Reads the fields of a form; `None` if it arrives too late, is too large, or is not a form.
 async fn form(request: Request) -> Option<BTreeMap<String, String>> {
     let form = tokio::time::timeout(WITHIN, Form::from_request(request, &())).await.ok()?.ok()?;
     Some(form.0)

@@ -1,4 +1,4 @@
-//! Every metric: name, kind and meaning. The table in docs/operations.md follows it.
+//! All metrics with name, kind and meaning. The table in docs/operations.md must match.
 
 use metrics::{describe_counter, describe_gauge, describe_histogram, gauge};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
@@ -12,11 +12,11 @@ enum Kind {
 
 use Kind::{Counter, Gauge, Histogram};
 
-/// Answers over the network.
+/// Durations of answers over the network.
 const ANSWERS: &[f64] = &[0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
-/// Fetches: a small delta takes a fraction of a second, a first load may take hours.
+/// Durations of fetches: a small delta takes a fraction of a second, a first load may take hours.
 const FETCHES: &[f64] = &[0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 1_800.0, 7_200.0, 28_800.0];
-/// Webhooks: each waits for one commit.
+/// Durations of webhooks: each waits for one commit.
 const WEBHOOKS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
 
 const METRICS: &[(&str, Kind, &str)] = &[
@@ -54,7 +54,7 @@ const METRICS: &[(&str, Kind, &str)] = &[
     ("syncd_quarantined_records", Gauge, "Records in quarantine."),
 ];
 
-/// Installs the recorder for the whole process.
+/// Installs the recorder of the process.
 pub(super) fn install() -> anyhow::Result<PrometheusHandle> {
     let mut builder = PrometheusBuilder::new();
     for (name, kind, _) in METRICS {
@@ -75,7 +75,7 @@ pub(super) fn install() -> anyhow::Result<PrometheusHandle> {
     Ok(handle)
 }
 
-/// The meaning of a metric, for its `# HELP` line.
+/// Returns the meaning of a metric, for its `# HELP` line.
 pub(super) fn help(name: &str) -> &'static str {
     METRICS.iter().find(|(known, ..)| *known == name).map_or("", |(.., help)| help)
 }

@@ -1,4 +1,4 @@
-//! The receiver of changes, over HTTP.
+//! The receiver of changes, called over HTTP.
 
 mod body;
 
@@ -20,12 +20,12 @@ use crate::clock::SystemClock;
 use crate::config;
 use crate::output;
 
-/// The header that carries the signature, made as Kombo makes its own.
+/// The header with the signature, which has the same form as Kombo's.
 const SIGNATURE: &str = "x-syncd-signature";
-/// Maximum bytes read of a response. Its content is not used; reading it lets the connection be reused.
+/// Maximum bytes read of a response. Its content is not used, but reading it lets the connection be reused.
 const MOST_OF_AN_ANSWER: usize = 64 * 1024;
 
-/// The receiver that the configuration names.
+/// The configured receiver.
 pub(crate) struct Receiver {
     settings: config::Receiver,
     secret: RwLock<SecretString>,
@@ -38,7 +38,7 @@ impl Receiver {
         Ok(Self { settings, secret, http })
     }
 
-    /// The address without what may be secret in it.
+    /// Returns the address without possible secrets.
     pub(super) fn shown(&self) -> String {
         self.settings.shown()
     }
@@ -65,17 +65,17 @@ impl sync_runtime::Receiver for Receiver {
     }
 }
 
-/// A client for a receiver.
+/// Creates a client for a receiver.
 fn client(receiver: &config::Receiver) -> anyhow::Result<Client> {
-    // An error means that the process has chosen a provider already, which is as good.
+    // An error means that the process has already chosen a provider, which is equally good.
     rustls::crypto::ring::default_provider().install_default().ok();
     let mut http = Client::builder()
         .user_agent(concat!("syncd/", env!("CARGO_PKG_VERSION")))
         .timeout(receiver.timeout)
-        // What is delivered is for the address that somebody wrote down.
+        // Deliveries are meant only for the configured address.
         .redirect(reqwest::redirect::Policy::none());
     if receiver.url.scheme() == "http" {
-        // Spares the machine's certificates, which a plain address does not need and a small container lacks.
+        // A plain address does not need the machine's certificates, which a small container may lack.
         http = http.tls_certs_only(std::iter::empty());
     }
     if is_loopback(&receiver.url) {
@@ -94,7 +94,7 @@ async fn post(http: &Client, url: &Url, secret: &SecretString, timeout: Duration
     let mut answer = request.send().await.map_err(|error| failed(error, timeout))?;
     if answer.status().is_success() {
         let mut read = 0;
-        // It arrived, whatever becomes of the rest of the answer.
+        // The delivery has arrived, whatever happens to the rest of the answer.
         while let Ok(Some(part)) = answer.chunk().await {
             read += part.len();
             if read > MOST_OF_AN_ANSWER {
@@ -111,13 +111,13 @@ fn failed(error: reqwest::Error, timeout: Duration) -> Failure {
     let error = if error.is_timeout() {
         format!("no answer within {}", humantime::format_duration(timeout))
     } else {
-        // The address may hold a secret.
+        // The address may contain a secret.
         output::one_line(&output::chain(&error.without_url()))
     };
     Failure { error, retry_after: None }
 }
 
-/// How long an answer asks to wait, in seconds or until a date, which is measured by the clock that names it.
+/// Returns the wait that an answer requests: in seconds, or until a date, compared with `now`.
 fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?;
     if let Ok(seconds) = text.parse() {

@@ -1,4 +1,4 @@
-//! Gauges about things that come and go, in the format of Prometheus.
+//! Gauges of objects that come and go, in Prometheus's format.
 
 use std::collections::BTreeMap;
 

@@ -23,19 +23,19 @@ mod guarded;
 
 use guarded::{Guarded, Phase};
 
-/// How long a client may wait before its next request. Load balancers keep connections open for a minute or longer, and
-/// must be the ones to close them: a request on a connection that was just closed here is lost.
+/// How long an idle connection stays open. Load balancers keep connections open for a minute or longer, and must be the
+/// ones to close them: a request on a connection that was just closed here is lost.
 const IDLE_WITHIN: Duration = Duration::from_secs(150);
-/// How long a new connection waits for a place before one that is kept open for further requests has to go.
+/// How long a new connection waits before an idle one is closed to make room.
 const CROWDED_AFTER: Duration = Duration::from_millis(50);
 
-/// Takes an address; `key` is the setting that names it.
+/// Binds an address. `key` is the setting with this address.
 pub(super) async fn bind(key: &str, address: SocketAddr) -> Result<TcpListener, ConfigError> {
     TcpListener::bind(address).await.map_err(|error| ConfigError(format!("{key}: cannot listen on {address}: {error}")))
 }
 
-/// Serves until `stop`, then answers the requests that are being served. More than `most` connections wait in the
-/// system's queue: all that a process may open by default is 1,024 files, and the database needs some of them.
+/// Serves until `stop`, then answers the current requests. If there are more than `most` connections, the others wait
+/// in the system's queue: by default a process may open 1,024 files only, and the database needs some of them.
 pub(super) async fn serve(listener: TcpListener, most: usize, routes: Router, stop: CancellationToken) {
     let places = Arc::new(Semaphore::new(most));
     let crowded = Arc::new(Notify::new());
@@ -49,7 +49,7 @@ pub(super) async fn serve(listener: TcpListener, most: usize, routes: Router, st
             }
         };
         let Some(place) = place else { break };
-        // Small answers should not wait for more to come.
+        // Small answers should be sent at once.
         drop(stream.set_nodelay(true));
         let (routes, stop, crowded) = (routes.clone(), stop.clone(), Arc::clone(&crowded));
         connections.spawn(async move {
@@ -61,14 +61,14 @@ pub(super) async fn serve(listener: TcpListener, most: usize, routes: Router, st
     connections.wait().await;
 }
 
-/// The next connection; `None` once `stop` is cancelled.
+/// Accepts the next connection; `None` once `stop` is cancelled.
 async fn accept(listener: &TcpListener, stop: &CancellationToken) -> Option<tokio::net::TcpStream> {
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => return Some(stream),
                 Err(error) => {
-                    // Out of file descriptors, say: waiting helps, spinning does not.
+                    // Possibly there are no free file descriptors. Waiting helps, spinning does not.
                     tracing::warn!(%error, "a connection could not be accepted");
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }

@@ -1,4 +1,5 @@
-//! Upkeep besides the runtime: the daemon follows the database, its clock, its notifications and the configuration.
+//! Background tasks next to the runtime: the daemon follows the database, its clock, its notifications and the
+//! configuration.
 
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
@@ -17,16 +18,16 @@ use crate::clock::{self, SystemClock};
 use crate::config::{Config, Receiver};
 use crate::output;
 
-/// Between two looks at the database and its clock.
+/// Interval of checks of the database and its clock.
 const FOLLOW_EVERY: Duration = Duration::from_secs(10);
 /// Delay before listening again after notifications stopped.
 const LISTEN_AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// Interval of checks for a new password.
 const ASK_FOR_CREDENTIALS_EVERY: Duration = Duration::from_secs(2);
-/// Between two times at which what was measured is summed up: without, it would pile up while nobody reads it.
+/// Interval at which histograms are aggregated. Otherwise samples pile up while nobody scrapes.
 const SUM_UP_EVERY: Duration = Duration::from_secs(5);
 
-/// Begins all of it.
+/// Starts all tasks.
 pub(super) fn spawn(tasks: &TaskTracker, shared: &Arc<Shared>, file: Option<PathBuf>, hangup: Signal) {
     tasks.spawn(follow_database(Arc::clone(shared)));
     tasks.spawn(listen(Arc::clone(shared)));
@@ -35,7 +36,7 @@ pub(super) fn spawn(tasks: &TaskTracker, shared: &Arc<Shared>, file: Option<Path
     tasks.spawn(reload(Arc::clone(shared), file, hangup));
 }
 
-/// Sets the clock by the database's, and begins anew when the store has become another database.
+/// Sets the clock by the database's, and begins again when another database has replaced the present one.
 async fn follow_database(shared: Arc<Shared>) {
     let mut generation = shared.store.generation();
     while !shared.stop.is_cancelled() {
@@ -58,7 +59,7 @@ async fn follow_database(shared: Arc<Shared>) {
     }
 }
 
-/// Sums up what was measured.
+/// Aggregates histograms.
 async fn sum_up(shared: Arc<Shared>) {
     while !shared.stop.is_cancelled() {
         shared.metrics.run_upkeep();
@@ -66,7 +67,7 @@ async fn sum_up(shared: Arc<Shared>) {
     }
 }
 
-/// Wakes a worker when another process asks for work. Workers look by themselves too, only later.
+/// Wakes a worker when another process requests work. Workers also poll, but later.
 async fn listen(shared: Arc<Shared>) {
     while !shared.stop.is_cancelled() {
         tokio::select! {
@@ -81,7 +82,7 @@ async fn listen(shared: Arc<Shared>) {
     }
 }
 
-/// Reads the address of the database again when the server refuses the password: it may have been changed.
+/// Reads the address of the database again when the server rejects the password, which may have changed.
 async fn renew_credentials(shared: Arc<Shared>, file: Option<PathBuf>) {
     loop {
         tokio::select! {
@@ -99,7 +100,7 @@ async fn renew_credentials(shared: Arc<Shared>, file: Option<PathBuf>) {
     }
 }
 
-/// Goes over to an address, if it is another one. Says why not, if that cannot be.
+/// Moves the store to an address, if it is another one. Returns the reason if that is not possible.
 async fn move_store(shared: &Shared, url: &StoreUrl) -> Option<String> {
     match shared.store.move_to(url).await {
         Ok(Moved::Same) => None,
@@ -131,7 +132,7 @@ async fn reload(shared: Arc<Shared>, file: Option<PathBuf>, mut hangup: Signal) 
     }
 }
 
-/// All that a configuration says of what can be changed while the daemon runs, found in order.
+/// The valid parts of a new configuration that can change while the daemon runs.
 struct Reload {
     config: Config,
     store: StoreUrl,
@@ -154,7 +155,7 @@ impl Reload {
         })
     }
 
-    /// Takes everything over. What the database has no part in does not wait for it.
+    /// Applies everything. Settings that do not concern the database do not wait for it.
     async fn apply(self, shared: &Shared) {
         *shared.secrets.write().unwrap_or_else(PoisonError::into_inner) = self.secrets;
         if let (Some(known), Some(new)) = (&shared.receiver, self.receiver) {

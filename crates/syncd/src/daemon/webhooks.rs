@@ -19,33 +19,35 @@ use super::{Shared, measure};
 use crate::clock::SystemClock;
 use crate::wiring::LOOK_AT_PAUSED_EVERY;
 
-/// Kombo's webhooks are a few hundred bytes.
+/// Size limit of a usual webhook. Kombo's have a few hundred bytes.
 const USUAL_BYTES: usize = 1024 * 1024;
-/// Larger ones are read if few are at a time.
+/// Size limit of a large webhook. Only a few are read at a time.
 const MOST_BYTES: usize = 16 * USUAL_BYTES;
 const MOST_LARGE_AT_A_TIME: usize = 2;
-/// A client that takes longer to send its body is turned away.
+/// Time limit for receiving the body.
 const BODY_WITHIN: Duration = Duration::from_secs(10);
-/// A database that takes longer is as good as none: the sender tries again.
+/// Time limit for storing. After that the sender has to retry.
 const STORED_WITHIN: Duration = Duration::from_secs(10);
-/// While so many bytes of webhooks are being received and stored, more are turned away: the sender tries again. As many
+/// Maximum bytes of webhooks that are being received and stored. More are rejected, and the sender retries. As many
 /// usual webhooks as there may be connections take a fraction of it.
 const MOST_BYTES_AT_A_TIME: usize = 64 * USUAL_BYTES;
 
 pub(super) struct WebhookEndpoint {
     shared: Arc<Shared>,
-    /// A permit for each byte.
+    /// One permit for each byte.
     room: Semaphore,
     large: Semaphore,
     inbox: InboxHandle,
 }
 
-/// `POST /webhooks/kombo`, from the start on. A webhook that comes before the database waits as long for it as later.
+/// `POST /webhooks/kombo`, served from the start. A webhook that arrives before the database is ready waits as long as
+/// any other.
 pub(super) fn routes(endpoint: watch::Receiver<Option<Arc<WebhookEndpoint>>>) -> Router {
     Router::new().route("/webhooks/kombo", post(receive)).with_state(endpoint)
 }
 
-/// What receives webhooks, and what stores them: it has to run, and ends when the endpoint is gone.
+/// Returns the endpoint that receives webhooks, and the task that stores them. The task must run; it ends when the
+/// endpoint is dropped.
 pub(super) fn open(
     shared: Arc<Shared>,
     store: Arc<DieselStore>,
@@ -132,21 +134,21 @@ impl WebhookEndpoint {
         if announced.is_some_and(|length: usize| length > MOST_BYTES) {
             return Answer::TooLarge;
         }
-        // Nobody has to send a body that will be refused.
+        // Rejects before the client sends the body.
         let signature = match signature(&head.headers) {
             Ok(signature) => signature,
             Err(error) => return refused(error),
         };
         let reserved = u32::try_from(announced.unwrap_or(USUAL_BYTES).min(USUAL_BYTES)).unwrap_or(u32::MAX);
         let Ok(_room) = self.room.try_acquire_many(reserved) else { return Answer::Busy };
-        // One without a length may be large.
+        // A request without a length may be large.
         let is_small = announced.is_some_and(|length| length <= USUAL_BYTES);
         let large = if is_small { None } else { self.large.try_acquire().ok() };
         let most = if large.is_some() { MOST_BYTES } else { USUAL_BYTES };
         if announced.is_some_and(|length| length > most) {
             return Answer::Busy;
         }
-        // One byte more than allowed tells a body that is too long from one that broke off.
+        // The limit error distinguishes a body that is too long from one that broke off.
         let bytes = match tokio::time::timeout(BODY_WITHIN, to_bytes(body, most)).await {
             Err(_) => return Answer::TooSlow,
             Ok(Ok(bytes)) => bytes,
@@ -162,7 +164,7 @@ impl WebhookEndpoint {
         self.store(webhooks::read(&bytes)).await
     }
 
-    /// Records that a webhook was not stored, so that its changes are fetched even if the sender does not try again.
+    /// Records that a webhook was not stored, so that its changes are fetched even if the sender does not retry.
     fn note_missed(&self, scope: Scope) {
         if let Scope::Integration(id) = scope {
             self.shared.runtime.note_missed(id);
@@ -192,7 +194,7 @@ impl WebhookEndpoint {
     }
 }
 
-/// What is said to be Kombo's signature. Of several none counts: whatever passed them on may go by another.
+/// Returns the signature header. If there are several, none counts: a proxy may have relied on another one.
 fn signature(headers: &HeaderMap) -> Result<&[u8], SignatureError> {
     let mut signatures = headers.get_all(SIGNATURE_HEADER).iter();
     match (signatures.next(), signatures.next()) {

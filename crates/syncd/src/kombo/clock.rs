@@ -6,15 +6,16 @@ use tokio::time::Instant;
 
 use crate::clock::{SystemClock, machine};
 
-/// Kombo's clock, as its answers tell it: the latest `Date`, and when it came by the clock that never jumps.
+/// Kombo's clock, derived from its answers: the latest `Date`, and the time since its arrival by the monotonic clock.
 ///
-/// It shows no later time than Kombo's own: `Date` is cut off to seconds, and the way here takes time. So an answer without
-/// a `Date` is dated as surely as one with it, however wrong the clock of this machine is.
+/// It is never ahead of Kombo's own clock, because `Date` is cut off to seconds and an answer takes time to arrive. It
+/// therefore dates an answer without a `Date` as safely as one with it, however wrong this machine's clock is.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct KomboClock(Arc<Mutex<Option<(Timestamp, Instant)>>>);
 
 impl KomboClock {
-    /// Takes note of the `Date` of an answer that has just come, and returns what it is, or must have been.
+    /// Notes the `Date` of an answer that has just arrived. Returns that date, or the derived one if the answer has
+    /// none.
     pub(crate) fn date(&self, said: Option<Timestamp>) -> Option<Timestamp> {
         if let Some(said) = said {
             *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((said, Instant::now()));
@@ -22,13 +23,13 @@ impl KomboClock {
         self.now()
     }
 
-    /// A time that has surely come, by whichever clock: what is old by it may go. `None` if Kombo has told no time, so that
-    /// nothing confirms the clock of this machine.
+    /// Returns a time that has certainly passed by all clocks, so that what is older may be removed. `None` if Kombo
+    /// has sent no time that confirms this machine's clock.
     pub(crate) fn surely(&self) -> Option<Timestamp> {
         self.now().map(|kombo| kombo.min(SystemClock.now()).min(machine()))
     }
 
-    /// Kombo's time; `None` before it has told any.
+    /// Returns Kombo's time; `None` before the first `Date`.
     pub(crate) fn now(&self) -> Option<Timestamp> {
         let told = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         told.map(|(said, since)| said.saturating_add(since.elapsed()))

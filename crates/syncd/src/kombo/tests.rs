@@ -8,7 +8,7 @@ use sync_core::jobs::SyncKind;
 
 use super::*;
 
-/// What a server answers to each question about users, and whether it accepts the key when asked about the key.
+/// Starts a server with a fixed answer to each request for users, and with a fixed result of the key check.
 fn serve(answer: String, key_is_good: bool) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -54,7 +54,7 @@ async fn failure(answer: String, key_is_good: bool) -> SourceError {
     source.open(spec).next_page().await.unwrap_err()
 }
 
-/// From an answer to what the engine does about it.
+/// Each answer has a failure class for the engine.
 #[tokio::test]
 async fn each_answer_has_a_class() {
     use FailureClass::{
@@ -76,7 +76,7 @@ async fn each_answer_has_a_class() {
         (409, code("INTEGRATION.QA_FAILED"), SetupPending),
         (404, code("INTEGRATION.MODEL_NOT_AVAILABLE"), ModelUnavailable),
         (400, code("INTEGRATION.MODEL_DISABLED"), ModelUnavailable),
-        // Everything else may pass.
+        // All others may be transient.
         (400, code("PLATFORM.INPUT_INVALID"), RequestRefused),
         (500, code("PLATFORM.UNKNOWN_ERROR"), Transient),
         (500, code("PLATFORM.TASK_TIMED_OUT"), Transient),
@@ -122,7 +122,7 @@ async fn each_answer_has_a_class() {
     }
 }
 
-/// A refusal without a reason is the key's only if Kombo says so when asked about the key.
+/// A rejection without a reason concerns the key only if Kombo's key check fails.
 #[tokio::test]
 async fn a_key_is_rejected_by_kombos_own_word() {
     let html = "<html>log in</html>";

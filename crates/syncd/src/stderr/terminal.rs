@@ -7,7 +7,7 @@ use rustix::termios::tcgetwinsize;
 /// Size assumed if the terminal does not report one.
 const SIZE: (u16, u16) = (80, 24);
 
-/// The terminal that standard error is, for bars: what they draw is queued as a whole.
+/// Standard error as a terminal for bars. Each drawing is queued as a whole.
 #[derive(Debug, Default)]
 pub(crate) struct Terminal {
     drawing: Mutex<String>,
@@ -25,7 +25,7 @@ impl Terminal {
     }
 }
 
-/// Columns and rows.
+/// Returns columns and rows.
 fn size() -> (u16, u16) {
     match tcgetwinsize(io::stderr()) {
         Ok(size) if size.ws_col > 0 && size.ws_row > 0 => (size.ws_col, size.ws_row),

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Takes so many bytes, then fails until there is room again.
+/// Accepts a number of bytes, then fails until there is room again.
 #[derive(Default)]
 struct Disk {
     room: usize,

@@ -10,7 +10,7 @@ use crate::cli::StatusArgs;
 use crate::config::ConfigError;
 use crate::store::unknown_integration;
 
-/// Whether an integration works or is deliberately not fetched.
+/// Whether an integration works, or is not fetched on purpose.
 pub(super) fn integration_is_well(integration: &IntegrationRecord) -> bool {
     match integration.status {
         IntegrationStatus::Active | IntegrationStatus::Deleted | IntegrationStatus::Held => true,
@@ -38,15 +38,15 @@ impl Known {
             && self.endpoints_of(&integration.id).iter().all(|state| endpoint_is_well(integration, state))
     }
 
-    /// The endpoints of an integration. They are sorted by it: looking through all of them for each would take seconds with
-    /// thousands of integrations.
+    /// Returns the endpoints of an integration. They are sorted by integration: a search through all of them for each
+    /// would take seconds with thousands of integrations.
     pub(super) fn endpoints_of(&self, id: &IntegrationId) -> &[EndpointState] {
         let from = self.endpoints.partition_point(|state| state.integration_id < *id);
         let rest = self.endpoints.get(from..).unwrap_or_default();
         rest.get(..rest.partition_point(|state| state.integration_id == *id)).unwrap_or_default()
     }
 
-    /// Leaves what the arguments ask for, and puts first what is not in order.
+    /// Keeps what the arguments select, with problems first.
     pub(super) fn narrowed(mut self, args: &StatusArgs) -> Result<Self, ConfigError> {
         if let Some(unknown) =
             args.integrations.iter().find(|id| self.integrations.iter().all(|known| known.id != **id))
@@ -74,7 +74,7 @@ impl Known {
             whole || endpoints.len() > before
         });
         let shown: BTreeSet<IntegrationId> = integrations.iter().map(|known| known.id.clone()).collect();
-        // Bookkeeping of integrations that are not known shows only where all is shown.
+        // Bookkeeping of unknown integrations is shown only without filters.
         let all = args.integrations.is_empty() && args.states.is_empty() && !args.failed;
         let keeps = |id: &IntegrationId| all || shown.contains(id);
         self.requests.retain(|request| keeps(&request.target.integration_id));

@@ -12,7 +12,7 @@ use secrecy::SecretString;
 const SESSION: Duration = Duration::from_secs(12 * 3_600);
 const COOKIE: &str = "syncd_session";
 
-/// The door: without a token the page is open and nothing can be done on it.
+/// Access control: without a token everyone can read the page, and no one can act on it.
 #[derive(Default)]
 pub(crate) struct Access {
     token: RwLock<Option<SecretString>>,
@@ -21,13 +21,13 @@ pub(crate) struct Access {
 /// Sender of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Visitor {
-    /// Anybody: there is no token.
+    /// Anyone: no token is configured.
     Anybody,
-    /// Somebody who has not shown the token.
+    /// A visitor without the token.
     Stranger,
     /// A program that sends the token with every request. Browsers never do so on their own.
     Program,
-    /// A person who signed in, by their cookie.
+    /// A signed-in person, by their cookie.
     Person(String),
 }
 
@@ -36,7 +36,7 @@ impl Access {
         Self { token: RwLock::new(token) }
     }
 
-    /// Takes another token. Who signed in with the one before is a stranger from now on.
+    /// Replaces the token, which invalidates sign-ins with the previous one.
     pub(crate) fn replace(&self, token: Option<SecretString>) {
         *self.token.write().unwrap_or_else(PoisonError::into_inner) = token;
     }
@@ -64,25 +64,25 @@ impl Access {
         session.map_or(Visitor::Stranger, |(_, session)| Visitor::Person(session.to_owned()))
     }
 
-    /// Whether this is the token. What is compared are authentication codes, so that the time tells nothing.
+    /// Whether `shown` is the token. Compares authentication codes, so that the duration reveals nothing.
     pub(super) fn opens(&self, shown: &str) -> bool {
         let code = sign(&SecretString::from(shown), b"token");
         self.signed("token", &code)
     }
 
-    /// The cookie of somebody who showed the token: when it ends, and a code that only the token makes.
+    /// Returns the cookie of a visitor with the token: its expiry, and a code that only the token can produce.
     pub(super) fn sign_in(&self, now: Timestamp) -> Option<String> {
         let ends = now.saturating_add(SESSION).unix_millis();
         let code = sign(&self.token()?, format!("session {ends}").as_bytes());
         Some(format!("{COOKIE}={ends}.{code}; Path=/; Max-Age={}; HttpOnly; SameSite=Strict", SESSION.as_secs()))
     }
 
-    /// A cookie that takes the one before away.
+    /// Returns a cookie that removes the previous one.
     pub(super) fn sign_out() -> String {
         format!("{COOKIE}=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict")
     }
 
-    /// Token in the forms of a page. Another site can neither read nor guess it.
+    /// Returns the token for the forms of a page. Another site can neither read nor guess it.
     pub(super) fn form_key(&self, visitor: &Visitor) -> String {
         match (visitor, self.token()) {
             (Visitor::Person(session), Some(token)) => sign(&token, format!("form {session}").as_bytes()),
@@ -90,7 +90,7 @@ impl Access {
         }
     }
 
-    /// Whether a form with this key comes from a page that this visitor was shown.
+    /// Whether a form with this key comes from a page that this visitor received.
     pub(super) fn accepts_form(&self, visitor: &Visitor, key: &str) -> bool {
         match visitor {
             Visitor::Program => true,

@@ -1,4 +1,4 @@
-//! Actions of the status page. The command line has the same.
+//! Actions of the status page. Commands offer the same ones.
 
 use std::str::FromStr;
 
@@ -36,7 +36,7 @@ impl FromStr for Action {
     }
 }
 
-/// Result of an action. Its word becomes part of the address that the browser is redirected to.
+/// Result of an action. Its word becomes part of the address to which the browser is redirected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
     Asked,
@@ -49,7 +49,7 @@ pub(super) enum Outcome {
 }
 
 impl Outcome {
-    /// As part of an address.
+    /// Returns the word for an address.
     pub(super) fn word(self) -> String {
         match self {
             Self::Asked => "asked".to_owned(),
@@ -62,7 +62,7 @@ impl Outcome {
         }
     }
 
-    /// Text of the result, for people.
+    /// Returns the text of the result, for people.
     pub(super) fn say(word: &str) -> Option<String> {
         Some(match word {
             "asked" => "The fetch was asked for: a worker takes it up.".to_owned(),

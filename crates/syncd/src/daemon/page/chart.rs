@@ -1,4 +1,4 @@
-//! The charts of the status page, as SVG that the server draws. What a chart shows is also said in words.
+//! The charts of the status page, drawn by the server as SVG. Each chart also has its content in words.
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use super::show::grouped;
 
 const HOURS: i64 = 24;
 const HOUR: i64 = 3_600_000;
-/// A bar with its gap, and the height of the highest one, in the units of the drawing.
+/// Width of a bar with its gap, and height of the highest bar, in units of the drawing.
 const STEP: u64 = 10;
 const HEIGHT: u64 = 60;
 
-/// One bar, and what it stands for.
+/// A bar and its meaning.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Bar {
     pub(super) label: String,
@@ -25,16 +25,16 @@ pub(super) struct Bar {
     height: u64,
 }
 
-/// Bars side by side.
+/// A row of bars.
 #[derive(Debug, Template)]
 #[template(path = "chart.html")]
 pub(super) struct Chart {
-    /// Tells the chart from others on the page.
+    /// Name of the chart, unique on the page.
     name: &'static str,
     title: &'static str,
     /// Description of the chart in words.
     words: String,
-    /// The heads of the table that says the same.
+    /// Column heads of the equivalent table.
     heads: [&'static str; 2],
     bars: Vec<Bar>,
     width: u64,
@@ -42,7 +42,7 @@ pub(super) struct Chart {
     last: String,
 }
 
-/// A template, so what it holds was escaped.
+/// Its template has already escaped the content.
 impl askama::filters::HtmlSafe for Chart {}
 
 impl Chart {
@@ -72,14 +72,14 @@ impl Chart {
     }
 }
 
-/// The rows that runs changed in each of the last 24 hours, first loads aside, as far back as `runs` go. `cut_off` says
-/// that there are earlier ones.
+/// The rows that runs changed in each of the last 24 hours, without first loads, as far back as `runs` go. `cut_off`
+/// means that earlier runs exist.
 pub(super) fn changes(runs: &[Run], cut_off: bool, now: Timestamp) -> Chart {
     let this_hour = now.unix_millis().div_euclid(HOUR);
     let mut counts: Vec<(i64, u64)> = (0..HOURS).map(|hour| (this_hour - HOURS + 1 + hour, 0)).collect();
     let oldest = runs.iter().map(|run| run.started_at.unix_millis().div_euclid(HOUR)).min();
     if let Some(oldest) = oldest.filter(|_| cut_off) {
-        // Of the hour in which they begin, some are missing.
+        // The hour of the oldest run is incomplete.
         counts.retain(|(hour, _)| *hour > oldest || *hour == this_hour);
     }
     for run in runs.iter().filter(|run| !run.first_load) {
@@ -136,7 +136,7 @@ pub(super) fn freshness<'a>(states: impl Iterator<Item = &'a EndpointState>, now
     Chart::new("freshness", "Endpoints, by the age of what they show", words, ["Up to", "Endpoints"], &counts)
 }
 
-/// The hour of the day at which an hour since 1970 begins.
+/// Formats the time of day of an hour since 1970.
 fn clock(hour: i64) -> String {
     format!("{:02}:00", hour.rem_euclid(24))
 }
@@ -196,7 +196,7 @@ mod tests {
             chart.words
         );
         assert!(chart.bars.iter().all(|bar| bar.y + bar.height == HEIGHT));
-        // Earlier runs are not known: what is not known is not shown as nothing.
+        // Earlier runs are unknown, and must not be shown as zero.
         let chart = changes(&runs[..3], true, now());
         assert_eq!(shown(&chart), [("15:00", "2,000")]);
         assert_eq!(changes(&[], false, now()).words, "No row changed in the last 24 hours.");

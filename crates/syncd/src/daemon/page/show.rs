@@ -6,7 +6,7 @@ use sync_core::rows::Value;
 
 use crate::output;
 
-/// Longer texts are cut.
+/// Maximum length of a text.
 const MOST_CHARACTERS: usize = 2_000;
 
 /// A past time: its age, with the exact time as a hint.
@@ -20,7 +20,7 @@ pub(super) struct When {
     text: String,
 }
 
-/// A template, so what it holds was escaped.
+/// Its template has already escaped the content.
 impl askama::filters::HtmlSafe for When {}
 
 impl When {
@@ -38,7 +38,7 @@ impl When {
     }
 }
 
-/// A number with its thousands set apart.
+/// Formats a number with groups of thousands.
 pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
@@ -51,7 +51,7 @@ pub(super) fn grouped(number: u64) -> String {
     text
 }
 
-/// The text, cut if it is very long.
+/// Returns the text, cut if it is very long.
 pub(super) fn cut(text: &str) -> String {
     match text.char_indices().nth(MOST_CHARACTERS) {
         Some((end, _)) => format!("{}… ({} bytes in all)", text.get(..end).unwrap_or_default(), text.len()),
@@ -59,7 +59,7 @@ pub(super) fn cut(text: &str) -> String {
     }
 }
 
-/// Content of a column.
+/// Formats the content of a column.
 pub(super) fn value(value: &Value) -> String {
     match value {
         Value::Absent | Value::Null => "–".to_owned(),
@@ -69,7 +69,7 @@ pub(super) fn value(value: &Value) -> String {
     }
 }
 
-/// What a change says of the columns: their names and, where they are kept, old and new values if `values`.
+/// Formats the columns of a change: their names and, with `values`, the old and new values if they are kept.
 pub(super) fn fields(fields: &serde_json::Value, values: bool) -> String {
     let names: Vec<String> = match fields {
         serde_json::Value::Array(names) => names.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect(),

@@ -26,11 +26,11 @@ const CHARTED_RUNS: usize = 1_000;
 pub(super) struct Frame {
     pub(super) version: &'static str,
     pub(super) now: String,
-    /// Form token that the page's forms contain; empty if nobody signed in.
+    /// Form token for the page's forms; empty if nobody signed in.
     pub(super) form_key: String,
     pub(super) may_act: bool,
     pub(super) may_see_records: bool,
-    /// Whether what the page shows goes on changing, and loading it anew repeats nothing.
+    /// Whether the content changes over time, so that the page reloads itself. Reloading must not repeat an action.
     pub(super) lives: bool,
     /// Result of the last action.
     pub(super) said: String,
@@ -63,7 +63,7 @@ pub(super) struct Status {
     changes_chart: Chart,
     freshness_chart: Chart,
     integrations: Vec<IntegrationRow>,
-    /// The id after which more integrations follow.
+    /// The id after which further integrations follow.
     more: String,
     queue: Vec<RequestRow>,
     runs: Vec<RunRow>,
@@ -75,7 +75,7 @@ struct IntegrationRow {
     id: String,
     tool: String,
     state: &'static str,
-    /// Endpoints that are not in order, and how they stand.
+    /// Endpoints with a problem, and their states.
     troubles: Vec<(&'static str, &'static str)>,
     fresh: When,
     last_delta: When,
@@ -211,7 +211,7 @@ impl IntegrationRow {
             tool: known.tool.clone().unwrap_or_default(),
             state: known.status.as_str(),
             troubles: troubles.map(|state| (state.endpoint.as_str(), state.status.as_str())).collect(),
-            // None is the least: what was never fetched makes the whole of it "never".
+            // `None` sorts first: one endpoint that was never fetched makes the result "never".
             fresh: When::of(own.iter().map(|state| state.watermark).min().flatten(), now),
             last_delta: When::of(own.iter().filter_map(|state| state.last_delta_at).max(), now),
             last_full: When::of(own.iter().map(|state| state.last_full_at).min().flatten(), now),
@@ -315,13 +315,13 @@ pub(super) struct Integration {
     queue: Vec<RequestRow>,
     runs: Vec<RunRow>,
     changes: Vec<ChangeRow>,
-    /// Below which `seq` the next page begins; 0 if there is none.
+    /// The next page shows entries below this `seq`; 0 if there is none.
     older: i64,
     quarantine: Vec<QuarantineRow>,
 }
 
 impl Integration {
-    /// `None` if it is not known.
+    /// Returns `None` if the integration is unknown.
     pub(super) fn read(
         tx: &mut dyn Tx,
         frame: Frame,
@@ -359,7 +359,7 @@ impl Integration {
     }
 }
 
-/// Below which `seq` the page after a full one begins.
+/// Returns the `seq` below which the page after a full one begins.
 fn older(changes: &[Change], limit: usize) -> i64 {
     changes.last().filter(|_| changes.len() == limit).map_or(0, |last| last.seq)
 }
@@ -405,7 +405,7 @@ pub(super) struct OneRun {
 }
 
 impl OneRun {
-    /// `None` if there is no such run.
+    /// Returns `None` if there is no such run.
     pub(super) fn read(tx: &mut dyn Tx, frame: Frame, id: i64) -> TxResult<Option<Self>> {
         let Some(run) = tx.run(RunId(id))? else { return Ok(None) };
         let time = |time: Option<Timestamp>| time.map_or_else(|| "–".to_owned(), |time| time.to_string());
@@ -466,7 +466,7 @@ struct RecordRow {
 }
 
 impl Record {
-    /// Looks for the rows of this id, and for their changes below `before`.
+    /// Finds the rows with this id, and their changes below `before`.
     pub(super) fn read(
         tx: &mut dyn Tx,
         frame: Frame,

@@ -19,11 +19,11 @@ struct Data<'a> {
     integration_id: &'a IntegrationId,
     first_seq: i64,
     last_seq: i64,
-    /// As `syncd changes --json` prints them.
+    /// In the format of `syncd changes --json`.
     changes: &'a [Change],
 }
 
-/// The body of a delivery: the same to the letter for the same batch.
+/// Returns the body of a delivery, which is byte-identical for the same batch.
 pub(super) fn body(sending: &Sending) -> serde_json::Result<String> {
     let changes = match &sending.content {
         Content::Body(body) => return Ok(body.clone()),

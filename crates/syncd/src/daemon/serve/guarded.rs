@@ -9,10 +9,10 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
-/// How long the head of a request may take from its first byte, and the first one from the start of its connection.
+/// Time limit for the head of a request from its first byte; for the first request, from the start of its connection.
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
-/// What is read of a request that was answered before its end: a client that gets a reset while it sends may never see
-/// the answer.
+/// Time limit for reading the rest of a request that was answered before its end. A client that receives a reset while
+/// it sends may never see the answer.
 const REST_WITHIN: Duration = Duration::from_secs(10);
 const REST_PAUSE: Duration = Duration::from_secs(2);
 const REST_BYTES: usize = 64 * 1024 * 1024;
@@ -21,33 +21,33 @@ const REST_BYTES: usize = 64 * 1024 * 1024;
 #[derive(Debug, Default)]
 pub(super) struct Phase {
     in_request: AtomicBool,
-    /// A request was served before.
+    /// Whether a request was served before.
     is_kept: AtomicBool,
 }
 
 impl Phase {
-    /// A head was read.
+    /// Marks the beginning of a request: its head was read.
     pub(super) fn request(&self) {
         self.in_request.store(true, Ordering::SeqCst);
     }
 
-    /// A request was answered.
+    /// Marks the end of a request: it was answered.
     pub(super) fn idle(&self) {
         self.is_kept.store(true, Ordering::SeqCst);
         self.in_request.store(false, Ordering::SeqCst);
     }
 }
 
-/// A connection that gives heads of requests a deadline, and closes without a reset.
+/// A connection with a deadline for the heads of requests, which closes without a reset.
 pub(super) struct Guarded<S> {
     stream: S,
     phase: Arc<Phase>,
-    /// When the head that is being read has to be complete.
+    /// Deadline of the head that is being read.
     deadline: Option<Pin<Box<Sleep>>>,
     rest: Option<Rest>,
 }
 
-/// Limits of reading while the connection closes.
+/// Limits for reading while the connection closes.
 struct Rest {
     deadline: Pin<Box<Sleep>>,
     pause: Pin<Box<Sleep>>,
@@ -97,7 +97,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
         Pin::new(&mut self.get_mut().stream).poll_flush(cx)
     }
 
-    /// Says that no more will come, and reads until the client says the same, within bounds.
+    /// Ends sending, and reads until the client does the same, within the limits of [`Rest`].
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.rest.is_none() {

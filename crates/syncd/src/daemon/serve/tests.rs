@@ -7,7 +7,7 @@ use tokio::time::{Instant, advance, timeout};
 
 use super::*;
 
-/// A client of a server that answers `GET /` and refuses bodies unread, in virtual time.
+/// A client of a server that answers `GET /` and rejects bodies without reading them, in virtual time.
 fn client(crowded: &Arc<Notify>) -> DuplexStream {
     let routes = Router::new()
         .route("/", get(|| async { "here" }))
@@ -28,7 +28,7 @@ async fn ask(client: &mut DuplexStream) {
     }
 }
 
-/// Time until the server closes the connection.
+/// Returns the time until the server closes the connection.
 async fn until_closed(client: &mut DuplexStream) -> Duration {
     let began = Instant::now();
     let mut rest = Vec::new();
@@ -77,7 +77,7 @@ async fn a_kept_connection_goes_where_others_wait() {
     assert_eq!(until_closed(&mut kept).await.as_secs(), 0);
 }
 
-/// The answer comes at once; what the client still sends is read, but not for ever.
+/// The answer comes at once. The rest of the body is read within bounds.
 #[tokio::test(start_paused = true)]
 async fn a_refused_body_is_read_within_bounds() {
     let mut client = client(&Arc::default());
