@@ -1,4 +1,4 @@
-//! What a webhook is answered with, be it as it should or not.
+//! Answers to webhooks, valid or not.
 
 use std::io::{ErrorKind, Write as _};
 use std::net::TcpStream;
@@ -49,7 +49,7 @@ fn what_is_stored_says_what_was_done() {
     assert!(stored.iter().any(|line| line.contains("ignored: not of the LMS category")), "{stored:?}");
     assert_eq!((runs(), look.requests()), (before, Vec::new()), "nothing was fetched");
 
-    // The same id again asks for nothing again, whatever it says then.
+    // A repeated id requests nothing, whatever its content.
     assert_eq!(daemon.webhook(&data_changed("twice", FIRST_INTEGRATION, &["lms_users"])).status, 200);
     look.wait_until_settled(&world);
     let once = runs();
@@ -65,7 +65,7 @@ fn what_is_stored_says_what_was_done() {
     daemon.stop();
 }
 
-/// What comes too slowly is not waited for, and keeps nobody else waiting.
+/// Slow clients are disconnected, and delay nobody else.
 #[test]
 fn slow_clients_are_hung_up_on() {
     let place = Place::new();
@@ -84,7 +84,7 @@ fn slow_clients_are_hung_up_on() {
     let mut dribbling = connect(place.webhooks).unwrap();
     dribbling.write_all(format!("{signed}Content-Length: 100000\r\n\r\n").as_bytes()).unwrap();
     let dribble = std::thread::spawn(move || {
-        // Until the daemon closes: a byte now and then keeps no connection alive.
+        // Until the daemon closes: an occasional byte does not keep a connection alive.
         dribbling.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
         while dribbling.write_all(b"x").is_ok() {
             let mut head = [0; 12];
@@ -94,13 +94,13 @@ fn slow_clients_are_hung_up_on() {
         }
     });
 
-    // Others are served meanwhile.
+    // Other clients are served meanwhile.
     assert_eq!(daemon.webhook(&data_changed("meanwhile", FIRST_INTEGRATION, &["lms_users"])).status, 200);
     assert_eq!(http::get(place.operations, "/healthz").unwrap().status, 200);
 
     assert_eq!(read_answer(&mut no_body).unwrap().map(|answer| answer.status), Some(408));
     dribble.join().unwrap();
-    // No answer, or that it took too long: in any case an end.
+    // Either no answer or a time-out, but in any case the end of the connection.
     for stream in half_open.iter_mut().chain([&mut silent, &mut half_a_head]) {
         let answer = read_answer(stream).unwrap();
         assert!(answer.as_ref().is_none_or(|answer| answer.status == 408), "{answer:?}");
@@ -110,7 +110,7 @@ fn slow_clients_are_hung_up_on() {
     daemon.stop();
 }
 
-/// A webhook of a megabyte of which all but the last byte was sent.
+/// Sends a webhook of a megabyte except its last byte.
 fn unfinished(place: Place, id: &str) -> TcpStream {
     let body = data_changed(id, FIRST_INTEGRATION, &["lms_users"]);
     let body = format!("{}{body}", " ".repeat(1024 * 1024 - body.len()));
@@ -125,7 +125,8 @@ fn unfinished(place: Place, id: &str) -> TcpStream {
     stream
 }
 
-/// Webhooks of more than 64 MiB at a time are turned away at once, and taken again when there is room.
+/// If more than 64 MiB of webhooks are being received, others are rejected at once, and accepted again when there is
+/// room.
 #[test]
 fn what_is_too_much_is_turned_away() {
     const PLACES: usize = 64;
@@ -137,7 +138,7 @@ fn what_is_too_much_is_turned_away() {
     let body = data_changed("one too many", FIRST_INTEGRATION, &["lms_users"]);
     let (mut answer, mut tries, mut turned_away) = (None, 0, 0);
     wait_until("all places are taken", || {
-        // On a busy machine some time out before the last has come: others take their places.
+        // On a busy machine some time out before the last one has arrived. Others replace them.
         under_way.retain_mut(|stream| {
             let (is_open, status) = state_of(stream);
             turned_away += usize::from(status == Some(503));
@@ -156,14 +157,14 @@ fn what_is_too_much_is_turned_away() {
     assert!(daemon.metric("syncd_webhooks_total", "busy") >= Some(1.0));
     assert!(daemon.is_ready(), "it is busy, not broken");
 
-    // Those that have a place keep it, and leave it to others.
+    // The accepted webhooks are completed, and make room.
     for stream in &mut under_way {
-        // One that timed out meanwhile is closed.
+        // One may have timed out and been closed.
         let _ = stream.write_all(b"}");
     }
     let answers: Vec<_> =
         under_way.iter_mut().map(|stream| read_answer(stream).unwrap().map(|answer| answer.status)).collect();
-    // Each try may have taken the place of one.
+    // Each attempt may have taken the room of one.
     turned_away += answers.iter().filter(|answer| **answer == Some(503)).count();
     assert!(turned_away < tries, "{turned_away} of those that had places: {answers:?}");
     let stored = answers.iter().filter(|answer| **answer == Some(200)).count();
@@ -174,7 +175,8 @@ fn what_is_too_much_is_turned_away() {
     daemon.stop();
 }
 
-/// Whether the daemon still waits for a webhook; if not, with the answer that it gave, if any.
+/// Returns whether the daemon still waits for the rest of a webhook, and otherwise the status of its answer, if there
+/// was one.
 fn state_of(stream: &mut TcpStream) -> (bool, Option<u16>) {
     stream.set_nonblocking(true).unwrap();
     let waits = stream.peek(&mut [0]).is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
@@ -182,7 +184,7 @@ fn state_of(stream: &mut TcpStream) -> (bool, Option<u16>) {
     (waits, if waits { None } else { read_answer(stream).unwrap().map(|answer| answer.status) })
 }
 
-/// More connections than there may be are not accepted: they cost the process nothing, and get their turn.
+/// Connections beyond the maximum are not accepted: they cost the process nothing, and are served later.
 #[test]
 fn too_many_connections_wait() {
     const MOST: usize = 512;
@@ -196,7 +198,7 @@ fn too_many_connections_wait() {
     std::thread::scope(|scope| {
         let webhook = scope.spawn(|| daemon.webhook(&data_changed("1", FIRST_INTEGRATION, &["lms_users"])).status);
         for _ in 0..20 {
-            // Some more for what the daemon does beside it.
+            // The margin is for other files of the daemon.
             assert!(files() <= before + MOST + 20, "{} files, {before} before", files());
             assert!(daemon.is_ready(), "the other server has connections of its own");
         }

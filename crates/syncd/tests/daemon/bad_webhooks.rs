@@ -1,4 +1,4 @@
-//! What comes to the door of webhooks and should not, or only looks so: tables of requests, each with its answer.
+//! Invalid webhooks, and unusual but valid ones: tables of requests with the expected answers.
 
 mod bodies;
 mod requests;
@@ -14,21 +14,21 @@ use crate::http::{self, exchange, exchange_and_go};
 
 on_both_databases!(each_request_gets_its_answer);
 
-/// Where webhooks are posted to.
+/// Request line of a webhook.
 const LINE: &str = "POST /webhooks/kombo HTTP/1.1";
-/// The largest body that is read.
+/// Maximum size of a body.
 const LARGEST: usize = 16 * 1024 * 1024;
-/// What Kombo may still sign with.
+/// An older secret that Kombo may still use.
 const OLDER_SECRET: &str = "older-secret-that-goes-soon";
 
-/// What is to come of a request.
+/// The expected result of a request.
 #[derive(Debug, Clone, Copy)]
 enum Then {
-    /// This status, with these words in the head or the body; nothing is stored.
+    /// Rejected with this status, with this text in the head or the body. Nothing is stored.
     Refused(u16, &'static str),
-    /// 200, and the event is stored with these words about what was done.
+    /// Answered with 200. The event is stored, with this text about the action.
     Stored(&'static str),
-    /// No answer, but the end of the connection.
+    /// The connection is closed without an answer.
     HungUp,
 }
 
@@ -37,20 +37,20 @@ struct Case {
     name: String,
     then: Then,
     request: Vec<u8>,
-    /// The event's, if it is to be stored.
+    /// Id of the event, if it should be stored.
     id: String,
-    /// Whether the sender goes away behind it.
+    /// Whether the sender disconnects after the request.
     breaks_off: bool,
 }
 
-/// A webhook as it should be, of which rows take what they need.
+/// A valid webhook, from which cases take what they need.
 struct Good {
     body: String,
     signature: String,
 }
 
 impl Good {
-    /// One that asks for nothing, so that nothing happens after it is stored.
+    /// Names no model, so that nothing happens after it is stored.
     fn new(id: &str) -> Self {
         Self::of(data_changed(id, FIRST_INTEGRATION, &[]))
     }
@@ -64,39 +64,39 @@ impl Good {
         format!("X-Kombo-Signature: {}", self.signature)
     }
 
-    /// With another request line.
+    /// Builds the request with another request line.
     fn line(&self, line: &str) -> Vec<u8> {
         let length = format!("Content-Length: {}", self.body.len());
         raw(line, &[&length, &self.signed()], self.body.as_bytes())
     }
 
-    /// With one more header.
+    /// Builds the request with an additional header.
     fn header(&self, header: &str) -> Vec<u8> {
         let length = format!("Content-Length: {}", self.body.len());
         raw(LINE, &[&length, &self.signed(), header], self.body.as_bytes())
     }
 
-    /// With these headers in the place of the signature's.
+    /// Builds the request with these headers instead of the signature.
     fn signatures(&self, headers: &[&str]) -> Vec<u8> {
         let length = format!("Content-Length: {}", self.body.len());
         let headers: Vec<&str> = [length.as_str()].iter().chain(headers).copied().collect();
         raw(LINE, &headers, self.body.as_bytes())
     }
 
-    /// With these headers in the place of the length's.
+    /// Builds the request with these headers instead of the length.
     fn lengths(&self, headers: &[&str]) -> Vec<u8> {
         let signed = self.signed();
         let headers: Vec<&str> = [signed.as_str()].iter().chain(headers).copied().collect();
         raw(LINE, &headers, self.body.as_bytes())
     }
 
-    /// In chunks, as this text writes them.
+    /// Builds the request with this text as the chunked body.
     fn chunks(&self, chunks: &[u8]) -> Vec<u8> {
         raw(LINE, &[&self.signed(), "Transfer-Encoding: chunked"], chunks)
     }
 }
 
-/// A request of this line, these headers and this body.
+/// Builds a request from a request line, headers and a body.
 fn raw(line: &str, headers: &[&str], body: &[u8]) -> Vec<u8> {
     let mut bytes = format!("{line}\r\nHost: localhost\r\nConnection: close\r\n").into_bytes();
     for header in headers {
@@ -108,12 +108,12 @@ fn raw(line: &str, headers: &[&str], body: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// A row about a webhook that is good but for what the row does to it.
+/// A case with a valid webhook, except for one change by `request`.
 fn row(name: &str, then: Then, request: impl FnOnce(&Good) -> Vec<u8>) -> Case {
     Case { name: name.to_owned(), then, request: request(&Good::new(name)), id: name.to_owned(), breaks_off: false }
 }
 
-/// The same, and the sender goes away before the request is complete.
+/// Like [`row`], but the sender disconnects before the request is complete.
 fn broken_off(name: &str, then: Then, request: impl FnOnce(&Good) -> Vec<u8>) -> Case {
     Case { breaks_off: true, ..row(name, then, request) }
 }
@@ -125,7 +125,7 @@ fn tables() -> Vec<Case> {
     cases
 }
 
-/// What the documentation says of these tables is what they are.
+/// The documentation states the number of cases.
 #[test]
 fn as_many_cases_as_documented() {
     let cases = tables();

@@ -1,4 +1,4 @@
-//! A real browser, told what to do through the pipes of its `DevTools` protocol.
+//! A real browser, controlled through the pipes of its `DevTools` protocol.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::program::wait_until;
 
-/// Chromium with one tab. It ends with this value.
+/// Chromium with one tab. It ends when this value is dropped.
 #[derive(Debug)]
 pub struct Browser {
     child: Child,
@@ -17,18 +17,18 @@ pub struct Browser {
     output: BufReader<ChildStdout>,
     session: Option<String>,
     next: u64,
-    /// What the console and the log of the tab said is wrong.
+    /// Errors from the console and the log of the tab.
     pub complaints: Vec<String>,
     _profile: TempDir,
 }
 
 impl Browser {
-    /// Starts the browser that `CHROMIUM` names, or Debian's.
+    /// Starts the browser in `CHROMIUM`, or Debian's.
     pub fn start() -> Self {
         let profile = TempDir::new().unwrap();
         let program = std::env::var("CHROMIUM").unwrap_or_else(|_| "chromium".to_owned());
         let mut command = Command::new("sh");
-        // The protocol is spoken over the descriptors 3 and 4.
+        // The protocol uses the file descriptors 3 and 4.
         command.args(["-c", "exec \"$0\" \"$@\" 3<&0 4>&1 0</dev/null 1>&2", &program]);
         command.args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]);
         command.args(["--disable-background-networking", "--disable-component-update", "--disable-sync"]);
@@ -48,7 +48,7 @@ impl Browser {
         browser
     }
 
-    /// Calls a method, and notes what is wrong meanwhile.
+    /// Calls a method, and notes complaints that arrive meanwhile.
     pub fn call(&mut self, method: &str, params: &Value) -> Value {
         let id = self.next;
         self.next += 1;
@@ -75,7 +75,7 @@ impl Browser {
         }
     }
 
-    /// The value of an expression.
+    /// Returns the value of an expression.
     pub fn value(&mut self, expression: &str) -> Value {
         let params = json!({ "expression": expression, "returnByValue": true, "awaitPromise": true });
         let result = self.call("Runtime.evaluate", &params);
@@ -88,14 +88,14 @@ impl Browser {
         self.value(expression) == json!(true)
     }
 
-    /// Goes to an address, and waits until it is there.
+    /// Opens an address, and waits until it is loaded.
     pub fn open(&mut self, url: &str) {
         self.value("window.before = true");
         self.call("Page.navigate", &json!({ "url": url }));
         self.wait_for("!window.before && document.readyState === 'complete'");
     }
 
-    /// Waits until an expression is true; a page that is going away has no answer.
+    /// Waits until an expression is true. A page that is being replaced gives no answer.
     pub fn wait_for(&mut self, expression: &str) {
         wait_until(expression, || {
             let params = json!({ "expression": expression, "returnByValue": true });
@@ -103,19 +103,19 @@ impl Browser {
         });
     }
 
-    /// The size of the window, as a phone or not.
+    /// Sets the size of the window, with or without a phone's behaviour.
     pub fn resize(&mut self, width: u32, height: u32, mobile: bool) {
         let params = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": mobile });
         self.call("Emulation.setDeviceMetricsOverride", &params);
     }
 
-    /// Whether the person likes it dark.
+    /// Sets the preferred colour scheme.
     pub fn prefer(&mut self, scheme: &str) {
         let feature = json!({ "name": "prefers-color-scheme", "value": scheme });
         self.call("Emulation.setEmulatedMedia", &json!({ "features": [feature] }));
     }
 
-    /// Types into what has the focus.
+    /// Types text into the focused element.
     pub fn type_text(&mut self, text: &str) {
         self.call("Input.insertText", &json!({ "text": text }));
     }
@@ -132,7 +132,7 @@ impl Browser {
         }
     }
 
-    /// Saves what the window shows into the folder that `SYNCD_SCREENSHOTS` names, if it names one.
+    /// Saves a screenshot in the folder `SYNCD_SCREENSHOTS`, if it is set.
     pub fn screenshot(&mut self, name: &str) {
         let Some(folder) = std::env::var_os("SYNCD_SCREENSHOTS") else { return };
         let shot = self.call("Page.captureScreenshot", &json!({ "format": "png" }));

@@ -1,4 +1,4 @@
-//! Changes whose webhooks never arrive.
+//! Changes with webhooks that never arrive.
 
 use kombo_sandbox::{GeneratorConfig, Model, Mutation, SandboxConfig, WebhookMode};
 
@@ -9,7 +9,7 @@ use crate::world::World;
 
 on_both_databases!(what_changed_while_no_daemon_ran_is_fetched_at_the_start);
 
-/// A change, a new record and a deletion of one integration.
+/// Makes a change, a new record and a deletion in one integration.
 fn change_some(world: &World, integration: &str) {
     let ids = |model: Model| world.sandbox.ids(integration, model).unwrap();
     for mutation in [
@@ -45,7 +45,7 @@ fn what_changed_while_no_daemon_ran_is_fetched_at_the_start(backend: Backend) {
     assert_eq!(said.stderr.matches("catching up").count(), 1, "{}", said.stderr);
 }
 
-/// The database takes part in this: SQLite's is never away.
+/// Only on PostgreSQL: SQLite's database is never unavailable.
 #[test]
 fn a_signed_webhook_that_is_not_stored_is_made_up_for() {
     let place = Place::new();
@@ -58,7 +58,7 @@ fn a_signed_webhook_that_is_not_stored_is_made_up_for() {
     let integrations = world.sandbox.integrations();
     change_some(&world, &integrations[0]);
     world.database.server().kill_9().unwrap();
-    // Its sender does not try again.
+    // The sender does not retry.
     let told = data_changed("told-once", &integrations[0], &["lms_users"]);
     wait_until("it is turned away", || daemon.webhook(&told).status == 503);
     world.database.server().restart().unwrap();

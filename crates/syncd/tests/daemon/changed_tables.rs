@@ -1,4 +1,5 @@
-//! Tables that somebody changed: `run`, `sync`, `config check` and `/readyz` name the difference and the remedy.
+//! Tables that an administrator changed: `run`, `sync`, `config check` and `/readyz` report the difference and the
+//! remedy.
 
 use kombo_sandbox::SandboxConfig;
 

@@ -1,4 +1,4 @@
-//! Many webhooks, few fetches; and changes under a fetch.
+//! Many webhooks lead to few fetches, also if changes happen during a fetch.
 
 use std::time::{Duration, Instant};
 
@@ -26,7 +26,7 @@ fn many_webhooks_lead_to_few_fetches(backend: Backend) {
     look.wait_until_loaded(&world);
     assert_eq!(delta_runs(&world, "users"), 0);
 
-    // One runs, and what comes meanwhile is one more.
+    // One fetch runs, and everything that arrives meanwhile leads to one more.
     let latency = Duration::from_millis(800);
     world.sandbox.edit(|state| state.latency = Latency { fixed_ms: 800, jitter_ms: 0 });
     let began = Instant::now();
@@ -41,11 +41,12 @@ fn many_webhooks_lead_to_few_fetches(backend: Backend) {
     let (meanwhile, sent_within) = (delta_runs(&world, "users"), began.elapsed());
     look.wait_until_settled(&world);
     assert_eq!(delta_runs(&world, "users"), meanwhile + 1);
-    // One after the other, each as long as Kombo takes to answer: on a slow machine there is time for several.
+    // Fetches run one after the other, each as long as Kombo takes to answer. On a slow machine there is time for
+    // several.
     let at_most = sent_within.as_millis() / latency.as_millis() + 1;
     assert!(u128::try_from(meanwhile).unwrap() <= at_most, "{meanwhile} within {sent_within:?}");
 
-    // A storm from two sides over three endpoints: one at a time on each, and all of it ends.
+    // A burst from two senders for three endpoints. At most one fetch of each endpoint runs, and all requests end.
     world.sandbox.edit(|state| state.latency = Latency { fixed_ms: 20, jitter_ms: 20 });
     let integrations = world.sandbox.integrations();
     std::thread::scope(|scope| {
@@ -64,11 +65,12 @@ fn many_webhooks_lead_to_few_fetches(backend: Backend) {
             })
             .collect();
         while senders.iter().any(|sender| !sender.is_finished()) {
-            // A delta, and a full fetch for what it does not show.
+            // A delta, and a full fetch for changes that it may not show.
             look.assert_one_at_a_time(2);
         }
     });
-    // A full fetch for what a delta may not show is put off for an hour after the one before: it stays in the queue.
+    // A full fetch for changes that a delta may not show waits for an hour after the previous one, so it stays in the
+    // queue.
     wait_until("only what is put off is left", || {
         look.requests().iter().all(|request| request.target.endpoint.as_str() == "courses" && request.lease.is_none())
             && look.requests().len() <= 2
@@ -93,7 +95,7 @@ fn a_change_behind_the_fetch_is_not_missed(backend: Backend) {
     };
     let is_midway = || wait_until("the fetch is midway", || world.sandbox.request_count(Endpoint::Users) >= 4);
 
-    // Under the first load: the first page was read, then its first user changes.
+    // During the first load: its first page was read, then the first user of that page changes.
     let daemon = Daemon::start(&world, place);
     is_midway();
     change(0, "Changed under the load");
@@ -101,7 +103,7 @@ fn a_change_behind_the_fetch_is_not_missed(backend: Backend) {
     look.wait_until_loaded(&world);
     look.assert_faithful_in_the_end(&world);
 
-    // Under a delta of ten pages.
+    // During a delta of ten pages.
     world.sandbox.configure_webhooks(|hooks| hooks.data_changed = WebhookMode::Manual);
     for user in 0..users.len() {
         change(user, "Changed for the delta");

@@ -1,6 +1,6 @@
-//! The daemon and its database are killed at moments that nobody chose, again and again, while Kombo changes and tells.
+//! The daemon and its database are killed repeatedly at random times, while Kombo changes and sends webhooks.
 //!
-//! `SYNCD_CRASHES` says how often, `SYNCD_CRASH_SEED` repeats the moments as far as a machine can.
+//! `SYNCD_CRASHES` sets the number of crashes. `SYNCD_CRASH_SEED` repeats their times as far as a machine can.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -13,11 +13,11 @@ use crate::log::Follower;
 use crate::sender::Sender;
 use crate::world::World;
 
-/// How often in a normal run.
+/// Number of crashes in a normal run.
 const CRASHES: usize = 4;
-/// How many webhooks are under way around each crash.
+/// Number of webhooks that are sent around each crash.
 const WEBHOOKS: usize = 24;
-/// A crash comes within this time.
+/// Maximum time until a crash.
 const WITHIN: Duration = Duration::from_millis(600);
 
 fn crashes() -> usize {
@@ -31,7 +31,7 @@ fn random() -> fastrand::Rng {
     fastrand::Rng::with_seed(seed)
 }
 
-/// A moment that has nothing to do with what anybody does.
+/// Waits for a random time.
 fn at_some_moment(random: &mut fastrand::Rng) {
     std::thread::sleep(Duration::from_micros(random.u64(..u64::try_from(WITHIN.as_micros()).unwrap())));
 }
@@ -56,12 +56,12 @@ fn world(backend: Backend, place: Place) -> World {
     world.sandbox.configure_webhooks(|hooks| hooks.data_changed = WebhookMode::Off);
     world.set_toml("kombo.page_size", "5");
     world.set_toml("sync.change_values", "true");
-    // Kombo's changes of the last seconds are in every delta: what a crash loses is not found by chance later.
+    // Deltas request only the last seconds again, so that a change lost in a crash is not found by chance later.
     world.set("sync.overlap", "5s");
     world
 }
 
-/// Changes at Kombo, each told by a webhook that is sent until it is taken.
+/// Makes changes at Kombo. A webhook for each is sent until it is accepted.
 fn go_on_at_kombo(world: &World, place: Place, sender: &Sender, first: usize) {
     let integrations = world.sandbox.integrations();
     let numbers: Vec<usize> = (first..first + WEBHOOKS).collect();
@@ -96,7 +96,7 @@ fn the_daemon_is_killed(backend: Backend) {
             if known.is_some() {
                 assert_none_is_lost(&world, &sender.acknowledged());
             }
-            // It may be killed again before it has begun.
+            // The daemon may be killed again before it is ready.
             while random.u8(..3) == 0 {
                 let early = Daemon::launch(&world, place);
                 at_some_moment(&mut random);
@@ -139,7 +139,7 @@ fn the_daemon_is_killed_again_and_again_on_postgres() {
     the_daemon_is_killed(Backend::Postgres);
 }
 
-/// The server of the database is killed, and now and then the daemon with it.
+/// The database server is killed, and sometimes the daemon as well.
 #[test]
 fn the_database_is_killed_again_and_again() {
     let (place, mut random) = (Place::new(), random());

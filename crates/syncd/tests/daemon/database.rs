@@ -1,4 +1,4 @@
-//! The databases that mirrors are kept in: also such as can be killed.
+//! The databases of mirrors, including servers that a test may kill.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -8,29 +8,29 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use diesel::{Connection as _, QueryableByName, RunQueryDsl as _, SqliteConnection, sql_query, sql_types::Text};
 use sync_testkit::postgres::{PrivatePostgres, TestDatabase, programs_folder, test_database};
 
-/// Which database a test runs on.
+/// The kind of database for a test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Backend {
     /// A file.
     Sqlite,
-    /// A server that other tests use as well.
+    /// A server that other tests also use.
     Postgres,
-    /// A server of the test's own, which it may kill.
+    /// A private server, which the test may kill.
     OwnPostgres,
 }
 
-/// A database of a test's own, empty at first.
+/// A database for one test, empty at first.
 #[derive(Debug)]
 pub enum Database {
-    /// Where the file will be.
+    /// The path of the file.
     Sqlite(PathBuf),
-    /// A database that is there.
+    /// A database on a shared server.
     Postgres(TestDatabase),
-    /// A database on a server that may be killed.
+    /// A database on a private server.
     OwnPostgres {
         /// The server.
         server: Box<Mutex<PrivatePostgres>>,
-        /// The database on it.
+        /// URL of the database.
         url: String,
     },
 }
@@ -42,7 +42,7 @@ struct Line {
 }
 
 impl Database {
-    /// An empty database; a file goes into `folder`.
+    /// Creates an empty database. A file is created in `folder`.
     pub fn new(backend: Backend, folder: &Path) -> Self {
         match backend {
             Backend::Sqlite => Self::Sqlite(folder.join("mirror.db")),
@@ -55,7 +55,7 @@ impl Database {
         }
     }
 
-    /// What the configuration calls it.
+    /// Returns its URL for the configuration.
     pub fn url(&self) -> String {
         match self {
             Self::Sqlite(path) => format!("sqlite://{}", path.display()),
@@ -64,13 +64,13 @@ impl Database {
         }
     }
 
-    /// The server, to be killed.
+    /// Returns the private server, so that the test can kill it.
     pub fn server(&self) -> MutexGuard<'_, PrivatePostgres> {
         let Self::OwnPostgres { server, .. } = self else { panic!("no server of its own") };
         server.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What `SELECT … AS value` gives: texts, one a row.
+    /// Returns the rows of `SELECT … AS value`, one text each.
     pub fn query(&self, sql: &str) -> Vec<String> {
         if let Self::Sqlite(path) = self {
             let mut connection = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
@@ -84,13 +84,14 @@ impl Database {
         String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
     }
 
-    /// Runs a statement that may not run in a transaction.
+    /// Runs a statement that is not allowed in a transaction.
     pub fn run_alone(&self, sql: &str) {
         let output = psql(&self.url()).args(["-c", sql]).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
-    /// Goes on in another database of the same server, made of `statements`, none of which may run in a transaction.
+    /// Runs `statements`, none of which is allowed in a transaction, and switches to the database `name` on the same
+    /// server.
     pub fn move_to(&mut self, name: &str, statements: &[String]) {
         let Self::OwnPostgres { url, .. } = self else { panic!("no server of its own") };
         for sql in statements {
@@ -117,7 +118,7 @@ fn psql(url: &str) -> Command {
     command
 }
 
-/// A session with PostgreSQL, which holds its locks until it ends.
+/// A session with PostgreSQL, which keeps its locks until it ends.
 #[derive(Debug)]
 pub struct Session {
     child: Child,
@@ -125,12 +126,12 @@ pub struct Session {
 }
 
 impl Session {
-    /// Has a statement run, and does not wait for its end.
+    /// Starts a statement without waiting for its end.
     pub fn run(&mut self, sql: &str) {
         writeln!(self.input.as_mut().unwrap(), "{sql};").unwrap();
     }
 
-    /// Waits until everything has run.
+    /// Waits until all statements have run.
     pub fn end(mut self) {
         drop(self.input.take());
         assert!(self.child.wait().unwrap().success());

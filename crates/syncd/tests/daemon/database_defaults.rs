@@ -1,9 +1,9 @@
-//! Settings that whoever looks after the database gives it: the daemon works all the same.
+//! Default settings that an administrator gave the database: the daemon works regardless.
 
 use crate::deployment::{Daemon, Look, Place};
 use crate::standby::{wait_for_webhook, world};
 
-/// Each would break something, or make it slow or unsafe, if a session kept it.
+/// Each would break something, or make it slow or unsafe, if it applied to a session.
 const DEFAULTS: &[(&str, &str)] = &[
     ("default_transaction_isolation", "serializable"),
     ("default_transaction_deferrable", "on"),
@@ -50,7 +50,7 @@ fn defaults_of_the_database_break_nothing() {
     look.wait_until_loaded(&world);
     wait_for_webhook(&world, place, 0);
     look.assert_faithful_in_the_end(&world);
-    // What listens is not ended for being idle.
+    // The listening session is not ended for being idle.
     let idle = "SELECT count(*)::text AS value FROM pg_stat_activity WHERE query LIKE 'LISTEN%' \
                 AND state_change < now() - interval '4s'";
     let sees = || world.database.query(&format!("SET statement_timeout = 0; SET idle_session_timeout = 0; {idle}"));

@@ -1,4 +1,5 @@
-//! Changes are delivered to a receiver over real sockets, which is down, slow or picky, while daemons come and go.
+//! Changes are delivered to a receiver over real sockets, which is down, slow or selective, while daemons start and
+//! stop.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -24,7 +25,7 @@ on_both_databases!(
 
 const KEY: &str = "what-deliveries-are-signed-with";
 
-/// A deployment of which the first load is done and whose changes are delivered to `receiver`.
+/// Creates a deployment with a finished first load that delivers changes to `receiver`.
 fn world(backend: Backend, place: Place, receiver: SocketAddr, integrations: usize) -> World {
     let generator =
         GeneratorConfig { users: 30, courses: 3, progressions: 6, deleted_rate: 0.0, ..GeneratorConfig::default() };
@@ -35,7 +36,7 @@ fn world(backend: Backend, place: Place, receiver: SocketAddr, integrations: usi
     world
 }
 
-/// Changes the names of users of an integration, in their order, and waits until that is in the log.
+/// Renames users of an integration in order, and waits until the changes are in the log.
 fn change(world: &World, look: &Look, integration: &str, name: &str, users: std::ops::Range<usize>) {
     let ids = world.sandbox.ids(integration, Model::Users).unwrap();
     for id in &ids[users] {
@@ -44,7 +45,7 @@ fn change(world: &World, look: &Look, integration: &str, name: &str, users: std:
     look.wait_until_settled(world);
 }
 
-/// What `syncd deliveries --json` says of an integration.
+/// Returns the status of an integration from `syncd deliveries --json`.
 fn standing(world: &World, integration: &str) -> Value {
     let said = world.syncd(&["deliveries", "--json"]).expect_code(0).json();
     let all = said["deliveries"].as_array().unwrap();
@@ -56,7 +57,7 @@ fn they_arrive_signed_and_in_order(backend: Backend) {
     let address = Place::new().webhooks;
     let mut world = world(backend, place, address, 2);
     world.set_toml("delivery.batch", "7");
-    // What is logged before delivery is switched on for the first time is not delivered.
+    // Entries logged before delivery is first enabled are not delivered.
     world.unset("delivery.url");
     let daemon = Daemon::start(&world, place);
     let look = Look::new(&world);
@@ -89,7 +90,7 @@ fn they_arrive_signed_and_in_order(backend: Backend) {
             (data["first_seq"].as_i64(), data["last_seq"].as_i64()),
             (seqs.first().copied(), seqs.last().copied())
         );
-        // To the letter as the command prints them.
+        // Byte-identical to the command's output.
         let (_, changes) = delivered.body.split_once("\"changes\":[").unwrap();
         for line in lines.lines().filter(|line| changes.contains(line)) {
             assert!(seqs.contains(&serde_json::from_str::<Value>(line).unwrap()["seq"].as_i64().unwrap()));
@@ -112,7 +113,7 @@ fn they_arrive_signed_and_in_order(backend: Backend) {
         "{text}"
     );
 
-    // A new secret counts after a reload.
+    // A new secret applies after a reload.
     world.set("delivery.secret", "another-secret-for-deliveries");
     world.write("syncd.toml", &world.configuration());
     daemon.process.signal("HUP");
@@ -124,7 +125,7 @@ fn they_arrive_signed_and_in_order(backend: Backend) {
     assert!(!format!("{}{}", told.stdout, told.stderr).contains(KEY));
 }
 
-/// Nobody listens, then somebody who refuses, redirects and hangs up, and then one who takes everything.
+/// First nobody listens, then a receiver refuses, redirects and hangs up, and finally one accepts everything.
 fn a_receiver_that_is_down_misses_nothing(backend: Backend) {
     let place = Place::new();
     let address = Place::new().webhooks;
@@ -172,7 +173,7 @@ fn a_receiver_that_is_down_misses_nothing(backend: Backend) {
     assert!(!format!("{}{}", told.stdout, told.stderr).contains(KEY));
 }
 
-/// A door that a test opens.
+/// A gate that a test opens.
 #[derive(Default)]
 struct Door {
     open: Mutex<bool>,
@@ -191,7 +192,7 @@ impl Door {
     }
 }
 
-/// The daemon is killed while the receiver has a delivery in its hands, and while it takes many.
+/// The daemon is killed while the receiver handles one delivery, and while it accepts many.
 fn what_was_under_way_in_a_crash_comes_again(backend: Backend) {
     let place = Place::new();
     let address = Place::new().webhooks;
@@ -208,7 +209,7 @@ fn what_was_under_way_in_a_crash_comes_again(backend: Backend) {
         let (door, at_the_door) = (Arc::clone(&door), Arc::clone(&at_the_door));
         let number = AtomicUsize::new(0);
         Receiver::start(address, move |_| {
-            // Each takes a while, so that a crash finds one under way.
+            // Each takes some time, so that a crash interrupts one.
             std::thread::sleep(Duration::from_millis(5));
             if number.fetch_add(1, Ordering::SeqCst) == 3 {
                 at_the_door.store(true, Ordering::SeqCst);
@@ -252,7 +253,7 @@ fn what_was_under_way_in_a_crash_comes_again(backend: Backend) {
     daemon.stop();
 }
 
-/// The receiver cannot take one record of one integration.
+/// The receiver cannot process one record of one integration.
 fn what_is_given_up_waits_for_a_person(backend: Backend) {
     let place = Place::new();
     let address = Place::new().webhooks;
@@ -275,7 +276,7 @@ fn what_is_given_up_waits_for_a_person(backend: Backend) {
     };
     change(&world, &look, &integrations[0], "Poisoned", 0..4);
     change(&world, &look, &integrations[1], "Healthy", 0..4);
-    // The other one does not wait, and this one goes on behind what was given up.
+    // The other integration does not wait, and this one continues after the dead letter.
     let taken_of = |integration: &str| receiver.entries().get(integration).map_or(0, Vec::len);
     wait_until("all but one are delivered", || (taken_of(&integrations[0]), taken_of(&integrations[1])) == (3, 4));
     wait_until("one is given up", || daemon.metric("syncd_dead_letters", "") == Some(1.0));
@@ -291,7 +292,7 @@ fn what_is_given_up_waits_for_a_person(backend: Backend) {
     let text = world.syncd(&["status"]).expect_code(0).stdout;
     assert!(text.contains("1 dead letter"), "{text}");
 
-    // It goes out again as it was, before what is new.
+    // It is delivered again unchanged, before newer entries.
     is_mended.store(true, Ordering::SeqCst);
     world.syncd(&["deliveries", "retry", "--integration", &integrations[1]]).expect_code(0);
     assert_eq!(standing(&world, &integrations[0])["dead_letters"][0]["again"], false);
@@ -306,7 +307,7 @@ fn what_is_given_up_waits_for_a_person(backend: Backend) {
     let log = look.read(move |tx| tx.changes(None, since, 100));
     assert_eq!(receiver.entries().values().map(Vec::len).sum::<usize>(), log.len());
 
-    // Another one is thrown away.
+    // Another one is dropped.
     is_mended.store(false, Ordering::SeqCst);
     change(&world, &look, &integrations[0], "Poisoned again", 1..2);
     wait_until("it is given up", || daemon.metric("syncd_dead_letters", "") == Some(1.0));
@@ -330,7 +331,7 @@ fn what_cannot_be_read_holds_up_nobody_else(backend: Backend) {
         world.sandbox.mutate(integration, Mutation::update(Model::Users, id, "first_name", "Changed")).unwrap();
     }
     world.sync();
-    // As a newer version might write it.
+    // In the form that a newer version might write.
     let of = &integrations[0];
     let say = |cause: &str| {
         let sql =
@@ -354,7 +355,7 @@ fn what_cannot_be_read_holds_up_nobody_else(backend: Backend) {
     daemon.stop();
 }
 
-/// Two daemons deliver, of which one falls asleep with a delivery in its hands and wakes up too late.
+/// Two daemons deliver. One is suspended during a delivery and wakes up too late.
 #[test]
 fn replicas_keep_the_order() {
     let places = [Place::new(), Place::new()];

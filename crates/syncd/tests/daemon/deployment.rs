@@ -1,4 +1,4 @@
-//! A daemon and what is around it.
+//! A daemon with its environment.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -22,26 +22,26 @@ use crate::world::World;
 /// Longer than any work of these tests takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// What webhooks are signed with.
+/// The secret that signs webhooks.
 pub const SECRET: &str = "webhook-secret-that-must-not-be-shown";
 
-/// Where a daemon listens.
+/// The addresses of a daemon.
 #[derive(Debug, Clone, Copy)]
 pub struct Place {
-    /// Where webhooks come in.
+    /// Address for webhooks.
     pub webhooks: SocketAddr,
-    /// Where health and metrics are.
+    /// Address for health and metrics.
     pub operations: SocketAddr,
 }
 
 impl Place {
-    /// Two ports that nobody listens on. They lie below those that systems hand out and that private servers take, so
-    /// that they stay free while no daemon runs.
+    /// Chooses two free ports. They are below the ranges that systems hand out and that private servers take, so they
+    /// stay free while no daemon runs.
     pub fn new() -> Self {
         Self { webhooks: free_port(), operations: free_port() }
     }
 
-    /// Where webhooks are posted to.
+    /// Returns the URL for webhooks.
     pub fn url(&self) -> String {
         format!("http://{}/webhooks/kombo", self.webhooks)
     }
@@ -59,7 +59,7 @@ fn free_port() -> SocketAddr {
     }
 }
 
-/// A world whose sandbox tells the daemon at `place` of every change at once.
+/// Creates a world with a sandbox that sends a webhook for every change to the daemon at `place` at once.
 pub fn world_for(backend: Backend, config: SandboxConfig, place: Place) -> World {
     let mut world = World::new(backend, config);
     world.set("kombo.webhook_secret", SECRET);
@@ -71,12 +71,12 @@ pub fn world_for(backend: Backend, config: SandboxConfig, place: Place) -> World
     world
 }
 
-/// A daemon that runs.
+/// A running daemon.
 #[derive(Debug)]
 pub struct Daemon {
     /// Its process.
     pub process: Running,
-    /// Where it listens.
+    /// Its addresses.
     pub place: Place,
 }
 
@@ -91,19 +91,19 @@ impl Daemon {
         daemon
     }
 
-    /// Starts a daemon.
+    /// Starts a daemon without waiting.
     pub fn launch(world: &World, place: Place) -> Self {
         Self::launch_as(world, place, world.command(&["run"]))
     }
 
-    /// Starts a daemon by a command of one's own.
+    /// Starts a daemon by another command.
     pub fn launch_as(world: &World, place: Place, mut command: Command) -> Self {
         command.env("SYNCD__SERVER__WEBHOOKS", place.webhooks.to_string());
         command.env("SYNCD__SERVER__OPERATIONS", place.operations.to_string());
         Self { process: world.start(command), place }
     }
 
-    /// Starts a daemon whose standard error goes elsewhere.
+    /// Starts a daemon with another standard error.
     pub fn launch_to(world: &World, place: Place, stderr: Stdio) -> Self {
         let mut command = world.command(&["run"]);
         command.env("SYNCD__SERVER__WEBHOOKS", place.webhooks.to_string());
@@ -111,7 +111,7 @@ impl Daemon {
         Self { process: world.start_to(command, [Stdio::null(), stderr]), place }
     }
 
-    /// What `/readyz` answers.
+    /// Returns the answer of `/readyz`.
     pub fn readyz(&self) -> Option<Answer> {
         http::get(self.place.operations, "/readyz").ok()
     }
@@ -121,7 +121,7 @@ impl Daemon {
         self.readyz().is_some_and(|answer| answer.status == 200)
     }
 
-    /// The sum of a metric over those of its labels that contain `label`; none if it is not there.
+    /// Returns the sum of a metric over its series with labels that contain `label`; `None` if there are none.
     pub fn metric(&self, name: &str, label: &str) -> Option<f64> {
         let metrics = self.metrics();
         let mut found = metrics
@@ -133,7 +133,7 @@ impl Daemon {
         Some(found.sum())
     }
 
-    /// What `/metrics` shows, by name and labels.
+    /// Returns the content of `/metrics`, by name and labels.
     pub fn metrics(&self) -> BTreeMap<String, f64> {
         let answer = http::get(self.place.operations, "/metrics").unwrap();
         assert_eq!(answer.status, 200, "{}", answer.text);
@@ -149,13 +149,13 @@ impl Daemon {
         post_webhook(self.place, SECRET, body).unwrap()
     }
 
-    /// Asks it to stop, and waits until it has.
+    /// Sends a stop signal, and waits for the end.
     pub fn stop(self) -> Finished {
         self.process.signal("TERM");
         self.process.wait().expect_code(0)
     }
 
-    /// Ends it as a crash does.
+    /// Kills the daemon, as in a crash.
     pub fn kill(self) -> Finished {
         self.process.kill()
     }
@@ -168,7 +168,7 @@ pub fn post_webhook(place: Place, secret: &str, body: &str) -> std::io::Result<A
     http::post(place.webhooks, "/webhooks/kombo", &headers, body.as_bytes())
 }
 
-/// Changes something of an integration in such a way that a delta can show it, and gives the webhook that tells of it.
+/// Makes a change in an integration that a delta can show, and returns the webhook for it.
 pub fn change(world: &World, integration: &str, number: usize) -> String {
     let ids = |model: Model| world.sandbox.ids(integration, model).unwrap();
     let any = |model: Model| ids(model)[number % ids(model).len()];
@@ -190,7 +190,7 @@ pub fn change(world: &World, integration: &str, number: usize) -> String {
     data_changed(&format!("webhook-{number}"), integration, &models)
 }
 
-/// The body of `data-changed`.
+/// Returns the body of a `data-changed` webhook.
 pub fn data_changed(id: &str, integration: &str, models: &[&str]) -> String {
     let models: Vec<Value> = models.iter().map(|name| serde_json::json!({ "name": name })).collect();
     let data = serde_json::json!({
@@ -200,7 +200,7 @@ pub fn data_changed(id: &str, integration: &str, models: &[&str]) -> String {
     serde_json::json!({ "id": id, "type": "data-changed", "data": data }).to_string()
 }
 
-/// A look into the database that stays open.
+/// Reads the database through a store that stays open.
 #[derive(Debug)]
 pub struct Look {
     store: DieselStore,
@@ -208,19 +208,19 @@ pub struct Look {
 }
 
 impl Look {
-    /// Looks into the database of a world, whose tables are there.
+    /// Opens the database of a world. Its tables must exist.
     pub fn new(world: &World) -> Self {
         Self::at(&world.database.url())
     }
 
-    /// Looks into the database of this address.
+    /// Opens the database at this URL.
     pub fn at(url: &str) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let store = runtime.block_on(DieselStore::open(&url.parse().unwrap())).unwrap();
         Self { store, runtime }
     }
 
-    /// Looks, again and again while the database does not answer.
+    /// Reads, and retries while the database does not answer.
     pub fn read<T: Send + 'static>(&self, look: impl Fn(&mut dyn Tx) -> TxResult<T> + Clone + Send + 'static) -> T {
         let mut seen = None;
         wait_until("the database answers", || {
@@ -236,7 +236,7 @@ impl Look {
         seen.unwrap()
     }
 
-    /// All requests.
+    /// Returns all requests.
     pub fn requests(&self) -> Vec<QueuedRequest> {
         self.read(|tx| tx.requests())
     }
@@ -252,7 +252,7 @@ impl Look {
         assert!(at_work.values().all(|(run, wait)| *run <= 1 && *wait <= most), "{at_work:?}");
     }
 
-    /// Waits until every webhook of the sandbox has been answered and nothing is left to be done.
+    /// Waits until all of the sandbox's webhooks have been answered and no request is left.
     #[track_caller]
     pub fn wait_until_settled(&self, world: &World) {
         let began = Instant::now();
@@ -267,14 +267,14 @@ impl Look {
         }
     }
 
-    /// The same, and compares the mirror with the sandbox.
+    /// Waits like [`Look::wait_until_settled`], and compares the mirror with the sandbox.
     #[track_caller]
     pub fn assert_faithful_in_the_end(&self, world: &World) {
         self.wait_until_settled(world);
         assert_faithful(world, Skills::FromCourses);
     }
 
-    /// Waits until every integration that the configuration names is loaded.
+    /// Waits until every configured integration is loaded.
     pub fn wait_until_loaded(&self, world: &World) {
         let endpoints = world.integrations().len() * 3;
         wait_until("everything is loaded", || {
@@ -284,18 +284,18 @@ impl Look {
     }
 }
 
-/// What `syncd status --json` says.
+/// Returns the output of `syncd status --json`.
 pub fn status(world: &World) -> Value {
     world.syncd(&["status", "--json"]).expect_code(0).json()
 }
 
-/// The integration in what `status` says.
+/// Returns the integration in the output of `status`.
 pub fn status_of<'a>(status: &'a Value, integration: &str) -> &'a Value {
     let integrations = status["integrations"].as_array().unwrap();
     integrations.iter().find(|known| known["id"] == integration).unwrap_or(&Value::Null)
 }
 
-/// The endpoint in what `status` says.
+/// Returns the endpoint in the output of `status`.
 pub fn endpoint_of<'a>(status: &'a Value, integration: &str, endpoint: &str) -> &'a Value {
     let endpoints = status_of(status, integration)["endpoints"].as_array();
     endpoints.and_then(|all| all.iter().find(|known| known["endpoint"] == endpoint)).unwrap_or(&Value::Null)

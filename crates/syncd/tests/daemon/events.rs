@@ -1,4 +1,4 @@
-//! The six types of webhooks and what each does.
+//! The six types of webhooks and their effects.
 
 use std::time::Duration;
 
@@ -25,13 +25,13 @@ fn each_type_does_its_part() {
     };
     assert_eq!(status(&world)["integrations"].as_array().unwrap().len(), 0);
 
-    // integration-created registers it and loads everything.
+    // integration-created registers the integration and loads everything.
     tell(Webhook::IntegrationCreated);
     look.wait_until_loaded(&world);
     look.assert_faithful_in_the_end(&world);
     assert_eq!(status_of(&status(&world), FIRST_INTEGRATION)["tool"], "sandbox");
 
-    // data-changed fetches what its models ask for, and nothing else.
+    // data-changed fetches the endpoints of its models, and nothing else.
     world.sandbox.clear_requests();
     let user = world.sandbox.ids(FIRST_INTEGRATION, Model::Users).unwrap()[0];
     world.sandbox.mutate(FIRST_INTEGRATION, Mutation::update(Model::Users, user, "last_name", "Planned")).unwrap();
@@ -41,7 +41,7 @@ fn each_type_does_its_part() {
     assert_eq!(world.sandbox.request_count(Endpoint::Courses), 0);
     assert_eq!(world.sandbox.request_count(Endpoint::CourseProgressions), 0);
 
-    // sync-finished and connection-flow-failed are kept, and nothing is asked for.
+    // sync-finished and connection-flow-failed are stored, and request nothing.
     world.sandbox.clear_requests();
     tell(Webhook::SyncFinished { sync_state: "SUCCEEDED".to_owned() });
     tell(Webhook::ConnectionFlowFailed);
@@ -52,7 +52,7 @@ fn each_type_does_its_part() {
     look.wait_until_settled(&world);
     assert!(LISTS.iter().all(|list| world.sandbox.request_count(*list) == 0));
 
-    // integration-state-changed pauses with a state that does not work, and resumes with one that does.
+    // integration-state-changed pauses on a state that does not work, and resumes on one that does.
     let turn = |state: IntegrationStatus| {
         world.sandbox.edit(|known| {
             let integration = known.integration_mut(FIRST_INTEGRATION).unwrap();
@@ -97,11 +97,11 @@ fn a_deleted_integration_is_left_alone() {
     wait_until("the first load is midway", || world.sandbox.request_count(Endpoint::Users) >= 5);
     world.sandbox.send_webhook(FIRST_INTEGRATION, &Webhook::IntegrationDeleted).unwrap();
     wait_until("it is deleted", || status_of(&status(&world), FIRST_INTEGRATION)["state"] == "deleted");
-    // Those at work on it notice with their next commit.
+    // Running workers notice with their next commit.
     wait_until("three leases are lost", || daemon.metric("syncd_leases_lost_total", "") == Some(3.0));
     world.sandbox.clear_requests();
     assert_eq!(look.requests(), []);
-    // The schedule looks at all integrations when the daemon starts, and asks for nothing here.
+    // The schedule checks all integrations when the daemon starts, and requests nothing here.
     daemon.stop();
     let daemon = Daemon::start(&world, place);
     world
@@ -114,8 +114,8 @@ fn a_deleted_integration_is_left_alone() {
     daemon.stop();
 }
 
-/// A webhook that arrives while a fetch of its integration commits writes what the fetch wrote, not what was before. In SQLite
-/// one transaction writes at a time.
+/// A webhook that arrives while a fetch of its integration commits keeps the result of the fetch. In SQLite, only one
+/// transaction writes at a time anyway.
 #[test]
 fn the_end_of_a_fetch_is_not_undone() {
     let place = Place::new();
@@ -124,13 +124,13 @@ fn the_end_of_a_fetch_is_not_undone() {
     let look = Look::new(&world);
     look.wait_until_loaded(&world);
 
-    // A session that does what the end of a fetch does: it holds the integration, and moves the watermark.
+    // A session that acts like the end of a fetch: it locks the integration, and moves the watermark.
     let mut end_of_fetch = world.database.session();
     end_of_fetch.run("BEGIN");
     end_of_fetch.run(&format!(
         "SELECT pg_advisory_xact_lock(hashtextextended('syncd integration ' || '{FIRST_INTEGRATION}', 0))"
     ));
-    // Later than the watermarks of the fetches below, which stay behind their start by the overlap.
+    // Later than the watermarks of the fetches below, which are earlier than their start by the overlap.
     end_of_fetch.run("UPDATE sync_watermarks SET watermark = date_trunc('second', now()) WHERE endpoint = 'courses'");
     wait_until("the session holds the row", || {
         world
@@ -142,7 +142,7 @@ fn the_end_of_a_fetch_is_not_undone() {
             .len()
             == 1
     });
-    // Skills may not show in a delta: that a full fetch was asked for is noted with the endpoint.
+    // Deltas may not show skills. The request of a full fetch is noted with the endpoint.
     world
         .sandbox
         .send_webhook(FIRST_INTEGRATION, &Webhook::DataChanged { changed_models: [Model::Skills].into() })
@@ -166,12 +166,12 @@ fn the_end_of_a_fetch_is_not_undone() {
     let state = courses();
     assert!(state.last_blind_full_at.is_some());
     let moved = state.watermark.unwrap().since(before.unwrap());
-    // By less than the overlap, the fetch alone would have moved it.
+    // The fetch alone would have moved it by less than the overlap.
     assert!(moved >= Duration::from_secs(100), "it moved back to {:?}", state.watermark);
     daemon.stop();
 }
 
-/// Kombo may word changes anew: what they are is not known then, but that there are some is.
+/// Kombo may change the format of changes. Then it is only clear that something changed.
 #[test]
 fn changes_in_an_unknown_shape_call_everything() {
     let place = Place::new();

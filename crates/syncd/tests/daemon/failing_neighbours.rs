@@ -1,4 +1,4 @@
-//! Integrations that fail or never answer beside healthy ones.
+//! Integrations that fail or never answer, next to healthy ones.
 
 use kombo_sandbox::{Endpoint, Fault, FaultKind, Model, Mutation, SandboxConfig};
 
@@ -16,7 +16,7 @@ fn rename_a_user(world: &World, integration: &str, name: &str) {
     world.sandbox.mutate(integration, Mutation::update(Model::Users, user, "first_name", name)).unwrap();
 }
 
-/// The failing ones would keep every worker busy again and again.
+/// Without a limit, the failing ones would occupy every worker again and again.
 #[test]
 fn they_keep_a_quarter_of_the_workers_at_most() {
     let place = Place::new();
@@ -37,7 +37,7 @@ fn they_keep_a_quarter_of_the_workers_at_most() {
     }
     wait_until("each has failed", || look.requests().iter().filter(|request| request.attempts > 0).count() == FAILING);
 
-    // All of them are due at once, over and over, and ahead of what is asked for later.
+    // All failed requests are due at once, repeatedly, and before the requests that are created later.
     let mut most_retries = 0;
     for round in 0..20 {
         for integration in healthy {

@@ -1,4 +1,4 @@
-//! What goes wrong at Kombo: how it shows, and how it ends without a restart.
+//! Failures at Kombo: how they are shown, and how they end without a restart.
 
 use kombo_sandbox::{Endpoint, Fault, FaultKind, Model, Mutation, Refusal, SandboxConfig, Webhook};
 
@@ -41,7 +41,7 @@ fn a_rejected_key_stops_everything_until_it_is_accepted(backend: Backend) {
         endpoint_of(&shown, &integrations[0], "users")["reason"].as_str().unwrap().contains("kombo.api_key"),
         "{shown}"
     );
-    // Webhooks are still taken, and nothing is asked of Kombo.
+    // Webhooks are still accepted, and nothing is requested from Kombo.
     world.sandbox.clear_requests();
     for integration in &integrations {
         rename_a_user(&world, integration, "Unseen as well");
@@ -50,7 +50,7 @@ fn a_rejected_key_stops_everything_until_it_is_accepted(backend: Backend) {
     assert!(world.sandbox.deliveries().iter().all(|delivery| delivery.status == Some(200)));
     assert_eq!(world.sandbox.request_count(Endpoint::Users), 0);
 
-    // SIGHUP asks at once whether the key is accepted again; without, it is asked every few seconds.
+    // SIGHUP checks at once whether the key is accepted again. Without it, a check follows every few seconds.
     accept(&world, API_KEY);
     if backend == Backend::Sqlite {
         daemon.process.signal("HUP");
@@ -79,7 +79,7 @@ fn a_restart_mends_a_rejected_key() {
     daemon.stop();
 }
 
-/// A 401 or 403 that does not name its reason, while Kombo accepts the key.
+/// A 401 or 403 without a reason, while Kombo accepts the key.
 fn a_refusal_of_one_integration_closes_nothing(backend: Backend) {
     let place = Place::new();
     let world = world_for(backend, SandboxConfig { integrations: 3, ..SandboxConfig::default() }, place);
@@ -103,7 +103,7 @@ fn a_refusal_of_one_integration_closes_nothing(backend: Backend) {
         world.database.query("SELECT id AS value FROM lms_users WHERE first_name = 'Goes on'").len() == 1
     });
     assert!(daemon.is_ready());
-    // It is tried again without anybody's word.
+    // It is retried automatically.
     world.sandbox.clear_faults();
     look.assert_faithful_in_the_end(&world);
     daemon.stop();
@@ -116,7 +116,7 @@ fn bad_answers_cost_seconds(backend: Backend) {
     let look = Look::new(&world);
     look.wait_until_loaded(&world);
     let html = FaultKind::Foreign { status: 404, content_type: "text/html".to_owned(), body: "<html>".to_owned() };
-    // Each ends an attempt: the client asks no more, or has asked twice.
+    // Each ends an attempt, after one or two requests of the client.
     let faults = [(html, 1), (FaultKind::ForeignJson, 2), (FaultKind::error(409, "ADDED.LATER"), 1)];
     for (integration, (fault, times)) in world.sandbox.integrations().iter().zip(faults) {
         world.sandbox.inject(Fault::once(fault).at(Endpoint::Users).of(integration).times(times));
@@ -145,14 +145,14 @@ fn each_failure_shows_and_passes() {
         loaded == 12
     });
 
-    // All of it goes wrong.
+    // All of these failures at the same time.
     refuse(inactive, Some(Refusal::inactive()));
     let absent = world.sandbox.edit(|state| state.integrations.remove(missing)).unwrap();
     world.sandbox.edit(|state| {
         let known = state.integration_mut(partial).unwrap();
         known.endpoint_refusals.insert(Endpoint::Courses, Refusal::model_not_available());
     });
-    // With so long a wait the client gives up at once.
+    // The client gives up at once if it has to wait this long.
     let unavailable = FaultKind::Error { status: 503, code: None, retry_after: Some("3000".to_owned()) };
     world.sandbox.inject(Fault::always(unavailable).of(failing));
     let models: Vec<&str> = Model::ALL.iter().map(|model| model.as_str()).collect();
@@ -178,14 +178,14 @@ fn each_failure_shows_and_passes() {
                 && endpoint_of(&shown, integration, "courses")["state"] == *courses
         })
     });
-    // It says why and until when, and nothing is asked for over and over.
+    // The status shows reason and time, and nothing is requested repeatedly.
     for (integration, ..) in states {
         assert!(endpoint_of(&shown, integration, "courses")["reason"].is_string(), "{integration}: {shown}");
     }
     let waiting = look.requests();
     assert!(waiting.iter().all(|request| request.lease.is_none() && request.attempts == 1), "{waiting:?}");
     assert!(daemon.is_ready(), "the trouble of some is not the daemon's");
-    // The other endpoints of the one that lacks a model go on.
+    // The other endpoints of the integration that lacks a model continue.
     rename_a_user(&world, partial, "Goes on");
     wait_until("the user is renamed", || {
         let sql =
@@ -193,7 +193,7 @@ fn each_failure_shows_and_passes() {
         world.database.query(&sql).len() == 1
     });
 
-    // All of it is in order again, and a word of Kombo's ends every wait.
+    // All failures are gone, and a webhook from Kombo ends every wait.
     refuse(pending, None);
     refuse(inactive, None);
     world.sandbox.edit(|state| {
@@ -204,7 +204,7 @@ fn each_failure_shows_and_passes() {
     for integration in [pending, missing, partial] {
         tell(integration, &format!("right {integration}"));
     }
-    // One that was asked to wait does so, however much changes, until it is told that all is well.
+    // An integration with a requested wait keeps waiting despite changes, until Kombo reports that it works.
     tell(failing, "changed");
     for integration in [inactive, failing] {
         world.sandbox.send_webhook(integration, &Webhook::IntegrationStateChanged).unwrap();

@@ -6,7 +6,7 @@ use crate::sender::Sender;
 use crate::standby::{wait_for_webhook, world};
 use crate::world::World;
 
-/// Lets a role of its own have so many connections.
+/// Gives a new role this maximum number of connections.
 fn limited(place: Place, most: u32) -> World {
     let mut world = world(place);
     let url = world.database.url();
@@ -34,7 +34,7 @@ fn a_daemon_does_with_five_connections() {
     look.assert_faithful_in_the_end(&world);
     assert!(daemon.is_ready());
 
-    // Also if it has to make all of them anew, and somebody else has some.
+    // This also works if it has to open all connections again while another client has some.
     let others: Vec<_> = (0..2).map(|_| world.database.session()).collect();
     world.database.query("ALTER ROLE few CONNECTION LIMIT 3");
     world.database.query("SELECT pg_terminate_backend(pid)::text AS value FROM pg_stat_activity WHERE usename = 'few'");

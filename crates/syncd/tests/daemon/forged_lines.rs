@@ -1,4 +1,4 @@
-//! What comes from outside begins no line of the log, and commands no terminal that shows it.
+//! External text cannot begin a log line, or control a terminal that shows it.
 
 use kombo_sandbox::{SandboxConfig, WebhookMode};
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ fn world(place: Place) -> World {
     world
 }
 
-/// Webhooks with something hostile in everything that may be logged of them.
+/// Sends webhooks with hostile text in everything that may be logged.
 fn send(place: Place) {
     let data = json!({ "integration_id": HOSTILE, "integration_tool": HOSTILE, "integration_category": "LMS",
         "changed_models": [{ "name": "lms_users" }] });
@@ -29,7 +29,7 @@ fn send(place: Place) {
     }
 }
 
-/// The integration of a hostile name is fetched, which fails.
+/// Waits until the integration with the hostile name is fetched, which fails.
 fn wait_until_fetched(world: &World) {
     wait_until("the fetch failed", || {
         let ended =

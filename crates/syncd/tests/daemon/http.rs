@@ -1,4 +1,4 @@
-//! Requests as bytes over a socket, so that wrong ones can be sent as well.
+//! Requests as bytes over a socket, so that invalid ones can be sent as well.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -12,11 +12,11 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub struct Answer {
     /// The status.
     pub status: u16,
-    /// Head and body as they came.
+    /// Head and body as received.
     pub text: String,
 }
 
-/// A connection.
+/// Opens a connection.
 pub fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
@@ -43,7 +43,7 @@ pub fn read_answer(stream: &mut TcpStream) -> io::Result<Option<Answer>> {
     Ok(status.map(|status| Answer { status, text }))
 }
 
-/// Sends bytes, whole unless the other side stops reading, and reads the answer.
+/// Sends bytes, all of them unless the other side stops reading, and reads the answer.
 pub fn exchange(address: SocketAddr, request: &[u8]) -> io::Result<Option<Answer>> {
     let mut stream = connect(address)?;
     match stream.write_all(request) {
@@ -55,7 +55,7 @@ pub fn exchange(address: SocketAddr, request: &[u8]) -> io::Result<Option<Answer
     read_answer(&mut stream)
 }
 
-/// The same, but says behind the bytes that no more will come.
+/// Like [`exchange`], but closes the sending side after the bytes.
 pub fn exchange_and_go(address: SocketAddr, request: &[u8]) -> io::Result<Option<Answer>> {
     let mut stream = connect(address)?;
     stream.write_all(request)?;
@@ -63,12 +63,12 @@ pub fn exchange_and_go(address: SocketAddr, request: &[u8]) -> io::Result<Option
     read_answer(&mut stream)
 }
 
-/// `GET`
+/// Sends a `GET`.
 pub fn get(address: SocketAddr, path: &str) -> io::Result<Answer> {
     get_with(address, path, &[])
 }
 
-/// `GET` with headers.
+/// Sends a `GET` with headers.
 pub fn get_with(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> io::Result<Answer> {
     let mut request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
     for (name, value) in headers {
@@ -78,7 +78,7 @@ pub fn get_with(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> io
     exchange(address, request.as_bytes())?.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
 }
 
-/// A `POST` with a length.
+/// Sends a `POST` with a length.
 pub fn post(address: SocketAddr, path: &str, headers: &[(&str, &str)], body: &[u8]) -> io::Result<Answer> {
     let mut request = format!("POST {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n").into_bytes();
     for (name, value) in headers {

@@ -1,4 +1,4 @@
-//! From a change at Kombo to the row.
+//! The time from a change at Kombo to the row.
 
 use std::time::Instant;
 

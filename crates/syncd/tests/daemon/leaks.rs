@@ -1,5 +1,5 @@
-//! Secrets and people's data are in nothing that the program prints, logs or serves to strangers, however much it is
-//! asked to log and whatever goes wrong.
+//! The program never prints, logs or serves secrets and personal data to strangers, whatever the log level and whatever
+//! fails.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -19,9 +19,9 @@ use crate::world::{API_KEY, DATABASE_PASSWORD, World};
 on_both_databases!(nothing_is_told);
 
 const TOKEN: &str = "operations-token-that-must-not-be-shown";
-/// What strangers send, which may be a secret that they mistyped.
+/// Input of strangers, which may be a mistyped secret.
 const TYPED: &str = "token-that-somebody-mistyped";
-/// What deliveries are signed with, and what stands in the address that they go to.
+/// The secret that signs deliveries. It is also part of the receiver's URL.
 const DELIVERY_SECRET: &str = "delivery-secret-that-must-not-be-shown";
 const DELIVERY_PASSWORD: &str = "delivery-password-not-to-be-shown";
 const DELIVERY_QUERY: &str = "delivery-query-that-must-not-be-shown";
@@ -29,7 +29,7 @@ const SECRETS: [&str; 8] =
     [API_KEY, SECRET, DATABASE_PASSWORD, TOKEN, TYPED, DELIVERY_SECRET, DELIVERY_PASSWORD, DELIVERY_QUERY];
 const PEOPLE: [&str; 4] = ["Markedfirst", "Markedlast", "marked.mail@example.org", "marked-quarantined-value"];
 
-/// The ways in which a text may be written down.
+/// Returns the possible spellings of a text.
 fn forms(mark: &str) -> Vec<String> {
     let bytes = mark.as_bytes();
     let listed: Vec<String> = bytes.iter().map(u8::to_string).collect();
@@ -46,7 +46,7 @@ fn forms(mark: &str) -> Vec<String> {
     ]
 }
 
-/// All that was told, and by what.
+/// All collected output, with its source.
 #[derive(Default)]
 struct Told(Vec<(String, String)>);
 
@@ -59,7 +59,7 @@ impl Told {
         self.hear(by, format!("{}{}", finished.stdout, finished.stderr));
     }
 
-    /// Which of the marks were told, and by what.
+    /// Returns the marks that were found, with the source of the output.
     fn leaks<'a>(&self, marks: impl IntoIterator<Item = &'a str>) -> Vec<String> {
         let mut leaks = Vec::new();
         for mark in marks {
@@ -86,7 +86,7 @@ fn nothing_is_told(backend: Backend) {
     let generator = GeneratorConfig { users: 12, courses: 2, progressions: 6, ..GeneratorConfig::default() };
     let mut world = world_for(backend, SandboxConfig { generator, ..SandboxConfig::default() }, place);
     if let Database::Postgres(database) = &world.database {
-        // A server that trusts everybody takes any password.
+        // The server trusts everyone, so it accepts any password.
         let url = database.url().replacen("postgres@", &format!("postgres:{DATABASE_PASSWORD}@"), 1);
         world.set("store.url", &url);
     }
@@ -112,7 +112,7 @@ fn nothing_is_told(backend: Backend) {
     assert_eq!(told.leaks(SECRETS.into_iter().chain(PEOPLE)), [""; 0]);
 }
 
-/// A daemon that logs everything, webhooks of all kinds, and strangers.
+/// Runs a daemon that logs everything, with all kinds of webhooks and with strangers.
 fn with_daemon(world: &World, place: Place, told: &mut Told, change: &dyn Fn(), receiver: SocketAddr) {
     let command = world.command(&["run", "--log", "trace"]);
     let daemon = Daemon::launch_as(world, place, command);
@@ -154,7 +154,7 @@ fn with_daemon(world: &World, place: Place, told: &mut Told, change: &dyn Fn(), 
         for headers in [&[][..], &[("Authorization", authorization.as_str())], &[("Cookie", cookie.as_str())]] {
             told.hear(path, http::get_with(place.operations, path, headers).unwrap().text);
         }
-        // Who has the token may see people's data, and no secret either.
+        // A visitor with the token may see personal data, but no secret either.
         let bearer = format!("Bearer {TOKEN}");
         let shown = http::get_with(place.operations, path, &[("Authorization", &bearer)]).unwrap();
         let mut seen = Told::default();
@@ -174,7 +174,7 @@ fn with_daemon(world: &World, place: Place, told: &mut Told, change: &dyn Fn(), 
         told.hear(path, http::post(place.operations, path, &form, body.as_bytes()).unwrap().text);
     }
 
-    // A configuration that is broken behind a secret.
+    // A configuration with a syntax error after a secret.
     world.write("syncd.toml", &format!("{}\nkombo.webhook_secret = \"{SECRET}", world.configuration()));
     daemon.process.signal("HUP");
     wait_until("it says that the old one stays", || {
@@ -183,8 +183,7 @@ fn with_daemon(world: &World, place: Place, told: &mut Told, change: &dyn Fn(), 
     told.process("the daemon", &daemon.stop());
 }
 
-/// Changes with values go to somebody who is not there, then to somebody who refuses them, and then to somebody who takes
-/// them.
+/// Delivers changes with values: first nobody listens, then a receiver refuses them, and then one accepts them.
 fn is_delivered(world: &World, look: &Look, since: i64, receiver: SocketAddr, told: &mut Told) {
     let mut failed = |with: &str| {
         wait_until("it failed", || {
@@ -207,7 +206,7 @@ fn is_delivered(world: &World, look: &Look, since: i64, receiver: SocketAddr, to
     assert!(taken.iter().all(|it| it.header("authorization").is_some() && it.is_signed_with(DELIVERY_SECRET)));
 }
 
-/// Every command, with all that it logs.
+/// Runs every command with its full log.
 fn commands(world: &World, told: &mut Told) {
     let set = "UPDATE lms_users SET first_name = 'Handedited' WHERE first_name = 'Markedfirst'";
     let count = format!("{set} RETURNING id AS value");
@@ -233,14 +232,14 @@ fn commands(world: &World, told: &mut Told) {
         told.hear(format!("{by} on a terminal"), text.1);
         told.process(format!("{by} in JSON"), &world.syncd(&[arguments, &["--json", "--log", "trace"]].concat()));
     }
-    // The change log was asked to keep values and shows them; what is logged meanwhile does not.
+    // The change log keeps values on request and shows them. The log does not.
     let changes = world.syncd(&["changes", "--json", "--log", "trace"]).expect_code(0);
     assert!(changes.stdout.contains(PEOPLE[1]), "there was something to be told");
     told.hear("what changes logs", changes.stderr);
     told.process("changes for people", &world.syncd(&["changes", "--log", "trace"]));
 }
 
-/// What goes wrong, with all that is said about it.
+/// Provokes failures, and collects their messages.
 fn failures(world: &mut World, told: &mut Told) {
     let run = |world: &World, told: &mut Told, what: &str| {
         for arguments in [&["sync"][..], &["config", "check"], &["status"]] {
@@ -276,7 +275,7 @@ fn failures(world: &mut World, told: &mut Told) {
     run(world, told, "Kombo is away");
 }
 
-/// A page that is none, with people in it.
+/// An invalid page that contains personal data.
 fn odd_page() -> FaultKind {
     let page = json!({ "status": "success", "data": { "results": PEOPLE, "next": { "token": PEOPLE[2] } } });
     FaultKind::Foreign { status: 200, content_type: "application/json".to_owned(), body: page.to_string() }

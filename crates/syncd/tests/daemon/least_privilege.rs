@@ -1,4 +1,4 @@
-//! The privileges that the documentation grants are enough, and no more than it says.
+//! The privileges in the documentation are sufficient, and grant no more than it says.
 
 use kombo_sandbox::{
     Endpoint, FIRST_INTEGRATION, Fault, FaultKind, GeneratorConfig, Model, Mutation, SandboxConfig, Webhook,
@@ -13,7 +13,7 @@ use crate::program::wait_until;
 
 const DOCUMENT: &str = include_str!("../../../../docs/security.md");
 
-/// Statements of the document: the block behind a line that says so.
+/// Returns the statements in the documentation's block that follows this line.
 fn statements(line: &str) -> String {
     let (_, rest) = DOCUMENT.split_once(line).expect("the line is there");
     let (_, rest) = rest.split_once("```sql\n").expect("a block follows");
@@ -42,7 +42,7 @@ fn the_documented_privileges_suffice() {
     world.sandbox.configure_webhooks(|hooks| hooks.data_changed = WebhookMode::Off);
     world.set_toml("sync.change_values", "true");
 
-    // Nobody but the owner makes tables.
+    // Only the owner may create tables.
     world.set("store.url", &daemon_role);
     let refused = world.syncd(&["sync", "--no-migrate"]).expect_code(1);
     assert!(refused.complaint().contains("`syncd migrate`"), "{}", refused.stderr);
@@ -78,10 +78,10 @@ fn the_documented_privileges_suffice() {
     world.syncd(&["pause", FIRST_INTEGRATION]).expect_code(0);
     world.syncd(&["resume", FIRST_INTEGRATION]).expect_code(0);
 
-    // The daemon: its schedule, webhooks, notifications between processes, the row of paces, what is trimmed.
+    // The daemon: schedule, webhooks, notifications between processes, the shared rate limit, retention.
     let mut command = world.command(&["run", "--no-migrate"]);
     command.env("SYNCD__KOMBO__MAX_REQUESTS_PER_MINUTE", "6000").env("SYNCD__CHANGES__KEEP_FOR", "2s");
-    // Changes are delivered to nobody, so that some are given up.
+    // No receiver listens, so that some deliveries are given up.
     command.env("SYNCD__DELIVERY__URL", format!("http://{}/", Place::new().webhooks));
     command
         .env("SYNCD__DELIVERY__SECRET", "what-deliveries-are-signed-with")
@@ -105,7 +105,7 @@ fn the_documented_privileges_suffice() {
     let log = daemon.stop().stderr;
     assert!(!log.contains("permission denied"), "{log}");
 
-    // What was not granted is refused.
+    // Everything that was not granted is refused.
     for sql in [
         "DROP TABLE kombo.lms_users",
         "CREATE TABLE kombo.mine (id text)",

@@ -1,4 +1,4 @@
-//! Files that may not grow beyond a limit of the process: writing more fails, and must not end the daemon.
+//! Files with a size limit of the process: a write beyond it fails, and must not end the daemon.
 
 use std::process::Command;
 
@@ -9,7 +9,7 @@ use crate::deployment::{Daemon, Look, Place, data_changed, world_for};
 use crate::program::wait_until;
 use crate::world::World;
 
-/// A daemon all of whose files may have so many blocks of 512 bytes, until the limit is lifted.
+/// Returns a daemon's command that limits all its files to a number of blocks of 512 bytes, until the limit is lifted.
 fn limited(world: &World, blocks: u32) -> Command {
     let usual = world.command(&["run"]);
     let mut command = Command::new("/bin/sh");
@@ -40,7 +40,7 @@ fn a_database_at_its_limit_is_waited_for() {
     let place = Place::new();
     let world = world_for(Backend::Sqlite, SandboxConfig::default(), place);
     world.syncd(&["migrate"]).expect_code(0);
-    // Enough to start, and not for the first load.
+    // Enough for the start, but not for the first load.
     let mut daemon = Daemon::launch_as(&world, place, limited(&world, 1_000));
     wait_until("the limit is met", || {
         daemon.process.stderr_so_far().contains("disk I/O error")

@@ -1,4 +1,4 @@
-//! Somebody who reads the change log as it grows, and keeps a mirror of their own by it.
+//! A reader that follows the change log and keeps its own mirror by it.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::world::World;
 
 const PLENTY: usize = 1_000_000;
 
-/// Copies the mirror once, then remembers the last entry seen, as a program does that follows the log.
+/// Copies the mirror once, then remembers the last entry seen, like a program that follows the log.
 #[derive(Debug)]
 pub struct Follower {
     mirrors: Mirrors,
@@ -23,13 +23,13 @@ pub struct Follower {
 type Mirrors = BTreeMap<IntegrationId, Ledger>;
 
 impl Follower {
-    /// Copies the mirror, to which nothing happens meanwhile. The first load is not logged.
+    /// Copies the mirror, which must not change meanwhile. The first load is not logged.
     pub fn new(world: &World, look: &Look) -> Self {
         let began_after = look.read(|tx| tx.last_change());
         Self { mirrors: copy(world), began_after, seen: Vec::new() }
     }
 
-    /// How many entries were seen.
+    /// Returns the number of entries seen.
     pub fn len(&self) -> usize {
         self.seen.len()
     }
@@ -40,8 +40,8 @@ impl Follower {
         self.seen.extend(look.read(move |tx| tx.changes(None, last, PLENTY)));
     }
 
-    /// Fails unless what was seen is all there is, each entry goes on from the one before it and calls what happened by
-    /// its name, and all of them together make what the mirror holds.
+    /// Fails unless all entries were seen, each entry continues from the previous state and has the right kind, and all
+    /// entries together lead to the mirror's content.
     #[track_caller]
     pub fn assert_tells_it_all(mut self, world: &World, look: &Look) {
         self.follow(look);

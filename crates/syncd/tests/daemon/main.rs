@@ -1,4 +1,4 @@
-//! The daemon as a process: the real binary between a sandbox and real databases, with signals, crashes and outages.
+//! The daemon as a process: the real program between a sandbox and real databases, with signals, crashes and outages.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -13,7 +13,7 @@ use crate::program::wait_until;
 
 on_both_databases!(every_metric_is_there_and_moves);
 
-/// The metrics that the source names.
+/// Returns the names of metrics in the source code.
 fn named() -> BTreeSet<&'static str> {
     let source = include_str!("../../src/daemon/prometheus.rs");
     source.split('"').filter(|text| text.starts_with("syncd_")).collect()
@@ -25,7 +25,7 @@ fn every_metric_is_there_and_moves(backend: Backend) {
     let mut world = world_for(backend, SandboxConfig { integrations: 2, generator, ..SandboxConfig::default() }, place);
     world.sandbox.configure_webhooks(|hooks| hooks.data_changed = WebhookMode::Manual);
     world.set_toml("kombo.page_size", "5");
-    // Where nobody takes them.
+    // Nobody listens there.
     world.set("delivery.url", &format!("http://{}/", Place::new().webhooks));
     world.set("delivery.secret", "what-deliveries-are-signed-with");
     let daemon = Daemon::start(&world, place);
@@ -43,7 +43,7 @@ fn every_metric_is_there_and_moves(backend: Backend) {
     assert!((count("syncd_endpoints", "state=\"ok\"") - 6.0).abs() < 0.5);
     assert!(count("syncd_records_total", "change=\"created\"") > 100.0);
 
-    // Something of everything: changes, a webhook that is refused, and a lease that is lost.
+    // Events of every kind: changes, a rejected webhook, and a lost lease.
     let integrations = world.sandbox.integrations();
     let user = world.sandbox.ids(FIRST_INTEGRATION, Model::Users).unwrap()[0];
     world.sandbox.mutate(FIRST_INTEGRATION, Mutation::update(Model::Users, user, "first_name", "Counted")).unwrap();
@@ -79,7 +79,7 @@ fn every_metric_is_there_and_moves(backend: Backend) {
         let values = shown(name);
         assert!(!values.is_empty(), "{name} is not shown");
         let moves = values.iter().any(|(key, value)| before.get(key) != Some(value));
-        // A state may stand; what is counted and timed does not.
+        // A state may stay the same. Counts and times must move.
         let counts = values.iter().any(|(key, _)| key.contains("_total") || key.contains("_count"));
         let nothing_dropped = name == "syncd_log_lines_dropped_total";
         assert!(moves || !counts || nothing_dropped, "{name} does not move: {values:?}");
@@ -92,7 +92,7 @@ fn every_metric_is_there_and_moves(backend: Backend) {
     daemon.stop();
 }
 
-/// Only the integrations furthest behind have series of their own; the aggregates count all.
+/// Only the integrations that are furthest behind have their own series. The aggregates count all.
 #[test]
 fn few_integrations_have_series_of_their_own() {
     let place = Place::new();
@@ -109,7 +109,7 @@ fn few_integrations_have_series_of_their_own() {
     let look = Look::new(&world);
     look.wait_until_settled(&world);
     assert_eq!(daemon.metric("syncd_freshness_lag_max_seconds", ""), Some(0.0));
-    // One falls behind: its fetches hang.
+    // One integration falls behind, because its fetches hang.
     world.sandbox.edit(|state| state.latency = Latency { fixed_ms: 20_000, jitter_ms: 0 });
     assert_eq!(daemon.webhook(&data_changed("slow", &ids[2], &["lms_users"])).status, 200);
     wait_until("it is behind", || daemon.metric("syncd_freshness_lag_max_seconds", "") > Some(0.0));
@@ -119,7 +119,7 @@ fn few_integrations_have_series_of_their_own() {
     drop(daemon);
 }
 
-/// What was measured of an integration goes with it.
+/// The series of a deleted integration are removed.
 #[test]
 fn series_of_deleted_integrations_go() {
     let place = Place::new();

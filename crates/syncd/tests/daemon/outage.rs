@@ -1,4 +1,4 @@
-//! A database that goes away and comes back.
+//! A database that becomes unavailable and returns.
 
 use std::time::Instant;
 
@@ -39,7 +39,7 @@ fn everything_goes_on_by_itself_after_the_database_was_away() {
         wait_until("some are taken", || sender.taken() >= bodies.len() / 3);
         world.database.server().kill_9().unwrap();
         wait_until("webhooks are turned away", || sender.answers().get(&Some(503)).is_some_and(|times| *times >= 10));
-        // Sessions of a killed server may answer a moment longer than it does.
+        // Sessions of a killed server may answer for a moment longer.
         wait_until("it says that the database is away", || {
             daemon.readyz().is_some_and(|why| why.status == 503 && why.text.contains("the database does not answer"))
         });
@@ -56,12 +56,12 @@ fn everything_goes_on_by_itself_after_the_database_was_away() {
         eprintln!("everything was done {:?} after the restart began; answers: {:?}", began.elapsed(), sender.answers());
         assert_eq!(daemon.metric("syncd_database_up", ""), Some(1.0));
     });
-    // No answer but these two: a connection is not simply dropped.
+    // These are the only two answers, and no connection is simply dropped.
     assert_eq!(sender.answers().keys().copied().collect::<Vec<_>>(), [Some(200), Some(503)]);
     daemon.stop();
 }
 
-/// A daemon that starts before its database does waits for it; so it does where it is told to read its configuration.
+/// A daemon that starts before its database waits for it, also when it reloads its configuration.
 #[test]
 fn a_daemon_waits_for_its_database() {
     let place = Place::new();

@@ -1,4 +1,4 @@
-//! The status page over HTTP: who sees what, and who may do what.
+//! The status page over HTTP: who may see it, and who may act on it.
 
 use kombo_model::IntegrationId;
 use kombo_sandbox::{FIRST_INTEGRATION, GeneratorConfig, Model, Mutation, SandboxConfig};
@@ -11,12 +11,12 @@ use crate::world::World;
 
 on_both_databases!(pages_show_what_is_stored);
 
-/// What the page asks for in these tests.
+/// The token of the page in these tests.
 pub const TOKEN: &str = "operations-token-of-these-tests";
 /// A name that would do harm if it were not shown as text.
 pub const HOSTILE: &str = "<img src=x onerror=\"window.pwned=1\"><script>window.pwned=1</script>'\"&";
 
-/// A small world with a hostile name in it.
+/// Creates a small world with a hostile name in it.
 pub fn hostile_world(backend: Backend, place: Place) -> (World, String) {
     let generator = GeneratorConfig { users: 5, ..GeneratorConfig::default() };
     let mut world = world_for(backend, SandboxConfig { generator, ..SandboxConfig::default() }, place);
@@ -52,7 +52,7 @@ fn pages_show_what_is_stored(backend: Backend) {
     let mutation = Mutation::update(Model::Users, user.parse().unwrap(), "last_name", "Changed");
     world.sandbox.mutate(FIRST_INTEGRATION, mutation).unwrap();
     look.wait_until_settled(&world);
-    // An integration whose name is no better than the user's.
+    // An integration with an equally hostile id.
     let evil = data_changed("evil", "evil:<script>window.pwned=1</script>", &[]);
     assert_eq!(daemon.webhook(&evil).status, 200);
 
@@ -116,12 +116,12 @@ fn a_pause_lasts_until_somebody_resumes() {
     assert!(act(place, FIRST_INTEGRATION, "fetch").text.contains("done=held"));
     let mutation = Mutation::update(Model::Users, user.parse().unwrap(), "last_name", "While it was paused");
     world.sandbox.mutate(FIRST_INTEGRATION, mutation).unwrap();
-    // What another integration needs is fetched meanwhile.
+    // The requests of the paused integration wait.
     assert_eq!(daemon.webhook(&data_changed("held", FIRST_INTEGRATION, &["lms_users"])).status, 200);
     let waiting = look.requests();
     assert!(!waiting.is_empty() && waiting.iter().all(|request| request.lease.is_none()), "{waiting:?}");
     assert_eq!(status(), IntegrationStatus::Held, "a webhook does not end it");
-    // Nor does a fetch by hand.
+    // A manual fetch does not end it either.
     world.syncd(&["sync", "--integration", FIRST_INTEGRATION]).expect_code(0);
     assert_eq!(status(), IntegrationStatus::Held, "nor does a fetch that succeeds");
 

@@ -1,4 +1,4 @@
-//! The status page in a real browser: by keyboard, on a phone, in the dark.
+//! The status page in a real browser: by keyboard, on a phone, with dark colours.
 
 use kombo_sandbox::FIRST_INTEGRATION;
 use serde_json::Value;
@@ -9,7 +9,7 @@ use crate::database::Backend;
 use crate::deployment::{Daemon, Look, Place, change};
 use crate::page::{HOSTILE, TOKEN, hostile_world};
 
-/// The lowest contrast of any text with what is behind it, and the text.
+/// Returns the lowest contrast of any text with its background, and that text.
 const CONTRAST: &str = r"(() => {
   const rgb = (text) => text.match(/[\d.]+/g).map(Number);
   const light = (colour) => {
@@ -89,7 +89,7 @@ fn a_person_signs_in_looks_and_acts() {
     assert!(shown.as_str().unwrap().contains(HOSTILE), "it is shown as text");
     assert!(browser.is("window.pwned === undefined && !document.querySelector('main img, main script')"));
 
-    // By keyboard: first the way around the navigation, and what has the focus shows it.
+    // By keyboard: first along the navigation, where the focus is visible.
     browser.open(&url);
     browser.press("Tab");
     assert!(browser.is("document.activeElement.className === 'skip'"));

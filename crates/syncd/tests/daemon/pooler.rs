@@ -5,7 +5,7 @@ use sync_testkit::postgres::{PoolMode, PrivatePgBouncer};
 use crate::deployment::{Daemon, Look, Place};
 use crate::standby::{wait_for_webhook, world};
 
-/// Puts a pooler before the world's database.
+/// Puts a pooler in front of the world's database.
 fn pooled(place: Place, mode: PoolMode, sessions: u32) -> (crate::world::World, PrivatePgBouncer) {
     let mut world = world(place);
     let pooler = PrivatePgBouncer::start(&world.database.server(), mode, sessions, &["postgres"]).unwrap();

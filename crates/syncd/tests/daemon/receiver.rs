@@ -1,4 +1,4 @@
-//! A receiver of deliveries: a server of one's own that checks, notes and answers.
+//! A receiver of deliveries: a server that checks, records and answers them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write as _};
@@ -16,41 +16,41 @@ use crate::program::wait_until;
 /// Longer than a sender takes for a request.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A delivery as it came.
+/// A received delivery.
 #[derive(Debug, Clone)]
 pub struct Delivered {
-    /// All before the body, in small letters.
+    /// Everything before the body, in lower case.
     pub head: String,
-    /// The body as it came.
+    /// The body as received.
     pub body: String,
     /// The body as JSON.
     pub json: Value,
-    /// What it was answered with; none if the connection was closed.
+    /// The status of the answer; `None` if the connection was closed.
     pub status: Option<u16>,
 }
 
 impl Delivered {
-    /// What the sender knows it by.
+    /// Returns its id.
     pub fn id(&self) -> &str {
         self.json["id"].as_str().unwrap()
     }
 
-    /// Whose changes.
+    /// Returns the integration of its changes.
     pub fn integration(&self) -> &str {
         self.json["data"]["integration_id"].as_str().unwrap()
     }
 
-    /// The entries in it.
+    /// Returns its entries.
     pub fn changes(&self) -> &[Value] {
         self.json["data"]["changes"].as_array().unwrap()
     }
 
-    /// The numbers of the entries in it.
+    /// Returns the numbers of its entries.
     pub fn seqs(&self) -> Vec<i64> {
         self.changes().iter().map(|change| change["seq"].as_i64().unwrap()).collect()
     }
 
-    /// A header of it.
+    /// Returns one of its headers.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
     }
@@ -62,7 +62,7 @@ impl Delivered {
     }
 }
 
-/// What to answer; none to close the connection without a word.
+/// Chooses the status of an answer; `None` closes the connection without one.
 type Answer = dyn Fn(&Delivered) -> Option<u16> + Send + Sync;
 
 #[derive(Default)]
@@ -81,7 +81,7 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// Listens at `address`, and gives each delivery this answer.
+    /// Listens at `address`, and answers each delivery by `answer`.
     pub fn start(address: SocketAddr, answer: impl Fn(&Delivered) -> Option<u16> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind(address).unwrap();
         let (notes, stop, answer): (Arc<Notes>, Arc<AtomicBool>, Arc<Answer>) =
@@ -93,25 +93,25 @@ impl Receiver {
                     return;
                 }
                 let (notes, answer) = (Arc::clone(&noting), Arc::clone(&answer));
-                // A sender that goes away in the midst of it is no news.
+                // A sender may disconnect during a request.
                 std::thread::spawn(move || stream.and_then(|stream| receive(stream, &notes, &*answer)));
             }
         });
         Self { address, notes, stop, server: Some(server) }
     }
 
-    /// Everything that came, in the order in which it was answered.
+    /// Returns everything received, in the order of the answers.
     pub fn delivered(&self) -> Vec<Delivered> {
         self.notes.delivered.lock().unwrap().clone()
     }
 
-    /// What was taken: answered with success.
+    /// Returns the accepted deliveries, which were answered with success.
     pub fn taken(&self) -> Vec<Delivered> {
         let delivered = self.delivered().into_iter();
         delivered.filter(|it| it.status.is_some_and(|status| (200..300).contains(&status))).collect()
     }
 
-    /// The entries that were taken, each once, in the order in which each was first taken, by integration.
+    /// Returns the accepted entries by integration, each once, in the order of their first acceptance.
     pub fn entries(&self) -> BTreeMap<String, Vec<i64>> {
         let mut seen = BTreeSet::new();
         let mut entries: BTreeMap<String, Vec<i64>> = BTreeMap::new();
@@ -122,8 +122,8 @@ impl Receiver {
         entries
     }
 
-    /// Waits until every entry of the log after `since` was taken, and fails unless those of an integration came in their
-    /// order, and one after the other.
+    /// Waits until every log entry after `since` was accepted, and fails unless the deliveries of each integration came
+    /// in order and one after the other.
     #[track_caller]
     pub fn assert_gets_all(&self, look: &Look, since: i64) {
         let log = look.read(move |tx| tx.changes(None, since, 1_000_000));
@@ -141,7 +141,7 @@ impl Receiver {
 impl Drop for Receiver {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::SeqCst);
-        // It waits for the next connection.
+        // Unblocks the thread, which waits for the next connection.
         drop(TcpStream::connect(self.address));
         if let Some(server) = self.server.take() {
             server.join().unwrap_or_default();
@@ -175,7 +175,7 @@ fn receive(mut stream: TcpStream, notes: &Notes, answer: &Answer) -> std::io::Re
     delivered.status = answer(&delivered);
     let status = delivered.status;
     notes.under_way.lock().unwrap().remove(&integration);
-    // Noted before it is answered: the sender never knows more than the notes.
+    // Recorded before it is answered, so that the sender never knows more than the record.
     notes.delivered.lock().unwrap().push(delivered);
     if let Some(status) = status {
         let place = if (300..400).contains(&status) { "Location: /elsewhere\r\n" } else { "" };

@@ -1,4 +1,4 @@
-//! Requests that are refused before their end: the sender gets the answer, not a reset.
+//! Requests that are rejected before their end: the sender receives the answer, not a reset.
 
 use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ use crate::http::connect;
 
 const LENGTH: usize = 17 * 1024 * 1024;
 
-/// Sends all of it before reading anything, as simple clients do.
+/// Sends the whole request before reading anything, as simple clients do.
 fn send_whole(address: SocketAddr, head: &str, body: &[u8]) -> String {
     let mut stream = connect(address).unwrap();
     stream.write_all(format!("{head}\r\nHost: localhost\r\n").as_bytes()).unwrap();
@@ -50,7 +50,7 @@ fn a_sender_gets_the_answer() {
     daemon.stop();
 }
 
-/// Whoever asks whether to send the body is told no.
+/// A client that asks before it sends the body is rejected at once.
 #[test]
 fn a_body_that_would_be_refused_is_not_asked_for() {
     let place = Place::new();

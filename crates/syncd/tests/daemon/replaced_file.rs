@@ -1,5 +1,5 @@
-//! The SQLite file of a running daemon is replaced or deleted: no webhook is answered with 200 and lost, and the daemon
-//! goes on with the file that is there.
+//! The SQLite file of a running daemon is replaced or deleted. No webhook is answered with 200 and lost, and the daemon
+//! continues with the present file.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -42,7 +42,7 @@ fn wait_until_loaded(world: &World) {
     });
 }
 
-/// Tells of changes until one is taken and the daemon is ready; returns the ids of those that were taken.
+/// Sends webhooks until one is accepted and the daemon is ready. Returns the ids of the accepted ones.
 fn tell(world: &World, daemon: &Daemon, first: usize) -> Vec<String> {
     let integration = world.sandbox.integrations().remove(0);
     let (mut number, mut taken) = (first, Vec::new());
@@ -134,7 +134,7 @@ fn its_log_is_deleted() {
     let world = world(place, Latency::default());
     let daemon = Daemon::start(&world, place);
     wait_until_loaded(&world);
-    // What the log held is lost. What is left is the database from now on, here an empty one.
+    // The content of the write-ahead log is lost. The remaining file is the database from now on, here an empty one.
     remove(&[beside(&file_of(&world), "-wal"), beside(&file_of(&world), "-shm")]);
     let taken = tell(&world, &daemon, 0);
     let stored = world.database.query("SELECT id AS value FROM sync_webhook_events");

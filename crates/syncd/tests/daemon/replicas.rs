@@ -1,4 +1,4 @@
-//! Several daemons on one database, of which one dies and one sleeps past its lease.
+//! Several daemons on one database. One dies, and one is suspended beyond its lease.
 
 use std::time::Instant;
 
@@ -13,7 +13,7 @@ use crate::program::wait_until;
 const INTEGRATIONS: usize = 6;
 const USERS: usize = 60;
 
-/// How many requests a daemon works on.
+/// Returns the number of requests that a daemon works on.
 fn at_work(look: &Look, daemon: &Daemon) -> usize {
     let part = format!("/{}/", daemon.process.id());
     let held = look.requests().into_iter().filter_map(|request| request.lease);
@@ -23,7 +23,7 @@ fn at_work(look: &Look, daemon: &Daemon) -> usize {
 #[test]
 fn one_dies_and_one_sleeps() {
     let places = [Place::new(), Place::new(), Place::new()];
-    // Changes to deleted records are stored and not logged.
+    // No deleted records, because changes to them are stored but not logged.
     let generator =
         GeneratorConfig { users: USERS, courses: 5, progressions: 10, deleted_rate: 0.0, ..GeneratorConfig::default() };
     let latency = Latency { fixed_ms: 40, jitter_ms: 20 };
@@ -31,7 +31,7 @@ fn one_dies_and_one_sleeps() {
     let mut world = world_for(Backend::Postgres, config, places[0]);
     world.set("sync.lease", "2s");
     world.set_toml("kombo.page_size", "5");
-    // Fewer workers than work, so that all have some.
+    // Fewer workers than requests, so that every daemon gets some.
     world.set_toml("sync.workers", "1");
     world.sandbox.configure_webhooks(|hooks| hooks.data_changed = WebhookMode::Manual);
     let survivor = Daemon::start(&world, places[0]);
@@ -42,7 +42,7 @@ fn one_dies_and_one_sleeps() {
     let sleeps = Daemon::start(&world, places[2]);
     world.sandbox.edit(|state| state.latency = latency);
 
-    // Every user changes twice: each change is to be logged once.
+    // Every user changes twice, and each change must be logged once.
     let change_all = |name: &str| {
         for integration in world.sandbox.integrations() {
             for user in world.sandbox.ids(&integration, Model::Users).unwrap() {
@@ -73,7 +73,7 @@ fn one_dies_and_one_sleeps() {
     );
     logged(1);
 
-    // It wakes up with pages in its hands that are old by now.
+    // It wakes up with pages that are outdated by now.
     change_all("Changed twice");
     look.wait_until_settled(&world);
     sleeps.process.signal("CONT");
@@ -84,7 +84,7 @@ fn one_dies_and_one_sleeps() {
     logged(2);
     eprintln!("{held} leases were held asleep, {:?} are counted as lost", sleeps.metric("syncd_leases_lost_total", ""));
 
-    // It is one of the crew again.
+    // It takes part again.
     change_all("Changed for the third time");
     wait_until("it is at work", || at_work(&look, &sleeps) > 0);
     look.assert_faithful_in_the_end(&world);
@@ -93,7 +93,7 @@ fn one_dies_and_one_sleeps() {
     sleeps.stop();
 }
 
-/// A daemon that is frozen in the midst of a transaction holds locks, which the database takes from it.
+/// A daemon that is frozen in a transaction keeps locks, until the database ends its session.
 #[test]
 fn one_freezes_in_the_midst_of_a_transaction() {
     let places = [Place::new(), Place::new()];
@@ -108,7 +108,7 @@ fn one_freezes_in_the_midst_of_a_transaction() {
             format!("SELECT pid || '' AS value FROM pg_stat_activity WHERE datname = current_database() AND {what}");
         world.database.query(&sql).len()
     };
-    // It is stopped while it waits for a lock in the midst of a commit, and gets the lock when it sleeps.
+    // It is stopped while it waits for a lock in a commit, and gets the lock while it is suspended.
     let mut other = world.database.session();
     other.run("BEGIN");
     other.run("LOCK TABLE sync_changes");
@@ -131,7 +131,7 @@ fn one_freezes_in_the_midst_of_a_transaction() {
     freezes.stop();
 }
 
-/// Kombo allows little, and three daemons begin at once with much to fetch: together they keep to what is allowed.
+/// Kombo's rate limit is low, and three daemons start at once with much to fetch. Together they keep within the limit.
 #[test]
 fn together_they_keep_to_the_limit() {
     let places = [Place::new(), Place::new(), Place::new()];
@@ -148,11 +148,11 @@ fn together_they_keep_to_the_limit() {
     let daemons = places.map(|place| Daemon::start(&world, place));
     let look = Look::new(&world);
     look.wait_until_loaded(&world);
-    // Changes while the backfills are done, and a full fetch of everything, which deltas overtake.
+    // Changes during the backfills, and a full fetch of everything, which deltas overtake.
     look.assert_faithful_in_the_end(&world);
     let requests = world.sandbox.requests();
     assert!(requests.len() > 5 * 24, "{} requests are more than a few windows allow", requests.len());
-    // A busy machine may delay a request beyond the end of its window, into one whose requests are all given out.
+    // A busy machine may delay a request into the next window, in which all requests are already assigned.
     let refused = requests.iter().filter(|request| request.status == Some(429)).count();
     assert!(refused * 20 <= requests.len(), "{refused} of {} requests", requests.len());
     for daemon in daemons {

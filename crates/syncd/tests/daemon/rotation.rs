@@ -30,14 +30,14 @@ fn a_new_password_is_read_by_itself_and_on_sighup() {
     let look = Look::at(&world.database.url());
     look.wait_until_loaded(&world);
 
-    // By itself.
+    // Automatically.
     change("two");
     wait_until("it is refused", || !daemon.is_ready());
     write_file(&world, "two", port, &name);
     wait_until("it is ready again", || daemon.is_ready());
     wait_for_webhook(&world, place, 0);
 
-    // An address where nobody answers is not gone over to.
+    // The store does not move to an address where nobody answers.
     world.write("store.url", "postgres://rotating:database-password@127.0.0.1:1/nowhere");
     daemon.process.signal("HUP");
     let stays = "keeping the previous database connection";
@@ -45,7 +45,7 @@ fn a_new_password_is_read_by_itself_and_on_sighup() {
     assert!(daemon.is_ready());
     assert!(!daemon.process.stderr_so_far().contains("the configuration is invalid"));
 
-    // By a signal, before the old one is refused.
+    // By a signal, before the old password is rejected.
     world.database.query("ALTER ROLE rotating PASSWORD 'three-database-password'");
     write_file(&world, "three", port, &name);
     daemon.process.signal("HUP");

@@ -1,7 +1,8 @@
-//! A file system that is full, and one that may not be written to: the daemon says so, loses nothing that it
-//! acknowledged, and goes on by itself.
+//! A file system that is full, and one that is read-only: the daemon reports it, loses nothing that it acknowledged,
+//! and continues on its own.
 //!
-//! A small file system is mounted for each test, which only root may: elsewhere these tests say that they were skipped.
+//! A small file system is mounted for each test, which requires root. Without it, these tests report that they were
+//! skipped.
 
 use std::fs::{self, File, Permissions};
 use std::io::Write as _;
@@ -18,11 +19,11 @@ use crate::deployment::{Daemon, Look, Place, SECRET, change, post_webhook, world
 use crate::program::wait_until;
 use crate::world::World;
 
-/// A file system in memory, gone at the end.
+/// A file system in memory, unmounted at the end.
 struct SmallDisk(TempDir);
 
 impl SmallDisk {
-    /// None where nothing may be mounted.
+    /// Returns `None` if mounting is not permitted.
     fn mount(mib: usize) -> Option<Self> {
         let folder = TempDir::new().unwrap();
         let options = format!("size={mib}m,mode=0777");
@@ -38,13 +39,13 @@ impl SmallDisk {
         self.0.path()
     }
 
-    /// Takes what room there is.
+    /// Fills the free space.
     fn fill(&self) {
         let mut ballast = File::create(self.ballast()).unwrap();
         while ballast.write_all(&[7; 4096]).is_ok() {}
     }
 
-    /// Gives it back.
+    /// Frees the space again.
     fn free(&self) {
         fs::remove_file(self.ballast()).unwrap();
     }
@@ -56,7 +57,7 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        // Lazily: whoever still has a file open keeps it until they end.
+        // Lazily, so that open files stay usable until their processes end.
         let _ = Command::new("umount").arg("-l").arg(self.path()).status();
     }
 }
@@ -69,7 +70,7 @@ fn world(backend: Backend, place: Place) -> World {
     world
 }
 
-/// Changes Kombo and tells of it: the answer, none if there was none.
+/// Changes Kombo and sends a webhook. Returns the answer, or `None` if there was none.
 struct Teller<'a> {
     world: &'a World,
     place: Place,
@@ -97,7 +98,7 @@ impl Teller<'_> {
     }
 }
 
-/// What both databases must do with a full disk.
+/// Requirements on both databases with a full disk.
 fn goes_on_after_the_disk_was_full(world: &World, place: Place, disk: &SmallDisk) {
     let mut daemon = Daemon::start(world, place);
     let look = Look::new(world);
@@ -110,7 +111,7 @@ fn goes_on_after_the_disk_was_full(world: &World, place: Place, disk: &SmallDisk
             Some(503) => true,
             other => panic!("neither taken nor turned away to come again: {other:?}"),
         });
-        // It stays so, and reading goes on.
+        // It stays full, and reading still works.
         for _ in 0..20 {
             let status = teller.tell();
             assert!(matches!(status, Some(200 | 503)), "{status:?}");
@@ -127,7 +128,7 @@ fn goes_on_after_the_disk_was_full(world: &World, place: Place, disk: &SmallDisk
         wait_until("webhooks are taken", || teller.tell() == Some(200));
         wait_until("it is ready", || daemon.is_ready());
         eprintln!("round {round}: webhooks were taken {:?} after there was room again", began.elapsed());
-        // One for each integration and model tells of all that was not told.
+        // One webhook for each integration and model covers all changes without one.
         for _ in 0..14 {
             assert_eq!(teller.tell(), Some(200));
         }
@@ -201,10 +202,10 @@ fn a_log_on_a_disk_that_fills_up() {
     teller.assert_none_is_lost();
 }
 
-/// The user that nothing belongs to.
+/// A user that owns nothing.
 const NOBODY: u32 = 65_534;
 
-/// The program as somebody whom permissions bind, as they do not bind root. None where that cannot be.
+/// Returns a command under a user with limited permissions, unlike root. `None` if that is not possible.
 fn as_nobody(world: &World, program: &Path, arguments: &[&str]) -> Option<Command> {
     let probe = Command::new("setpriv").args(["--reuid", "65534", "--clear-groups", "--", "true"]).output();
     if !probe.as_ref().is_ok_and(|it| it.status.success()) {
@@ -237,7 +238,7 @@ fn the_check_of_a_file_that_may_only_be_read_fails() {
         let command = as_nobody(&world, &program, &["config", "check"]).unwrap();
         world.start(command).wait().expect_code(code).stdout
     };
-    // Another one's folder, without a file and with one.
+    // A folder of another user, without a file and with one.
     let said = check(1);
     assert!(said.contains("FAILED  store: store.url: no file can be made in"), "{said}");
     world.syncd(&["migrate"]).expect_code(0);
@@ -287,14 +288,14 @@ fn sqlite_in_a_folder_that_may_not_be_written_to() {
         fs::set_permissions(&folder, Permissions::from_mode(mode)).unwrap();
     };
 
-    // From the start: it says what is wrong, and writes nothing.
+    // From the start: it reports the problem, and writes nothing.
     allow(0o500, 0o400);
     let refused = Daemon::launch_as(&world, place, as_nobody(&world, &program, &["run"]).unwrap());
     let why = refused.process.wait().expect_code(1).complaint();
     assert!(why.contains("store.url") && why.contains("mirror.db") && why.contains("may be written to"), "{why}");
     assert!(!file.exists());
 
-    // In the midst of its work.
+    // While it works.
     allow(0o700, 0o600);
     let mut daemon = Daemon::launch_as(&world, place, as_nobody(&world, &program, &["run"]).unwrap());
     wait_until("it is ready", || daemon.is_ready());
@@ -317,7 +318,7 @@ fn sqlite_in_a_folder_that_may_not_be_written_to() {
         teller.assert_none_is_lost();
     }
 
-    // A file that may only be read, from the start: whether it can be opened depends on what lies beside it.
+    // A read-only file from the start. Whether it can be opened depends on the files next to it.
     daemon.stop();
     allow(0o500, 0o400);
     let mut daemon = Daemon::launch_as(&world, place, as_nobody(&world, &program, &["run"]).unwrap());

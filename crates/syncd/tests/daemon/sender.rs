@@ -1,4 +1,4 @@
-//! A sender of webhooks that repeats what was not taken.
+//! A sender of webhooks that repeats those that were not accepted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use crate::deployment::{Place, SECRET, post_webhook};
 
-/// How many are under way at a time.
+/// Maximum number of concurrent webhooks.
 const AT_A_TIME: usize = 8;
-/// Before one that was not taken is sent again.
+/// Wait before a webhook is sent again.
 const AGAIN_AFTER: Duration = Duration::from_millis(50);
-/// Longer than any outage of these tests.
+/// Longer than any outage in these tests.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Sends webhooks until each has been answered with 200.
@@ -24,22 +24,22 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// How many were answered with 200 so far.
+    /// Returns the number of webhooks answered with 200 so far.
     pub fn taken(&self) -> usize {
         self.taken.load(Ordering::SeqCst)
     }
 
-    /// The ids of those that were answered with 200 so far.
+    /// Returns the ids of the webhooks answered with 200 so far.
     pub fn acknowledged(&self) -> BTreeSet<String> {
         self.acknowledged.lock().unwrap().clone()
     }
 
-    /// How often there was which answer; none where there was no answer at all.
+    /// Returns the number of answers by status; `None` counts attempts without an answer.
     pub fn answers(&self) -> BTreeMap<Option<u16>, usize> {
         self.answers.lock().unwrap().clone()
     }
 
-    /// Sends all of these, in about this order, to the places in turn.
+    /// Sends all bodies, roughly in order, to the places in turn.
     pub fn send(&self, places: &[Place], bodies: &[String]) {
         let next = AtomicUsize::new(0);
         std::thread::scope(|scope| {

@@ -1,4 +1,4 @@
-//! Signals: to stop, to stop at once, to read the configuration again.
+//! Signals: stop, stop at once, reload the configuration.
 
 use std::io::Write as _;
 
@@ -61,7 +61,7 @@ fn files_of_the_database(world: &World) -> Vec<String> {
     names.filter(|name| name.starts_with("mirror.db")).collect()
 }
 
-/// Whatever it asked Kombo, at its start and since, need not be answered first.
+/// A stop does not wait for Kombo's answers to any requests since the start.
 #[test]
 fn a_stop_does_not_wait_for_kombo() {
     let place = Place::new();
@@ -75,7 +75,7 @@ fn a_stop_does_not_wait_for_kombo() {
     assert!(look.requests().iter().all(|request| request.lease.is_none()), "nothing is held any more");
 }
 
-/// The first signal waits for a client that is slow to tell; the second waits for nothing.
+/// The first signal waits for a slow client, the second waits for nothing.
 #[test]
 fn a_second_signal_ends_it_at_once() {
     let place = Place::new();
@@ -86,7 +86,7 @@ fn a_second_signal_ends_it_at_once() {
         b"POST /webhooks/kombo HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nX-Kombo-Signature: a\r\nContent-Length: 100\r\n\r\n",
     )
     .unwrap();
-    // It asks for the body, so the request is being served.
+    // The daemon requests the body, so the request is being served.
     let mut answer = [0; 12];
     std::io::Read::read_exact(&mut slow, &mut answer).unwrap();
     assert_eq!(&answer, b"HTTP/1.1 100");
@@ -116,7 +116,7 @@ fn the_configuration_is_read_again() {
     assert_eq!(daemon.webhook(&data_changed("unknown", another, &["lms_users"])).status, 200);
     assert!(status_of(&status(&world), another).is_null(), "unknown ones are not accepted");
 
-    // What cannot be read changes nothing.
+    // An invalid configuration changes nothing.
     world.write("syncd.toml", "[kombo]\nwebhook_secert = 1");
     daemon.process.signal("HUP");
     world.set("kombo.webhook_secret", new_secret);

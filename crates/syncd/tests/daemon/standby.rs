@@ -1,5 +1,5 @@
-//! Servers that take no writes: a standby, and a primary that was made read-only. The daemon says so, waits, and goes on
-//! by itself.
+//! Servers that refuse writes: a standby, and a primary that became read-only. The daemon reports it, waits, and
+//! continues on its own.
 
 use std::sync::Mutex;
 
@@ -19,12 +19,12 @@ pub(crate) fn world(place: Place) -> World {
     world
 }
 
-/// The name of the world's database.
+/// Returns the name of the world's database.
 fn name(world: &World) -> String {
     world.database.url().rsplit_once('/').unwrap().1.to_owned()
 }
 
-/// Goes on in the same database of another server.
+/// Switches to the same database on another server.
 fn go_to(world: &mut World, server: PrivatePostgres) {
     let url = server.url(&name(world));
     world.database = Database::OwnPostgres { server: Box::new(Mutex::new(server)), url };
@@ -36,7 +36,7 @@ fn webhook(world: &World, place: Place, number: usize) -> Option<u16> {
     post_webhook(place, SECRET, &body).ok().map(|answer| answer.status)
 }
 
-/// Waits until webhooks are taken, and sends so many that they tell of all changes whose webhooks were not.
+/// Waits until webhooks are accepted, and sends enough to cover all changes with rejected webhooks.
 pub(crate) fn wait_for_webhook(world: &World, place: Place, first: usize) {
     let mut number = first;
     wait_until("webhooks are taken", || {
@@ -58,7 +58,7 @@ fn a_daemon_waits_until_its_standby_is_promoted() {
 
     let check = world.syncd(&["config", "check"]).expect_code(1).stdout;
     assert!(check.contains("FAILED  store: store.url") && check.contains("is a standby"), "{check}");
-    // Whoever only reads may.
+    // Reading commands still work.
     world.syncd(&["status"]).expect_code(0);
 
     let mut daemon = Daemon::launch(&world, place);
@@ -82,7 +82,7 @@ fn a_daemon_follows_a_failover() {
     let mut world = world(place);
     let standby = world.database.server().standby().unwrap();
     let primary = world.database.server().port();
-    // The standby first: a connection to it would be one that can only be read.
+    // The standby comes first: a connection to it would be read-only.
     let hosts = format!("127.0.0.1:{},127.0.0.1:{primary}", standby.port());
     let url = format!("postgres://postgres@{hosts}/{}?target_session_attrs=read-write", name(&world));
     world.set("store.url", &url);
@@ -92,7 +92,7 @@ fn a_daemon_follows_a_failover() {
     assert_eq!(webhook(&world, place, 0), Some(200));
     look.wait_until_settled(&world);
 
-    // All that the primary has must be there before it goes.
+    // The standby must have all of the primary's data before the primary stops.
     let position = "SELECT pg_current_wal_lsn()::text AS value";
     let position = world.database.query(position).remove(0);
     let reached = format!("SELECT (replay_lsn >= '{position}')::text AS value FROM pg_stat_replication");

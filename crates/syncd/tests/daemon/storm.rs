@@ -1,4 +1,4 @@
-//! Very many webhooks, and a daemon that is killed among them.
+//! Very many webhooks, and a daemon that is killed while they arrive.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,16 +13,16 @@ use crate::sender::Sender;
 
 on_both_databases!(no_webhook_is_lost_with_the_daemon);
 
-/// Between two looks at what runs and what waits.
+/// Interval of checks of running and waiting requests.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// Within which time all of them must be taken, where `SYNCD_STORM_WITHIN` says it in seconds: a figure of a machine, so not
-/// for every run.
+/// Time limit for all webhooks, from `SYNCD_STORM_WITHIN` in seconds. It depends on the machine, so it is unlimited by
+/// default.
 fn within() -> Duration {
     std::env::var("SYNCD_STORM_WITHIN").map_or(Duration::MAX, |seconds| Duration::from_secs(seconds.parse().unwrap()))
 }
 
-/// How many there are: 2,000 webhooks for 50 integrations, or as many as `SYNCD_STORM` says (`10000/200`).
+/// Returns the numbers of webhooks and integrations: 2,000 for 50, or those in `SYNCD_STORM` (`10000/200`).
 fn size() -> (usize, usize) {
     let asked = std::env::var("SYNCD_STORM").ok();
     let (webhooks, integrations) = asked.as_deref().unwrap_or("2000/50").split_once('/').unwrap();
@@ -46,7 +46,7 @@ fn no_webhook_is_lost_with_the_daemon(backend: Backend) {
     let look = Look::new(&world);
     look.wait_until_loaded(&world);
 
-    // Each webhook tells of a change that has happened.
+    // Each webhook announces a change that has happened.
     let integrations = world.sandbox.integrations();
     let bodies: Vec<String> = integrations
         .iter()
@@ -74,7 +74,7 @@ fn no_webhook_is_lost_with_the_daemon(backend: Backend) {
         daemon.kill();
         let taken = sender.taken();
         let stored = world.database.query("SELECT id AS value FROM sync_webhook_events").len();
-        // Those on their way when it died may be stored, with an answer that nobody got.
+        // Webhooks that were in transit at the kill may be stored although their answer was lost.
         assert!(stored >= taken, "{stored} of {taken} that were answered are stored");
         let daemon = Daemon::start(&world, place);
         wait_until("all of them are taken", || sender.taken() == webhooks);
@@ -92,7 +92,7 @@ fn no_webhook_is_lost_with_the_daemon(backend: Backend) {
     });
 }
 
-/// Tells that it is over, also where a test ends early.
+/// Signals the end, also if a test fails early.
 struct Over<'a>(&'a AtomicBool);
 
 impl Drop for Over<'_> {

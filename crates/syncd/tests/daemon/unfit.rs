@@ -1,4 +1,4 @@
-//! What `syncd run` needs and does not find: `config check`, `/readyz` and the daemon itself say so, with the remedy.
+//! Unmet requirements of `syncd run`: `config check`, `/readyz` and the daemon report them with the remedy.
 
 use std::net::TcpListener;
 
@@ -44,7 +44,7 @@ fn rights_that_are_missing_are_named() {
     check(&["row-level security hides rows of kombo.lms_users from role worker"]);
     world.database.query("ALTER TABLE kombo.lms_users DISABLE ROW LEVEL SECURITY");
 
-    // Taken away and given back while the daemon runs.
+    // Revoked and granted again while the daemon runs.
     let command = world.command(&["run", "--no-migrate"]);
     let daemon = Daemon::launch_as(&world, place, command);
     wait_until("it is ready", || daemon.is_ready());
@@ -83,7 +83,7 @@ fn defaults_that_stop_the_daemon_are_named() {
     world.syncd(&["config", "check"]).expect_code(0);
 }
 
-/// Neither what it takes to connect nor a fetch depends on what a role has for defaults.
+/// Neither connecting nor fetching depends on a role's default settings.
 #[test]
 fn a_role_without_time_or_memory_does() {
     let place = Place::new();
@@ -124,7 +124,7 @@ fn what_the_daemon_needs_beside_a_database_is_checked() {
     let check = world.syncd(&["config", "check"]).expect_code(1).stdout;
     assert!(check.contains("FAILED  server.webhooks: cannot listen on"), "{check}");
     drop(taken);
-    // A daemon that runs is no reason to fail.
+    // A running daemon is not an error.
     let daemon = Daemon::start(&world, place);
     let check = world.syncd(&["config", "check"]).expect_code(0).stdout;
     assert!(check.contains("by the syncd that runs here"), "{check}");

@@ -1,4 +1,4 @@
-//! A log that cannot be written keeps no work waiting, and none from being done.
+//! A log that cannot be written neither delays nor prevents any work.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -11,7 +11,7 @@ use crate::deployment::{Daemon, Look, Place, data_changed, world_for};
 use crate::http;
 use crate::program::wait_until;
 
-/// Has a daemon do all of its work with this for standard error.
+/// Lets a daemon do all of its work with this standard error.
 fn works_with(stderr: Stdio, loses_lines: bool) {
     let place = Place::new();
     let world = world_for(Backend::Sqlite, SandboxConfig::default(), place);
@@ -28,7 +28,7 @@ fn works_with(stderr: Stdio, loses_lines: bool) {
         assert_eq!(http::get(place.operations, "/healthz").unwrap().status, 200);
     }
     look.assert_faithful_in_the_end(&world);
-    // An error while a webhook is refused is logged as well.
+    // The rejection of a webhook is logged as well.
     assert_eq!(http::post(place.webhooks, "/webhooks/kombo", &[], b"{}").unwrap().status, 401);
     let dropped = daemon.metric("syncd_log_lines_dropped_total", "").expect("it is there from the start");
     assert!(!loses_lines || dropped > 0.0, "{dropped}");
@@ -45,7 +45,7 @@ fn a_pipe_whose_reader_is_gone() {
 #[test]
 fn a_pipe_whose_reader_does_not_read() {
     let (_reader, mut writer) = std::io::pipe().unwrap();
-    // As much as a pipe takes.
+    // As much as a pipe holds.
     writer.write_all(&vec![b'x'; 65_536]).unwrap();
     works_with(writer.into(), false);
 }

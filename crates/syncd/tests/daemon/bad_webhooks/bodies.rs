@@ -1,4 +1,4 @@
-//! Bodies that were signed as they should be, and hold what they should not.
+//! Bodies with a valid signature but unexpected content.
 
 use kombo_sandbox::{FIRST_INTEGRATION, sign};
 
@@ -10,17 +10,17 @@ use sha2::{Digest as _, Sha256};
 use super::Then::Stored;
 use super::{Case, Good, LARGEST, LINE, SECRET, Then, raw};
 
-/// It is stored under a digest, as a webhook of the type `unreadable`.
+/// Stored under a digest, as a webhook of the type `unreadable`.
 const NO_WEBHOOK: Then = NEW_TYPE;
-/// Its type is none that this version knows.
+/// Stored with a type that this version does not know.
 const NEW_TYPE: Then = Stored("recorded: of a type that this version does not know");
-/// That something changed is clear, and nothing else is: it would call everything.
+/// Stored as a change without known models. Everything would be fetched.
 const RECORDED: Then = Stored("recorded");
 const OTHER_CATEGORY: Then = Stored("ignored: not of the LMS category");
 const NO_INTEGRATION: Then = Stored("ignored: it names no integration");
 const PLANNED: Then = Stored("planned");
 
-/// A row about a body. `ID` in it stands for the row's name, and `INTEGRATION` for an integration that there is.
+/// A case with a body. `ID` stands for the case's name, and `INTEGRATION` for an existing integration.
 fn row(name: &str, then: Then, body: impl AsRef<str>) -> Case {
     let body = body.as_ref().replace("INTEGRATION", FIRST_INTEGRATION).replace("ID", name);
     let readable = kombo_model::mend_json(body.trim_start_matches('\u{feff}'));
@@ -32,7 +32,7 @@ fn row(name: &str, then: Then, body: impl AsRef<str>) -> Case {
     Case { name: name.to_owned(), then, request, id: id.unwrap_or_else(|| digest(body.as_bytes())), breaks_off: false }
 }
 
-/// A row about bytes that hold no id.
+/// A case with bytes that contain no id.
 fn bytes(name: &str, then: Then, body: &[u8]) -> Case {
     let headers = [format!("Content-Length: {}", body.len()), format!("X-Kombo-Signature: {}", sign(SECRET, body))];
     let headers: Vec<&str> = headers.iter().map(String::as_str).collect();
@@ -40,18 +40,18 @@ fn bytes(name: &str, then: Then, body: &[u8]) -> Case {
     Case { name: name.to_owned(), then, request, id: digest(body), breaks_off: false }
 }
 
-/// What stands for an id that cannot be a key.
+/// Replacement of an id that cannot be a key.
 fn digest(body: &[u8]) -> String {
     let hex: Vec<String> = Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect();
     format!("sha256:{}", hex.concat())
 }
 
-/// A row about the data of `data-changed`.
+/// A case with data of `data-changed`.
 fn changed(name: &str, then: Then, data: &str) -> Case {
     row(name, then, format!(r#"{{"id":"ID","type":"data-changed","data":{data}}}"#))
 }
 
-/// The same with an integration that there is, and these models.
+/// A case with `data-changed` of an existing integration and these models.
 fn models(name: &str, then: Then, models: &str) -> Case {
     changed(
         name,
@@ -62,7 +62,7 @@ fn models(name: &str, then: Then, models: &str) -> Case {
     )
 }
 
-/// A row about the data of another type.
+/// A case with data of another type.
 fn event(name: &str, then: Then, kind: &str, data: &str) -> Case {
     row(name, then, format!(r#"{{"id":"ID","type":"{kind}","data":{data}}}"#))
 }
@@ -286,7 +286,7 @@ fn sizes() -> Vec<Case> {
         let empty = r#"{"id":"ID","type":"new","data":""}"#.replace("ID", "as much as is read").len();
         format!(r#"{{"id":"ID","type":"new","data":"{}"}}"#, "x".repeat(length - empty))
     };
-    // No two of these are alike, so that no database can make them small.
+    // All parts differ, so that no database can compress them.
     let incompressible = |length: usize| -> String {
         let mut state = 7_u64;
         let mut next = || {

@@ -1,13 +1,13 @@
-//! HTTP that is wrong, odd, or too much.
+//! Requests with invalid, unusual or too much HTTP.
 
 use super::Then::{HungUp, Refused, Stored};
 use super::{Case, LARGEST, LINE, broken_off, raw, row};
 
-/// What is done about a webhook that names no model: it is stored, and there is nothing to fetch.
+/// A webhook that names no model is stored, and there is nothing to fetch.
 const DONE: super::Then = Stored("planned");
 const NO_ROUTE: super::Then = Refused(404, "");
 const NO_METHOD: super::Then = Refused(405, "allow: POST");
-/// Answered before anything is routed.
+/// Rejected by the HTTP server, before any route.
 const NO_HTTP: super::Then = Refused(400, "HTTP/1.1 400");
 const TOO_LARGE: super::Then = Refused(413, "larger than 16 MiB");
 const UNREADABLE: super::Then = Refused(400, "the body could not be read");
@@ -152,12 +152,12 @@ fn lengths() -> Vec<Case> {
     rows
 }
 
-/// The body as one chunk, and the end.
+/// Returns the body as one chunk, followed by `end`.
 fn one_chunk(good: &super::Good, end: &str) -> Vec<u8> {
     format!("{:x}\r\n{}\r\n{end}", good.body.len(), good.body).into_bytes()
 }
 
-/// A body in chunks of 64 KiB.
+/// Returns a body in chunks of 64 KiB.
 fn many_chunks(body: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for chunk in body.chunks(65_536) {
@@ -198,7 +198,7 @@ fn chunks() -> Vec<Case> {
         row("a chunk longer than it says", UNREADABLE, |good| good.chunks(b"1\r\n{}\r\n0\r\n\r\n")),
         broken_off("a chunk that ends too early", UNREADABLE, |good| good.chunks(b"ff\r\n{}")),
         broken_off("chunks without an end", UNREADABLE, |good| good.chunks(&one_chunk(good, ""))),
-        // The chunks count, as RFC 9112 has it; what is behind them would need a signature of its own.
+        // The chunks count, according to RFC 9112. What follows them would need its own signature.
         row("chunks and a length", DONE, |good| {
             let length = format!("Content-Length: {}", good.body.len());
             raw(LINE, &[&good.signed(), &length, "Transfer-Encoding: chunked"], &one_chunk(good, end))

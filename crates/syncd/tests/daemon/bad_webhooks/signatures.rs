@@ -1,4 +1,4 @@
-//! Signatures that are wrong in one way each, and such as only look so.
+//! Signatures with one fault each, and unusual but valid ones.
 
 use kombo_sandbox::sign;
 
@@ -9,7 +9,7 @@ use crate::world::API_KEY;
 const WRONG: Then = Refused(401, "the signature is missing or wrong");
 const RIGHT: Then = Stored("planned");
 
-/// A row whose signature is made of the right one.
+/// A case with a signature that is derived from the right one.
 fn signed(name: &str, then: Then, signature: impl FnOnce(&Good) -> String) -> Case {
     row(name, then, |good| {
         let header = format!("X-Kombo-Signature: {}", signature(good));
@@ -17,14 +17,14 @@ fn signed(name: &str, then: Then, signature: impl FnOnce(&Good) -> String) -> Ca
     })
 }
 
-/// The bytes of a signature in hexadecimal.
+/// Returns the bytes of a signature in hexadecimal.
 fn hex(signature: &str) -> String {
     use base64::Engine as _;
     let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(signature).unwrap();
     bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }
 
-/// The last of 43 characters says four bits and could say two more: another character that decodes to the same.
+/// The last of 43 characters has four significant bits of six, so another character decodes to the same bytes.
 fn alias(signature: &str) -> String {
     const ALPHABET: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let (rest, last) = signature.split_at(42);
@@ -54,7 +54,7 @@ fn forms() -> Vec<Case> {
         signed("a signature with its algorithm", WRONG, |good| format!("sha256={}", good.signature)),
         signed("a signature with its version", WRONG, |good| format!("v1,{}", good.signature)),
         signed("a signature in another alphabet", WRONG, |good| {
-            // Every signature has a letter that this one lacks.
+            // Every signature has a character that this alphabet lacks.
             good.signature.replace(['-', '_'], "/").replace(|c: char| c.is_ascii_digit(), "+")
         }),
         signed("a signature with another last character for the same bytes", WRONG, |good| alias(&good.signature)),
