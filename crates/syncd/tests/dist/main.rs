@@ -1,4 +1,4 @@
-//! What is shipped beside the program, and what the operations manual says of it, is true of the real binary.
+//! Checks shipped files and the operations manual against the real program.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,7 +22,7 @@ fn manual() -> String {
     fs::read_to_string(repository().join("docs/operations.md")).unwrap()
 }
 
-/// Runs the program with nothing configured but what is given.
+/// Runs the program with these settings only.
 fn syncd(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
     let folder = tempfile::tempdir().unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_syncd"));
@@ -35,7 +35,7 @@ fn accepted(output: &Output) {
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// Every setting that the program knows, such as `kombo.api_key`: it names them when it is given another.
+/// Returns the names of all settings, such as `kombo.api_key`. An error about an unknown setting lists them.
 fn settings() -> BTreeSet<String> {
     let mut settings = BTreeSet::new();
     let sections = named_in(&syncd(&["plan", "lms_users"], &[("SYNCD__NO_SECTION", "1")]));
@@ -49,7 +49,7 @@ fn settings() -> BTreeSet<String> {
     settings
 }
 
-/// The words that an error expects in the place of an unknown one.
+/// Returns the names that an error expects instead of an unknown one.
 fn named_in(refused: &Output) -> Vec<String> {
     let text = String::from_utf8_lossy(&refused.stderr).into_owned();
     let expected = text.split_once("expected").unwrap_or_else(|| panic!("expected names: {text}")).1;
@@ -121,7 +121,7 @@ fn the_sample_configuration_has_every_setting_once_with_its_default() {
     assert_eq!(in_force, defaults());
 }
 
-/// What the program tells of each setting: what stands behind `Type`, `Default`, `Environment` and `Example`.
+/// Returns the facts about each setting from the program's reference: `Type`, `Default`, `Environment` and `Example`.
 fn reference() -> BTreeMap<String, BTreeMap<String, String>> {
     let page = syncd(&["config", "settings"], &[]);
     accepted(&page);
@@ -138,7 +138,7 @@ fn reference() -> BTreeMap<String, BTreeMap<String, String>> {
     settings
 }
 
-/// The defaults, a line `setting = value` each.
+/// Returns the defaults as lines `setting = value`.
 fn defaults() -> BTreeSet<String> {
     let told = reference().into_iter().filter(|(_, facts)| facts["Default"] != "none");
     told.map(|(setting, facts)| format!("{setting} = {}", facts["Default"].trim_matches('`'))).collect()
@@ -160,7 +160,7 @@ fn types_and_examples_of_the_reference_are_true() {
     let take = |setting: &str, value: &str| syncd(&["plan", "lms_users"], &[(&variable(setting), value)]);
     let mut refused_types = BTreeSet::new();
     for (setting, facts) in reference().iter().filter(|(setting, _)| *setting != "integrations.id") {
-        // A list is one text in the environment.
+        // A list is a single text in the environment.
         let example = facts["Example"].trim_matches('`').split_once(" = ").unwrap().1;
         let example = example.trim_matches(['[', ']']).replace(['"', ' '], "");
         accepted(&take(setting, &example));

@@ -1,4 +1,4 @@
-//! The change log: as `syncd changes` prints it, as a follower reads it, and how long it is kept.
+//! The change log: the output of `syncd changes`, following it, and its retention.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
@@ -49,7 +49,7 @@ fn change(integration: &str, record_id: String, at: Timestamp) -> Change {
     }
 }
 
-/// A world without records whose tables are there.
+/// Creates a world with tables but without records.
 fn empty(backend: Backend) -> World {
     let world = World::new(backend, SandboxConfig::empty());
     world.syncd(&["migrate"]).expect_code(0);
@@ -106,7 +106,7 @@ fn the_log_is_printed_from_any_place_on(backend: Backend) {
     }
 }
 
-/// A process whose output is read line by line.
+/// A process with output that is read line by line.
 struct Follower {
     child: Child,
     lines: BufReader<ChildStdout>,
@@ -126,7 +126,7 @@ impl Follower {
         entry["record_id"].as_str().unwrap().to_owned()
     }
 
-    /// Ends it, and returns what it said on standard error.
+    /// Ends the process with a signal, and returns its standard error.
     fn end(mut self, signal: &str) -> String {
         let kill = format!("kill -{signal} {}", self.child.id());
         assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
@@ -146,7 +146,7 @@ fn a_follower_sees_what_is_new_until_it_is_told_to_end(backend: Backend) {
         assert_eq!([follower.next_record(), follower.next_record()], ["u8", "u9"]);
         fill(&world, vec![change("sandbox:a", "new".to_owned(), at("2026-03-01T12:00:00.000Z"))]);
         if signal == "INT" {
-            assert_eq!(follower.next_record(), "new"); // the one of the first round
+            assert_eq!(follower.next_record(), "new"); // the entry of the first round
         }
         assert_eq!(follower.next_record(), "new");
         assert_eq!(follower.end(signal), "");
@@ -177,7 +177,7 @@ fn a_follower_outlives_a_crash_of_the_database() {
     let mut follower = Follower::start(world.command(&["changes", "--follow", "--json", "--since", "0"]));
     assert_eq!([follower.next_record(), follower.next_record(), follower.next_record()], ["u0", "u1", "u2"]);
     server.kill_9().unwrap();
-    // Long enough that a look at the log fails.
+    // Long enough for a read of the log to fail.
     let mut stderr = BufReader::new(follower.child.stderr.take().unwrap());
     let mut said = String::new();
     stderr.read_line(&mut said).unwrap();
@@ -231,7 +231,7 @@ fn webhooks_are_kept_for_a_week_at_least(backend: Backend) {
                     }])?;
                 }
                 let trimmed = retention::trim(tx, keep_for, Undelivered::Remove, now)?;
-                // All go, for the next time.
+                // All entries are removed for the next round.
                 tx.trim_changes(Timestamp::MAX, Undelivered::Remove)?;
                 tx.trim_webhooks(Timestamp::MAX)?;
                 Ok::<_, StoreError>((trimmed.changes, trimmed.webhooks))
@@ -245,7 +245,7 @@ fn webhooks_are_kept_for_a_week_at_least(backend: Backend) {
     });
 }
 
-/// Two processes write for different integrations at the same time while a third reads on from the last number it saw.
+/// Two processes write for different integrations at once, while a third reads on from the last position it saw.
 fn a_follower_misses_nothing_of_two_writers(backend: Backend) {
     const EACH: usize = 50_000;
     const UNIT: usize = 200;

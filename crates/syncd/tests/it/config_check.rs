@@ -1,4 +1,4 @@
-//! `config check`: says what works and what does not, and leaves everything as it was.
+//! `config check` reports problems, and leaves everything unchanged.
 
 use kombo_sandbox::{FIRST_INTEGRATION, Fault, FaultKind, SandboxConfig};
 
@@ -38,7 +38,7 @@ fn checking_changes_nothing(backend: Backend) {
     assert!(world.sandbox.requests().iter().all(|request| !request.path.contains("/lms/")), "no record is fetched");
 }
 
-/// What the processes of these tests print goes into the folder.
+/// The test harness puts the output of processes into the folder.
 fn is_output(entry: &std::io::Result<std::fs::DirEntry>) -> bool {
     entry.as_ref().unwrap().file_name().to_string_lossy().starts_with("output-")
 }

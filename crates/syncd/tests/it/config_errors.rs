@@ -1,5 +1,5 @@
-//! What people get wrong on the command line, in the configuration and around it: tables of commands, each with the exit
-//! code and the words that it answers with. None of them writes anything, or asks Kombo for a record.
+//! Mistakes on the command line, in the configuration and in its surroundings: tables of commands with the expected
+//! exit code and texts. None of them writes anything or requests a record from Kombo.
 
 mod command_line;
 mod settings;
@@ -13,12 +13,12 @@ use kombo_sandbox::SandboxConfig;
 use crate::database::{Backend, Database};
 use crate::world::World;
 
-/// A row of the tables: a command in a folder with a working configuration, but for what the row says.
+/// A command in a folder with a valid configuration, except for the changes of the case.
 struct Case {
     name: String,
     arguments: Vec<OsString>,
     settings: Vec<(String, Option<String>)>,
-    /// Stands behind the configuration, or in its place.
+    /// Text to append to the configuration.
     behind: String,
     instead: Option<Vec<u8>>,
     files: Vec<(&'static str, Vec<u8>)>,
@@ -27,7 +27,7 @@ struct Case {
     says: Vec<String>,
 }
 
-/// A row about a command, which is the row's name as well.
+/// A case with a command, which is also its name.
 fn case(command: &str) -> Case {
     Case {
         name: command.to_owned(),
@@ -43,7 +43,7 @@ fn case(command: &str) -> Case {
 }
 
 impl Case {
-    /// One more argument, whatever is in it.
+    /// Adds an argument, with any content.
     fn argument(mut self, argument: impl Into<OsString>) -> Self {
         let argument = argument.into();
         self.name = format!("{} «{}»", self.name, argument.display());
@@ -51,42 +51,42 @@ impl Case {
         self
     }
 
-    /// A setting as TOML.
+    /// Sets a setting to a TOML value.
     fn set(mut self, key: &str, value: &str) -> Self {
         self.name = format!("{}, {key} = {value}", self.name);
         self.settings.push((key.to_owned(), Some(value.to_owned())));
         self
     }
 
-    /// A setting that is missing.
+    /// Removes a setting.
     fn unset(mut self, key: &str) -> Self {
         self.name = format!("{}, no {key}", self.name);
         self.settings.push((key.to_owned(), None));
         self
     }
 
-    /// More text behind the configuration.
+    /// Appends text to the configuration.
     fn behind(mut self, text: &str) -> Self {
         self.name = format!("{}, behind {text:?}", self.name);
         self.behind.push_str(text);
         self
     }
 
-    /// Another configuration.
+    /// Replaces the configuration.
     fn instead(mut self, text: impl AsRef<[u8]>) -> Self {
         self.name = format!("{}, instead {:?}", self.name, String::from_utf8_lossy(text.as_ref()));
         self.instead = Some(text.as_ref().to_vec());
         self
     }
 
-    /// A file in the folder.
+    /// Adds a file to the folder.
     fn file(mut self, name: &'static str, content: impl AsRef<[u8]>) -> Self {
         self.name = format!("{}, {name} holds {:?}", self.name, String::from_utf8_lossy(content.as_ref()));
         self.files.push((name, content.as_ref().to_vec()));
         self
     }
 
-    /// A variable of the environment.
+    /// Sets an environment variable.
     fn variable(mut self, name: &str, value: impl Into<OsString>) -> Self {
         let value = value.into();
         self.name = format!("{}, {name}=«{}»", self.name, value.display());
@@ -94,14 +94,14 @@ impl Case {
         self
     }
 
-    /// What comes of it.
+    /// Sets the expected exit code and texts.
     fn says(mut self, code: i32, words: &[&str]) -> Self {
         self.code = code;
         self.says = words.iter().map(|word| (*word).to_owned()).collect();
         self
     }
 
-    /// Fails with what is not as it should be.
+    /// Runs the command. `Err` describes the differences from the expectation.
     fn check(&self, world: &World) -> Result<(), String> {
         let configuration = format!("{}\n{}", world.configuration_with(&self.settings), self.behind).into_bytes();
         std::fs::write(world.folder().join("syncd.toml"), self.instead.as_ref().unwrap_or(&configuration)).unwrap();
@@ -110,7 +110,7 @@ impl Case {
         }
         let mut command = world.command_as_it_is(&[]);
         command.args(&self.arguments).envs(self.environment.iter().cloned());
-        // This fails if the output holds a secret.
+        // This fails if the output contains a secret.
         let finished = world.start(command).wait();
         let said = format!("{}{}", finished.stdout, finished.stderr);
         let mut wrong = Vec::new();
@@ -120,7 +120,7 @@ impl Case {
         wrong
             .extend(self.says.iter().filter(|word| !said.contains(*word)).map(|word| format!("does not say {word:?}")));
         let complaint = finished.complaint();
-        // One message shows how an integration is written down.
+        // One error shows how to write an integration, on several lines.
         let is_long = complaint.lines().count() != 1 && !complaint.contains("[[integrations]]\n");
         if complaint.starts_with("syncd: ") && is_long {
             wrong.push("more than one line".to_owned());
@@ -146,7 +146,7 @@ fn assert_each(cases: &[Case]) {
     let mut wrong = Vec::new();
     for case in cases {
         wrong.extend(case.check(&world).err());
-        // `sync` makes the tables before it knows what to fetch.
+        // `sync` creates the tables before it determines what to fetch.
         if mirror.exists() {
             if !case.name.starts_with("sync") {
                 wrong.push(format!("{}: it made a database", case.name));
@@ -173,7 +173,7 @@ fn what_is_wrong_around_it_is_said() {
     assert_each(&surroundings::table());
 }
 
-/// What the documentation says of these tables is what they are.
+/// The documentation states the number of cases.
 #[test]
 fn as_many_cases_as_documented() {
     let cases = tables();

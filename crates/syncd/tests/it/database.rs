@@ -1,4 +1,4 @@
-//! The databases that mirrors are kept in.
+//! The databases of mirrors.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use sync_testkit::postgres::{TestDatabase, test_database};
 
 use crate::program::wait_until;
 
-/// Which database a test runs on.
+/// The kind of database for a test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Backend {
     /// A file.
@@ -17,17 +17,17 @@ pub enum Backend {
     Postgres,
 }
 
-/// A database of a test's own, empty at first.
+/// A database for one test, empty at first.
 #[derive(Debug)]
 pub enum Database {
-    /// Where the file will be.
+    /// The path of the file.
     Sqlite(PathBuf),
-    /// A database that is there.
+    /// A database on a server.
     Postgres(TestDatabase),
 }
 
 impl Database {
-    /// An empty database; a file goes into `folder`.
+    /// Creates an empty database. A file is created in `folder`.
     pub fn new(backend: Backend, folder: &Path) -> Self {
         match backend {
             Backend::Sqlite => Self::Sqlite(folder.join("mirror.db")),
@@ -35,7 +35,7 @@ impl Database {
         }
     }
 
-    /// What the configuration calls it.
+    /// Returns its URL for the configuration.
     pub fn url(&self) -> String {
         match self {
             Self::Sqlite(path) => format!("sqlite://{}", path.display()),
@@ -48,7 +48,7 @@ impl Database {
         match self {
             Self::Sqlite(path) => {
                 let mut connection = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
-                // A store that is no longer used closes in its own time.
+                // A store that is no longer used closes in the background.
                 connection.batch_execute("PRAGMA busy_timeout = 10000").unwrap();
                 connection.batch_execute(sql).unwrap();
             }
@@ -58,11 +58,11 @@ impl Database {
         }
     }
 
-    /// How often PostgreSQL inserted, updated and deleted rows of the mirror's tables; none on SQLite, which does not
-    /// count.
+    /// Returns PostgreSQL's counts of inserted, updated and deleted rows in the mirror's tables; `None` for SQLite,
+    /// which does not count.
     pub fn rows_written(&self) -> Option<String> {
         let Self::Postgres(database) = self else { return None };
-        // A session counts at the latest when it ends.
+        // A session reports its counts at its end at the latest.
         wait_until("every other session has ended", || {
             let others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> \
                           pg_backend_pid() AND backend_type = 'client backend'";

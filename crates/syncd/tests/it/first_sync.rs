@@ -1,4 +1,4 @@
-//! The first `sync`: everything that Kombo shows, value by value.
+//! The first `sync` stores all of Kombo's data, value by value.
 
 use std::collections::BTreeSet;
 
@@ -29,7 +29,7 @@ fn three_integrations() -> SandboxConfig {
     SandboxConfig { integrations: 3, generator, ..SandboxConfig::default() }
 }
 
-/// Values that storage likes to spoil.
+/// Values that a database may alter.
 fn awkward_values() -> Vec<(Model, &'static str, Value)> {
     let document = json!({
         "/users/1": { "名前": "Zoë \u{1F468}\u{200D}\u{1F469}\u{200D}\u{1F467}", "empty": {}, "list": [null, [], "", true] },
@@ -62,7 +62,7 @@ fn awkward_values() -> Vec<(Model, &'static str, Value)> {
 fn make_awkward(world: &World) {
     for integration in world.sandbox.integrations() {
         for (model, field, value) in awkward_values() {
-            // A row that has no tombstone, so that its fields are shown.
+            // A row without a tombstone, so that its fields are returned.
             let truth = world.sandbox.truth(&integration, model).unwrap();
             let row = truth.iter().find(|row| row.get("remote_deleted_at").is_none_or(Value::is_null)).unwrap();
             let id = row["id"].as_str().unwrap().parse().unwrap();
@@ -106,7 +106,7 @@ fn skills_are_whole_where_their_endpoint_is_enabled(backend: Backend) {
 }
 
 fn every_page_is_asked_for_once(backend: Backend) {
-    // The users end with a full page.
+    // The last page of users is full.
     let generator = GeneratorConfig { users: 500, courses: 251, progressions: 777, ..GeneratorConfig::default() };
     let world = World::new(backend, SandboxConfig { generator, ..SandboxConfig::default() });
     world.sync();

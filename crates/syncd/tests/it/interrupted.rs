@@ -1,4 +1,4 @@
-//! Processes that do not come to their end: what was committed counts, and the next one goes on from there.
+//! Processes that are interrupted: committed data count, and the next process continues from there.
 
 use std::collections::HashMap;
 
@@ -22,10 +22,10 @@ on_both_databases!(
 
 const RECORDS: usize = 50_000;
 const PAGES: usize = RECORDS / 250;
-/// As many pages may wait to be written, or be on their way, when a process ends.
+/// Maximum number of pages that wait to be written, or are in transit, when a process ends.
 const AHEAD: usize = 40;
 
-/// No lease expires within a test: what goes on does not go on because one did.
+/// Creates a large world. No lease expires within a test, so nothing continues because of an expiry.
 fn large(backend: Backend, progressions: usize) -> World {
     let generator = GeneratorConfig { users: 200, courses: 50, progressions, ..GeneratorConfig::default() };
     let mut world = World::new(backend, SandboxConfig { generator, ..SandboxConfig::default() });
@@ -33,13 +33,13 @@ fn large(backend: Backend, progressions: usize) -> World {
     world
 }
 
-/// Kombo answers so many pages of progressions, and leaves the next one without an answer.
+/// Kombo answers `pages` pages of progressions, and does not answer the next request.
 fn hang_after(world: &World, pages: u32) {
     let hang = Fault::once(FaultKind::Delay { pause_ms: 600_000 });
     world.sandbox.inject(hang.at(Endpoint::CourseProgressions).after(pages));
 }
 
-/// The requests of full fetches.
+/// Returns the requests of full fetches.
 fn progressions(world: &World) -> Vec<LoggedRequest> {
     let requests = world.requests(Endpoint::CourseProgressions).into_iter();
     requests.filter(|request| request.param("updated_after").is_none()).collect()
@@ -55,7 +55,7 @@ fn latest_run(world: &World) -> Run {
     world.read(move |tx| tx.latest_run(&target)).expect("a run began")
 }
 
-/// Waits until Kombo left a page without an answer, and pages before it are committed.
+/// Waits until Kombo does not answer a page while earlier pages are committed.
 fn is_midway(world: &World, process: &mut Running, pages: u64) {
     wait_until("the fetch is midway", || {
         assert!(process.is_running(), "it must not end before");
@@ -63,7 +63,7 @@ fn is_midway(world: &World, process: &mut Running, pages: u64) {
     });
 }
 
-/// Fails unless `second` goes on from the checkpoint that `first` left, and asks for no page that was committed.
+/// Fails unless `second` continues from the checkpoint of `first`, and requests no page that was committed.
 fn assert_goes_on(first: &[Option<String>], second: &[Option<String>], checkpoint: &Run, pages: usize) {
     let page = checkpoint.page_cursor.as_ref().expect("some pages were committed").0.clone();
     assert_eq!(second[0].as_ref(), Some(&page), "the first page asked for is that of the checkpoint");
@@ -100,7 +100,7 @@ fn a_killed_fetch_is_resumed_at_once(backend: Backend) {
     assert_faithful(&world, Skills::FromCourses);
 }
 
-/// The next fetch goes on behind pages that the killed one committed, and then fetches what was requested now.
+/// The next fetch continues after the committed pages of the killed one, and then fetches what was requested now.
 fn what_changed_after_a_killed_fetch_arrives_with_the_next(backend: Backend) {
     for again in [&["sync", "--full"][..], &["sync"]] {
         let world = large(backend, 5_000);
@@ -156,7 +156,7 @@ fn a_second_process_waits_for_the_first(backend: Backend) {
     world.sandbox.clear_faults();
     first.wait().expect_code(0);
     second.wait().expect_code(0);
-    // What was asked for while the first worked is answered by one more fetch at most.
+    // Requests that arrive while the first process works lead to at most one more fetch.
     let whole = progressions(&world).iter().filter(|request| request.param("cursor").is_none()).count();
     assert!((1..=2).contains(&whole), "{whole}");
     assert_faithful(&world, Skills::FromCourses);

@@ -1,4 +1,4 @@
-//! The program as a whole: the real binary against a sandbox and real databases.
+//! The whole program: the real binary with a sandbox and real databases.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

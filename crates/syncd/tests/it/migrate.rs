@@ -1,4 +1,4 @@
-//! The tables: made once, whoever comes first.
+//! The tables are created once, whichever process comes first.
 
 use kombo_sandbox::SandboxConfig;
 use serde_json::json;
@@ -70,7 +70,7 @@ fn commands_that_need_tables_ask_for_them(backend: Backend) {
     }
 }
 
-/// The newest migrations, newest first, which the test takes back.
+/// The newest migrations, newest first, which the test reverts.
 const NEWEST: [&str; 7] = [
     "2026-12-01-003000_next_look",
     "2026-12-01-002000_log_order",
@@ -81,7 +81,8 @@ const NEWEST: [&str; 7] = [
     "2026-11-30-012001_bounds",
 ];
 
-/// A migration that waits says for which session, has no time-out, and goes on after it was killed.
+/// A waiting migration reports the session that it waits for, has no time-out, and continues after that session is
+/// killed.
 #[test]
 fn a_migration_waits_for_a_reader_and_says_so() {
     let world = world(Backend::Postgres);
@@ -94,7 +95,7 @@ fn a_migration_waits_for_a_reader_and_says_so() {
         let forgotten = format!("DELETE FROM kombo.__diesel_schema_migrations WHERE version = '{version}' RETURNING 1");
         assert_eq!(database.execute(&forgotten).unwrap(), "1", "{migration}");
     }
-    // Notes the time-outs of whoever changes tables.
+    // Notes the time-outs of the session that changes tables.
     let note = "CREATE TABLE public.seen (timeouts text);
         CREATE FUNCTION public.note() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
             INSERT INTO public.seen SELECT concat_ws(' ', current_setting('statement_timeout'),
@@ -135,7 +136,7 @@ fn a_migration_waits_for_a_reader_and_says_so() {
     world.sync();
 }
 
-/// A role that may not move counters refuses to hand out numbers that are taken.
+/// If the role may not move the counters, commands fail instead of handing out numbers in use.
 #[test]
 fn counters_that_cannot_be_moved_are_named() {
     let mut world = world(Backend::Postgres);
@@ -155,7 +156,7 @@ fn counters_that_cannot_be_moved_are_named() {
     world.set("kombo.webhook_secret", "secret");
     let unknown = world.syncd(&["sync", "--no-migrate"]);
     assert!(unknown.stderr.contains("may not look at the sequence of kombo.sync_runs.id"), "{}", unknown.stderr);
-    // What was tried has moved it.
+    // The attempt has moved the counter.
     world.database.execute(&format!("{grant}; ALTER SEQUENCE kombo.sync_runs_id_seq RESTART"));
     for command in [&["sync", "--no-migrate"][..], &["run", "--no-migrate"], &["migrate"]] {
         let refused = world.syncd(command).expect_code(1).complaint();

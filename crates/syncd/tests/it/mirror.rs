@@ -1,4 +1,4 @@
-//! The mirror, row by row and column by column, next to what the sandbox knows.
+//! Compares the mirror with the sandbox, row by row and column by column.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,28 +9,28 @@ use sync_core::rows::{ColumnKind, Key, Model, StoredRow};
 
 use crate::world::World;
 
-/// More than a table of these tests has rows.
+/// More rows than a table of these tests has.
 const PLENTY: usize = 1_000_000;
 
-/// A table: values by column by key.
+/// A table: values by column and key.
 pub type Table = BTreeMap<String, BTreeMap<&'static str, Value>>;
 
-/// Where the mirror learns of skills.
+/// The sources of skills in the mirror.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Skills {
-    /// From the assignments in courses, which show two fields of those that are assigned.
+    /// The assignments in courses, which show two fields of assigned skills.
     FromCourses,
-    /// From their own endpoint as well, which shows all of them in full.
+    /// Also their own endpoint, which shows all skills in full.
     FromTheirEndpoint,
 }
 
-/// The rows of a table.
+/// Returns the rows of a table.
 pub fn rows(world: &World, integration: &IntegrationId, model: Model) -> Vec<StoredRow> {
     let integration = integration.clone();
     world.read(move |tx| tx.rows_after(model, &integration, None, PLENTY))
 }
 
-/// All rows of all tables, with the time of their last write.
+/// Returns all rows of all tables, including the time of their last write.
 pub fn snapshot(world: &World) -> BTreeMap<(IntegrationId, Model, Key), StoredRow> {
     let mut all = BTreeMap::new();
     for integration in world.integrations() {
@@ -43,7 +43,7 @@ pub fn snapshot(world: &World) -> BTreeMap<(IntegrationId, Model, Key), StoredRo
     all
 }
 
-/// What a table must hold.
+/// Returns the expected content of a table.
 pub fn expected(world: &World, integration: &IntegrationId, model: Model, skills: Skills) -> Table {
     let truth = truth(world, integration, model);
     let mut table: Table = truth.iter().map(|row| (key(model, row), columns(model, row))).collect();
@@ -71,7 +71,7 @@ fn key(model: Model, row: &TruthRow) -> String {
     parts.join("/")
 }
 
-/// The mirror's columns of a row, with times cut to milliseconds.
+/// Returns the mirror's columns of a row, with times cut to milliseconds.
 fn columns(model: Model, row: &TruthRow) -> BTreeMap<&'static str, Value> {
     let columns = model.columns().iter().map(|column| {
         let value = row.get(column.name).cloned().unwrap_or(Value::Null);
@@ -86,8 +86,8 @@ fn columns(model: Model, row: &TruthRow) -> BTreeMap<&'static str, Value> {
     columns.collect()
 }
 
-/// Fails unless the mirror of every integration is what the sandbox knows. Beside that it may hold rows that are marked
-/// as gone, and providers and skills that nothing shows any more.
+/// Fails unless the mirror of every integration has the sandbox's content. It may also contain rows that are marked as
+/// gone, and providers and skills that no record shows any more.
 #[track_caller]
 pub fn assert_faithful(world: &World, skills: Skills) {
     let differences: Vec<String> =

@@ -1,4 +1,4 @@
-//! What is mistyped, and what the program makes of it; and what it tells of its own command line.
+//! Mistyped arguments, the reaction of the program, and its own description of the command line.
 
 use kombo_sandbox::SandboxConfig;
 
@@ -40,7 +40,7 @@ fn completions_and_manual_pages_are_of_this_command_line() {
     world.syncd(&["man", "/nowhere"]).expect_code(1);
 }
 
-/// A setting that is not read must not look as if it were.
+/// A setting that is not read must not seem to be in effect.
 #[test]
 fn a_variable_that_is_not_read_is_named() {
     let world = World::new(Backend::Sqlite, SandboxConfig::empty());
@@ -68,7 +68,7 @@ fn a_key_that_travels_in_clear_is_worth_a_warning() {
         format!("{}{}", finished.stdout, finished.stderr).contains("kombo.base_url: begins with http://")
     };
     assert!(!warns(&world, &["config", "check"]) && !warns(&world, &["sync"]));
-    // Reserved for documentation: nobody is there.
+    // An address that is reserved for documentation: nobody answers.
     world.set("kombo.base_url", "http://192.0.2.1:9/v1");
     world.set("kombo.timeout", "10ms");
     for arguments in [&["config", "check"][..], &["config", "check", "--json"], &["sync"], &["verify"]] {

@@ -1,6 +1,6 @@
 //! Shared by the tests of the commands and of the daemon.
 
-/// Makes of each function two tests: one with a mirror in SQLite, one with a mirror in PostgreSQL.
+/// Expands each function to two tests: one with a mirror in SQLite, one with a mirror in PostgreSQL.
 macro_rules! on_both_databases {
     ($($name:ident),* $(,)?) => {
         mod on_sqlite {

@@ -1,4 +1,4 @@
-//! What people mistype or forget: it is told, and leaves nothing behind.
+//! Mistyped or forgotten input is reported, and leaves nothing behind.
 
 use std::process::Stdio;
 
@@ -37,7 +37,7 @@ fn a_paused_integration_is_named() {
     assert!(again.stdout.contains("it was not paused."), "{}", again.stdout);
 }
 
-/// Whoever reads may have seen enough.
+/// A reader that closes the pipe early is not an error.
 #[test]
 fn a_reader_that_went_away_is_no_error() {
     let world = World::new(Backend::Sqlite, SandboxConfig::default());

@@ -1,4 +1,4 @@
-//! What programs read: one JSON document on standard output, with the keys that are documented and no others.
+//! Output for programs: one JSON document on standard output, with exactly the documented keys.
 
 use std::collections::BTreeSet;
 
@@ -40,7 +40,7 @@ fn sync_reports_its_runs() {
     assert_eq!(again["runs"][0]["kind"], "delta");
     assert_eq!(again["runs"].as_array().unwrap().len(), 1);
 
-    // A failure is one of the runs, with its reason.
+    // A failed run is listed with its reason.
     world.sandbox.inject(Fault::always(FaultKind::error(400, "PLATFORM.INPUT_INVALID")).at(Endpoint::Users));
     let failed = world.syncd(&["--json", "sync"]).expect_code(1).json();
     assert_eq!(failed["runs"][0]["outcome"], "failed");
@@ -122,7 +122,7 @@ fn changes_are_one_document_each() {
 fn the_log_keeps_names_and_secrets_to_itself(backend: Backend) {
     let mut world = World::new(backend, SandboxConfig::default());
     if backend == Backend::Postgres {
-        // A server that trusts everybody takes any password, and the program must not show it.
+        // The server trusts everyone, so it accepts any password. The program must not show it.
         let url = world.database.url().replacen("postgres@", "postgres:database-password@", 1);
         world.set("store.url", &url);
     }

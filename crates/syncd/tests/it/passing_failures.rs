@@ -1,4 +1,4 @@
-//! Whatever goes wrong on the way: passing faults are lived through, others leave what was committed.
+//! Transient failures are survived. Others keep the committed data.
 
 use std::time::Duration;
 
@@ -45,13 +45,13 @@ fn passing_faults_are_lived_through() {
     assert_eq!(world.sandbox.faults(), [], "all of them struck");
     let lists: usize = LISTS.into_iter().map(|endpoint| world.requests(endpoint).len()).sum();
     let needed = 6 + 2 + 8 + usize::try_from(struck).unwrap();
-    // Two in a row may be the weight of the page: a page of one record tells. A third is taken for it, and costs some small
-    // pages. A busy machine may run into the time-out once more.
+    // After two failures in a row the page may be too heavy, and a page of one record decides. A third failure counts
+    // as too heavy, which costs some small pages. A busy machine may run into the time-out once more.
     assert!((needed..needed + 15).contains(&lists), "each fault costs few requests: {lists}, not {needed}");
     assert_faithful(&world, Skills::FromCourses);
 }
 
-/// Moves the sandbox's clock to this second of a window of its rate limit.
+/// Moves the sandbox's clock to this second of a rate limit window.
 fn set_second(world: &World, window: i64, second: i64) {
     let now = world.sandbox.clock().now().micros().div_euclid(1_000_000);
     world.sandbox.advance(TimeDelta::seconds(second - now.rem_euclid(window)));
@@ -70,7 +70,7 @@ fn a_rate_limit_is_waited_out() {
     assert_faithful(&world, Skills::FromCourses);
 }
 
-/// A process takes some requests at a time of what Kombo allows in a window, here in an hour.
+/// A process takes a few requests at a time from Kombo's limit for a window, which is an hour here.
 #[test]
 fn what_one_sync_does_not_use_is_there_for_the_next() {
     let mut world = World::new(Backend::Sqlite, SandboxConfig::default());
@@ -86,7 +86,7 @@ fn what_one_sync_does_not_use_is_there_for_the_next() {
 #[test]
 fn a_failed_run_keeps_what_it_committed() {
     let world = world();
-    // JSON that is not Kombo's is asked for once more. It would be the cursor if the first page came.
+    // Foreign JSON is requested once more. If the first page then worked, the cursor would be the cause.
     world.sandbox.inject(Fault::always(FaultKind::ForeignJson).at(Endpoint::Users).after(3));
     let failed = world.syncd(&["sync", "--json"]).expect_code(1);
     let report = failed.json();
@@ -106,7 +106,7 @@ fn a_failed_run_keeps_what_it_committed() {
     world.sandbox.clear_requests();
     world.sandbox.clear_faults();
     world.sync();
-    // A delta follows for what changed since the first run began.
+    // A delta follows for changes since the start of the first run.
     let pages = world.requests(Endpoint::Users).into_iter().filter(|request| request.param("updated_after").is_none());
     assert_eq!(pages.count(), 6 - usize::try_from(committed / 250).unwrap(), "the checkpoint holds");
     assert_faithful(&world, Skills::FromCourses);

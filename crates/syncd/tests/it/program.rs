@@ -1,4 +1,4 @@
-//! A process of the program, and what became of it.
+//! A process of the program, and its result.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use serde_json::Value;
 /// Longer than any process of these tests takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// Waits until something is so, and fails if it never is.
+/// Waits until a condition is true. Panics if that takes too long.
 pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let began = Instant::now();
     while !is_so() {
@@ -19,7 +19,7 @@ pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// A process that runs. It is killed if nobody waits for its end.
+/// A running process. It is killed if nobody waits for its end.
 #[derive(Debug)]
 pub struct Running {
     child: Child,
@@ -30,15 +30,15 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts `command`. What it prints goes to files, so that it never waits for a reader; none of the secrets may
-    /// be in it.
+    /// Starts `command`. Its output goes to files, so that it never waits for a reader. It must not contain any of the
+    /// secrets.
     pub fn start(command: Command, output: &Path, secrets: Vec<String>) -> Self {
         let (stdout, stderr) = (output.with_extension("out"), output.with_extension("err"));
         let to = [File::create(stdout).unwrap().into(), File::create(stderr).unwrap().into()];
         Self::start_to(command, output, secrets, to)
     }
 
-    /// The same with standard output and standard error of the caller's.
+    /// Starts `command` with these standard streams for output and errors.
     pub fn start_to(mut command: Command, output: &Path, secrets: Vec<String>, to: [Stdio; 2]) -> Self {
         let (stdout, stderr) = (output.with_extension("out"), output.with_extension("err"));
         for file in [&stdout, &stderr] {
@@ -50,12 +50,12 @@ impl Running {
         Self { child: command.spawn().expect("syncd can be started"), began, stdout, stderr, secrets }
     }
 
-    /// Its number.
+    /// Returns the process id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// What it printed on standard error so far.
+    /// Returns its standard error so far.
     pub fn stderr_so_far(&self) -> String {
         fs::read_to_string(&self.stderr).unwrap()
     }
@@ -65,7 +65,7 @@ impl Running {
         self.child.try_wait().unwrap().is_none()
     }
 
-    /// Ends it as `kill -9` does, with no word of goodbye.
+    /// Kills the process like `kill -9`.
     pub fn kill(mut self) -> Finished {
         self.child.kill().unwrap();
         self.wait()
@@ -107,16 +107,16 @@ impl Drop for Running {
     }
 }
 
-/// A process that ended.
+/// An ended process.
 #[derive(Debug)]
 pub struct Finished {
-    /// The exit code; none if a signal ended it.
+    /// The exit code; `None` if a signal ended it.
     pub code: Option<i32>,
-    /// All that it printed on standard output.
+    /// Its whole standard output.
     pub stdout: String,
-    /// All that it printed on standard error.
+    /// Its whole standard error.
     pub stderr: String,
-    /// From its start to its end.
+    /// Time from start to end.
     pub took: Duration,
 }
 
@@ -128,14 +128,14 @@ impl Finished {
         self
     }
 
-    /// The one JSON document on standard output.
+    /// Returns the only JSON document on standard output.
     #[track_caller]
     pub fn json(&self) -> Value {
         assert_eq!(self.stdout.lines().count(), 1, "one line: {}", self.stdout);
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}", self.stdout))
     }
 
-    /// What standard error says beside the log, whose lines are JSON.
+    /// Returns standard error without the log, which has JSON lines.
     pub fn complaint(&self) -> String {
         let lines: Vec<&str> = self.stderr.lines().filter(|line| !line.starts_with('{')).collect();
         lines.join("\n")

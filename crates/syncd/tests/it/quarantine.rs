@@ -1,4 +1,4 @@
-//! Records that cannot be read or stored: put aside, shown, tried again, and never in the way of others.
+//! Records that cannot be read or stored: they are quarantined, shown and retried, and never affect others.
 
 use kombo_sandbox::{Endpoint, Fault, FaultKind, GeneratorConfig, Mutation, Sandbox, SandboxConfig};
 use serde_json::{Value, json};
@@ -59,13 +59,13 @@ fn a_malformed_record_is_put_aside_until_a_good_one_comes(backend: Backend) {
     let text = world.syncd(&["quarantine", "list"]).expect_code(0).stdout;
     assert!(text.contains(&id) && text.contains("first_name"), "{text}");
 
-    // Nothing is new about it, so it stays.
+    // Its content is unchanged, so it stays.
     let retried = world.syncd(&["quarantine", "retry", "--json"]).expect_code(1).json();
     assert_eq!(retried["retried"][0]["outcome"], "kept");
     assert_eq!(retried["retried"][0]["reason"], listed[0]["reason"]);
     assert_eq!(quarantine(&world), listed);
 
-    // It counts as shown: neither a full fetch nor verify takes it for gone.
+    // It counts as shown: neither a full fetch nor verify treats it as gone.
     spoil(&world.sandbox, 3, "first_name", json!(["no", "text"]));
     let run = run_of_users(&world.syncd(&["sync", "--full", "--json"]).expect_code(0).json());
     assert_eq!((&run["deleted"], &run["quarantined"]), (&json!(0), &json!(1)));
@@ -84,7 +84,7 @@ fn a_malformed_record_is_put_aside_until_a_good_one_comes(backend: Backend) {
     assert_faithful(&world, Skills::FromCourses);
 }
 
-/// Deep enough to overflow a careless stack.
+/// Deep enough to overflow the stack of naive code.
 fn deep(levels: usize) -> Value {
     (0..levels).fold(json!(1), |inner, _| json!([inner]))
 }
@@ -110,7 +110,7 @@ fn odd_records_stop_no_batch(backend: Backend) {
         let run = run_of_users(&report);
         let outcome = if quarantined == 0 { "completed" } else { "completed_with_quarantine" };
         assert_eq!((&run["outcome"], &run["quarantined"]), (&json!(outcome), &json!(quarantined)), "{field} {shown}");
-        // Where the id is another, the one that it stands for is looked up, and found.
+        // If the id differs, the original record is looked up and found.
         assert!(run["records"].as_u64() >= u64::try_from(USERS).ok(), "{field} {shown}");
     }
     world.sandbox.inject(Fault::once(FaultKind::DuplicateRecord).at(Endpoint::Users));
@@ -143,7 +143,7 @@ fn what_no_database_can_hold_is_put_aside_alone(backend: Backend) {
     world.sandbox.inject(Fault::once(page).at(Endpoint::Users));
     let run = run_of_users(&world.sync().json());
     assert_eq!((&run["outcome"], &run["records"]), (&json!("completed_with_quarantine"), &json!(records.len())));
-    // A number that no jsonb holds is a text on every database.
+    // A number that `jsonb` cannot represent is stored as text on every database.
     let refused = ["abyss", "abyss-too"];
     let listed = quarantine(&world);
     let names: Vec<&str> = listed.iter().map(|record| record["record_id"].as_str().unwrap()).collect();
@@ -156,7 +156,7 @@ fn what_no_database_can_hold_is_put_aside_alone(backend: Backend) {
     assert_eq!(quarantine(&world).len(), refused.len());
 }
 
-/// Writes a record into quarantine, as an older program left it there.
+/// Quarantines a record in the form of an older program.
 fn put_aside(world: &World, record: &Value, observed_at: &str) {
     let (id, json) = (record["id"].as_str().unwrap(), record.to_string().replace('\'', "''"));
     let integration = &world.integrations()[0];
@@ -184,7 +184,7 @@ fn what_can_be_read_now_leaves_quarantine(backend: Backend) {
         log.iter().map(|it| format!("{} {} {} {}", it.model, it.record_id, it.kind, it.cause)).collect();
     assert_eq!(told, ["lms_users hopeless created direct", "lms_users newcomer created direct"]);
     assert_eq!(quarantine(&world).len(), 1);
-    // Again: nothing is left to apply, and nothing is logged twice.
+    // A second retry has nothing to apply, and logs nothing twice.
     world.syncd(&["quarantine", "retry"]).expect_code(1);
     assert_eq!(world.read(|tx| tx.changes(None, 0, 10)).len(), 2);
     world.syncd(&["quarantine", "retry", "--integration", "sandbox:unknown"]).expect_code(2);
@@ -198,7 +198,7 @@ fn a_retry_never_overwrites_what_is_newer(backend: Backend) {
     let id = stored.row.key.first();
     let old = json!({ "id": id, "remote_id": "old", "first_name": "Old", "changed_at": "2001-01-01T00:00:00.000Z" });
     put_aside(&world, &old, "2001-01-01T00:01:00.000Z");
-    // One that is known from a copy only keeps what the copy said, and learns the rest.
+    // A row that is known from a copy keeps the copy's values, and gets the others.
     let integration = &world.integrations()[0];
     world.database.execute(&format!(
         "INSERT INTO lms_users (integration_id, id, first_name, synced_at) \

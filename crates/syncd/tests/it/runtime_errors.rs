@@ -1,5 +1,5 @@
-//! What people get wrong and shows only as the program goes on: it says at once what it is and what to do, and shows no
-//! secret. What is refused at the start is in tables, in `refused`.
+//! Mistakes that only show while the program runs: it reports cause and remedy at once, without secrets.
+//! `config_errors` has tables of the mistakes that are found at the start.
 
 use std::net::TcpListener;
 use std::time::Duration;
@@ -14,7 +14,7 @@ fn world() -> World {
     World::new(Backend::Sqlite, SandboxConfig::default())
 }
 
-/// Fails unless one line of standard error, and nothing else there, says all of `words`.
+/// Fails unless standard error has exactly one line, with all of `words`.
 #[track_caller]
 fn assert_says(finished: Finished, code: i32, words: &[&str]) -> Finished {
     let finished = finished.expect_code(code);
@@ -28,7 +28,7 @@ fn assert_says(finished: Finished, code: i32, words: &[&str]) -> Finished {
     finished
 }
 
-/// A port on which nobody listens.
+/// Returns a port on which nobody listens.
 fn closed_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
@@ -70,7 +70,7 @@ fn an_integration_that_kombo_does_not_know() {
     assert_eq!(world.requests(Endpoint::Users).len(), 0, "nothing is fetched");
     assert_eq!(world.read(|tx| tx.integrations()), [], "it may be mistyped, so it is not registered");
 
-    // In the configuration it is meant.
+    // An integration in the configuration is intentional.
     world.name_integrations(&["sandbox:unknown"]);
     let finished = world.syncd(&["sync", "--endpoint", "users"]).expect_code(1);
     assert!(finished.complaint().contains("INTEGRATION_NOT_FOUND"), "{}", finished.stderr);
@@ -78,7 +78,7 @@ fn an_integration_that_kombo_does_not_know() {
     let status = world.syncd(&["status", "--json"]).expect_code(0).json();
     assert_eq!(status["integrations"][0]["state"], "not_found");
 
-    // The other integrations are not held up.
+    // The other integrations are not affected.
     let finished = world.syncd(&["sync", "--json", "--integration", FIRST_INTEGRATION]).expect_code(0);
     assert_eq!(finished.json()["runs"].as_array().unwrap().len(), 3);
 }
@@ -208,7 +208,7 @@ fn the_environment_overrides_the_file() {
         assert_says(world.start(command).wait(), 2, words);
     }
 
-    // A key of digits is a text all the same.
+    // A key that consists of digits is still text.
     world.sandbox.edit(|state| state.api_key = "0123456789".to_owned());
     let mut command = world.command(&["sync", "--endpoint", "users"]);
     command.env("SYNCD__KOMBO__API_KEY", "0123456789").env("SYNCD__STORE__URL", "sqlite://right.db");

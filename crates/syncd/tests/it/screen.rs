@@ -1,4 +1,4 @@
-//! A terminal, as far as a program can tell.
+//! A pseudo-terminal.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -10,11 +10,11 @@ use std::thread::JoinHandle;
 use rustix::fs::{Mode, OFlags, open};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
-/// What would do harm on a terminal, in a log of lines, or to whoever reads it: it names the window, rings, colours,
-/// turns the order of what follows around, and begins lines of its own.
+/// Text that would do harm on a terminal or in a line-based log: it sets the window title, rings, colours, reverses the
+/// order of the following text, and starts new lines.
 pub const HOSTILE: &str = "x\u{1b}]0;pwned\u{7}\u{9b}31m\u{202e}\rFORGED\nFORGED\u{2028}FORGED";
 
-/// Fails unless something hostile is shown, and shown as text only.
+/// Fails unless the hostile text is shown, and shown as text only.
 #[track_caller]
 pub fn assert_harmless(what: &str, shown: &str) {
     assert!(shown.contains("FORGED"), "{what}: it is shown: {shown:?}");
@@ -23,7 +23,7 @@ pub fn assert_harmless(what: &str, shown: &str) {
     }
 }
 
-/// A process that prints on a terminal of its own. It is killed if nobody waits for its end.
+/// A process with its own terminal. It is killed if nobody waits for its end.
 #[derive(Debug)]
 pub struct OnTerminal {
     child: Child,
@@ -31,7 +31,7 @@ pub struct OnTerminal {
 }
 
 impl OnTerminal {
-    /// Starts a command whose output and errors go to a terminal.
+    /// Starts a command with its output and errors on a terminal.
     pub fn start(mut command: Command) -> Self {
         let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&ours).unwrap();
@@ -41,12 +41,12 @@ impl OnTerminal {
         let theirs = open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
         command.stdin(Stdio::null()).stdout(theirs.try_clone().unwrap()).stderr(theirs);
         let child = command.spawn().expect("syncd can be started");
-        // Ours of their end would keep the terminal open.
+        // Our copy of the process's side would keep the terminal open.
         drop(command);
         let mut ours = File::from(ours);
         let reader = std::thread::spawn(move || {
             let (mut shown, mut part) = (Vec::new(), [0; 4096]);
-            // Its end is an error on some systems.
+            // On some systems the end of the terminal is an error.
             while let Ok(length @ 1..) = ours.read(&mut part) {
                 shown.extend_from_slice(&part[..length]);
             }
@@ -55,13 +55,13 @@ impl OnTerminal {
         Self { child, reader: Some(reader) }
     }
 
-    /// Its number.
+    /// Returns the process id.
     #[allow(dead_code, reason = "for the tests of the daemon")]
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// Waits for its end: the exit code, and all that the terminal was given.
+    /// Waits for the end, and returns the exit code and everything written to the terminal.
     pub fn wait(mut self) -> (Option<i32>, String) {
         let code = self.child.wait().unwrap().code();
         let shown = self.reader.take().unwrap().join().unwrap();

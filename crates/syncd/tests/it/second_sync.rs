@@ -1,4 +1,4 @@
-//! A `sync` after which nothing is new: asked for narrowly, and nothing written.
+//! A `sync` without changes at Kombo requests little and writes nothing.
 
 use kombo_sandbox::{GeneratorConfig, SandboxConfig, Stamp};
 

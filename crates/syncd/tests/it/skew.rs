@@ -1,4 +1,5 @@
-//! Clocks that disagree: no change is lost, although every delta asks from its watermark with no overlap at all.
+//! Clocks that disagree: no change is lost, although every delta requests changes from its watermark without an
+//! overlap.
 
 use chrono::TimeDelta;
 use fastrand::Rng;
@@ -11,7 +12,7 @@ use crate::database::Backend;
 use crate::mirror::{Skills, assert_faithful};
 use crate::world::World;
 
-/// Things that happen between two syncs.
+/// Maximum number of changes between two syncs.
 const MUTATIONS: usize = 4;
 
 #[test]
@@ -28,7 +29,7 @@ fn world(nested: NestedReading) -> World {
     let generator =
         GeneratorConfig { users: 30, courses: 12, skills: 8, progressions: 60, ..GeneratorConfig::default() };
     let behaviour = Behaviour { nested, ..Behaviour::default() };
-    // More syncs than a minute allows.
+    // The test runs more syncs than the default limit for a minute allows.
     let rate_limit = RateLimit { requests: 100_000, ..RateLimit::default() };
     let mut world =
         World::new(Backend::Sqlite, SandboxConfig { generator, behaviour, rate_limit, ..SandboxConfig::default() });
@@ -45,7 +46,7 @@ fn lose_nothing(skew: TimeDelta, nested: NestedReading) {
     let rounds = 100;
     let mut done = 0_usize;
     for round in 1..=rounds {
-        // Some rounds have nothing to tell.
+        // Some rounds have no changes.
         done += (0..MUTATIONS).filter(|_| round % 7 != 0 && chance.mutate().is_ok()).count();
         world.syncd(&["sync", "--log", "error"]).expect_code(0);
         if round % 10 == 0 {
@@ -55,7 +56,7 @@ fn lose_nothing(skew: TimeDelta, nested: NestedReading) {
     assert!(done > 2 * rounds, "{done} things happened");
 }
 
-/// Changes that a delta shows.
+/// Random changes that a delta shows.
 struct Chance<'a> {
     world: &'a World,
     rng: Rng,
@@ -97,7 +98,7 @@ impl Chance<'_> {
     }
 
     fn mutation(&mut self) -> Mutation {
-        // In one reading of Kombo's documents a delta tells of these as well.
+        // In one reading of Kombo's documentation, deltas also show these.
         let kinds = if self.nested == NestedReading::Guide { 15 } else { 11 };
         match self.rng.u8(..kinds) {
             0 => {
@@ -140,7 +141,7 @@ impl Chance<'_> {
     }
 }
 
-/// What no delta shows (purged rows, silent changes, renamed providers) is made good by the next full fetch.
+/// Changes that no delta shows (purged rows, silent changes, renamed providers) arrive with the next full fetch.
 #[test]
 fn anything_at_all_and_a_full_fetch() {
     let mut world = world(NestedReading::Reference);
@@ -152,7 +153,7 @@ fn anything_at_all_and_a_full_fetch() {
             world.sandbox.mutate_random(&integration, round * 1_000 + seed).unwrap();
         }
         world.syncd(&["sync"]).expect_code(0);
-        // More may be gone than is removed unasked.
+        // More records may be gone than a full fetch removes without approval.
         let full = world.syncd(&["sync", "--full"]);
         if full.code != Some(0) {
             assert!(full.complaint().contains("--allow-mass-removal"), "{}", full.stderr);

@@ -1,4 +1,4 @@
-//! What sources and gateways do to lists: the copy is right all the same, or the error names the reason.
+//! Distortions of lists by sources and gateways: the copy is still right, or the error names the cause.
 
 use kombo_sandbox::{Endpoint, Fault, FaultKind, GeneratorConfig, Model, SandboxConfig, Struck};
 
@@ -18,7 +18,7 @@ fn world(backend: Backend) -> World {
     World::new(backend, SandboxConfig { generator, ..SandboxConfig::default() })
 }
 
-/// The error of a sync of users, and how many requests it took.
+/// Returns the error of a sync of users, and its number of requests.
 fn failure(world: &World) -> (String, usize) {
     world.sandbox.clear_requests();
     let finished = world.syncd(&["sync", "--endpoint", "users"]).expect_code(1);
@@ -29,7 +29,7 @@ fn failure(world: &World) -> (String, usize) {
 
 fn a_cursor_that_is_refused_restarts_the_fetch(backend: Backend) {
     let html = |status| FaultKind::Foreign { status, content_type: "text/html".to_owned(), body: "<html>".to_owned() };
-    // A refused request restarts the fetch at once; what else a gateway says, if it says it twice.
+    // A rejected request restarts the fetch at once. Other answers of a gateway do so when they are repeated.
     for (status, times) in [(400, 1), (404, 2), (409, 2), (410, 2), (422, 1)] {
         let world = world(backend);
         let refusal = Fault::once(html(status)).at(Endpoint::Users).only(Struck::WithCursor);
@@ -45,7 +45,7 @@ fn a_cursor_that_is_refused_restarts_the_fetch(backend: Backend) {
         assert_eq!(world.sandbox.faults(), [], "{status}");
         assert_faithful(&world, Skills::FromCourses);
     }
-    // What Kombo says of the integration is about the integration.
+    // Kombo's errors about the integration do not concern the cursor.
     let world = world(backend);
     let pending = FaultKind::error(409, "INTEGRATION.SETUP_SYNC_PENDING");
     world.sandbox.inject(Fault::always(pending).at(Endpoint::Users).only(Struck::WithCursor));
@@ -56,7 +56,7 @@ fn a_cursor_that_is_refused_restarts_the_fetch(backend: Backend) {
 
 fn a_refusal_of_one_endpoint_leaves_the_others_alone(backend: Backend) {
     let mut world = World::new(backend, SandboxConfig { integrations: 3, ..SandboxConfig::default() });
-    // One after the other, the one that is refused first.
+    // One worker, so that the integration that is rejected comes first.
     world.set_toml("sync.workers", "1");
     let refused = world.sandbox.integrations()[0].clone();
     let html = |status| FaultKind::Foreign { status, content_type: "text/html".to_owned(), body: "<html>".to_owned() };

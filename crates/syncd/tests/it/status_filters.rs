@@ -1,4 +1,4 @@
-//! `syncd status` of some integrations, and what it exits with.
+//! Filters and exit codes of `syncd status`.
 
 use kombo_sandbox::{Endpoint, Refusal, SandboxConfig};
 use serde_json::Value;
@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::database::Backend;
 use crate::world::World;
 
-/// Three integrations: well, without courses, and paused by a person.
+/// Three integrations: a healthy one, one without courses, and one paused by a person.
 fn world() -> (World, Vec<String>) {
     let world = World::new(Backend::Sqlite, SandboxConfig { integrations: 3, ..SandboxConfig::default() });
     let integrations = world.sandbox.integrations();

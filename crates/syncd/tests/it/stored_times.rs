@@ -21,7 +21,7 @@ fn world(backend: Backend) -> World {
     World::new(backend, SandboxConfig { generator, ..SandboxConfig::default() })
 }
 
-/// The SQL for a time so many hours from now.
+/// SQL for a time `hours` from now.
 fn hours(backend: Backend, hours: i64) -> String {
     match backend {
         Backend::Sqlite => format!("strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '{hours} hours')"),
@@ -42,7 +42,7 @@ fn rename(world: &World, user: usize, name: &str) {
 fn a_rate_limit_that_lies_ahead_does_not_hang(backend: Backend) {
     let mut world = world(backend);
     world.sync();
-    // So slow a pace that no places of it are further ahead, and so fast that the test does not wait for it.
+    // Slow enough that no reserved time is further ahead, and fast enough that the test does not wait.
     world.set_toml("kombo.max_requests_per_minute", "6000");
     for ahead in [1, 40 * 24] {
         let until = hours(backend, ahead);
@@ -87,7 +87,7 @@ fn a_clock_off_by_a_year_is_harmless(backend: Backend) {
         rename_a_user(&world, "Ada");
         world.sync();
         assert_faithful(&world, Skills::FromCourses);
-        // And right again. Another record, since Kombo's clock never goes back on one that it has dated.
+        // The clock is right again. Another record changes, because Kombo never moves the time of a record back.
         world.sandbox.clock().skew(TimeDelta::zero());
         rename(&world, 1, "Grace");
         world.sync();
@@ -103,7 +103,7 @@ fn the_log_is_not_trimmed_by_a_clock_that_is_ahead(backend: Backend) {
     let entries = || world.read(|tx| tx.changes(None, 0, 99)).len();
     let logged = entries();
     assert!(logged > 0);
-    // As if our clock and the database's were 40 days ahead of Kombo's: everything looks old.
+    // As if our clock and the database's were 40 days ahead of Kombo's, so that everything seems old.
     world.database.execute(&format!("UPDATE sync_changes SET at = {}", hours(backend, -35 * 24)));
     world.sandbox.clock().skew(TimeDelta::days(-40));
     world.sync();

@@ -1,4 +1,4 @@
-//! What people see, on a terminal and in a pipe: lines that fit, and colours only where they are wanted.
+//! Output for people, on a terminal and in a pipe: lines that fit, and colours only if they are requested.
 
 use std::process::Command;
 
@@ -9,10 +9,10 @@ use crate::database::Backend;
 use crate::program::Finished;
 use crate::world::World;
 
-/// What lines have room for.
+/// Maximum width of lines.
 const WIDTH: usize = 100;
 
-/// The program on a terminal of its own, with these variables.
+/// Runs the program on a terminal, with these environment variables.
 fn on_a_terminal(world: &World, arguments: &[&str], variables: &[(&str, &str)]) -> Finished {
     world.write("syncd.toml", &world.configuration());
     let line = format!("{} {}", env!("CARGO_BIN_EXE_syncd"), arguments.join(" "));
@@ -27,7 +27,7 @@ fn env_of<'a>(mut command: Command, variables: impl Iterator<Item = (&'a str, &'
     command
 }
 
-/// A store with a failed endpoint, a pending request and a record in quarantine.
+/// Creates a store with a failed endpoint, a pending request and a record in quarantine.
 fn troubled() -> World {
     let world = World::new(Backend::Sqlite, SandboxConfig::default());
     let broken = FaultKind::MalformedRecord { index: 0, field: "changed_at".to_owned(), value: json!("yesterday") };
@@ -59,7 +59,7 @@ fn status_fits_and_keeps_usual_ids_whole() {
 #[test]
 fn status_fits_whatever_things_are_called() {
     let world = troubled();
-    // Longer than a line; and what moves a cursor, colours and ends lines.
+    // Longer than a line, with characters that move the cursor, colour, and end lines.
     let long = format!("long-{}", "n".repeat(200));
     let hostile = "hostile \u{1b}[31m\u{1b}[2J\nnew line \u{9b}5A \t ".repeat(5);
     let set = |integration: &str, text: &str| {

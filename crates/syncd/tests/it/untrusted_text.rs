@@ -1,4 +1,4 @@
-//! What comes from an LMS is shown as text, whatever it is: on a terminal, and in JSON that ends up on one.
+//! Data from an LMS are shown as text, whatever they contain, on a terminal and in JSON.
 
 use kombo_sandbox::{Endpoint, FIRST_INTEGRATION, Fault, FaultKind, GeneratorConfig, Model, Mutation, SandboxConfig};
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use crate::database::Backend;
 use crate::screen::{HOSTILE, OnTerminal, assert_harmless};
 use crate::world::World;
 
-/// Kombo's error, with a message that quotes the connected tool.
+/// A Kombo error with a message that quotes the connected tool.
 fn refusal(status: u16) -> FaultKind {
     let error = json!({ "code": "INTEGRATION.TOOL", "title": HOSTILE, "message": HOSTILE, "log_url": null });
     FaultKind::Foreign {
@@ -26,7 +26,7 @@ fn a_terminal_is_given_text_only() {
     let generator = GeneratorConfig { users: 40, courses: 2, progressions: 10, ..GeneratorConfig::default() };
     let world = World::new(Backend::Sqlite, SandboxConfig { generator, ..SandboxConfig::default() });
 
-    // A user with a hostile id, who is gone later, and one with a hostile name.
+    // A user with a hostile id, who is removed later, and one with a hostile name.
     let named = |value: &str| FaultKind::MalformedRecord { index: 0, field: "id".to_owned(), value: json!(value) };
     world.sandbox.inject(Fault::once(named(HOSTILE)).at(Endpoint::Users));
     world.sync();
@@ -49,7 +49,7 @@ fn a_terminal_is_given_text_only() {
     world.sandbox.inject(Fault::once(named(HOSTILE)).at(Endpoint::Users));
     assert_harmless("verify of an unknown record", &on_terminal(&world, &["verify"]).1);
 
-    // A fetch that fails with a hostile reason, and an integration of a hostile name.
+    // A fetch that fails with a hostile reason, and an integration with a hostile name.
     world.sandbox.inject(Fault::always(refusal(400)).at(Endpoint::Users));
     let sync = on_terminal(&world, &["sync"]);
     assert_eq!(sync.0, Some(1));
@@ -60,7 +60,7 @@ fn a_terminal_is_given_text_only() {
     assert_harmless("sync of a hostile name", &sync.1);
     assert_harmless("pause", &on_terminal(&world, &["pause", HOSTILE]).1);
 
-    // A record in quarantine: the id, the place and the reason may quote it.
+    // A record in quarantine: id, path and reason may contain hostile text.
     world.sandbox.clear_faults();
     let odd = FaultKind::MalformedRecord { index: 1, field: "first_name".to_owned(), value: json!([7]) };
     world.sandbox.inject(Fault::once(odd).at(Endpoint::Users));

@@ -1,4 +1,5 @@
-//! Standard output and standard error that cannot be written: a result that is lost is a failure, anything else is not.
+//! Standard output and standard error that cannot be written: losing a result is a failure, losing anything else is
+//! not.
 
 use std::fs::File;
 use std::process::Stdio;
@@ -13,7 +14,7 @@ fn full() -> Stdio {
     File::options().write(true).open("/dev/full").unwrap().into()
 }
 
-/// A pipe whose reader is gone.
+/// A pipe with a closed reading end.
 fn closed() -> Stdio {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
@@ -24,7 +25,7 @@ fn run(world: &World, arguments: &[&str], to: [Stdio; 2]) -> Finished {
     world.start_to(world.command(arguments), to).wait()
 }
 
-/// Commands with a result, which all succeed.
+/// Commands that print a result and succeed.
 const COMMANDS: [&[&str]; 12] = [
     &["status"],
     &["status", "--json"],
@@ -51,7 +52,7 @@ fn a_result_that_is_lost_is_a_failure() {
         let said = || std::fs::read_to_string(&errors).unwrap();
         run(&world, arguments, [full(), File::create(&errors).unwrap().into()]).expect_code(1);
         assert!(said().contains("could not be written to standard output: No space left"), "{arguments:?}: {}", said());
-        // Whoever closes a pipe has seen enough; only a comparison that did not end cannot say that nothing differs.
+        // A closed pipe means that the reader has seen enough. Only `verify` cannot claim equality before its end.
         let code = if arguments == ["verify"] { 3 } else { 0 };
         run(&world, arguments, [closed(), File::create(&errors).unwrap().into()]).expect_code(code);
         let complaint: Vec<_> = said().lines().filter(|line| !line.starts_with('{')).map(str::to_owned).collect();
@@ -88,7 +89,7 @@ fn closed_streams_are_no_reason_to_end() {
     line("frobnicate 2>&-").expect_code(2);
 }
 
-/// What failed says so, also where the report of it cannot be written.
+/// A failure sets the exit code, even if its report cannot be written.
 #[test]
 fn a_closed_pipe_hides_no_failure() {
     use kombo_sandbox::{Endpoint, Fault, FaultKind};

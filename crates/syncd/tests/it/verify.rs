@@ -1,4 +1,4 @@
-//! `syncd verify`: what it lists is what a full fetch mends, and nothing else.
+//! `syncd verify` lists exactly the differences that a full fetch corrects.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,12 +21,12 @@ on_both_databases!(
 fn world(backend: Backend) -> World {
     let generator = GeneratorConfig { users: 300, courses: 60, progressions: 600, ..GeneratorConfig::default() };
     let mut world = World::new(backend, SandboxConfig { generator, ..SandboxConfig::default() });
-    // One after the other, so that what only a copy shows is not logged before its own list shows it.
+    // One worker, so that a partial copy is not logged before its own list shows the record.
     world.set_toml("sync.workers", "1");
     world
 }
 
-/// A difference or an entry of the change log, as one line.
+/// Formats a difference or a log entry as one line.
 fn line(of: &Value, names: &[&str]) -> String {
     let words = names.iter().map(|name| of[*name].as_str().unwrap_or("-"));
     words.collect::<Vec<_>>().join(" ")
@@ -43,7 +43,7 @@ fn verify(world: &World, more: &[&str], code: i32) -> Vec<String> {
     lines
 }
 
-/// Lines of expectations about rows by their names.
+/// Returns the expected lines, with ids instead of the names of rows.
 fn expectation(ids: &BTreeMap<&str, String>, lines: &[&str]) -> Vec<String> {
     let fill = |line: &&str| {
         let words = line.split(' ').map(|word| {
@@ -57,7 +57,7 @@ fn expectation(ids: &BTreeMap<&str, String>, lines: &[&str]) -> Vec<String> {
     lines
 }
 
-/// Rows of one integration that hands reach into.
+/// Rows of one integration that the test edits by hand.
 fn victims(world: &World) -> BTreeMap<&'static str, String> {
     let integration = &world.integrations()[0];
     let live = |model| rows(world, integration, model).into_iter().filter(StoredRow::is_live).collect::<Vec<_>>();
@@ -94,7 +94,7 @@ fn victims(world: &World) -> BTreeMap<&'static str, String> {
     ids
 }
 
-/// Statements that both databases understand, with the names of rows to be filled in.
+/// Statements for both databases. The names of rows are replaced by their ids.
 const EDITS: [&str; 18] = [
     "UPDATE lms_users SET first_name = 'by hand', work_email = NULL WHERE id = 'RENAMED'",
     "UPDATE lms_users SET changed_at = '2001-01-01T00:00:00.000Z' WHERE id = 'TOUCHED'",
@@ -121,7 +121,7 @@ const EDITS: [&str; 18] = [
      ('OURS', 'made-up-progression', '2001-01-01T00:00:00.000Z')",
 ];
 
-/// What `verify` lists of them.
+/// The differences that `verify` lists.
 const DIFFERENCES: [&str; 22] = [
     "lms_users RENAMED first_name differs",
     "lms_users RENAMED work_email differs",
@@ -147,7 +147,7 @@ const DIFFERENCES: [&str; 22] = [
     "lms_course_progressions OTHER status differs",
 ];
 
-/// What a full fetch logs as it mends them: that `changed_at` alone moved is no news.
+/// The entries that a full fetch logs. A change of `changed_at` alone is not logged.
 const LOGGED: [&str; 20] = [
     "lms_users RENAMED updated drift first_name,work_email",
     "lms_users BURIED restored drift remote_deleted_at",
@@ -183,7 +183,7 @@ fn hand_edits_are_listed_and_mended(backend: Backend) {
         let names = ids.iter().map(|(name, id)| (format!("'{name}'"), format!("'{id}'")));
         world.database.execute(&names.fold(edit.to_owned(), |sql, (name, id)| sql.replace(&name, &id)));
     }
-    // A change at Kombo that no changed_at tells of is a difference as well.
+    // A change at Kombo without a new changed_at is a difference as well.
     let other = rows(&world, &world.integrations()[0], Model::LmsCourseProgressions)
         .into_iter()
         .find(|row| row.is_live() && ids.values().all(|id| *id != row.row.key.to_string()))
@@ -218,7 +218,7 @@ fn hand_edits_are_listed_and_mended(backend: Backend) {
         .map(|entry| {
             let entry: Value = serde_json::from_str(entry).unwrap();
             let fields = entry["fields"].as_array().unwrap().iter().filter_map(Value::as_str).collect::<Vec<_>>();
-            // Which columns a new row fills is not the point here.
+            // The columns of a new row do not matter here.
             let fields = if entry["kind"] == "created" { String::new() } else { fields.join(",") };
             format!("{} {fields}", line(&entry, &["model", "record_id", "kind", "cause"])).trim_end().to_owned()
         })
@@ -245,7 +245,7 @@ fn nothing_is_written_and_memory_of_deletions_is_no_difference(backend: Backend)
     assert!(differences.len() > 50, "{}", differences.len());
     assert!(snapshot(&world) == rows && world.read(|tx| tx.last_change()) == log, "nothing was written");
 
-    // So many are gone that the first one stops and asks.
+    // So many rows are gone that the first full fetch stops and requires approval.
     world.syncd(&["sync", "--full"]).expect_code(1);
     world.syncd(&["sync", "--full", "--allow-mass-removal"]).expect_code(0);
     let told: BTreeSet<(String, String)> = world
@@ -253,7 +253,7 @@ fn nothing_is_written_and_memory_of_deletions_is_no_difference(backend: Backend)
         .into_iter()
         .map(|change| (change.model.to_string(), change.record_id))
         .collect();
-    // That only `changed_at` moved is no news.
+    // A change of `changed_at` alone is not logged.
     let listed: BTreeSet<(String, String)> = differences
         .iter()
         .map(|line| line.split(' ').collect::<Vec<_>>())
@@ -269,7 +269,7 @@ fn nothing_is_written_and_memory_of_deletions_is_no_difference(backend: Backend)
     assert_eq!(look_ups, 0, "tombstones and removed rows are not looked up");
 }
 
-/// Values that no fetch writes, and that may be impossible to read.
+/// Values that no fetch writes, some of them unreadable.
 fn what_cannot_be_read_is_listed_and_mended(backend: Backend) {
     let world = world(backend);
     world.sync();
@@ -308,7 +308,7 @@ fn what_cannot_be_read_is_listed_and_mended(backend: Backend) {
     let mut expected: Vec<String> =
         values.iter().zip(&ids).map(|((column, _), id)| format!("lms_users {id} {column} differs")).collect();
     expected.sort();
-    // As they are, and as if they had been written by a clock that is ahead of all others.
+    // With their own time of writing, and with one far ahead of all clocks.
     for synced_at in ["", ", synced_at = '2999-01-01T00:00:00.000Z'"] {
         edit(synced_at);
         assert_eq!(verify(&world, &[], 3), expected);
@@ -363,7 +363,7 @@ fn rows_that_no_endpoint_lists_are_listed_and_mended(backend: Backend) {
     };
     assert!(!left("made-up") && left(skill.first()));
 
-    // With their own list, without it, and with it again.
+    // With the skills' own list, without it, and with it again.
     for endpoints in ["skills", "users", "skills"] {
         world.set_toml(
             "sync.endpoints",

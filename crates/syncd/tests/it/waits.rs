@@ -1,4 +1,4 @@
-//! A wait of some seconds is said on the terminal, in the log and in the status, and once only.
+//! A wait of some seconds is reported once on the terminal, in the log and in the status.
 
 use kombo_sandbox::{Fault, FaultKind, GeneratorConfig, RateLimit, SandboxConfig};
 
@@ -8,7 +8,7 @@ use crate::world::World;
 
 on_both_databases!(a_wait_for_the_rate_limit_is_said);
 
-/// Also if it is short, and of one request only.
+/// Also reported if it is short and concerns one request only.
 #[test]
 fn a_wait_before_a_request_is_sent_again_is_said() {
     for (status, retry_after) in [(429, Some("6")), (503, Some("20")), (502, None)] {
@@ -30,7 +30,7 @@ fn a_wait_for_the_rate_limit_is_said(backend: Backend) {
     let sync = world.spawn(&["sync"]);
     let said = "Kombo's rate limit is exhausted";
     wait_until("the wait is said", || sync.stderr_so_far().contains(said));
-    // The status says it as long as it lasts, which may be no more than ten seconds after this.
+    // The status shows the wait while it lasts, which may be no more than ten seconds from here.
     wait_until("the status says it", || {
         let shown = world.syncd(&["status"]).expect_code(0).stdout;
         let report = world.syncd(&["status", "--json"]).expect_code(0).json();

@@ -1,4 +1,4 @@
-//! When a command has ended, the SQLite file alone is the whole database: whoever copies it has everything.
+//! After the end of a command, the SQLite file alone is the whole database, and a copy of it is complete.
 
 use diesel::deserialize::QueryableByName;
 use diesel::sql_types::BigInt;
@@ -16,7 +16,7 @@ struct Count {
     n: i64,
 }
 
-/// Copies one file of the world's folder alone, and counts the rows of a table in the copy.
+/// Copies only this file of the world's folder, and counts the rows of a table in the copy.
 #[track_caller]
 fn rows_in_the_file_alone(world: &World, file: &str, table: &str) -> i64 {
     let names = std::fs::read_dir(world.folder()).unwrap().map(|entry| entry.unwrap().file_name());
@@ -78,7 +78,7 @@ fn after_a_sync_that_fails() {
     assert_eq!(rows_in_the_file_alone(&world, "mirror.db", "lms_users"), 30);
 }
 
-/// The signal lets the batch end.
+/// The signal lets the current batch finish.
 #[test]
 fn after_signals_during_a_sync() {
     for signal in ["INT", "TERM"] {
@@ -96,7 +96,7 @@ fn after_signals_during_a_sync() {
     }
 }
 
-/// A command that does not say how it stops ends at the first signal.
+/// A command without a gentle stop ends at the first signal.
 #[test]
 fn after_a_signal_during_another_command() {
     let world = world(30);

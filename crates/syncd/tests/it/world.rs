@@ -1,4 +1,4 @@
-//! All that a test needs: a sandbox, a database and a folder with a configuration in it.
+//! The environment of a test: a sandbox, a database and a folder with a configuration.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -25,17 +25,17 @@ pub const DATABASE_PASSWORD: &str = "database-password";
 /// The endpoints that list records.
 pub const LISTS: [Endpoint; 3] = [Endpoint::Users, Endpoint::Courses, Endpoint::CourseProgressions];
 
-/// The program that is tested: the one that was built for the tests, or the one that `SYNCD_PROGRAM` names.
+/// Returns the tested program: the one that was built for the tests, or the one in `SYNCD_PROGRAM`.
 fn program() -> PathBuf {
     std::env::var_os("SYNCD_PROGRAM").map_or_else(|| env!("CARGO_BIN_EXE_syncd").into(), PathBuf::from)
 }
 
-/// All that a test needs.
+/// The environment of a test.
 #[derive(Debug)]
 pub struct World {
     /// Plays Kombo.
     pub sandbox: Sandbox,
-    /// Where the mirror is.
+    /// The database of the mirror.
     pub database: Database,
     settings: BTreeMap<String, String>,
     integrations: Vec<String>,
@@ -45,7 +45,7 @@ pub struct World {
 }
 
 impl World {
-    /// A sandbox, an empty database, and a configuration that names both and all integrations.
+    /// Creates a sandbox, an empty database, and a configuration with both and all integrations.
     pub fn new(backend: Backend, config: SandboxConfig) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let config = SandboxConfig { api_key: API_KEY.to_owned(), ..config };
@@ -65,7 +65,7 @@ impl World {
         world.set("kombo.api_key", API_KEY);
         world.set("kombo.base_url", &world.sandbox.base_url());
         world.set("store.url", &world.database.url());
-        // Any port that is free, unless a test says which.
+        // Any free port, unless a test sets one.
         world.set("server.webhooks", "127.0.0.1:0");
         world.set("server.operations", "127.0.0.1:0");
         world
@@ -81,22 +81,22 @@ impl World {
         self.settings.insert(key.to_owned(), value.to_owned());
     }
 
-    /// Takes a setting out of the configuration.
+    /// Removes a setting from the configuration.
     pub fn unset(&mut self, key: &str) {
         self.settings.remove(key);
     }
 
-    /// Puts other integrations into the configuration.
+    /// Replaces the integrations in the configuration.
     pub fn name_integrations(&mut self, ids: &[&str]) {
         self.integrations = ids.iter().map(|id| (*id).to_owned()).collect();
     }
 
-    /// The configuration as text.
+    /// Returns the configuration as text.
     pub fn configuration(&self) -> String {
         self.configuration_with(&[])
     }
 
-    /// The same with other TOML values, and without settings that are given none.
+    /// Returns the configuration with other TOML values. Settings without a value are left out.
     pub fn configuration_with(&self, others: &[(String, Option<String>)]) -> String {
         let mut settings: BTreeMap<_, _> = self.settings.iter().map(|(key, value)| (key, Some(value))).collect();
         settings.extend(others.iter().map(|(key, value)| (key, value.as_ref())));
@@ -106,7 +106,7 @@ impl World {
         lines.join("\n")
     }
 
-    /// Where the process runs and where its configuration lies.
+    /// Returns the working directory of processes, which contains the configuration.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -118,13 +118,13 @@ impl World {
         path
     }
 
-    /// The program with these arguments, in the folder, with nothing in its environment.
+    /// Returns the program's command with these arguments, in the folder, without environment variables.
     pub fn command(&self, arguments: &[&str]) -> Command {
         self.write("syncd.toml", &self.configuration());
         self.command_as_it_is(arguments)
     }
 
-    /// The same, with whatever configuration lies in the folder.
+    /// Like [`World::command`], without writing the configuration first.
     pub fn command_as_it_is(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(program());
         command.args(arguments).current_dir(self.folder()).env_clear();
@@ -138,7 +138,7 @@ impl World {
         Running::start(command, &self.folder().join(format!("output-{number}")), secrets)
     }
 
-    /// Starts a command whose standard output and standard error go elsewhere.
+    /// Starts a command with these standard streams for output and errors.
     pub fn start_to(&self, command: Command, to: [Stdio; 2]) -> Running {
         let number = self.runs.fetch_add(1, Ordering::Relaxed);
         let secrets = vec![API_KEY.to_owned(), DATABASE_PASSWORD.to_owned()];
@@ -161,7 +161,7 @@ impl World {
         self.syncd(&["sync", "--json"]).expect_code(0)
     }
 
-    /// Looks into the database.
+    /// Reads from the database.
     pub fn read<T: Send + 'static>(&self, look: impl FnOnce(&mut dyn Tx) -> TxResult<T> + Send + 'static) -> T {
         self.runtime
             .block_on(async {
@@ -171,12 +171,12 @@ impl World {
             .unwrap()
     }
 
-    /// The integrations, as the mirror names them.
+    /// Returns the integrations that are registered in the mirror.
     pub fn integrations(&self) -> Vec<IntegrationId> {
         self.sandbox.integrations().iter().map(|id| IntegrationId::from(id.as_str())).collect()
     }
 
-    /// The requests to an endpoint that the sandbox logged.
+    /// Returns the sandbox's logged requests to an endpoint.
     pub fn requests(&self, endpoint: Endpoint) -> Vec<LoggedRequest> {
         self.sandbox.requests().into_iter().filter(|request| request.endpoint == endpoint).collect()
     }

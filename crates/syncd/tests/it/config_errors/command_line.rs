@@ -1,4 +1,4 @@
-//! Words of the command line.
+//! Mistakes on the command line.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
@@ -148,7 +148,7 @@ fn names() -> Vec<Case> {
     ]
 }
 
-/// Commands that need tables where there are none.
+/// Commands that require tables, without tables.
 fn without_tables() -> Vec<Case> {
     let mut rows: Vec<Case> = [
         "status",

@@ -1,8 +1,8 @@
-//! What the configuration file says.
+//! Mistakes in the configuration file.
 
 use super::{Case, case};
 
-/// A command that reads the configuration and does nothing.
+/// A command that reads the configuration and has no effect.
 const READ: &str = "plan lms_users";
 
 pub(super) fn table() -> Vec<Case> {
@@ -12,12 +12,12 @@ pub(super) fn table() -> Vec<Case> {
         .collect()
 }
 
-/// A row about one setting: what is said names it.
+/// A case with one setting, which the error must name.
 fn setting(key: &str, value: &str, words: &[&str]) -> Case {
     case(READ).set(key, value).says(2, &[&[key], words].concat())
 }
 
-/// Something of another type.
+/// Values of a wrong type.
 fn types() -> Vec<Case> {
     let mut rows = Vec::new();
     for key in [
@@ -33,7 +33,7 @@ fn types() -> Vec<Case> {
         rows.push(setting(key, "[\"a\"]", &["expected a string"]));
         rows.push(setting(key, "{ a = 1 }", &["expected a string"]));
     }
-    // A section that is set to what belongs into it.
+    // A section that is set to a value.
     for (section, value) in [
         ("kombo", "\"key-that-must-not-be-shown\""),
         ("store", "\"postgres://me:database-password@host/db\""),
@@ -237,7 +237,7 @@ fn stores() -> Vec<Case> {
     ] {
         rows.push(case("migrate").set("store.url", &format!("{url:?}")).says(1, &["store.url", words]));
     }
-    // What can never work is an error of the configuration, for the daemon too: it does not wait for a database.
+    // Values that can never work are errors of the configuration, also for the daemon: it does not wait for a database.
     for command in ["migrate", "sync", "config check", "run"] {
         let url = "\"postgres://me:database-password@127.0.0.1:1/db?sslrootcert=/nowhere\"";
         let row = case(command).set("store.url", url).set("kombo.webhook_secret", "\"a secret\"");
@@ -289,7 +289,7 @@ fn secrets() -> Vec<Case> {
         }
         let binary = case(command).unset(setting).set(&file, "\"binary\"").file("binary", b"key-that-must\xff\xfe");
         rows.push(binary.says(2, &[&file, "UTF-8"]));
-        // Of webhook secrets there may be several.
+        // Several webhook secrets are allowed.
         if setting != "kombo.webhook_secret" {
             let two = "key-that-must-not-be-shown\nkey-that-must-not-be-shown\n";
             let case = case(command).unset(setting).set(&file, "\"two\"").file("two", two);
@@ -299,7 +299,7 @@ fn secrets() -> Vec<Case> {
     rows
 }
 
-/// Where changes are delivered to.
+/// Settings of the delivery.
 fn delivery() -> Vec<Case> {
     let url = "\"https://me:key-that-must-not-be-shown@example.org/changes\"";
     let signed = |command: &str| case(command).set("delivery.secret", "\"key-that-must-not-be-shown\"");

@@ -1,4 +1,4 @@
-//! The environment, files and addresses around the program.
+//! Mistakes in the environment, files and addresses around the program.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
@@ -72,7 +72,7 @@ fn environment() -> Vec<Case> {
             .variable("SYNCD__KOMBO__API_KEY_FILE", "elsewhere")
             .says(2, &["kombo.api_key and kombo.api_key_file are both set"]),
         case("status").variable("SYNCD__STORE__URL_FILE", "elsewhere").says(2, &["store.url and store.url_file"]),
-        // What is empty, or of another program, counts as not set.
+        // Empty variables, and those of other programs, count as not set.
         case(READ).variable("SYNCD__KOMBO__PAGE_SIZE", "").says(0, &["call"]),
         case("plan lms_badges").variable("SYNCD_LOG", "").says(0, &["WARN"]),
         case(READ).variable("ANOTHER__KOMBO__PAGE_SIZE", "many").says(0, &["call"]),
@@ -82,7 +82,7 @@ fn environment() -> Vec<Case> {
     ]
 }
 
-/// Kombo where it is not.
+/// Addresses without a Kombo.
 fn network() -> Vec<Case> {
     let elsewhere = |command: &str, url: &str| case(command).set("kombo.base_url", &format!("{url:?}"));
     vec![
