@@ -14,7 +14,7 @@ use crate::jobs::request::SyncKind;
 use crate::ports::source::{FailureClass, Fetch, FetchSpec, Pages, RecordPage, Rejected, Source, SourceError};
 use crate::ports::store::Store;
 use crate::pull::listing::Listing;
-use crate::pull::lookup::{self, LookUp, LookUpSize, can_be_sent};
+use crate::pull::lookup::{LookUp, LookUpSize, SingleId, Verdict, can_be_sent};
 use crate::rows::assess::{Assessing, Finding, Lists, assess, assess_removal, assess_removal_of};
 use crate::rows::batch::{Batch, Provenance};
 use crate::rows::change::ChangeCause;
@@ -155,8 +155,13 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
                 let assessing =
                     Assessing { integration: &integration, endpoint, reading, lists: Lists::Remove, notes: None };
                 let search = Search { assessing, enabled: &enabled, notes: None, began_at, gone: BTreeSet::new() };
+                let mut undecided = unlisted::nothing_shown(endpoint, &enabled);
+                unlisted::add_stored_with(tx, &integration, endpoint, &beside.undecided, &mut undecided)?;
+                let is_undecided = |model, key: &Key| undecided.get(&model).is_some_and(|keys| keys.contains(key));
                 let mut findings = Vec::new();
-                for found in search.find(tx, |model, key| beside.keys.contains(&name(model, key)))? {
+                for found in
+                    search.find(tx, |model, key| beside.keys.contains(&name(model, key)) || is_undecided(model, key))?
+                {
                     for (cause, keys) in &found.keys {
                         let removed = assess_removal_of(tx, found.model, keys, began_at, *cause, assessing)?;
                         findings.extend(removed.findings);
@@ -182,8 +187,17 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
         tell: &mut impl FnMut(Difference) -> Result<(), E>,
     ) -> Result<(), E> {
         self.tell(seen.findings, tell)?;
+        self.tell_not_compared(endpoint, seen.unreadable, tell)
+    }
+
+    fn tell_not_compared<E>(
+        &mut self,
+        endpoint: Endpoint,
+        ids: Vec<String>,
+        tell: &mut impl FnMut(Difference) -> Result<(), E>,
+    ) -> Result<(), E> {
         let (model, integration) = (Model::listed_by(endpoint), self.integration.clone());
-        let unreadable = seen.unreadable.into_iter().map(|id| difference::unreadable(&integration, model, id));
+        let unreadable = ids.into_iter().map(|id| difference::unreadable(&integration, model, id));
         self.tell_each(unreadable, tell)
     }
 
@@ -289,7 +303,7 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
             return Ok(());
         }
         let (mut suspects, mut after) = (Vec::new(), None);
-        let mut size = LookUpSize::new(self.policy.ids_per_lookup);
+        let (mut size, mut single) = (LookUpSize::new(self.policy.ids_per_lookup), SingleId::default());
         while let Some(mut ids) = self.held_ids(endpoint, &mut after).await? {
             ids.retain(|id| !stored.agrees_on(shown, id));
             // These ids cannot be looked up, but the list would have shown their records.
@@ -300,11 +314,11 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
             }
             suspects.append(&mut ids);
             while suspects.len() >= size.get() {
-                self.look_up_some(endpoint, &mut suspects, &mut size, beside, began_at, tell).await?;
+                self.look_up_some(endpoint, &mut suspects, (&mut size, &mut single), beside, began_at, tell).await?;
             }
         }
         while !suspects.is_empty() {
-            self.look_up_some(endpoint, &mut suspects, &mut size, beside, began_at, tell).await?;
+            self.look_up_some(endpoint, &mut suspects, (&mut size, &mut single), beside, began_at, tell).await?;
         }
         Ok(())
     }
@@ -314,7 +328,7 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
         &mut self,
         endpoint: Endpoint,
         suspects: &mut Vec<String>,
-        size: &mut LookUpSize,
+        (size, single): (&mut LookUpSize, &mut SingleId),
         beside: &mut Beside,
         began_at: Timestamp,
         tell: &mut impl FnMut(Difference) -> Result<(), E>,
@@ -328,17 +342,23 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
                 Ok(())
             }
             Err(error) if size.reduce(asked, &error) => Ok(()),
-            Err(error) if error.class == FailureClass::RequestRefused && self.refuses_the_id(endpoint).await? => {
+            Err(error) => {
+                let [id] = ids.as_slice() else { return Err(SyncError::from(error).into()) };
+                let later = suspects.get(1..).unwrap_or_default();
+                let target = (&self.integration, endpoint, SyncKind::Delta);
+                match single.judge(self.source, target, (id, later), error).await.map_err(SyncError::from)? {
+                    Verdict::TryAgain => return Ok(()),
+                    // The list would have shown the record.
+                    Verdict::NoSuchRecord => self.gone(endpoint, ids, began_at, tell).await?,
+                    Verdict::Undecided(_) => {
+                        self.tell_not_compared(endpoint, vec![id.clone()], tell)?;
+                        beside.undecided.push(id.clone());
+                    }
+                }
                 suspects.drain(..asked);
-                // The list would have shown these records.
-                self.gone(endpoint, ids, began_at, tell).await
+                Ok(())
             }
-            Err(error) => Err(SyncError::from(error).into()),
         }
-    }
-
-    async fn refuses_the_id(&self, endpoint: Endpoint) -> Result<bool, SyncError> {
-        Ok(lookup::refuses_the_id(self.source, &self.integration, endpoint, SyncKind::Delta).await?)
     }
 
     /// Returns the next ids after `after`, which advances, of rows that are not removed. `None` at the end.
@@ -423,6 +443,8 @@ struct Beside {
     /// Ids of listed rows that cannot be sent.
     odd: HashSet<String>,
     is_nameless: bool,
+    /// Ids of listed rows on which the look-up fails.
+    undecided: Vec<String>,
     /// Rows of other models that differ from all copies so far. If several records show a row, one equal copy suffices.
     contested: BTreeMap<u64, Vec<Finding>>,
 }

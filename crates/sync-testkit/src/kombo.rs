@@ -81,6 +81,7 @@ struct World {
     hooks: BTreeMap<u64, Vec<Hook>>,
     refused: BTreeMap<Endpoint, FailureClass>,
     spoiled: BTreeSet<(Endpoint, String)>,
+    failing_ids: BTreeMap<String, FailureClass>,
     cursor_generation: u64,
 }
 
@@ -112,6 +113,7 @@ impl FakeKombo {
             hooks: BTreeMap::new(),
             refused: BTreeMap::new(),
             spoiled: BTreeSet::new(),
+            failing_ids: BTreeMap::new(),
             cursor_generation: 0,
         };
         Self { world: Arc::new(Mutex::new(world)), clock }
@@ -197,6 +199,16 @@ impl FakeKombo {
     /// Serves the endpoint again, after [`FakeKombo::refuse`].
     pub fn allow(&self, endpoint: Endpoint) {
         self.world().refused.remove(&endpoint);
+    }
+
+    /// Makes every look-up that names this id fail.
+    pub fn fail_id(&self, id: &str, class: FailureClass) {
+        self.world().failing_ids.insert(id.to_owned(), class);
+    }
+
+    /// Answers look-ups of all ids again.
+    pub fn fail_no_id(&self) {
+        self.world().failing_ids.clear();
     }
 
     /// Invalidates all page cursors.

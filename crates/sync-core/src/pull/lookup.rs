@@ -16,25 +16,66 @@ pub(crate) fn can_be_sent(id: &str) -> bool {
     !id.is_empty() && id.len() <= LONGEST && !id.contains(is_odd)
 }
 
-/// Whether the source rejected the look-up of a single id because of that id. This is so if it answers the look-up of a
-/// record from the list. Sources may check the format of ids, and a manual edit may have stored any id. No record of
-/// Kombo has such an id.
-pub(crate) async fn refuses_the_id<So: Source>(
-    source: &So,
-    integration: &IntegrationId,
-    endpoint: Endpoint,
-    priority: SyncKind,
-) -> Result<bool, SourceError> {
-    let open = |fetch| source.open(FetchSpec { integration_id: integration.clone(), endpoint, fetch, priority });
-    let first = open(Fetch::List { updated_after: None, from: None }).next_page().await?;
-    let shown = first.into_iter().flat_map(|page| page.records).map(|record| record.id().to_owned());
-    let Some(id) = { shown }.find(|id| can_be_sent(id)) else { return Ok(false) };
-    match open(Fetch::Ids(vec![id])).next_page().await {
-        Ok(_) => Ok(true),
-        Err(error) if error.class == FailureClass::RequestRefused => Ok(false),
-        Err(error) => Err(error),
+/// What a failed look-up of a single id says about the record.
+pub(crate) enum Verdict {
+    /// The source rejects the id while it accepts others, so no record has it. Sources may check the format of ids, and
+    /// a manual edit may have stored any id.
+    NoSuchRecord,
+    /// The source fails on this id and answers others: nothing is known about the record.
+    Undecided(SourceError),
+    /// The source answers others now. It may have been unavailable for a moment.
+    TryAgain,
+}
+
+/// Finds out whether a look-up of a single id failed because of that id.
+#[derive(Debug, Default)]
+pub(crate) struct SingleId {
+    /// The id that failed last.
+    failed: Option<String>,
+}
+
+impl SingleId {
+    /// Judges a failure. `later` are ids that are not looked up yet; they serve for comparison if the list is empty.
+    ///
+    /// # Errors
+    /// The failure itself if it is not due to the id.
+    pub(crate) async fn judge<So: Source>(
+        &mut self,
+        source: &So,
+        (integration, endpoint, priority): (&IntegrationId, Endpoint, SyncKind),
+        (id, later): (&str, &[String]),
+        error: SourceError,
+    ) -> Result<Verdict, SourceError> {
+        let open = |fetch| source.open(FetchSpec { integration_id: integration.clone(), endpoint, fetch, priority });
+        let is_refused = error.class == FailureClass::RequestRefused;
+        if !is_refused && !matches!(error.class, FailureClass::Transient | FailureClass::Unintelligible) {
+            return Err(error);
+        }
+        let first = open(Fetch::List { updated_after: None, from: None }).next_page().await?;
+        let shown = first.into_iter().flat_map(|page| page.records).map(|record| record.id().to_owned());
+        let mut others =
+            shown.chain(later.iter().cloned()).filter(|other| other != id && can_be_sent(other)).peekable();
+        let none_to_compare = others.peek().is_none();
+        let mut answered = false;
+        for other in others.take(OTHER_IDS) {
+            answered = answered || open(Fetch::Ids(vec![other])).next_page().await.is_ok();
+        }
+        if !answered && !none_to_compare {
+            return Err(error);
+        }
+        if is_refused && answered {
+            return Ok(Verdict::NoSuchRecord);
+        }
+        if !is_refused && self.failed.as_deref() != Some(id) {
+            self.failed = Some(id.to_owned());
+            return Ok(Verdict::TryAgain);
+        }
+        Ok(Verdict::Undecided(error))
     }
 }
+
+/// Number of other ids to look up for comparison: one of them may fail as well.
+const OTHER_IDS: usize = 3;
 
 /// A look-up in progress, with the ids that were not returned yet.
 #[derive(Debug)]

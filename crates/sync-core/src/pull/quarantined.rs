@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::pull::run::RunId;
 
-/// A record that could not be read or stored.
+/// A record that could not be read, stored or looked up.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quarantined {
     /// Id of the integration.
@@ -14,7 +14,7 @@ pub struct Quarantined {
     pub endpoint: Endpoint,
     /// Id of the record, or a digest of its text if it has none.
     pub record_id: String,
-    /// The received text of the record.
+    /// The received text of the record; empty if it could not be looked up.
     pub json: String,
     /// Path of the fault.
     pub path: String,

@@ -4,7 +4,7 @@ use crate::rows::change::ChangeKind;
 
 /// The counts of a run.
 ///
-/// `records`, `unchanged`, `indirect`, `stale` and `quarantined` count the records that the endpoint returned.
+/// `records`, `unchanged`, `indirect` and `stale` count the records that the endpoint returned.
 /// `created`, `updated`, `deleted` and `restored` count rows of any model, including nested copies.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -27,7 +27,7 @@ pub struct RunCounts {
     pub indirect: u64,
     /// Records that are older than the stored row.
     pub stale: u64,
-    /// Records that could not be read or stored.
+    /// Records that could not be read, stored or looked up.
     pub quarantined: u64,
     /// Rows that a delta removed because the list of their record no longer shows them.
     pub unlisted: u64,

@@ -20,7 +20,7 @@ pub(crate) type Shown = BTreeMap<Model, BTreeSet<Key>>;
 
 /// Returns the models that a full fetch of an endpoint shows in full, without the listed one: those that the endpoint
 /// owns, and those that it embeds if their own endpoint is disabled.
-pub(crate) fn shown_beside(endpoint: Endpoint, enabled: &BTreeSet<Endpoint>) -> impl Iterator<Item = Model> {
+fn shown_beside(endpoint: Endpoint, enabled: &BTreeSet<Endpoint>) -> impl Iterator<Item = Model> {
     Model::ALL.into_iter().filter(move |model| {
         let owner = model.owner();
         let is_source = if enabled.contains(&owner) || owner == endpoint {
@@ -32,9 +32,14 @@ pub(crate) fn shown_beside(endpoint: Endpoint, enabled: &BTreeSet<Endpoint>) -> 
     })
 }
 
+/// Returns these models, without keys.
+pub(crate) fn nothing_shown(endpoint: Endpoint, enabled: &BTreeSet<Endpoint>) -> Shown {
+    shown_beside(endpoint, enabled).map(|model| (model, BTreeSet::new())).collect()
+}
+
 /// Returns the keys of a batch's rows of these models.
 pub(crate) fn shown_in(batch: &Batch, endpoint: Endpoint, enabled: &BTreeSet<Endpoint>) -> Shown {
-    let mut shown: Shown = shown_beside(endpoint, enabled).map(|model| (model, BTreeSet::new())).collect();
+    let mut shown = nothing_shown(endpoint, enabled);
     for incoming in &batch.rows {
         if let Some(keys) = shown.get_mut(&incoming.model) {
             keys.insert(incoming.row.key.clone());

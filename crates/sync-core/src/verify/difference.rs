@@ -40,7 +40,7 @@ pub enum What {
     Extra,
     /// A record is marked as removed, but Kombo shows it.
     Removed,
-    /// Kombo shows a record that cannot be read or stored, so it could not be compared.
+    /// A record could not be compared: it cannot be read or stored, or Kombo fails on the look-up of its id.
     Unreadable,
 }
 

@@ -14,6 +14,7 @@ mod clocks;
 mod compare;
 mod crash;
 mod engine;
+mod failing_look_ups;
 mod failures;
 mod invariants;
 mod outbox;

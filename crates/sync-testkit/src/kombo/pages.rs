@@ -71,6 +71,11 @@ impl World {
         {
             return Err(error(FailureClass::RequestRefused, format!("{} does not take these ids", spec.endpoint)));
         }
+        if let Fetch::Ids(ids) = &spec.fetch
+            && let Some(class) = ids.iter().find_map(|id| self.failing_ids.get(id))
+        {
+            return Err(error(*class, format!("{} fails on one of these ids", spec.endpoint)));
+        }
         let wanted = self.wanted(spec);
         let offset = match cursor {
             Some(cursor) => self.offset(&cursor, &wanted)?,

@@ -337,10 +337,9 @@ pub(crate) fn print(report: &SyncReport) -> anyhow::Result<()> {
 fn put_aside(report: &SyncReport) -> Vec<String> {
     let told = report.runs.iter().filter(|run| run.counts.quarantined > 0);
     told.map(|run| {
-        let (records, of) = (run.counts.records, format!("{} of {}", run.endpoint, run.integration_id));
-        let aside = run.counts.quarantined;
+        let (aside, of) = (run.counts.quarantined, format!("{} of {}", run.endpoint, run.integration_id));
         output::one_line(&format!(
-            "{of}: {aside} of {records} records could not be read or stored; see `syncd quarantine list`"
+            "{of}: {aside} records could not be read, stored or looked up; see `syncd quarantine list`"
         ))
     })
     .collect()

@@ -97,7 +97,7 @@ fn a_value_that_is_no_json_costs_its_record_only(backend: Backend) {
         let no_json = FaultKind::NoJson { index: 0, field: field.to_owned(), text: text.to_owned() };
         world.sandbox.inject(Fault::once(no_json.clone()).at(Endpoint::Users).times(if aside == "." { 12 } else { 1 }));
         let finished = world.syncd(&["sync"]).expect_code(0);
-        assert!(finished.stdout.contains("could not be read or stored"), "{text}: {}", finished.stdout);
+        assert!(finished.stdout.contains("could not be read, stored or looked up"), "{text}: {}", finished.stdout);
         let listed = world.syncd(&["quarantine", "list"]).expect_code(0).stdout;
         assert!(listed.contains(aside) && (listed.contains("no JSON") || listed.contains("not JSON")), "{listed}");
         world.sandbox.clear_faults();

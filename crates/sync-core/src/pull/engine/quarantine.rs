@@ -3,7 +3,7 @@ use kombo_model::{Fault, FreeJson, Timestamp};
 use crate::jobs::endpoint::EndpointStatus;
 use crate::jobs::request::SyncKind;
 use crate::ports::error::{StoreError, TxResult};
-use crate::ports::source::{Record, Rejected};
+use crate::ports::source::{Record, Rejected, SourceError};
 use crate::ports::store::QuarantinePart;
 use crate::ports::store::Tx;
 use crate::pull::quarantined::Quarantined;
@@ -33,6 +33,16 @@ pub(super) fn unstorable(run: &Run, id: &str, json: String, fault: Fault, observ
     let rejected =
         Rejected { id: Some(id.to_owned()).filter(|id| !id.is_empty()), json, path: fault.path, reason: fault.reason };
     unreadable(run, rejected, observed_at)
+}
+
+/// Returns the quarantine entry of an id on which the look-up fails. It has no text, so a retry cannot store anything.
+pub(super) fn undecided(run: &Run, id: &str, error: &SourceError, observed_at: Timestamp) -> Quarantined {
+    let reason = format!(
+        "no page showed the record, and the look-up of its id fails while others succeed, so its row stays as it is until \
+         a full fetch can look it up: {error}"
+    );
+    let (id, path) = (Some(id.to_owned()), "id".to_owned());
+    unreadable(run, Rejected { id, json: String::new(), path, reason }, observed_at)
 }
 
 /// Returns the reason to report an endpoint as unreadable after a complete run: at least ten records, and half of those

@@ -1,11 +1,10 @@
-use std::collections::BTreeSet;
 use std::mem;
 
 use kombo_model::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::commit::{applying, approved, complete, prepare, put_aside};
-use super::{Engine, SyncPolicy};
+use super::{Engine, SyncPolicy, quarantine};
 use crate::error::SyncError;
 use crate::jobs::endpoint::EndpointStatus;
 use crate::jobs::lease::LeasedTx;
@@ -14,11 +13,12 @@ use crate::jobs::request::{Lease, Target};
 use crate::ports::clock::Clock;
 use crate::ports::error::{StoreError, TxResult};
 use crate::ports::observer::{Event, Observer};
-use crate::ports::source::{FailureClass, Fetch, FetchSpec, Pages, Source};
+use crate::ports::source::{Fetch, FetchSpec, Pages, Source, SourceError};
 use crate::ports::store::QuarantinePart;
 use crate::ports::store::{Scope, Store, Tx};
 use crate::pull::listing::Listing;
-use crate::pull::lookup::{self, LookUp, LookUpSize, can_be_sent};
+use crate::pull::lookup::{LookUp, LookUpSize, SingleId, Verdict, can_be_sent};
+use crate::pull::quarantined::Quarantined;
 use crate::pull::run::{Run, RunOutcome, RunPhase};
 use crate::rows::apply;
 use crate::rows::assess::Lists;
@@ -27,13 +27,14 @@ use crate::rows::model::Model;
 use crate::rows::removals;
 use crate::rows::repeats::Repeats;
 use crate::rows::row::Key;
-use crate::rows::unlisted::{self, Found, Search, Shown, shown_beside};
+use crate::rows::unlisted::{self, Found, Search, Shown};
 
 /// Maximum number of look-ups of a record whose row is meanwhile written by copies in other lists. After that, the next
 /// full fetch has to resolve the record.
 const MAX_LOOK_UPS: u32 = 5;
 
 /// The results of a sweep's look-ups.
+#[derive(Default)]
 struct Findings {
     /// Ids that Kombo did not return, with the time of the look-up.
     gone: Vec<(Timestamp, Vec<String>)>,
@@ -44,6 +45,8 @@ struct Findings {
     unsaid: Vec<(Model, String)>,
     /// Names of looked-up records that cannot be read.
     unreadable: Vec<String>,
+    /// Ids on which the look-up fails. Their rows stay as they are.
+    undecided: Vec<Quarantined>,
 }
 
 impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
@@ -80,15 +83,17 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
                 if tx.seen_batches(after.id)? != after.batches {
                     return Ok(None);
                 }
-                let counts;
+                let mut counts;
                 let unlisted = find_unlisted(tx, &after, &policy, &findings, began_at, now)?;
                 match mass_removal(&mut **tx, &after, findings.count, &unlisted)? {
                     Some((removals, what)) if removals > approved(tx.leased()) => {
                         hold_back(tx, &mut after, removals, &what, &policy, now)?;
-                        counts = RunCounts::default();
+                        counts = put_undecided(&mut **tx, &findings)?;
+                        after.counts.add(&counts);
                     }
                     _ => {
                         counts = remove_all(tx, &after, &policy, &findings, &unlisted, began_at, now)?;
+                        counts.add(&put_undecided(&mut **tx, &findings)?);
                         after.counts.add(&counts);
                         complete(tx, &mut after, &policy, now)?;
                     }
@@ -122,9 +127,8 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         run: &mut Run,
         stop: &CancellationToken,
     ) -> Result<Option<Findings>, SyncError> {
-        let mut findings =
-            Findings { gone: Vec::new(), count: 0, shown: Shown::new(), unsaid: Vec::new(), unreadable: Vec::new() };
-        let mut size = LookUpSize::new(self.policy.ids_per_lookup);
+        let mut findings = Findings::default();
+        let (mut size, mut single) = (LookUpSize::new(self.policy.ids_per_lookup), SingleId::default());
         for page in 0..self.find_unseen(lease, run).await? {
             let unseen = self.unseen(lease, run, page).await?;
             let ids = unseen.iter().map(|key| key.first().to_owned());
@@ -142,10 +146,17 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
                     }
                     Ok(false) => return Ok(None),
                     Err(SyncError::Source(error)) if size.reduce(ids.len(), &error) => {}
-                    Err(SyncError::Source(error))
-                        if error.class == FailureClass::RequestRefused && self.refuses_the_id(lease, run).await? =>
-                    {
-                        self.not_asked_for(run, ids.to_vec(), &mut findings).await?;
+                    Err(SyncError::Source(error)) => {
+                        let [id] = ids else { return Err(error.into()) };
+                        match self.judge(lease, run, &mut single, (id, later), error).await? {
+                            Verdict::TryAgain => continue,
+                            Verdict::NoSuchRecord => self.not_asked_for(run, ids.to_vec(), &mut findings).await?,
+                            Verdict::Undecided(error) => {
+                                // Nothing that belongs to the record is removed either.
+                                findings.unreadable.push(id.clone());
+                                findings.undecided.push(quarantine::undecided(run, id, &error, self.clock.now()));
+                            }
+                        }
                         rest = later;
                     }
                     Err(error) => return Err(error),
@@ -162,10 +173,17 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         Ok(())
     }
 
-    async fn refuses_the_id(&self, lease: &Lease, run: &Run) -> Result<bool, SyncError> {
+    async fn judge(
+        &self,
+        lease: &Lease,
+        run: &Run,
+        single: &mut SingleId,
+        ids: (&str, &[String]),
+        error: SourceError,
+    ) -> Result<Verdict, SyncError> {
         let Target { integration_id, endpoint, kind } = &run.target;
-        let answer = lookup::refuses_the_id(&*self.source, integration_id, *endpoint, *kind);
-        Ok(self.while_holding(lease, answer).await??)
+        let verdict = single.judge(&*self.source, (integration_id, *endpoint, *kind), ids, error);
+        Ok(self.while_holding(lease, verdict).await??)
     }
 
     /// Finds the listed rows that no page showed. Returns the number of pages.
@@ -305,7 +323,7 @@ fn find_unlisted(
         return Ok(Vec::new());
     }
     let enabled = &policy.plan.endpoints;
-    let mut shown: Shown = shown_beside(endpoint, enabled).map(|model| (model, BTreeSet::new())).collect();
+    let mut shown = unlisted::nothing_shown(endpoint, enabled);
     unlisted::add_stored_with(&mut **tx, integration, endpoint, &findings.unreadable, &mut shown)?;
     unlisted::add_members(&mut **tx, integration, &findings.unsaid, &mut shown)?;
     let is_in = |shown: &Shown, model, key: &Key| shown.get(&model).is_some_and(|keys| keys.contains(key));
@@ -363,6 +381,13 @@ fn remove_all(
         counts.add(&apply::remove_unlisted(tx, found, began_at, &applying)?);
     }
     Ok(counts)
+}
+
+/// Puts the ids on which the look-up fails into quarantine.
+fn put_undecided(tx: &mut dyn Tx, findings: &Findings) -> TxResult<RunCounts> {
+    tx.put_quarantined(&findings.undecided)?;
+    let quarantined = u64::try_from(findings.undecided.len()).unwrap_or(u64::MAX);
+    Ok(RunCounts { quarantined, ..RunCounts::default() })
 }
 
 /// Ends a run without removals, and describes what a person can do.
