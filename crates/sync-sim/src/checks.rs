@@ -19,22 +19,22 @@ use crate::world::{Tenant, World};
 pub(crate) use rest::is_at_rest;
 use waits::Waits;
 
-/// What is known of Kombo and of the log, to hold the store against.
+/// Knowledge about Kombo and the log, with which the store is compared.
 #[derive(Debug, Default)]
 pub(crate) struct Checks {
     ledgers: BTreeMap<IntegrationId, Ledger>,
     touched: BTreeMap<IntegrationId, BTreeMap<(Model, String), Touch>>,
-    /// When a model last changed in a way that Kombo tells of.
+    /// The last change of a model that Kombo announces.
     changed: BTreeMap<(IntegrationId, Model), Duration>,
     /// The time up to which stored webhooks named a changed model.
     told: BTreeMap<(IntegrationId, Model), Duration>,
-    /// Endpoints with answers that were incomplete, or that could not be read or stored. Their rows are not compared until the
-    /// next full fetch.
+    /// Endpoints with incomplete answers, or with records that could not be read or stored. Their rows are not compared
+    /// until the next full fetch.
     excused: BTreeSet<(IntegrationId, Endpoint)>,
     /// Models whose rows a person edited. The edits stay until the next full fetch.
     hand: BTreeSet<(IntegrationId, Model)>,
     purged: BTreeSet<IntegrationId>,
-    /// The numbers of the last entries of the change log.
+    /// The number of each integration's last log entry.
     last_seqs: BTreeMap<IntegrationId, i64>,
     waits: Waits,
 }
@@ -44,17 +44,17 @@ pub(crate) struct Checks {
 struct Touch {
     /// Its `changed_at`, by Kombo's clock.
     stamp: Timestamp,
-    /// When it became visible.
+    /// The time when it became visible.
     at: Duration,
 }
 
 impl Checks {
-    /// Notes what happened at Kombo just now.
+    /// Notes a change at Kombo that has just happened.
     pub(crate) fn note(&mut self, world: &World, tenant: &Tenant, changed: &[ModelName]) {
         let at = world.elapsed();
         let touched = self.touched.entry(tenant.id.clone()).or_default();
         for (model, id, stamp) in tenant.kombo.touched() {
-            // Kombo shows no time of a provider, and shows it only where a course has it.
+            // Kombo has no time for a provider, and shows it only in its courses.
             if model != Model::LmsCourseProviders {
                 touched.insert((model, id), Touch { stamp, at });
             }
@@ -75,12 +75,12 @@ impl Checks {
         }
     }
 
-    /// Forgets when records changed: some changed without a trace.
+    /// Forgets the times of changes, because some records changed without a trace.
     pub(crate) fn forget_times(&mut self) {
         self.touched.clear();
     }
 
-    /// Notes that a webhook which was taken in names models; what changed up to `at` is to be fetched.
+    /// Notes that a stored webhook names models. Their changes up to `at` must be fetched.
     pub(crate) fn note_told(&mut self, integration: &IntegrationId, models: &[ModelName], at: Duration) {
         for model in models.iter().filter_map(|name| Model::from_name(name.as_str())) {
             let told = self.told.entry((integration.clone(), model)).or_default();
@@ -92,12 +92,12 @@ impl Checks {
         self.excused.insert((integration.clone(), endpoint));
     }
 
-    /// Notes a row that a person wrote.
+    /// Notes a row that a person edited.
     pub(crate) fn note_hand(&mut self, integration: &IntegrationId, model: Model, stored: &StoredRow) {
         self.ledgers.entry(integration.clone()).or_default().take_over(model, stored);
         let nested: &[Model] = match model {
             Model::LmsUsers | Model::LmsCourseProgressions | Model::LmsCourseProviders | Model::LmsSkills => &[model],
-            // Members go by them.
+            // These determine the members.
             Model::LmsCourses | Model::LmsCourseRevisions | Model::LmsJoinRevisionsSkills => &[
                 Model::LmsCourses,
                 Model::LmsCourseRevisions,
@@ -109,7 +109,7 @@ impl Checks {
         self.hand.extend(nested.iter().map(|model| (integration.clone(), *model)));
     }
 
-    /// What must hold after every unit.
+    /// Checks what must hold after every transaction.
     pub(crate) fn after_unit(
         &mut self,
         world: &World,
@@ -141,12 +141,12 @@ impl Checks {
         Ok(())
     }
 
-    /// How long requests wait now.
+    /// Checks how long requests have been waiting.
     pub(crate) fn waits(&mut self, world: &World) -> Result<(), String> {
         self.waits.look(world)
     }
 
-    /// Which records of an integration that changed since `since` are not in the mirror, of those that a webhook told of.
+    /// Describes a record of an integration that changed after `since` and is not in the mirror, if there is one.
     pub(crate) fn behind(&self, world: &World, tenant: &Tenant, since: Duration) -> Option<String> {
         let touched = self.touched.get(&tenant.id)?;
         let endpoints = &world.manner.policy.plan.endpoints;
@@ -159,7 +159,8 @@ impl Checks {
         late.next().map(|((model, id), touch)| format!("{model} {id} of {}, changed at {:?}", tenant.id, touch.at))
     }
 
-    /// What a watermark has passed is in the mirror. What a webhook told of is in the mirror, or asked for.
+    /// Checks that the mirror has all changes before a watermark, and that changes in webhooks are in the mirror or
+    /// requested.
     pub(crate) fn promises(&self, world: &World, tenant: &Tenant) -> Result<(), String> {
         world.tally().checks += 1;
         let (states, requests) = world
@@ -177,7 +178,7 @@ impl Checks {
             }
             let table = rows.entry(*model).or_insert_with(|| {
                 let table = world.store.table(*model, &tenant.id).into_iter();
-                // They are all at Kombo: one that is removed here is as good as missing.
+                // Kombo has all these records, so one that is removed here counts as missing.
                 let table = table.filter(|stored| stored.removed_at.is_none());
                 table.map(|stored| (stored.row.key.clone(), stored.row.changed_at())).collect()
             });
@@ -198,7 +199,7 @@ impl Checks {
         Ok(())
     }
 
-    /// What must hold at rest, before any full fetch that only the schedule asks for.
+    /// Checks what must hold at rest, before any full fetch that only the schedule requests.
     pub(crate) fn at_rest(&self, world: &World) -> Result<(), String> {
         for tenant in &world.tenants {
             self.promises(world, tenant)?;
@@ -219,9 +220,9 @@ impl Checks {
         Ok(())
     }
 
-    /// Whether everything that changed of a model must be in the mirror at rest.
+    /// Whether the mirror must have all changes of a model at rest.
     fn is_due(&self, world: &World, tenant: &Tenant, model: Model) -> bool {
-        // What is nested in courses is seen where the courses and revisions around it are.
+        // A record nested in courses depends on the courses and revisions around it.
         let nested = model.owner() == Endpoint::Courses || model == Model::LmsSkills;
         let around = [Model::LmsCourses, Model::LmsCourseRevisions, Model::LmsJoinRevisionsSkills];
         let mut around = around.into_iter().filter(|_| nested);
@@ -231,7 +232,7 @@ impl Checks {
     fn is_heard_of(&self, world: &World, tenant: &Tenant, model: Model) -> bool {
         let endpoints = &world.manner.policy.plan.endpoints;
         let (owner, key) = (model.owner(), (tenant.id.clone(), model));
-        // A row that another clock dated keeps out what its own one does not date, until a full fetch.
+        // A row with a time from another clock keeps out changes without a time of their own, until a full fetch.
         if world.manner.wild_clocks || self.hand.contains(&key) {
             return false;
         }
@@ -244,7 +245,7 @@ impl Checks {
         is_told || (is_shown && world.manner.poll_every.is_some())
     }
 
-    /// What must hold at rest after a full fetch of everything.
+    /// Checks what must hold at rest after a full fetch of everything.
     pub(crate) fn at_the_end(&mut self, world: &World) -> Result<(), String> {
         self.excused.clear();
         self.hand.clear();
@@ -270,7 +271,7 @@ impl Checks {
     }
 }
 
-/// Of a lease that was taken over, nothing may be left.
+/// Checks that a lease that was taken over is gone.
 fn one_lease_for_each_endpoint(world: &World) -> Result<(), String> {
     let requests = world.store.look(|tx| tx.requests()).map_err(|error| error.to_string())?;
     let mut held = BTreeSet::new();

@@ -14,12 +14,12 @@ use crate::process::{Answer, SECRET};
 use crate::tally::Fault;
 use crate::world::{Tenant, World};
 
-/// How late a webhook may come.
+/// Maximum delay of a webhook.
 const LATEST: Duration = Duration::from_secs(300);
 const SEND_AGAIN_AFTER: Duration = Duration::from_secs(20);
 const MOST_TRIES: u32 = 8;
 
-/// Sends webhooks, as Kombo and the network do.
+/// Sends webhooks like Kombo and the network.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Courier {
     sent: Arc<AtomicU64>,
@@ -27,7 +27,7 @@ pub(crate) struct Courier {
 }
 
 impl Courier {
-    /// Tells which models changed.
+    /// Sends a webhook that names the changed models.
     pub(crate) fn tell(&self, world: &Arc<World>, tenant: &Tenant, changed: Vec<ModelName>) {
         if changed.is_empty() {
             return;
@@ -45,7 +45,7 @@ impl Courier {
         );
     }
 
-    /// Tells how an integration stands.
+    /// Sends a webhook with the state of an integration.
     pub(crate) fn tell_state(&self, world: &Arc<World>, tenant: &Tenant, state: IntegrationState) {
         self.send(
             world,
@@ -91,7 +91,7 @@ impl Courier {
         }
     }
 
-    /// Somebody who does not know the secret says that an integration was deleted.
+    /// Sends a forged webhook about the deletion of an integration, without knowing the secret.
     pub(crate) fn forge(world: &Arc<World>, tenant: &Tenant) {
         world.count(Fault::WebhookForged);
         let event = WebhookEvent::IntegrationDeleted(IntegrationDeleted {
@@ -109,7 +109,7 @@ impl Courier {
             1 => Some("not a signature".to_owned()),
             2 => Some(sign(&SecretString::from("a guess"), &body)),
             _ => {
-                // Signed by Kombo, and changed on the way.
+                // Signed by Kombo, and changed in transit.
                 let signature = sign(&SecretString::from(SECRET), &body);
                 body.push(b' ');
                 Some(signature)
@@ -127,7 +127,7 @@ impl Courier {
     }
 }
 
-/// Tries for a while; `None` if nobody took it or refused it.
+/// Tries several times. Returns `None` if the webhook was neither stored nor refused.
 async fn deliver(world: &Arc<World>, body: &[u8], signature: Option<&[u8]>) -> Option<Answer> {
     for _ in 0..MOST_TRIES {
         let process = {

@@ -1,4 +1,4 @@
-//! What people do to rows by hand.
+//! Edits of rows by hand.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use sync_core::rows::{ColumnKind, Key, MirrorRow, Model, StoredRow, Value};
 use crate::tally::Fault;
 use crate::world::{Tenant, World};
 
-/// A person edits a row of an integration, or inserts one.
+/// Edits a row of an integration by hand, or inserts one.
 pub(crate) fn edit(world: &World, tenant: &Tenant) {
     let Some(model) = world.dice().choice(Model::ALL) else { return };
     let rows = world.store.table(model, &tenant.id);
@@ -37,7 +37,7 @@ pub(crate) fn edit(world: &World, tenant: &Tenant) {
     put(world, tenant, model, &edited);
 }
 
-/// A row that no fetch would write: of an unknown parent, or with an id that cannot be sent.
+/// Inserts a row that no fetch would write: with an unknown parent, or with an id that cannot be sent.
 fn insert(world: &World, tenant: &Tenant, model: Model) {
     world.count(Fault::HandInserted);
     let id = |ids: [&str; 4]| world.dice().choice(ids).unwrap_or_default().to_owned();
@@ -46,7 +46,7 @@ fn insert(world: &World, tenant: &Tenant, model: Model) {
         return;
     }
     let values = (0..model.columns().len()).map(|place| match model.columns().get(place) {
-        // It looks as if nobody had deleted it.
+        // Makes the row seem not deleted.
         Some(column) if column.name == "remote_deleted_at" => Value::Null,
         Some(_) | None => any_value(world, model, place),
     });
@@ -65,7 +65,7 @@ fn put(world: &World, tenant: &Tenant, model: Model, stored: &StoredRow) {
     }
 }
 
-/// A value that somebody may write into a column.
+/// Returns a value that a person might write into a column.
 fn any_value(world: &World, model: Model, place: usize) -> Value {
     let Some(column) = model.columns().get(place) else { return Value::Null };
     let text = world.dice().choice(["by hand", "c1", "r1", "u1", "hand,made", ""]).unwrap_or_default().to_owned();
@@ -79,7 +79,7 @@ fn any_value(world: &World, model: Model, place: usize) -> Value {
     }
 }
 
-/// Up to 40 days ago or ahead.
+/// Returns a time up to 40 days ago or ahead.
 fn any_time(world: &World) -> kombo_model::Timestamp {
     let off = world.between(Duration::from_secs(1), Duration::from_secs(40 * 86_400));
     let (now, ahead) = (world.true_now(), world.dice().bool());

@@ -23,33 +23,33 @@ pub use mutant::Mutant;
 pub use tally::{Fault, Tally};
 use world::World;
 
-/// How many steps a simulation has unless somebody says otherwise.
+/// Default number of steps of a simulation.
 pub const STEPS: usize = 60;
 
-/// What became of a simulation.
+/// The result of a simulation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
-    /// What it was made from.
+    /// Its seed.
     pub seed: u64,
-    /// What must hold and does not, if anything.
+    /// The violated invariant, if any.
     pub failure: Option<String>,
-    /// How much happened.
+    /// Counts of events.
     pub tally: Tally,
     /// A digest of everything that happened, in order.
     pub trace: u64,
 }
 
-/// Lives through the simulation of a seed, in virtual time, on this thread. The same seed and number of steps lead to
-/// the same trace; `shown` writes it to standard error.
+/// Runs the simulation of a seed, in virtual time, on this thread. The same seed and number of steps give the same
+/// trace. `shown` writes the trace to standard error.
 ///
 /// # Errors
 ///
-/// There is no runtime for it.
+/// Fails if its runtime cannot be created.
 pub fn simulate(seed: u64, steps: usize, shown: bool) -> io::Result<Outcome> {
     live(seed, steps, shown, None)
 }
 
-/// As [`simulate`], with a bug.
+/// Like [`simulate`], with a bug.
 fn live(seed: u64, steps: usize, shown: bool, mutant: Option<Mutant>) -> io::Result<Outcome> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
     let world = runtime.block_on(async {
@@ -68,17 +68,17 @@ fn live(seed: u64, steps: usize, shown: bool, mutant: Option<Mutant>) -> io::Res
         world
     });
     drop(runtime);
-    // They hold the world that holds them.
+    // Breaks a cycle: the world owns the processes, and they own the world.
     world.processes().clear();
     let tally = world.tally().clone();
     Ok(Outcome { seed, failure: world.failure(), tally, trace: world.trace_hash() })
 }
 
-/// Looks for a bug, seed by seed: the first simulation that fails with it and passes without.
+/// Searches, seed by seed, for the first simulation that fails with a bug and passes without it.
 ///
 /// # Errors
 ///
-/// There is no runtime.
+/// Fails if a runtime cannot be created.
 pub fn find(mutant: Mutant, seeds: u64, steps: usize) -> io::Result<Option<Outcome>> {
     for seed in 0..seeds {
         let with = live(seed, steps, false, Some(mutant))?;

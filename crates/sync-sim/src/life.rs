@@ -17,14 +17,14 @@ use crate::step::{any_tenant, draw, purge, step};
 use crate::tally::Fault;
 use crate::world::World;
 
-/// Longer than any wait of the policies, one after the other.
+/// Longer than all waits of the policies together.
 const REST_WITHIN: Duration = Duration::from_secs(7_200);
-/// No trouble lasts longer, and no webhook is later.
+/// No fault lasts longer, and no webhook is later.
 const LASTS: Duration = Duration::from_secs(400);
 /// A full fetch of everything is due within a week.
 const LONG: Duration = Duration::from_secs(8 * 86_400);
 
-/// One simulation from its beginning to its end.
+/// Runs one simulation from start to end.
 pub(crate) async fn live(world: &Arc<World>, steps: usize) -> Result<(), String> {
     let courier = Courier::default();
     furnish(world);
@@ -56,7 +56,7 @@ pub(crate) async fn live(world: &Arc<World>, steps: usize) -> Result<(), String>
     at_rest(world)?;
     fleet.stop().await?;
 
-    // While nobody looks.
+    // Changes while no process runs.
     for _ in 0..6 {
         let tenant = any_tenant(world);
         let edit = draw(world, &tenant);
@@ -79,7 +79,7 @@ pub(crate) async fn live(world: &Arc<World>, steps: usize) -> Result<(), String>
     fleet.stop().await
 }
 
-/// Records that were there before anybody looked.
+/// Adds records at Kombo before the first process starts.
 fn furnish(world: &World) {
     for tenant in &world.tenants {
         for _ in 0..usize::from(world.manner.records) * 10 {
@@ -92,7 +92,7 @@ fn furnish(world: &World) {
     }
 }
 
-/// Lets nothing go wrong any more. What lasts for a while ends within minutes.
+/// Ends all faults. Lasting ones end within minutes.
 fn calm(world: &World) {
     world.log(format_args!("calm"));
     world.chaos.store(false, Ordering::SeqCst);
@@ -104,9 +104,9 @@ fn calm(world: &World) {
     }
 }
 
-/// Waits until nothing is left to do, for a bounded time, and until a poll has come after that.
+/// Waits, within a limit, until nothing is left to do, also after the next poll.
 async fn rest(world: &World) -> Result<(), String> {
-    // What was under way may still send webhooks, and clocks be wrong.
+    // Webhooks may still be in transit, and clocks may be wrong.
     sleep(LASTS).await;
     idle(world).await?;
     if let Some(every) = world.manner.poll_every {
@@ -128,12 +128,12 @@ async fn idle(world: &World) -> Result<(), String> {
     Ok(())
 }
 
-/// What must hold of deliveries at rest.
+/// Checks deliveries at rest.
 fn at_rest(world: &World) -> Result<(), String> {
     if world.manner.delivers { world.received().at_rest(world) } else { Ok(()) }
 }
 
-/// A person looks at removals that were held back, and approves of them.
+/// Approves pending removals, as a person does.
 fn approve(world: &World) -> Result<(), String> {
     let approved = world.store.edit(|tx| {
         for state in tx.endpoints(None)? {

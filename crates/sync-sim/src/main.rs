@@ -12,19 +12,19 @@ use sync_sim::{Fault, Mutant, Outcome, STEPS, Tally, find, simulate};
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask sim", about = "Simulations of the engine, each from a seed")]
 struct Arguments {
-    /// How many, from seed 0 on or from --seed.
+    /// Number of simulations, from seed 0 or --seed on
     #[arg(long)]
     seeds: Option<u64>,
-    /// One seed, with its trace on standard error; with --seeds, the first of them.
+    /// Seed of the only simulation, with its trace on standard error; with --seeds, the first seed
     #[arg(long)]
     seed: Option<u64>,
-    /// How many steps each has.
+    /// Number of steps of each simulation
     #[arg(long, default_value_t = STEPS)]
     steps: usize,
-    /// How many run side by side.
+    /// Number of parallel threads
     #[arg(long, default_value_t = 2)]
     threads: usize,
-    /// Makes the known bugs on purpose, one at a time, and looks for a seed that finds each.
+    /// Introduce the known bugs, one at a time, and find a seed that detects each
     #[arg(long)]
     mutants: bool,
 }
@@ -48,7 +48,7 @@ fn one(seed: u64, steps: usize) -> anyhow::Result<bool> {
     Ok(report(&outcome, steps))
 }
 
-/// Says how to see a failure again; whether there is none.
+/// Reports how to repeat a failure. Returns whether there was none.
 fn report(outcome: &Outcome, steps: usize) -> bool {
     let Some(failure) = &outcome.failure else { return true };
     println!("seed {}: {failure}", outcome.seed);

@@ -8,8 +8,8 @@ use sync_core::rows::compare::Tombstones;
 use sync_core::webhooks::planner::{PlanMode, PlanPolicy};
 use sync_testkit::Nesting;
 
-/// What holds throughout a simulation. Every kind of fault is left out of about half of them, so that those which are
-/// left are met in many mixtures.
+/// The settings of a simulation. About half of all simulations leave a given fault out, so that the remaining faults
+/// meet in many combinations.
 #[allow(clippy::struct_excessive_bools, reason = "the switches are independent of each other")]
 #[derive(Debug, Clone)]
 pub(crate) struct Manner {
@@ -18,7 +18,7 @@ pub(crate) struct Manner {
     pub(crate) workers: usize,
     pub(crate) policy: SyncPolicy,
     pub(crate) poll_every: Option<Duration>,
-    /// How long old entries are kept; zero for ever.
+    /// Retention of old entries; zero keeps them forever.
     pub(crate) keep_for: Duration,
     /// Whether changes are delivered.
     pub(crate) delivers: bool,
@@ -26,7 +26,7 @@ pub(crate) struct Manner {
     pub(crate) give_up_after: Duration,
     /// The configured pace; zero for Kombo's limit only.
     pub(crate) per_minute: u32,
-    /// How many requests Kombo allows in a minute.
+    /// Number of requests per minute that Kombo allows.
     pub(crate) kombo_limit: Option<u64>,
     pub(crate) records: u8,
     pub(crate) page_size: usize,
@@ -34,16 +34,16 @@ pub(crate) struct Manner {
     pub(crate) kombo_skew: i64,
     /// Whether our clocks differ and jump.
     pub(crate) wild_clocks: bool,
-    /// Whether no answer says when it was given, while faults are on.
+    /// Whether no answer has a `Date` while faults are on.
     pub(crate) undated: bool,
-    /// Whether a process that starts can tell that the one before it is gone.
+    /// Whether a new process can detect that the previous one is gone.
     pub(crate) same_machine: bool,
-    /// The longest time between two steps.
+    /// Maximum time between two steps.
     pub(crate) pace: Duration,
     pub(crate) rates: Rates,
 }
 
-/// How often what goes wrong, in thousandths.
+/// Rates of faults, in thousandths.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rates {
     pub(crate) late: u32,

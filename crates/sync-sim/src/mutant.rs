@@ -6,12 +6,12 @@ use sync_core::horizon::Horizon;
 use sync_core::jobs::{EndpointState, HeldLease, Lease, QueuedRequest};
 use sync_core::rows::{Key, Model, StoredRow, Value};
 
-/// Longer than any clock is off.
+/// Longer than any clock is wrong.
 const FOREVER: Duration = Duration::from_secs(100 * 86_400);
 
 macro_rules! mutants {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
-        /// A bug that is made on purpose, at one of the ports, to see that a simulation finds it.
+        /// A deliberate bug at one of the ports, to check that a simulation detects it.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum Mutant {
             $($(#[$doc])* $name,)*
@@ -21,7 +21,7 @@ macro_rules! mutants {
             /// All of them.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
 
-            /// What is wrong, for reports.
+            /// Returns a description for reports.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $text,)* }
             }
@@ -30,44 +30,44 @@ macro_rules! mutants {
 }
 
 mutants! {
-    /// The watermark that is stored is the time of the commit.
+    /// Stores the time of the commit as the watermark.
     WatermarkAtEnd = "the watermark is made of the end of a fetch",
-    /// The watermark survives a transaction that fails.
+    /// Keeps the watermark of a transaction that fails.
     WatermarkFirst = "the watermark is stored apart from the last batch",
-    /// A worker never sees that its request was made again.
+    /// Hides from a worker that its request was made again.
     NoRerun = "a webhook during a fetch does not lead to one more",
     /// Look-ups by id return nothing.
     NoLookUp = "a sweep removes without looking up",
-    /// A lease that was lost seems to hold.
+    /// A lost lease seems to be valid.
     NoLeaseCheck = "nobody checks that a lease still holds",
-    /// A watermark that moves is stored as earlier than it was.
+    /// Stores a watermark that moves as an earlier time.
     WatermarkBack = "a watermark moves back",
     /// An integration that a person paused seems to be active.
     NoPause = "what a person paused is worked on",
-    /// The refusal of one integration is taken for that of the key.
+    /// A refusal of one integration is attributed to the key.
     KeyBlamed = "401 or 403 of one integration closes the gate for all",
-    /// The limit of one integration is taken for that of the key.
+    /// The rate limit of one integration is attributed to the key.
     LimitBlamed = "429 of one integration stops the requests of all",
-    /// What waits for a time waits for it, however far ahead that is.
+    /// Work waits for a stored time, however far ahead it is.
     FutureTrusted = "a stored time 40 days ahead is waited for",
-    /// Rows with an id that cannot be sent are not looked for.
+    /// Rows with an id that cannot be sent are not looked up.
     OddIdsLeft = "a sweep leaves rows with odd ids",
-    /// What a full fetch showed is never compared with other models than the listed one.
+    /// Notes of a full fetch are compared with rows of the listed model only.
     MembersLeft = "a sweep leaves rows that no endpoint lists",
-    /// What is stored and cannot be read seems to be null.
+    /// An unreadable stored value seems to be null.
     UnreadableIsNull = "a value that cannot be read counts as null",
-    /// A `synced_at` in the future seems to be that of a fetch.
+    /// A `synced_at` in the future seems to come from a fetch.
     SyncedAtTrusted = "a synced_at in the future is believed",
     /// A row that the database refuses is left out.
     RefusedLeftOut = "a refused row is left out without a word",
     /// The values of deleted records are not kept.
     TombstonesMirrored = "a deleted record loses its values, with tombstones kept",
-    /// An answer without a date seems to be dated by our clock.
+    /// An answer without a `Date` seems to be dated by our clock.
     DateInvented = "our clock stands in for Kombo's",
 }
 
 impl Mutant {
-    /// The request that a worker with this lease reads.
+    /// Returns the request as a worker with this lease reads it.
     pub(crate) fn request(self, mut request: QueuedRequest, lease: &Lease) -> QueuedRequest {
         if request.target != lease.request.target {
             return request;
@@ -89,7 +89,7 @@ impl Mutant {
         request
     }
 
-    /// The times that count when work is looked for.
+    /// Returns the bounds for stored times in a search for work.
     pub(crate) fn horizon(self, horizon: Horizon) -> Horizon {
         if self == Self::FutureTrusted {
             return Horizon { longest_wait: FOREVER, lease_ttl: FOREVER, ..horizon };
@@ -104,7 +104,7 @@ impl Mutant {
         !(self == Self::OddIdsLeft && is_odd || self == Self::MembersLeft && !is_listed)
     }
 
-    /// A row as a worker reads it.
+    /// Returns a row as a worker reads it.
     pub(crate) fn row(self, mut stored: StoredRow, now: Timestamp) -> StoredRow {
         if self == Self::SyncedAtTrusted {
             stored.synced_at = stored.synced_at.min(now);
@@ -116,7 +116,7 @@ impl Mutant {
         stored
     }
 
-    /// The state of an endpoint that is written at this time.
+    /// Returns the state of an endpoint as it is written at this time.
     pub(crate) fn endpoint(self, state: &EndpointState, before: Option<Timestamp>, now: Timestamp) -> EndpointState {
         let mut state = state.clone();
         if self == Self::WatermarkAtEnd && state.watermark > before {

@@ -1,4 +1,4 @@
-//! An integration that fails alone must not hold up the others.
+//! An integration that fails alone must not delay the others.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,17 +12,17 @@ use crate::tally::Fault;
 use crate::trouble::Trouble;
 use crate::world::{Tenant, World};
 
-/// The longest until a change of an integration that is in order is in the mirror, while the requests of another one fail.
+/// Maximum time until a change of a healthy integration is in the mirror, while the requests of another one fail.
 const MOST_BESIDE: Duration = Duration::from_secs(30);
-/// As much more if Kombo limits requests: the period of its limit.
+/// Additional time if Kombo limits requests: the period of its limit.
 const LIMITED: Duration = Duration::from_secs(60);
-/// As much more if the other one gets no answers: each of its requests occupies a worker until the client gives up.
+/// Additional time if the other one gets no answers: each of its requests occupies a worker until the client gives up.
 const OCCUPIED: Duration = Duration::from_secs(600);
-/// How often the integration in order changes.
+/// Number of changes in the healthy integration.
 const ROUNDS: usize = 6;
 
-/// Lets one integration fail for minutes, with all that it has to tell, and observes how late the changes of another one
-/// are in the mirror.
+/// Lets one integration fail for minutes while both change, and measures the delay of the other one's changes in the
+/// mirror.
 pub(crate) async fn fail_alone(world: &Arc<World>, courier: &Courier) -> Result<(), String> {
     let [failing, healthy, ..] = world.tenants.as_slice() else { return Ok(()) };
     world.count(Fault::FailsAlone);
@@ -55,7 +55,7 @@ pub(crate) async fn fail_alone(world: &Arc<World>, courier: &Courier) -> Result<
     Ok(())
 }
 
-/// Begins the failures. Returns how long the changes of others may take.
+/// Begins the failures. Returns the maximum delay for changes of others.
 fn begin(world: &World, failing: &Tenant) -> Duration {
     let kind = world.dice().usize(0..=Trouble::ALL.len());
     let trouble = Trouble::ALL.get(kind).copied();

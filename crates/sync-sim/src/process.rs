@@ -27,16 +27,15 @@ use crate::store::{LEASE, SimStore};
 use crate::tally::Fault;
 use crate::world::{SimClock, World, locked};
 
-/// What Kombo signs webhooks with.
+/// The secret with which Kombo signs webhooks.
 pub(crate) const SECRET: &str = "a secret of ours and Kombo's";
-/// How often what is paused is tried.
+/// Interval at which paused integrations are tried.
 const LOOK_AT_PAUSED_EVERY: Duration = Duration::from_secs(600);
 
 /// The rate limiter of a process.
 pub(crate) type SimLimiter = RateLimiter<SimStore, SimClock, Hand>;
 
-/// One process of a daemon, from its start to its end: what `syncd run` puts together, over a store, a Kombo and a
-/// clock of the simulation.
+/// One process of a daemon from start to end: the parts of `syncd run`, with store, Kombo and clock of the simulation.
 #[derive(Debug)]
 pub(crate) struct Process {
     pub(crate) world: Arc<World>,
@@ -46,13 +45,13 @@ pub(crate) struct Process {
     stop: CancellationToken,
     frozen_until: Mutex<Instant>,
     secrets: WebhookSecrets,
-    /// What it was configured with when it started.
+    /// The configured endpoints at its start.
     endpoints: BTreeSet<Endpoint>,
-    /// Set once it is up.
+    /// Set once the process is ready.
     inbox: OnceLock<InboxHandle>,
 }
 
-/// What becomes of a webhook.
+/// The answer to a webhook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Answer {
     Stored,
@@ -80,7 +79,7 @@ impl Process {
         }))
     }
 
-    /// Stops the process; its supervisor starts another.
+    /// Stops the process. Its supervisor starts another.
     pub(crate) fn restart(&self) {
         self.stop.cancel();
     }
@@ -90,7 +89,7 @@ impl Process {
         *locked(&self.frozen_until) <= Instant::now() && !self.stop.is_cancelled()
     }
 
-    /// Goes no further while the process is frozen.
+    /// Waits while the process is frozen.
     pub(crate) async fn thaw(&self) {
         loop {
             let until = *locked(&self.frozen_until);
@@ -101,7 +100,7 @@ impl Process {
         }
     }
 
-    /// Ends the process: whoever waits for this never goes on.
+    /// Ends the process. The future never completes.
     pub(crate) async fn die(&self) {
         self.dead.cancel();
         std::future::pending::<()>().await;
@@ -143,7 +142,7 @@ impl Process {
         self.inbox.get_or_init(|| handle);
         world.log(format_args!("{} is up", self.owner));
         world.processes().push(Arc::clone(&self));
-        // Whatever ends this function ends the tasks, wherever they are.
+        // The end of this function, for any reason, also ends the tasks.
         let mut tasks = JoinSet::new();
         let receiver = world.manner.delivers.then(|| Arc::new(SimReceiver(Arc::clone(&self))));
         tasks.spawn(runtime.run(receiver));
@@ -175,7 +174,7 @@ impl Process {
         }
     }
 
-    /// What happens to processes.
+    /// Injects faults into the process.
     async fn suffer(self: Arc<Self>) {
         let (world, rates) = (&self.world, &self.world.manner.rates);
         while !self.stop.is_cancelled() {
@@ -196,7 +195,7 @@ impl Process {
         }
     }
 
-    /// The clock is hours or days off, and after a while it is set right.
+    /// Sets the clock wrong by hours or days, and corrects it after a while.
     async fn be_far_off(&self) {
         let world = &self.world;
         let off = world.between(Duration::from_secs(3_600), Duration::from_secs(40 * 86_400));
@@ -216,7 +215,7 @@ impl Process {
         }
     }
 
-    /// Takes in a webhook as it came.
+    /// Receives a webhook.
     pub(crate) async fn receive(self: &Arc<Self>, body: &[u8], signature: Option<&[u8]>) -> Answer {
         self.thaw().await;
         if self.secrets.verify(body, signature).is_err() {
@@ -251,7 +250,7 @@ impl Process {
     }
 }
 
-/// The process, as its runtime needs it, and the observer of everything it does.
+/// The process as the runtime's host, and the observer of everything that the runtime does.
 #[derive(Debug, Clone)]
 pub(crate) struct Hand(Arc<Process>);
 
@@ -321,7 +320,7 @@ impl RuntimeObserver for Hand {
     }
 }
 
-/// Replicas at work.
+/// The running replicas.
 pub(crate) struct Fleet {
     stop: CancellationToken,
     replicas: JoinSet<()>,
@@ -336,7 +335,7 @@ impl Fleet {
         fleet
     }
 
-    /// Stops all of them; whether they end in time.
+    /// Stops all replicas. Fails if they do not end in time.
     pub(crate) async fn stop(mut self) -> Result<(), String> {
         self.stop.cancel();
         let ended = async { while self.replicas.join_next().await.is_some() {} };
@@ -344,7 +343,7 @@ impl Fleet {
     }
 }
 
-/// A process after the other, as a supervisor starts them.
+/// Starts one process after the other, like a supervisor.
 async fn keep_running(world: Arc<World>, replica: usize, stop: CancellationToken) {
     let mut incarnation = u64::try_from(world.elapsed().as_millis()).unwrap_or_default();
     while !stop.is_cancelled() {

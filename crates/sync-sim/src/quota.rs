@@ -14,7 +14,7 @@ const PERIOD: Duration = Duration::from_secs(60);
 #[derive(Debug, Default)]
 pub(crate) struct Quota(Mutex<Period>);
 
-/// A period, from its start on.
+/// A period from its start.
 #[derive(Debug, Default)]
 struct Period {
     began: Duration,
@@ -22,7 +22,7 @@ struct Period {
 }
 
 impl Quota {
-    /// Takes a request in. The answer holds how much of the limit is left; `Err` if nothing was.
+    /// Counts a request. The answer contains the remaining limit. `Err` if the limit was already used up.
     pub(crate) fn take(&self, world: &World, priority: SyncKind) -> Result<Answer, Answer> {
         let Some(limit) = world.manner.kombo_limit else { return Ok(Answer { status: 200, ..Answer::default() }) };
         let (mut period, now) = (locked(&self.0), world.elapsed());
@@ -30,7 +30,7 @@ impl Quota {
             *period = Period { began: now, used: 0 };
         }
         let reset = (period.began + PERIOD).saturating_sub(now);
-        // Whole seconds, as Kombo's headers have them.
+        // Whole seconds, as in Kombo's headers.
         let reset = Some(Duration::from_secs(reset.as_secs().max(1)));
         let is_refused = period.used >= limit;
         if is_refused {

@@ -15,19 +15,19 @@ use crate::process::Process;
 use crate::tally::Fault;
 use crate::world::World;
 
-/// How long the receiver may take.
+/// Time limit for the receiver's answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The receiver of changes as a process sees it: through a network.
+/// The receiver of changes as a process sees it, over a network.
 #[derive(Debug)]
 pub(crate) struct SimReceiver(pub(crate) Arc<Process>);
 
-/// What is sent.
+/// The body of a delivery.
 #[derive(Debug, Serialize, Deserialize)]
 struct Body {
     integration: IntegrationId,
     id: String,
-    /// The entries, by their numbers.
+    /// The numbers of the entries.
     seqs: Vec<i64>,
 }
 
@@ -64,7 +64,7 @@ impl Receiver for SimReceiver {
     }
 }
 
-/// What the receiver has.
+/// The content that the receiver has accepted.
 #[derive(Debug, Default)]
 pub(crate) struct Received {
     bodies: BTreeMap<String, String>,
@@ -73,7 +73,7 @@ pub(crate) struct Received {
 }
 
 impl Received {
-    /// Takes a body in: entries of an integration arrive in their order, each in one batch only.
+    /// Accepts a body. The entries of an integration must arrive in order, each in one batch only.
     fn accept(&mut self, text: &str) -> Result<(), String> {
         let body: Body = serde_json::from_str(text).map_err(|error| error.to_string())?;
         if let Some(known) = self.bodies.get(&body.id) {
@@ -89,12 +89,12 @@ impl Received {
         Ok(())
     }
 
-    /// Notes an entry of the log, which has to arrive.
+    /// Notes an entry of the log that must arrive.
     pub(crate) fn expect(&mut self, entry: &Change) {
         self.expected.push((entry.integration_id.clone(), entry.seq));
     }
 
-    /// What must hold at rest: every entry has arrived.
+    /// Checks that every entry has arrived.
     pub(crate) fn at_rest(&self, world: &World) -> Result<(), String> {
         let read = world.store.look(|tx| {
             let start = tx.delivery_start()?.unwrap_or(i64::MAX);

@@ -16,17 +16,17 @@ use crate::store::Busy;
 use crate::tally::Fault;
 use crate::trouble::Trouble;
 
-/// How long a client waits for an answer, with all retries.
+/// Time limit of a client for an answer, with all retries.
 const GIVEN_UP_AFTER: Duration = Duration::from_secs(30);
 
-/// Kombo as a process sees it: through a network, by the process's own clock.
+/// Kombo as a process sees it, over a network, by the process's own clock.
 #[derive(Debug)]
 pub(crate) struct SimSource {
     pub(crate) process: Arc<Process>,
     pub(crate) limiter: Arc<SimLimiter>,
 }
 
-/// A fetch under way.
+/// A running fetch.
 pub(crate) struct SimPages {
     process: Arc<Process>,
     limiter: Arc<SimLimiter>,
@@ -34,7 +34,7 @@ pub(crate) struct SimPages {
     integration: IntegrationId,
     endpoint: Endpoint,
     inner: Option<FakePages>,
-    /// What [`Mutant::NoLookUp`] does.
+    /// The effect of [`Mutant::NoLookUp`].
     finds_nothing: bool,
     is_cut: bool,
 }
@@ -94,7 +94,7 @@ impl Pages for SimPages {
     }
 }
 
-/// A request without an answer. Dropped, the limiter forgets it.
+/// A request without an answer yet. When it is dropped, the limiter forgets it.
 struct UnderWay(Option<Arc<SimLimiter>>);
 
 impl Drop for UnderWay {
@@ -127,7 +127,7 @@ impl SimPages {
             return Err(error(FailureClass::KeyRejected, None));
         }
         match world.trouble(&self.integration) {
-            // As the client does: it asks whether the key works.
+            // Like the client, it checks whether the key works.
             Some(Trouble::Denied) => {
                 if world.mutant == Some(Mutant::KeyBlamed) {
                     return Err(error(FailureClass::KeyRejected, None));
@@ -189,7 +189,7 @@ impl SimPages {
         Ok(Some(page))
     }
 
-    /// Leaves members out, or says nothing of them.
+    /// Omits members, or their list.
     fn leave_members_out(&self, page: &mut RecordPage) {
         let world = &self.process.world;
         for record in &mut page.records {

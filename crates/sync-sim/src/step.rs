@@ -1,4 +1,4 @@
-//! What happens in a step.
+//! The events of a step.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -16,7 +16,7 @@ use crate::tally::Fault;
 use crate::world::{Tenant, World};
 use crate::{hand, trouble};
 
-/// Something happens.
+/// Makes a random event happen.
 pub(crate) fn step(world: &Arc<World>, courier: &Courier) {
     let rates = &world.manner.rates;
     let tenant = any_tenant(world);
@@ -86,7 +86,7 @@ pub(crate) fn step(world: &Arc<World>, courier: &Courier) {
     if world.manner.wild_clocks && world.strikes(rates.jump) {
         let by = world.dice().i64(-600_000..600_000);
         world.count(if by < 0 { Fault::ClockBack } else { Fault::ClockAhead });
-        // Never more than a quarter of an hour off, so that what waits for a time does not wait for ever.
+        // Limited to a quarter of an hour, so that no wait for a time lasts forever.
         let off = world.jumped.load(Ordering::SeqCst).saturating_add(by).clamp(-900_000, 900_000);
         world.jumped.store(off, Ordering::SeqCst);
     }
@@ -124,7 +124,7 @@ pub(crate) fn purge(world: &World, tenant: &Tenant) {
     world.checks().note_purge(world, tenant);
 }
 
-/// As a schedule does whose time has come.
+/// Requests full fetches, like a schedule.
 fn ask_for_everything(world: &World, tenant: &Tenant) {
     let endpoint = world.dice().choice(world.manner.policy.plan.endpoints.iter().copied());
     let Some(endpoint) = endpoint else { return };
@@ -137,7 +137,7 @@ fn ask_for_everything(world: &World, tenant: &Tenant) {
     }
 }
 
-/// Refuses an integration for a while, and tells of it or not.
+/// Refuses an integration for a while, with or without a webhook.
 fn refuse(world: &Arc<World>, courier: &Courier, tenant: &Tenant, a_while: Duration) {
     let classes = [FailureClass::IntegrationUnavailable, FailureClass::IntegrationNotFound, FailureClass::SetupPending];
     let class = world.dice().choice(classes).unwrap_or(FailureClass::SetupPending);

@@ -19,7 +19,7 @@ use crate::tally::Fault;
 use spy::Spy;
 
 tokio::task_local! {
-    /// What the worker works on that runs now.
+    /// The lease of the current worker.
     pub(crate) static LEASE: Lease;
 }
 
@@ -27,7 +27,7 @@ tokio::task_local! {
 #[derive(Debug)]
 pub(crate) struct SimStore(pub(crate) Arc<Process>);
 
-/// What becomes of a unit.
+/// The faults of a transaction.
 struct Fate {
     before: Duration,
     after: Duration,
@@ -77,7 +77,7 @@ impl SimStore {
         let _busy = Busy::new(&world.in_units);
         sleep(fate.before).await;
         self.0.thaw().await;
-        // This mutant stores the watermark all the same.
+        // With this mutant the watermark is stored regardless.
         let is_doomed = fate.dies == Some(Death::BeforeCommit) && world.mutant == Some(Mutant::WatermarkFirst);
         if fate.dies == Some(Death::BeforeCommit) && !is_doomed {
             world.count(Fault::CrashBeforeCommit);
@@ -165,7 +165,7 @@ fn unavailable(message: &str) -> StoreError {
     StoreError::Unavailable { message: message.to_owned(), source: None }
 }
 
-/// Counts what is under way.
+/// Counts running operations.
 pub(crate) struct Busy<'a>(&'a AtomicUsize);
 
 impl<'a> Busy<'a> {
@@ -181,21 +181,21 @@ impl Drop for Busy<'_> {
     }
 }
 
-/// What a unit did.
+/// The writes of a transaction.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     pub(crate) rows: Vec<(Model, IntegrationId, Vec<StoredRow>)>,
     pub(crate) changes: Vec<Change>,
     pub(crate) runs: Vec<Run>,
-    /// How many requests were written.
+    /// Number of requests that were written.
     pub(crate) requests: usize,
     /// The states of endpoints that were written.
     pub(crate) endpoints: Vec<EndpointState>,
-    /// Whether something was promised: a watermark, or that a request is done.
+    /// Whether it made a promise: it moved a watermark, or ended a request.
     pub(crate) promises: bool,
-    /// Whether the lease of the worker was still its own as the unit began.
+    /// Whether the worker still had its lease when the transaction began.
     pub(crate) lease_holds: bool,
     pub(crate) failed: bool,
-    /// What must not be done and was.
+    /// A forbidden action, if there was one.
     pub(crate) wrong: Option<String>,
 }

@@ -2,17 +2,17 @@ use std::fmt;
 
 macro_rules! faults {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
-        /// Something that goes wrong, or at a bad moment.
+        /// Something that fails, or happens at a bad time.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Fault {
             $($(#[$doc])* $name,)*
         }
 
         impl Fault {
-            /// All of them.
+            /// All faults.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
 
-            /// What it is called in reports.
+            /// Returns the name for reports.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $text,)* }
             }
@@ -23,7 +23,7 @@ macro_rules! faults {
 faults! {
     /// A record changes at Kombo while a list is being fetched.
     EditDuringFetch = "edit during a fetch",
-    /// A record changes at Kombo while the store works.
+    /// A record changes at Kombo while a transaction runs.
     EditDuringUnit = "edit during a unit of work",
     /// A change becomes visible some time after its `changed_at`.
     EditLate = "edit visible late",
@@ -43,37 +43,37 @@ faults! {
     WebhookForged = "webhook forged",
     /// A page takes seconds.
     PageSlow = "page slow",
-    /// A page takes longer than a lease holds.
+    /// A page takes longer than a lease lasts.
     PageVerySlow = "page slower than a lease",
     /// A record cannot be read.
     RecordUnreadable = "record unreadable",
-    /// A record cannot be read, nor its id.
+    /// Neither a record nor its id can be read.
     RecordNameless = "record unreadable with its id",
     /// A whole page cannot be read.
     PageUnintelligible = "page unintelligible",
     /// A list ends without a last page.
     ListTruncated = "list truncated",
-    /// Kombo asks to wait.
+    /// Kombo answers 429.
     RateLimited = "answer 429",
     /// A request exceeds Kombo's limit of the key.
     LimitExceeded = "rate limit exceeded",
     /// The receiver of changes does not accept a batch.
     DeliveryFailed = "delivery failed",
-    /// The receiver accepts a batch, and its answer is lost.
+    /// The receiver accepts a batch, but its answer is lost.
     DeliveryUnanswered = "delivery without an answer",
     /// Old entries are deleted.
     EntriesTrimmed = "old entries deleted",
     /// Kombo fails.
     ServerError = "answer 5xx",
-    /// An answer does not say when it was given.
+    /// An answer has no `Date`.
     DateMissing = "answer without a date",
-    /// Page cursors are forgotten.
+    /// Page cursors expire.
     CursorsExpired = "page cursors expired",
     /// The key is rejected for a while.
     KeyRejected = "key rejected",
     /// A model is not offered for a while.
     ModelUnavailable = "model unavailable",
-    /// An integration is refused, not known or not set up for a while.
+    /// An integration is refused, unknown or not set up for a while.
     IntegrationRefused = "integration refused",
     /// The requests of one integration are refused with 401 or 403, the others are not.
     OneDenied = "401 or 403 of one integration",
@@ -105,66 +105,66 @@ faults! {
     EndpointOff = "endpoint switched off and on",
     /// Deleted records keep their values.
     TombstonesKept = "tombstones kept",
-    /// No answer says when it was given.
+    /// No answer has a `Date`.
     Undated = "no answer with a date",
-    /// Kombo's clock is not ours.
+    /// Kombo's clock differs from ours.
     KomboSkewed = "Kombo's clock off by a minute or more",
-    /// The replicas' clocks are not the same.
+    /// The replicas' clocks differ.
     ReplicaSkewed = "a replica's clock off",
     /// Our clocks jump ahead.
     ClockAhead = "clock jumps ahead",
     /// Our clocks jump back.
     ClockBack = "clock jumps back",
-    /// The clock of a process is hours or days ahead, and then set right.
+    /// The clock of a process is hours or days ahead, and later corrected.
     ClockFarAhead = "clock ahead by hours or days",
-    /// The clock of a process is hours or days behind, and then set right.
+    /// The clock of a process is hours or days behind, and later corrected.
     ClockFarBehind = "clock behind by hours or days",
-    /// A process dies wherever it is.
+    /// A process dies at any point.
     CrashAnywhere = "crash at any moment",
-    /// A process dies with a unit of work that is not committed.
+    /// A process dies before a transaction is committed.
     CrashBeforeCommit = "crash before a commit",
-    /// A process dies after a commit that it does not hear of.
+    /// A process dies after a commit, before it receives the result.
     CrashAfterCommit = "crash after a commit",
-    /// A process is asked to stop, and started again.
+    /// A process is stopped, and started again.
     Restart = "restart",
-    /// A process sleeps for longer than a lease holds.
+    /// A process is frozen for longer than a lease lasts.
     ProcessFrozen = "process frozen past its lease",
-    /// A unit of work takes longer than a lease holds.
+    /// A transaction takes longer than a lease lasts.
     UnitStalled = "unit of work slower than a lease",
-    /// A statement fails, and its unit is undone.
+    /// A statement fails, and its transaction is rolled back.
     StatementFailed = "statement failed",
-    /// A unit is committed, and its caller hears of a failure.
+    /// A transaction is committed, but its caller gets an error.
     AnswerLost = "commit's answer lost",
-    /// The database crashes: it loses the notes of what full fetches showed, and commits that may be lost.
+    /// The database crashes and loses the notes of full fetches, and commits that may be lost.
     DatabaseCrash = "crash of the database",
 }
 
-/// How often what was done, and to what.
+/// Counts of events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tally {
-    /// Runs that ended, however.
+    /// Ended runs, with any outcome.
     pub runs: u64,
-    /// Runs that did what they were for.
+    /// Completed runs.
     pub completed: u64,
     /// Changes at Kombo.
     pub edits: u64,
     /// Entries of the change log.
     pub changes: u64,
-    /// Units of work.
+    /// Transactions.
     pub units: u64,
     /// Pages and look-ups answered.
     pub pages: u64,
-    /// Leases that were lost to somebody else.
+    /// Leases that another worker took over.
     pub leases_lost: u64,
-    /// Times that everything was checked.
+    /// Number of complete checks.
     pub checks: u64,
-    /// The longest that a request waited, in seconds, whatever for.
+    /// The longest wait of any request, in seconds.
     pub longest_wait: u64,
-    /// The longest that a request waited which was due, in seconds.
+    /// The longest wait of a due request, in seconds.
     pub longest_due: u64,
-    /// The longest until a change was in the mirror while another integration failed, in seconds.
+    /// The longest time until a change was in the mirror while another integration failed, in seconds.
     pub longest_beside: u64,
-    /// Milliseconds of virtual time.
+    /// Virtual time in milliseconds.
     pub virtual_millis: u64,
     faults: Vec<u64>,
 }
@@ -197,12 +197,12 @@ impl Tally {
         }
     }
 
-    /// How often each fault happened.
+    /// Returns the number of occurrences of each fault.
     pub fn faults(&self) -> impl Iterator<Item = (Fault, u64)> + '_ {
         Fault::ALL.iter().copied().zip(self.faults.iter().copied())
     }
 
-    /// Adds what another simulation did.
+    /// Adds the counts of another simulation.
     pub fn add(&mut self, other: &Self) {
         self.runs += other.runs;
         self.completed += other.completed;

@@ -1,4 +1,4 @@
-//! Troubles that last for a while: of one integration, of the database with some values, and of the configuration.
+//! Lasting faults: of one integration, of the database with some values, and of the configuration.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use tokio::time::sleep;
 use crate::tally::Fault;
 use crate::world::{Tenant, World, locked};
 
-/// Trouble of one integration that may look like trouble of all.
+/// A fault of one integration that may look like one of all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trouble {
     /// 401 or 403 without a reason.
@@ -40,12 +40,12 @@ impl Trouble {
 #[derive(Debug, Clone)]
 pub(crate) struct Refusal {
     needle: String,
-    /// Whether the database says that it is the value.
+    /// Whether the error names the value as the cause.
     is_known: bool,
 }
 
 impl Refusal {
-    /// What the database says of a text, if anything.
+    /// Returns the database's error about a text, if there is one.
     pub(crate) fn of(&self, text: &str) -> Option<StoreError> {
         let refuses = text.contains(&self.needle);
         let message = "the value cannot be stored".to_owned();
@@ -59,36 +59,36 @@ impl Refusal {
     }
 }
 
-/// What is wrong now.
+/// The present lasting faults.
 #[derive(Debug, Default)]
 pub(crate) struct Troubles {
     pub(crate) of: BTreeMap<IntegrationId, Trouble>,
     /// Integrations that Kombo refuses.
     refused: BTreeSet<IntegrationId>,
     pub(crate) refusal: Option<Refusal>,
-    /// Endpoints that the configuration does not name now.
+    /// Endpoints that are not configured at present.
     pub(crate) off: BTreeSet<Endpoint>,
 }
 
 impl World {
-    /// The trouble of an integration now.
+    /// Returns the present fault of an integration.
     pub(crate) fn trouble(&self, id: &IntegrationId) -> Option<Trouble> {
         locked(&self.troubles).of.get(id).copied()
     }
 
-    /// Begins the trouble of an integration.
+    /// Begins a fault of an integration.
     pub(crate) fn begin_trouble(&self, id: &IntegrationId, trouble: Trouble) {
         self.count(trouble.fault());
         self.log(format_args!("{id}: {trouble:?}"));
         locked(&self.troubles).of.insert(id.clone(), trouble);
     }
 
-    /// Ends all trouble of an integration.
+    /// Ends the faults of an integration.
     pub(crate) fn end_trouble(&self, id: &IntegrationId) {
         locked(&self.troubles).of.remove(id);
     }
 
-    /// Notes whether Kombo refuses an integration now.
+    /// Notes whether Kombo refuses an integration at present.
     pub(crate) fn note_refused(&self, id: &IntegrationId, refused: bool) {
         let mut troubles = locked(&self.troubles);
         if refused {
@@ -98,13 +98,13 @@ impl World {
         }
     }
 
-    /// Whether Kombo serves an integration, as far as faults that last go.
+    /// Whether Kombo serves an integration, apart from brief faults.
     pub(crate) fn is_served(&self, id: &IntegrationId) -> bool {
         let troubles = locked(&self.troubles);
         !troubles.of.contains_key(id) && !troubles.refused.contains(id)
     }
 
-    /// Whether nobody can be expected to work: the key is rejected, or no process is there.
+    /// Whether no work can be expected: the key is rejected, or no process is awake.
     pub(crate) fn may_rest(&self) -> bool {
         self.key_rejected.load(Ordering::SeqCst) || !self.processes().iter().any(|process| process.is_awake())
     }
@@ -113,14 +113,14 @@ impl World {
         locked(&self.troubles).refusal.clone()
     }
 
-    /// The endpoints that the configuration names now.
+    /// Returns the endpoints that are configured at present.
     pub(crate) fn endpoints(&self) -> BTreeSet<Endpoint> {
         let off = locked(&self.troubles).off.clone();
         self.manner.policy.plan.endpoints.difference(&off).copied().collect()
     }
 }
 
-/// Does something after a while.
+/// Runs `what` after a while.
 fn later(world: &Arc<World>, a_while: Duration, what: impl FnOnce(&Arc<World>) + Send + 'static) {
     let world = Arc::clone(world);
     tokio::spawn(async move {
@@ -129,7 +129,7 @@ fn later(world: &Arc<World>, a_while: Duration, what: impl FnOnce(&Arc<World>) +
     });
 }
 
-/// One integration has trouble for a while.
+/// Begins a fault of one integration, which ends after a while.
 pub(crate) fn trouble_one(world: &Arc<World>, tenant: &Tenant, a_while: Duration) {
     let trouble = world.dice().choice(Trouble::ALL).unwrap_or(Trouble::Denied);
     let id = tenant.id.clone();
@@ -137,7 +137,7 @@ pub(crate) fn trouble_one(world: &Arc<World>, tenant: &Tenant, a_while: Duration
     later(world, a_while, move |world| world.end_trouble(&id));
 }
 
-/// The database refuses some values for a while.
+/// Makes the database refuse some values for a while.
 pub(crate) fn refuse_values(world: &Arc<World>, a_while: Duration) {
     let digit = world.dice().u8(0..10);
     let is_known = world.dice().bool();
@@ -147,7 +147,7 @@ pub(crate) fn refuse_values(world: &Arc<World>, a_while: Duration) {
     later(world, a_while, |world| locked(&world.troubles).refusal = None);
 }
 
-/// A record cannot be read for a while.
+/// Makes a record unreadable for a while.
 pub(crate) fn spoil(world: &Arc<World>, tenant: &Tenant, a_while: Duration) {
     let endpoint = world.dice().choice(world.manner.policy.plan.endpoints.iter().copied());
     let Some(endpoint) = endpoint else { return };
@@ -160,7 +160,7 @@ pub(crate) fn spoil(world: &Arc<World>, tenant: &Tenant, a_while: Duration) {
     later(world, a_while, move |_| kombo.mend(endpoint, &id));
 }
 
-/// A person pauses an integration, and resumes it after a while.
+/// Pauses an integration as a person does, and resumes it after a while.
 pub(crate) fn pause_one(world: &Arc<World>, tenant: &Tenant, a_while: Duration) {
     world.count(Fault::Paused);
     let (id, world) = (tenant.id.clone(), Arc::clone(world));
@@ -179,7 +179,7 @@ pub(crate) fn pause_one(world: &Arc<World>, tenant: &Tenant, a_while: Duration) 
     });
 }
 
-/// The configuration leaves an endpoint out for a while. Each time, all processes start again.
+/// Removes an endpoint from the configuration for a while. All processes restart at both changes.
 pub(crate) fn switch_off(world: &Arc<World>, a_while: Duration) {
     let on = world.endpoints();
     if on.len() < 2 {

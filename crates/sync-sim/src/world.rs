@@ -19,7 +19,7 @@ use crate::receiver::Received;
 use crate::tally::{Fault, Tally};
 use crate::trouble::Troubles;
 
-/// Everything that the parts of a simulation share. All of it is used by one thread: the locks are never waited for.
+/// The state that the parts of a simulation share. Only one thread uses it, so no lock is ever waited for.
 pub(crate) struct World {
     pub(crate) manner: Manner,
     pub(crate) mutant: Option<Mutant>,
@@ -29,15 +29,15 @@ pub(crate) struct World {
     /// Whether faults are on.
     pub(crate) chaos: AtomicBool,
     pub(crate) key_rejected: AtomicBool,
-    /// Whether the clocks of processes that start are all the same, even if they are wrong.
-    /// Until when the key was rejected last, if ever.
+    /// The time until which the key was last rejected, if ever.
     key_rejected_until: Mutex<Option<Duration>>,
+    /// Whether the clocks of new processes all agree, even if they are wrong.
     pub(crate) clocks_agree: AtomicBool,
-    /// Milliseconds by which our clocks are wrong, all of them.
+    /// Milliseconds by which all our clocks are wrong.
     pub(crate) jumped: AtomicI64,
     pub(crate) fetching: AtomicUsize,
     pub(crate) in_units: AtomicUsize,
-    /// Webhooks on their way.
+    /// Number of webhooks in transit.
     pub(crate) under_way: AtomicUsize,
     pub(crate) processes: Mutex<Vec<Arc<Process>>>,
     pub(crate) quota: Quota,
@@ -51,7 +51,7 @@ pub(crate) struct World {
     checks: Mutex<Checks>,
 }
 
-/// A customer's integration, with a Kombo of its own.
+/// A customer's integration, with its own Kombo.
 #[derive(Debug, Clone)]
 pub(crate) struct Tenant {
     pub(crate) id: IntegrationId,
@@ -131,46 +131,46 @@ impl World {
         self.started.elapsed()
     }
 
-    /// The time that a clock without fault shows.
+    /// Returns the time of a correct clock.
     pub(crate) fn true_now(&self) -> Timestamp {
         ManualClock::default().now().saturating_add(self.elapsed())
     }
 
-    /// Lets Kombo reject the key.
+    /// Makes Kombo reject the key.
     pub(crate) fn reject_key(&self) {
         self.key_rejected.store(true, Ordering::SeqCst);
     }
 
-    /// Lets Kombo take the key again.
+    /// Makes Kombo accept the key again.
     pub(crate) fn accept_key(&self) {
         if self.key_rejected.swap(false, Ordering::SeqCst) {
             *locked(&self.key_rejected_until) = Some(self.elapsed());
         }
     }
 
-    /// Whether the key is rejected, or was when an answer was given that may only arrive now.
+    /// Whether the key is rejected, or was at the time of an answer that may arrive only now.
     pub(crate) fn key_was_rejected(&self) -> bool {
         let late = |until: Duration| self.elapsed() < until + Duration::from_secs(600);
         self.key_rejected.load(Ordering::SeqCst) || locked(&self.key_rejected_until).is_some_and(late)
     }
 
-    /// Notes how many seconds a change took while another integration failed.
+    /// Records how many seconds a change took while another integration failed.
     pub(crate) fn note_beside(&self, seconds: u64) {
         let mut tally = self.tally();
         tally.longest_beside = tally.longest_beside.max(seconds);
     }
 
-    /// Kombo's time.
+    /// Returns Kombo's time.
     pub(crate) fn kombo_now(&self) -> Timestamp {
         shifted(self.true_now(), self.manner.kombo_skew)
     }
 
-    /// Whether something that goes wrong so many times in a thousand does now.
+    /// Whether a fault with this rate, in thousandths, happens now.
     pub(crate) fn strikes(&self, rate: u32) -> bool {
         rate > 0 && self.chaos.load(Ordering::SeqCst) && self.dice().u32(0..1_000) < rate
     }
 
-    /// As [`World::strikes`], counted.
+    /// Like [`World::strikes`], and counts the fault.
     pub(crate) fn meets(&self, fault: Fault, rate: u32) -> bool {
         let met = self.strikes(rate);
         if met {
@@ -184,7 +184,7 @@ impl World {
         self.log(format_args!("! {}", fault.as_str()));
     }
 
-    /// A time between the two, short ones more often.
+    /// Returns a time between the two; short times are more frequent.
     pub(crate) fn between(&self, least: Duration, most: Duration) -> Duration {
         let mut dice = self.dice();
         let part = dice.f64();
@@ -203,12 +203,12 @@ impl World {
         }
     }
 
-    /// Whether lines are worth to be made for people.
+    /// Returns a digest of all log lines.
     pub(crate) fn trace_hash(&self) -> u64 {
         locked(&self.trace).hash
     }
 
-    /// Something that must hold does not: the simulation ends.
+    /// Reports a violated invariant, which ends the simulation.
     pub(crate) fn fail(&self, what: String) {
         self.log(format_args!("FAILED: {what}"));
         locked(&self.failure).get_or_insert(what);
@@ -227,7 +227,7 @@ impl World {
         self.tenants.iter().find(|tenant| tenant.id == *id)
     }
 
-    /// Lets Kombo's clock show the time.
+    /// Sets Kombo's clocks to the present time.
     pub(crate) fn wind(&self) {
         for tenant in &self.tenants {
             tenant.clock.set(self.true_now());
@@ -240,7 +240,7 @@ impl World {
 pub(crate) struct SimClock {
     pub(crate) world: Arc<World>,
     pub(crate) skew: i64,
-    /// Milliseconds by which it is wrong for a while.
+    /// Milliseconds by which it is temporarily wrong.
     pub(crate) far_off: Arc<AtomicI64>,
 }
 

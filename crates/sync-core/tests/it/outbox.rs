@@ -21,7 +21,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// A store with integrations whose changes are delivered.
+/// A store with integrations and the delivery of their changes.
 struct Post {
     store: MemoryStore,
     clock: ManualClock,

@@ -11,7 +11,8 @@ use crate::store::Seen;
 use crate::world::World;
 
 impl Checks {
-    /// The log tells of every row that was written, but in first loads. Its numbers grow, and every entry has its row.
+    /// Checks that the log has every written row except those of first loads, that its numbers rise, and that every
+    /// entry has its row.
     pub(super) fn log_goes_on(&mut self, world: &World, seen: &Seen) -> Result<(), String> {
         world.tally().changes += u64::try_from(seen.changes.len()).unwrap_or_default();
         for change in &seen.changes {
@@ -62,7 +63,7 @@ impl Checks {
     }
 }
 
-/// Of a deleted record, nothing becomes null.
+/// Checks that no value of a deleted record becomes null.
 fn keeps_values(entry: &Change, row: &StoredRow) -> Result<(), String> {
     let Some(fields) = entry.fields.as_object().filter(|_| row.row.remote_deleted_at().is_some()) else {
         return Ok(());

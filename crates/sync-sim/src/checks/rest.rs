@@ -5,7 +5,7 @@ use sync_core::ports::StoreError;
 
 use crate::world::World;
 
-/// Nothing is asked for or under way, and everything is in order but what a person has to look at.
+/// Checks that nothing is requested or running, and that there are no problems except those that need a person.
 pub(crate) fn is_at_rest(world: &World) -> Result<(), String> {
     let webhooks = world.under_way.load(Ordering::SeqCst);
     let state = world.store.look(|tx| Ok::<_, StoreError>((tx.requests()?, tx.integrations()?, tx.endpoints(None)?)));

@@ -1,4 +1,4 @@
-//! How long work waits.
+//! Limits on how long work waits.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,14 +9,14 @@ use sync_core::ports::StoreError;
 
 use crate::world::World;
 
-/// The longest that a request which is due may wait for a worker, while its integration is in order and Kombo takes the key.
+/// Maximum wait of a due request for a worker, while its integration works and Kombo accepts the key.
 pub(crate) const MOST_DUE: Duration = Duration::from_secs(600);
-/// The longest that any request may wait, whatever it waits for: the longest wait of the policies, and what is due after it.
+/// Maximum wait of any request: the longest wait of the policies, and the wait for a worker after it.
 pub(crate) const MOST_WAITING: Duration = Duration::from_secs(1_800);
-/// The time between two looks.
+/// Interval of checks.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Since when requests wait.
+/// Requests and the times since which they have waited.
 #[derive(Debug, Default)]
 pub(super) struct Waits {
     looked: Duration,
@@ -25,14 +25,14 @@ pub(super) struct Waits {
 
 #[derive(Debug, Clone)]
 struct Wait {
-    /// The lease as it was at the last look: one that changes is worked on.
+    /// The lease at the last check. If it changes, a worker is active.
     lease: Option<(LeaseToken, Timestamp)>,
     since: Duration,
     due_since: Option<Duration>,
 }
 
 impl Waits {
-    /// Looks at all requests, now and then.
+    /// Checks all requests, once per interval.
     pub(super) fn look(&mut self, world: &World) -> Result<(), String> {
         let now = world.elapsed();
         if now < self.looked + LOOK_EVERY {

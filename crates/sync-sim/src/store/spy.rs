@@ -22,14 +22,14 @@ use crate::tally::Fault;
 use crate::trouble::Refusal;
 use crate::world::World;
 
-/// A unit of work that is looked at, and may break.
+/// A transaction that is observed, and that may fail.
 pub(super) struct Spy<'a> {
     pub(super) tx: &'a mut dyn Tx,
     pub(super) seen: &'a mut Seen,
     pub(super) fails_at: Option<u64>,
     pub(super) broken: bool,
     pub(super) mutant: Option<Mutant>,
-    /// The lease of the worker whose transaction it is.
+    /// The lease of the worker that runs the transaction.
     pub(super) lease: Option<&'a Lease>,
     pub(super) now: Timestamp,
     pub(super) world: &'a World,
@@ -52,7 +52,7 @@ impl Spy<'_> {
 }
 
 impl Spy<'_> {
-    /// Refuses rows as databases refuse some values.
+    /// Refuses rows, as databases refuse some values.
     fn accept(&mut self, model: Model, integration: &IntegrationId, rows: &[StoredRow]) -> TxResult<()> {
         let Some(refusal) = &self.refusal else { return Ok(()) };
         let mut texts = rows.iter().flat_map(|stored| stored.row.values()).filter_map(Value::text);
@@ -69,7 +69,7 @@ impl Spy<'_> {
 }
 
 impl Spy<'_> {
-    /// Notes a lease that is taken although a person paused the integration.
+    /// Reports a lease of an integration that a person paused.
     fn look_at_lease(&mut self, request: &QueuedRequest) -> TxResult<()> {
         let (target, token) = (&request.target, request.lease.as_ref().map(|held| &held.token));
         let before = self.tx.request(target, LockMode::Wait)?.locked().and_then(|known| known.lease);
@@ -83,7 +83,7 @@ impl Spy<'_> {
         Ok(())
     }
 
-    /// Rows as the worker reads them.
+    /// Returns rows as the worker reads them.
     fn read(&self, rows: Vec<StoredRow>) -> Vec<StoredRow> {
         match self.mutant {
             Some(mutant) => rows.into_iter().map(|row| mutant.row(row, self.now)).collect(),
@@ -197,7 +197,7 @@ impl Endpoints for Spy<'_> {
         let before = self.tx.endpoint(&state.integration_id, state.endpoint)?.and_then(|known| known.watermark);
         let state = self.mutant.map_or_else(|| state.clone(), |mutant| mutant.endpoint(state, before, self.now));
         if let (Some(from), Some(to)) = (before, state.watermark)
-            // One ahead of the clock is wrong, and is set back.
+            // A watermark ahead of the clock is wrong, and may be moved back.
             && to < from
             && from <= self.now
         {

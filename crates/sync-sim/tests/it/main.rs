@@ -1,11 +1,11 @@
-//! Simulations that are run as a rule: a fixed set of seeds, and that a seed says all.
+//! Simulations in the regular tests: a fixed set of seeds, and the reproducibility of each.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use sync_sim::{Mutant, STEPS, Tally, find, simulate};
 
-/// How many seeds are simulated as a rule.
+/// Number of seeds in a regular run.
 const SEEDS: u64 = 100;
 
 #[test]
