@@ -1,4 +1,4 @@
-//! How fast a store takes the records of a full fetch: all new, all unchanged, and one in ten changed.
+//! Measures how fast a store takes the records of a full fetch: all new, all unchanged, and one in ten changed.
 //!
 //! `cargo xtask bench --only store` runs it next to the database's own import. It prints one JSON object.
 #![allow(clippy::print_stdout, reason = "prints what it measured")]
@@ -19,7 +19,7 @@ use sync_core::rows::compare::Tombstones;
 use sync_core::rows::{Batch, Model, decompose};
 use sync_testkit::with_lease;
 
-/// As many as the engine commits at a time when writing is slower than fetching.
+/// The number of records that the engine commits at a time when writing is slower than fetching.
 const BATCH: usize = 5_000;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -46,7 +46,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     })
 }
 
-/// Applies all records, batch by batch, and says how long the store took.
+/// Applies all records, batch by batch, and returns the store's time.
 async fn pass(
     store: &DieselStore,
     records: usize,
@@ -75,7 +75,7 @@ async fn pass(
                 settles: true,
                 latest: Timestamp::MAX,
             };
-            // As in a first load, new rows are not logged; changed ones are.
+            // As in a first load, new rows are not logged, but changed ones are.
             let quiet = if run.first_load { BTreeSet::from([Model::LmsCourseProgressions]) } else { BTreeSet::new() };
             let applying = Applying { run: &run, reading, quiet, change_values: false, unlisted: Unlisted::Leave, now };
             with_lease(tx, &run.target, now, |tx| Ok(apply(tx, &batch, &applying)?))
@@ -120,7 +120,7 @@ fn run(minute: i64) -> Result<Run, String> {
     })
 }
 
-/// A progression of some 700 bytes; keys are in no order that an index would like.
+/// A progression of some 700 bytes, with keys in no order that would favour an index.
 fn record(number: usize, changed: bool) -> Result<CourseProgression, serde_json::Error> {
     let id = scattered(number, 1);
     let status = if changed { "COMPLETED" } else { "IN_PROGRESS" };
@@ -140,7 +140,7 @@ fn record(number: usize, changed: bool) -> Result<CourseProgression, serde_json:
     }))
 }
 
-/// Twenty-four letters that follow from a number and look as if they did not.
+/// Returns twenty-four letters that are derived from a number but look random.
 fn scattered(number: usize, salt: u64) -> String {
     const LETTERS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     let mut state = u64::try_from(number).unwrap_or(0).wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ (salt << 56);

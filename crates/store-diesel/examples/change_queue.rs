@@ -1,7 +1,7 @@
 //! Consumes the change log as a queue, from SQLite: in order, and at least once. `sync-testkit` plays Kombo.
 //!
-//! A consumer keeps the number of the last entry that it is done with. Here it dies once before it has noted that: what
-//! it did since then it does again, so what it does should bear that.
+//! A consumer stores the number of the last entry that it has processed. Here it dies once before it has stored that
+//! number, and processes the entry again. Processing must therefore be idempotent.
 //!
 //! ```text
 //! 1: lms_users u2 was created
@@ -45,7 +45,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let policy = SyncPolicy::new([Endpoint::Users].into());
     let mirror = Engine::new(Arc::clone(&store), Arc::new(kombo.clone()), clock.clone(), Silent, policy);
 
-    // The first load is not logged: whoever begins to follow reads the tables, and then the log.
+    // The first load is not logged: a new follower first reads the tables, and then the log.
     clock.advance(Duration::from_secs(3_600));
     sync(&mirror, &clock, SyncKind::Full).await?;
     kombo.edit(|lms| lms.add_user("u2"));
@@ -58,7 +58,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     clock.advance(Duration::from_secs(3_600));
     sync(&mirror, &clock, SyncKind::Delta).await?;
 
-    // A real consumer keeps this where it keeps what it does, and writes both in one transaction if it can.
+    // A real consumer stores this next to its results, in the same transaction if possible.
     let mut done = 0;
     for change in next(&store, done, 2).await? {
         handle(&change);
@@ -81,7 +81,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// Entries have numbers in the order of commits: one that appears later never has a lower number.
+/// Entries have numbers in commit order: an entry that appears later never has a lower number.
 async fn next(store: &DieselStore, after: i64, limit: usize) -> Result<Vec<Change>, StoreError> {
     store.read(move |tx| tx.changes(None, after, limit)).await
 }

@@ -1,5 +1,5 @@
-//! What a fleet of small integrations costs the database and the daemon: each figure of a larger fleet beside that of the
-//! smallest one.
+//! Measures the cost of a fleet of small integrations for the database and the daemon, and compares larger fleets with
+//! the smallest.
 
 use std::fs;
 use std::sync::Mutex;
@@ -17,17 +17,17 @@ use super::program::Daemon;
 use super::webhooks::sign;
 use super::world::{World, free_port, peak, sql};
 
-/// How long nothing is done while the costs of that are counted.
+/// How long costs are counted while nothing is due.
 const IDLE: Duration = Duration::from_secs(60);
-/// How many integrations are fetched to count what a fetch costs.
+/// Number of integrations that are fetched to count the cost of a fetch.
 const FETCHED: usize = 100;
-/// The webhooks that come at once, and over how many connections.
+/// Number of webhooks that arrive at once, and of connections.
 const BURST: usize = 10_000;
 const SENDERS: usize = 250;
-/// A fleet costs no more than this, in units of the smallest one.
+/// Maximum cost of a fleet, relative to the smallest one.
 const FLAT: f64 = 1.3;
 
-/// What was counted in one fleet: for each name the value, its unit, and whether it must not grow with the fleet.
+/// The costs of a fleet: name, value, unit, and whether the value must not grow with the fleet.
 type Counted = Vec<(&'static str, f64, &'static str, bool)>;
 
 pub(crate) fn run(world: &World) -> Result<Vec<Figure>> {
@@ -137,7 +137,7 @@ fn once(world: &World, size: usize) -> Result<Counted> {
     ])
 }
 
-/// Nothing is due, and nobody works.
+/// True if nothing is due and nobody works.
 const IS_IDLE: &str = "SELECT count(*) = 0 FROM kombo.sync_requests";
 
 fn wait(url: &str, statement: &str) -> Result<()> {
@@ -149,7 +149,7 @@ fn wait(url: &str, statement: &str) -> Result<()> {
     Ok(())
 }
 
-/// What the server and the daemon did meanwhile.
+/// Work of the server and the daemon during a measurement.
 #[derive(Debug, Clone, Copy, Default)]
 struct Costs {
     statements: f64,
@@ -170,7 +170,7 @@ struct Counter<'a> {
 
 impl Counter<'_> {
     fn count(&self, work: impl FnOnce() -> Result<()>) -> Result<Costs> {
-        // Sessions say what they read a second later at most.
+        // Sessions report their reads a second later at most.
         thread::sleep(Duration::from_secs(3));
         sql(self.url, "SELECT pg_stat_statements_reset()")?;
         let before = self.look()?;
@@ -186,7 +186,7 @@ impl Counter<'_> {
             statements: sum("calls", "")?,
             database_ms: sum("total_exec_time + total_plan_time", "")?,
             claim_blocks: sum("shared_blks_hit + shared_blks_read", claims)? / calls,
-            // What is read of the queue, and of integrations to know whether they are worked on.
+            // Rows read from the queue, and from integrations to check whether they are worked on.
             claim_rows: (after.queue_rows - before.queue_rows) / calls,
             rows: after.rows - before.rows,
             processor_ms: after.processor_ms - before.processor_ms,
@@ -224,7 +224,7 @@ struct Look {
     lock_waits: f64,
 }
 
-/// The processor time that a process took so far. The system counts hundredths of a second.
+/// Returns the processor time of a process so far. The system counts hundredths of a second.
 fn processor_ms(process: u32) -> f64 {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
     let fields = stat.rsplit(") ").next().unwrap_or_default();
@@ -232,7 +232,7 @@ fn processor_ms(process: u32) -> f64 {
     ticks * 10.0
 }
 
-/// Sends a webhook for each of the integrations, and returns how many were refused and how long all took.
+/// Sends a webhook for each of the integrations. Returns the number of refused ones and the total time.
 fn send(port: u16, name: &str, integrations: &[&String], senders: usize) -> Result<(usize, Duration)> {
     let (began, next, refused) = (Instant::now(), AtomicUsize::new(0), AtomicUsize::new(0));
     let failed = Mutex::new(None);
