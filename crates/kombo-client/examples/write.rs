@@ -41,7 +41,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     println!("enrolled: {}", status(enrolled.data.status.as_ref()));
 
-    // An enrolment whose answer never arrives. The client does not repeat it: the user might be enrolled twice.
+    // An enrolment with an answer that never arrives. The client does not repeat it: the user might be enrolled twice.
     sandbox.inject(Fault::once(FaultKind::DropConnection).at(Endpoint::CreateCourseProgression));
     let wanted = NewCourseProgression { user_id: second.id.clone(), ..wanted };
     match client.create_course_progression(&integration, &wanted).await {

@@ -21,7 +21,7 @@ pub(crate) enum Undecodable {
     Incomplete,
     /// Not JSON.
     NotJson { reason: String },
-    /// A page whose records are not JSON and whose boundaries are unclear.
+    /// A page with records that are not JSON and have unclear boundaries.
     Garbled { reason: String },
     /// JSON of a shape that Kombo does not document.
     Unexpected { path: String, reason: String },

@@ -74,7 +74,7 @@ impl Request {
         self.parameters.iter().any(|(name, value)| *name == "page_size" && value == "1")
     }
 
-    /// Returns the URL of the request below `base`, whose path has no trailing slash.
+    /// Returns the URL of the request below `base`, which has a path without a trailing slash.
     pub(crate) fn url(&self, base: &Url) -> Url {
         let mut url = base.clone();
         // Fails only for a URL without a host, which a base URL never is.

@@ -58,7 +58,7 @@ pub struct Warning {
     /// The text. It may quote what was sent.
     #[serde(default, deserialize_with = "null_as_default")]
     pub message: String,
-    /// Keys that this version does not know.
+    /// Keys unknown to this version.
     #[serde(flatten)]
     pub extra: Extra,
 }

@@ -12,7 +12,7 @@ pub struct ApiKeyInfo {
     /// Id of the account that the environment belongs to.
     #[serde(default)]
     pub customer_id: Option<String>,
-    /// Keys that this version does not know.
+    /// Keys unknown to this version.
     #[serde(flatten)]
     pub extra: Extra,
 }
@@ -52,7 +52,7 @@ pub struct Integration {
     /// The actions and whether they can be used.
     #[serde(default)]
     pub write_actions: Vec<WriteAction>,
-    /// Keys that this version does not know.
+    /// Keys unknown to this version.
     #[serde(flatten)]
     pub extra: Extra,
 }
@@ -74,7 +74,7 @@ pub struct Tool {
     /// URL of a small picture.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub icon_url: Option<String>,
-    /// Keys that this version does not know.
+    /// Keys unknown to this version.
     #[serde(flatten)]
     pub extra: Extra,
 }
@@ -90,7 +90,7 @@ pub struct EndUser {
     /// The customer's id in the account owner's system.
     #[serde(default)]
     pub origin_id: Option<String>,
-    /// Keys that this version does not know.
+    /// Keys unknown to this version.
     #[serde(flatten)]
     pub extra: Extra,
 }
@@ -103,7 +103,7 @@ pub struct ScopeConfig {
     /// Its name.
     #[serde(default)]
     pub name: Option<String>,
-    /// Keys that this version does not know.
+    /// Keys unknown to this version.
     #[serde(flatten)]
     pub extra: Extra,
 }
@@ -131,7 +131,7 @@ pub struct ReadModel {
     /// Its fields.
     #[serde(default)]
     pub fields: Vec<CoveredField>,
-    /// Keys that this version does not know.
+    /// Keys unknown to this version.
     #[serde(flatten)]
     pub extra: Extra,
 }
@@ -159,7 +159,7 @@ pub struct WriteAction {
     /// The fields that can be written.
     #[serde(default)]
     pub fields: Vec<CoveredField>,
-    /// Keys that this version does not know.
+    /// Keys unknown to this version.
     #[serde(flatten)]
     pub extra: Extra,
 }
@@ -181,7 +181,7 @@ pub struct CoveredField {
     /// Whether the customer has disabled it; missing for fields of actions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opted_out_by_customer: Option<bool>,
-    /// Keys that this version does not know.
+    /// Keys unknown to this version.
     #[serde(flatten)]
     pub extra: Extra,
 }

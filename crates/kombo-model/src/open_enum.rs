@@ -8,7 +8,7 @@ macro_rules! open_enum {
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum $name {
             $($(#[$variant_doc])* $variant,)*
-            /// A value that this version does not know, as Kombo sent it.
+            /// A value unknown to this version, as Kombo sent it.
             Other(String),
         }
 

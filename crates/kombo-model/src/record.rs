@@ -15,7 +15,7 @@ pub use progression::{CourseCopy, CourseProgression, CourseRevisionCopy, Progres
 pub use skill::{Skill, SkillCopy};
 pub use user::User;
 
-/// Keys that this version does not know, with their values.
+/// Keys unknown to this version, with their values.
 pub type Extra = serde_json::Map<String, serde_json::Value>;
 
 open_enum! {

@@ -51,7 +51,7 @@ pub enum WebhookEvent {
     IntegrationStateChanged(IntegrationStateChanged),
     /// A customer failed to connect a tool.
     ConnectionFlowFailed(ConnectionFlowFailed),
-    /// A type that this version does not know.
+    /// A type unknown to this version.
     Other {
         /// The type as Kombo sent it.
         kind: String,
@@ -111,7 +111,7 @@ pub struct DataChanged {
     pub integration_category: IntegrationCategory,
     /// The models with changes.
     pub changed_models: Vec<ChangedModel>,
-    /// Keys that this version does not know.
+    /// Keys unknown to this version.
     #[serde(flatten)]
     pub extra: Extra,
 }
@@ -121,7 +121,7 @@ pub struct DataChanged {
 pub struct ChangedModel {
     /// Name of the model.
     pub name: ModelName,
-    /// Keys that this version does not know.
+    /// Keys unknown to this version.
     #[serde(flatten)]
     pub extra: Extra,
 }
@@ -153,7 +153,7 @@ pub struct SyncFinished {
     /// URL of the sync in Kombo's dashboard.
     #[serde(default)]
     pub log_url: Option<String>,
-    /// Keys that this version does not know.
+    /// Keys unknown to this version.
     #[serde(flatten)]
     pub extra: Extra,
 }
@@ -170,7 +170,7 @@ pub struct IntegrationCreated {
     /// The customer that the integration belongs to.
     #[serde(default)]
     pub end_user: Option<EndUser>,
-    /// Keys that this version does not know.
+    /// Keys unknown to this version.
     #[serde(flatten)]
     pub extra: Extra,
 }
@@ -190,7 +190,7 @@ pub struct IntegrationDeleted {
     /// When it was deleted.
     #[serde(default)]
     pub deleted_at: Option<Timestamp>,
-    /// Keys that this version does not know.
+    /// Keys unknown to this version.
     #[serde(flatten)]
     pub extra: Extra,
 }
@@ -218,7 +218,7 @@ pub struct IntegrationStateChanged {
     /// When the state changed.
     #[serde(default)]
     pub updated_at: Option<Timestamp>,
-    /// Keys that this version does not know.
+    /// Keys unknown to this version.
     #[serde(flatten)]
     pub extra: Extra,
 }
@@ -236,7 +236,7 @@ pub struct ConnectionFlowFailed {
     /// URL of the attempt in Kombo's dashboard.
     #[serde(default)]
     pub log_url: Option<String>,
-    /// Keys that this version does not know.
+    /// Keys unknown to this version.
     #[serde(flatten)]
     pub extra: Extra,
 }

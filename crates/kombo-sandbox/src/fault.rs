@@ -38,7 +38,7 @@ pub enum FaultKind {
     DropConnection,
     /// Half the body arrives; then the connection closes before `Content-Length` is reached.
     TruncatedBody,
-    /// A complete response whose JSON is truncated.
+    /// A complete response with truncated JSON.
     CutJson,
     /// The body arrives in pieces with a pause before each.
     SlowBody {

@@ -155,7 +155,7 @@ pub struct Integration {
     pub endpoint_refusals: BTreeMap<Endpoint, Refusal>,
     /// Whether the connected tool can change existing courses.
     pub updates_courses: bool,
-    /// Query parameters whose field the connected tool does not supply, such as `work_emails`.
+    /// Query parameters for fields that the connected tool does not supply, such as `work_emails`.
     pub unsupported_filters: BTreeSet<String>,
     /// The rows.
     pub tables: Tables,

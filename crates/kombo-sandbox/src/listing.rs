@@ -245,11 +245,11 @@ impl RowFilter<'_> {
     }
 }
 
-/// The rows whose progressions are affected, computed once per page instead of once per progression.
+/// The rows with affected progressions, computed once per page instead of once per progression.
 struct Related {
     /// Changed users.
     users: HashSet<Id>,
-    /// Revisions that changed, or whose course changed.
+    /// Revisions that changed, and revisions of changed courses.
     revisions: HashSet<Id>,
     /// The revisions of the requested courses.
     of_courses: Option<HashSet<Id>>,

@@ -32,7 +32,7 @@ pub struct Change {
     pub kind: ChangeKind,
     /// How the change was found.
     pub cause: ChangeCause,
-    /// The columns whose values differ: a list of names or, if configured, an object of `{"old":…,"new":…}` by name.
+    /// The columns that differ: a list of names or, if configured, an object of `{"old":…,"new":…}` by name.
     pub fields: serde_json::Value,
     /// The run that found the change.
     pub run_id: RunId,

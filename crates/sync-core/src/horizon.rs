@@ -23,7 +23,7 @@ pub const TOLERANCE: Duration = Duration::from_secs(60);
 /// let hour = Duration::from_secs(3_600);
 /// assert!(is_ahead(now.saturating_add(hour), now, hour));
 /// assert!(!is_ahead(now, now, hour));
-/// // Nobody waits for a day: whoever stored that had a wrong clock.
+/// // Nothing waits for a day: the clock that stored this time was wrong.
 /// assert!(!is_ahead(now.saturating_add(hour * 24), now, hour));
 /// # Ok::<(), kombo_model::ParseTimestampError>(())
 /// ```

@@ -79,7 +79,7 @@ pub enum Observation {
 pub enum Allotment {
     /// This number of requests, until this time.
     Requests(u64, Timestamp),
-    /// One request, whose answer shows the remainder.
+    /// One request. Its answer shows the remainder.
     Probe,
     /// None until another request has determined the remainder, which takes as long as an answer.
     Turn,

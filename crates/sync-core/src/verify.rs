@@ -428,7 +428,7 @@ struct Seen {
     unreadable: Vec<String>,
     /// Whether an unreadable record has no readable id.
     is_nameless: bool,
-    /// Ids of the listed records whose stored row is not removed.
+    /// Ids of the listed records with a stored row that is not removed.
     held: Vec<String>,
     /// Names of the rows of other models on the page.
     beside: Vec<u64>,

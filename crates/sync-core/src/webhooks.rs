@@ -74,7 +74,7 @@ fn is_blank(id: &IntegrationId) -> bool {
     id.as_str().trim().is_empty()
 }
 
-/// Stores a webhook whose signature was verified, with the requests it causes.
+/// Stores a verified webhook, with the requests it causes. The caller has checked its signature.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -119,7 +119,7 @@ pub async fn receive<S: Store>(
     Ok(received.into_iter().next().unwrap_or(Intake::Repeated))
 }
 
-/// Stores webhooks whose signatures were verified, in this order, and returns the result for each.
+/// Stores verified webhooks in this order, and returns the result for each. The caller has checked their signatures.
 ///
 /// If several webhooks announce changes of an integration, their fetches are requested once. There are no more fetches
 /// than for webhooks that arrive one by one, and none begins later. Webhooks about the state of an integration take

@@ -66,8 +66,8 @@ pub fn open<S: Store, C: Clock + Clone>(
 }
 
 impl InboxHandle {
-    /// Stores a webhook whose signature was verified, and returns once it is committed with the requests it causes. An
-    /// error means that it was not stored, unless only the answer to the commit was lost.
+    /// Stores a verified webhook, and returns once it is committed with the requests it causes. The caller has checked
+    /// its signature. An error means that the webhook was not stored, unless only the answer to the commit was lost.
     ///
     /// The caller bounds how many webhooks wait. A caller that stops waiting withdraws its webhook, unless the
     /// transaction that stores it has started.

@@ -1,4 +1,4 @@
-//! Tracks the integrations whose webhooks may have been missed.
+//! Tracks the integrations that may have missed webhooks.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};

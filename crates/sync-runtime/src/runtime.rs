@@ -99,8 +99,8 @@ impl<St: Store, So: Source, C: Clock, O: RuntimeObserver, H: Host> Runtime<St, S
 
     /// Registers the configured integrations, releases the leases of processes that have ended according to `is_gone`,
     /// makes all failed work due, and requests a delta of every loaded endpoint, because webhooks may have been missed.
-    /// Returns the targets whose leases were released. Must be called at the start, and again whenever the store has
-    /// become another database.
+    /// Returns the targets of the released leases. Must be called at the start, and again whenever the store has become
+    /// another database.
     ///
     /// # Errors
     ///
@@ -135,7 +135,7 @@ impl<St: Store, So: Source, C: Clock, O: RuntimeObserver, H: Host> Runtime<St, S
         self.wakers.schedule.notify_one();
     }
 
-    /// Returns the integrations whose webhooks were missed since the last call, or all integrations if `all`.
+    /// Returns the integrations that missed webhooks since the last call, or all integrations if `all`.
     pub(crate) fn take_missed(&self, all: bool) -> Behind {
         self.missed.take(all)
     }

@@ -31,7 +31,7 @@ pub(crate) struct Checks {
     /// Endpoints with incomplete answers, or with records that could not be read or stored. Their rows are not compared
     /// until the next full fetch.
     excused: BTreeSet<(IntegrationId, Endpoint)>,
-    /// Models whose rows a person edited. The edits stay until the next full fetch.
+    /// Models with rows that a person edited. The edits stay until the next full fetch.
     hand: BTreeSet<(IntegrationId, Model)>,
     purged: BTreeSet<IntegrationId>,
     /// The number of each integration's last log entry.

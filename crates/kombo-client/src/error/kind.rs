@@ -40,8 +40,8 @@ pub enum ErrorKind {
     ActionUnavailable,
     /// The request is invalid: an error of the caller, an unknown object within the integration, or an expired cursor.
     InputInvalid,
-    /// Kombo rejected the request with another status from 400 to 499 and no code that this version knows. An expired
-    /// cursor may also cause this.
+    /// Kombo rejected the request with another status from 400 to 499 and no code known to this version. An expired cursor
+    /// may also cause this.
     Refused,
     /// The connected tool refused the write.
     ToolRefused,
@@ -78,8 +78,8 @@ impl Error {
     }
 
     /// Whether the same request may succeed a little later without intervention. The client has then already retried as
-    /// long as its [`RetryPolicy`](crate::RetryPolicy) allows. Never true of a write whose [outcome is
-    /// unknown](Self::outcome_unknown).
+    /// long as its [`RetryPolicy`](crate::RetryPolicy) allows. Never true of a write with an [unknown
+    /// outcome](Self::outcome_unknown).
     pub fn is_retryable(&self) -> bool {
         self.retry_class() == RetryClass::Backoff
     }
@@ -225,7 +225,7 @@ fn of_status(operation: Operation, status: u16, answerer: Answerer) -> ErrorKind
     match (operation, status) {
         // This operation checks only the key.
         (Operation::CheckApiKey, 401 | 403) => return ErrorKind::KeyRejected,
-        // The operations whose 404 refers to the integration; another 404 refers to something else.
+        // The operations with a 404 that refers to the integration. Another 404 refers to something else.
         (Operation::Integration | Operation::DeleteIntegration | Operation::ForceSync, 404)
             if answerer == Answerer::Kombo =>
         {

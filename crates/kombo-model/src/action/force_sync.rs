@@ -41,7 +41,7 @@ pub struct ForcedSync {
     /// Scope of the sync.
     #[serde(default, rename = "type")]
     pub sync_type: Option<SyncType>,
-    /// Keys that this version does not know.
+    /// Keys unknown to this version.
     #[serde(flatten)]
     pub extra: Extra,
 }

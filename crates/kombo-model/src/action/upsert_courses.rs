@@ -140,7 +140,7 @@ impl<'de> Deserialize<'de> for CourseLanguage {
 pub struct StartedTask {
     /// Id of the task, for requesting its state.
     pub task_id: TaskId,
-    /// Keys that this version does not know.
+    /// Keys unknown to this version.
     #[serde(flatten)]
     pub extra: Extra,
 }
@@ -164,13 +164,13 @@ pub struct CourseTask {
     /// Why the task failed as a whole; only if it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<ApiError>,
-    /// Keys that this version does not know.
+    /// Keys unknown to this version.
     #[serde(flatten)]
     pub extra: Extra,
 }
 
 impl CourseTask {
-    /// Whether the task has ended. `completed_at` decides for a status that this version does not know.
+    /// Whether the task has ended. `completed_at` decides for a status unknown to this version.
     pub fn has_ended(&self) -> bool {
         match self.status {
             TaskStatus::Pending => false,
@@ -205,7 +205,7 @@ pub struct CourseOutcome {
     /// The error, if it was not written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<ApiError>,
-    /// Keys that this version does not know.
+    /// Keys unknown to this version.
     #[serde(flatten)]
     pub extra: Extra,
 }
@@ -225,7 +225,7 @@ open_enum! {
 pub struct UpsertedCourse {
     /// Kombo's id of the course.
     pub id: CourseId,
-    /// Keys that this version does not know.
+    /// Keys unknown to this version.
     #[serde(flatten)]
     pub extra: Extra,
 }

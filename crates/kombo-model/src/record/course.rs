@@ -48,7 +48,7 @@ pub struct Course {
     /// that list is incomplete.
     #[serde(skip)]
     pub unread: Vec<&'static str>,
-    /// Keys that this version does not know.
+    /// Keys unknown to this version.
     #[serde(flatten)]
     pub extra: Extra,
 }
@@ -101,7 +101,7 @@ pub struct CourseRevision {
     /// among them, that list is incomplete.
     #[serde(skip)]
     pub unread: Vec<&'static str>,
-    /// Keys that this version does not know.
+    /// Keys unknown to this version.
     #[serde(flatten)]
     pub extra: Extra,
 }
@@ -111,7 +111,7 @@ pub struct CourseRevision {
 pub struct SkillAssignment {
     /// The partial copy of the skill.
     pub skill: SkillCopy,
-    /// Keys that this version does not know.
+    /// Keys unknown to this version.
     #[serde(flatten)]
     pub extra: Extra,
 }
@@ -127,7 +127,7 @@ pub struct ProviderCopy {
     /// Name of the provider.
     #[serde(default, skip_serializing_if = "Maybe::is_absent")]
     pub name: Maybe<String>,
-    /// Keys that this version does not know.
+    /// Keys unknown to this version.
     #[serde(flatten)]
     pub extra: Extra,
 }

@@ -47,7 +47,7 @@ pub struct CourseProgression {
     /// The fields that are present but unreadable; see [`ReadInPart`](crate::ReadInPart).
     #[serde(skip)]
     pub unread: Vec<&'static str>,
-    /// Keys that this version does not know.
+    /// Keys unknown to this version.
     #[serde(flatten)]
     pub extra: Extra,
 }
@@ -83,7 +83,7 @@ pub struct UserCopy {
     /// Work email address.
     #[serde(default, skip_serializing_if = "Maybe::is_absent")]
     pub work_email: Maybe<String>,
-    /// Keys that this version does not know.
+    /// Keys unknown to this version.
     #[serde(flatten)]
     pub extra: Extra,
 }
@@ -102,7 +102,7 @@ pub struct CourseRevisionCopy {
     /// The partial copy of its course.
     #[serde(default, skip_serializing_if = "Maybe::is_absent")]
     pub course: Maybe<CourseCopy>,
-    /// Keys that this version does not know.
+    /// Keys unknown to this version.
     #[serde(flatten)]
     pub extra: Extra,
 }
@@ -115,7 +115,7 @@ pub struct CourseCopy {
     /// The id in the connected tool.
     #[serde(default, skip_serializing_if = "Maybe::is_absent")]
     pub remote_id: Maybe<String>,
-    /// Keys that this version does not know.
+    /// Keys unknown to this version.
     #[serde(flatten)]
     pub extra: Extra,
 }

@@ -37,7 +37,7 @@ pub struct Skill {
     /// The fields that are present but unreadable; see [`ReadInPart`](crate::ReadInPart).
     #[serde(skip)]
     pub unread: Vec<&'static str>,
-    /// Keys that this version does not know.
+    /// Keys unknown to this version.
     #[serde(flatten)]
     pub extra: Extra,
 }
@@ -53,7 +53,7 @@ pub struct SkillCopy {
     /// Name of the skill.
     #[serde(default, skip_serializing_if = "Maybe::is_absent")]
     pub name: Maybe<String>,
-    /// Keys that this version does not know.
+    /// Keys unknown to this version.
     #[serde(flatten)]
     pub extra: Extra,
 }

@@ -85,7 +85,7 @@ fn mend_schema(schema: &mut Map<String, Value>) {
     {
         schema.insert("type".to_owned(), json!([name, "null"]));
     }
-    // An enumeration whose type allows null also allows it as a value, even if it does not list it.
+    // An enumeration with a type that allows null also allows it as a value, even if it does not list it.
     let nullable = schema.get("type").and_then(Value::as_array).is_some_and(|it| it.iter().any(|it| it == "null"));
     if nullable
         && let Some(listed) = schema.get_mut("enum").and_then(Value::as_array_mut)

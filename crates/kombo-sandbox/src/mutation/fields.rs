@@ -47,7 +47,7 @@ fn set_meta(meta: &mut Meta, field: &str, value: &Value) -> Result<(), Unfit> {
     Ok(())
 }
 
-/// A row whose fields can be set by name.
+/// A row with fields that can be set by name.
 pub(super) trait SetField {
     /// The row's model, for errors.
     const MODEL: Model;

@@ -80,7 +80,7 @@ pub(super) fn among<'a>(
     }
 }
 
-/// The rows without `removed_at` whose `column` is one of `parents`.
+/// The rows without `removed_at` that have one of `parents` in `column`.
 pub(super) fn under<'a>(
     model: Model,
     column: &'static str,

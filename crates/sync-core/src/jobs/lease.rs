@@ -16,7 +16,7 @@ use crate::ports::store::Tx;
 /// The generation of a request when its fetch begins.
 const BEGUN: i64 = 1;
 
-/// A transaction of a worker whose lease cannot be lost before the transaction ends. [`LeasedTx::assert_lease`] is the
+/// A transaction of a worker that cannot lose its lease before the transaction ends. [`LeasedTx::assert_lease`] is the
 /// only way to create one, so functions that take a `LeasedTx` cannot be called without that check:
 ///
 /// ```compile_fail,E0308

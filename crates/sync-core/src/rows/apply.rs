@@ -28,7 +28,7 @@ pub struct Applying<'a> {
     pub run: &'a Run,
     /// The context in which rows are compared.
     pub reading: Reading,
-    /// Models whose first load has not finished. Their changes are not logged, because the table itself shows them.
+    /// Models with an unfinished first load. Their changes are not logged, because the table itself shows them.
     pub quiet: BTreeSet<Model>,
     /// Whether the log contains old and new values.
     pub change_values: bool,

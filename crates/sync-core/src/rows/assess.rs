@@ -35,11 +35,11 @@ pub struct Assessment<'a> {
     pub findings: Vec<Finding>,
     /// Counts of the records and of the changes to rows.
     pub counts: RunCounts,
-    /// Ids of the listed records whose stored row is not removed.
+    /// Ids of the listed records with a stored row that is not removed.
     pub shown: Vec<String>,
     /// Ids of the listed records with a row that differs from the stored one, which comes from a later response.
     pub stale: BTreeSet<String>,
-    /// Revisions whose stored row comes from a later response. A look-up decides which course they belong to.
+    /// Revisions with a stored row from a later response. A look-up decides which course they belong to.
     pub outdated: BTreeSet<Key>,
     /// Number of live rows that are removed because the list of their existing record no longer shows them.
     pub unlisted: BTreeMap<Model, u64>,
@@ -60,7 +60,7 @@ pub struct Finding {
     pub kind: Option<ChangeKind>,
     /// How the change was found.
     pub cause: ChangeCause,
-    /// The columns whose values differ; empty for a new row.
+    /// The columns that differ; empty for a new row.
     pub fields: Vec<ChangedField>,
 }
 
@@ -75,8 +75,8 @@ pub struct Assessing<'a> {
     pub reading: Reading,
     /// Treatment of rows that their list no longer shows.
     pub lists: Lists,
-    /// The full fetch whose notes contain the rows on earlier pages. If a fetch shows a row with different contents,
-    /// the newest counts, or the first if their times do not decide.
+    /// The full fetch with notes of the rows on earlier pages. If a fetch shows a row with different contents, the
+    /// newest counts, or the first if their times do not decide.
     pub notes: Option<RunId>,
 }
 
@@ -158,7 +158,7 @@ struct Work<'a, 'b> {
     /// Whether the caller needs [`Assessment::shown`].
     tells_shown: bool,
     found: Assessment<'b>,
-    /// Lists whose record is older than the stored one, by the members' model and the parent.
+    /// Lists in records that are older than the stored ones, by the members' model and the parent.
     outdated: BTreeSet<(Model, String)>,
 }
 
@@ -326,7 +326,7 @@ impl<'b> Work<'_, 'b> {
         Ok(())
     }
 
-    /// Returns the rows whose content on an earlier page of the full fetch takes precedence.
+    /// Returns the rows that an earlier page of the full fetch showed with content that takes precedence.
     fn shown_before(&self, tx: &mut dyn Tx, model: Model, rows: &[Differing<'_>]) -> TxResult<BTreeSet<Key>> {
         let Some(run) = self.assessing.notes else { return Ok(BTreeSet::new()) };
         let contradicts = |incoming: &Incoming, (verdict, stored): &(Verdict, StoredRow)| {
@@ -601,12 +601,12 @@ fn members_of(model: Model) -> Option<Model> {
     }
 }
 
-/// Returns the model of the records whose lists contain rows of `model`.
+/// Returns the model of the records that list rows of `model`.
 pub(crate) fn parent_model(model: Model) -> Option<Model> {
     Model::ALL.into_iter().find(|parent| members_of(*parent) == Some(model))
 }
 
-/// Returns the id of the record whose list contains a row of `model`.
+/// Returns the id of the record that lists a row of `model`.
 pub(crate) fn parent_of(model: Model, row: &MirrorRow) -> Option<&str> {
     if model == Model::LmsJoinRevisionsSkills {
         return Some(row.key.first());

@@ -39,7 +39,7 @@ pub enum Provenance {
     Owned,
     /// A partial copy of a row that another endpoint shows in full.
     Copy,
-    /// A partial copy of a row whose own endpoint is disabled. Nothing else shows that the record exists.
+    /// A partial copy of a row. Its own endpoint is disabled, so nothing else shows that the record exists.
     SoleCopy,
 }
 

@@ -72,14 +72,14 @@ pub enum Verdict {
         row: StoredRow,
         /// Kind of the change.
         kind: ChangeKind,
-        /// The columns whose values differ; empty for a new row, see [`first_values`].
+        /// The columns that differ; empty for a new row, see [`first_values`].
         fields: Vec<ChangedField>,
         /// Whether the record's own `changed_at` shows the change: it is later than the known one.
         announced: bool,
     },
 }
 
-/// A column whose value differs.
+/// A column with different values.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChangedField {
     /// Name of the column.
@@ -169,8 +169,8 @@ pub fn remove(stored: &StoredRow, observed_at: Timestamp, now: Timestamp) -> Opt
     })
 }
 
-/// Returns the removed form of a row whose list is gone together with its record. `None` if the row is already removed.
-/// The time of its last write does not matter, because no later fetch would look for it again.
+/// Returns the removed form of a row after its list is gone together with its record. `None` if the row is already
+/// removed. The time of its last write does not matter, because no later fetch would look for it again.
 pub fn remove_with_list(stored: &StoredRow, observed_at: Timestamp, now: Timestamp) -> Option<StoredRow> {
     stored.removed_at.is_none().then(|| StoredRow {
         row: stored.row.clone(),

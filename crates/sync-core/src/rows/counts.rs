@@ -17,9 +17,9 @@ pub struct RunCounts {
     pub created: u64,
     /// Rows with different values.
     pub updated: u64,
-    /// Rows whose record is gone.
+    /// Rows of records that are gone.
     pub deleted: u64,
-    /// Rows whose record exists again.
+    /// Rows of records that exist again.
     pub restored: u64,
     /// Records that equal the stored rows.
     pub unchanged: u64,

@@ -182,7 +182,7 @@ impl Model {
         }
     }
 
-    /// Returns the column with the id of the record whose member list contains rows of this model.
+    /// Returns the column with the id of the parent, the record that lists rows of this model.
     pub const fn parent_column(self) -> Option<&'static str> {
         match self {
             Self::LmsCourseRevisions => Some("course_id"),
@@ -195,7 +195,7 @@ impl Model {
         }
     }
 
-    /// Returns the model whose records an endpoint lists.
+    /// Returns the model of the records that an endpoint lists.
     pub const fn listed_by(endpoint: Endpoint) -> Self {
         match endpoint {
             Endpoint::Users => Self::LmsUsers,

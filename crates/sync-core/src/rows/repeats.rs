@@ -25,7 +25,7 @@ struct Said {
     says: u64,
 }
 
-/// The rows in one slot. A new row replaces the oldest, whose next copy counts as new.
+/// The rows in one slot. A new row replaces the oldest one. The next copy of that row counts as new.
 type Place = [Said; 8];
 
 impl Repeats {

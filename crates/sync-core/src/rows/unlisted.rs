@@ -1,5 +1,5 @@
 //! Finds rows that no endpoint lists and nothing shows any more, by comparing them with a full fetch: members of lists,
-//! providers, and copies of rows whose own endpoint is disabled.
+//! providers, and copies of rows with a disabled endpoint.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -130,7 +130,7 @@ pub(crate) struct Found {
     pub(crate) model: Model,
     /// Keys of the rows, by the cause to log.
     pub(crate) keys: BTreeMap<ChangeCause, Vec<Key>>,
-    /// Number of live rows among them, except those whose own record is gone.
+    /// Number of live rows among them, except those of records that are themselves gone.
     pub(crate) count: u64,
 }
 
@@ -220,7 +220,7 @@ impl Search<'_> {
         unlisted_revisions.contains(&parent.row.key) || course.is_some_and(|course| self.gone.contains(course))
     }
 
-    /// Returns the records whose lists would contain these rows, by id.
+    /// Returns the records that would list these rows, by id.
     fn parents(
         &self,
         tx: &mut dyn Tx,

@@ -31,7 +31,7 @@ impl PlanPolicy {
         model.embedded_by().iter().copied().filter(|endpoint| self.endpoints.contains(endpoint)).collect()
     }
 
-    /// Whether a model is fetched from an endpoint whose deltas may miss a change to it.
+    /// Whether a model is fetched from an endpoint with deltas that may miss a change to it.
     pub(crate) fn is_blind(&self, model: Model, endpoint: Endpoint) -> bool {
         model.blind_in_delta(endpoint) && self.sources(model).contains(&endpoint)
     }
@@ -104,8 +104,8 @@ pub struct Spared {
 /// };
 /// let changed = [ModelName::LmsCourses, ModelName::LmsCourseProgressions];
 /// let plan = plan(&changed, &policy, None, "2026-01-01T00:00:00Z".parse()?);
-/// // Progressions carry what of courses matters here: one call. It is a full fetch, since a delta may leave out
-/// // progressions of which only the course changed.
+/// // Progressions contain the relevant parts of courses, so one call is enough. It is a full fetch, because a delta
+/// // may miss progressions in which only the course changed.
 /// assert_eq!(plan.fetches.len(), 1);
 /// assert_eq!((plan.fetches[0].kind, &*plan.fetches[0].because), (SyncKind::Full, &changed[..]));
 /// # Ok::<(), kombo_model::ParseTimestampError>(())
@@ -136,9 +136,9 @@ pub fn plan(
 /// The changed models that require a call of an endpoint.
 #[derive(Default)]
 struct Reasons {
-    /// Models whose changes a delta shows.
+    /// Models with changes that a delta shows.
     visible: Vec<ModelName>,
-    /// Models whose changes a delta may miss.
+    /// Models with changes that a delta may miss.
     blind: Vec<ModelName>,
 }
 

@@ -23,7 +23,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// Replaces models that cannot be read. An unknown model calls all endpoints.
 const UNREADABLE: &str = "lms_unreadable";
 
-/// Reads the body of a webhook whose signature was verified.
+/// Reads the body of a webhook. The caller has checked its signature.
 ///
 /// The signature proves that Kombo sent the webhook, so it is never discarded for its content. If the id is missing or
 /// cannot be a key, a digest of the body replaces it, which is the same for a repeated delivery. If a key occurs twice,

@@ -48,7 +48,7 @@ pub fn set_status(
     put_status(tx, known.as_ref(), Heard { id, tool, status, reason, updated_at: None }, now)
 }
 
-/// Updates the status of an integration whose stored state is given.
+/// Updates the status of an integration. `known` is its stored state.
 pub(super) fn put_status(
     tx: &mut dyn Tx,
     known: Option<&IntegrationRecord>,

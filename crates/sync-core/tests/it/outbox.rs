@@ -224,7 +224,7 @@ fn integrations_take_turns_and_do_not_wait_for_each_other() {
     assert_eq!(records(&post.take().unwrap()), ["b5"]);
 }
 
-/// A batch that failed, or whose process died, is sent again unchanged, even if entries were logged since.
+/// A batch is sent again unchanged after a failure or the death of its process, even if entries were logged since.
 #[test]
 fn a_parcel_stays_the_same() {
     let post = Post::new();

@@ -30,7 +30,7 @@ async fn members_go_with_their_record_whatever_their_clock_said() {
     let bench = Bench::new(&USUAL);
     bench.furnish();
     bench.load().await;
-    // Their `synced_at` comes from a replica whose clock was ahead.
+    // Their `synced_at` comes from a replica with a clock that was ahead.
     for (model, key) in [(Model::LmsCourseRevisions, "r1"), (Model::LmsJoinRevisionsSkills, "r2/s1")] {
         let mut row = bench.row(model, key);
         row.synced_at = bench.clock.now().saturating_add(Duration::from_secs(5));

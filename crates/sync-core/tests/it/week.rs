@@ -101,7 +101,7 @@ fn the_endpoints_of_an_integration_have_places_of_their_own() {
     assert!(*most <= 6, "{most} full fetches fall into the same minute");
 }
 
-/// The schedule reads only integrations whose fetches are due.
+/// The schedule reads only integrations with fetches that are due.
 #[tokio::test]
 async fn the_schedule_looks_only_at_what_is_due() {
     let bench = Bench::new(&[Endpoint::Users]);

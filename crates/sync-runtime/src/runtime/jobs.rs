@@ -1,4 +1,4 @@
-//! Jobs: fetches whose completion a caller awaits. Until they are done, a runtime works on nothing else.
+//! Jobs: fetches that a caller waits for. Until they are done, a runtime works on nothing else.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -84,7 +84,7 @@ impl<St: Store, So: Source, C: Clock, O: RuntimeObserver, H: Host> Runtime<St, S
     /// Fetches one target until everything that was requested before `requested_before` is fetched, or waits for the
     /// process that does so. Returns the runs that ended; fewer if `stop` came first.
     ///
-    /// The first run may resume one of an earlier process, whose committed pages do not include later changes. The
+    /// The first run may resume one of an earlier process, with committed pages that do not include later changes. The
     /// request's generation shows that, so it is due again when such a run ends.
     async fn finish(
         &self,

@@ -54,7 +54,7 @@ fn is_stored(answer: &Result<Intake, Arc<StoreError>>) -> bool {
     matches!(answer, Ok(Intake::Stored(_)))
 }
 
-/// A memory store whose transactions in an integration's scope wait for a permit.
+/// A memory store in which transactions in an integration's scope wait for a permit.
 #[derive(Clone)]
 struct Slow {
     store: MemoryStore,

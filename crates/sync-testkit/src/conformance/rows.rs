@@ -93,7 +93,7 @@ pub async fn rows_that_are_new_are_inserted<S: Store>(store: Arc<S>) {
     }
 }
 
-/// Rows of which none is stored are inserted.
+/// Rows are inserted if none of them is stored.
 pub async fn rows_are_inserted_if_none_is_stored<S: Store>(store: Arc<S>) {
     for model in Model::ALL {
         let rows = vec![full_row(model, example_key(model, "first")), null_row(model, example_key(model, "second"))];

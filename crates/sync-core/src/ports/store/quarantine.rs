@@ -13,7 +13,7 @@ pub enum QuarantinePart<'a> {
     Integration(&'a IntegrationId),
     /// The records of an endpoint.
     Endpoint(&'a IntegrationId, Endpoint),
-    /// The records of an endpoint whose id is at least this one.
+    /// The records of an endpoint with an id of at least this one.
     From(&'a IntegrationId, Endpoint, &'a str),
 }
 

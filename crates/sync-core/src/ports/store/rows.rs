@@ -11,7 +11,8 @@ pub trait MirrorRows {
     /// Returns the stored rows among `keys`, in any order.
     fn rows(&mut self, model: Model, integration: &IntegrationId, keys: &[Key]) -> TxResult<Vec<StoredRow>>;
 
-    /// Returns the rows without `removed_at` whose [`Model::parent_column`] is among `parents`, in any order.
+    /// Returns the rows without `removed_at` that have one of `parents` in their [`Model::parent_column`], in any
+    /// order.
     fn members(&mut self, model: Model, integration: &IntegrationId, parents: &[String]) -> TxResult<Vec<StoredRow>>;
 
     /// Writes whole rows: inserts new ones and replaces stored ones. No key may occur twice.

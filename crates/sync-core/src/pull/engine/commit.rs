@@ -419,7 +419,7 @@ pub(super) fn approved(request: &QueuedRequest) -> u64 {
     request.approved_removals.and_then(|count| u64::try_from(count).ok()).unwrap_or(0)
 }
 
-/// Returns the models whose changes a first load does not log: all except those that another endpoint has already
+/// Returns the models for which a first load logs no changes: all except those that another endpoint has already
 /// loaded.
 fn quiet_models(
     tx: &mut dyn Tx,

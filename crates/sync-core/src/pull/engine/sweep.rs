@@ -29,8 +29,8 @@ use crate::rows::repeats::Repeats;
 use crate::rows::row::Key;
 use crate::rows::unlisted::{self, Found, Search, Shown};
 
-/// Maximum number of look-ups of a record whose row is meanwhile written by copies in other lists. After that, the next
-/// full fetch has to resolve the record.
+/// Maximum number of look-ups of a record while copies in other lists keep writing its row. After that, the next full
+/// fetch has to resolve the record.
 const MAX_LOOK_UPS: u32 = 5;
 
 /// The results of a sweep's look-ups.

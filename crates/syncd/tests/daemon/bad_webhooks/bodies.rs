@@ -12,7 +12,7 @@ use super::{Case, Good, LARGEST, LINE, SECRET, Then, raw};
 
 /// Stored under a digest, as a webhook of the type `unreadable`.
 const NO_WEBHOOK: Then = NEW_TYPE;
-/// Stored with a type that this version does not know.
+/// Stored with a type unknown to this version.
 const NEW_TYPE: Then = Stored("recorded: of a type that this version does not know");
 /// Stored as a change without known models. Everything would be fetched.
 const RECORDED: Then = Stored("recorded");
