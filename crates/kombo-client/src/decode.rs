@@ -14,7 +14,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use crate::RejectedRecord;
 use split::Split;
 
-/// Why a body could not be decoded as the requested data.
+/// The reason why a body could not be decoded as the requested data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Undecodable {
     /// Only white space, or truncated JSON.

@@ -151,7 +151,7 @@ impl Tried {
     pub(crate) const ONCE: Self = Self { attempts: 1, page_size: None };
 }
 
-/// Why no complete answer arrived.
+/// The reason why no complete answer arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TransportFault {

@@ -51,7 +51,7 @@ pub struct WebhookSecrets(Vec<SecretString>);
 #[error("a webhook secret is missing or blank")]
 pub struct BlankSecret;
 
-/// Why a webhook could not be verified.
+/// The reason why a webhook could not be verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum SignatureError {
     /// There is no signature.

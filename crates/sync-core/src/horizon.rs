@@ -48,7 +48,7 @@ pub struct Horizon {
     pub now: Timestamp,
     /// The longest possible wait.
     pub longest_wait: Duration,
-    /// How long a lease lasts without being extended.
+    /// Duration of a lease without an extension.
     pub lease_ttl: Duration,
 }
 

@@ -15,7 +15,7 @@ const RESERVED_PART: u64 = 50;
 /// A process takes this part of the limit at a time. A smaller part would cost more transactions. Of a larger one, more
 /// would be unused in one process while another needs it.
 const TAKEN_PART: u64 = 20;
-/// How long a request may take that determines the remainder of the limit. After that, another request tries.
+/// Time limit for the request that determines the remainder of the limit. After it, another request tries.
 const ASKED_FOR: Duration = Duration::from_secs(5);
 /// All processes together have taken but not sent at most this part of the limit: a half. If the source reports that
 /// more than that remains beyond the stored number, other processes have used less than they took, and the source is

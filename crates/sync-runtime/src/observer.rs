@@ -99,7 +99,7 @@ pub enum Notice<'a> {
         batch: &'a DeliveryBatch,
         /// Duration of the request.
         took: Duration,
-        /// Why the delivery failed, and the resulting state of the batch.
+        /// The reason of the failure, and the resulting state of the batch.
         failed: Option<(&'a Failure, Verdict)>,
     },
     /// The outcome of a delivery could not be stored, so the batch will be sent again.

@@ -25,8 +25,8 @@ use long_waits::LongWaits;
 
 /// The time between two checks whether another process has determined the remainder.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
-/// How far ahead slots are reserved. A shorter time would need a transaction for each slot. With a longer one, a pause
-/// would waste more slots.
+/// Period for which slots are reserved at a time. A shorter one would need a transaction for each slot. With a longer
+/// one, a pause would waste more slots.
 const SLOTS_FOR: Duration = Duration::from_millis(250);
 
 /// The content of an answer of Kombo about the rate limit.

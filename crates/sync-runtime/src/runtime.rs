@@ -39,7 +39,7 @@ pub struct RuntimePolicy {
     pub workers: usize,
     /// Settings of the schedule.
     pub schedule: SchedulePolicy,
-    /// How long old entries are kept; zero to keep them permanently.
+    /// Retention of old entries; zero keeps them permanently.
     pub keep_for: Duration,
     /// Treatment of old entries that are not delivered yet.
     pub undelivered: Undelivered,

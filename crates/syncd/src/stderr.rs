@@ -21,7 +21,7 @@ pub(crate) use terminal::Terminal;
 const MOST_BYTES: usize = 1024 * 1024;
 /// Delay before the next write to a full, non-blocking pipe.
 const RETRY_AFTER: Duration = Duration::from_millis(20);
-/// How long the program's exit waits for the last lines.
+/// Time that the program's exit waits for the last lines.
 const FLUSH_WITHIN: Duration = Duration::from_secs(2);
 
 static QUEUE: Queue = Queue::new();

@@ -17,7 +17,7 @@ use super::program::Daemon;
 use super::webhooks::sign;
 use super::world::{World, free_port, peak, sql};
 
-/// How long costs are counted while nothing is due.
+/// Period in which costs are counted while nothing is due.
 const IDLE: Duration = Duration::from_secs(60);
 /// Number of integrations that are fetched to count the cost of a fetch.
 const FETCHED: usize = 100;

@@ -15,7 +15,7 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 /// Largest number of nested compressions.
 const MOST_LAYERS: usize = 2;
 
-/// Why a body could not be read.
+/// The reason why a body could not be read.
 pub(super) enum Unread {
     TooLarge,
     Broken(Box<dyn StdError + Send + Sync>),

@@ -161,7 +161,7 @@ pub struct CourseTask {
     /// The outcome of each course; only if the task completed.
     #[serde(default, rename = "data", skip_serializing_if = "Option::is_none")]
     pub outcomes: Option<Vec<CourseOutcome>>,
-    /// Why the task failed as a whole; only if it failed.
+    /// The reason why the task failed as a whole; only if it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<ApiError>,
     /// Keys unknown to this version.

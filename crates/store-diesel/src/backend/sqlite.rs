@@ -19,7 +19,7 @@ mod writer;
 use database::Database;
 use writer::{Writer, is_broken};
 
-/// How long a statement waits for another writing process, in milliseconds.
+/// Time limit for waiting for another writing process, in milliseconds.
 const BUSY_TIMEOUT_MS: u32 = 30_000;
 /// Maximum number of idle readers. Further ones are closed when they are returned.
 const IDLE_READERS: usize = 4;
@@ -27,7 +27,7 @@ const IDLE_READERS: usize = 4;
 /// A mirror in an SQLite file. One connection writes while others read.
 ///
 /// If the file is replaced or deleted, every transaction fails with [`StoreError::Unavailable`] until a complete database
-/// is in its place again; then the store goes on with that one.
+/// is in its place again; then the store continues with that one.
 #[derive(Clone)]
 pub struct SqliteStore {
     database: Arc<Database>,

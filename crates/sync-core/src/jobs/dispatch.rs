@@ -36,7 +36,7 @@ pub struct SchedulePolicy {
 const LOOK_AT: usize = 100;
 /// The longest time between two checks of an integration, even if nothing is due and polls are rarer.
 const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(24 * 3_600);
-/// How long a waiting request is not checked again.
+/// Time until a waiting request is checked again.
 const WAITING_FOR: Duration = Duration::from_secs(3_600);
 
 /// Requests all due fetches: first loads, full fetches and polls. Returns their number.

@@ -57,7 +57,7 @@ pub struct Claim {
     pub owner: String,
     /// Random token, different for each lease.
     pub token: LeaseToken,
-    /// How long the lease lasts without being extended.
+    /// Duration of the lease without an extension.
     pub ttl: Duration,
     /// The longest possible wait: see [`SyncPolicy::longest_wait`](crate::pull::SyncPolicy::longest_wait).
     pub longest_wait: Duration,
@@ -180,7 +180,7 @@ fn lease_locked(
     take(tx, first, claim, now).map(Some)
 }
 
-/// How long requests of inactive integrations are postponed. `resume` makes them due.
+/// Delay of requests of inactive integrations. `resume` makes them due.
 const IDLE_FOR: Duration = Duration::from_secs(3_600);
 
 /// Leases the request of the preferred kind that became due first: see

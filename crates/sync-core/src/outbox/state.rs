@@ -76,7 +76,7 @@ pub struct DeliveryBatch {
     pub first_tried_at: Timestamp,
     /// Number of failed attempts.
     pub attempts: i32,
-    /// Why the batch last failed, for people.
+    /// The reason of the batch's last failure, for people.
     pub error: Option<String>,
 }
 
@@ -111,7 +111,7 @@ pub struct DeadLetter {
     pub last_tried_at: Timestamp,
     /// Number of failed attempts.
     pub attempts: i32,
-    /// Why the batch last failed, for people.
+    /// The reason of the batch's last failure, for people.
     pub error: String,
     /// Whether a person requested another try.
     pub again: bool,

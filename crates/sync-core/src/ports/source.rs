@@ -57,7 +57,7 @@ pub enum Fetch {
 pub struct RecordPage {
     /// The records that could be read completely or in part.
     pub records: Vec<Record>,
-    /// What could not be read: whole records, and parts of records in `records`.
+    /// Unreadable data: whole records, and parts of records in `records`.
     pub rejected: Vec<Rejected>,
     /// The next page; `None` after the last one.
     pub next: Option<PageCursor>,

@@ -53,7 +53,7 @@ pub use fail::Backoff;
 pub struct SyncPolicy {
     /// The enabled endpoints, and how changes are planned.
     pub plan: PlanPolicy,
-    /// How far a watermark lies before the start of its fetch.
+    /// Time between a watermark and the later start of its fetch.
     pub overlap: Duration,
     /// Interval between full fetches of an endpoint.
     pub full_every: Duration,
@@ -61,7 +61,7 @@ pub struct SyncPolicy {
     pub tombstones: Tombstones,
     /// Whether the change log contains old and new values.
     pub change_values: bool,
-    /// How long a lease lasts without being extended.
+    /// Duration of a lease without an extension.
     pub lease_ttl: Duration,
     /// Maximum number of records in a transaction, give or take a page.
     pub batch_records: usize,
@@ -142,7 +142,12 @@ pub struct Attempt {
 /// #     endpoint: Endpoint::Users,
 /// #     kind: SyncKind::Full,
 /// # };
-/// # let claim = Claim { owner: "test".to_owned(), token: LeaseToken("1".to_owned()), ttl: Duration::from_secs(30), longest_wait: Duration::from_secs(3_600) };
+/// # let claim = Claim {
+/// #     owner: "test".to_owned(),
+/// #     token: LeaseToken("1".to_owned()),
+/// #     ttl: Duration::from_secs(30),
+/// #     longest_wait: Duration::from_secs(3_600),
+/// # };
 /// # let lease = store.edit(|tx| {
 /// #     queue::request(tx, target.clone(), RequestCause::Load, clock.now(), clock.now())?;
 /// #     queue::lease_target(tx, &target, &claim, clock.now()).map_err(SyncError::from)

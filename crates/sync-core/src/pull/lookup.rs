@@ -16,7 +16,7 @@ pub(crate) fn can_be_sent(id: &str) -> bool {
     !id.is_empty() && id.len() <= LONGEST && !id.contains(is_odd)
 }
 
-/// What a failed look-up of a single id says about the record.
+/// The meaning of a failed look-up of a single id for the record.
 pub(crate) enum Verdict {
     /// The source rejects the id while it accepts others, so no record has it. Sources may check the format of ids, and
     /// a manual edit may have stored any id.

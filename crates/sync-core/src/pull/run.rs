@@ -93,7 +93,7 @@ pub struct Run {
     pub batches: i64,
     /// Counts of records and changes.
     pub counts: RunCounts,
-    /// Why the run failed or stopped, for people.
+    /// The reason why the run failed or stopped, for people.
     pub error: Option<String>,
 }
 

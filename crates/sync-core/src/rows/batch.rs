@@ -24,13 +24,13 @@ pub struct Incoming {
     pub model: Model,
     /// The received values.
     pub row: MirrorRow,
-    /// How much the response contains of the row.
+    /// The source of the row in the response.
     pub provenance: Provenance,
     /// When the response was requested.
     pub observed_at: Timestamp,
 }
 
-/// How much a response contains of a row.
+/// The source of a row in a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Provenance {
     /// A record of the endpoint's own list.

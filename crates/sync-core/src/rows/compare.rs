@@ -43,7 +43,7 @@ pub struct Reading {
     pub latest: Timestamp,
 }
 
-/// How far a credible time may lie ahead of both clocks.
+/// Maximum lead of a credible time over both clocks.
 const TOLERANCE: Duration = Duration::from_secs(300);
 
 /// Returns the latest credible time of an event, by our clock and by Kombo's.

@@ -78,7 +78,7 @@ pub struct PlannedFetch {
 pub struct Spared {
     /// The endpoint.
     pub endpoint: Endpoint,
-    /// Why it is not called.
+    /// The reason why it is not called.
     pub why: String,
 }
 

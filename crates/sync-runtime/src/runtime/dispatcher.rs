@@ -48,7 +48,7 @@ pub struct DeliveryPolicy {
     pub batch_entries: usize,
     /// Maximum duration of a request.
     pub timeout: Duration,
-    /// How long a batch is tried before it becomes a dead letter.
+    /// Time limit for the tries of a batch, after which it becomes a dead letter.
     pub give_up_after: Duration,
 }
 

@@ -14,9 +14,9 @@ use super::admission::Taken;
 use crate::host::Host;
 use crate::observer::{Notice, RuntimeObserver};
 
-/// How long an idle worker sleeps unless it is woken.
+/// Longest sleep of an idle worker, which may be woken earlier.
 const POLL_EVERY: Duration = Duration::from_secs(2);
-/// How long a worker waits after the store failed.
+/// Wait of a worker after a failure of the store.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 impl<St: Store, So: Source, C: Clock, O: RuntimeObserver, H: Host> Runtime<St, So, C, O, H> {

@@ -10,7 +10,7 @@ use super::sample::{alpha, at, beta, change, delta, full_row, key, null_row, rea
 
 const MODEL: Model = Model::LmsUsers;
 
-/// How long a transaction waits for another one, which may itself have to wait for the store.
+/// Time limit for waiting for another transaction, which may itself have to wait for the store.
 pub(super) const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Runs `work` on a thread of its own, so that a waiting transaction does not block the thread of the other.

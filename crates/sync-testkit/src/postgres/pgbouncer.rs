@@ -14,7 +14,7 @@ use super::supervisor::Supervisor;
 const READY_WITHIN: Duration = Duration::from_secs(30);
 const POLL_EVERY: Duration = Duration::from_millis(10);
 
-/// How long a client of a pooler keeps a session with the server.
+/// The period for which a client of a pooler keeps a session with the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PoolMode {
     /// Until it disconnects.

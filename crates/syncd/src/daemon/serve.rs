@@ -23,10 +23,10 @@ mod guarded;
 
 use guarded::{Guarded, Phase};
 
-/// How long an idle connection stays open. Load balancers keep connections open for a minute or longer, and must be the
-/// ones to close them: a request on a connection that was just closed here is lost.
+/// Period for which an idle connection stays open. Load balancers keep connections open for a minute or longer, and
+/// must be the ones to close them: a request on a connection that was just closed here is lost.
 const IDLE_WITHIN: Duration = Duration::from_secs(150);
-/// How long a new connection waits before an idle one is closed to make room.
+/// Wait of a new connection before an idle one is closed to make room.
 const CROWDED_AFTER: Duration = Duration::from_millis(50);
 
 /// Binds an address. `key` is the setting with this address.

@@ -7,7 +7,7 @@ use tokio::sync::futures::Notified;
 
 use super::address::{Address, Link, Unconnected};
 
-/// How long a refused write is reported, unless a later one succeeds.
+/// Period for which a refused write is reported, unless a later one succeeds.
 const TROUBLE_LASTS: Duration = Duration::from_secs(30);
 
 /// State shared by all connections to a database.

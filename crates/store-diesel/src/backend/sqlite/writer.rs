@@ -28,7 +28,7 @@ const JOIN_WITHIN: Duration = Duration::from_millis(5);
 /// Maximum number of store transactions that share one of SQLite.
 const MOST_UNITS: usize = 256;
 
-/// How long the last handle waits for the file to be closed. Another process may delay the thread.
+/// Time limit of the last handle for waiting until the file is closed. Another process may delay the thread.
 const CLOSE_WITHIN: Duration = Duration::from_secs(10);
 
 /// Sends work to the thread that writes. The thread ends when all handles are gone.

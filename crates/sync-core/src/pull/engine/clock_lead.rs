@@ -3,8 +3,8 @@ use std::time::Duration;
 
 use kombo_model::Timestamp;
 
-/// How far our clock is ahead of Kombo's, by the latest answer with a `Date` header. Zero if it is behind, or before the
-/// first answer.
+/// The lead of our clock over Kombo's, by the latest answer with a `Date` header. Zero if our clock is behind, or
+/// before the first answer.
 #[derive(Debug, Default)]
 pub(super) struct ClockLead(AtomicU64);
 
