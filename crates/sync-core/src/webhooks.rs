@@ -99,10 +99,10 @@ fn is_blank(id: &IntegrationId) -> bool {
 /// };
 /// let received = receive(&store, &webhook, &policy, now).await?;
 /// let Intake::Stored(targets) = received else { panic!("it is new") };
-/// // Nothing is loaded yet, so what changed means all there is.
+/// // Nothing is loaded yet, so the change leads to a full fetch.
 /// assert_eq!(targets[0].to_string(), "full users of sandbox:a");
 ///
-/// // Kombo delivers it once more.
+/// // A second delivery changes nothing.
 /// assert_eq!(receive(&store, &webhook, &policy, now).await?, Intake::Repeated);
 /// # Ok(())
 /// # }
