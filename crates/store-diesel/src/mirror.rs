@@ -107,6 +107,20 @@ both! {
             Ok(cells.into_iter().filter_map(key).collect())
         }
 
+        fn stray_rows(&mut self, model: Model) -> TxResult<Vec<(IntegrationId, u64)>> {
+            let statement = Statement::new(format!(
+                "SELECT t.integration_id, count(*) FROM {model} AS t WHERE t.removed_at IS NULL AND NOT EXISTS \
+                 (SELECT 1 FROM sync_integrations AS i WHERE i.id = t.integration_id) GROUP BY 1 ORDER BY 1"
+            ));
+            let cells: Vec<Cells> = statement.load(self.scanning()?).during(model.as_str())?;
+            let stray = |cells: Cells| {
+                let mut cells = cells.0.into_iter().flatten();
+                let id = cells.next().and_then(keys::id)?;
+                Some((IntegrationId::from(id), cells.next()?.into_int().and_then(|rows| u64::try_from(rows).ok())?))
+            };
+            Ok(cells.into_iter().filter_map(stray).collect())
+        }
+
         fn live_rows(&mut self, model: Model, integration: &IntegrationId) -> TxResult<u64> {
             let head = format!("SELECT count(*) FROM {model} WHERE {LIVE} AND integration_id = ");
             let cells: Vec<Cells> = Statement::new(head).text(integration.as_str()).load(self.scanning()?).during(model.as_str())?;

@@ -4,6 +4,7 @@
 
 mod difference;
 mod sketch;
+mod strays;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -30,6 +31,7 @@ use crate::stable_hash::stable_hash;
 use difference::ReportedDifference;
 pub use difference::{Difference, What};
 use sketch::Sketch;
+pub use strays::strays;
 
 /// Number of stored ids to read at a time.
 const STORED_IDS: usize = 10_000;

@@ -97,6 +97,7 @@ macro_rules! conformance_suite {
             a_position_is_found_by_its_number
             a_follower_of_the_changes_misses_none
             integrations_are_registered_and_replaced
+            rows_of_unregistered_integrations_are_counted
             integrations_are_looked_at_when_it_is_time
             endpoints_are_written_and_replaced
             requests_are_written_replaced_and_deleted

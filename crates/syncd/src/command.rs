@@ -10,6 +10,7 @@ mod pause;
 mod plan;
 mod quarantine;
 mod status;
+mod strays;
 mod sync;
 mod verify;
 

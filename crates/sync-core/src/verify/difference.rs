@@ -36,7 +36,8 @@ pub enum What {
     Missing,
     /// A column has another value.
     Differs,
-    /// A record is stored and not marked as removed, but Kombo does not show it, not even in a look-up by id.
+    /// A record is stored and not marked as removed, but Kombo does not show it, not even in a look-up by id; or its
+    /// integration is not registered.
     Extra,
     /// A record is marked as removed, but Kombo shows it.
     Removed,

@@ -119,6 +119,7 @@ impl MirrorRows for Spy<'_> {
     statements! {
         rows_after(model: Model, integration: &IntegrationId, after: Option<&Key>, limit: usize) -> Vec<StoredRow>;
         keys_after(model: Model, integration: &IntegrationId, after: Option<&Key>, limit: usize) -> Vec<Key>;
+        stray_rows(model: Model) -> Vec<(IntegrationId, u64)>;
         live_rows(model: Model, integration: &IntegrationId) -> u64;
     }
 

@@ -3,9 +3,10 @@ use std::sync::Arc;
 
 use kombo_model::{Endpoint, IntegrationId};
 use sync_core::jobs::{EndpointState, EndpointStatus, IntegrationRecord, IntegrationStatus};
-use sync_core::ports::{Store, StoreError, Tx};
+use sync_core::ports::{Store, StoreError, Tx, TxResult};
+use sync_core::rows::Model;
 
-use super::sample::{alpha, at, beta, read, time, write};
+use super::sample::{alpha, at, beta, example_key, null_row, read, time, write};
 
 fn record(id: IntegrationId, status: IntegrationStatus) -> IntegrationRecord {
     IntegrationRecord {
@@ -124,4 +125,24 @@ pub async fn integrations_are_looked_at_when_it_is_time<S: Store>(store: Arc<S>)
         Ok(())
     })
     .await;
+}
+
+/// Only rows that are not removed count, and only those of integrations that are not registered.
+pub async fn rows_of_unregistered_integrations_are_counted<S: Store>(store: Arc<S>) {
+    let strays = write(&store, |tx| {
+        tx.put_integration(&record(alpha(), IntegrationStatus::Deleted))?;
+        for model in Model::ALL {
+            let mut rows = ["a", "b", "c"].map(|id| null_row(model, example_key(model, id)));
+            tx.put_rows(model, &alpha(), &rows)?;
+            rows[0].removed_at = Some(at(1));
+            tx.put_rows(model, &beta(), &rows)?;
+            tx.put_rows(model, &IntegrationId::from("other:removed"), &rows[..1])?;
+            tx.put_rows(model, &IntegrationId::from("Alpha"), &rows[2..])?;
+        }
+        Model::ALL.into_iter().map(|model| tx.stray_rows(model)).collect::<TxResult<Vec<_>>>()
+    })
+    .await;
+    for of_model in strays {
+        assert_eq!(of_model, [(IntegrationId::from("Alpha"), 1), (beta(), 2)]);
+    }
 }

@@ -13,6 +13,7 @@ use sync_core::ports::{Clock as _, FailureClass, Scope, Store as _, StoreError, 
 use sync_core::pull::{RunCounts, RunOutcome};
 use sync_runtime::{FinishedRun, RuntimePolicy};
 
+use super::strays;
 use crate::cli::SyncArgs;
 use crate::clock::SystemClock;
 use crate::config::{Config, ConfigError};
@@ -34,7 +35,9 @@ pub(crate) async fn run(context: &Context, args: SyncArgs) -> anyhow::Result<Exi
     let kombo_time = reach_kombo(&config).await?;
     expect_named(&config, &kombo.source, &store, &args.integrations).await?;
     kombo.source.clock().date(kombo_time);
-    let targets = request(&store, Wanted::new(&config, &args)).await?;
+    let wanted = Wanted::new(&config, &args);
+    let endpoints = wanted.endpoints.clone();
+    let targets = request(&store, wanted).await?;
 
     let stop = context.signals.stop_gently(|| {
         tracing::warn!("stopping after the current batch; press Ctrl-C again to stop at once");
@@ -48,6 +51,9 @@ pub(crate) async fn run(context: &Context, args: SyncArgs) -> anyhow::Result<Exi
     let report = report?;
     // Fetched records are already stored, even if this fails.
     runtime.trim().await;
+    if args.full && args.integrations.is_empty() {
+        strays::warn(&store, &endpoints).await?;
+    }
 
     let printed = if context.global.json { output::json(&report) } else { print(&report) };
     match failures(&report).as_slice() {

@@ -9,8 +9,9 @@ use sync_core::SyncError;
 use sync_core::jobs::IntegrationStatus;
 use sync_core::ports::{FailureClass, Store as _};
 use sync_core::rows::Model;
-use sync_core::verify::{Difference, Verifier, VerifyPolicy, What};
+use sync_core::verify::{self, Difference, Verifier, VerifyPolicy, What};
 
+use super::strays;
 use super::sync::{reach_kombo, tell};
 use crate::cli::VerifyArgs;
 use crate::config::{Config, ConfigError};
@@ -30,7 +31,7 @@ pub(crate) async fn run(context: &Context, args: VerifyArgs) -> anyhow::Result<E
     reach_kombo(&config).await?;
     let policy = policy(&config, &args);
     let mut report = Report { json: context.global.json, values: args.values, told: BTreeMap::new(), compared: 0 };
-    match compare(&store, &source, &policy, integrations, &mut report).await {
+    match compare(&store, &source, &policy, integrations, args.integrations.is_empty(), &mut report).await {
         Ok(failures) if failures.is_empty() => Ok(if report.told.is_empty() { Exit::Done } else { Exit::Differences }),
         Ok(failures) => Err(anyhow::anyhow!(failures.join("\n"))),
         Err(error) if output::is_closed(&error) => Ok(Exit::Differences),
@@ -67,6 +68,7 @@ async fn compare(
     source: &KomboSource,
     policy: &VerifyPolicy,
     integrations: Vec<IntegrationId>,
+    all: bool,
     report: &mut Report,
 ) -> anyhow::Result<Vec<String>> {
     let mut failures = Vec::new();
@@ -84,6 +86,14 @@ async fn compare(
                 Err(Stopped::Fetching(error)) => return Err(error.into()),
                 Err(Stopped::Telling(error)) => return Err(error),
             }
+        }
+    }
+    if all {
+        let tell = |difference| report.tell(&difference).map_err(Stopped::Telling);
+        match verify::strays(store, &policy.endpoints, tell).await {
+            Ok(()) => strays::warn(store, &policy.endpoints).await?,
+            Err(Stopped::Fetching(error)) => return Err(error.into()),
+            Err(Stopped::Telling(error)) => return Err(error),
         }
     }
     report.end()?;

@@ -16,6 +16,7 @@ on_both_databases!(
     what_cannot_be_read_is_listed_and_mended,
     rows_that_no_endpoint_lists_are_listed_and_mended,
     one_bad_row_of_the_books_stops_nothing,
+    rows_of_unknown_integrations_are_listed,
 );
 
 fn world(backend: Backend) -> World {
@@ -400,4 +401,43 @@ fn one_bad_row_of_the_books_stops_nothing(backend: Backend) {
     }
     let states = world.read(|tx| tx.endpoints(None));
     assert!(states.iter().all(|state| state.watermark.is_some() && state.loaded_at.is_some()), "{states:?}");
+}
+
+/// No fetch reaches rows of an integration that is not registered, so a person has to decide.
+fn rows_of_unknown_integrations_are_listed(backend: Backend) {
+    let world = world(backend);
+    world.sync();
+    let user = rows(&world, &world.integrations()[0], Model::LmsUsers)[0].row.key.to_string();
+    for edit in [
+        format!("UPDATE lms_users SET integration_id = 'nobody:1' WHERE id = '{user}'"),
+        "INSERT INTO lms_join_revisions_skills (integration_id, course_revision_id, skill_id, synced_at) VALUES \
+         ('nobody:2', 'r', 's', '2001-01-01T00:00:00.000Z')"
+            .to_owned(),
+        "INSERT INTO lms_users (integration_id, id, synced_at, removed_at) VALUES \
+         ('nobody:2', 'gone', '2001-01-01T00:00:00.000Z', '2001-01-01T00:00:00.000Z')"
+            .to_owned(),
+    ] {
+        world.database.execute(&edit);
+    }
+    let warning = "rows of an integration that is not registered";
+    let full = world.syncd(&["sync", "--full"]).expect_code(0);
+    assert_eq!(full.stderr.matches(warning).count(), 2, "{}", full.stderr);
+    assert!(
+        !world.syncd(&["sync"]).expect_code(0).stderr.contains(warning),
+        "reading whole tables is for full fetches"
+    );
+
+    let strays = [format!("lms_users {user} - extra"), "lms_join_revisions_skills r/s - extra".to_owned()];
+    let mut sorted = strays.to_vec();
+    sorted.sort();
+    assert_eq!(verify(&world, &[], 3), sorted);
+    assert_eq!(verify(&world, &["--endpoint", "users"], 3), strays[..1]);
+    let integration = world.integrations()[0].to_string();
+    assert_eq!(verify(&world, &["--integration", &integration], 0), [""; 0]);
+    let text = world.syncd(&["verify"]).expect_code(3);
+    assert!(text.stdout.contains("nobody:1") && text.stderr.contains(warning), "{}{}", text.stdout, text.stderr);
+
+    world.database.execute("DELETE FROM lms_users WHERE integration_id IN ('nobody:1', 'nobody:2')");
+    world.database.execute("DELETE FROM lms_join_revisions_skills WHERE integration_id = 'nobody:2'");
+    assert_eq!(verify(&world, &[], 0), [""; 0]);
 }

@@ -36,6 +36,10 @@ pub trait MirrorRows {
         limit: usize,
     ) -> TxResult<Vec<Key>>;
 
+    /// Returns the integrations that have rows of this model without `removed_at` and are not registered, with the number
+    /// of these rows, in the order of ids. No fetch writes such rows: a person wrote them, or deleted the registration.
+    fn stray_rows(&mut self, model: Model) -> TxResult<Vec<(IntegrationId, u64)>>;
+
     /// Returns the number of live rows.
     fn live_rows(&mut self, model: Model, integration: &IntegrationId) -> TxResult<u64>;
 }

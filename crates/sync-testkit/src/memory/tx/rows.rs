@@ -76,6 +76,15 @@ impl MirrorRows for MemoryTx<'_> {
         Ok(rows.take(limit).map(|(key, _)| key.clone()).collect())
     }
 
+    fn stray_rows(&mut self, model: Model) -> TxResult<Vec<(IntegrationId, u64)>> {
+        self.reading()?;
+        let tables = self.state.tables.iter();
+        let strays = tables.filter(|((of, id), _)| *of == model && !self.state.integrations.contains_key(id));
+        let counts = strays
+            .map(|((_, id), table)| (id.clone(), count(table.values().filter(|row| row.removed_at.is_none()).count())));
+        Ok(counts.filter(|(_, rows)| *rows > 0).collect())
+    }
+
     fn live_rows(&mut self, model: Model, integration: &IntegrationId) -> TxResult<u64> {
         self.reading()?;
         let table = self.state.table(model, integration).into_iter().flat_map(Table::values);
