@@ -156,7 +156,14 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
             .read(move |tx| {
                 let assessing =
                     Assessing { integration: &integration, endpoint, reading, lists: Lists::Remove, notes: None };
-                let search = Search { assessing, enabled: &enabled, notes: None, began_at, gone: BTreeSet::new() };
+                let search = Search {
+                    assessing,
+                    enabled: &enabled,
+                    notes: None,
+                    began_at,
+                    first_load: false,
+                    gone: BTreeSet::new(),
+                };
                 let mut undecided = unlisted::nothing_shown(endpoint, &enabled);
                 unlisted::add_stored_with(tx, &integration, endpoint, &beside.undecided, &mut undecided)?;
                 let is_undecided = |model, key: &Key| undecided.get(&model).is_some_and(|keys| keys.contains(key));

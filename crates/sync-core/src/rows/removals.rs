@@ -1,5 +1,8 @@
 //! Limits for the number of rows that are removed without a person's approval.
 
+use crate::rows::model::Model;
+use crate::rows::row::StoredRow;
+
 /// Whether a full fetch misses so many records that a person should check: all of them, more than ten and a tenth of
 /// the live rows, or in small tables more than half.
 pub(crate) fn are_suspicious(removals: u64, live: u64) -> bool {
@@ -12,6 +15,13 @@ pub(crate) fn are_many(removals: u64, live: u64) -> bool {
     let many = removals > 10 && removals.saturating_mul(10) > live;
     let half = removals > 2 && removals.saturating_mul(2) > live;
     many || half
+}
+
+/// Whether the removal of a row counts towards these limits. A first load of the row's own endpoint is the first to say
+/// which records exist, so a row that only copies in other lists have shown does not count. Copies have no `changed_at`.
+pub(crate) fn counts(model: Model, row: &StoredRow, first_load: bool) -> bool {
+    let only_copied = !model.embedded_by().is_empty() && row.row.changed_at().is_none();
+    row.is_live() && !(first_load && only_copied)
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use crate::rows::assess::{Assessing, parent_model, parent_of, unlisted_cause};
 use crate::rows::batch::Batch;
 use crate::rows::change::ChangeCause;
 use crate::rows::model::Model;
+use crate::rows::removals;
 use crate::rows::row::{Key, StoredRow, Value};
 
 /// Keys by model.
@@ -130,7 +131,7 @@ pub(crate) struct Found {
     pub(crate) model: Model,
     /// Keys of the rows, by the cause to log.
     pub(crate) keys: BTreeMap<ChangeCause, Vec<Key>>,
-    /// Number of live rows among them, except those of records that are themselves gone.
+    /// Number of rows among them that count towards mass removal, without those of records that are themselves gone.
     pub(crate) count: u64,
 }
 
@@ -142,6 +143,8 @@ pub(crate) struct Search<'a> {
     pub(crate) notes: Option<RunId>,
     /// When the fetch began. Rows that were observed later may be on no page.
     pub(crate) began_at: Timestamp,
+    /// Whether this is the first load of the endpoint.
+    pub(crate) first_load: bool,
     /// Ids of listed records that are gone. Their members are removed with them.
     pub(crate) gone: BTreeSet<&'a str>,
 }
@@ -194,11 +197,12 @@ impl Search<'_> {
         let revisions = all.iter().filter(|found| found.model == Model::LmsCourseRevisions);
         let unlisted: BTreeSet<&Key> = revisions.flat_map(|found| found.keys.values().flatten()).collect();
         for row in rows {
+            let is_counted = removals::counts(model, &row, self.first_load && !is_copy);
             let parent = parent_of(model, &row.row).filter(|_| !is_copy);
             let (cause, counts) = match parent.and_then(|id| parents.get(id)) {
-                None => (ChangeCause::Sweep, row.is_live()),
+                None => (ChangeCause::Sweep, is_counted),
                 Some(parent) if self.takes_members_along(model, parent, &unlisted) => continue,
-                Some(parent) if parent.is_live() => (unlisted_cause(model, self.assessing), row.is_live()),
+                Some(parent) if parent.is_live() => (unlisted_cause(model, self.assessing), is_counted),
                 Some(_) => (ChangeCause::Sweep, false),
             };
             found.count += u64::from(counts);

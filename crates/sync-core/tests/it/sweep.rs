@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use kombo_model::Endpoint;
 use sync_core::jobs::{EndpointStatus, SyncKind};
-use sync_core::ports::{Clock, Fetch, LockMode, StoreError};
+use sync_core::ports::{Clock, FailureClass, Fetch, LockMode, StoreError};
 use sync_core::pull::RunOutcome;
 use sync_core::rows::{Key, MirrorRow, Model, Value};
 
@@ -262,21 +262,6 @@ async fn notes_lost_while_rows_are_looked_up_remove_nothing() {
     bench.kombo.before_page(pages + 1, move |_| store.crash());
     let run = bench.full(Endpoint::Courses).await;
     assert_eq!((run.outcome, revisions(&bench)), (RunOutcome::Completed, before));
-}
-
-/// A first load can miss rows that are known only from copies.
-#[tokio::test]
-async fn a_first_load_that_is_stopped_is_a_load() {
-    let mut bench = Bench::new(&[Endpoint::CourseProgressions]);
-    bench.furnish();
-    bench.load().await;
-    bench.policy.plan.endpoints.insert(Endpoint::Users);
-    bench.kombo.edit(|lms| (0..8).for_each(|user| lms.purge(Model::LmsUsers, &format!("u{user}"))));
-    let run = bench.full(Endpoint::Users).await;
-    assert_eq!((run.outcome, live(&bench)), (RunOutcome::Stopped, 8));
-    let state = bench.state(Endpoint::Users);
-    assert!(state.loaded_at.is_some() && state.watermark.is_some());
-    assert!(state.next_full_at > Some(bench.clock.now()), "the schedule does not ask again at once");
 }
 
 /// Returns the number of ids in each look-up.
@@ -581,4 +566,60 @@ async fn an_assignment_is_not_mixed_up_with_a_course_or_a_provider_of_its_revisi
     for key in ["gone/s", "provider/s"] {
         assert!(!bench.row(Model::LmsJoinRevisionsSkills, key).is_live(), "{key}");
     }
+}
+
+/// The first load of a list is the first to say which records exist. What only copies showed before is no mass removal.
+#[tokio::test]
+async fn a_first_load_removes_what_only_copies_showed() {
+    let bench = Bench::new(&ALL);
+    bench.kombo.edit(|lms| {
+        for number in 0..30 {
+            let (course, revision) = (format!("c{number}"), format!("r{number}"));
+            lms.add_course(&course, &revision, "A course");
+            lms.add_skill(&format!("s{number}"), "A skill");
+            lms.assign(&revision, &format!("s{number}"));
+            lms.add_user(&format!("u{number}"));
+            lms.add_progression(&format!("g{number}"), &format!("u{number}"), &revision);
+        }
+        lms.add_user("another");
+    });
+    bench.pass(3_600);
+    bench.full(Endpoint::CourseProgressions).await;
+    bench.kombo.edit(|lms| {
+        (0..30).for_each(|number| lms.purge(Model::LmsUsers, &format!("u{number}")));
+        (0..28).for_each(|number| lms.purge(Model::LmsCourses, &format!("c{number}")));
+    });
+    let run = bench.full(Endpoint::Users).await;
+    assert_eq!((run.outcome, run.counts.deleted), (RunOutcome::Completed, 30), "{run:?}");
+    let run = bench.full(Endpoint::Courses).await;
+    assert_eq!(run.outcome, RunOutcome::Completed, "{run:?}");
+    assert_eq!((live_of(&bench, Model::LmsCourses), live_of(&bench, Model::LmsCourseRevisions)), (2, 2));
+    bench.kombo.edit(|lms| (0..30).for_each(|number| lms.purge(Model::LmsSkills, &format!("s{number}"))));
+    let run = bench.full(Endpoint::Skills).await;
+    assert_eq!((run.outcome, run.counts.deleted), (RunOutcome::Completed, 2), "{run:?}");
+    for endpoint in ALL {
+        assert_eq!(bench.state(endpoint).status, EndpointStatus::Ok, "{endpoint}");
+    }
+}
+
+/// Rows that a first load itself has shown are guarded: it may begin again at the first page.
+#[tokio::test]
+async fn a_first_load_that_is_stopped_is_a_load() {
+    let bench = Bench::new(&USUAL);
+    bench.kombo.edit(|lms| (0..30).for_each(|user| lms.add_user(&format!("u{user:03}"))));
+    bench.pass(3_600);
+    bench.kombo.fail_page(8, FailureClass::Transient);
+    assert_eq!(bench.full(Endpoint::Users).await.outcome, RunOutcome::Failed);
+    let shown = live(&bench);
+    assert!(shown > 15, "{shown}");
+    bench.pass(3_600);
+    bench.kombo.expire_cursors();
+    purge(&bench, 0..30);
+    bench.kombo.edit(|lms| lms.add_user("another"));
+    let run = bench.full(Endpoint::Users).await;
+    assert_eq!((run.outcome, run.counts.deleted), (RunOutcome::Stopped, 0), "{run:?}");
+    assert_eq!(live(&bench), shown + 1);
+    let state = bench.state(Endpoint::Users);
+    assert!(state.loaded_at.is_some() && state.watermark.is_some());
+    assert!(state.next_full_at > Some(bench.clock.now()), "the schedule does not ask again at once");
 }

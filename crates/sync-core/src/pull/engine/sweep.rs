@@ -168,7 +168,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
 
     /// Notes ids that cannot be looked up as gone: the pages would have shown their records.
     async fn not_asked_for(&self, run: &Run, ids: Vec<String>, findings: &mut Findings) -> Result<(), SyncError> {
-        findings.count += self.live_among(run, &ids).await?;
+        findings.count += self.counted_among(run, &ids).await?;
         findings.gone.push((run.began_at(self.clock_lead.get()), ids));
         Ok(())
     }
@@ -208,13 +208,15 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
             .await
     }
 
-    /// Returns the number of live rows. The others are already known to be gone.
-    async fn live_among(&self, run: &Run, ids: &[String]) -> Result<u64, SyncError> {
+    /// Returns the number of rows that count towards mass removal. Rows that are not live are already known to be gone.
+    async fn counted_among(&self, run: &Run, ids: &[String]) -> Result<u64, SyncError> {
         let integration = run.target.integration_id.clone();
         let model = Model::listed_by(run.target.endpoint);
         let keys: Vec<Key> = ids.iter().cloned().map(Key::Id).collect();
+        let first_load = run.first_load;
         let rows = self.store.read(move |tx| Ok::<_, SyncError>(tx.rows(model, &integration, &keys)?)).await?;
-        Ok(u64::try_from(rows.iter().filter(|row| row.is_live()).count()).unwrap_or(u64::MAX))
+        Ok(u64::try_from(rows.iter().filter(|row| removals::counts(model, row, first_load)).count())
+            .unwrap_or(u64::MAX))
     }
 
     /// Looks up ids, and repeats it if a copy was written while the answer was in transit. Returns `false` if `stop`
@@ -282,7 +284,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
             }
         }
         if let Some((looked_up_at, gone)) = look_up.gone() {
-            findings.count += self.live_among(run, &gone).await?;
+            findings.count += self.counted_among(run, &gone).await?;
             findings.gone.push((looked_up_at, gone));
         }
         Ok(true)
@@ -333,6 +335,7 @@ fn find_unlisted(
         enabled,
         notes: Some(run.id),
         began_at,
+        first_load: run.first_load,
         gone: findings.gone.iter().flat_map(|(_, ids)| ids).map(String::as_str).collect(),
     };
     search.find(&mut **tx, |model, key| is_in(&shown, model, key) || is_in(&findings.shown, model, key))
