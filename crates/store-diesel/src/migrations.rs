@@ -8,7 +8,7 @@ use crate::both;
 use crate::error::{During as _, MigrateError};
 
 const POSTGRES: EmbeddedMigrations = embed_migrations!("../../migrations/postgres");
-const SQLITE: EmbeddedMigrations = embed_migrations!("../../migrations/sqlite");
+pub(crate) const SQLITE: EmbeddedMigrations = embed_migrations!("../../migrations/sqlite");
 
 /// State of a database's tables, compared with what this version needs.
 #[derive(Debug, Clone, PartialEq, Eq)]

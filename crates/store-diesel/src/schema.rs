@@ -93,6 +93,13 @@ tables! {
         models -> Document,
         result -> Text,
     }
+    sync_webhook_inbox (arrival) {
+        arrival -> BigInt,
+        integration_id -> Text,
+        event_id -> Text,
+        received_at -> Instant,
+        hint -> Text,
+    }
     sync_quarantine (integration_id, endpoint, record_id) {
         integration_id -> Text,
         endpoint -> Text,

@@ -54,7 +54,8 @@ UNION ALL SELECT its || ' key ' || group_concat(name, ', ') FROM keys GROUP BY i
 UNION ALL SELECT tbl_name || ' trigger ' || name FROM sqlite_schema WHERE type = 'trigger' AND tbl_name IN (SELECT name FROM tables)"#;
 
 /// Tables that a webhook and a fetch write first. They are always tried.
-const TRIED: [&str; 5] = ["sync_integrations", "sync_webhook_events", "sync_requests", "sync_watermarks", "sync_runs"];
+const TRIED: [&str; 6] =
+    ["sync_integrations", "sync_webhook_events", "sync_webhook_inbox", "sync_requests", "sync_watermarks", "sync_runs"];
 
 /// Tables with one row, with the key 1.
 const OF_ONE_ROW: [&str; 4] = ["sync_pacing", "sync_delivery_start", "sync_trimmed", "sync_transaction_ids"];

@@ -1,29 +1,36 @@
-//! Turns webhooks into requests. A webhook is a hint, never an input: it is stored in one transaction with the requests
-//! it causes, and nothing else of it is used.
+//! Turns webhooks into requests. A webhook is a hint, never an input: its announcement leads to fetches, and nothing
+//! else of it is used.
+//!
+//! [`append`] stores webhooks of any integrations in one transaction, which waits for nobody. [`plan_pending`] later
+//! requests the fetches of one integration, in its scope. A webhook may be answered once it is appended: until it is
+//! planned it stays in the store, so that any process can plan it after a crash.
 
 mod action;
+mod hint;
+mod pending;
 pub mod planner;
 mod read;
 pub(crate) mod record;
 pub(crate) mod status;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kombo_model::{IntegrationCategory, IntegrationId, ModelName, Timestamp, Webhook, WebhookEvent};
+use kombo_model::{IntegrationId, Timestamp, Webhook};
 
-use crate::jobs::integration::{IntegrationRecord, IntegrationStatus};
 use crate::jobs::request::Target;
-use crate::ports::error::{Invariant, TxResult};
+use crate::ports::error::TxResult;
 use crate::ports::store::{Scope, Store, Tx};
 use crate::webhooks::planner::PlanPolicy;
 
-use action::{Action, Fetch};
-
+pub use hint::{Announced, Hint, PendingWebhook};
+pub use pending::{PlannedWebhook, plan_pending, skip_pending};
 pub use read::read;
 pub use record::WebhookRecord;
 pub use status::set_status;
+
+/// Result of a webhook that is not planned yet.
+const PENDING: &str = "waiting to be planned";
 
 /// Settings for the handling of webhooks.
 #[derive(Debug, Clone)]
@@ -45,36 +52,14 @@ pub enum Intake {
     Stored(Vec<Target>),
 }
 
-/// Returns the scope of the transaction that stores a webhook: that of its integration, unless the webhook is only
-/// recorded.
-pub fn scope(webhook: &Webhook) -> Scope {
-    let event = &webhook.event;
-    let is_only_noted = match event {
-        WebhookEvent::DataChanged(_)
-        | WebhookEvent::IntegrationCreated(_)
-        | WebhookEvent::IntegrationDeleted(_)
-        | WebhookEvent::IntegrationStateChanged(_) => event.category().is_some_and(is_foreign),
-        WebhookEvent::SyncFinished(_) | WebhookEvent::ConnectionFlowFailed(_) | WebhookEvent::Other { .. } | _ => true,
-    };
-    match event.integration_id() {
-        Some(id) if !is_only_noted && !is_blank(id) => Scope::Integration(id.clone()),
-        Some(_) | None => Scope::Shared,
-    }
+/// Returns the integration that a webhook concerns; `None` if the webhook is only recorded.
+pub fn integration_of(webhook: &Webhook) -> Option<IntegrationId> {
+    Hint::of(webhook).map(|(id, _)| id)
 }
 
-/// Whether a category is unrelated to learning.
-fn is_foreign(category: &IntegrationCategory) -> bool {
-    match category {
-        IntegrationCategory::Hris | IntegrationCategory::Ats | IntegrationCategory::Assessment => true,
-        IntegrationCategory::Lms | IntegrationCategory::Other(_) => false,
-    }
-}
-
-fn is_blank(id: &IntegrationId) -> bool {
-    id.as_str().trim().is_empty()
-}
-
-/// Stores a verified webhook, with the requests it causes. The caller has checked its signature.
+/// Stores a webhook whose signature was verified, and requests the fetches it causes.
+///
+/// If an error occurs after the webhook was stored, it stays pending: receiving it again plans it.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -99,10 +84,10 @@ fn is_blank(id: &IntegrationId) -> bool {
 /// };
 /// let received = receive(&store, &webhook, &policy, now).await?;
 /// let Intake::Stored(targets) = received else { panic!("it is new") };
-/// // Nothing is loaded yet, so the change leads to a full fetch.
+/// // Nothing is loaded yet, so what changed means all there is.
 /// assert_eq!(targets[0].to_string(), "full users of sandbox:a");
 ///
-/// // A second delivery changes nothing.
+/// // Kombo delivers it once more.
 /// assert_eq!(receive(&store, &webhook, &policy, now).await?, Intake::Repeated);
 /// # Ok(())
 /// # }
@@ -114,162 +99,54 @@ pub async fn receive<S: Store>(
     now: Timestamp,
 ) -> TxResult<Intake> {
     let (webhook, policy) = (Arc::new(webhook.clone()), Arc::new(policy.clone()));
-    let received = receive_all(store, scope(&webhook), || vec![webhook], policy, now).await?;
-    // There is one result for each webhook.
-    Ok(received.into_iter().next().unwrap_or(Intake::Repeated))
+    let event = webhook.id.to_string();
+    let (concerned, appended) = (integration_of(&webhook), append(store, || vec![webhook], now).await?);
+    let mut targets = Vec::new();
+    let mut is_pending = concerned.is_some();
+    while let (true, Some(id)) = (is_pending, &concerned) {
+        let planned = plan_pending(store, id.clone(), PLAN_AT_ONCE, Arc::clone(&policy), now).await?;
+        is_pending = planned.len() == PLAN_AT_ONCE;
+        targets.extend(planned.into_iter().filter(|planned| planned.id == event).flat_map(|planned| planned.targets));
+    }
+    Ok(if appended == [true] { Intake::Stored(targets) } else { Intake::Repeated })
 }
 
-/// Stores verified webhooks in this order, and returns the result for each. The caller has checked their signatures.
+/// Usual number of webhooks that [`plan_pending`] plans in one transaction.
+pub const PLAN_AT_ONCE: usize = 256;
+
+/// Stores webhooks whose signatures were verified, in this order, and returns for each whether it was new. Those that
+/// concern an integration wait to be planned by [`plan_pending`].
 ///
-/// If several webhooks announce changes of an integration, their fetches are requested once. There are no more fetches
-/// than for webhooks that arrive one by one, and none begins later. Webhooks about the state of an integration take
-/// effect in their order.
-///
-/// The transaction runs in `scope`. `take` is called once it has begun, and returns webhooks of this scope.
-///
-/// # Errors
-/// [`Invariant::OutOfScope`] if the [`scope`] of a webhook is another one. Then nothing is stored.
-pub async fn receive_all<S: Store>(
+/// The transaction waits for no other. `take` is called once it has begun, and returns the webhooks.
+pub async fn append<S: Store>(
     store: &S,
-    scope: Scope,
     take: impl FnOnce() -> Vec<Arc<Webhook>> + Send + 'static,
-    policy: Arc<IntakePolicy>,
     now: Timestamp,
-) -> TxResult<Vec<Intake>> {
-    let within = scope.clone();
-    let work = move |tx: &mut dyn Tx| {
-        let webhooks = take();
-        for webhook in &webhooks {
-            if let Scope::Integration(id) = self::scope(webhook)
-                && within != Scope::Integration(id.clone())
-            {
-                return Err(Invariant::OutOfScope(id).into());
-            }
-        }
-        receive_within(tx, &webhooks, &policy, now)
+) -> TxResult<Vec<bool>> {
+    store.transact(Scope::Shared, move |tx: &mut dyn Tx| append_within(tx, &take(), now)).await
+}
+
+fn append_within(tx: &mut dyn Tx, webhooks: &[Arc<Webhook>], now: Timestamp) -> TxResult<Vec<bool>> {
+    let hints: Vec<_> = webhooks.iter().map(|webhook| Hint::of(webhook)).collect();
+    let record = |(webhook, hint): (&Arc<Webhook>, &Option<(IntegrationId, Hint)>)| WebhookRecord {
+        id: webhook.id.to_string(),
+        kind: webhook.event.kind().to_owned(),
+        integration_id: webhook.event.integration_id().cloned(),
+        received_at: now,
+        models: hint.iter().flat_map(|(_, hint)| hint.models()).map(ToString::to_string).collect(),
+        result: if hint.is_some() { PENDING } else { hint::why_recorded(&webhook.event) }.to_owned(),
     };
-    store.transact(scope, work).await
-}
-
-fn receive_within(
-    tx: &mut dyn Tx,
-    webhooks: &[Arc<Webhook>],
-    policy: &IntakePolicy,
-    now: Timestamp,
-) -> TxResult<Vec<Intake>> {
-    let mut unit = Unit { tx, policy, now, known: BTreeMap::new(), received: Vec::with_capacity(webhooks.len()) };
-    let mut stretch = Vec::new();
-    for webhook in webhooks {
-        let webhook = webhook.as_ref();
-        let action = Action::of(webhook, unit.known(webhook.event.integration_id())?.as_ref(), policy, now);
-        if matches!(action, Action::Integration(_)) {
-            unit.settle(std::mem::take(&mut stretch))?;
-            unit.settle(vec![(webhook, action)])?;
-        } else {
-            stretch.push((webhook, action));
-        }
-    }
-    unit.settle(stretch)?;
-    Ok(unit.received)
-}
-
-/// A transaction that stores webhooks.
-struct Unit<'a> {
-    tx: &'a mut dyn Tx,
-    policy: &'a IntakePolicy,
-    now: Timestamp,
-    /// Integrations that were looked up and have not changed since.
-    known: BTreeMap<IntegrationId, Option<IntegrationRecord>>,
-    received: Vec<Intake>,
-}
-
-impl Unit<'_> {
-    fn known(&mut self, id: Option<&IntegrationId>) -> TxResult<Option<IntegrationRecord>> {
-        let Some(id) = id else { return Ok(None) };
-        if let Some(known) = self.known.get(id) {
-            return Ok(known.clone());
-        }
-        let known = self.tx.integration(id)?;
-        self.known.insert(id.clone(), known.clone());
-        Ok(known)
-    }
-
-    /// Stores webhooks that do not affect each other's actions, and performs the actions of the new ones.
-    fn settle(&mut self, webhooks: Vec<(&Webhook, Action)>) -> TxResult<()> {
-        if webhooks.is_empty() {
-            return Ok(());
-        }
-        let records: TxResult<Vec<_>> =
-            webhooks.iter().map(|(webhook, action)| self.record_of(webhook, action)).collect();
-        let is_new = self.tx.insert_webhooks(&records?)?;
-        let first = self.received.len();
-        let mut wishes = Wishes::default();
-        for (place, ((webhook, action), is_new)) in webhooks.into_iter().zip(is_new).enumerate() {
-            self.received.push(if is_new { Intake::Stored(Vec::new()) } else { Intake::Repeated });
-            match action {
-                Action::Record(result) if is_new => {
-                    let (id, kind) = (webhook.id.as_str(), webhook.event.kind());
-                    tracing::info!(webhook.id = id, webhook.kind = kind, result, "a webhook needs no fetch");
-                }
-                Action::Fetch(fetch) if is_new => wishes.add(first + place, &fetch),
-                Action::Integration(standing) if is_new => {
-                    let id = standing.id.clone();
-                    let known = self.known(Some(&id))?;
-                    let targets = standing.perform(self.tx, known.as_ref(), self.policy, self.now)?;
-                    self.note(first + place, targets);
-                    self.known.remove(&id);
-                }
-                Action::Record(_) | Action::Fetch(_) | Action::Integration(_) => {}
-            }
-        }
-        for Wish { all, each } in wishes.0.into_values() {
-            let known = self.known(Some(&all.id))?;
-            let fetches = all.perform(self.tx, known.as_ref(), self.policy, self.now)?;
-            self.known.remove(&all.id);
-            for (place, models) in each {
-                let own =
-                    fetches.iter().filter(|(planned, _)| planned.because.iter().any(|name| models.contains(name)));
-                self.note(place, own.map(|(_, target)| target.clone()).collect());
-            }
-        }
-        Ok(())
-    }
-
-    fn record_of(&mut self, webhook: &Webhook, action: &Action) -> TxResult<WebhookRecord> {
-        let id = webhook.event.integration_id();
-        let held = self.known(id)?.is_some_and(|known| known.status == IntegrationStatus::Held);
-        Ok(WebhookRecord {
-            id: webhook.id.to_string(),
-            kind: webhook.event.kind().to_owned(),
-            integration_id: id.cloned(),
-            received_at: self.now,
-            models: action.models().iter().map(ToString::to_string).collect(),
-            result: action.describe(held),
+    let records: Vec<WebhookRecord> = webhooks.iter().zip(&hints).map(record).collect();
+    let is_new = tx.insert_webhooks(&records)?;
+    let pending = records.into_iter().zip(hints).zip(&is_new).filter(|(_, is_new)| **is_new);
+    let pending: Vec<PendingWebhook> = pending
+        .filter_map(|((record, hint), _)| {
+            let (integration_id, hint) = hint?;
+            Some(PendingWebhook { id: record.id, integration_id, received_at: now, hint })
         })
+        .collect();
+    if !pending.is_empty() {
+        tx.put_pending_webhooks(&pending)?;
     }
-
-    fn note(&mut self, place: usize, targets: Vec<Target>) {
-        if let Some(received) = self.received.get_mut(place) {
-            *received = Intake::Stored(targets);
-        }
-    }
-}
-
-/// The requested fetches of each integration.
-#[derive(Default)]
-struct Wishes(BTreeMap<IntegrationId, Wish>);
-
-/// The fetch of all requested changes, and the models that each webhook named, by its position.
-struct Wish {
-    all: Fetch,
-    each: Vec<(usize, Vec<ModelName>)>,
-}
-
-impl Wishes {
-    fn add(&mut self, place: usize, fetch: &Fetch) {
-        let none = || Wish { all: Fetch::none(fetch.id.clone()), each: Vec::new() };
-        let wish = self.0.entry(fetch.id.clone()).or_insert_with(none);
-        wish.all.join(fetch);
-        wish.each.push((place, fetch.models().to_vec()));
-    }
+    Ok(is_new)
 }

@@ -1,24 +1,26 @@
-//! The webhook inbox: stores webhooks together with the requests they cause, and answers each once it is committed.
+//! The webhook inbox: stores webhooks, answers each once it is committed, and plans them afterwards.
 //!
-//! The cost of a transaction does not depend on the number of its webhooks, and webhooks of one integration must wait
-//! for each other and for its fetches. The first webhook is therefore stored immediately. Those that arrive before the
-//! next transaction of the same integration starts are stored by it together. Each integration has its own queue:
-//! webhooks keep their order, and no integration waits for the fetch of another.
+//! The cost of a transaction hardly depends on the number of its webhooks. One transaction at a time therefore stores
+//! all webhooks that have arrived, of any integrations. It waits for no fetch. Fetches are requested afterwards, by a
+//! transaction for each integration in the integration's scope. Webhooks keep their order within an integration, and
+//! no integration waits for the fetch of another. What a process stored and did not plan, another one finds.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+mod planner;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use kombo_model::{IntegrationId, Timestamp, Webhook};
-use sync_core::ports::{Clock, Scope, Store, StoreError};
-use sync_core::webhooks::{self, Intake, IntakePolicy};
-use tokio::sync::{mpsc, oneshot};
-use tokio::task::{Id, JoinSet};
+use kombo_model::{IntegrationId, Webhook};
+use sync_core::ports::{Clock, Store, StoreError};
+use sync_core::webhooks::{self, IntakePolicy};
+use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
 
+use crate::observer::RuntimeObserver;
 use crate::runtime::Wakers;
+use planner::Planner;
 
 /// Maximum number of webhooks in a transaction.
-const MAX_BATCH: usize = 256;
+const MAX_BATCH: usize = 512;
 /// Maximum number of attempts after temporary failures. It is unknown whether the sender of a webhook tries again.
 const MAX_ATTEMPTS: u32 = 3;
 /// The pause between two attempts.
@@ -30,14 +32,13 @@ pub struct InboxHandle {
     sender: mpsc::UnboundedSender<Waiting>,
 }
 
-/// Stores the webhooks that its handles pass in.
+/// Stores the webhooks that its handles pass in, and plans them.
 #[derive(Debug)]
-pub struct WebhookInbox<S, C> {
+pub struct WebhookInbox<S, C, O> {
     store: Arc<S>,
     clock: C,
-    policy: Arc<IntakePolicy>,
-    wakers: Arc<Wakers>,
-    receiver: mpsc::UnboundedReceiver<Waiting>,
+    receiver: Arc<AsyncMutex<mpsc::UnboundedReceiver<Waiting>>>,
+    planner: Planner<S, C, O>,
 }
 
 /// A webhook that is not answered yet.
@@ -47,27 +48,31 @@ struct Waiting {
     answer: oneshot::Sender<Answer>,
 }
 
-/// The error is shared, because one failure may affect many webhooks.
-type Answer = Result<Intake, Arc<StoreError>>;
-
-/// The integration that a queue belongs to; `None` for webhooks that name no integration.
-type QueueKey = Option<IntegrationId>;
+/// Whether the webhook was new. The error is shared, because one failure may affect many webhooks.
+type Answer = Result<bool, Arc<StoreError>>;
 
 /// Creates an inbox and its handle. Webhooks are answered only while [`WebhookInbox::work`] runs. A webhook that causes
 /// a request wakes the workers.
-pub fn open<S: Store, C: Clock + Clone>(
+///
+/// Webhooks are stored through `store` and planned through `planning`. If these have connections of their own, storing
+/// does not wait for planning.
+pub fn open<S: Store, C: Clock + Clone, O: RuntimeObserver>(
     store: Arc<S>,
+    planning: Arc<S>,
     clock: C,
+    observer: O,
     policy: IntakePolicy,
     wakers: Arc<Wakers>,
-) -> (InboxHandle, WebhookInbox<S, C>) {
+) -> (InboxHandle, WebhookInbox<S, C, O>) {
     let (sender, receiver) = mpsc::unbounded_channel();
-    (InboxHandle { sender }, WebhookInbox { store, clock, policy: Arc::new(policy), wakers, receiver })
+    let planner = Planner::new(planning, clock.clone(), observer, policy, wakers);
+    let receiver = Arc::new(AsyncMutex::new(receiver));
+    (InboxHandle { sender }, WebhookInbox { store, clock, receiver, planner })
 }
 
 impl InboxHandle {
-    /// Stores a verified webhook, and returns once it is committed with the requests it causes. The caller has checked
-    /// its signature. An error means that the webhook was not stored, unless only the answer to the commit was lost.
+    /// Stores a webhook whose signature was verified, and returns once it is committed: true if it was new. An error
+    /// means that it was not stored, unless only the answer to the commit was lost.
     ///
     /// The caller bounds how many webhooks wait. A caller that stops waiting withdraws its webhook, unless the
     /// transaction that stores it has started.
@@ -83,168 +88,105 @@ fn closed() -> StoreError {
     StoreError::Unavailable { message: "the webhook inbox has stopped".to_owned(), source: None }
 }
 
-impl<S: Store, C: Clock + Clone> WebhookInbox<S, C> {
-    /// Stores webhooks until all handles are dropped and everything is stored. Dropping the future ends it immediately;
-    /// transactions that have started run to their end.
-    pub async fn work(mut self) {
-        let mut queues: BTreeMap<QueueKey, Arc<Mutex<Queue>>> = BTreeMap::new();
-        let (mut tasks, mut key_of) = (JoinSet::new(), HashMap::<Id, QueueKey>::new());
-        let mut is_open = true;
-        loop {
-            let key = tokio::select! {
-                biased;
-                Some(ended) = tasks.join_next_with_id() => {
-                    let key = key_of.remove(&ended.map_or_else(|error| error.id(), |(id, ())| id));
-                    if let Some(queue) = key.as_ref().and_then(|key| queues.get(key)) {
-                        locked(queue).is_busy = false;
-                    }
-                    key
-                }
-                came = self.receiver.recv(), if is_open => {
-                    is_open = came.is_some();
-                    came.map(|waiting| enqueue(&mut queues, waiting))
-                }
-                else => return,
-            };
-            let Some((key, queue)) = key.and_then(|key| queues.get(&key).map(|queue| (key, queue))) else { continue };
-            if locked(queue).start() {
-                let task = Task {
-                    store: Arc::clone(&self.store),
-                    clock: self.clock.clone(),
-                    policy: Arc::clone(&self.policy),
-                    wakers: Arc::clone(&self.wakers),
-                    scope: key.clone().map_or(Scope::Shared, Scope::Integration),
-                    queue: Arc::clone(queue),
-                };
-                key_of.insert(tasks.spawn(task.run()).id(), key);
-            } else if !locked(queue).is_busy {
-                queues.remove(&key);
-            }
-        }
-    }
-}
-
-/// Webhooks of one integration that are not stored yet, in the order of arrival.
-#[derive(Default)]
-struct Queue {
-    waiting: VecDeque<Waiting>,
-    /// Whether a task is storing webhooks of this queue or waits for its transaction. There is one task at a time, so
-    /// that no webhook overtakes one that is tried again.
-    is_busy: bool,
-}
-
-impl Queue {
-    /// Marks the queue as busy and returns true if a task has to be started for it.
-    fn start(&mut self) -> bool {
-        let starts = !self.waiting.is_empty() && !self.is_busy;
-        self.is_busy |= starts;
-        starts
-    }
-
-    /// Removes up to `max` webhooks, the oldest first.
-    fn take(&mut self, max: usize) -> Vec<Waiting> {
-        // Callers that stopped waiting have asked their senders to try again.
-        self.waiting.retain(|waiting| !waiting.answer.is_closed());
-        let max = self.waiting.len().min(max);
-        self.waiting.drain(..max).collect()
-    }
-
-    /// Puts back, in their order, the webhooks that an attempt could not store.
-    fn put_back(&mut self, taken: Vec<Waiting>) {
-        for waiting in taken.into_iter().rev() {
-            self.waiting.push_front(waiting);
-        }
-    }
-}
-
-/// Adds a webhook to the queue of its integration.
-fn enqueue(queues: &mut BTreeMap<QueueKey, Arc<Mutex<Queue>>>, waiting: Waiting) -> QueueKey {
-    let key = match webhooks::scope(&waiting.webhook) {
-        Scope::Integration(id) => Some(id),
-        Scope::Shared => None,
-    };
-    locked(queues.entry(key.clone()).or_default()).waiting.push_back(waiting);
-    key
-}
-
-/// No holder of the lock panics while a queue is inconsistent.
+/// No holder of the lock panics while a list is inconsistent.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Stores the webhooks of one queue.
-struct Task<S, C> {
-    store: Arc<S>,
-    clock: C,
-    policy: Arc<IntakePolicy>,
-    wakers: Arc<Wakers>,
-    scope: Scope,
-    queue: Arc<Mutex<Queue>>,
+impl<S: Store, C: Clock + Clone + 'static, O: RuntimeObserver + 'static> WebhookInbox<S, C, O> {
+    /// Stores and plans webhooks until all handles are dropped and everything is stored and planned. Dropping the future
+    /// ends it immediately; transactions that have started run to their end.
+    pub async fn work(self) {
+        let Self { store, clock, receiver, planner } = self;
+        let (appended, to_plan) = mpsc::unbounded_channel();
+        let appender = Appender { store, clock, receiver, appended };
+        tokio::join!(appender.run(), planner.run(to_plan));
+    }
 }
 
-impl<S: Store, C: Clock> Task<S, C> {
+/// Stores webhooks.
+struct Appender<S, C> {
+    store: Arc<S>,
+    clock: C,
+    receiver: Arc<AsyncMutex<mpsc::UnboundedReceiver<Waiting>>>,
+    /// The integrations of new webhooks.
+    appended: mpsc::UnboundedSender<IntegrationId>,
+}
+
+impl<S: Store, C: Clock> Appender<S, C> {
     async fn run(self) {
-        let (arrived_before, now) = (locked(&self.queue).waiting.len(), self.clock.now());
-        let mut attempts = 1;
         loop {
-            let queue = Arc::clone(&self.queue);
-            let (taken, stored) = self.store_all(now, move || locked(&queue).take(MAX_BATCH)).await;
+            // Only the next transaction locks it too, after this statement.
+            let Some(first) = self.receiver.lock().await.recv().await else { return };
+            self.append_from(first).await;
+        }
+    }
+
+    /// Stores a webhook, and with it those that arrive before its transaction starts.
+    async fn append_from(&self, first: Waiting) {
+        let mut batch = vec![first];
+        for attempt in 1.. {
+            let (taken, stored) = self.append(batch, MAX_BATCH).await;
             match stored {
-                Err(error) if error.is_transient() && attempts < MAX_ATTEMPTS => {
-                    attempts += 1;
-                    locked(&self.queue).put_back(taken);
+                Err(error) if error.is_transient() && attempt < MAX_ATTEMPTS => {
+                    batch = taken;
+                    tokio::time::sleep(RETRY_AFTER).await;
                 }
                 Err(error) if !error.is_transient() && taken.len() > 1 => {
                     // The database may reject only one of them, so each is stored alone.
                     for waiting in taken {
-                        let (alone, stored) = self.store_all(now, move || vec![waiting]).await;
-                        answer(alone, stored);
+                        let (alone, stored) = self.append(vec![waiting], 1).await;
+                        self.answer(alone, stored);
                     }
                     return;
                 }
-                // No attempt reached its transaction, so the webhooks that waited for all attempts are answered.
-                Err(error) if taken.is_empty() => return answer(locked(&self.queue).take(arrived_before), Err(error)),
-                stored => return answer(taken, stored),
+                stored => return self.answer(taken, stored),
             }
-            tokio::time::sleep(RETRY_AFTER).await;
         }
     }
 
-    /// Takes webhooks once the transaction has started, stores them, and returns them with the outcome.
-    async fn store_all(
-        &self,
-        now: Timestamp,
-        take: impl FnOnce() -> Vec<Waiting> + Send + 'static,
-    ) -> (Vec<Waiting>, Result<Vec<Intake>, StoreError>) {
-        let taken = Arc::new(Mutex::new(Vec::new()));
-        let (taking, policy) = (Arc::clone(&taken), Arc::clone(&self.policy));
+    /// Stores webhooks together with those that arrive before the transaction starts, `most` in all. Returns them with
+    /// the outcome.
+    async fn append(&self, batch: Vec<Waiting>, most: usize) -> (Vec<Waiting>, Result<Vec<bool>, StoreError>) {
+        let batch = Arc::new(Mutex::new(batch));
+        let (taking, receiver) = (Arc::clone(&batch), Arc::clone(&self.receiver));
         let take = move || {
-            let mut taken = locked(&taking);
-            *taken = take();
-            taken.iter().map(|waiting| Arc::clone(&waiting.webhook)).collect()
-        };
-        let stored = webhooks::receive_all(&*self.store, self.scope.clone(), take, policy, now).await;
-        let asks = |it: &Intake| matches!(it, Intake::Stored(targets) if !targets.is_empty());
-        if stored.as_ref().is_ok_and(|received| received.iter().any(asks)) {
-            // One worker is enough: it wakes the next.
-            self.wakers.work.notify_one();
-        }
-        (std::mem::take(&mut *locked(&taken)), stored)
-    }
-}
-
-/// Answers the webhooks of a transaction. Callers may have stopped waiting; their webhooks are stored nevertheless.
-fn answer(taken: Vec<Waiting>, stored: Result<Vec<Intake>, StoreError>) {
-    match stored {
-        Ok(received) => {
-            for (waiting, intake) in taken.into_iter().zip(received) {
-                drop(waiting.answer.send(Ok(intake)));
+            let mut batch = locked(&taking);
+            // Callers that stopped waiting have asked their senders to try again.
+            batch.retain(|waiting| !waiting.answer.is_closed());
+            // Nobody receives while a transaction is under way.
+            if let Ok(mut receiver) = receiver.try_lock() {
+                while batch.len() < most
+                    && let Ok(waiting) = receiver.try_recv()
+                {
+                    if !waiting.answer.is_closed() {
+                        batch.push(waiting);
+                    }
+                }
             }
-        }
-        Err(error) => {
-            let error = Arc::new(error);
-            for waiting in taken {
-                drop(waiting.answer.send(Err(Arc::clone(&error))));
+            batch.iter().map(|waiting| Arc::clone(&waiting.webhook)).collect()
+        };
+        let stored = webhooks::append(&*self.store, take, self.clock.now()).await;
+        (std::mem::take(&mut *locked(&batch)), stored)
+    }
+
+    /// Passes the integrations of new webhooks on, and answers. Callers may have stopped waiting; their webhooks are
+    /// stored nevertheless.
+    fn answer(&self, taken: Vec<Waiting>, stored: Result<Vec<bool>, StoreError>) {
+        match stored {
+            Ok(stored) => {
+                for (waiting, is_new) in taken.into_iter().zip(stored) {
+                    if let (true, Some(id)) = (is_new, webhooks::integration_of(&waiting.webhook)) {
+                        drop(self.appended.send(id));
+                    }
+                    drop(waiting.answer.send(Ok(is_new)));
+                }
+            }
+            Err(error) => {
+                let error = Arc::new(error);
+                for waiting in taken {
+                    drop(waiting.answer.send(Err(Arc::clone(&error))));
+                }
             }
         }
     }

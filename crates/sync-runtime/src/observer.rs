@@ -6,6 +6,7 @@ use sync_core::jobs::Target;
 use sync_core::jobs::retention::Trimmed;
 use sync_core::outbox::{DeliveryBatch, Failure, Verdict};
 use sync_core::ports::{Observer, StoreError};
+use sync_core::webhooks::PlannedWebhook;
 
 /// An event of a runtime, in addition to the events of the engine. For logs and metrics: nothing depends on it.
 #[derive(Debug)]
@@ -49,6 +50,20 @@ pub enum Notice<'a> {
     CaughtUp {
         /// Number of requests.
         requests: usize,
+    },
+    /// Webhooks of an integration were planned, and their fetches requested.
+    WebhooksPlanned {
+        /// Id of the integration.
+        integration_id: &'a IntegrationId,
+        /// The webhooks, in their order.
+        webhooks: &'a [PlannedWebhook],
+    },
+    /// Stored webhooks could not be planned. This is tried again.
+    WebhooksNotPlanned {
+        /// Id of the integration; `None` if the store could not be searched for pending webhooks.
+        integration_id: Option<&'a IntegrationId>,
+        /// The error of the store.
+        error: &'a StoreError,
     },
     /// The store could not be queried for due fetches.
     NotScheduled {

@@ -13,7 +13,7 @@ use sync_core::ports::{Clock as _, Event, Observer};
 use sync_core::pull::Engine;
 use sync_core::rows::Model;
 use sync_core::rows::compare::Tombstones;
-use sync_core::webhooks::{Intake, IntakePolicy};
+use sync_core::webhooks::IntakePolicy;
 use sync_runtime::inbox::{self, InboxHandle};
 use sync_runtime::{Host, KeyState, Notice, RateLimiter, Runtime, RuntimeObserver, RuntimePolicy, Wakers};
 use tokio::task::JoinSet;
@@ -134,11 +134,11 @@ impl Process {
             undelivered: if world.manner.delivers { Undelivered::Keep } else { Undelivered::Remove },
             ..RuntimePolicy::new(self.owner.clone(), world.manner.workers)
         };
-        let (gate, host) = (Arc::default(), Arc::new(hand));
+        let (gate, host) = (Arc::default(), Arc::new(hand.clone()));
         let runtime = Arc::new(Runtime::new(engine, host, policy, gate, Arc::clone(&wakers), self.stop.clone()));
         self.begin(&runtime).await;
         let policy = IntakePolicy { plan, accept_unknown: true, look_at_paused_every: LOOK_AT_PAUSED_EVERY };
-        let (handle, inbox) = inbox::open(self.store(), self.clock.clone(), policy, wakers);
+        let (handle, inbox) = inbox::open(self.store(), self.store(), self.clock.clone(), hand, policy, wakers);
         self.inbox.get_or_init(|| handle);
         world.log(format_args!("{} is up", self.owner));
         world.processes().push(Arc::clone(&self));
@@ -225,8 +225,8 @@ impl Process {
         let Some(inbox) = self.inbox.get() else { return Answer::TryAgain };
         let (id, event, began) = (webhook.id.clone(), webhook.event.clone(), self.world.elapsed());
         match inbox.receive(webhook).await {
-            Ok(Intake::Stored(targets)) => {
-                self.world.log(format_args!("{} stores webhook {id}: {targets:?}", self.owner));
+            Ok(true) => {
+                self.world.log(format_args!("{} stores webhook {id}", self.owner));
                 if let WebhookEvent::DataChanged(data) = &event {
                     let models = data.changed_models.iter().map(|model| model.name.clone());
                     let models: Vec<_> = models.filter(|name| self.fetches(name)).collect();
@@ -234,7 +234,7 @@ impl Process {
                 }
                 Answer::Stored
             }
-            Ok(Intake::Repeated) => Answer::Stored,
+            Ok(false) => Answer::Stored,
             Err(_) => Answer::TryAgain,
         }
     }

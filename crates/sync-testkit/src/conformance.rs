@@ -135,7 +135,8 @@ macro_rules! conformance_suite {
             dead_letters_are_kept_and_replaced
             dead_letters_are_marked_and_removed
             a_webhook_is_stored_once
-            units_may_store_the_same_webhooks
+            transactions_may_store_the_same_webhooks
+            pending_webhooks_keep_their_order
             trimmed_webhooks_leave_the_rest
             quarantined_records_are_kept_and_replaced
             quarantined_records_may_be_limited

@@ -136,11 +136,15 @@ pub(crate) async fn run(context: &Context, tables: Tables) -> anyhow::Result<Exi
     if begin_sometime(&shared, &configured).await?.is_break() {
         return Ok(Exit::Done);
     }
-    // A separate, limited pool: webhooks and workers do not keep each other waiting for a connection.
-    let for_webhooks = Arc::new(shared.store.with_pool(shared.config.connections()?.for_webhooks()));
+    // Separate pools: storing webhooks, planning them and the workers do not keep each other waiting for a connection.
+    let for_webhooks = Arc::new(shared.store.with_pool(1));
+    let for_plans = match shared.config.connections()?.for_planning_webhooks() {
+        0 => Arc::clone(&for_webhooks),
+        number => Arc::new(shared.store.with_pool(number)),
+    };
     readiness.ready(Arc::clone(&shared.store), Arc::clone(&for_webhooks));
     status_page.ready(Arc::clone(&shared));
-    let (endpoint, inbox) = webhooks::open(Arc::clone(&shared), for_webhooks);
+    let (endpoint, inbox) = webhooks::open(Arc::clone(&shared), for_webhooks, for_plans);
     tasks.spawn(inbox);
     webhook_endpoint.send_replace(Some(endpoint));
     // Only the routes keep the endpoint alive, so that storing ends with them.

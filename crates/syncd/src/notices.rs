@@ -1,5 +1,6 @@
 //! Log lines and metrics for the events of a runtime other than fetches.
 
+use kombo_model::IntegrationId;
 use metrics::{counter, gauge, histogram};
 use sync_core::jobs::retention::Trimmed;
 use sync_core::outbox::{Failure, Verdict};
@@ -43,6 +44,22 @@ impl RuntimeObserver for Notices {
             Notice::CaughtUp { requests } => {
                 tracing::info!(requests, "catching up: webhooks may have been missed");
             }
+            Notice::WebhooksPlanned { integration_id, webhooks } => {
+                for webhook in webhooks {
+                    tracing::info!(
+                        webhook.id = webhook.id,
+                        integration.id = integration_id.as_str(),
+                        requests = webhook.targets.len(),
+                        result = webhook.result,
+                        "a webhook was planned"
+                    );
+                }
+            }
+            Notice::WebhooksNotPlanned { integration_id, error } => tracing::warn!(
+                integration.id = integration_id.map(IntegrationId::as_str),
+                error = output::chain(error),
+                "stored webhooks could not be planned: they are tried again"
+            ),
             Notice::NotScheduled { error } => {
                 tracing::warn!(error = output::chain(error), "due requests could not be read");
             }

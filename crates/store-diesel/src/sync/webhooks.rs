@@ -3,16 +3,18 @@ use std::collections::BTreeSet;
 use diesel::prelude::*;
 use kombo_model::{IntegrationId, Timestamp};
 use sync_core::ports::{TxResult, WebhookEvents};
-use sync_core::webhooks::WebhookRecord;
+use sync_core::webhooks::{Hint, PendingWebhook, WebhookRecord};
 
+use super::limited;
 use crate::both;
 use crate::cached::Cached;
 use crate::error::During as _;
-use crate::schema::sync_webhook_events;
+use crate::schema::{sync_webhook_events, sync_webhook_inbox};
 use crate::statement::{Cell, Cells, Statement};
-use crate::types::{Json, Moment};
+use crate::types::{AnyText, Json, Moment};
 
 const TABLE: &str = "sync_webhook_events";
+const INBOX: &str = "sync_webhook_inbox";
 
 #[derive(Insertable)]
 #[diesel(table_name = sync_webhook_events, treat_none_as_default_value = false)]
@@ -23,6 +25,38 @@ struct WebhookRow<'a> {
     received_at: Moment,
     models: Json,
     result: &'a str,
+}
+
+#[derive(Insertable)]
+#[diesel(table_name = sync_webhook_inbox)]
+struct NewPending<'a> {
+    integration_id: &'a str,
+    event_id: &'a str,
+    received_at: Moment,
+    hint: String,
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = sync_webhook_inbox)]
+struct PendingRow {
+    #[diesel(deserialize_as = AnyText)]
+    integration_id: String,
+    #[diesel(deserialize_as = AnyText)]
+    event_id: String,
+    received_at: Moment,
+    #[diesel(deserialize_as = AnyText)]
+    hint: String,
+}
+
+impl From<PendingRow> for PendingWebhook {
+    fn from(row: PendingRow) -> Self {
+        Self {
+            id: row.event_id,
+            integration_id: IntegrationId::from(row.integration_id),
+            received_at: row.received_at.0,
+            hint: Hint::from_json(&row.hint),
+        }
+    }
 }
 
 fn models(webhook: &WebhookRecord) -> String {
@@ -65,6 +99,47 @@ both! {
             // If several events have the same id, only the first is stored.
             Ok(webhooks.iter().map(|webhook| inserted.remove(&webhook.id)).collect())
         }
+
+        fn put_pending(conn: &mut Conn, webhooks: &[PendingWebhook]) -> TxResult<()> {
+            let hints: Vec<String> = webhooks.iter().map(|webhook| webhook.hint.to_json()).collect();
+            Statement::new(
+                "INSERT INTO sync_webhook_inbox (integration_id, event_id, received_at, hint) \
+                 SELECT u.integration_id, u.event_id, u.received_at, u.hint FROM unnest(",
+            )
+            .texts(webhooks.iter().map(|webhook| Some(webhook.integration_id.as_str())).collect())
+            .sql(", ")
+            .texts(webhooks.iter().map(|webhook| Some(webhook.id.as_str())).collect())
+            .sql(", ")
+            .times(webhooks.iter().map(|webhook| Some(webhook.received_at)).collect())
+            .sql(", ")
+            .texts(hints.iter().map(|hint| Some(hint.as_str())).collect())
+            .sql(
+                ") WITH ORDINALITY AS u (integration_id, event_id, received_at, hint, place) \
+                 ORDER BY u.place ON CONFLICT (integration_id, event_id) DO NOTHING",
+            )
+            .execute(conn)
+            .during(INBOX)
+            .map(drop)
+        }
+
+        fn settle(conn: &mut Conn, integration: &IntegrationId, results: &[(&str, &str)]) -> TxResult<()> {
+            let ids = || results.iter().map(|(id, _)| Some(*id)).collect::<Vec<_>>();
+            Statement::new("DELETE FROM sync_webhook_inbox WHERE integration_id = ")
+                .text(integration.as_str())
+                .sql(" AND event_id = ANY (")
+                .texts(ids())
+                .sql(")")
+                .execute(conn)
+                .during(INBOX)?;
+            Statement::new("UPDATE sync_webhook_events AS e SET result = u.result FROM unnest(")
+                .texts(ids())
+                .sql(", ")
+                .texts(results.iter().map(|(_, result)| Some(*result)).collect())
+                .sql(") AS u (id, result) WHERE e.id = u.id")
+                .execute(conn)
+                .during(TABLE)
+                .map(drop)
+        }
     }
 
     sqlite {
@@ -87,6 +162,33 @@ both! {
             };
             webhooks.iter().map(insert).collect()
         }
+
+        fn put_pending(conn: &mut Conn, webhooks: &[PendingWebhook]) -> TxResult<()> {
+            for webhook in webhooks {
+                let row = NewPending {
+                    integration_id: webhook.integration_id.as_str(),
+                    event_id: &webhook.id,
+                    received_at: Moment(webhook.received_at),
+                    hint: webhook.hint.to_json(),
+                };
+                let insert = diesel::insert_into(sync_webhook_inbox::table).values(&row).on_conflict_do_nothing();
+                Cached(insert).execute(conn).during(INBOX)?;
+            }
+            Ok(())
+        }
+
+        fn settle(conn: &mut Conn, integration: &IntegrationId, results: &[(&str, &str)]) -> TxResult<()> {
+            for (id, result) in results {
+                let pending = sync_webhook_inbox::table
+                    .filter(sync_webhook_inbox::integration_id.eq(integration.as_str()))
+                    .filter(sync_webhook_inbox::event_id.eq(id));
+                Cached(diesel::delete(pending)).execute(conn).during(INBOX)?;
+                let event = sync_webhook_events::table.find(id);
+                let update = diesel::update(event).set(sync_webhook_events::result.eq(result));
+                Cached(update).execute(conn).during(TABLE)?;
+            }
+            Ok(())
+        }
     }
 
     impl WebhookEvents for DbTx<'_> {
@@ -98,6 +200,41 @@ both! {
 
         fn insert_webhooks(&mut self, webhooks: &[WebhookRecord]) -> TxResult<Vec<bool>> {
             insert(self.conn, webhooks)
+        }
+
+        fn put_pending_webhooks(&mut self, webhooks: &[PendingWebhook]) -> TxResult<()> {
+            put_pending(self.conn, webhooks)
+        }
+
+        fn pending_webhooks(&mut self, integration: &IntegrationId, limit: usize) -> TxResult<Vec<PendingWebhook>> {
+            let pending = sync_webhook_inbox::table
+                .filter(sync_webhook_inbox::integration_id.eq(integration.as_str()))
+                .order(sync_webhook_inbox::arrival)
+                .limit(limited(limit))
+                .select(PendingRow::as_select());
+            let rows: Vec<PendingRow> = pending.load(self.conn).during(INBOX)?;
+            Ok(rows.into_iter().map(PendingWebhook::from).collect())
+        }
+
+        fn integrations_with_pending_webhooks(&mut self, limit: usize) -> TxResult<Vec<(IntegrationId, Timestamp)>> {
+            let rows: Vec<Cells> = Statement::new(
+                "SELECT integration_id, min(received_at) FROM sync_webhook_inbox GROUP BY integration_id \
+                 ORDER BY min(received_at) LIMIT ",
+            )
+            .int(limited(limit))
+            .load(self.conn)
+            .during(INBOX)?;
+            let pair = |cells: Cells| {
+                let mut cells = cells.0.into_iter();
+                let id = IntegrationId::from(cells.next()??.into_text()?);
+                // A time that was edited by hand and cannot be read is long past.
+                Some((id, cells.next()?.and_then(Cell::into_time).unwrap_or(Timestamp::MIN)))
+            };
+            Ok(rows.into_iter().filter_map(pair).collect())
+        }
+
+        fn settle_webhooks(&mut self, integration: &IntegrationId, results: &[(&str, &str)]) -> TxResult<()> {
+            settle(self.conn, integration, results)
         }
     }
 }

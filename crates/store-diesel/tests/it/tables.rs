@@ -121,8 +121,8 @@ const TO_SQLITE: &[Change] = &[
 ];
 
 /// The tables that webhooks and fetches write first are tried whatever may prevent a write.
-const FIRST_WRITTEN: [&str; 5] =
-    ["sync_integrations", "sync_webhook_events", "sync_requests", "sync_watermarks", "sync_runs"];
+const FIRST_WRITTEN: [&str; 6] =
+    ["sync_integrations", "sync_webhook_events", "sync_webhook_inbox", "sync_requests", "sync_watermarks", "sync_runs"];
 
 async fn each_is_named(store: &DieselStore, changes: &[Change], execute: impl Fn(&str)) {
     assert_eq!(store.faults().await.unwrap(), [""; 0]);

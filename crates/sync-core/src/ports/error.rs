@@ -1,6 +1,6 @@
 use std::error::Error;
 
-use kombo_model::{IntegrationId, Timestamp};
+use kombo_model::Timestamp;
 
 use crate::jobs::request::Target;
 use crate::pull::run::RunId;
@@ -102,9 +102,6 @@ pub enum Invariant {
         /// Number of batches that this worker wrote.
         known: i64,
     },
-    /// A webhook of an integration was about to be stored in a transaction outside the integration's scope.
-    #[error("a webhook of {0} was to be stored outside of its integration's scope")]
-    OutOfScope(IntegrationId),
     /// The change log would get an entry for a row that is not written.
     #[error("the change log would get an entry without its row in {0}")]
     EntryWithoutRow(Model),

@@ -1,12 +1,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kombo_model::{
-    Endpoint, IntegrationCategory, IntegrationId, IntegrationState, ModelName, Timestamp, Webhook, WebhookEvent,
-};
+use kombo_model::{Endpoint, IntegrationCategory, IntegrationId, IntegrationState, ModelName, Timestamp};
 
+use super::IntakePolicy;
+use super::hint::{Announced, Hint, NOT_LMS, PendingWebhook};
 use super::status::{Heard, hear, put_status, state_updated_at};
-use super::{IntakePolicy, is_blank, is_foreign};
 use crate::horizon::{happened, latest};
 use crate::jobs::endpoint::{EndpointState, EndpointStatus};
 use crate::jobs::integration::{IntegrationRecord, IntegrationStatus};
@@ -17,6 +16,8 @@ use crate::ports::lock::LockMode;
 use crate::ports::store::Tx;
 use crate::rows::Model;
 use crate::webhooks::planner::{PlanPolicy, PlannedFetch, plan};
+
+const OUTDATED: &str = "ignored: a later state of the integration is known";
 
 /// The action that a webhook requires.
 pub(super) enum Action {
@@ -53,88 +54,57 @@ pub(super) struct Fetch {
 
 impl Action {
     pub(super) fn of(
-        webhook: &Webhook,
+        pending: &PendingWebhook,
         known: Option<&IntegrationRecord>,
         policy: &IntakePolicy,
         now: Timestamp,
     ) -> Self {
-        let is_foreign = |category: &IntegrationCategory| match category {
-            // This version does not recognize the category. The integration or the models may identify it.
-            IntegrationCategory::Other(_) => known.is_none() && !names_a_model(&webhook.event),
-            IntegrationCategory::Lms
-            | IntegrationCategory::Hris
-            | IntegrationCategory::Ats
-            | IntegrationCategory::Assessment => is_foreign(category),
-        };
-        if webhook.event.category().is_some_and(is_foreign) {
-            return Self::Record("ignored: not of the LMS category");
+        let PendingWebhook { integration_id: id, hint, .. } = pending;
+        // This version does not recognize the category. The integration or the models may identify it.
+        let is_unknown = matches!(hint.category, IntegrationCategory::Other(_));
+        if is_unknown && known.is_none() && !names_a_model(hint) {
+            return Self::Record(NOT_LMS);
         }
-        if let Some(id) = webhook.event.integration_id() {
-            if is_blank(id) {
-                return Self::Record("ignored: it names no integration");
+        match known {
+            Some(known) if known.status == IntegrationStatus::Deleted => {
+                return Self::Record("ignored: the integration was deleted");
             }
-            match known {
-                Some(known) if known.status == IntegrationStatus::Deleted => {
-                    return Self::Record("ignored: the integration was deleted");
-                }
-                None if !policy.accept_unknown => return Self::Record("ignored: the integration is unknown"),
-                Some(_) | None => {}
-            }
+            None if !policy.accept_unknown => return Self::Record("ignored: the integration is unknown"),
+            Some(_) | None => {}
         }
         // Webhooks may arrive in any order, and again under other ids.
         let latest = known.and_then(|known| state_updated_at(known, now));
-        match &webhook.event {
-            WebhookEvent::DataChanged(data) => Self::Fetch(Fetch {
-                id: data.integration_id.clone(),
-                tool: data.integration_tool.clone(),
-                changed: vec![data.changed_models.iter().map(|model| model.name.clone()).collect()],
-            }),
-            WebhookEvent::IntegrationCreated(_)
+        let (change, updated_at) = match &hint.announced {
+            Announced::Data(models) => {
+                return Self::Fetch(Fetch { id: id.clone(), tool: hint.tool.clone(), changed: vec![models.clone()] });
+            }
+            Announced::Created
                 if latest.is_some() && known.is_some_and(|known| known.status == IntegrationStatus::Paused) =>
             {
-                Self::Record("ignored: a later state of the integration is known")
+                return Self::Record(OUTDATED);
             }
-            WebhookEvent::IntegrationCreated(data) => Self::stand(&data.id, &data.tool, Change::Register, None),
+            Announced::Created => (Change::Register, None),
             // The integration was registered again after this deletion.
-            WebhookEvent::IntegrationDeleted(data) if data.deleted_at.is_some_and(|time| Some(time) <= latest) => {
-                Self::Record("ignored: a later state of the integration is known")
+            Announced::Deleted(at) if at.is_some_and(|time| Some(time) <= latest) => return Self::Record(OUTDATED),
+            Announced::Deleted(at) => (Change::Delete, *at),
+            Announced::State(_, at) if at.is_some_and(|time| Some(time) < latest) => return Self::Record(OUTDATED),
+            Announced::State(IntegrationState::Active, at) => (Change::Resume, *at),
+            Announced::State(state @ (IntegrationState::Invalid | IntegrationState::Inactive), at) => {
+                (Change::Pause(format!("Kombo says that the integration is {state}")), *at)
             }
-            WebhookEvent::IntegrationDeleted(data) => {
-                Self::stand(&data.id, &data.tool, Change::Delete, data.deleted_at)
+            Announced::State(IntegrationState::Other(_), _) => {
+                return Self::Record("recorded: a state that this version does not know");
             }
-            WebhookEvent::IntegrationStateChanged(data) if data.updated_at.is_some_and(|time| Some(time) < latest) => {
-                Self::Record("ignored: a later state of the integration is known")
-            }
-            WebhookEvent::IntegrationStateChanged(data) => {
-                let change = match &data.state {
-                    IntegrationState::Active => Change::Resume,
-                    IntegrationState::Invalid | IntegrationState::Inactive => {
-                        Change::Pause(format!("Kombo says that the integration is {}", data.state))
-                    }
-                    IntegrationState::Other(_) => {
-                        return Self::Record("recorded: a state that this version does not know");
-                    }
-                };
-                Self::stand(&data.integration_id, &data.integration_tool, change, data.updated_at)
-            }
-            WebhookEvent::SyncFinished(_) | WebhookEvent::ConnectionFlowFailed(_) => Self::Record("recorded"),
-            WebhookEvent::Other { .. } | _ => Self::Record("recorded: of a type that this version does not know"),
-        }
+        };
+        Self::Integration(IntegrationEvent { id: id.clone(), tool: hint.tool.clone(), change, updated_at })
     }
 
-    fn stand(id: &IntegrationId, tool: &str, change: Change, updated_at: Option<Timestamp>) -> Self {
-        Self::Integration(IntegrationEvent { id: id.clone(), tool: tool.to_owned(), change, updated_at })
-    }
-
-    pub(super) fn models(&self) -> &[ModelName] {
-        if let Self::Fetch(fetch) = self { fetch.models() } else { &[] }
-    }
-
+    /// Returns the result of the webhook, for people.
     pub(super) fn describe(&self, held: bool) -> String {
         let change = match self {
             Self::Record(result) => return (*result).to_owned(),
             Self::Fetch(_) => None,
-            Self::Integration(standing) => Some(&standing.change),
+            Self::Integration(event) => Some(&event.change),
         };
         match change {
             None | Some(Change::Pause(_) | Change::Resume) if held => {
@@ -149,10 +119,9 @@ impl Action {
     }
 }
 
-/// Whether an event names a model of the mirror.
-fn names_a_model(event: &WebhookEvent) -> bool {
-    let WebhookEvent::DataChanged(data) = event else { return false };
-    data.changed_models.iter().any(|model| Model::from_name(model.name.as_str()).is_some())
+/// Whether a webhook names a model of the mirror.
+fn names_a_model(hint: &Hint) -> bool {
+    hint.models().iter().any(|model| Model::from_name(model.as_str()).is_some())
 }
 
 impl IntegrationEvent {
@@ -200,11 +169,6 @@ impl Fetch {
     /// Returns an empty fetch.
     pub(super) fn none(id: IntegrationId) -> Self {
         Self { id, tool: String::new(), changed: Vec::new() }
-    }
-
-    /// Returns the models that the first webhook named.
-    pub(super) fn models(&self) -> &[ModelName] {
-        self.changed.first().map_or(&[], Vec::as_slice)
     }
 
     /// Adds the models of a later webhook.

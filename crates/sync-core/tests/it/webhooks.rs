@@ -8,10 +8,10 @@ use serde_json::json;
 use sync_core::jobs::dispatch;
 use sync_core::jobs::queue::{self, Claim};
 use sync_core::jobs::{LeaseToken, QueuedRequest, RequestCause, SyncKind, Target};
-use sync_core::ports::{Clock as _, Lock, LockMode, Scope, StoreError, Tx};
+use sync_core::ports::{Clock as _, Lock, LockMode, StoreError, Tx};
 use sync_core::rows::Model;
 use sync_core::webhooks::planner::{self, PlanMode, PlanPolicy};
-use sync_core::webhooks::{self, Intake, IntakePolicy, read};
+use sync_core::webhooks::{self, Intake, IntakePolicy, integration_of, plan_pending, read};
 use sync_testkit::{ManualClock, MemoryStore};
 
 use crate::bench::{Bench, USUAL, id, target};
@@ -205,22 +205,18 @@ proptest! {
         let (mut rest, mut all) = (webhooks.as_slice(), Vec::new());
         for part in parts {
             let (some, others) = rest.split_at(part.min(rest.len()));
-            for some in some.chunk_by(|one, next| webhooks::scope(one) == webhooks::scope(next)) {
-                let (scope, some, policy) = (webhooks::scope(&some[0]), some.to_vec(), Arc::new(policy.clone()));
-                all.extend(finish(webhooks::receive_all(&together, scope, || some, policy, now)).unwrap());
+            let (some, at_once) = (some.to_vec(), part);
+            all.extend(finish(webhooks::append(&together, || some, now)).unwrap());
+            for (integration, _) in together.look(|tx| tx.integrations_with_pending_webhooks(9)).unwrap() {
+                while !finish(plan_pending(&together, integration.clone(), at_once, Arc::new(policy.clone()), now))
+                    .unwrap()
+                    .is_empty()
+                {}
             }
             rest = others;
         }
-        prop_assert_eq!(all.len(), webhooks.len());
-        for (one, other) in one_by_one.iter().zip(&all) {
-            match (one, other) {
-                (Intake::Repeated, Intake::Repeated) => {}
-                (Intake::Stored(one), Intake::Stored(other)) => {
-                    prop_assert_eq!(one.is_empty(), other.is_empty(), "{:?} {:?}", one, other);
-                }
-                _ => prop_assert!(false, "{one:?} {other:?}"),
-            }
-        }
+        let is_new: Vec<bool> = one_by_one.iter().map(|intake| *intake != Intake::Repeated).collect();
+        prop_assert_eq!(all, is_new);
         prop_assert_eq!(alone.webhooks(), together.webhooks());
         let state = |store: &MemoryStore| {
             store.look(|tx| Ok::<_, StoreError>((tx.integrations()?, tx.endpoints(None)?, tx.requests()?))).unwrap()
@@ -240,7 +236,7 @@ proptest! {
 }
 
 #[test]
-fn only_what_changes_something_waits_for_its_integration() {
+fn only_what_may_change_something_is_planned() {
     let webhook = |kind: &str, category: &str, integration: &str| {
         let mut data = json!({ "id": integration, "integration_id": integration, "tool": "sandbox",
             "integration_tool": "sandbox", "integration_category": category, "category": category, "state": "ACTIVE" });
@@ -250,9 +246,9 @@ fn only_what_changes_something_waits_for_its_integration() {
         read(json!({ "id": "1", "type": kind, "data": data }).to_string().as_bytes())
     };
     for kind in ["data-changed", "integration-created", "integration-deleted", "integration-state-changed"] {
-        assert_eq!(webhooks::scope(&webhook(kind, "LMS", "sandbox:a")), Scope::Integration(id()), "{kind}");
-        assert_eq!(webhooks::scope(&webhook(kind, "HRIS", "sandbox:a")), Scope::Shared, "{kind}");
-        assert_eq!(webhooks::scope(&webhook(kind, "LMS", " ")), Scope::Shared, "{kind}");
+        assert_eq!(integration_of(&webhook(kind, "LMS", "sandbox:a")), Some(id()), "{kind}");
+        assert_eq!(integration_of(&webhook(kind, "HRIS", "sandbox:a")), None, "{kind}");
+        assert_eq!(integration_of(&webhook(kind, "LMS", " ")), None, "{kind}");
     }
-    assert_eq!(webhooks::scope(&webhook("of-tomorrow", "LMS", "sandbox:a")), Scope::Shared);
+    assert_eq!(integration_of(&webhook("of-tomorrow", "LMS", "sandbox:a")), None);
 }

@@ -2,12 +2,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kombo_model::{Endpoint, IntegrationId, Webhook};
+use kombo_model::{Endpoint, Webhook};
 use serde_json::json;
 use sync_core::jobs::IntegrationStatus;
-use sync_core::ports::{Scope, Store, StoreError, Tx};
+use sync_core::ports::{Clock as _, Scope, Silent, Store, StoreError, Tx};
 use sync_core::webhooks::planner::{PlanMode, PlanPolicy};
-use sync_core::webhooks::{Intake, IntakePolicy, read};
+use sync_core::webhooks::{self, IntakePolicy, read};
 use sync_runtime::inbox::{self, InboxHandle};
 use sync_testkit::bench::id;
 use sync_testkit::{ManualClock, MemoryStore};
@@ -27,6 +27,8 @@ fn changed(event: &str) -> Webhook {
     webhook(event, "data-changed", "sandbox:a")
 }
 
+type Answer = Result<bool, Arc<StoreError>>;
+
 fn open<S: Store>(store: S) -> (InboxHandle, JoinHandle<()>) {
     let plan = PlanPolicy {
         endpoints: BTreeSet::from([Endpoint::Users]),
@@ -34,15 +36,14 @@ fn open<S: Store>(store: S) -> (InboxHandle, JoinHandle<()>) {
         blind_full_min_interval: HOUR,
     };
     let policy = IntakePolicy { plan, accept_unknown: true, look_at_paused_every: HOUR };
-    let (handle, inbox) = inbox::open(Arc::new(store), ManualClock::default(), policy, Arc::default());
+    let store = Arc::new(store);
+    let clock = ManualClock::default();
+    let (handle, inbox) = inbox::open(Arc::clone(&store), store, clock, Silent, policy, Arc::default());
     (handle, tokio::spawn(inbox.work()))
 }
 
 /// Passes webhooks to the inbox without waiting in between.
-fn hand_in(
-    handle: &InboxHandle,
-    webhooks: impl IntoIterator<Item = Webhook>,
-) -> JoinSet<Result<Intake, Arc<StoreError>>> {
+fn hand_in(handle: &InboxHandle, webhooks: impl IntoIterator<Item = Webhook>) -> JoinSet<Answer> {
     let hand_in = |webhook| {
         let handle = handle.clone();
         async move { handle.receive(webhook).await }
@@ -50,11 +51,30 @@ fn hand_in(
     webhooks.into_iter().map(hand_in).collect()
 }
 
-fn is_stored(answer: &Result<Intake, Arc<StoreError>>) -> bool {
-    matches!(answer, Ok(Intake::Stored(_)))
+async fn all_are_new(answers: JoinSet<Answer>) -> bool {
+    answers.join_all().await.iter().all(is_new)
 }
 
-/// A memory store in which transactions in an integration's scope wait for a permit.
+fn is_new(answer: &Answer) -> bool {
+    matches!(answer, Ok(true))
+}
+
+/// Ends the inbox once everything is planned.
+async fn finish((handle, work): (InboxHandle, JoinHandle<()>)) {
+    drop(handle);
+    work.await.unwrap();
+}
+
+fn results(store: &MemoryStore) -> Vec<(String, String)> {
+    store.webhooks().into_iter().map(|webhook| (webhook.id, webhook.result)).collect()
+}
+
+fn is_requested(store: &MemoryStore, integration: &str) -> bool {
+    let requests = store.look(|tx| tx.requests()).unwrap();
+    requests.iter().any(|request| request.target.integration_id.as_str() == integration)
+}
+
+/// A memory store whose transactions in a scope wait for a permit.
 #[derive(Clone)]
 struct Slow {
     store: MemoryStore,
@@ -64,14 +84,13 @@ struct Slow {
 }
 
 impl Slow {
-    fn new(integration: &str) -> Self {
-        let waits = Scope::Integration(IntegrationId::from(integration));
+    fn new(waits: Scope) -> Self {
         let none = || Arc::new(Semaphore::new(0));
         Self { store: MemoryStore::new(), waits, came: none(), may: none() }
     }
 
     /// Returns when one more transaction waits.
-    async fn a_unit_waits(&self) {
+    async fn a_transaction_waits(&self) {
         self.came.acquire().await.unwrap().forget();
     }
 }
@@ -102,62 +121,64 @@ impl Store for Slow {
 
 #[tokio::test]
 async fn what_waits_is_stored_together() {
-    let alone = MemoryStore::new();
-    let (handle, _work) = open(alone.clone());
-    assert!(is_stored(&handle.receive(changed("the only one")).await));
-
-    let store = Slow::new("sandbox:a");
-    let (handle, _work) = open(store.clone());
-    let first = hand_in(&handle, [changed("first")]);
-    store.a_unit_waits().await;
-    let later = hand_in(&handle, (0..50).map(|number| changed(&number.to_string())));
+    let store = Slow::new(Scope::Shared);
+    let inbox = open(store.clone());
+    let first = hand_in(&inbox.0, [changed("first")]);
+    store.a_transaction_waits().await;
+    let of = |number: usize| webhook(&number.to_string(), "data-changed", &format!("sandbox:{}", number % 10));
+    let later = hand_in(&inbox.0, (0..50).map(of));
     tokio::task::yield_now().await;
-    store.may.add_permits(2);
-    assert!(first.join_all().await.iter().all(is_stored));
-    assert!(later.join_all().await.iter().all(is_stored));
+    store.may.add_permits(1);
+    assert!(all_are_new(first).await && all_are_new(later).await, "they all arrived before the transaction began");
     assert_eq!(store.store.webhooks().len(), 51);
-    // They cost as much as one webhook: all arrived before the first transaction started.
-    assert_eq!(store.store.statements(), alone.statements());
+    finish(inbox).await;
+    assert!((0..10).all(|number| is_requested(&store.store, &format!("sandbox:{number}"))));
 }
 
 #[tokio::test]
-async fn nobody_waits_for_the_units_of_another_integration() {
-    let store = Slow::new("sandbox:a");
-    let (handle, _work) = open(store.clone());
-    let slow = hand_in(&handle, [changed("slow")]);
-    store.a_unit_waits().await;
-    assert!(is_stored(&handle.receive(webhook("other", "data-changed", "sandbox:b")).await));
+async fn nobody_waits_for_the_fetches_of_an_integration() {
+    let store = Slow::new(Scope::Integration(id()));
+    let inbox = open(store.clone());
+    assert!(all_are_new(hand_in(&inbox.0, [changed("stored, though its integration is busy")])).await);
+    store.a_transaction_waits().await;
     let names_nobody = read(json!({ "id": "noted", "type": "of-tomorrow", "data": {} }).to_string().as_bytes());
-    assert!(is_stored(&handle.receive(names_nobody).await));
-    assert_eq!(store.store.webhooks().len(), 2);
-    store.may.add_permits(1);
-    assert!(slow.join_all().await.iter().all(is_stored));
+    let others = [webhook("other", "data-changed", "sandbox:b"), names_nobody, changed("the next")];
+    assert!(all_are_new(hand_in(&inbox.0, others)).await);
+    while !is_requested(&store.store, "sandbox:b") {
+        tokio::task::yield_now().await;
+    }
+    assert!(!is_requested(&store.store, "sandbox:a"));
+    store.may.add_permits(9);
+    finish(inbox).await;
+    assert!(is_requested(&store.store, "sandbox:a"));
+    let waiting = store.store.look(|tx| tx.integrations_with_pending_webhooks(9)).unwrap();
+    assert_eq!(waiting, []);
 }
 
 #[tokio::test]
 async fn what_webhooks_say_takes_effect_in_their_order() {
-    for (kinds, status) in [
-        (["integration-created", "data-changed", "integration-deleted"], IntegrationStatus::Deleted),
-        (["integration-deleted", "integration-created", "data-changed"], IntegrationStatus::Deleted),
+    for (kinds, status, ignored) in [
+        (["integration-created", "data-changed", "integration-deleted"], IntegrationStatus::Deleted, 0),
+        (["integration-deleted", "integration-created", "data-changed"], IntegrationStatus::Deleted, 2),
     ] {
-        let store = Slow::new("sandbox:a");
-        let (handle, _work) = open(store.clone());
-        let first = hand_in(&handle, [webhook("first", "integration-created", "sandbox:a")]);
-        store.a_unit_waits().await;
+        let store = Slow::new(Scope::Shared);
+        let inbox = open(store.clone());
+        let first = hand_in(&inbox.0, [webhook("first", "integration-created", "sandbox:a")]);
+        store.a_transaction_waits().await;
         let mut later = JoinSet::new();
         for (number, kind) in kinds.into_iter().enumerate() {
-            let (handle, webhook) = (handle.clone(), webhook(&number.to_string(), kind, "sandbox:a"));
+            let (handle, webhook) = (inbox.0.clone(), webhook(&number.to_string(), kind, "sandbox:a"));
             later.spawn(async move { handle.receive(webhook).await });
         }
         tokio::task::yield_now().await;
         store.may.add_permits(2);
-        assert!(first.join_all().await.iter().chain(&later.join_all().await).all(is_stored));
+        assert!(all_are_new(first).await && all_are_new(later).await);
+        finish(inbox).await;
         let known = store.store.look(|tx| tx.integration(&id())).unwrap().unwrap();
         assert_eq!(known.status, status);
-        let results: Vec<String> = store.store.webhooks().into_iter().map(|webhook| webhook.result).collect();
-        let ignored =
-            results.iter().filter(|result| result.contains("was deleted") && result.contains("ignored")).count();
-        assert_eq!(ignored, if kinds[0] == "integration-deleted" { 2 } else { 0 }, "{results:?}");
+        let results = results(&store.store);
+        let is_ignored = |result: &&(String, String)| result.1 == "ignored: the integration was deleted";
+        assert_eq!(results.iter().filter(is_ignored).count(), ignored, "{results:?}");
         assert_eq!(store.store.look(|tx| tx.requests()).unwrap(), []);
     }
 }
@@ -171,74 +192,125 @@ async fn one_that_is_refused_takes_no_other_with_it() {
     let refused =
         answers.iter().filter(|answer| matches!(answer, Err(error) if matches!(**error, StoreError::Refused { .. })));
     assert_eq!(refused.count(), 1, "{answers:?}");
-    assert_eq!(answers.iter().filter(|answer| is_stored(answer)).count(), 2, "{answers:?}");
-    assert_eq!(answers.iter().filter(|answer| matches!(answer, Ok(Intake::Repeated))).count(), 1, "{answers:?}");
+    assert_eq!(answers.iter().filter(|answer| is_new(answer)).count(), 2, "{answers:?}");
+    assert_eq!(answers.iter().filter(|answer| matches!(answer, Ok(false))).count(), 1, "{answers:?}");
     let stored: Vec<String> = store.webhooks().into_iter().map(|webhook| webhook.id).collect();
     assert_eq!(stored, ["a", "b"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_passing_failure_is_outlived_and_another_one_told_to_all() {
+async fn a_passing_failure_is_outlived_and_another_one_is_answered() {
     let store = MemoryStore::new();
     let unavailable = || StoreError::Unavailable { message: "it is away".to_owned(), source: None };
+    let failed = || StoreError::Failed { message: "a fault".to_owned(), source: None };
     let (handle, _work) = open(store.clone());
     store.fail_statement(1, unavailable());
-    assert!(hand_in(&handle, ["a", "b"].map(changed)).join_all().await.iter().all(is_stored));
-
-    store.fail_statement(1, StoreError::Failed { message: "a fault".to_owned(), source: None });
-    let answers = hand_in(&handle, ["c", "d"].map(changed)).join_all().await;
-    assert!(answers.iter().all(is_stored), "tried one by one: {answers:?}");
-    store.fail_statement(1, StoreError::Failed { message: "a fault".to_owned(), source: None });
+    assert!(all_are_new(hand_in(&handle, ["a", "b"].map(changed))).await);
+    store.fail_statement(1, failed());
+    assert!(all_are_new(hand_in(&handle, ["c", "d"].map(changed))).await, "they are tried one by one");
+    store.fail_statement(1, failed());
     assert!(handle.receive(changed("e")).await.is_err());
-    assert!(is_stored(&handle.receive(changed("e")).await));
+    assert!(is_new(&handle.receive(changed("e")).await));
 }
 
 /// No webhook overtakes one that is tried again.
 #[tokio::test(start_paused = true)]
 async fn a_failure_does_not_change_their_order() {
-    let store = Slow::new("sandbox:a");
+    let store = Slow::new(Scope::Shared);
     store.store.fail_statement(1, StoreError::Unavailable { message: "it is away".to_owned(), source: None });
-    let (handle, _work) = open(store.clone());
-    let first = hand_in(&handle, [webhook("first", "integration-created", "sandbox:a")]);
-    store.a_unit_waits().await;
+    let inbox = open(store.clone());
+    let first = hand_in(&inbox.0, [webhook("first", "integration-created", "sandbox:a")]);
+    store.a_transaction_waits().await;
     store.may.add_permits(100);
-    let second = hand_in(&handle, [webhook("second", "integration-deleted", "sandbox:a")]);
-    assert!(first.join_all().await.iter().chain(&second.join_all().await).all(is_stored));
-    let stored = store.store.webhooks().into_iter().map(|webhook| (webhook.id, webhook.result));
-    let results: Vec<(String, String)> = stored.collect();
-    assert_eq!(results[0], ("first".to_owned(), "registered".to_owned()), "{results:?}");
+    let second = hand_in(&inbox.0, [webhook("second", "integration-deleted", "sandbox:a")]);
+    assert!(all_are_new(first).await && all_are_new(second).await);
+    finish(inbox).await;
+    assert_eq!(results(&store.store)[0], ("first".to_owned(), "registered".to_owned()));
     let known = store.store.look(|tx| tx.integration(&id())).unwrap().unwrap();
     assert_eq!(known.status, IntegrationStatus::Deleted);
 }
 
 #[tokio::test]
 async fn whoever_stopped_waiting_is_not_stored() {
-    let store = Slow::new("sandbox:a");
+    let store = Slow::new(Scope::Shared);
     let (handle, _work) = open(store.clone());
     let first = hand_in(&handle, [changed("first")]);
-    store.a_unit_waits().await;
+    store.a_transaction_waits().await;
     let mut gone = hand_in(&handle, [changed("gone")]);
     tokio::task::yield_now().await;
     gone.shutdown().await;
     let later = hand_in(&handle, [changed("later")]);
     tokio::task::yield_now().await;
     store.may.add_permits(2);
-    assert!(first.join_all().await.iter().chain(&later.join_all().await).all(is_stored));
+    assert!(all_are_new(first).await && all_are_new(later).await);
     let stored: Vec<String> = store.store.webhooks().into_iter().map(|webhook| webhook.id).collect();
     assert_eq!(stored, ["first", "later"]);
 }
 
 #[tokio::test]
-async fn it_ends_when_all_is_stored_and_nobody_can_hand_in_more() {
-    let store = Slow::new("sandbox:a");
+async fn it_ends_when_all_is_planned_and_nobody_can_hand_in_more() {
+    let store = Slow::new(Scope::Shared);
     let (handle, work) = open(store.clone());
     let first = hand_in(&handle, [changed("first")]);
-    store.a_unit_waits().await;
-    let later = hand_in(&handle, (0..600).map(|number| changed(&number.to_string())));
+    store.a_transaction_waits().await;
+    let later = hand_in(&handle, (0..1_200).map(|number| changed(&number.to_string())));
     drop(handle);
     tokio::task::yield_now().await;
     assert!(!work.is_finished());
     store.may.add_permits(10);
-    assert!(first.join_all().await.iter().chain(&later.join_all().await).all(is_stored));
+    assert!(all_are_new(first).await && all_are_new(later).await);
     work.await.unwrap();
+    assert!(results(&store.store).iter().all(|(_, result)| result == "planned"));
+}
+
+#[tokio::test]
+async fn what_an_ended_process_stored_is_planned_by_another() {
+    let store = MemoryStore::new();
+    webhooks::append(&store, || vec![Arc::new(changed("left"))], ManualClock::default().now()).await.unwrap();
+    assert!(!is_requested(&store, "sandbox:a"));
+    let (_handle, _work) = open(store.clone());
+    while !is_requested(&store, "sandbox:a") {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(results(&store), [("left".to_owned(), "planned".to_owned())]);
+}
+
+/// A failure leaves webhooks pending, and the next search plans them.
+#[tokio::test(start_paused = true)]
+async fn a_store_that_was_away_delays_plans() {
+    let store = Slow::new(Scope::Integration(id()));
+    let (handle, _work) = open(store.clone());
+    assert!(is_new(&handle.receive(changed("a")).await));
+    for _ in 0..3 {
+        store.a_transaction_waits().await;
+        store.store.fail_statement(1, StoreError::Unavailable { message: "it is away".to_owned(), source: None });
+        store.may.add_permits(1);
+    }
+    store.a_transaction_waits().await;
+    assert_eq!(results(&store.store), [("a".to_owned(), "waiting to be planned".to_owned())]);
+    store.may.add_permits(1);
+    while !is_requested(&store.store, "sandbox:a") {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// If the store refuses what one webhook leads to, everything is fetched instead, and the others are planned.
+#[tokio::test]
+async fn a_plan_that_is_refused_stops_no_other() {
+    let store = Slow::new(Scope::Integration(id()));
+    let inbox = open(store.clone());
+    let failed = || StoreError::Failed { message: "a fault".to_owned(), source: None };
+    assert!(all_are_new(hand_in(&inbox.0, [changed("a"), changed("b")])).await);
+    for fails in [true, true, false, false, false] {
+        store.a_transaction_waits().await;
+        if fails {
+            store.store.fail_statement(1, failed());
+        }
+        store.may.add_permits(1);
+    }
+    store.may.add_permits(9);
+    finish(inbox).await;
+    let outcome = ["not planned: everything is fetched instead", "planned"].map(str::to_owned);
+    assert_eq!(results(&store.store).into_iter().map(|(_, result)| result).collect::<Vec<_>>(), outcome);
+    assert!(is_requested(&store.store, "sandbox:a"));
 }

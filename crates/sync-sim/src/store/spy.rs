@@ -14,7 +14,7 @@ use sync_core::ports::{
 use sync_core::pull::{Quarantined, Run, RunId};
 use sync_core::ratelimit::Pacing;
 use sync_core::rows::{Key, Model, StoredRow, Value};
-use sync_core::webhooks::WebhookRecord;
+use sync_core::webhooks::{PendingWebhook, WebhookRecord};
 
 use super::{Seen, unavailable};
 use crate::mutant::Mutant;
@@ -308,6 +308,10 @@ impl DeadLetters for Spy<'_> {
 impl WebhookEvents for Spy<'_> {
     statements! {
         insert_webhooks(webhooks: &[WebhookRecord]) -> Vec<bool>;
+        put_pending_webhooks(webhooks: &[PendingWebhook]) -> ();
+        pending_webhooks(integration: &IntegrationId, limit: usize) -> Vec<PendingWebhook>;
+        integrations_with_pending_webhooks(limit: usize) -> Vec<(IntegrationId, Timestamp)>;
+        settle_webhooks(integration: &IntegrationId, results: &[(&str, &str)]) -> ();
         trim_webhooks(before: Timestamp) -> u64;
     }
 }

@@ -9,7 +9,7 @@ use sync_core::outbox::{DeadLetter, Delivery, DeliveryId};
 use sync_core::pull::{Quarantined, Run, RunId};
 use sync_core::ratelimit::Pacing;
 use sync_core::rows::{Key, Model, StoredRow};
-use sync_core::webhooks::WebhookRecord;
+use sync_core::webhooks::{PendingWebhook, WebhookRecord};
 
 pub(super) type Table = BTreeMap<Key, StoredRow>;
 pub(super) type Notes = BTreeMap<RunId, BTreeMap<(i64, Model), BTreeSet<Key>>>;
@@ -30,6 +30,9 @@ pub(super) struct State {
     pub(super) last_run: i64,
     pub(super) pacing: Pacing,
     pub(super) webhooks: Arc<BTreeMap<String, WebhookRecord>>,
+    /// Webhooks that are not planned yet, by the order of their storing.
+    pub(super) pending_webhooks: BTreeMap<u64, PendingWebhook>,
+    pub(super) last_pending: u64,
     pub(super) delivery_start: Option<i64>,
     pub(super) deliveries: BTreeMap<IntegrationId, Delivery>,
     pub(super) dead_letters: Arc<BTreeMap<(IntegrationId, DeliveryId), (DeadLetter, String)>>,

@@ -34,8 +34,14 @@ impl Connections {
     }
 
     /// Returns the number reserved for webhooks.
-    pub(crate) fn for_webhooks(self) -> usize {
+    fn for_webhooks(self) -> usize {
         (self.0.saturating_sub(1) / 3).clamp(1, MOST_FOR_WEBHOOKS)
+    }
+
+    /// Returns the number of these that plan stored webhooks. The last one stores them; if it is the only one, it does
+    /// both.
+    pub(crate) fn for_planning_webhooks(self) -> usize {
+        self.for_webhooks().saturating_sub(1)
     }
 
     /// Returns the number for workers, the schedule, deliveries, pages and commands.
@@ -50,9 +56,9 @@ mod tests {
 
     #[test]
     fn shares() {
-        for (all, webhooks, work) in [(4, 1, 2), (5, 1, 3), (8, 2, 5), (15, 4, 10), (40, 4, 35)] {
+        for (all, plans, work) in [(4, 0, 2), (5, 0, 3), (8, 1, 5), (15, 3, 10), (40, 3, 35)] {
             let connections = Connections(all);
-            assert_eq!((connections.for_webhooks(), connections.for_work()), (webhooks, work), "{all}");
+            assert_eq!((connections.for_planning_webhooks(), connections.for_work()), (plans, work), "{all}");
         }
         assert!(Connections::new(3).is_err());
     }

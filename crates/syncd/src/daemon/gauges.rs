@@ -24,7 +24,12 @@ struct Snapshot {
     requests: Vec<QueuedRequest>,
     endpoints: Vec<EndpointState>,
     quarantined: u64,
+    /// The integrations with webhooks that are not planned yet, and when the oldest of each was received.
+    unplanned: Vec<(IntegrationId, Timestamp)>,
 }
+
+/// Maximum number of integrations with unplanned webhooks that a scrape reads.
+const MOST_UNPLANNED: usize = 10_000;
 
 /// Lag of one integration.
 struct Lag<'a> {
@@ -53,6 +58,7 @@ pub(super) async fn state(store: &DieselStore, most: usize) -> String {
             requests: tx.requests()?,
             endpoints: tx.endpoints(None)?,
             quarantined: tx.quarantine_size(QuarantinePart::All)?,
+            unplanned: tx.integrations_with_pending_webhooks(MOST_UNPLANNED)?,
         })
     });
     let read = read.await;
@@ -82,6 +88,8 @@ fn queue(snapshot: &Snapshot, now: Timestamp) {
     let oldest = due.map(|request| now.since(request.requested_at.max(request.not_before))).max();
     gauge!("syncd_queue_depth").set(count(snapshot.requests.len()));
     gauge!("syncd_queue_oldest_seconds").set(oldest.unwrap_or_default().as_secs_f64());
+    let unplanned = snapshot.unplanned.iter().map(|(_, received_at)| now.since(*received_at)).max();
+    gauge!("syncd_webhooks_unplanned_seconds").set(unplanned.unwrap_or_default().as_secs_f64());
     gauge!("syncd_quarantined_records").set(float(snapshot.quarantined));
 }
 
@@ -117,6 +125,10 @@ fn lags(snapshot: &Snapshot, now: Timestamp) -> Vec<Lag<'_>> {
         let watermark = watermarks.get(id).and_then(|of| of.get(&request.target.endpoint)).copied();
         let lag = freshness.entry(id).or_default();
         *lag = (*lag).max(now.since(behind_since(request, watermark)));
+    }
+    for (id, received_at) in &snapshot.unplanned {
+        let lag = freshness.entry(id).or_default();
+        *lag = (*lag).max(now.since(*received_at));
     }
     let kept = snapshot.integrations.iter().filter(|integration| integration.status != IntegrationStatus::Deleted);
     kept.map(|integration| {

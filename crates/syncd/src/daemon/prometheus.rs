@@ -32,6 +32,11 @@ const METRICS: &[(&str, Kind, &str)] = &[
     ("syncd_kombo_key_accepted", Gauge, "1 if Kombo accepted the key at the last check, otherwise 0."),
     ("syncd_webhooks_total", Counter, "Webhooks by result."),
     ("syncd_webhook_seconds", Histogram(WEBHOOKS), "Time until a webhook was answered."),
+    (
+        "syncd_webhooks_unplanned_seconds",
+        Gauge,
+        "Age of the oldest stored webhook whose fetches are not requested yet.",
+    ),
     ("syncd_deliveries_total", Counter, "Delivery attempts by result, and deliveries given up."),
     ("syncd_delivery_seconds", Histogram(ANSWERS), "Duration of delivery attempts."),
     ("syncd_delivery_lag", Gauge, "Undelivered entries of the change log, without dead letters."),

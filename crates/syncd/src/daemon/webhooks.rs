@@ -8,15 +8,15 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use kombo_client::webhook::{SIGNATURE_HEADER, SignatureError};
-use kombo_model::Webhook;
+use kombo_model::{IntegrationId, Webhook};
 use store_diesel::DieselStore;
-use sync_core::ports::Scope;
-use sync_core::webhooks::{self, Intake, IntakePolicy};
+use sync_core::webhooks::{self, IntakePolicy};
 use sync_runtime::inbox::{self, InboxHandle};
 use tokio::sync::{Semaphore, watch};
 
 use super::{Shared, measure};
 use crate::clock::SystemClock;
+use crate::notices::Notices;
 use crate::wiring::LOOK_AT_PAUSED_EVERY;
 
 /// Size limit of a usual webhook. Kombo's have a few hundred bytes.
@@ -51,13 +51,15 @@ pub(super) fn routes(endpoint: watch::Receiver<Option<Arc<WebhookEndpoint>>>) ->
 pub(super) fn open(
     shared: Arc<Shared>,
     store: Arc<DieselStore>,
+    planning: Arc<DieselStore>,
 ) -> (Arc<WebhookEndpoint>, impl Future<Output = ()> + Send + 'static) {
     let policy = IntakePolicy {
         plan: shared.config.plan_policy(),
         accept_unknown: shared.config.sync.accept_unknown,
         look_at_paused_every: LOOK_AT_PAUSED_EVERY,
     };
-    let (handle, inbox) = inbox::open(store, SystemClock, policy, Arc::clone(shared.runtime.wakers()));
+    let wakers = Arc::clone(shared.runtime.wakers());
+    let (handle, inbox) = inbox::open(store, planning, SystemClock, Notices, policy, wakers);
     let (room, large) = (Semaphore::new(MOST_BYTES_AT_A_TIME), Semaphore::new(MOST_LARGE_AT_A_TIME));
     (Arc::new(WebhookEndpoint { shared, room, large, inbox: handle }), inbox.work())
 }
@@ -165,27 +167,28 @@ impl WebhookEndpoint {
     }
 
     /// Records that a webhook was not stored, so that its changes are fetched even if the sender does not retry.
-    fn note_missed(&self, scope: Scope) {
-        if let Scope::Integration(id) = scope {
+    fn note_missed(&self, integration: Option<IntegrationId>) {
+        if let Some(id) = integration {
             self.shared.runtime.note_missed(id);
         }
     }
 
     async fn store(&self, webhook: Webhook) -> Answer {
-        let (event, kind, scope) = (webhook.id.to_string(), webhook.event.kind().to_owned(), webhooks::scope(&webhook));
+        let (event, kind) = (webhook.id.to_string(), webhook.event.kind().to_owned());
+        let concerned = webhooks::integration_of(&webhook);
         let Ok(stored) = tokio::time::timeout(STORED_WITHIN, self.inbox.receive(webhook)).await else {
             tracing::error!(webhook.id = event, "a webhook was not stored in time");
-            self.note_missed(scope);
+            self.note_missed(concerned);
             return Answer::NoDatabase;
         };
         match stored {
-            Ok(Intake::Stored(targets)) => {
-                tracing::info!(webhook.id = event, webhook.kind = kind, requests = targets.len(), "webhook");
+            Ok(true) => {
+                tracing::info!(webhook.id = event, webhook.kind = kind, "webhook");
                 Answer::Stored
             }
-            Ok(Intake::Repeated) => Answer::Repeated,
+            Ok(false) => Answer::Repeated,
             Err(error) => {
-                self.note_missed(scope);
+                self.note_missed(concerned);
                 let said = crate::output::chain(&*error);
                 tracing::error!(webhook.id = event, error = said, "a webhook was not stored");
                 Answer::NoDatabase

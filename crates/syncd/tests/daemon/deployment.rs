@@ -258,8 +258,9 @@ impl Look {
         let began = Instant::now();
         loop {
             self.runtime.block_on(world.sandbox.webhooks_settled());
+            let unplanned = self.read(|tx| tx.integrations_with_pending_webhooks(1));
             let left = self.requests();
-            if left.is_empty() {
+            if unplanned.is_empty() && left.is_empty() {
                 return;
             }
             let names: Vec<String> = left.iter().map(|request| format!("{} {:?}", request.target, request)).collect();

@@ -1,10 +1,11 @@
+use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
 use sync_core::ports::{Quarantine, QuarantinePart, QuarantineRelease, TxResult, WebhookEvents};
 use sync_core::pull::Quarantined;
-use sync_core::webhooks::WebhookRecord;
+use sync_core::webhooks::{PendingWebhook, WebhookRecord};
 
 use super::{MemoryTx, count};
 
@@ -21,6 +22,51 @@ impl WebhookEvents for MemoryTx<'_> {
             }
         };
         Ok(webhooks.iter().map(insert).collect())
+    }
+
+    fn put_pending_webhooks(&mut self, webhooks: &[PendingWebhook]) -> TxResult<()> {
+        self.writing()?;
+        for webhook in webhooks {
+            let is_pending =
+                |it: &PendingWebhook| (&it.integration_id, &it.id) == (&webhook.integration_id, &webhook.id);
+            if !self.state.pending_webhooks.values().any(is_pending) {
+                self.state.last_pending += 1;
+                self.state.pending_webhooks.insert(self.state.last_pending, webhook.clone());
+            }
+        }
+        Ok(())
+    }
+
+    fn pending_webhooks(&mut self, integration: &IntegrationId, limit: usize) -> TxResult<Vec<PendingWebhook>> {
+        self.reading()?;
+        let own = self.state.pending_webhooks.values().filter(|webhook| webhook.integration_id == *integration);
+        Ok(own.take(limit).cloned().collect())
+    }
+
+    fn integrations_with_pending_webhooks(&mut self, limit: usize) -> TxResult<Vec<(IntegrationId, Timestamp)>> {
+        self.reading()?;
+        let mut oldest: BTreeMap<&IntegrationId, Timestamp> = BTreeMap::new();
+        for webhook in self.state.pending_webhooks.values() {
+            let time = oldest.entry(&webhook.integration_id).or_insert(webhook.received_at);
+            *time = webhook.received_at.min(*time);
+        }
+        let mut oldest: Vec<_> = oldest.into_iter().map(|(id, time)| (id.clone(), time)).collect();
+        oldest.sort_by_key(|(_, time)| *time);
+        oldest.truncate(limit);
+        Ok(oldest)
+    }
+
+    fn settle_webhooks(&mut self, integration: &IntegrationId, results: &[(&str, &str)]) -> TxResult<()> {
+        self.writing()?;
+        self.accept(results.iter().map(|(_, result)| result))?;
+        let stored = Arc::make_mut(&mut self.state.webhooks);
+        for (id, result) in results {
+            self.state.pending_webhooks.retain(|_, it| it.integration_id != *integration || it.id != *id);
+            if let Some(event) = stored.get_mut(*id) {
+                (*result).clone_into(&mut event.result);
+            }
+        }
+        Ok(())
     }
 
     fn trim_webhooks(&mut self, before: Timestamp) -> TxResult<u64> {

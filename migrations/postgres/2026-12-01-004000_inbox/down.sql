@@ -1,0 +1,1 @@
+DROP TABLE kombo.sync_webhook_inbox;
