@@ -64,6 +64,8 @@ mutants! {
     TombstonesMirrored = "a deleted record loses its values, with tombstones kept",
     /// An answer without a `Date` seems to be dated by our clock.
     DateInvented = "our clock stands in for Kombo's",
+    /// A search for webhooks that nobody plans returns none.
+    LeftUnplanned = "a webhook that an ended process stored is not planned",
 }
 
 impl Mutant {

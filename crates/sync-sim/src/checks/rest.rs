@@ -11,6 +11,8 @@ pub(crate) fn is_at_rest(world: &World) -> Result<(), String> {
     let state = world.store.look(|tx| Ok::<_, StoreError>((tx.requests()?, tx.integrations()?, tx.endpoints(None)?)));
     let (requests, integrations, endpoints) = state.map_err(|error| error.to_string())?;
     let undelivered = world.store.look(|tx| tx.undelivered()).map_err(|error| error.to_string())?;
+    let unplanned =
+        world.store.look(|tx| tx.integrations_with_pending_webhooks(9)).map_err(|error| error.to_string())?;
     let undelivered: u64 = undelivered.iter().map(|backlog| backlog.entries).sum();
     let active = integrations.iter().all(|integration| integration.status == IntegrationStatus::Active);
     let in_order = |state: &EndpointState| {
@@ -19,6 +21,7 @@ pub(crate) fn is_at_rest(world: &World) -> Result<(), String> {
     };
     let loaded = world.tenants.len() * world.manner.policy.plan.endpoints.len();
     if webhooks == 0
+        && unplanned.is_empty()
         && undelivered == 0
         && requests.is_empty()
         && active
@@ -29,6 +32,6 @@ pub(crate) fn is_at_rest(world: &World) -> Result<(), String> {
         return Ok(());
     }
     Err(format!(
-        "{webhooks} webhooks, {undelivered} undelivered entries, {requests:#?}, {integrations:#?}, {endpoints:#?}"
+        "{webhooks} webhooks, {unplanned:?} unplanned, {undelivered} undelivered entries, {requests:#?}, {integrations:#?}, {endpoints:#?}"
     ))
 }

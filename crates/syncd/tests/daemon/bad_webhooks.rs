@@ -166,6 +166,7 @@ fn each_request_gets_its_answer(backend: Backend) {
     }
     assert!(wrong.is_empty(), "{} of them:\n{}", wrong.len(), wrong.join("\n"));
 
+    look.wait_until_settled(&world);
     let quoted = if backend == Backend::Sqlite { "json_quote(id)" } else { "to_json(id)::text" };
     let sql = format!("SELECT {quoted} || '|' || result AS value FROM sync_webhook_events");
     let lines = world.database.query(&sql);
@@ -175,8 +176,6 @@ fn each_request_gets_its_answer(backend: Backend) {
         .map(|(id, result)| (serde_json::from_str(id).unwrap(), result.to_owned()))
         .collect();
     assert_eq!(stored, expected);
-
-    look.wait_until_settled(&world);
     assert_eq!(world.database.query("SELECT count(*) || '' AS value FROM sync_runs"), runs, "nothing was fetched");
     assert_eq!(world.database.query("SELECT id AS value FROM sync_integrations"), [FIRST_INTEGRATION]);
     assert_eq!(http::get(place.operations, "/healthz").unwrap().status, 200, "it lives");
