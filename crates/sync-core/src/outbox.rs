@@ -39,8 +39,8 @@
 //! #     run_id: RunId(1),
 //! #     at: now,
 //! # };
-//! store.edit(|tx| outbox::begin(tx))?;
 //! # store.edit(|tx| tx.put_integration(&integration))?;
+//! store.edit(|tx| outbox::begin(tx, now))?;
 //! # store.edit(|tx| tx.append_changes(&[change]))?;
 //! # let claim =
 //! #     Claim { owner: "me".to_owned(), token: LeaseToken("random".to_owned()), ttl: Duration::from_secs(30), longest_wait: Duration::from_secs(86_400) };
@@ -128,19 +128,30 @@ pub enum Verdict {
     GivenUp,
 }
 
-/// Stores the start of delivery unless it is already stored: after the last entry. Of integrations that are registered
-/// later, all entries are delivered.
-pub fn begin(tx: &mut dyn Tx) -> TxResult<()> {
+/// Stores the start of delivery unless it is already stored: after the last entry. Creates the deliveries of integrations
+/// that have none. Of integrations that are registered later, all entries are delivered.
+pub fn begin(tx: &mut dyn Tx, now: Timestamp) -> TxResult<()> {
     if tx.delivery_start()?.is_none() {
         let last = tx.last_change_of_all()?;
         tx.insert_delivery_start(last)?;
     }
+    for id in tx.undelivered_integrations()? {
+        register(tx, id, now)?;
+    }
     Ok(())
+}
+
+/// Creates the delivery of an integration that was just registered, if delivery began.
+pub(crate) fn register(tx: &mut dyn Tx, id: IntegrationId, now: Timestamp) -> TxResult<()> {
+    match tx.delivery_start()? {
+        Some(start) => tx.insert_delivery(&Delivery::new(id, start, now)),
+        None => Ok(()),
+    }
 }
 
 /// Whether [`take_next`] may find a batch.
 pub fn is_due(tx: &mut dyn Tx, horizon: &Horizon) -> TxResult<bool> {
-    Ok(!tx.due_deliveries(horizon, 1)?.is_empty() || !tx.undelivered_integrations()?.is_empty())
+    Ok(!tx.due_deliveries(horizon, 1)?.is_empty())
 }
 
 /// Leases the batch that has waited longest: first one that failed and is due again, then a dead letter that a person
@@ -153,7 +164,6 @@ pub fn take_next(
     most: usize,
     now: Timestamp,
 ) -> TxResult<Option<Sending>> {
-    register(tx, now)?;
     let horizon = claim.horizon(now);
     for due in tx.due_deliveries(&horizon, LOOK_AT)? {
         // Another process checks a locked delivery. The conditions are checked again under the lock.
@@ -181,18 +191,6 @@ pub fn take_next(
         }
     }
     Ok(None)
-}
-
-/// Creates the deliveries of integrations that have none.
-fn register(tx: &mut dyn Tx, now: Timestamp) -> TxResult<()> {
-    let new = tx.undelivered_integrations()?;
-    if !new.is_empty() {
-        let start = tx.delivery_start()?.unwrap_or(0);
-        for id in new {
-            tx.insert_delivery(&Delivery::new(id, start, now))?;
-        }
-    }
-    Ok(())
 }
 
 /// Returns the content to send for an integration and stores its batch in `delivery`. `None` if there is nothing to
@@ -353,7 +351,7 @@ pub fn release(tx: &mut dyn Tx, sending: &Sending) -> Result<(), SyncError> {
 pub fn release_abandoned(tx: &mut dyn Tx, is_gone: impl Fn(&str) -> bool) -> TxResult<usize> {
     let mut released = 0;
     let gone = |delivery: &Delivery| delivery.lease.as_ref().is_some_and(|lease| is_gone(&lease.owner));
-    for delivery in tx.deliveries()?.iter().filter(|delivery| gone(delivery)) {
+    for delivery in tx.leased_deliveries()?.iter().filter(|delivery| gone(delivery)) {
         if let Some(mut delivery) = tx.delivery(&delivery.integration_id, LockMode::Skip)?.locked()
             && gone(&delivery)
         {

@@ -114,15 +114,19 @@ impl<St: Store, So: Source, C: Clock, O: RuntimeObserver, H: Host> Runtime<St, S
         let (now, endpoints) = (self.engine.clock().now(), self.policy.schedule.endpoints.clone());
         let begun = self.engine.store().transact(Scope::Shared, move |tx| {
             if delivers {
-                outbox::begin(tx)?;
-                outbox::release_abandoned(tx, &is_gone)?;
+                outbox::begin(tx, now)?;
             }
             dispatch::register(tx, &integrations, now)?;
             // The policy may differ from that of the previous process.
             tx.look_at_all_integrations()?;
             dispatch::retry_failed(tx, now)?;
             let released = queue::release_abandoned(tx, &is_gone)?;
-            Ok::<_, StoreError>((released, dispatch::catch_up(tx, &endpoints, None, now)?))
+            let requests = dispatch::catch_up(tx, &endpoints, None, now)?;
+            // Last: a worker that appends changes waits for a delivery while it holds its request.
+            if delivers {
+                outbox::release_abandoned(tx, &is_gone)?;
+            }
+            Ok::<_, StoreError>((released, requests))
         });
         let (released, requests) = begun.await?;
         self.report_catch_up(requests);

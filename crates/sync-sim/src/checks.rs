@@ -134,7 +134,9 @@ impl Checks {
             one_lease_for_each_endpoint(world)?;
         }
         if seen.promises {
-            for tenant in &world.tenants {
+            // A worker promises something of the integration that it works on.
+            let is_meant = |tenant: &&Tenant| held.is_none_or(|lease| lease.request.target.integration_id == tenant.id);
+            for tenant in world.tenants.iter().filter(is_meant) {
                 self.promises(world, tenant)?;
             }
         }

@@ -18,8 +18,10 @@ mod trouble;
 mod world;
 
 use std::io;
+use std::sync::Arc;
 
 pub use mutant::Mutant;
+pub use neighbours::fleet::simulate_fleet;
 pub use tally::{Fault, Tally};
 use world::World;
 
@@ -51,13 +53,21 @@ pub fn simulate(seed: u64, steps: usize, shown: bool) -> io::Result<Outcome> {
 
 /// Like [`simulate`], with a bug.
 fn live(seed: u64, steps: usize, shown: bool, mutant: Option<Mutant>) -> io::Result<Outcome> {
+    run(|| World::new(seed, shown, mutant), async |world| life::live(world, steps).await)
+}
+
+/// Lives through a simulation in the world that `begin` makes.
+fn run(
+    begin: impl FnOnce() -> Arc<World>,
+    live: impl AsyncFnOnce(&Arc<World>) -> Result<(), String>,
+) -> io::Result<Outcome> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
     let world = runtime.block_on(async {
-        let world = World::new(seed, shown, mutant);
+        let world = begin();
         let ended = tokio::select! {
             biased;
             () = world.failed.cancelled() => Ok(()),
-            ended = life::live(&world, steps) => ended,
+            ended = live(&world) => ended,
         };
         if let Err(what) = ended {
             world.fail(what);
@@ -71,7 +81,7 @@ fn live(seed: u64, steps: usize, shown: bool, mutant: Option<Mutant>) -> io::Res
     // Breaks a cycle: the world owns the processes, and they own the world.
     world.processes().clear();
     let tally = world.tally().clone();
-    Ok(Outcome { seed, failure: world.failure(), tally, trace: world.trace_hash() })
+    Ok(Outcome { seed: world.seed, failure: world.failure(), tally, trace: world.trace_hash() })
 }
 
 /// Searches, seed by seed, for the first simulation that fails with a bug and passes without it.
@@ -81,8 +91,12 @@ fn live(seed: u64, steps: usize, shown: bool, mutant: Option<Mutant>) -> io::Res
 /// Fails if a runtime cannot be created.
 pub fn find(mutant: Mutant, seeds: u64, steps: usize) -> io::Result<Option<Outcome>> {
     for seed in 0..seeds {
-        let with = live(seed, steps, false, Some(mutant))?;
-        if with.failure.is_some() && simulate(seed, steps, false)?.failure.is_none() {
+        let (with, without) = if mutant.is_of_fleet() {
+            (neighbours::fleet::live(seed, Some(mutant))?, simulate_fleet(seed)?)
+        } else {
+            (live(seed, steps, false, Some(mutant))?, simulate(seed, steps, false)?)
+        };
+        if with.failure.is_some() && without.failure.is_none() {
             return Ok(Some(with));
         }
     }

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use kombo_model::Timestamp;
 use sync_core::horizon::Horizon;
-use sync_core::jobs::{EndpointState, HeldLease, Lease, QueuedRequest};
+use sync_core::jobs::{Eligible, EndpointState, HeldLease, Lease, QueuedRequest};
 use sync_core::rows::{Key, Model, StoredRow, Value};
 
 /// Longer than any clock is wrong.
@@ -66,9 +66,23 @@ mutants! {
     DateInvented = "our clock stands in for Kombo's",
     /// A search for webhooks that nobody plans returns none.
     LeftUnplanned = "a webhook that an ended process stored is not planned",
+    /// A request of an integration that fails keeps its worker for minutes.
+    PatientClient = "the client tries for minutes inside a worker",
+    /// Requests that failed last time may take all workers.
+    RetriesUnlimited = "no share of the workers limits what failed last time",
 }
 
 impl Mutant {
+    /// Whether only many integrations that share the workers show it.
+    pub(crate) fn is_of_fleet(self) -> bool {
+        matches!(self, Self::PatientClient | Self::RetriesUnlimited)
+    }
+
+    /// Returns the requests that a worker may lease.
+    pub(crate) fn eligible(self, eligible: &Eligible) -> Eligible {
+        Eligible { retries: eligible.retries || self == Self::RetriesUnlimited, ..eligible.clone() }
+    }
+
     /// Returns the request as a worker with this lease reads it.
     pub(crate) fn request(self, mut request: QueuedRequest, lease: &Lease) -> QueuedRequest {
         if request.target != lease.request.target {

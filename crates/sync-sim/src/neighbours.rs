@@ -1,9 +1,10 @@
 //! An integration that fails alone must not delay the others.
 
+pub(crate) mod fleet;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use sync_core::ports::FailureClass;
 use tokio::time::sleep;
 
 use crate::courier::Courier;
@@ -16,7 +17,7 @@ use crate::world::{Tenant, World};
 const MOST_BESIDE: Duration = Duration::from_secs(30);
 /// Additional time if Kombo limits requests: the period of its limit.
 const LIMITED: Duration = Duration::from_secs(60);
-/// Additional time if the other one gets no answers: each of its requests occupies a worker until the client gives up.
+/// Additional time if the other one gets no useful answers: each of its requests occupies a worker until the client gives up.
 const OCCUPIED: Duration = Duration::from_secs(600);
 /// Number of changes in the healthy integration.
 const ROUNDS: usize = 6;
@@ -49,24 +50,14 @@ pub(crate) async fn fail_alone(world: &Arc<World>, courier: &Courier) -> Result<
         sleep(world.between(Duration::from_secs(1), Duration::from_secs(30))).await;
     }
     world.end_trouble(&failing.id);
-    for endpoint in &world.manner.policy.plan.endpoints {
-        failing.kombo.allow(*endpoint);
-    }
     Ok(())
 }
 
 /// Begins the failures. Returns the maximum delay for changes of others.
 fn begin(world: &World, failing: &Tenant) -> Duration {
-    let kind = world.dice().usize(0..=Trouble::ALL.len());
-    let trouble = Trouble::ALL.get(kind).copied();
-    if let Some(trouble) = trouble {
-        world.begin_trouble(&failing.id, trouble);
-    } else {
-        for endpoint in &world.manner.policy.plan.endpoints {
-            failing.kombo.refuse(*endpoint, FailureClass::Transient);
-        }
-    }
+    let trouble = world.dice().choice(Trouble::ALL).unwrap_or(Trouble::Down);
+    world.begin_trouble(&failing.id, trouble);
     let limited = if world.manner.kombo_limit.is_some() { LIMITED } else { Duration::ZERO };
-    let occupied = if trouble == Some(Trouble::Silent) { OCCUPIED } else { Duration::ZERO };
+    let occupied = if matches!(trouble, Trouble::Silent | Trouble::Down) { OCCUPIED } else { Duration::ZERO };
     MOST_BESIDE + limited + occupied
 }

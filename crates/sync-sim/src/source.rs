@@ -16,8 +16,12 @@ use crate::store::Busy;
 use crate::tally::Fault;
 use crate::trouble::Trouble;
 
-/// Time limit of a client for an answer, with all retries.
-const GIVEN_UP_AFTER: Duration = Duration::from_secs(30);
+/// Time limit of a client for an answer.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// Time for which a client repeats a failing request.
+const RETRIES: Duration = Duration::from_secs(3);
+/// The same for [`Mutant::PatientClient`].
+const LONG_RETRIES: Duration = Duration::from_secs(120);
 
 /// Kombo as a process sees it, over a network, by the process's own clock.
 #[derive(Debug)]
@@ -140,7 +144,13 @@ impl SimPages {
                 return Err(error(FailureClass::Transient, Some(wait)));
             }
             Some(Trouble::Silent) => {
-                sleep(GIVEN_UP_AFTER).await;
+                let is_patient = world.mutant == Some(Mutant::PatientClient);
+                sleep(if is_patient { LONG_RETRIES + TIMEOUT } else { TIMEOUT }).await;
+                return Err(error(FailureClass::Transient, None));
+            }
+            Some(Trouble::Down) => {
+                let most = if world.mutant == Some(Mutant::PatientClient) { LONG_RETRIES } else { RETRIES };
+                sleep(world.between(most / 2, most)).await;
                 return Err(error(FailureClass::Transient, None));
             }
             None => {}

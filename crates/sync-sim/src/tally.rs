@@ -81,6 +81,8 @@ faults! {
     OneRateLimited = "429 of one integration",
     /// The requests of one integration get no answer, the others do.
     OneSilent = "one integration without answers",
+    /// Each answer to the requests of one integration is a server error.
+    OneDown = "one integration with server errors",
     /// A record cannot be read for a while.
     RecordSpoiled = "record unreadable for a while",
     /// The database refuses a row because of a value.

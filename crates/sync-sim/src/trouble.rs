@@ -22,16 +22,19 @@ pub(crate) enum Trouble {
     RateLimited,
     /// No answer, until the client gives up.
     Silent,
+    /// 503, until the client gives up.
+    Down,
 }
 
 impl Trouble {
-    pub(crate) const ALL: [Self; 3] = [Self::Denied, Self::RateLimited, Self::Silent];
+    pub(crate) const ALL: [Self; 4] = [Self::Denied, Self::RateLimited, Self::Silent, Self::Down];
 
     fn fault(self) -> Fault {
         match self {
             Self::Denied => Fault::OneDenied,
             Self::RateLimited => Fault::OneRateLimited,
             Self::Silent => Fault::OneSilent,
+            Self::Down => Fault::OneDown,
         }
     }
 }

@@ -21,6 +21,7 @@ use crate::trouble::Troubles;
 
 /// The state that the parts of a simulation share. Only one thread uses it, so no lock is ever waited for.
 pub(crate) struct World {
+    pub(crate) seed: u64,
     pub(crate) manner: Manner,
     pub(crate) mutant: Option<Mutant>,
     pub(crate) store: MemoryStore,
@@ -68,6 +69,10 @@ impl World {
     pub(crate) fn new(seed: u64, shown: bool, mutant: Option<Mutant>) -> Arc<Self> {
         let mut rng = Rng::with_seed(seed);
         let manner = Manner::draw(&mut rng);
+        Self::of(seed, manner, rng, shown, mutant)
+    }
+
+    pub(crate) fn of(seed: u64, manner: Manner, rng: Rng, shown: bool, mutant: Option<Mutant>) -> Arc<Self> {
         let tenant = |number| {
             let clock = ManualClock::default();
             let kombo = FakeKombo::new(clock.clone());
@@ -82,6 +87,7 @@ impl World {
         };
         let tenants: Vec<Tenant> = (0..manner.tenants).map(tenant).collect();
         let world = Self {
+            seed,
             store: MemoryStore::new(),
             tenants,
             failed: CancellationToken::new(),

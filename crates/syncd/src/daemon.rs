@@ -50,11 +50,12 @@ const FIRST_WAIT: Duration = Duration::from_millis(500);
 /// Longest delay between two such attempts.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-/// A failed fetch releases its worker after seconds and waits in the queue, so that others need not wait with it.
+/// A failed fetch releases its worker after seconds and waits in the queue, so that others need not wait with it. When many
+/// integrations begin to fail at the same time, none counts as failing yet, and all workers may try them.
 const SHORT_RETRIES: RetryPolicy = RetryPolicy {
-    budget: Duration::from_secs(10),
+    budget: Duration::from_secs(3),
     initial: Duration::from_millis(500),
-    max_delay: Duration::from_secs(4),
+    max_delay: Duration::from_secs(2),
 };
 
 /// Maximum number of connections to the servers of webhooks and of operations.

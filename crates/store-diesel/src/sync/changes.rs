@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::fmt::Display;
 
 use diesel::dsl::{exists, not};
@@ -71,6 +72,8 @@ impl TryFrom<ChangeRow> for Change {
 
 both! {
     postgres {
+        use super::super::deliveries::pg as deliveries;
+
         /// Appends with the number of the transaction, because a sequence does not hand out numbers in commit order.
         /// The lock is shared, so appending transactions do not wait for each other.
         fn append(conn: &mut Conn, changes: &[Change]) -> TxResult<()> {
@@ -159,6 +162,8 @@ both! {
     }
 
     sqlite {
+        use super::super::deliveries::sqlite as deliveries;
+
         fn settled(conn: &mut Conn, after: LogPosition, limit: usize) -> TxResult<Vec<(LogPosition, Change)>> {
             let entries = sync_changes::table.filter(sync_changes::seq.gt(after.seq)).order(sync_changes::seq);
             let rows: Vec<ChangeRow> = entries.limit(limited(limit)).load(conn).during(TABLE)?;
@@ -290,11 +295,16 @@ both! {
                 Undelivered::Keep => diesel::delete(old.filter(not(exists(waits)))).execute(self.conn).during(TABLE)?,
                 Undelivered::Remove => diesel::delete(old).execute(self.conn).during(TABLE)?,
             };
+            deliveries::note_finished(self.conn)?;
             Ok(u64::try_from(removed).unwrap_or(u64::MAX))
         }
 
         fn append_changes(&mut self, changes: &[Change]) -> TxResult<()> {
             append(self.conn, changes)?;
+            let integrations: BTreeSet<&str> = changes.iter().map(|change| change.integration_id.as_str()).collect();
+            for integration in integrations {
+                deliveries::note_pending(self.conn, integration)?;
+            }
             self.appended();
             Ok(())
         }

@@ -63,6 +63,14 @@ impl From<LetterRow> for DeadLetter {
 }
 
 both! {
+    postgres {
+        use super::super::deliveries::pg as deliveries;
+    }
+
+    sqlite {
+        use super::super::deliveries::sqlite as deliveries;
+    }
+
     impl DeadLetters for DbTx<'_> {
         fn put_dead_letter(&mut self, letter: &DeadLetter, body: &str) -> TxResult<()> {
             let row = (LetterRow::from(letter), sync_dead_letters::body.eq(body));
@@ -73,8 +81,8 @@ both! {
                 .do_update()
                 .set(changed)
                 .execute(self.conn)
-                .during(TABLE)
-                .map(drop)
+                .during(TABLE)?;
+            if letter.again { deliveries::note_pending(self.conn, letter.integration_id.as_str()) } else { Ok(()) }
         }
 
         fn dead_letters(&mut self, integration: Option<&IntegrationId>) -> TxResult<Vec<DeadLetter>> {
@@ -97,6 +105,7 @@ both! {
         fn mark_dead_letter(&mut self, integration: &IntegrationId, id: &DeliveryId) -> TxResult<bool> {
             let letter = sync_dead_letters::table.find((integration.as_str(), id.0.as_str()));
             let marked = diesel::update(letter).set(sync_dead_letters::again.eq(true)).execute(self.conn).during(TABLE)?;
+            deliveries::note_pending(self.conn, integration.as_str())?;
             Ok(marked == 1)
         }
 

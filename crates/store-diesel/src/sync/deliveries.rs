@@ -34,6 +34,45 @@ fn next(dialect: Dialect) -> &'static str {
     }
 }
 
+/// Whether something is left to deliver. The column `is_pending` says so, for an index: whoever appends entries or queues a
+/// dead letter again sets it, and whoever writes the delivery under its lock looks again.
+fn has_more(dialect: Dialect) -> String {
+    format!(
+        "(COALESCE((SELECT c.integration_id {}) = d.integration_id, false) OR EXISTS (SELECT 1 FROM sync_dead_letters AS l \
+         WHERE l.integration_id = d.integration_id AND l.again))",
+        next(dialect)
+    )
+}
+
+/// The due deliveries of each part of the index `sync_deliveries_pending`, at its front.
+fn due<'a>(dialect: Dialect, horizon: &Horizon, limit: i64) -> Statement<'a> {
+    let now = (" <= ", horizon.now);
+    let parts = [
+        ("false", now),
+        ("false", (" > ", latest_untried(horizon))),
+        ("true", now),
+        ("true", (" > ", horizon.latest_wait())),
+    ];
+    let mut statement = Statement::new("SELECT * FROM (");
+    for (place, (has_failed, (range, time))) in parts.into_iter().enumerate() {
+        statement = statement
+            .sql(if place == 0 { "" } else { " UNION ALL " })
+            .sql(format!(
+                "SELECT * FROM (SELECT d.* FROM sync_deliveries AS d WHERE d.is_pending \
+                 AND (COALESCE(d.parcel_attempts, 0) > 0) = {has_failed} AND d.not_before{range}"
+            ))
+            .time(Some(time))
+            .sql(" AND (d.lease_expires_at IS NULL OR d.lease_expires_at <= ")
+            .time(Some(horizon.now))
+            .sql(" OR d.lease_expires_at > ")
+            .time(Some(horizon.latest_lease()))
+            .sql(format!(") AND {} ORDER BY d.not_before LIMIT ", has_more(dialect)))
+            .int(limit)
+            .sql(format!(") AS part_{place}"));
+    }
+    statement.sql(") AS due ORDER BY not_before, integration_id LIMIT ").int(limit)
+}
+
 #[derive(Queryable, QueryableByName, Insertable, AsChangeset)]
 #[diesel(table_name = sync_deliveries, treat_none_as_null = true, treat_none_as_default_value = false)]
 struct DeliveryRow {
@@ -109,6 +148,26 @@ impl From<DeliveryRow> for Delivery {
 
 both! {
     postgres {
+        /// Notes of which deliveries nothing is left, as after old entries were deleted. Locks them first, so that no entry
+        /// is overlooked that another transaction appends.
+        pub(crate) fn note_finished(conn: &mut Conn) -> TxResult<()> {
+            let has_more = has_more(DIALECT);
+            let rows: Vec<Cells> = Statement::new(format!(
+                "SELECT d.integration_id FROM sync_deliveries AS d WHERE d.is_pending AND d.parcel_id IS NULL AND NOT {has_more} \
+                 FOR UPDATE OF d SKIP LOCKED"
+            ))
+            .load(conn)
+            .during(TABLE)?;
+            let ids: Vec<String> =
+                rows.into_iter().filter_map(|cells| cells.0.into_iter().flatten().next()?.into_text()).collect();
+            Statement::new(format!("UPDATE sync_deliveries AS d SET is_pending = {has_more} WHERE d.integration_id = ANY ("))
+                .texts(ids.iter().map(|id| Some(id.as_str())).collect())
+                .sql(")")
+                .execute(conn)
+                .during(TABLE)
+                .map(drop)
+        }
+
         fn lock(conn: &mut Conn, integration: &IntegrationId, mode: LockMode) -> TxResult<Lock<Delivery>> {
             let delivery = sync_deliveries::table.find(integration.as_str());
             let row: Option<DeliveryRow> = match mode {
@@ -129,12 +188,32 @@ both! {
     }
 
     sqlite {
+        /// Notes of which deliveries nothing is left, as after old entries were deleted.
+        pub(crate) fn note_finished(conn: &mut Conn) -> TxResult<()> {
+            let has_more = has_more(DIALECT);
+            Statement::new(format!(
+                "UPDATE sync_deliveries AS d SET is_pending = {has_more} WHERE d.is_pending AND d.parcel_id IS NULL"
+            ))
+            .execute(conn)
+            .during(TABLE)
+            .map(drop)
+        }
+
         /// Needs no lock: SQLite has one writer at a time, and a writing transaction has locked everything.
         fn lock(conn: &mut Conn, integration: &IntegrationId, _mode: LockMode) -> TxResult<Lock<Delivery>> {
             let row: Option<DeliveryRow> =
                 sync_deliveries::table.find(integration.as_str()).first(conn).optional().during(TABLE)?;
             Ok(row.map_or(Lock::Missing, |row| Lock::Locked(row.into())))
         }
+    }
+
+    /// Notes that something is to be delivered. Waits for a transaction that writes the delivery, and is waited for.
+    pub(crate) fn note_pending(conn: &mut Conn, integration: &str) -> TxResult<()> {
+        Statement::new("UPDATE sync_deliveries SET is_pending = true WHERE integration_id = ")
+            .text(integration)
+            .execute(conn)
+            .during(TABLE)
+            .map(drop)
     }
 
     impl Deliveries for DbTx<'_> {
@@ -181,8 +260,25 @@ both! {
                 .do_update()
                 .set(&row)
                 .execute(self.conn)
-                .during(TABLE)
-                .map(drop)
+                .during(TABLE)?;
+            // A statement of its own: it sees what was committed until the row was locked.
+            Statement::new(format!(
+                "UPDATE sync_deliveries AS d SET is_pending = (d.parcel_id IS NOT NULL OR {}) WHERE d.integration_id = ",
+                has_more(DIALECT)
+            ))
+            .text(delivery.integration_id.as_str())
+            .execute(self.conn)
+            .during(TABLE)
+            .map(drop)
+        }
+
+        fn leased_deliveries(&mut self) -> TxResult<Vec<Delivery>> {
+            let rows: Vec<DeliveryRow> = sync_deliveries::table
+                .filter(sync_deliveries::lease_token.is_not_null())
+                .order(sync_deliveries::integration_id)
+                .load(self.conn)
+                .during(TABLE)?;
+            Ok(rows.into_iter().map(Delivery::from).collect())
         }
 
         fn deliveries(&mut self) -> TxResult<Vec<Delivery>> {
@@ -192,24 +288,8 @@ both! {
         }
 
         fn due_deliveries(&mut self, horizon: &Horizon, limit: usize) -> TxResult<Vec<Delivery>> {
-            let next = next(DIALECT);
-            let rows: Vec<DeliveryRow> = Statement::new("SELECT d.* FROM sync_deliveries AS d WHERE (d.not_before <= ")
-                .time(Some(horizon.now))
-                .sql(" OR d.not_before > ")
-                .time(Some(horizon.latest_wait()))
-                .sql(" OR (COALESCE(d.parcel_attempts, 0) = 0 AND d.not_before > ")
-                .time(Some(latest_untried(horizon)))
-                .sql(")) AND (d.lease_expires_at IS NULL OR d.lease_expires_at <= ")
-                .time(Some(horizon.now))
-                .sql(" OR d.lease_expires_at > ")
-                .time(Some(horizon.latest_lease()))
-                .sql(format!(
-                    ") AND ((SELECT c.integration_id {next}) = d.integration_id OR EXISTS (SELECT 1 FROM sync_dead_letters AS \
-                     l WHERE l.integration_id = d.integration_id AND l.again)) ORDER BY d.not_before, d.integration_id LIMIT "
-                ))
-                .int(limited(limit))
-                .load(self.conn)
-                .during(TABLE)?;
+            let rows: Vec<DeliveryRow> =
+                due(DIALECT, horizon, limited(limit)).load(self.planned_once()?).during(TABLE)?;
             Ok(rows.into_iter().map(Delivery::from).collect())
         }
 

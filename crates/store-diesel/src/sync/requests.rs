@@ -13,6 +13,8 @@ use crate::schema::sync_requests;
 use crate::types::{AnyText, MaybeAnyText, Moment};
 
 const TABLE: &str = "sync_requests";
+/// PostgreSQL takes at most 65,535 parameters in a statement.
+const INSERTED_AT_ONCE: usize = 1_000;
 
 #[derive(Queryable, QueryableByName, Insertable, AsChangeset)]
 #[diesel(table_name = sync_requests, treat_none_as_null = true, treat_none_as_default_value = false)]
@@ -103,6 +105,16 @@ both! {
     postgres {
         use super::super::claims::pg as claims;
 
+        fn insert_all(conn: &mut Conn, requests: &[QueuedRequest]) -> TxResult<usize> {
+            let rows: Vec<RequestRow> = requests.iter().map(RequestRow::from).collect();
+            diesel::insert_into(sync_requests::table)
+                .values(rows)
+                .on_conflict((sync_requests::integration_id, sync_requests::endpoint, sync_requests::kind))
+                .do_nothing()
+                .execute(conn)
+                .during(TABLE)
+        }
+
         fn lock(conn: &mut Conn, target: &Target, mode: LockMode) -> TxResult<Lock<QueuedRequest>> {
             let request = sync_requests::table.find(key(target));
             let row: Option<RequestRow> = match mode {
@@ -126,6 +138,18 @@ both! {
     sqlite {
         use super::super::claims::sqlite as claims;
 
+        fn insert_all(conn: &mut Conn, requests: &[QueuedRequest]) -> TxResult<usize> {
+            let mut inserted = 0;
+            for request in requests {
+                let insert = diesel::insert_into(sync_requests::table)
+                    .values(RequestRow::from(request))
+                    .on_conflict((sync_requests::integration_id, sync_requests::endpoint, sync_requests::kind))
+                    .do_nothing();
+                inserted += Cached(insert).execute(conn).during(TABLE)?;
+            }
+            Ok(inserted)
+        }
+
         /// Needs no lock: SQLite has one writer at a time, and a writing transaction has locked everything.
         fn lock(conn: &mut Conn, target: &Target, _mode: LockMode) -> TxResult<Lock<QueuedRequest>> {
             let row: Option<RequestRow> =
@@ -143,6 +167,15 @@ both! {
                 sync_requests::kind,
             );
             let rows: Vec<RequestRow> = sync_requests::table.order(order).load(self.conn).during(TABLE)?;
+            Ok(readable(rows))
+        }
+
+        fn leased_requests(&mut self) -> TxResult<Vec<QueuedRequest>> {
+            let rows: Vec<RequestRow> = sync_requests::table
+                .filter(sync_requests::lease_token.is_not_null())
+                .order((sync_requests::requested_at, sync_requests::integration_id, sync_requests::endpoint))
+                .load(self.conn)
+                .during(TABLE)?;
             Ok(readable(rows))
         }
 
@@ -188,6 +221,24 @@ both! {
                 .on_conflict((sync_requests::integration_id, sync_requests::endpoint, sync_requests::kind))
                 .do_nothing();
             Ok(Cached(insert).execute(self.conn).during(TABLE)? == 1)
+        }
+
+        fn insert_requests(&mut self, requests: &[QueuedRequest]) -> TxResult<usize> {
+            let mut inserted = 0;
+            for requests in requests.chunks(INSERTED_AT_ONCE) {
+                inserted += insert_all(self.conn, requests)?;
+            }
+            Ok(inserted)
+        }
+
+        fn retry_failed_requests(&mut self, now: Timestamp) -> TxResult<usize> {
+            diesel::update(sync_requests::table)
+                .filter(sync_requests::attempts.gt(0))
+                .filter(sync_requests::not_before.gt(Moment(now)))
+                .filter(sync_requests::lease_token.is_null())
+                .set((sync_requests::not_before.eq(Moment(now)), sync_requests::attempts.eq(0)))
+                .execute(self.conn)
+                .during(TABLE)
         }
 
         fn delete_request(&mut self, target: &Target) -> TxResult<()> {

@@ -9,8 +9,9 @@ use sync_core::SyncError;
 use sync_core::jobs::queue::{self, Claim};
 use sync_core::jobs::{Eligible, LeaseToken, SyncKind};
 use sync_core::ports::{Scope, Store as _, Tx};
-use sync_testkit::postgres::{Options, PrivatePostgres};
-use tokio_postgres::{Client, NoTls};
+use sync_testkit::postgres::PrivatePostgres;
+
+use crate::costs::{Cost, cost, counting_server};
 
 /// `$1` integrations with a request for each endpoint. A tenth are paused, a fifth have failed, most others wait, and a
 /// few are leased.
@@ -27,90 +28,41 @@ UPDATE kombo.sync_requests SET lease_token = integration_id, lease_owner = 'w', 
     lease_generation = 1 WHERE integration_id IN ('sandbox:1', 'sandbox:2', 'sandbox:4', 'sandbox:6') AND endpoint = 'users';
 ";
 
-/// Work that the server did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Cost {
-    statements: i64,
-    blocks: i64,
-    rows: i64,
-}
-
-async fn connect(url: &str) -> Client {
-    let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
-    tokio::spawn(connection);
-    client
-}
-
-async fn number(client: &Client, query: &str) -> i64 {
-    client.query_one(query, &[]).await.unwrap().get(0)
-}
-
-/// Makes `claims` claims one after the other, and returns their total cost.
-///
-/// The session planned its statements, and statistics were gathered, while the queue was empty.
-async fn claims(server: &PrivatePostgres, integrations: u32, claims: usize) -> Cost {
-    let url = server.create_database("fleet").unwrap();
-    let address = url.parse().unwrap();
-    DieselStore::open(&address).await.unwrap().migrate().await.unwrap();
-    let client = connect(&url).await;
-    client.batch_execute("CREATE EXTENSION pg_stat_statements").await.unwrap();
-    client.batch_execute("VACUUM ANALYZE").await.unwrap();
-    let store = DieselStore::open_with(&address, 1).await.unwrap();
+/// Leases the next request; returns whether there is one.
+async fn lease(store: &DieselStore, number: usize) -> bool {
     let now: Timestamp = "2026-01-01T00:10:00.000Z".parse().unwrap();
+    let claim = Claim {
+        owner: "worker".to_owned(),
+        token: LeaseToken(number.to_string()),
+        ttl: Duration::from_secs(30),
+        longest_wait: Duration::from_secs(3_600),
+    };
     let eligible = Eligible {
         retries: false,
         at_share: [(SyncKind::Delta, IntegrationId::from("sandbox:7"))].into(),
         ..Eligible::all(Endpoint::ALL.into())
     };
-    let lease = async |number: usize| {
-        let claim = Claim {
-            owner: "worker".to_owned(),
-            token: LeaseToken(number.to_string()),
-            ttl: Duration::from_secs(30),
-            longest_wait: Duration::from_secs(3_600),
-        };
-        let eligible = eligible.clone();
-        let unit = move |tx: &mut dyn Tx| queue::lease_next(tx, &claim, &eligible, now).map_err(SyncError::from);
-        store.transact(Scope::Shared, unit).await.unwrap()
-    };
-    assert!(lease(0).await.is_none());
-    client.batch_execute(&FLEET.replace('$', &integrations.to_string())).await.unwrap();
-    client.batch_execute("SELECT pg_stat_statements_reset(), pg_stat_reset()").await.unwrap();
-    for number in 1..=claims {
-        assert!(lease(number).await.is_some(), "claim {number}");
-    }
-    drop(store);
-    // The counts of a session are complete only after its end.
-    let sessions =
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
-    while number(&client, sessions).await > 0 {
-        tokio::task::yield_now().await;
-    }
-    let of = |sum: &str| {
-        format!(
-            "SELECT ({sum})::bigint FROM pg_stat_statements JOIN pg_database AS d ON d.oid = dbid \
-             WHERE datname = current_database() AND query ~ 'sync_'"
-        )
-    };
-    let rows = "SELECT sum(seq_tup_read + idx_tup_fetch)::bigint FROM pg_stat_user_tables WHERE relname ~ '^sync_'";
-    Cost {
-        statements: number(&client, &of("sum(calls)")).await,
-        blocks: number(&client, &of("sum(shared_blks_hit + shared_blks_read)")).await,
-        rows: number(&client, rows).await,
-    }
+    let unit = move |tx: &mut dyn Tx| queue::lease_next(tx, &claim, &eligible, now).map_err(SyncError::from);
+    store.transact(Scope::Shared, unit).await.unwrap().is_some()
+}
+
+/// Returns what `claims` claims cost, one after the other.
+async fn claims(server: &PrivatePostgres, integrations: u32, claims: usize) -> Cost {
+    let fleet = FLEET.replace('$', &integrations.to_string());
+    let warm_up = async |store: &DieselStore| assert!(!lease(store, 0).await);
+    cost(server, &fleet, warm_up, async |store| {
+        for number in 1..=claims {
+            assert!(lease(store, number).await, "claim {number}");
+        }
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_claim_costs_the_same_for_a_hundred_and_for_ten_thousand_integrations() {
     const CLAIMS: usize = 8;
-    let setting = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-    let settings = vec![setting("shared_preload_libraries", "pg_stat_statements"), setting("autovacuum", "off")];
-    let options = Options { settings, ..Options::default() };
-    let server = tokio::task::spawn_blocking(|| PrivatePostgres::start_with(options).unwrap()).await.unwrap();
+    let server = counting_server().await;
     let small = claims(&server, 100, CLAIMS).await;
     let large = claims(&server, 10_000, CLAIMS).await;
-    eprintln!("{CLAIMS} claims: {small:?} of 100 integrations, {large:?} of 10,000");
-    assert_eq!(small.statements, large.statements);
-    assert!(large.rows * 10 <= small.rows * 13, "{small:?}, {large:?}");
-    assert!(large.blocks * 10 <= small.blocks * 15, "{small:?}, {large:?}");
+    small.assert_flat(&large, "eight claims");
 }

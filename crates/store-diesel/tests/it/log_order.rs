@@ -189,7 +189,7 @@ async fn a_reader_misses_nothing_in_whatever_order_transactions_append_and_commi
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn integrations_commit_and_are_delivered_while_another_transaction_stays_open() {
     let (store, database) = fresh().await;
-    store.transact::<_, StoreError, _>(Scope::Shared, outbox::begin).await.unwrap();
+    store.transact::<_, StoreError, _>(Scope::Shared, |tx| outbox::begin(tx, at(0))).await.unwrap();
     let mut reader = Reader::new(&store, database.url()).await;
     let open = Writer::begin(&store, "c", "open".to_owned());
     open.append();
@@ -234,7 +234,9 @@ async fn the_start_of_delivery_waits_for_open_transactions() {
     other.end(true);
     let beginning = {
         let store = store.clone();
-        tokio::spawn(async move { store.transact::<_, StoreError, _>(Scope::Shared, outbox::begin).await })
+        tokio::spawn(
+            async move { store.transact::<_, StoreError, _>(Scope::Shared, |tx| outbox::begin(tx, at(0))).await },
+        )
     };
     let waits = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
     while database.execute(waits).unwrap() == "0" {

@@ -9,10 +9,9 @@ use crate::horizon::{happened, is_ahead, latest};
 use crate::jobs::endpoint::EndpointState;
 use crate::jobs::integration::{IntegrationRecord, IntegrationStatus};
 use crate::jobs::queue;
-use crate::jobs::request::{RequestCause, SyncKind, Target};
+use crate::jobs::request::{QueuedRequest, RequestCause, SyncKind, Target};
 use crate::jobs::schedule::jittered;
 use crate::ports::error::TxResult;
-use crate::ports::lock::LockMode;
 use crate::ports::store::Tx;
 use crate::stable_hash::stable_hash;
 use crate::webhooks::status::set_status;
@@ -52,18 +51,20 @@ pub fn schedule(tx: &mut dyn Tx, policy: &SchedulePolicy, now: Timestamp) -> TxR
         if ids.is_empty() {
             return Ok(requested);
         }
+        // Read before the states: if another replica completes a fetch meanwhile, either the request or its result is seen.
+        let waiting: BTreeSet<Target> = tx.requests_of(&ids)?.into_iter().map(|request| request.target).collect();
         let states: BTreeMap<(IntegrationId, Endpoint), EndpointState> = tx
             .endpoints_of(&ids)?
             .into_iter()
             .map(|state| ((state.integration_id.clone(), state.endpoint), state))
             .collect();
-        let waiting: BTreeSet<Target> = tx.requests_of(&ids)?.into_iter().map(|request| request.target).collect();
-        let mut looks = Vec::new();
+        let (mut looks, mut new) = (Vec::new(), Vec::new());
         for integration in &integrations {
-            let (count, next) = look_at(tx, integration, &states, &waiting, policy, now)?;
-            requested += count;
+            let (due, next) = look_at(integration, &states, &waiting, policy, now);
+            new.extend(due);
             looks.push((integration.id.clone(), next.min(now.saturating_add(longest))));
         }
+        requested += tx.insert_requests(&new)?;
         tx.put_next_looks(&looks)?;
         if ids.len() < LOOK_AT {
             return Ok(requested);
@@ -71,23 +72,22 @@ pub fn schedule(tx: &mut dyn Tx, policy: &SchedulePolicy, now: Timestamp) -> TxR
     }
 }
 
-/// Requests the due fetches of an integration. Returns their number, and the time of the next check.
+/// Returns the requests of the due fetches of an integration, and the time of the next check.
 fn look_at(
-    tx: &mut dyn Tx,
     integration: &IntegrationRecord,
     states: &BTreeMap<(IntegrationId, Endpoint), EndpointState>,
     waiting: &BTreeSet<Target>,
     policy: &SchedulePolicy,
     now: Timestamp,
-) -> TxResult<(usize, Timestamp)> {
+) -> (Vec<QueuedRequest>, Timestamp) {
     let mut next_look = Timestamp::MAX;
     let from = match integration.status {
         IntegrationStatus::Active => now,
         // An inactive integration is checked rarely. A successful fetch makes it active again.
         IntegrationStatus::Paused | IntegrationStatus::NotFound => now.saturating_add(policy.look_at_paused_every),
-        IntegrationStatus::Deleted | IntegrationStatus::Held => return Ok((0, next_look)),
+        IntegrationStatus::Deleted | IntegrationStatus::Held => return (Vec::new(), next_look),
     };
-    let mut requested = 0;
+    let mut requests = Vec::new();
     for endpoint in &policy.endpoints {
         let key = (integration.id.clone(), *endpoint);
         let (due_at, kind, cause) = due(states.get(&key), policy, now);
@@ -97,26 +97,21 @@ fn look_at(
         }
         next_look = next_look.min(now.saturating_add(WAITING_FOR));
         let target = Target { integration_id: key.0, endpoint: *endpoint, kind };
-        // Checked again under a lock: another replica may have requested the fetch meanwhile, or even completed it.
-        if !waiting.contains(&target)
-            && tx.request(&target, LockMode::Wait)?.locked().is_none()
-            && due(tx.endpoint(&integration.id, *endpoint)?.as_ref(), policy, now).0 <= now
-        {
-            queue::request(tx, target, cause, from, now)?;
-            requested += 1;
+        if !waiting.contains(&target) {
+            requests.push(queue::new_request(target, cause, from, now));
         }
     }
     let first = policy.endpoints.first().filter(|_| integration.status != IntegrationStatus::Active);
     if let Some(endpoint) = first {
         next_look = next_look.min(now.saturating_add(WAITING_FOR));
-        if requested == 0 && !waiting.iter().any(|target| target.integration_id == integration.id) {
+        if requests.is_empty() && !waiting.iter().any(|target| target.integration_id == integration.id) {
             // Requested even if nothing is due, because only a fetch can show that the integration is available again.
+            // All its endpoints are loaded: a first load would be due.
             let target = Target { integration_id: integration.id.clone(), endpoint: *endpoint, kind: SyncKind::Delta };
-            queue::request(tx, target, RequestCause::Poll, from, now)?;
-            requested += 1;
+            requests.push(queue::new_request(target, RequestCause::Poll, from, now));
         }
     }
-    Ok((requested, next_look))
+    (requests, next_look)
 }
 
 /// Returns when an endpoint is due, and for which fetch.
@@ -155,36 +150,48 @@ pub fn catch_up(
     integrations: Option<&BTreeSet<IntegrationId>>,
     now: Timestamp,
 ) -> TxResult<usize> {
-    let is_meant = |id: &IntegrationId| integrations.is_none_or(|some| some.contains(id));
-    let active: BTreeSet<IntegrationId> = tx
-        .integrations()?
-        .into_iter()
-        .filter(|known| known.status == IntegrationStatus::Active && is_meant(&known.id))
-        .map(|known| known.id)
-        .collect();
-    let mut behind: Vec<EndpointState> = tx
-        .endpoints(None)?
+    let (registered, states, requests) = match integrations {
+        None => (tx.integrations()?, tx.endpoints(None)?, tx.requests()?),
+        Some(ids) => {
+            let ids: Vec<IntegrationId> = ids.iter().cloned().collect();
+            let mut registered = Vec::new();
+            for id in &ids {
+                registered.extend(tx.integration(id)?);
+            }
+            (registered, tx.endpoints_of(&ids)?, tx.requests_of(&ids)?)
+        }
+    };
+    let is_active = |known: &IntegrationRecord| known.status == IntegrationStatus::Active;
+    let active: BTreeSet<IntegrationId> = registered.into_iter().filter(is_active).map(|known| known.id).collect();
+    let waiting: BTreeMap<Target, QueuedRequest> =
+        requests.into_iter().map(|request| (request.target.clone(), request)).collect();
+    let mut behind: Vec<EndpointState> = states
         .into_iter()
         .filter(|state| state.loaded_at.is_some())
         .filter(|state| endpoints.contains(&state.endpoint) && active.contains(&state.integration_id))
         .collect();
     behind.sort_by_key(|state| stable_hash(state.integration_id.as_str(), state.endpoint.as_str()));
-    let mut from = now;
+    let (mut from, mut new) = (now, Vec::new());
     for state in &behind {
         let target =
             Target { integration_id: state.integration_id.clone(), endpoint: state.endpoint, kind: SyncKind::Delta };
-        queue::request_of(tx, state, target, RequestCause::CatchUp, from, now)?;
+        match waiting.get(&target) {
+            // A request that appears meanwhile is as good: its fetch begins after the missed webhooks.
+            None => new.push(queue::new_request(target, RequestCause::CatchUp, from, now)),
+            Some(request) if request.lease.is_none() && (request.attempts > 0 || request.not_before <= from) => {}
+            Some(_) => drop(queue::request_of(tx, state, target, RequestCause::CatchUp, from, now)?),
+        }
         from = from.saturating_add(CATCH_UP_INTERVAL);
     }
+    tx.insert_requests(&new)?;
     Ok(behind.len())
 }
 
 /// Registers the configured integrations. Those that were deleted at Kombo stay deleted.
 pub fn register(tx: &mut dyn Tx, ids: &BTreeSet<IntegrationId>, now: Timestamp) -> TxResult<()> {
-    for id in ids {
-        if tx.integration(id)?.is_none() {
-            set_status(tx, id, "", IntegrationStatus::Active, None, now)?;
-        }
+    let known: BTreeSet<IntegrationId> = tx.integrations()?.into_iter().map(|known| known.id).collect();
+    for id in ids.difference(&known) {
+        set_status(tx, id, "", IntegrationStatus::Active, None, now)?;
     }
     Ok(())
 }
@@ -192,18 +199,5 @@ pub fn register(tx: &mut dyn Tx, ids: &BTreeSet<IntegrationId>, now: Timestamp) 
 /// Makes requests that wait after failures due immediately, and forgets the failures. It is called when a common cause
 /// is resolved. Returns the number of requests.
 pub fn retry_failed(tx: &mut dyn Tx, now: Timestamp) -> TxResult<usize> {
-    let mut set_going = 0;
-    for request in tx.requests()? {
-        if request.attempts > 0
-            && request.not_before > now
-            && let Some(mut request) = tx.request(&request.target, LockMode::Wait)?.locked()
-            && request.lease.is_none()
-        {
-            request.not_before = now;
-            request.attempts = 0;
-            tx.put_request(&request)?;
-            set_going += 1;
-        }
-    }
-    Ok(set_going)
+    tx.retry_failed_requests(now)
 }

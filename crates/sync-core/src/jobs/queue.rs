@@ -99,16 +99,7 @@ pub(crate) fn request_of(
     if target.kind == SyncKind::Delta && state.loaded_at.is_none() {
         target.kind = SyncKind::Full;
     }
-    let new = QueuedRequest {
-        target,
-        cause,
-        requested_at: now,
-        not_before,
-        generation: FIRST,
-        attempts: 0,
-        approved_removals: None,
-        lease: None,
-    };
+    let new = new_request(target, cause, not_before, now);
     let known = loop {
         if let Some(request) = tx.request(&new.target, LockMode::Wait)?.locked() {
             break request;
@@ -140,6 +131,20 @@ pub(crate) fn request_of(
         tx.put_request(&request)?;
     }
     Ok(request)
+}
+
+/// Returns a request that nobody has leased yet.
+pub(crate) fn new_request(target: Target, cause: RequestCause, not_before: Timestamp, now: Timestamp) -> QueuedRequest {
+    QueuedRequest {
+        target,
+        cause,
+        requested_at: now,
+        not_before,
+        generation: FIRST,
+        attempts: 0,
+        approved_removals: None,
+        lease: None,
+    }
 }
 
 /// Leases the request for `target`. `None` if there is none, or another worker works on its endpoint.
@@ -247,7 +252,7 @@ pub fn release(
 /// Returns the targets of these leases.
 pub fn release_abandoned(tx: &mut dyn Tx, is_gone: impl Fn(&str) -> bool) -> TxResult<Vec<Target>> {
     let mut released = Vec::new();
-    for request in tx.requests()? {
+    for request in tx.leased_requests()? {
         if !request.lease.as_ref().is_some_and(|held| is_gone(&held.owner)) {
             continue; // not locked: that would wait for its worker
         }

@@ -1,6 +1,7 @@
 use kombo_model::{IntegrationId, Timestamp};
 
 use crate::jobs::integration::{IntegrationRecord, IntegrationStatus};
+use crate::outbox;
 use crate::ports::error::TxResult;
 use crate::ports::store::Tx;
 
@@ -77,5 +78,9 @@ pub(super) fn put_status(
             state_updated_at: updated_at,
         },
     };
-    if known == Some(&record) { Ok(()) } else { tx.put_integration(&record) }
+    if known == Some(&record) {
+        return Ok(());
+    }
+    tx.put_integration(&record)?;
+    if known.is_none() { outbox::register(tx, record.id, now) } else { Ok(()) }
 }

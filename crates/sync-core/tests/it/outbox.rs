@@ -5,7 +5,7 @@ use sync_core::SyncError;
 use sync_core::changes::Change;
 use sync_core::jobs::queue::Claim;
 use sync_core::jobs::retention;
-use sync_core::jobs::{IntegrationRecord, IntegrationStatus, LeaseToken};
+use sync_core::jobs::{IntegrationStatus, LeaseToken};
 use sync_core::outbox::DeliveryState;
 use sync_core::outbox::{
     self, Content, DeadLetter, DeliveryId, DeliveryStatus, Failure, Sending, Undelivered, Verdict, delivery_statuses,
@@ -14,6 +14,7 @@ use sync_core::ports::{Clock as _, Lock, LockMode};
 use sync_core::pull::RunId;
 use sync_core::rows::Model;
 use sync_core::rows::{ChangeCause, ChangeKind};
+use sync_core::webhooks::set_status;
 use sync_testkit::{ManualClock, MemoryStore};
 
 const TTL: Duration = Duration::from_secs(40);
@@ -41,7 +42,7 @@ impl Post {
     fn new() -> Self {
         let clock = ManualClock::new("2026-01-01T00:00:00Z".parse().unwrap());
         let post = Self { store: MemoryStore::new(), clock, tokens: std::cell::Cell::new(0) };
-        post.store.edit(outbox::begin).unwrap();
+        post.store.edit(|tx| outbox::begin(tx, post.now())).unwrap();
         post
     }
 
@@ -51,16 +52,8 @@ impl Post {
 
     fn register(&self, id: &IntegrationId) {
         let now = self.now();
-        let record = IntegrationRecord {
-            id: id.clone(),
-            tool: None,
-            status: IntegrationStatus::Active,
-            status_since: now,
-            reason: None,
-            registered_at: now,
-            state_updated_at: None,
-        };
-        self.store.edit(|tx| tx.put_integration(&record)).unwrap();
+        let status = IntegrationStatus::Active;
+        self.store.edit(|tx| set_status(tx, id, "", status, None, now)).unwrap();
     }
 
     /// Logs one entry for each record.
@@ -187,10 +180,10 @@ fn what_was_logged_before_delivery_began_does_not_go_out() {
     let post = Post { store: MemoryStore::new(), ..Post::new() };
     post.register(&a());
     post.log(&a(), &["before"]);
-    post.store.edit(outbox::begin).unwrap();
+    post.store.edit(|tx| outbox::begin(tx, post.now())).unwrap();
     assert!(post.take().is_none());
     post.log(&a(), &["after"]);
-    post.store.edit(outbox::begin).unwrap();
+    post.store.edit(|tx| outbox::begin(tx, post.now())).unwrap();
     post.register(&b());
     post.log(&b(), &["first"]);
     let sent = [post.take().unwrap(), post.take().unwrap()];

@@ -43,7 +43,7 @@ async fn bench() -> Bench {
     bench.load().await;
     let now = bench.clock.now();
     bench.store.edit(|tx| dispatch::register(tx, &[id()].into(), now)).unwrap();
-    bench.store.edit(|tx| outbox::begin(tx)).unwrap();
+    bench.store.edit(|tx| outbox::begin(tx, now)).unwrap();
     bench.pass(60);
     bench.kombo.edit(|lms| lms.rename_user("u1", "Grace"));
     bench.kombo.edit(|lms| lms.rename_user("u2", "Hedy"));

@@ -219,7 +219,8 @@ impl Requests for Spy<'_> {
         for known in &held {
             self.tx.put_integration(&IntegrationRecord { status: IntegrationStatus::Active, ..known.clone() })?;
         }
-        let found = self.tx.claimable_request(&horizon, eligible);
+        let eligible = self.mutant.map_or_else(|| eligible.clone(), |mutant| mutant.eligible(eligible));
+        let found = self.tx.claimable_request(&horizon, &eligible);
         held.iter().try_for_each(|known| self.tx.put_integration(known))?;
         found
     }
@@ -234,6 +235,7 @@ impl Requests for Spy<'_> {
 
     statements! {
         requests() -> Vec<QueuedRequest>;
+        leased_requests() -> Vec<QueuedRequest>;
         requests_of(integrations: &[IntegrationId]) -> Vec<QueuedRequest>;
         put_off_idle_requests(horizon: &Horizon, until: Timestamp) -> usize;
     }
@@ -249,6 +251,19 @@ impl Requests for Spy<'_> {
         self.statement()?;
         self.seen.requests += 1;
         self.tx.insert_request(request)
+    }
+
+    fn insert_requests(&mut self, requests: &[QueuedRequest]) -> TxResult<usize> {
+        self.statement()?;
+        self.seen.requests += requests.len();
+        self.tx.insert_requests(requests)
+    }
+
+    fn retry_failed_requests(&mut self, now: Timestamp) -> TxResult<usize> {
+        self.statement()?;
+        let made_due = self.tx.retry_failed_requests(now)?;
+        self.seen.requests += made_due;
+        Ok(made_due)
     }
 
     fn delete_request(&mut self, target: &Target) -> TxResult<()> {
@@ -289,6 +304,7 @@ impl Deliveries for Spy<'_> {
         insert_delivery(delivery: &Delivery) -> ();
         put_delivery(delivery: &Delivery) -> ();
         delivery(integration: &IntegrationId, mode: LockMode) -> Lock<Delivery>;
+        leased_deliveries() -> Vec<Delivery>;
         deliveries() -> Vec<Delivery>;
         due_deliveries(horizon: &Horizon, limit: usize) -> Vec<Delivery>;
         undelivered() -> Vec<Backlog>;

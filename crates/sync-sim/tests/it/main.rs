@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use sync_sim::{Mutant, STEPS, Tally, find, simulate};
+use sync_sim::{Mutant, STEPS, Tally, find, simulate, simulate_fleet};
 
 /// Number of seeds in a regular run.
 const SEEDS: u64 = 100;
@@ -47,4 +47,9 @@ fn every_mutant_is_found() {
         let found = find(*mutant, SEEDS, STEPS).unwrap();
         assert!(found.is_some(), "not found in {SEEDS} seeds: {mutant}");
     }
+}
+
+#[test]
+fn a_fifth_of_a_fleet_that_fails_does_not_delay_the_others() {
+    assert_eq!(simulate_fleet(0).unwrap().failure, None);
 }

@@ -17,14 +17,14 @@ pub(super) type Notes = BTreeMap<RunId, BTreeMap<(i64, Model), BTreeSet<Key>>>;
 /// The content of the store. Clones share large parts until one of them writes to a part.
 #[derive(Debug, Clone, Default)]
 pub(super) struct State {
-    pub(super) tables: BTreeMap<(Model, IntegrationId), Arc<Table>>,
+    pub(super) tables: Arc<BTreeMap<(Model, IntegrationId), Arc<Table>>>,
     pub(super) seen: Arc<Notes>,
     pub(super) changes: Arc<BTreeMap<i64, Change>>,
     pub(super) last_change: i64,
-    pub(super) integrations: BTreeMap<IntegrationId, IntegrationRecord>,
+    pub(super) integrations: Arc<BTreeMap<IntegrationId, IntegrationRecord>>,
     /// The time of the next look at an integration; now if it is missing.
-    pub(super) next_looks: BTreeMap<IntegrationId, Timestamp>,
-    pub(super) endpoints: BTreeMap<(IntegrationId, Endpoint), EndpointState>,
+    pub(super) next_looks: Arc<BTreeMap<IntegrationId, Timestamp>>,
+    pub(super) endpoints: Arc<BTreeMap<(IntegrationId, Endpoint), EndpointState>>,
     pub(super) requests: BTreeMap<Target, QueuedRequest>,
     pub(super) runs: Arc<BTreeMap<RunId, Run>>,
     pub(super) last_run: i64,
@@ -45,7 +45,7 @@ impl State {
     }
 
     pub(super) fn table_mut(&mut self, model: Model, integration: &IntegrationId) -> &mut Table {
-        Arc::make_mut(self.tables.entry((model, integration.clone())).or_default())
+        Arc::make_mut(Arc::make_mut(&mut self.tables).entry((model, integration.clone())).or_default())
     }
 
     /// Returns the undelivered entries in order.

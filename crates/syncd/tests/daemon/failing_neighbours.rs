@@ -1,6 +1,6 @@
 //! Integrations that fail or never answer, next to healthy ones.
 
-use kombo_sandbox::{Endpoint, Fault, FaultKind, Model, Mutation, SandboxConfig};
+use kombo_sandbox::{Endpoint, Fault, FaultKind, GeneratorConfig, Model, Mutation, SandboxConfig};
 
 use crate::database::Backend;
 use crate::deployment::{Daemon, Look, Place, world_for};
@@ -55,4 +55,73 @@ fn they_keep_a_quarter_of_the_workers_at_most() {
     world.sandbox.clear_faults();
     look.assert_faithful_in_the_end(&world);
     daemon.stop();
+}
+
+const FLEET: usize = 300;
+/// How many of the fleet answer 503, and how many never answer.
+const DOWN: usize = 50;
+const SILENT: usize = 10;
+/// How many healthy integrations change at the same time, and how often.
+const BURST: usize = 40;
+const BURSTS: usize = 4;
+
+/// Counted in fetches, not in seconds: how many fetches began before that of a change, from its webhook on.
+#[test]
+fn beside_a_fifth_of_a_fleet_that_fails_changes_wait_for_hardly_more_fetches() {
+    let place = Place::new();
+    let generator = GeneratorConfig {
+        users: 2,
+        courses: 1,
+        providers: 1,
+        skills: 1,
+        progressions: 1,
+        deleted_rate: 0.0,
+        ..GeneratorConfig::default()
+    };
+    let config = SandboxConfig { integrations: FLEET, generator, ..SandboxConfig::default() };
+    let mut world = world_for(Backend::Postgres, config, place);
+    world.set_toml("sync.endpoints", r#"["users"]"#);
+    world.set("kombo.timeout", "2s");
+    let daemon = Daemon::start(&world, place);
+    let number = |sql: &str| world.database.query(sql)[0].parse::<usize>().unwrap();
+    let loaded = "SELECT count(*) AS value FROM sync_watermarks WHERE loaded_at IS NOT NULL";
+    wait_until("the fleet is loaded", || number(loaded) == FLEET);
+
+    let integrations = world.sandbox.integrations();
+    let (failing, healthy) = integrations.split_at(DOWN + SILENT);
+    let bursts = |name: &str, due: usize| {
+        let mut waited_for = Vec::new();
+        for burst in 0..BURSTS {
+            let failed = "SELECT count(*) AS value FROM sync_requests \
+                          WHERE attempts > 0 AND lease_token IS NULL AND not_before <= now()";
+            wait_until("those that failed are due ahead", || number(failed) >= due);
+            let last = number("SELECT coalesce(max(id), 0) AS value FROM sync_runs");
+            let name = format!("{name} {burst}");
+            for integration in healthy.iter().skip(burst * BURST).take(BURST) {
+                rename_a_user(&world, integration, &name);
+            }
+            let stored = format!("SELECT count(*) AS value FROM lms_users WHERE first_name = '{name}'");
+            wait_until("the burst is stored", || number(&stored) == BURST);
+            let before = format!(
+                "SELECT (SELECT count(*) FROM sync_runs WHERE id > {last} AND id < own.id) AS value FROM \
+                 (SELECT min(r.id) AS id FROM sync_runs AS r JOIN lms_users AS u USING (integration_id) \
+                 WHERE r.id > {last} AND u.first_name = '{name}' GROUP BY r.integration_id) AS own"
+            );
+            waited_for.extend(world.database.query(&before).iter().map(|count| count.parse::<usize>().unwrap()));
+        }
+        assert_eq!(waited_for.len(), BURST * BURSTS);
+        waited_for.sort_unstable();
+        waited_for[waited_for.len() * 95 / 100]
+    };
+    let without = bursts("Without", 0);
+    for (number, integration) in failing.iter().enumerate() {
+        let down = FaultKind::Error { status: 503, code: None, retry_after: None };
+        let fault = if number < DOWN { down } else { FaultKind::Delay { pause_ms: 3_600_000 } };
+        world.sandbox.inject(Fault::always(fault).at(Endpoint::Users).of(integration));
+        rename_a_user(&world, integration, "Unheard");
+    }
+    let beside = bursts("Beside", (DOWN + SILENT) / 2);
+    eprintln!("fetches before that of a change, 95 in 100: {without}, and {beside} beside integrations that fail");
+    assert!(beside <= 2 * without, "{beside} fetches, {without} without failures");
+    drop(daemon.kill());
 }

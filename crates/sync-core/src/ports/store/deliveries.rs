@@ -25,6 +25,9 @@ pub trait Deliveries {
     /// Returns the delivery of an integration, locked until the transaction ends.
     fn delivery(&mut self, integration: &IntegrationId, mode: LockMode) -> TxResult<Lock<Delivery>>;
 
+    /// Returns the deliveries with a lease, expired or not, in the order of integrations.
+    fn leased_deliveries(&mut self) -> TxResult<Vec<Delivery>>;
+
     /// Returns all deliveries, in the order of integrations.
     fn deliveries(&mut self) -> TxResult<Vec<Delivery>>;
 
@@ -32,6 +35,8 @@ pub trait Deliveries {
     /// according to [`Delivery::is_due`], their lease, if any, has expired according to [`Horizon::is_held`], and the
     /// integration has an entry after `delivered_seq` or a dead letter to try again. They are not locked: see
     /// [`Self::delivery`].
+    ///
+    /// The number of rows that this reads does not depend on the number of deliveries.
     fn due_deliveries(&mut self, horizon: &Horizon, limit: usize) -> TxResult<Vec<Delivery>>;
 
     /// Returns the backlog after `delivered_seq` of each delivery that has one, in the order of integrations.

@@ -14,6 +14,9 @@ pub trait Requests {
     /// Returns all requests, in the order of their time.
     fn requests(&mut self) -> TxResult<Vec<QueuedRequest>>;
 
+    /// Returns the requests with a lease, expired or not, in the order of their time.
+    fn leased_requests(&mut self) -> TxResult<Vec<QueuedRequest>>;
+
     /// Returns the requests of these integrations, in the order of their time.
     fn requests_of(&mut self, integrations: &[IntegrationId]) -> TxResult<Vec<QueuedRequest>>;
 
@@ -34,6 +37,13 @@ pub trait Requests {
 
     /// Inserts a request if its target has none, and returns whether it did. Waits for transactions that write one.
     fn insert_request(&mut self, request: &QueuedRequest) -> TxResult<bool>;
+
+    /// Inserts those requests whose targets have none, and returns their number. Waits for transactions that write one.
+    fn insert_requests(&mut self, requests: &[QueuedRequest]) -> TxResult<usize>;
+
+    /// Makes all requests without a lease that wait after a failure due now, and sets their attempts to zero. Returns
+    /// their number.
+    fn retry_failed_requests(&mut self, now: Timestamp) -> TxResult<usize>;
 
     /// Deletes a request.
     fn delete_request(&mut self, target: &Target) -> TxResult<()>;

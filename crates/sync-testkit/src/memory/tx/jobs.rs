@@ -23,6 +23,10 @@ impl Requests for MemoryTx<'_> {
         Ok(requests)
     }
 
+    fn leased_requests(&mut self) -> TxResult<Vec<QueuedRequest>> {
+        Ok(self.requests()?.into_iter().filter(|request| request.lease.is_some()).collect())
+    }
+
     fn requests_of(&mut self, integrations: &[IntegrationId]) -> TxResult<Vec<QueuedRequest>> {
         self.reading()?;
         let requests = self.state.requests.values();
@@ -81,6 +85,27 @@ impl Requests for MemoryTx<'_> {
         }
         self.state.requests.insert(request.target.clone(), request.clone());
         Ok(true)
+    }
+
+    fn insert_requests(&mut self, requests: &[QueuedRequest]) -> TxResult<usize> {
+        let mut inserted = 0;
+        for request in requests {
+            inserted += usize::from(self.insert_request(request)?);
+        }
+        Ok(inserted)
+    }
+
+    fn retry_failed_requests(&mut self, now: Timestamp) -> TxResult<usize> {
+        self.writing()?;
+        let requests = self.state.requests.values_mut();
+        let waits =
+            |request: &&mut QueuedRequest| request.attempts > 0 && request.not_before > now && request.lease.is_none();
+        let mut made_due = 0;
+        for request in requests.filter(waits) {
+            (request.attempts, request.not_before) = (0, now);
+            made_due += 1;
+        }
+        Ok(made_due)
     }
 
     fn delete_request(&mut self, target: &Target) -> TxResult<()> {

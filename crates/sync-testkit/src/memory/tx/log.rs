@@ -114,6 +114,10 @@ impl Deliveries for MemoryTx<'_> {
         Ok(locked(self.state.deliveries.get(integration)))
     }
 
+    fn leased_deliveries(&mut self) -> TxResult<Vec<Delivery>> {
+        Ok(self.deliveries()?.into_iter().filter(|delivery| delivery.lease.is_some()).collect())
+    }
+
     fn deliveries(&mut self) -> TxResult<Vec<Delivery>> {
         self.reading()?;
         Ok(self.state.deliveries.values().cloned().collect())

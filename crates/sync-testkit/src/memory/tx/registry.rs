@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
 use sync_core::jobs::{EndpointState, IntegrationRecord};
 use sync_core::ports::{Endpoints, Integrations, TxResult};
@@ -17,8 +19,8 @@ impl Integrations for MemoryTx<'_> {
 
     fn put_integration(&mut self, integration: &IntegrationRecord) -> TxResult<()> {
         self.writing()?;
-        self.state.integrations.insert(integration.id.clone(), integration.clone());
-        self.state.next_looks.remove(&integration.id);
+        Arc::make_mut(&mut self.state.integrations).insert(integration.id.clone(), integration.clone());
+        Arc::make_mut(&mut self.state.next_looks).remove(&integration.id);
         Ok(())
     }
 
@@ -36,13 +38,13 @@ impl Integrations for MemoryTx<'_> {
 
     fn put_next_looks(&mut self, looks: &[(IntegrationId, Timestamp)]) -> TxResult<()> {
         self.writing()?;
-        self.state.next_looks.extend(looks.iter().cloned());
+        Arc::make_mut(&mut self.state.next_looks).extend(looks.iter().cloned());
         Ok(())
     }
 
     fn look_at_all_integrations(&mut self) -> TxResult<()> {
         self.writing()?;
-        self.state.next_looks.clear();
+        self.state.next_looks = Arc::default();
         Ok(())
     }
 }
@@ -68,7 +70,7 @@ impl Endpoints for MemoryTx<'_> {
 
     fn put_endpoint(&mut self, state: &EndpointState) -> TxResult<()> {
         self.writing()?;
-        self.state.endpoints.insert((state.integration_id.clone(), state.endpoint), state.clone());
+        Arc::make_mut(&mut self.state.endpoints).insert((state.integration_id.clone(), state.endpoint), state.clone());
         Ok(())
     }
 }
