@@ -77,8 +77,15 @@ pub enum Observation {
 /// The number of requests that may be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Allotment {
-    /// This number of requests, until this time.
-    Requests(u64, Timestamp),
+    /// A number of requests.
+    Requests {
+        /// The number.
+        count: u64,
+        /// How many of them only deltas may send.
+        reserved: u64,
+        /// Until when they may be sent.
+        until: Timestamp,
+    },
     /// One request. Its answer shows the remainder.
     Probe,
     /// None until another request has determined the remainder, which takes as long as an answer.
@@ -175,18 +182,17 @@ impl Budget {
         match self {
             Self::Asked(until) if is_ahead(*until, now, ASKED_FOR) => Allotment::Turn,
             Self::Left { limit, left, renewed_at } if is_ahead(*renewed_at, now, LONGEST_RENEWAL) => {
-                let reserved = match kind {
-                    SyncKind::Delta => 0,
-                    SyncKind::Full => *limit / RESERVED_PART,
+                let reserve = *limit / RESERVED_PART;
+                let available = match kind {
+                    SyncKind::Delta => *left,
+                    SyncKind::Full => left.saturating_sub(reserve),
                 };
-                match left.saturating_sub(reserved) {
-                    0 => Allotment::Wait(*renewed_at),
-                    available => {
-                        let taken = (*limit / TAKEN_PART).clamp(1, available);
-                        *left -= taken;
-                        Allotment::Requests(taken, *renewed_at)
-                    }
+                if available == 0 {
+                    return Allotment::Wait(*renewed_at);
                 }
+                let count = (*limit / TAKEN_PART).clamp(1, available);
+                *left -= count;
+                Allotment::Requests { count, reserved: reserve.saturating_sub(*left).min(count), until: *renewed_at }
             }
             Self::Unknown | Self::Asked(_) | Self::Left { .. } => {
                 *self = Self::Asked(now.saturating_add(ASKED_FOR));
@@ -208,6 +214,11 @@ mod tests {
         Observation::Left { limit: 300, left, uncounted: 0, renewed_at: at(renewed_at) }
     }
 
+    /// Requests until second 60.
+    fn requests(count: u64, reserved: u64) -> Allotment {
+        Allotment::Requests { count, reserved, until: at(60) }
+    }
+
     #[test]
     fn one_request_finds_out_what_is_left() {
         let mut budget = Budget::default();
@@ -215,17 +226,17 @@ mod tests {
         assert_eq!(budget.allot(SyncKind::Delta, at(0)), Allotment::Turn);
         assert_eq!(budget.allot(SyncKind::Delta, at(5)), Allotment::Probe, "the first one may have died");
         budget.learn(told(299, 60), at(1));
-        assert_eq!(budget.allot(SyncKind::Delta, at(5)), Allotment::Requests(15, at(60)));
+        assert_eq!(budget.allot(SyncKind::Delta, at(5)), requests(15, 0));
     }
 
     #[test]
     fn no_more_is_taken_than_is_left_and_deltas_have_the_last_of_it() {
         let mut budget = Budget::default();
         budget.learn(told(25, 60), at(1));
-        assert_eq!(budget.allot(SyncKind::Full, at(1)), Allotment::Requests(15, at(60)));
-        assert_eq!(budget.allot(SyncKind::Full, at(1)), Allotment::Requests(4, at(60)));
+        assert_eq!(budget.allot(SyncKind::Full, at(1)), requests(15, 0));
+        assert_eq!(budget.allot(SyncKind::Full, at(1)), requests(4, 0));
         assert_eq!(budget.allot(SyncKind::Full, at(1)), Allotment::Wait(at(60)));
-        assert_eq!(budget.allot(SyncKind::Delta, at(1)), Allotment::Requests(6, at(60)));
+        assert_eq!(budget.allot(SyncKind::Delta, at(1)), requests(6, 6));
         assert_eq!(budget.allot(SyncKind::Delta, at(1)), Allotment::Wait(at(60)));
         assert_eq!(budget.allot(SyncKind::Delta, at(60)), Allotment::Probe, "it is renewed");
     }
@@ -234,7 +245,7 @@ mod tests {
     fn what_is_given_back_is_there_for_others_until_the_renewal() {
         let mut budget = Budget::default();
         budget.learn(told(20, 60), at(1));
-        assert_eq!(budget.allot(SyncKind::Delta, at(1)), Allotment::Requests(15, at(60)));
+        assert_eq!(budget.allot(SyncKind::Delta, at(1)), requests(15, 1), "a fiftieth is for deltas only");
         budget.give_back(11, at(60));
         assert_eq!(budget, Budget::Left { limit: 300, left: 16, renewed_at: at(60) });
         budget.learn(told(299, 120), at(1));
@@ -246,7 +257,7 @@ mod tests {
     fn what_others_took_is_noticed() {
         let mut budget = Budget::default();
         budget.learn(told(299, 60), at(1));
-        assert_eq!(budget.allot(SyncKind::Delta, at(1)), Allotment::Requests(15, at(60)));
+        assert_eq!(budget.allot(SyncKind::Delta, at(1)), requests(15, 0));
         budget.learn(told(298, 61), at(1));
         assert_eq!(budget, Budget::Left { limit: 300, left: 284, renewed_at: at(61) }, "14 are taken and not sent");
         budget.learn(told(100, 60), at(1));
@@ -258,7 +269,7 @@ mod tests {
         let mut budget = Budget::default();
         budget.learn(told(300, 60), at(1));
         let mut taken = 0;
-        while let Allotment::Requests(count, _) = budget.allot(SyncKind::Delta, at(1)) {
+        while let Allotment::Requests { count, .. } = budget.allot(SyncKind::Delta, at(1)) {
             taken += count;
         }
         assert_eq!(taken, 300);

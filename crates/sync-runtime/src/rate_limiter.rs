@@ -20,7 +20,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::observer::{Notice, RuntimeObserver, WaitReason};
-use local_budget::{LocalBudget, Wait};
+use local_budget::{Allotted, LocalBudget, Wait};
 use long_waits::LongWaits;
 
 /// The time between two checks whether another process has determined the remainder.
@@ -164,8 +164,8 @@ impl<S: Store, C: Clock, O: RuntimeObserver> RateLimiter<S, C, O> {
     /// renewal.
     pub async fn give_back(&self) {
         let allotted = self.budget().allotted.take();
-        if let (Some((left, until)), Some(store)) = (allotted, self.store.get())
-            && let Err(error) = store.transact(Scope::Shared, move |tx| ratelimit::give_back(tx, left, until)).await
+        if let (Some(Allotted { count, until, .. }), Some(store)) = (allotted, self.store.get())
+            && let Err(error) = store.transact(Scope::Shared, move |tx| ratelimit::give_back(tx, count, until)).await
         {
             self.observer.notice(Notice::LimitNotShared { error: &error });
         }
@@ -204,12 +204,12 @@ impl<S: Store, C: Clock, O: RuntimeObserver> RateLimiter<S, C, O> {
             if priority == SyncKind::Full && self.deltas_waiting.load(Ordering::SeqCst) > 0 {
                 return Err(Wait::Turn);
             }
-            if self.budget().spend(self.clock.now()) {
+            if self.budget().spend(priority, self.clock.now()) {
                 return Ok(());
             }
             let asking = self.asking.lock().await;
             // An earlier request may have taken enough for all.
-            if self.budget().spend(self.clock.now()) {
+            if self.budget().spend(priority, self.clock.now()) {
                 return Ok(());
             }
             let allotment = self.allot(priority).await;

@@ -118,3 +118,34 @@ async fn deltas_go_first_and_have_the_last_of_the_limit() {
     assert!(began.elapsed() < Duration::from_secs(1));
     full.abort();
 }
+
+/// Also of the part that a process took for its deltas.
+#[tokio::test(start_paused = true)]
+async fn full_fetches_leave_deltas_what_the_process_took_for_them() {
+    let limiter = limiters(1, 0).pop().unwrap();
+    let said = |remaining| Answer {
+        status: 200,
+        limit: Some(300),
+        remaining: Some(remaining),
+        reset: Some(Duration::from_secs(60)),
+        ..Answer::default()
+    };
+    limiter.acquire(SyncKind::Delta).await;
+    limiter.learn(Some(&said(10)), None);
+    sleep(Duration::from_secs(1)).await;
+    // It takes all that is left.
+    limiter.acquire(SyncKind::Delta).await;
+    let full = |limiter: &Arc<Limiter>| {
+        let limiter = Arc::clone(limiter);
+        tokio::spawn(async move { limiter.acquire(SyncKind::Full).await })
+    };
+    let sent: Vec<_> = (0..9).map(|_| full(&limiter)).collect();
+    sleep(Duration::from_secs(5)).await;
+    assert_eq!(sent.iter().filter(|full| full.is_finished()).count(), 3, "six of ten are reserved, and one was sent");
+    let began = Instant::now();
+    for _ in 0..6 {
+        limiter.acquire(SyncKind::Delta).await;
+    }
+    assert!(began.elapsed() < Duration::from_secs(1));
+    sent.iter().for_each(tokio::task::JoinHandle::abort);
+}
