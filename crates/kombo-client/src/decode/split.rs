@@ -14,14 +14,14 @@ pub(super) enum Split<'a> {
 
 pub(super) fn split(page: &str) -> Split<'_> {
     let Some(begin) = results(page) else { return Split::NoPage };
-    let mut scan = Scan { text: page, at: begin, open: vec![b'['], is_in_text: false };
+    let mut scan = Scan { text: page, at: begin, open: Open::list(), is_in_text: false };
     let (mut records, mut from) = (Vec::new(), begin);
     loop {
-        let depth = scan.open.len();
+        let depth = scan.open.0.len();
         let Some((at, token)) = scan.next() else {
             return if scan.is_in_text { Split::Unclear } else { Split::NoPage };
         };
-        let is_end = scan.open.is_empty();
+        let is_end = scan.open.0.is_empty();
         if is_end || (token == Token::Comma && depth == 1) {
             records.extend(page.get(from..at).map(str::trim).filter(|record| !record.is_empty()));
             from = at + 1;
@@ -47,11 +47,11 @@ pub(super) fn whole(page: &str) -> Option<(String, &str)> {
 
 /// Returns what follows the opening bracket of the records.
 fn results(page: &str) -> Option<usize> {
-    let mut scan = Scan { text: page, at: 0, open: Vec::new(), is_in_text: false };
+    let mut scan = Scan { text: page, at: 0, open: Open::default(), is_in_text: false };
     let (mut before, mut last) = (Token::Other, Token::Other);
     loop {
         let (_, token) = scan.next()?;
-        if token == Token::Open && (before, last) == (Token::Text("results"), Token::Colon) && scan.open == b"{{[" {
+        if token == Token::Open && (before, last) == (Token::Text("results"), Token::Colon) && scan.open.0 == b"{{[" {
             return Some(scan.at);
         }
         (before, last) = (last, token);
@@ -65,13 +65,13 @@ fn around(page: &str, begin: usize, end: usize) -> Option<String> {
 
 /// Returns the id in a record that is not JSON.
 pub(super) fn id(record: &str) -> Option<String> {
-    let mut scan = Scan { text: record, at: 0, open: Vec::new(), is_in_text: false };
+    let mut scan = Scan { text: record, at: 0, open: Open::default(), is_in_text: false };
     let (mut before, mut last) = (Token::Other, Token::Other);
     loop {
         let (_, token) = scan.next()?;
         if let Token::Text(id) = token
             && (before, last) == (Token::Text("id"), Token::Colon)
-            && scan.open == b"{"
+            && scan.open.0 == b"{"
         {
             return serde_json::from_str(&format!("\"{id}\"")).ok();
         }
@@ -94,8 +94,7 @@ enum Token<'a> {
 struct Scan<'a> {
     text: &'a str,
     at: usize,
-    /// The open brackets.
-    open: Vec<u8>,
+    open: Open,
     /// Whether the input ended within a string.
     is_in_text: bool,
 }
@@ -112,22 +111,20 @@ impl<'a> Scan<'a> {
                 self.open.push(byte);
                 Token::Open
             }
-            b'}' => self.close(b'{'),
-            b']' => self.close(b'['),
+            b'}' => {
+                self.open.close(b'{');
+                Token::Close
+            }
+            b']' => {
+                self.open.close(b'[');
+                Token::Close
+            }
             b',' => Token::Comma,
             b':' => Token::Colon,
             b'"' => self.text()?,
             _ => Token::Other,
         };
         Some((at, token))
-    }
-
-    /// Closes a bracket and all unclosed ones within it. A bracket that was never opened closes nothing.
-    fn close(&mut self, opened: u8) -> Token<'a> {
-        if let Some(place) = self.open.iter().rposition(|open| *open == opened) {
-            self.open.truncate(place);
-        }
-        Token::Close
     }
 
     fn text(&mut self) -> Option<Token<'a>> {
@@ -146,5 +143,35 @@ impl<'a> Scan<'a> {
         }
         self.at += 1;
         self.text.get(begin..self.at - 1).map(Token::Text)
+    }
+}
+
+/// The open brackets, and how many of them are square.
+#[derive(Default)]
+struct Open(Vec<u8>, usize);
+
+impl Open {
+    /// A list is open.
+    fn list() -> Self {
+        Self(vec![b'['], 1)
+    }
+
+    fn push(&mut self, bracket: u8) {
+        self.1 += usize::from(bracket == b'[');
+        self.0.push(bracket);
+    }
+
+    /// Closes a bracket and all unclosed ones within it. A bracket that was never opened closes nothing, and is not
+    /// searched for.
+    fn close(&mut self, opened: u8) {
+        let of_its_kind = if opened == b'[' { self.1 } else { self.0.len() - self.1 };
+        while of_its_kind > 0
+            && let Some(closed) = self.0.pop()
+        {
+            self.1 -= usize::from(closed == b'[');
+            if closed == opened {
+                break;
+            }
+        }
     }
 }

@@ -243,3 +243,15 @@ fn what_is_no_page_is_not_mended() {
         assert!(matches!(cut, Err(Undecodable::Incomplete | Undecodable::NotJson { .. })), "{body}: {cut:?}");
     }
 }
+
+/// If each closing bracket searched all open ones, this would take hours.
+#[test]
+fn brackets_that_match_nothing_take_linear_time() {
+    for (opened, closed) in [("{", "]"), ("[", "}")] {
+        let brackets = [opened.repeat(1_000_000), closed.repeat(1_000_000)].concat();
+        let outside = format!(r#"{brackets}"data":{{"results":[{{"id":"a"}}]}}}}"#);
+        list::<User>(&outside, Asked::Many).unwrap_err();
+        let inside = format!(r#"{{"status":"success","data":{{"next":null,"results":[{brackets}{{"id":"a"}}]}}}}"#);
+        list::<User>(&inside, Asked::One).ok();
+    }
+}

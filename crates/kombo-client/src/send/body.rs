@@ -51,13 +51,15 @@ pub(super) async fn read(response: &mut Response, limit: usize) -> Result<Vec<u8
 
 /// A body while it is read.
 enum Body {
-    /// Too few bytes to detect compression.
+    /// At most the first byte, which is too little to detect compression.
     Begun(Limited),
     Plain(Limited),
     /// A gzip member.
     Gzip(Box<GzDecoder<Limited>>),
-    /// One or more gzip members, and too few bytes to detect another one.
-    Between(Limited, Vec<u8>),
+    /// One or more gzip members.
+    Between(Limited),
+    /// The same, followed by the first byte of [`GZIP`].
+    BetweenAndHalf(Limited),
     /// Gzip members followed by something else, such as zeros that fill a block.
     Padded(Limited),
 }
@@ -72,47 +74,53 @@ impl Body {
 
     /// Processes part of a chunk and returns the rest.
     fn take_some(self, chunk: &[u8]) -> Result<(Self, &[u8]), Unread> {
-        match self {
-            Self::Begun(mut begun) => {
-                begun.write_all(chunk).map_err(|_| Unread::TooLarge)?;
-                let body = if begun.bytes.len() < GZIP.len() {
-                    Self::Begun(begun)
-                } else if begun.bytes.starts_with(&GZIP) {
-                    let compressed = std::mem::take(&mut begun.bytes);
-                    Self::Gzip(Box::new(GzDecoder::new(begun))).take(&compressed)?
+        let [first, second] = GZIP;
+        match (self, chunk) {
+            (Self::Begun(mut begun), [second_byte, rest @ ..]) if !begun.bytes.is_empty() => {
+                if begun.bytes == [first] && *second_byte == second {
+                    begun.bytes.clear();
+                    Ok((Self::member(begun)?, rest))
                 } else {
-                    Self::Plain(begun)
-                };
-                Ok((body, &[]))
+                    Ok((Self::Plain(begun), chunk))
+                }
             }
-            Self::Plain(mut plain) => {
+            (Self::Begun(mut begun), _) => {
+                let (byte, rest) = chunk.split_at(1);
+                begun.write_all(byte).map_err(|_| Unread::TooLarge)?;
+                Ok((Self::Begun(begun), rest))
+            }
+            (Self::Plain(mut plain), _) => {
                 plain.write_all(chunk).map_err(|_| Unread::TooLarge)?;
                 Ok((Self::Plain(plain), &[]))
             }
-            Self::Gzip(mut decoder) => match decoder.write(chunk) {
+            (Self::Gzip(mut decoder), _) => match decoder.write(chunk) {
                 // The member has ended.
-                Ok(0) => Ok((Self::Between(finish(decoder)?, Vec::new()), chunk)),
+                Ok(0) => Ok((Self::Between(finish(decoder)?), chunk)),
                 Ok(taken) => Ok((Self::Gzip(decoder), chunk.get(taken..).unwrap_or_default())),
                 Err(error) => Err(unread(error, decoder.get_ref())),
             },
-            Self::Between(body, mut behind) => {
-                behind.extend_from_slice(chunk);
-                let body = if behind.starts_with(&GZIP) {
-                    Self::Gzip(Box::new(GzDecoder::new(body))).take(&behind)?
-                } else if GZIP.starts_with(&behind) {
-                    Self::Between(body, behind)
-                } else {
-                    Self::Padded(body)
-                };
-                Ok((body, &[]))
-            }
-            Self::Padded(body) => Ok((Self::Padded(body), &[])),
+            (Self::Between(body), [byte, rest @ ..]) if *byte == first => Ok((Self::BetweenAndHalf(body), rest)),
+            (Self::BetweenAndHalf(body), [byte, rest @ ..]) if *byte == second => Ok((Self::member(body)?, rest)),
+            (Self::Between(body) | Self::BetweenAndHalf(body) | Self::Padded(body), _) => Ok((Self::Padded(body), &[])),
+        }
+    }
+
+    /// Begins a gzip member after its first two bytes.
+    fn member(body: Limited) -> Result<Self, Unread> {
+        let mut decoder = Box::new(GzDecoder::new(body));
+        match decoder.write_all(&GZIP) {
+            Ok(()) => Ok(Self::Gzip(decoder)),
+            Err(error) => Err(unread(error, decoder.get_ref())),
         }
     }
 
     fn end(self) -> Result<Limited, Unread> {
         match self {
-            Self::Begun(body) | Self::Plain(body) | Self::Between(body, _) | Self::Padded(body) => Ok(body),
+            Self::Begun(body)
+            | Self::Plain(body)
+            | Self::Between(body)
+            | Self::BetweenAndHalf(body)
+            | Self::Padded(body) => Ok(body),
             Self::Gzip(decoder) => finish(decoder),
         }
     }

@@ -96,6 +96,15 @@ async fn a_body_too_large_names_the_limit_and_is_not_read_to_its_end() {
     }
 }
 
+/// Each member may be as short as 20 bytes.
+#[tokio::test]
+async fn any_number_of_gzip_members_takes_the_same_stack() {
+    let members = [gzip("").repeat(10_000), gzip(user("Ada"))].concat();
+    for body in [gzip(&members), members] {
+        assert_eq!(name_in(Reply::new(200, &[("content-encoding", "gzip")], body)).await, "Ada");
+    }
+}
+
 /// Tapes and block devices pad with zeros, and some proxies add a line break.
 #[tokio::test]
 async fn what_stands_behind_the_last_member_of_gzip_is_ignored() {

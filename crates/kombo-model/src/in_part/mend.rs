@@ -32,6 +32,7 @@ pub fn mend_json(text: &str) -> Cow<'_, str> {
     let mut in_text = false;
     let mut at = 0;
     let bytes = text.as_bytes();
+    let (mut commas, mut colons) = (Run::new(b','), Run::new(b':'));
     while let Some(&byte) = bytes.get(at) {
         let (length, replacement) = match byte {
             b'"' => {
@@ -41,8 +42,8 @@ pub fn mend_json(text: &str) -> Cow<'_, str> {
             b'\\' if in_text => escape(text, at),
             0..0x20 if in_text => (1, Some(Cow::Owned(format!("\\u{byte:04x}")))),
             _ if in_text => (1, None),
-            b',' if matches!(first_from(bytes, at, b','), Some(b'}' | b']')) => (1, Some(Cow::Borrowed(""))),
-            b':' if matches!(first_from(bytes, at, b':'), Some(b',' | b'}')) => {
+            b',' if matches!(commas.end(bytes, at), Some(b'}' | b']')) => (1, Some(Cow::Borrowed(""))),
+            b':' if matches!(colons.end(bytes, at), Some(b',' | b'}')) => {
                 (1, Some(Cow::Owned(format!(":{}", no_json("")))))
             }
             b' ' | b'\t' | b'\r' | b'\n' | b'{' | b'}' | b'[' | b']' | b',' | b':' => (1, None),
@@ -62,9 +63,26 @@ pub fn mend_json(text: &str) -> Cow<'_, str> {
     Cow::Owned(mended)
 }
 
-/// Returns the first byte from `at` on that is neither white space nor `skipped`.
-fn first_from(bytes: &[u8], at: usize, skipped: u8) -> Option<u8> {
-    bytes.get(at..)?.iter().copied().find(|byte| !byte.is_ascii_whitespace() && *byte != skipped)
+/// A run of one mark and white space.
+struct Run {
+    mark: u8,
+    /// The end of the last run: it is looked for once, however many marks the run has.
+    end: usize,
+}
+
+impl Run {
+    fn new(mark: u8) -> Self {
+        Self { mark, end: 0 }
+    }
+
+    /// Returns the byte that follows the run around `at`.
+    fn end(&mut self, bytes: &[u8], at: usize) -> Option<u8> {
+        if at >= self.end {
+            let belongs = |byte: &u8| byte.is_ascii_whitespace() || *byte == self.mark;
+            self.end = at + bytes.get(at..)?.iter().take_while(|byte| belongs(byte)).count();
+        }
+        bytes.get(self.end).copied()
+    }
 }
 
 /// Returns the length of the word at `at`, and its replacement.
@@ -100,6 +118,15 @@ fn code_unit(text: &str, at: usize) -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// If each mark looked ahead to the end of the run, this would take hours.
+    #[test]
+    fn long_runs_of_commas_and_colons_take_linear_time() {
+        let commas = format!("[1{}]", ", ".repeat(1_000_000));
+        assert_eq!(mend_json(&commas), format!("[1{}]", " ".repeat(1_000_000)));
+        let colons = format!("{{\"a\"{}1}}", ":\n".repeat(1_000_000));
+        assert_eq!(mend_json(&colons), colons);
+    }
 
     #[test]
     fn what_a_reader_gives_up_on_is_replaced_within_texts_only() {
