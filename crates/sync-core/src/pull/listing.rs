@@ -44,7 +44,7 @@ impl<P: Pages> Pages for Listing<P> {
 enum Standstill {
     #[error("{} pages in a row were empty", Progress::MOST_EMPTY)]
     Empty,
-    #[error("{} pages in a row showed only records of earlier pages", Progress::MOST_REPEATED)]
+    #[error("{} pages showed almost only records of earlier pages", Progress::MOST_REPEATED)]
     Repeated,
     #[error("it has more than {} pages", Progress::MOST_PAGES)]
     TooLong,
@@ -59,8 +59,10 @@ struct Progress {
     /// Larger hashes are ignored.
     largest: u64,
     pages: u64,
+    /// Pages without records since the last one that showed something new.
     empty: u64,
-    repeated: u64,
+    /// Pages of known records, in hundredths, less [`Progress::WORTH`] for each of new ones. At least 0.
+    repeated: i64,
 }
 
 impl Default for Progress {
@@ -73,14 +75,16 @@ impl Progress {
     const SAMPLE: usize = 4_096;
     /// Kombo may filter a page after cutting it, so several pages in a row may be empty.
     const MOST_EMPTY: u64 = 1_000;
-    /// Records that move while they are listed appear twice, but not on this many pages in a row.
-    const MOST_REPEATED: u64 = 100;
+    /// Records that move while they are listed appear twice, but not on this many pages.
+    const MOST_REPEATED: i64 = 100;
+    /// A new record outweighs this many known ones: a list in which four of five records are known does not end either.
+    const WORTH: i64 = 4;
     /// Half a billion records on full pages.
     const MOST_PAGES: u64 = 2_000_000;
 
     fn note(&mut self, page: &RecordPage) -> Result<(), Standstill> {
         self.pages += 1;
-        let (mut is_empty, mut is_new, mut is_known) = (true, false, false);
+        let (mut is_empty, mut new, mut known) = (true, 0_i64, 0_i64);
         // A record without a readable id is identified by its text.
         let rejected = page.rejected.iter().map(|record| record.id.as_deref().unwrap_or(&record.json));
         for id in page.records.iter().map(Record::id).chain(rejected) {
@@ -89,24 +93,24 @@ impl Progress {
             if hash > self.largest {
                 continue;
             }
-            let is_first = self.sample.insert(hash);
-            is_new |= is_first;
-            is_known |= !is_first;
+            *(if self.sample.insert(hash) { &mut new } else { &mut known }) += 1;
         }
         while self.sample.len() > Self::SAMPLE {
             self.largest /= 2;
             self.sample.retain(|hash| *hash <= self.largest);
         }
-        self.empty = if is_empty { self.empty + 1 } else { 0 };
+        if is_empty {
+            self.empty += 1;
+        } else if new > 0 || known == 0 {
+            self.empty = 0;
+        }
         // A page without records in the sample proves nothing.
-        match (is_new, is_known) {
-            (true, _) => self.repeated = 0,
-            (false, true) => self.repeated += 1,
-            (false, false) => {}
+        if new + known > 0 {
+            self.repeated = (self.repeated + 100 * (known - Self::WORTH * new) / (known + new)).max(0);
         }
         if self.empty >= Self::MOST_EMPTY {
             Err(Standstill::Empty)
-        } else if self.repeated >= Self::MOST_REPEATED {
+        } else if self.repeated >= 100 * Self::MOST_REPEATED {
             Err(Standstill::Repeated)
         } else if self.pages > Self::MOST_PAGES {
             Err(Standstill::TooLong)

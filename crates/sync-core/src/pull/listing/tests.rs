@@ -49,6 +49,24 @@ fn a_list_that_goes_round_in_circles_is_given_up() {
     assert_eq!(given_up(with_gaps), Some((200, Standstill::Repeated)));
 }
 
+/// Now and then something new does not end a list either.
+#[test]
+fn a_list_that_shows_hardly_anything_new_is_given_up() {
+    for every in [6, 50, 99, 100] {
+        // A page of five known records, and on some pages one new one.
+        let pages = (0..5_000).map(|number| page((0..5).chain((number % every == 0).then_some(number + 5))));
+        let (pages, why) = given_up(pages).unwrap();
+        assert!(pages < 1_000 && why == Standstill::Repeated, "{every}: {pages}, {why}");
+    }
+    let one_of_many = (0..5_000).map(|number| page((0..49).chain([number + 49])));
+    assert!(matches!(given_up(one_of_many), Some((..200, Standstill::Repeated))));
+    // A known record between empty pages is no progress.
+    let some_known = (0..5_000).map(|number| if number % 500 == 0 { page([7]) } else { page([]) });
+    assert!(matches!(given_up(some_known), Some((..1_100, Standstill::Empty))));
+    // But three known records for each new one are no circle.
+    assert_eq!(given_up((0..5_000).map(|number| page(number * 25..number * 25 + 100))), None);
+}
+
 /// The memory does not depend on the length of the circle.
 #[test]
 fn a_long_circle_is_noticed() {
