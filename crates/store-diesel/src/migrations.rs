@@ -3,9 +3,10 @@
 use diesel::connection::{Connection as _, SimpleConnection as _};
 use diesel::migration::MigrationSource;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness as _, embed_migrations};
+use sync_core::ports::StoreError;
 
 use crate::both;
-use crate::error::{During as _, MigrateError};
+use crate::error::{During as _, MigrateError, statement_failed};
 
 const POSTGRES: EmbeddedMigrations = embed_migrations!("../../migrations/postgres");
 pub(crate) const SQLITE: EmbeddedMigrations = embed_migrations!("../../migrations/sqlite");
@@ -32,6 +33,8 @@ pub(crate) fn newest() -> String {
 pub(crate) enum Failure {
     TooNew(String),
     Failed(String),
+    /// The database does not answer.
+    Store(StoreError),
 }
 
 impl Failure {
@@ -39,13 +42,24 @@ impl Failure {
         match self {
             Self::TooNew(newest) => MigrateError::TooNew { url: url.to_owned(), newest },
             Self::Failed(reason) => MigrateError::Failed { url: url.to_owned(), reason },
+            Self::Store(error) => MigrateError::Store(error),
         }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        if error.is_transient() { Self::Store(error) } else { Self::Failed(error.to_string()) }
     }
 }
 
 impl From<diesel::result::Error> for Failure {
     fn from(error: diesel::result::Error) -> Self {
-        Self::Failed(error.to_string())
+        let said = error.to_string();
+        match statement_failed("migrating", error) {
+            error if error.is_transient() => Self::Store(error),
+            _ => Self::Failed(said),
+        }
     }
 }
 
@@ -91,7 +105,7 @@ both! {
             // Plain SQL, because Diesel would create a missing list first. A role that only reads and writes rows may
             // not do that.
             let list = Statement::new("SELECT version FROM __diesel_schema_migrations ORDER BY version");
-            let versions: Vec<Cells> = list.load(conn).during("looking for migrations").map_err(failed)?;
+            let versions: Vec<Cells> = list.load(conn).during("looking for migrations")?;
             versions.into_iter().filter_map(|cells| cells.0.into_iter().next().flatten()?.into_text()).collect()
         };
         let mut unknown: Vec<String> = applied.iter().filter(|version| !known.contains(version)).cloned().collect();
@@ -112,7 +126,7 @@ both! {
              AND NOT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'kombo' \
              AND c.relkind IN ('r', 'p') AND NOT pg_has_role(c.relowner, 'USAGE')) THEN 1::bigint ELSE 0::bigint END",
         );
-        let answer: Vec<Cells> = question.load(conn).during("looking for rights").map_err(failed)?;
+        let answer: Vec<Cells> = question.load(conn).during("looking for rights")?;
         let may = answer.into_iter().next().and_then(|cells| cells.0.into_iter().next().flatten()?.into_int());
         Ok(may == Some(1))
     }
@@ -130,7 +144,7 @@ both! {
             Dialect::Postgres => "SELECT count(*) FROM pg_tables WHERE schemaname = 'kombo' AND tablename = '__diesel_schema_migrations'",
             Dialect::Sqlite => "SELECT count(*) FROM sqlite_master WHERE name = '__diesel_schema_migrations'",
         };
-        let answer: Vec<Cells> = Statement::new(question).load(conn).during("looking for tables").map_err(failed)?;
+        let answer: Vec<Cells> = Statement::new(question).load(conn).during("looking for tables")?;
         let count = answer.into_iter().next().and_then(|cells| cells.0.into_iter().next().flatten());
         Ok(count.and_then(Cell::into_int) == Some(0))
     }
@@ -142,8 +156,8 @@ both! {
             return Ok(());
         }
         let question = Statement::new("SELECT nspname::text FROM pg_namespace WHERE nspname = 'kombo'");
-        let found: Vec<Cells> = question.load(conn).during("looking for the schema").map_err(failed)?;
-        if found.is_empty() { conn.batch_execute("CREATE SCHEMA kombo").map_err(failed) } else { Ok(()) }
+        let found: Vec<Cells> = question.load(conn).during("looking for the schema")?;
+        if found.is_empty() { Ok(conn.batch_execute("CREATE SCHEMA kombo")?) } else { Ok(()) }
     }
 }
 
@@ -154,6 +168,7 @@ pub(crate) fn pg_migrate(conn: &mut crate::backend::postgres::connection::Conn) 
         let faults = conn.transaction(crate::counters::pg::settle)?;
         if faults.is_empty() { Ok(ran) } else { Err(Failure::Failed(faults.join("; "))) }
     });
+    // Diesel's errors of migrations do not show whether the connection was lost; this one does.
     conn.batch_execute("SELECT pg_advisory_unlock(hashtextextended('syncd migration', 0))")?;
     result
 }

@@ -139,11 +139,10 @@ impl PostgresStore {
 
     /// Creates or upgrades the tables. Several processes may call it at the same time.
     pub async fn migrate(&self) -> Result<Vec<String>, MigrateError> {
-        let failed =
-            |reason: &dyn std::fmt::Display| MigrateError::Failed { url: self.shown(), reason: reason.to_string() };
-        let mut session = pool::unlimited_session(&self.database).await.map_err(|error| failed(&error))?;
-        let watcher = pool::unlimited_session(&self.database).await.map_err(|error| failed(&error))?;
-        let pid = blockers::backend_pid(&session.client).await.map_err(|error| failed(&error))?;
+        let session =
+            || async { pool::unlimited_session(&self.database).await.map_err(|error| self.no_connection(error)) };
+        let (mut session, watcher) = (session().await?, session().await?);
+        let pid = blockers::backend_pid(&session.client).await.map_err(|error| self.no_connection(error.into()))?;
         let migrating = tokio::task::spawn_blocking(move || migrations::pg_migrate(&mut session));
         let migrated = tokio::select! {
             migrated = migrating => migrated,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
-use store_diesel::{DieselStore, StoreUrl};
+use store_diesel::{DieselStore, MigrateError, StoreUrl};
 use sync_core::jobs::queue::{self, Claim};
 use sync_core::jobs::{LeaseToken, RequestCause, SyncKind, Target};
 use sync_core::outbox::Undelivered;
@@ -358,4 +358,39 @@ async fn counters_follow_the_rows_in_sqlite() {
     assert_eq!(store.lost_counters().await.unwrap().len(), 2, "what was trimmed is taken too");
     store.migrate().await.unwrap();
     assert_eq!(store.lost_counters().await.unwrap(), [""; 0]);
+}
+
+/// A lost connection leaves the tables as they are: the same migration may succeed later.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_lost_during_a_migration_is_no_fault_of_the_migration() {
+    for blocker in [
+        // Before the first statement, during one of its own, and during one of a migration.
+        "SELECT pg_advisory_lock(hashtextextended('syncd migration', 0))",
+        "CREATE SCHEMA kombo",
+        "CREATE SCHEMA kombo; COMMIT; BEGIN; CREATE TABLE kombo.sync_integrations (id text)",
+    ] {
+        let database = database().await;
+        let store = DieselStore::open(&database.url().parse().unwrap()).await.unwrap();
+        // Ends the session that the transaction blocks, and then the transaction.
+        let block = format!(
+            "BEGIN; {blocker};
+            DO $$ BEGIN LOOP
+                PERFORM pg_terminate_backend(pid) FROM pg_stat_activity WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid));
+                EXIT WHEN FOUND;
+                PERFORM pg_stat_clear_snapshot();
+            END LOOP; END $$; ROLLBACK"
+        );
+        let blocking = {
+            let database = Arc::clone(&database);
+            tokio::spawn(async move { sql(&database, &block).await })
+        };
+        let holds = "SELECT count(*) FROM pg_locks WHERE locktype IN ('advisory', 'transactionid') AND granted
+                     AND pid IN (SELECT pid FROM pg_stat_activity WHERE datname = current_database())
+                     AND pid <> pg_backend_pid()";
+        while sql(&database, holds).await == "0" {}
+        let lost = store.migrate().await;
+        assert!(matches!(&lost, Err(MigrateError::Store(error)) if error.is_transient()), "{blocker}: {lost:?}");
+        blocking.await.unwrap();
+        store.migrate().await.unwrap();
+    }
 }
