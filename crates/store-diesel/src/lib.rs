@@ -8,6 +8,7 @@ mod error;
 mod migrations;
 mod mirror;
 mod note;
+mod partitions;
 mod schema;
 mod statement;
 mod store;
@@ -22,6 +23,7 @@ pub use backend::sqlite::SqliteStore;
 pub use connections::{Moved, Notification, PoolStatus};
 pub use error::{ConnectError, MigrateError};
 pub use migrations::SchemaStatus;
+pub use partitions::Partitioning;
 pub use store::DieselStore;
 pub use url::{PostgresUrl, StoreUrl, StoreUrlError};
 

@@ -3,6 +3,7 @@ use sync_core::ports::{Scope, Store, StoreError, Tx};
 use crate::connections::{Moved, Notification, PoolStatus};
 use crate::error::{ConnectError, MigrateError};
 use crate::migrations::SchemaStatus;
+use crate::partitions::Partitioning;
 use crate::url::StoreUrl;
 use crate::{PostgresStore, SqliteStore};
 
@@ -76,6 +77,29 @@ impl DieselStore {
         match self {
             Self::Sqlite(store) => store.migrate().await,
             Self::Postgres(store) => store.migrate().await,
+        }
+    }
+
+    /// Partitions the mirror's tables by a hash of `integration_id`, `number` (at least 2) partitions each, and returns
+    /// the tables that it changed. It copies their rows. Tables with this number of partitions stay as they are, so an
+    /// interrupted call can be repeated. All migrations must have run.
+    ///
+    /// # Errors
+    /// SQLite has no partitions. A table stays as it is if something else depends on it that it would lose.
+    pub async fn partition(&self, number: usize) -> Result<Vec<String>, MigrateError> {
+        match self {
+            Self::Sqlite(store) => {
+                Err(MigrateError::Failed { url: store.url(), reason: "SQLite has no partitions".to_owned() })
+            }
+            Self::Postgres(store) => store.partition(number).await,
+        }
+    }
+
+    /// Returns whether the mirror's tables are partitioned. All migrations must have run.
+    pub async fn partitioning(&self) -> Result<Partitioning, MigrateError> {
+        match self {
+            Self::Sqlite(_) => Ok(Partitioning::Done),
+            Self::Postgres(store) => store.partitioning().await,
         }
     }
 

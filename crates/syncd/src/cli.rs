@@ -81,7 +81,14 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Quarantine(QuarantineCommand),
     /// Create or upgrade the tables
-    Migrate,
+    Migrate {
+        /// Also partition the mirror's tables of PostgreSQL by a hash of the integration, N partitions each
+        ///
+        /// Copies the rows of each table in one transaction, in which nobody else can use the table. After an
+        /// interruption, run the command again. Tables that have N partitions stay as they are.
+        #[arg(long, value_name = "N")]
+        partitions: Option<usize>,
+    },
     /// Check or print the configuration
     #[command(subcommand)]
     Config(ConfigCommand),

@@ -32,7 +32,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
     let bars = logging::bars();
     // On a terminal, bars show the progress, so only warnings and errors are logged.
     let quiet = matches!(cli.command, Command::Sync(_)) && crate::output::is_terminal();
-    let tells = matches!(cli.command, Command::Sync(_) | Command::Run { .. } | Command::Migrate);
+    let tells = matches!(cli.command, Command::Sync(_) | Command::Run { .. } | Command::Migrate { .. });
     let default = if quiet || !tells { "warn" } else { "info" };
     logging::init(cli.global.log.as_deref(), default, &bars)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -69,7 +69,7 @@ async fn execute(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Verify(args) => verify::run(context, args).await,
         Command::Quarantine(QuarantineCommand::List) => quarantine::list(context).await,
         Command::Quarantine(QuarantineCommand::Retry(args)) => quarantine::try_again(context, args).await,
-        Command::Migrate => migrate::run(context).await,
+        Command::Migrate { partitions } => migrate::run(context, partitions).await,
         Command::Config(ConfigCommand::Check) => check::run(context).await,
         Command::Config(ConfigCommand::Settings) => manual::text(&crate::config::page()),
         Command::Config(ConfigCommand::Sample) => manual::text(&crate::config::sample()),

@@ -40,6 +40,7 @@ pub(crate) use reference::{page, sample};
 const DEFAULT_STORE: &str = "sqlite://syncd.db";
 
 /// Further workers would only wait for each other, and each needs memory.
+const MOST_PARTITIONS: usize = 1_024;
 const MOST_WORKERS: usize = 256;
 
 /// A shorter token might be guessed.
@@ -120,6 +121,8 @@ pub(crate) struct Store {
     url_file: Option<PathBuf>,
     #[serde(deserialize_with = "exact::number")]
     connections: usize,
+    #[serde(deserialize_with = "exact::number")]
+    partitions: usize,
 }
 
 #[derive(Debug, Deserialize)]
@@ -325,6 +328,11 @@ impl Config {
         Connections::new(self.store.connections)
     }
 
+    /// Returns the number of partitions that the mirror's tables of PostgreSQL should have; `None` for plain tables.
+    pub(crate) fn partitions(&self) -> Option<usize> {
+        Some(self.store.partitions).filter(|number| *number > 0)
+    }
+
     /// Returns the policy of the engine.
     pub(crate) fn policy(&self) -> SyncPolicy {
         let endpoints: BTreeSet<Endpoint> = self.sync.endpoints.iter().copied().collect();
@@ -358,6 +366,13 @@ impl Config {
             return wrong("kombo.timeout: must be longer than nothing, such as \"30s\"");
         }
         self.connections()?;
+        if self.store.partitions != 0 {
+            if matches!(self.store_url()?, StoreUrl::Sqlite(_)) {
+                return wrong("store.partitions: SQLite has no partitions: leave it out");
+            }
+            partitions(self.store.partitions)
+                .map_err(|wrong| ConfigError(format!("store.partitions: {wrong}, or 0 for plain tables")))?;
+        }
         if self.sync.endpoints.is_empty() {
             return wrong("sync.endpoints: name at least one of users, courses, course-progressions and skills");
         }
@@ -409,4 +424,9 @@ mod tests {
             assert_eq!(url.parse().map(|url| sends_in_clear(&url)), Ok(warns), "{url}");
         }
     }
+}
+
+/// Checks a number of partitions.
+pub(crate) fn partitions(number: usize) -> Result<usize, String> {
+    if (2..=MOST_PARTITIONS).contains(&number) { Ok(number) } else { Err(format!("2 to {MOST_PARTITIONS}")) }
 }

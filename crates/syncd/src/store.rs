@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, bail};
 use kombo_model::IntegrationId;
-use store_diesel::{ConnectError, DieselStore, MigrateError, StoreUrl};
+use store_diesel::{ConnectError, DieselStore, MigrateError, Partitioning, StoreUrl};
 use sync_core::ports::{Scope, Store as _, StoreError};
 
 use crate::config::{Config, ConfigError, Connections};
@@ -31,6 +31,7 @@ pub(crate) async fn open(config: &Config, tables: Tables) -> anyhow::Result<Dies
     let url = config.store_url()?;
     let store = connect(&url, tables, config.connections()?.for_work()).await?;
     prepare(&store, &url, tables).await?;
+    partition(&store, config, tables).await?;
     Ok(store)
 }
 
@@ -41,6 +42,7 @@ pub(crate) async fn open_to_write(config: &Config, tables: Tables) -> anyhow::Re
     none(&store.missing(Connections::fewest(), connections.all()).await?)?;
     store.transact(Scope::Shared, |_| Ok::<(), StoreError>(())).await?;
     prepare(&store, &url, tables).await?;
+    partition(&store, config, tables).await?;
     if tables == Tables::Expect {
         // A migration has already corrected the counters, or failed.
         none(&store.lost_counters().await?)?;
@@ -91,6 +93,19 @@ async fn connect(url: &StoreUrl, tables: Tables, connections: usize) -> anyhow::
             "store.url: check that the server runs, its address, user and password, and TLS (sslmode=disable does without)"
         }
     })
+}
+
+/// Partitions empty tables if the configuration says so.
+async fn partition(store: &DieselStore, config: &Config, tables: Tables) -> anyhow::Result<()> {
+    let (Some(number), Tables::Migrate) = (config.partitions(), tables) else { return Ok(()) };
+    match store.partitioning().await? {
+        Partitioning::Done => {}
+        Partitioning::Empty => drop(store.partition(number).await.context("store.partitions")?),
+        Partitioning::Filled => tracing::warn!(
+            "store.partitions: the tables contain rows and are not partitioned: run `syncd migrate --partitions {number}`"
+        ),
+    }
+    Ok(())
 }
 
 /// Creates the tables, or checks that they exist.

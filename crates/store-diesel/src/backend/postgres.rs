@@ -11,6 +11,7 @@ use crate::connections::{Moved, Notification, PoolStatus};
 use crate::error::postgres::ServerError;
 use crate::error::{ConnectError, During as _, MigrateError, OLDEST_POSTGRES};
 use crate::migrations::{self, SchemaStatus};
+use crate::partitions::{self, Partitioning};
 use crate::statement::Statement;
 use crate::transaction::PgTx;
 use crate::url::PostgresUrl;
@@ -139,16 +140,35 @@ impl PostgresStore {
 
     /// Creates or upgrades the tables. Several processes may call it at the same time.
     pub async fn migrate(&self) -> Result<Vec<String>, MigrateError> {
+        self.without_limits(migrations::pg_migrate).await
+    }
+
+    /// Partitions the mirror's tables, and returns those that it changed.
+    pub async fn partition(&self, number: usize) -> Result<Vec<String>, MigrateError> {
+        let tables = self.without_limits(move |conn| partitions::split(conn, number)).await?;
+        Ok(tables.into_iter().map(str::to_owned).collect())
+    }
+
+    /// Returns whether the mirror's tables are partitioned.
+    pub async fn partitioning(&self) -> Result<Partitioning, MigrateError> {
+        self.on_connection(partitions::state).await?.map_err(|error| error.at(&self.shown()))
+    }
+
+    /// Changes the tables in a session without time-outs, and logs what it waits for.
+    async fn without_limits<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Conn) -> Result<T, migrations::Failure> + Send + 'static,
+    ) -> Result<T, MigrateError> {
         let session =
             || async { pool::unlimited_session(&self.database).await.map_err(|error| self.no_connection(error)) };
         let (mut session, watcher) = (session().await?, session().await?);
         let pid = blockers::backend_pid(&session.client).await.map_err(|error| self.no_connection(error.into()))?;
-        let migrating = tokio::task::spawn_blocking(move || migrations::pg_migrate(&mut session));
-        let migrated = tokio::select! {
-            migrated = migrating => migrated,
+        let working = tokio::task::spawn_blocking(move || work(&mut session));
+        let done = tokio::select! {
+            done = working => done,
             never = blockers::watch(&watcher.client, pid) => match never {},
         };
-        migrated.map_err(|error| panicked(&error))?.map_err(|error| error.at(&self.shown()))
+        done.map_err(|error| panicked(&error))?.map_err(|error| error.at(&self.shown()))
     }
 
     /// Returns the counters that are behind numbers already in use, each with its remedy.

@@ -107,7 +107,7 @@ impl SqliteStore {
         self.database.generation()
     }
 
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("sqlite://{}", self.database.path().display())
     }
 }

@@ -15,6 +15,7 @@ mod history;
 mod lists;
 mod log_order;
 mod odd_values;
+mod partitions;
 mod postgres;
 mod query_plans;
 mod row_security;

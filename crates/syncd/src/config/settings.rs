@@ -167,6 +167,14 @@ const STORE: &[Setting] = &[
         example: "8",
         meaning: "The maximum of connections to PostgreSQL per process, 4 to 500. A few are reserved for webhooks.",
     },
+    Setting {
+        name: "partitions",
+        kind: Kind::Integer,
+        default: Some("0"),
+        example: "16",
+        meaning: "The partitions of each table of the mirror in PostgreSQL, by a hash of the integration: 2 to 1024, or 0 for \
+                  plain tables. It applies to empty tables. `syncd migrate --partitions N` partitions tables with rows.",
+    },
 ];
 
 const SYNC: &[Setting] = &[

@@ -138,6 +138,51 @@ fn a_migration_waits_for_a_reader_and_says_so() {
     world.sync();
 }
 
+/// Empty tables are partitioned as configured, tables with rows by a command, and the mirror works on both.
+#[test]
+fn tables_are_partitioned() {
+    let partitions = |world: &World| {
+        let Database::Postgres(database) = &world.database else { unreachable!("it was asked for") };
+        database.execute("SELECT count(*) FROM pg_inherits WHERE inhparent = 'kombo.lms_users'::regclass").unwrap()
+    };
+    let mut world = World::new(Backend::Postgres, SandboxConfig::default());
+    world.sync();
+    world.set_toml("store.partitions", "3");
+    let warned = world.syncd(&["migrate"]).expect_code(0);
+    assert!(warned.stderr.contains("syncd migrate --partitions 3"), "{}", warned.stderr);
+    assert_eq!(partitions(&world), "0");
+    let split = world.syncd(&["migrate", "--partitions", "4", "--json"]).expect_code(0).json();
+    assert_eq!(split["partitioned"].as_array().unwrap().len(), Model::ALL.len());
+    assert_eq!(partitions(&world), "4");
+    let again = world.syncd(&["migrate", "--partitions", "4"]).expect_code(0);
+    assert!(again.stdout.contains("All tables have this number of partitions."), "{}", again.stdout);
+    world.syncd(&["sync", "--full"]).expect_code(0);
+    world.syncd(&["verify"]).expect_code(0);
+
+    let mut world = World::new(Backend::Postgres, SandboxConfig::default());
+    world.set_toml("store.partitions", "3");
+    world.sync();
+    assert_eq!(partitions(&world), "3");
+    for wrong in ["1", "2000"] {
+        let refused = world.syncd(&["migrate", "--partitions", wrong]).expect_code(2).complaint();
+        assert!(refused.contains("--partitions: 2 to 1024"), "{refused}");
+        world.set_toml("store.partitions", wrong);
+        let refused = world.syncd(&["migrate"]).expect_code(2).complaint();
+        assert!(refused.contains("store.partitions: 2 to 1024"), "{refused}");
+        world.set_toml("store.partitions", "3");
+    }
+}
+
+#[test]
+fn sqlite_has_no_partitions() {
+    let mut world = world(Backend::Sqlite);
+    let refused = world.syncd(&["migrate", "--partitions", "4"]).expect_code(1).complaint();
+    assert!(refused.contains("SQLite has no partitions"), "{refused}");
+    world.set_toml("store.partitions", "4");
+    let refused = world.syncd(&["migrate"]).expect_code(2).complaint();
+    assert!(refused.contains("store.partitions: SQLite has no partitions"), "{refused}");
+}
+
 /// If the role may not move the counters, commands fail instead of handing out numbers in use.
 #[test]
 fn counters_that_cannot_be_moved_are_named() {
