@@ -171,11 +171,13 @@ pub fn take_next(
         if delivery.is_held(&horizon) || !delivery.is_due(&horizon) {
             continue;
         }
+        let before = delivery.batch.clone();
         let content = match content(tx, &mut delivery, fresh, most, now) {
             Err(error @ StoreError::Corrupt { .. }) => {
                 // The deliveries of other integrations continue.
                 let integration = delivery.integration_id.as_str();
                 tracing::error!(integration.id = integration, %error, "changes that cannot be read are not delivered");
+                delivery.batch = Some(unreadable(before, delivery.delivered_seq, fresh, &error, now));
                 delivery.not_before = now.saturating_add(LOOK_AGAIN_AFTER);
                 tx.put_delivery(&delivery)?;
                 continue;
@@ -191,6 +193,32 @@ pub fn take_next(
         }
     }
     Ok(None)
+}
+
+/// Returns the batch that shows why the next entry is not delivered. Without a batch before, it has no entries, so that
+/// the next try reads the log again.
+fn unreadable(
+    before: Option<DeliveryBatch>,
+    delivered_seq: i64,
+    fresh: &DeliveryId,
+    error: &StoreError,
+    now: Timestamp,
+) -> DeliveryBatch {
+    let batch = before.unwrap_or_else(|| DeliveryBatch {
+        id: fresh.clone(),
+        first_seq: delivered_seq,
+        last_seq: delivered_seq,
+        entries: 0,
+        first_tried_at: now,
+        attempts: 0,
+        error: None,
+    });
+    let remedy = "correct the entry or delete it from sync_changes, then run `syncd deliveries retry`";
+    DeliveryBatch {
+        attempts: batch.attempts.saturating_add(1),
+        error: Some(format!("an entry cannot be read, so it and later ones wait: {error}; {remedy}")),
+        ..batch
+    }
 }
 
 /// Returns the content to send for an integration and stores its batch in `delivery`. `None` if there is nothing to
@@ -257,12 +285,19 @@ fn content_again(tx: &mut dyn Tx, delivery: &Delivery, batch: &DeliveryBatch) ->
 }
 
 /// Returns up to `most` entries after `seq` that fit in a batch. Reads them in steps, because a few large ones may fill
-/// it.
+/// it. Stops before an entry that cannot be read; it is an error if it is the first.
 fn next_entries(tx: &mut dyn Tx, integration: &IntegrationId, seq: i64, most: usize) -> TxResult<Vec<Change>> {
-    let mut entries: Vec<Change> = Vec::new();
+    let (mut entries, mut at_once): (Vec<Change>, usize) = (Vec::new(), ENTRIES_AT_ONCE);
     loop {
-        let (behind, step) = (entries.last().map_or(seq, |last| last.seq), (most - entries.len()).min(ENTRIES_AT_ONCE));
-        let next = tx.changes(Some(integration), behind, step)?;
+        let (behind, step) = (entries.last().map_or(seq, |last| last.seq), (most - entries.len()).min(at_once));
+        let next = match tx.changes(Some(integration), behind, step) {
+            Err(StoreError::Corrupt { .. }) if step > 1 => {
+                at_once = step / 2;
+                continue;
+            }
+            Err(StoreError::Corrupt { .. }) if !entries.is_empty() => return Ok(entries),
+            next => next?,
+        };
         let is_all = next.len() < step;
         entries.extend(next);
         let fitting = that_go_together(&entries);

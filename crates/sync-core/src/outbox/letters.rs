@@ -1,5 +1,6 @@
 use kombo_model::{IntegrationId, Timestamp};
 
+use super::Delivery;
 use crate::ports::error::TxResult;
 use crate::ports::lock::LockMode;
 use crate::ports::store::Tx;
@@ -15,12 +16,17 @@ pub fn retry(tx: &mut dyn Tx, integration: Option<&IntegrationId>, now: Timestam
     }
     let waiting = tx.deliveries()?;
     let wanted = waiting.iter().filter(|delivery| integration.is_none_or(|id| delivery.integration_id == *id));
-    for delivery in wanted.filter(|delivery| delivery.not_before > now) {
+    // A batch without entries stands for one that cannot be read. A person may have deleted that entry.
+    let is_void = |delivery: &Delivery| delivery.batch.as_ref().is_some_and(|batch| batch.entries == 0);
+    for delivery in wanted.filter(|delivery| delivery.not_before > now || is_void(delivery)) {
         // Another process works on a locked delivery.
         if let Some(mut delivery) = tx.delivery(&delivery.integration_id, LockMode::Skip)?.locked()
             && delivery.lease.as_ref().is_none_or(|lease| lease.expires_at <= now)
         {
             delivery.not_before = delivery.not_before.min(now);
+            if is_void(&delivery) {
+                delivery.batch = None;
+            }
             tx.put_delivery(&delivery)?;
         }
     }

@@ -16,7 +16,7 @@ words! {
         Due = "due",
         /// A batch is being sent.
         Sending = "sending",
-        /// The last try failed, and the next one is scheduled.
+        /// The last try failed, or the next entry cannot be read, and the next try is scheduled.
         Retrying = "retrying",
     }
 }

@@ -185,14 +185,16 @@ fn statuses(snapshot: &Snapshot) -> BTreeMap<&IntegrationId, IntegrationStatus> 
 
 /// Sets the gauges of deliveries.
 pub(super) async fn deliveries(store: &DieselStore) {
-    let read = store.read(|tx| Ok::<_, StoreError>((tx.undelivered()?, tx.dead_letters(None)?)));
-    let Ok((backlogs, letters)) = read.await else { return };
+    let read = store.read(|tx| Ok::<_, StoreError>((tx.undelivered()?, tx.dead_letters(None)?, tx.deliveries()?)));
+    let Ok((backlogs, letters, deliveries)) = read.await else { return };
     let now = SystemClock.now();
     let entries = backlogs.iter().map(|backlog| backlog.entries).sum();
     let oldest = backlogs.iter().map(|backlog| now.since(backlog.oldest_at)).max().unwrap_or_default();
     gauge!("syncd_delivery_lag").set(float(entries));
     gauge!("syncd_delivery_lag_seconds").set(oldest.as_secs_f64());
     gauge!("syncd_dead_letters").set(count(letters.len()));
+    let failing = deliveries.iter().filter(|delivery| delivery.batch.as_ref().is_some_and(|batch| batch.attempts > 0));
+    gauge!("syncd_deliveries_failing").set(count(failing.count()));
 }
 
 fn count(number: usize) -> f64 {

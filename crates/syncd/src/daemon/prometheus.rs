@@ -39,6 +39,7 @@ const METRICS: &[(&str, Kind, &str)] = &[
     ),
     ("syncd_deliveries_total", Counter, "Delivery attempts by result, and deliveries given up."),
     ("syncd_delivery_seconds", Histogram(ANSWERS), "Duration of delivery attempts."),
+    ("syncd_deliveries_failing", Gauge, "Integrations with a next delivery that failed or cannot be read."),
     ("syncd_delivery_lag", Gauge, "Undelivered entries of the change log, without dead letters."),
     ("syncd_delivery_lag_seconds", Gauge, "Age of the oldest undelivered entry."),
     ("syncd_dead_letters", Gauge, "Deliveries that were given up and neither retried successfully nor dropped."),

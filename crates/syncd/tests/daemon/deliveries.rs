@@ -21,6 +21,7 @@ on_both_databases!(
     what_was_under_way_in_a_crash_comes_again,
     what_is_given_up_waits_for_a_person,
     what_cannot_be_read_holds_up_nobody_else,
+    an_entry_that_cannot_be_read_is_shown_and_can_be_skipped,
 );
 
 const KEY: &str = "what-deliveries-are-signed-with";
@@ -352,6 +353,61 @@ fn what_cannot_be_read_holds_up_nobody_else(backend: Backend) {
     say("direct");
     world.syncd(&["deliveries", "retry", "--integration", of]).expect_code(0);
     wait_until("it is delivered as well", || taken_of(of) == 1);
+    daemon.stop();
+}
+
+/// The entries before it arrive. It and the later ones wait until a person corrects or deletes it.
+fn an_entry_that_cannot_be_read_is_shown_and_can_be_skipped(backend: Backend) {
+    let place = Place::new();
+    let address = Place::new().webhooks;
+    let world = world(backend, place, address, 1);
+    let daemon = Daemon::start(&world, place);
+    let look = Look::new(&world);
+    look.wait_until_loaded(&world);
+    daemon.stop();
+    let of = &world.sandbox.integrations()[0];
+    let from = world.read(|tx| tx.last_change());
+    let users = world.sandbox.ids(of, Model::Users).unwrap();
+    for user in &users[..5] {
+        world.sandbox.mutate(of, Mutation::update(Model::Users, *user, "first_name", "Changed")).unwrap();
+    }
+    world.sync();
+    let seqs: Vec<i64> = world.read(move |tx| tx.changes(None, from, 10)).iter().map(|entry| entry.seq).collect();
+    let (bad, worse) = (seqs[2], seqs[3]);
+    for (seq, edit) in [(bad, "kind = 'of-tomorrow'"), (worse, "model = 'nothing'")] {
+        world.database.query(&format!("UPDATE sync_changes SET {edit} WHERE seq = {seq} RETURNING kind AS value"));
+    }
+    let receiver = Receiver::start(address, |_| Some(200));
+    let daemon = Daemon::start(&world, place);
+    let taken = || receiver.entries().get(of.as_str()).map_or(0, Vec::len);
+    let is_shown = |seq: i64| {
+        let standing = standing(&world, of);
+        let error = standing["error"].as_str().unwrap_or_default();
+        let names = error.contains(&format!("entry {seq}:")) && error.contains("delete it from sync_changes");
+        names && standing["state"] == "retrying" && standing["attempts"].as_i64() > Some(0)
+    };
+    wait_until("the first two arrive and the third is shown", || taken() == 2 && is_shown(bad));
+    wait_until("it is counted", || daemon.metric("syncd_deliveries_failing", "") == Some(1.0));
+    assert!(world.syncd(&["deliveries"]).expect_code(0).stdout.contains(&format!("entry {bad}:")));
+    let skip = |seq: i64| {
+        world.database.query(&format!("DELETE FROM sync_changes WHERE seq = {seq} RETURNING kind AS value"));
+        world.syncd(&["deliveries", "retry"]).expect_code(0);
+    };
+    skip(bad);
+    wait_until("the next one is shown", || is_shown(worse));
+    skip(worse);
+    wait_until("the last one arrives", || taken() == 3 && standing(&world, of)["state"] == "delivered");
+    // An entry that is skipped may be the last one.
+    world.sandbox.mutate(of, Mutation::update(Model::Users, users[0], "first_name", "Again")).unwrap();
+    daemon.stop();
+    world.sync();
+    let last = world.read(|tx| tx.last_change());
+    world.database.query(&format!("UPDATE sync_changes SET kind = '-' WHERE seq = {last} RETURNING kind AS value"));
+    let daemon = Daemon::start(&world, place);
+    wait_until("it is shown", || is_shown(last));
+    skip(last);
+    wait_until("nothing is left", || standing(&world, of)["error"].is_null());
+    wait_until("it is counted", || daemon.metric("syncd_deliveries_failing", "") == Some(0.0));
     daemon.stop();
 }
 
