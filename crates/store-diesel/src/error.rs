@@ -42,6 +42,8 @@ pub enum ConnectError {
         url: String,
         /// Message of the server or the network.
         reason: String,
+        /// Advice for a person, by the server's SQLSTATE.
+        remedy: &'static str,
     },
 }
 
@@ -112,6 +114,16 @@ pub(crate) fn statement_failed(what: &str, error: Error) -> StoreError {
         }
         Verdict::Unknown => StoreError::Unexpected { message, source: Some(Box::new(error)) },
     }
+}
+
+/// Whether the database rejects the content of a row.
+pub(crate) fn is_refusal(error: &Error) -> bool {
+    let verdict = match (postgres::server_error(error), error) {
+        (Some(error), _) => error.verdict(),
+        (None, Error::DatabaseError(kind, said)) => sqlite::verdict(*kind, said.message()),
+        (None, _) => Verdict::Unknown,
+    };
+    verdict == Verdict::Refused
 }
 
 /// The error for a stored value that makes no sense.

@@ -85,14 +85,12 @@ async fn connect(url: &StoreUrl, tables: Tables, connections: usize) -> anyhow::
     let store = match DieselStore::open_with(url, connections).await {
         Err(error @ ConnectError::Setting { .. }) => return Err(ConfigError(format!("store.url: {error}")).into()),
         Err(error @ ConnectError::TooOld { .. }) => return Err(anyhow::Error::new(error).context("store.url")),
+        Err(error @ ConnectError::Server { remedy, .. }) => {
+            return Err(anyhow::Error::new(error).context(format!("store.url: {remedy}")));
+        }
         opened => opened,
     };
-    store.with_context(|| match url {
-        StoreUrl::Sqlite(_) => "store.url: check that the folder is there and may be written to, and that the file is SQLite's",
-        StoreUrl::Postgres(_) => {
-            "store.url: check that the server runs, its address, user and password, and TLS (sslmode=disable does without)"
-        }
-    })
+    store.context("store.url: check that the folder is there and may be written to, and that the file is SQLite's")
 }
 
 /// Partitions empty tables if the configuration says so.

@@ -8,7 +8,7 @@ use tokio_postgres::AsyncMessage;
 
 use super::{Undone, panicked};
 use crate::connections::{Moved, Notification, PoolStatus};
-use crate::error::postgres::ServerError;
+use crate::error::postgres::{ServerError, connection_remedy};
 use crate::error::{ConnectError, During as _, MigrateError, OLDEST_POSTGRES};
 use crate::migrations::{self, SchemaStatus};
 use crate::partitions::{self, Partitioning};
@@ -62,12 +62,13 @@ impl PostgresStore {
     pub async fn connect_with(url: &PostgresUrl, connections: usize) -> Result<Self, ConnectError> {
         let address = Address::new(url).map_err(|reason| ConnectError::Setting { url: url.to_string(), reason })?;
         let database = Arc::new(Database::new(address));
-        let failed = |reason: String| ConnectError::Server { url: url.to_string(), reason };
-        let sessions = Lending::new(&database, connections, None).map_err(|error| failed(error.to_string()))?;
+        let failed = |reason: String, remedy| ConnectError::Server { url: url.to_string(), reason, remedy };
+        let sessions = Lending::new(&database, connections, None);
+        let sessions = sessions.map_err(|error| failed(error.to_string(), connection_remedy(None)))?;
         let store = Self { database, sessions, turns: Turns::default() };
-        let mut session = store.sessions.borrow().await.map_err(|error| failed(error.to_string()))?;
+        let mut session = store.sessions.borrow().await.map_err(|error| failed(error.to_string(), error.remedy()))?;
         let version = server_version(&session.conn().client).await;
-        let (number, found) = version.map_err(|error| failed(error.to_string()))?;
+        let (number, found) = version.map_err(|error| failed(error.to_string(), connection_remedy(None)))?;
         if number < OLDEST_POSTGRES * 10_000 {
             return Err(ConnectError::TooOld { url: url.to_string(), found });
         }
@@ -92,10 +93,12 @@ impl PostgresStore {
             return Ok(Moved::Same);
         }
         let address = Address::new(url).map_err(|reason| ConnectError::Setting { url: url.to_string(), reason })?;
-        let failed = |reason: String| ConnectError::Server { url: url.to_string(), reason };
-        let found = requirements::tables(&address).await.map_err(|error| failed(error.to_string()))?;
+        let failed = |reason: String, remedy| ConnectError::Server { url: url.to_string(), reason, remedy };
+        let found = requirements::tables(&address).await;
+        let found = found.map_err(|error| failed(error.to_string(), error.remedy()))?;
         if found != migrations::newest() {
-            return Err(failed("its tables are not those of this version: run `syncd migrate` there first".to_owned()));
+            let reason = "its tables are not those of this version";
+            return Err(failed(reason.to_owned(), "run `syncd migrate` there first"));
         }
         self.database.move_to(address);
         Ok(Moved::Done)

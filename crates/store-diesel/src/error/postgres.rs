@@ -66,6 +66,8 @@ const VERDICTS: &[(&str, Verdict)] = &[
     ("54", Verdict::Refused),
     // Object not in prerequisite state: a lock is not available, a server is in recovery.
     ("55", Verdict::Unavailable),
+    // The state of an object that only a person changes: a published table without a replica identity.
+    ("55000", Verdict::Lasting(TABLES)),
     // Operator intervention: a time-out, a shutdown, a start.
     ("57", Verdict::Unavailable),
     // System error.
@@ -119,6 +121,23 @@ impl ServerError {
         } else {
             Spent::Nothing
         }
+    }
+}
+
+/// Returns advice for a person after a connection failed. Without an SQLSTATE, no PostgreSQL server answered.
+pub(crate) fn connection_remedy(code: Option<&str>) -> &'static str {
+    match (code, code.map(verdict)) {
+        (None, _) => {
+            "check that the server runs, its address, user and password, and TLS (sslmode=disable does without)"
+        }
+        (Some("53300"), _) => {
+            "no connection is free: close others, or raise max_connections, or the CONNECTION LIMIT of the role or the \
+             database"
+        }
+        (Some("42501"), _) => "grant the role CONNECT on the database",
+        (_, Some(Verdict::Lasting(remedy))) => remedy,
+        (_, Some(Verdict::Unavailable)) => "try again when the server is ready",
+        (_, Some(Verdict::Refused | Verdict::Unknown) | None) => "look into the server's log",
     }
 }
 
@@ -198,6 +217,7 @@ mod tests {
             ("57P03", Verdict::Unavailable),
             ("57014", Verdict::Unavailable),
             ("53300", Verdict::Unavailable),
+            ("55000", Verdict::Lasting(TABLES)),
             ("40001", Verdict::Unavailable),
             ("40P01", Verdict::Unavailable),
             ("55P03", Verdict::Unavailable),

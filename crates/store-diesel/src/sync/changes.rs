@@ -217,9 +217,9 @@ both! {
     }
 
     fn last(conn: &mut Conn) -> TxResult<i64> {
-        let last: Option<i64> =
-            sync_changes::table.select(diesel::dsl::max(sync_changes::seq)).first(conn).during(TABLE)?;
-        Ok(last.unwrap_or(0))
+        let last = "SELECT max(seq) FROM (SELECT max(seq) AS seq FROM sync_changes UNION ALL SELECT seq FROM sync_trimmed) AS ends";
+        let found: Vec<Cells> = Statement::new(last).load(conn).during(TABLE)?;
+        Ok(found.into_iter().flat_map(|cells| cells.0).flatten().find_map(Cell::into_int).unwrap_or(0))
     }
 
     impl ChangeLog for DbTx<'_> {

@@ -77,6 +77,24 @@ const TO_POSTGRES: &[Change] = &[
         "DROP RULE ignore ON lms_skills",
     ),
     (
+        "ALTER SEQUENCE sync_changes_seq_seq MAXVALUE 100000",
+        "ALTER SEQUENCE kombo.sync_changes_seq_seq INCREMENT 1 NO MAXVALUE NO CYCLE",
+        "ALTER SEQUENCE sync_changes_seq_seq NO MAXVALUE",
+    ),
+    (
+        "ALTER SEQUENCE sync_runs_id_seq INCREMENT -1",
+        "the sequence kombo.sync_runs_id_seq of column id of sync_runs counts down, ends early or begins again",
+        "ALTER SEQUENCE sync_runs_id_seq INCREMENT 1",
+    ),
+    ("ALTER SEQUENCE sync_runs_id_seq CYCLE", "begins again", "ALTER SEQUENCE sync_runs_id_seq NO CYCLE"),
+    ("ALTER SEQUENCE sync_runs_id_seq INCREMENT 2 CACHE 10", "", "ALTER SEQUENCE sync_runs_id_seq INCREMENT 1 CACHE 1"),
+    ("ALTER TABLE lms_users ADD CHECK (work_email LIKE '%@%')", "", "ALTER TABLE lms_users DROP CONSTRAINT lms_users_work_email_check"),
+    (
+        "ALTER TABLE lms_users ADD CONSTRAINT of FOREIGN KEY (integration_id) REFERENCES sync_integrations (id)",
+        "",
+        "ALTER TABLE lms_users DROP CONSTRAINT of",
+    ),
+    (
         "CREATE TABLE audit (id text);
          CREATE FUNCTION audit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO audit VALUES (new.id); RETURN NULL; END $$;
          CREATE TRIGGER audit AFTER INSERT ON lms_users FOR EACH ROW EXECUTE FUNCTION audit()",
@@ -159,6 +177,23 @@ async fn what_refuses_the_first_writes_is_named() {
         let said = format!("{error:?}");
         assert!(said.contains("never") && said.contains(table), "{said}");
         execute(&format!("ALTER TABLE kombo.{table} DROP CONSTRAINT never"));
+        assert_eq!(store.faults().await.unwrap(), [""; 0]);
+    }
+}
+
+/// Reading works, but PostgreSQL refuses updates. Every table is tried, also those that are written rarely.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_published_table_without_a_replica_identity_is_named() {
+    let (store, database) = fresh().await;
+    for table in ["lms_course_providers", "sync_changes", "sync_pacing"] {
+        let execute = |sql: &str| tokio::task::block_in_place(|| database.execute(sql).unwrap());
+        execute(&format!("ALTER TABLE kombo.{table} REPLICA IDENTITY NOTHING"));
+        assert_eq!(store.faults().await.unwrap(), [""; 0], "not published yet");
+        execute(&format!("CREATE PUBLICATION others FOR TABLE kombo.{table}"));
+        let said = store.faults().await.unwrap_err().to_string();
+        assert!(said.contains(&format!("writing to {table} on trial")) && said.contains("SQLSTATE 55000"), "{said}");
+        execute("DROP PUBLICATION others");
+        execute(&format!("ALTER TABLE kombo.{table} REPLICA IDENTITY DEFAULT"));
         assert_eq!(store.faults().await.unwrap(), [""; 0]);
     }
 }

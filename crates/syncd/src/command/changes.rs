@@ -37,10 +37,7 @@ pub(crate) async fn run(context: &Context, args: ChangesArgs) -> anyhow::Result<
     let since = match args.since {
         Some(since) => {
             let last = store.read(|tx| tx.last_change()).await?;
-            if last == 0 && since > 0 {
-                // The log may have been longer: old entries are removed.
-                tracing::warn!(since, "the change log is empty");
-            } else if since > last {
+            if since > last {
                 let text =
                     format!("--since {since}: the change log ends at {last}; it begins anew with another database");
                 return Err(ConfigError(text).into());

@@ -45,6 +45,27 @@ fn a_daemon_does_with_five_connections() {
     daemon.stop();
 }
 
+/// The remedy follows the server's SQLSTATE.
+#[test]
+fn a_command_without_a_connection_names_the_limit() {
+    let place = Place::new();
+    let mut world = limited(place, 4);
+    world.syncd(&["migrate"]).expect_code(0);
+    world.database.query("ALTER ROLE few CONNECTION LIMIT 0");
+    let said = world.syncd(&["status"]).expect_code(1).complaint().to_owned();
+    assert!(said.contains("no connection is free") && said.contains("SQLSTATE 53300"), "{said}");
+    assert!(!said.contains("TLS"), "{said}");
+    let url = world.database.url();
+    for (other, remedy) in [
+        (url.replacen("postgres@", "nobody@", 1), "check the user and the password in store.url"),
+        (format!("{url}_not_there"), "create the database, or correct its name in store.url"),
+    ] {
+        world.set("store.url", &other);
+        let said = world.syncd(&["status"]).expect_code(1).complaint().to_owned();
+        assert!(said.contains(remedy) && !said.contains("TLS"), "{said}");
+    }
+}
+
 #[test]
 fn fewer_than_a_daemon_needs_are_refused_at_the_start() {
     let place = Place::new();

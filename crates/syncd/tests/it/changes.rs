@@ -80,6 +80,9 @@ fn some_changes(count: usize) -> Vec<Change> {
 
 fn the_log_is_printed_from_any_place_on(backend: Backend) {
     let world = empty(backend);
+    assert_eq!(world.syncd(&["changes", "--since", "0"]).expect_code(0).stdout, "");
+    let beyond = world.syncd(&["changes", "--since", "7"]).expect_code(2);
+    assert!(beyond.complaint().contains("--since 7: the change log ends at 0"), "{}", beyond.stderr);
     fill(&world, some_changes(2_500));
     let printed = world.syncd(&["changes", "--json"]).expect_code(0).stdout;
     let entries: Vec<Value> = printed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

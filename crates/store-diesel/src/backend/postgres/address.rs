@@ -11,7 +11,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config, Connection, Error, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::error::postgres::ServerError;
+use crate::error::postgres::{ServerError, connection_remedy};
 use crate::url::{Encryption, PostgresUrl};
 
 mod passfile;
@@ -57,6 +57,15 @@ pub(super) enum Unconnected {
 impl Unconnected {
     fn code(&self) -> Option<&str> {
         if let Self::Failed(error) = self { error.code() } else { None }
+    }
+
+    /// Returns advice for a person.
+    pub(super) fn remedy(&self) -> &'static str {
+        match self {
+            Self::Failed(_) | Self::ReadOnly | Self::TooSlow(_) => connection_remedy(self.code()),
+            Self::Busy(_) => "allow more connections",
+            Self::Passfile(_) => "correct the passfile",
+        }
     }
 
     /// Whether the server rejects the user or the password.

@@ -38,7 +38,8 @@ pub trait ChangeLog {
         limit: usize,
     ) -> TxResult<Vec<Change>>;
 
-    /// Returns the `seq` of the last visible entry; 0 if there is none.
+    /// Returns the `seq` of the last visible entry, or of the last one that [`Self::trim_changes`] deleted if that is
+    /// greater; 0 if there was none.
     fn last_change(&mut self) -> TxResult<i64>;
 
     /// Waits until all transactions that append have ended, then returns the `seq` of the last entry. Entries that are

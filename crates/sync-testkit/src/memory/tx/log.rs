@@ -58,7 +58,7 @@ impl ChangeLog for MemoryTx<'_> {
 
     fn last_change(&mut self) -> TxResult<i64> {
         self.reading()?;
-        Ok(self.state.changes.keys().next_back().copied().unwrap_or(0))
+        Ok(self.state.last_change)
     }
 
     fn last_change_of_all(&mut self) -> TxResult<i64> {
