@@ -78,7 +78,7 @@ impl Daemon {
         let mut command = world.syncd(&self.config, &["run"]);
         let log = log_file(&world.file("daemon.log"))?;
         let mut running = Process(command.stdout(Stdio::null()).stderr(log).spawn()?);
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_secs(300);
         while !self.is_ready() {
             ensure!(running.0.try_wait()?.is_none(), "syncd run ended");
             ensure!(Instant::now() < deadline, "syncd run is not ready");

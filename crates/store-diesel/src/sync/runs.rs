@@ -223,7 +223,7 @@ both! {
             let before = before.map_or(i64::MAX, |run| run.0);
             let runs = sync_runs::table.filter(sync_runs::id.lt(before)).order(sync_runs::id.desc()).limit(limited(limit));
             let rows: Vec<RunRow> = match integration {
-                Some(id) => runs.filter(sync_runs::integration_id.eq(id.as_str())).load(self.conn).during(TABLE)?,
+                Some(id) => runs.filter(sync_runs::integration_id.eq(id.as_str())).load(self.indexed()?).during(TABLE)?,
                 None => runs.load(self.conn).during(TABLE)?,
             };
             Ok(readable(rows))

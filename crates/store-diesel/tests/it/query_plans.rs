@@ -1,7 +1,13 @@
 //! Costs of the queries of docs/data-model.md with a million rows, in blocks that PostgreSQL counts.
 
+use kombo_model::{Endpoint, IntegrationId};
 use serde_json::Value;
+use store_diesel::DieselStore;
+use sync_core::jobs::{SyncKind, Target};
+use sync_core::ports::{QuarantinePart, Store as _, Tx, TxResult};
+use sync_core::pull::RunId;
 
+use crate::costs::{Fleet, counting_server};
 use crate::postgres::fresh;
 
 /// A hundred integrations with 10,000 progressions each, of 200 users and 50 courses, and a million log entries.
@@ -60,6 +66,37 @@ const QUERIES: &[(&str, &str, u64)] = &[
         2_500,
     ),
     (
+        "the last ten completions of all",
+        "SELECT first_name, last_name, course_title, completed_at FROM kombo.lms_course_completions
+         ORDER BY completed_at DESC LIMIT 10",
+        25_000,
+    ),
+    (
+        "what learners of all customers completed lately",
+        "SELECT integration_id, first_name, last_name, work_email, course_title, completed_at
+         FROM kombo.lms_course_completions WHERE completed_at >= now() - interval '2 days' ORDER BY completed_at",
+        100_000,
+    ),
+    (
+        "what is open for more than 30 days",
+        "SELECT r.title AS course, u.first_name, u.last_name, u.work_email, p.status, p.enrolled_at
+         FROM kombo.lms_course_progressions AS p
+         JOIN kombo.lms_users AS u ON u.integration_id = p.integration_id AND u.id = p.user_id
+          AND u.remote_deleted_at IS NULL AND u.removed_at IS NULL
+         JOIN kombo.lms_course_revisions AS r ON r.integration_id = p.integration_id AND r.id = p.course_revision_id
+          AND r.remote_deleted_at IS NULL AND r.removed_at IS NULL
+         WHERE p.remote_deleted_at IS NULL AND p.removed_at IS NULL
+           AND coalesce(p.status, '') NOT IN ('COMPLETED', 'DROPPED') AND p.enrolled_at < now() - interval '30 days'
+         ORDER BY course, p.enrolled_at",
+        27_000,
+    ),
+    (
+        "which completions changed",
+        "SELECT at, integration_id, record_id FROM kombo.sync_changes
+         WHERE model = 'lms_course_progressions' AND fields ? 'completed_at' ORDER BY seq",
+        19_000,
+    ),
+    (
         "the history of one record",
         "SELECT * FROM kombo.sync_changes
          WHERE integration_id = 'sandbox:10' AND record_id = 'user10-1' ORDER BY seq",
@@ -100,4 +137,76 @@ async fn no_query_reads_more_than_it_must() {
     })
     .await
     .unwrap();
+}
+
+/// A hundred integrations with a million entries of the log, a million runs, 100,000 records in quarantine, and a queue.
+const BOOKS: &str = "
+SET synchronous_commit = off;
+INSERT INTO kombo.sync_integrations (id, status, status_since, registered_at)
+SELECT 'sandbox:' || i, 'active', now(), now() FROM generate_series(1, 100) AS i;
+INSERT INTO kombo.sync_changes (transaction_id, run_id, at, integration_id, model, record_id, kind, cause, fields)
+SELECT n / 5000, 1, now() - (1000000 - n) * interval '2 seconds', 'sandbox:' || (1 + n % 100), 'lms_users',
+       'user' || (1 + n % 20000) || '-1', 'updated', 'direct', '[]'
+FROM generate_series(1, 1000000) AS n;
+INSERT INTO kombo.sync_runs (integration_id, endpoint, kind, outcome, started_at, finished_at, first_load, phase, batches, pages,
+    records, created, updated, deleted, restored, unchanged, indirect, stale, quarantined)
+SELECT 'sandbox:' || (1 + n / 10000), 'users', 'delta', 'completed', now(), now(), false, 'pages', 1, 1, 1, 0, 1, 0, 0, 0, 0, 0, 0
+FROM generate_series(0, 999999) AS n;
+INSERT INTO kombo.sync_quarantine (integration_id, endpoint, record_id, json, path, reason, observed_at, run_id)
+SELECT 'sandbox:' || (1 + n % 100), 'users', n::text, '{}', 'id', 'not a text', now(), 1 FROM generate_series(1, 100000) AS n;
+INSERT INTO kombo.sync_requests (integration_id, endpoint, kind, cause, requested_at, not_before, generation, attempts)
+SELECT 'sandbox:' || i, endpoint, 'delta', 'poll', now(), now(), 1, 0
+FROM generate_series(1, 100) AS i, (VALUES ('users'), ('courses'), ('course-progressions')) AS targets (endpoint);
+ANALYZE;
+";
+
+type Look = fn(&mut dyn Tx) -> TxResult<usize>;
+
+fn id() -> IntegrationId {
+    IntegrationId::from("sandbox:7")
+}
+
+/// Statements of the status page, `status`, `changes` and the metrics, and the most blocks that each may read.
+const LOOKS: &[(&str, Look, i64)] = &[
+    ("the last runs", |tx| Ok(tx.runs(None, None, 1_000)?.len()), 1_000),
+    ("the last runs of one integration", |tx| Ok(tx.runs(Some(&id()), None, 20)?.len()), 60),
+    ("older runs of one integration", |tx| Ok(tx.runs(Some(&id()), Some(RunId(65_000)), 100)?.len()), 160),
+    ("a run", |tx| Ok(tx.run(RunId(500_000))?.into_iter().count()), 10),
+    (
+        "the latest run of a target",
+        |tx| {
+            let target = Target { integration_id: id(), endpoint: Endpoint::Users, kind: SyncKind::Delta };
+            Ok(tx.latest_run(&target)?.into_iter().count())
+        },
+        10,
+    ),
+    ("the latest changes of one integration", |tx| Ok(tx.latest_changes(&id(), None, i64::MAX, 20)?.len()), 60),
+    (
+        "the latest changes of one record",
+        |tx| Ok(tx.latest_changes(&IntegrationId::from("sandbox:10"), Some("user10-1"), i64::MAX, 20)?.len()),
+        60,
+    ),
+    ("a page of the log", |tx| Ok(tx.changes(None, 500_000, 1_000)?.len()), 100),
+    ("a page of quarantine", |tx| Ok(tx.quarantined(QuarantinePart::All, 20)?.len()), 60),
+    ("the quarantine of one integration", |tx| Ok(tx.quarantined(QuarantinePart::Integration(&id()), 20)?.len()), 60),
+    ("the requests of one integration", |tx| Ok(tx.requests_of(&[id()])?.len()), 20),
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_look_of_an_operator_reads_more_than_it_must() {
+    let server = counting_server().await;
+    let fleet = Fleet::filled(&server, BOOKS).await;
+    let mut too_many = Vec::new();
+    for (name, look, most) in LOOKS {
+        let work = async |store: &DieselStore| {
+            let found = store.read(move |tx| look(tx)).await.unwrap();
+            assert!(found > 0, "{name}");
+        };
+        let cost = fleet.cost(work).await;
+        eprintln!("{name}: {cost:?}");
+        if cost.blocks > *most {
+            too_many.push(format!("{name}: {cost:?}, not {most} blocks"));
+        }
+    }
+    assert!(too_many.is_empty(), "{}", too_many.join("\n"));
 }

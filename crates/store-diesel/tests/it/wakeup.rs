@@ -47,6 +47,11 @@ async fn a_request_is_told() {
     ask("sandbox:a").await;
     assert_eq!(heard.recv().await, Some(Notification::Request));
 
+    // A request that is due later sends no notification.
+    let waits = target("sandbox:later");
+    let unit = move |tx: &mut dyn Tx| queue::request(tx, waits, RequestCause::CatchUp, Timestamp::MAX, now);
+    store.transact::<_, StoreError, _>(Scope::Shared, unit).await.unwrap();
+
     // A request that is requested again while it waits or is leased sends no notification.
     assert_eq!(ask("sandbox:a").await.generation, 2);
     let claim = Claim {

@@ -14,7 +14,7 @@ use crate::jobs::schedule::jittered;
 use crate::ports::error::TxResult;
 use crate::ports::store::Tx;
 use crate::stable_hash::stable_hash;
-use crate::webhooks::status::set_status;
+use crate::webhooks::status;
 
 /// Settings of the schedule.
 #[derive(Debug, Clone)]
@@ -191,7 +191,7 @@ pub fn catch_up(
 pub fn register(tx: &mut dyn Tx, ids: &BTreeSet<IntegrationId>, now: Timestamp) -> TxResult<()> {
     let known: BTreeSet<IntegrationId> = tx.integrations()?.into_iter().map(|known| known.id).collect();
     for id in ids.difference(&known) {
-        set_status(tx, id, "", IntegrationStatus::Active, None, now)?;
+        status::register(tx, id, now)?;
     }
     Ok(())
 }

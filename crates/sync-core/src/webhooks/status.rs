@@ -36,6 +36,11 @@ pub(super) fn state_updated_at(known: &IntegrationRecord, now: Timestamp) -> Opt
     known.state_updated_at.map(|time| time.min(now))
 }
 
+/// Registers an integration that is not registered yet.
+pub(crate) fn register(tx: &mut dyn Tx, id: &IntegrationId, now: Timestamp) -> TxResult<()> {
+    put_status(tx, None, Heard { id, tool: "", status: IntegrationStatus::Active, reason: None, updated_at: None }, now)
+}
+
 /// Registers an integration, or updates its status.
 pub fn set_status(
     tx: &mut dyn Tx,

@@ -334,8 +334,7 @@ impl Integration {
         for endpoint in Endpoint::ALL {
             endpoints.extend(tx.endpoint(id, endpoint)?.map(|state| EndpointRow::new(&state, now)));
         }
-        let requests = tx.requests()?;
-        let own = requests.iter().filter(|request| request.target.integration_id == *id);
+        let requests = tx.requests_of(std::slice::from_ref(id))?;
         let changes = tx.latest_changes(id, None, before, PART)?;
         Ok(Some(Self {
             frame,
@@ -346,7 +345,7 @@ impl Integration {
             reason: known.reason.as_deref().map(cut).unwrap_or_default(),
             registered: When::of(Some(known.registered_at), now),
             endpoints,
-            queue: own.map(|request| RequestRow::new(request, now)).collect(),
+            queue: requests.iter().map(|request| RequestRow::new(request, now)).collect(),
             runs: tx.runs(Some(id), None, PART)?.iter().map(|run| RunRow::new(run, now)).collect(),
             older: older(&changes, PART),
             changes: changes.iter().map(|change| ChangeRow::new(change, false, now)).collect(),
