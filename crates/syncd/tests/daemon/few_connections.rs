@@ -52,7 +52,7 @@ fn a_command_without_a_connection_names_the_limit() {
     let mut world = limited(place, 4);
     world.syncd(&["migrate"]).expect_code(0);
     world.database.query("ALTER ROLE few CONNECTION LIMIT 0");
-    let said = world.syncd(&["status"]).expect_code(1).complaint().to_owned();
+    let said = world.syncd(&["status"]).expect_code(1).complaint();
     assert!(said.contains("no connection is free") && said.contains("SQLSTATE 53300"), "{said}");
     assert!(!said.contains("TLS"), "{said}");
     let url = world.database.url();
@@ -61,7 +61,7 @@ fn a_command_without_a_connection_names_the_limit() {
         (format!("{url}_not_there"), "create the database, or correct its name in store.url"),
     ] {
         world.set("store.url", &other);
-        let said = world.syncd(&["status"]).expect_code(1).complaint().to_owned();
+        let said = world.syncd(&["status"]).expect_code(1).complaint();
         assert!(said.contains(remedy) && !said.contains("TLS"), "{said}");
     }
 }
