@@ -86,7 +86,7 @@ pub(crate) struct Hooks {
     pub(crate) config: WebhookConfig,
     pub(crate) rng: StdRng,
     /// Models that changed since the last `data-changed`, by integration.
-    pub(crate) untold: BTreeMap<String, BTreeSet<Model>>,
+    pub(crate) unannounced: BTreeMap<String, BTreeSet<Model>>,
     pub(crate) deliveries: Vec<Delivery>,
 }
 
@@ -144,7 +144,7 @@ impl Shared {
             hooks: Mutex::new(Hooks {
                 config: config.webhooks,
                 rng: StdRng::seed_from_u64(config.seed ^ 1),
-                untold: BTreeMap::new(),
+                unannounced: BTreeMap::new(),
                 deliveries: Vec::new(),
             }),
             traffic: Mutex::new(Traffic {

@@ -37,5 +37,5 @@ impl<E: From<StoreError>> Undone<E> {
 
 /// The error of a transaction that panicked. A panic is a bug; the transaction was rolled back.
 pub(crate) fn panicked(said: &dyn std::fmt::Display) -> StoreError {
-    StoreError::Failed { message: format!("a unit of work did not end: {said}"), source: None }
+    StoreError::Failed { message: format!("a transaction of work did not end: {said}"), source: None }
 }

@@ -107,12 +107,12 @@ pub fn reserve(tx: &mut dyn Tx, count: u32, interval: Duration, now: Timestamp) 
     Ok(first)
 }
 
-/// Takes a part of the source's remaining limit, after applying what the source `told`.
-pub fn allot(tx: &mut dyn Tx, kind: SyncKind, told: Option<Observation>, now: Timestamp) -> TxResult<Allotment> {
+/// Takes a part of the source's remaining limit, after applying what the source `observed`.
+pub fn allot(tx: &mut dyn Tx, kind: SyncKind, observed: Option<Observation>, now: Timestamp) -> TxResult<Allotment> {
     let mut pacing = tx.pacing()?;
     let before = pacing.budget;
-    if let Some(told) = told {
-        pacing.budget.learn(told, now);
+    if let Some(observed) = observed {
+        pacing.budget.learn(observed, now);
     }
     let allotment = pacing.budget.allot(kind, now);
     if pacing.budget != before {
@@ -122,9 +122,9 @@ pub fn allot(tx: &mut dyn Tx, kind: SyncKind, told: Option<Observation>, now: Ti
 }
 
 /// Applies the source's report.
-pub fn learn(tx: &mut dyn Tx, told: Observation, now: Timestamp) -> TxResult<()> {
+pub fn learn(tx: &mut dyn Tx, observed: Observation, now: Timestamp) -> TxResult<()> {
     let mut pacing = tx.pacing()?;
-    pacing.budget.learn(told, now);
+    pacing.budget.learn(observed, now);
     tx.put_pacing(&pacing)
 }
 
@@ -148,8 +148,8 @@ impl Budget {
 
     /// Applies the source's report. A report on another renewal replaces the previous one, so a single wrong answer
     /// counts only until the next.
-    pub fn learn(&mut self, told: Observation, now: Timestamp) {
-        let Observation::Left { limit, left, uncounted, renewed_at } = told else {
+    pub fn learn(&mut self, observed: Observation, now: Timestamp) {
+        let Observation::Left { limit, left, uncounted, renewed_at } = observed else {
             if let Self::Asked(_) = self {
                 *self = Self::Unknown;
             }
@@ -210,7 +210,7 @@ mod tests {
         Timestamp::from_unix_millis(1_767_225_600_000 + seconds * 1_000).unwrap_or(Timestamp::MAX)
     }
 
-    fn told(left: u64, renewed_at: i64) -> Observation {
+    fn observed(left: u64, renewed_at: i64) -> Observation {
         Observation::Left { limit: 300, left, uncounted: 0, renewed_at: at(renewed_at) }
     }
 
@@ -225,14 +225,14 @@ mod tests {
         assert_eq!(budget.allot(SyncKind::Full, at(0)), Allotment::Probe);
         assert_eq!(budget.allot(SyncKind::Delta, at(0)), Allotment::Turn);
         assert_eq!(budget.allot(SyncKind::Delta, at(5)), Allotment::Probe, "the first one may have died");
-        budget.learn(told(299, 60), at(1));
+        budget.learn(observed(299, 60), at(1));
         assert_eq!(budget.allot(SyncKind::Delta, at(5)), requests(15, 0));
     }
 
     #[test]
     fn no_more_is_taken_than_is_left_and_deltas_have_the_last_of_it() {
         let mut budget = Budget::default();
-        budget.learn(told(25, 60), at(1));
+        budget.learn(observed(25, 60), at(1));
         assert_eq!(budget.allot(SyncKind::Full, at(1)), requests(15, 0));
         assert_eq!(budget.allot(SyncKind::Full, at(1)), requests(4, 0));
         assert_eq!(budget.allot(SyncKind::Full, at(1)), Allotment::Wait(at(60)));
@@ -244,11 +244,11 @@ mod tests {
     #[test]
     fn what_is_given_back_is_there_for_others_until_the_renewal() {
         let mut budget = Budget::default();
-        budget.learn(told(20, 60), at(1));
+        budget.learn(observed(20, 60), at(1));
         assert_eq!(budget.allot(SyncKind::Delta, at(1)), requests(15, 1), "a fiftieth is for deltas only");
         budget.give_back(11, at(60));
         assert_eq!(budget, Budget::Left { limit: 300, left: 16, renewed_at: at(60) });
-        budget.learn(told(299, 120), at(1));
+        budget.learn(observed(299, 120), at(1));
         budget.give_back(4, at(60));
         assert_eq!(budget, Budget::Left { limit: 300, left: 299, renewed_at: at(120) });
     }
@@ -256,41 +256,41 @@ mod tests {
     #[test]
     fn what_others_took_is_noticed() {
         let mut budget = Budget::default();
-        budget.learn(told(299, 60), at(1));
+        budget.learn(observed(299, 60), at(1));
         assert_eq!(budget.allot(SyncKind::Delta, at(1)), requests(15, 0));
-        budget.learn(told(298, 61), at(1));
+        budget.learn(observed(298, 61), at(1));
         assert_eq!(budget, Budget::Left { limit: 300, left: 284, renewed_at: at(61) }, "14 are taken and not sent");
-        budget.learn(told(100, 60), at(1));
+        budget.learn(observed(100, 60), at(1));
         assert_eq!(budget, Budget::Left { limit: 300, left: 100, renewed_at: at(61) });
     }
 
     #[test]
     fn a_source_that_counts_less_is_believed() {
         let mut budget = Budget::default();
-        budget.learn(told(300, 60), at(1));
+        budget.learn(observed(300, 60), at(1));
         let mut taken = 0;
         while let Allotment::Requests { count, .. } = budget.allot(SyncKind::Delta, at(1)) {
             taken += count;
         }
         assert_eq!(taken, 300);
-        budget.learn(told(150, 60), at(1));
+        budget.learn(observed(150, 60), at(1));
         assert_eq!(budget.allot(SyncKind::Delta, at(1)), Allotment::Wait(at(60)), "all that may be under way");
-        budget.learn(told(300, 60), at(1));
+        budget.learn(observed(300, 60), at(1));
         assert_eq!(budget, Budget::Left { limit: 300, left: 150, renewed_at: at(60) });
     }
 
     #[test]
     fn an_answer_of_before_the_renewal_says_nothing() {
         let mut budget = Budget::default();
-        budget.learn(told(299, 120), at(61));
-        budget.learn(told(0, 60), at(61));
+        budget.learn(observed(299, 120), at(61));
+        budget.learn(observed(0, 60), at(61));
         assert_eq!(budget, Budget::Left { limit: 300, left: 299, renewed_at: at(120) });
     }
 
     #[test]
     fn a_renewal_counts_what_is_under_way() {
         let mut budget = Budget::default();
-        budget.learn(told(10, 60), at(1));
+        budget.learn(observed(10, 60), at(1));
         budget.learn(Observation::Left { limit: 300, left: 299, uncounted: 14, renewed_at: at(120) }, at(60));
         assert_eq!(budget, Budget::Left { limit: 300, left: 285, renewed_at: at(120) });
     }
@@ -298,13 +298,13 @@ mod tests {
     #[test]
     fn a_refusal_stops_everybody() {
         let mut budget = Budget::default();
-        budget.learn(told(200, 60), at(1));
+        budget.learn(observed(200, 60), at(1));
         budget.learn(Observation::Left { limit: 0, left: 0, uncounted: 0, renewed_at: at(60) }, at(1));
         assert_eq!(budget.allot(SyncKind::Delta, at(2)), Allotment::Wait(at(60)));
     }
 
     #[test]
-    fn where_nothing_is_told_the_next_one_asks() {
+    fn where_nothing_is_reported_the_next_one_asks() {
         let mut budget = Budget::default();
         assert_eq!(budget.allot(SyncKind::Delta, at(0)), Allotment::Probe);
         budget.learn(Observation::Nothing, at(1));
@@ -314,15 +314,15 @@ mod tests {
     #[test]
     fn a_later_answer_replaces_a_wrong_one() {
         let mut budget = Budget::default();
-        budget.learn(told(250, 3_600), at(1));
-        budget.learn(told(249, 60), at(2));
+        budget.learn(observed(250, 3_600), at(1));
+        budget.learn(observed(249, 60), at(2));
         assert_eq!(budget, Budget::Left { limit: 300, left: 249, renewed_at: at(60) });
     }
 
     #[test]
     fn no_renewal_is_waited_for_longer_than_the_longest() {
         let mut budget = Budget::default();
-        budget.learn(told(0, 40 * 86_400), at(0));
+        budget.learn(observed(0, 40 * 86_400), at(0));
         assert_eq!(budget.allot(SyncKind::Delta, at(1)), Allotment::Wait(at(300)));
         assert_eq!(budget.allot(SyncKind::Delta, at(300)), Allotment::Probe);
     }

@@ -220,7 +220,7 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
         mut differences: impl Iterator<Item = Difference>,
         tell: &mut impl FnMut(Difference) -> Result<(), E>,
     ) -> Result<(), E> {
-        differences.try_for_each(|difference| if self.told.is_news(&difference) { tell(difference) } else { Ok(()) })
+        differences.try_for_each(|difference| if self.told.is_new(&difference) { tell(difference) } else { Ok(()) })
     }
 
     async fn compare(&self, endpoint: Endpoint, page: RecordPage, settles: Settles) -> Result<Seen, SyncError> {

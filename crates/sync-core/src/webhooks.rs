@@ -34,7 +34,7 @@ const PENDING: &str = "waiting to be planned";
 
 /// Settings for the handling of webhooks.
 #[derive(Debug, Clone)]
-pub struct IntakePolicy {
+pub struct WebhookPolicy {
     /// Settings for the planning of fetches.
     pub plan: PlanPolicy,
     /// Whether integrations that webhooks announce are registered and loaded.
@@ -45,7 +45,7 @@ pub struct IntakePolicy {
 
 /// The result of receiving a webhook.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Intake {
+pub enum Received {
     /// An event with this id is already stored. Nothing was done.
     Repeated,
     /// The webhook was stored, and these fetches were requested.
@@ -68,7 +68,7 @@ pub fn integration_of(webhook: &Webhook) -> Option<IntegrationId> {
 /// # use kombo_model::{Endpoint, Webhook};
 /// # use sync_testkit::MemoryStore;
 /// use sync_core::pull::SyncPolicy;
-/// use sync_core::webhooks::{Intake, IntakePolicy, receive};
+/// use sync_core::webhooks::{Received, WebhookPolicy, receive};
 ///
 /// # let store = MemoryStore::new();
 /// # let now = "2026-01-01T00:00:00Z".parse()?;
@@ -77,27 +77,27 @@ pub fn integration_of(webhook: &Webhook) -> Option<IntegrationId> {
 ///         "integration_id": "sandbox:a", "integration_tool": "sandbox", "integration_category": "LMS",
 ///         "changed_models": [{"name": "lms_users"}]}}"#,
 /// )?;
-/// let policy = IntakePolicy {
+/// let policy = WebhookPolicy {
 ///     plan: SyncPolicy::new([Endpoint::Users, Endpoint::Courses].into()).plan,
 ///     accept_unknown: true,
 ///     look_at_paused_every: Duration::from_secs(3_600),
 /// };
 /// let received = receive(&store, &webhook, &policy, now).await?;
-/// let Intake::Stored(targets) = received else { panic!("it is new") };
+/// let Received::Stored(targets) = received else { panic!("it is new") };
 /// // Nothing is loaded yet, so what changed means all there is.
 /// assert_eq!(targets[0].to_string(), "full users of sandbox:a");
 ///
 /// // Kombo delivers it once more.
-/// assert_eq!(receive(&store, &webhook, &policy, now).await?, Intake::Repeated);
+/// assert_eq!(receive(&store, &webhook, &policy, now).await?, Received::Repeated);
 /// # Ok(())
 /// # }
 /// ```
 pub async fn receive<S: Store>(
     store: &S,
     webhook: &Webhook,
-    policy: &IntakePolicy,
+    policy: &WebhookPolicy,
     now: Timestamp,
-) -> TxResult<Intake> {
+) -> TxResult<Received> {
     let (webhook, policy) = (Arc::new(webhook.clone()), Arc::new(policy.clone()));
     let event = webhook.id.to_string();
     let (concerned, appended) = (integration_of(&webhook), append(store, || vec![webhook], now).await?);
@@ -108,7 +108,7 @@ pub async fn receive<S: Store>(
         is_pending = planned.len() == PLAN_AT_ONCE;
         targets.extend(planned.into_iter().filter(|planned| planned.id == event).flat_map(|planned| planned.targets));
     }
-    Ok(if appended == [true] { Intake::Stored(targets) } else { Intake::Repeated })
+    Ok(if appended == [true] { Received::Stored(targets) } else { Received::Repeated })
 }
 
 /// Usual number of webhooks that [`plan_pending`] plans in one transaction.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use kombo_model::{IntegrationId, Webhook};
 use sync_core::ports::{Clock, Store, StoreError};
-use sync_core::webhooks::{self, IntakePolicy};
+use sync_core::webhooks::{self, WebhookPolicy};
 use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
 
 use crate::observer::RuntimeObserver;
@@ -61,7 +61,7 @@ pub fn open<S: Store, C: Clock + Clone, O: RuntimeObserver>(
     planning: Arc<S>,
     clock: C,
     observer: O,
-    policy: IntakePolicy,
+    policy: WebhookPolicy,
     wakers: Arc<Wakers>,
 ) -> (InboxHandle, WebhookInbox<S, C, O>) {
     let (sender, receiver) = mpsc::unbounded_channel();
@@ -98,8 +98,8 @@ impl<S: Store, C: Clock + Clone + 'static, O: RuntimeObserver + 'static> Webhook
     /// ends it immediately; transactions that have started run to their end.
     pub async fn work(self) {
         let Self { store, clock, receiver, planner } = self;
-        let (appended, to_plan) = mpsc::unbounded_channel();
-        let appender = Appender { store, clock, receiver, appended };
+        let (new, to_plan) = mpsc::unbounded_channel();
+        let appender = Appender { store, clock, receiver, appended: new };
         tokio::join!(appender.run(), planner.run(to_plan));
     }
 }

@@ -27,7 +27,7 @@ pub(crate) struct Checks {
     /// The last change of a model that Kombo announces.
     changed: BTreeMap<(IntegrationId, Model), Duration>,
     /// The time up to which stored webhooks named a changed model.
-    told: BTreeMap<(IntegrationId, Model), Duration>,
+    announced: BTreeMap<(IntegrationId, Model), Duration>,
     /// Endpoints with incomplete answers, or with records that could not be read or stored. Their rows are not compared
     /// until the next full fetch.
     excused: BTreeSet<(IntegrationId, Endpoint)>,
@@ -81,10 +81,10 @@ impl Checks {
     }
 
     /// Notes that a stored webhook names models. Their changes up to `at` must be fetched.
-    pub(crate) fn note_told(&mut self, integration: &IntegrationId, models: &[ModelName], at: Duration) {
+    pub(crate) fn note_announced(&mut self, integration: &IntegrationId, models: &[ModelName], at: Duration) {
         for model in models.iter().filter_map(|name| Model::from_name(name.as_str())) {
-            let told = self.told.entry((integration.clone(), model)).or_default();
-            *told = at.max(*told);
+            let announced = self.announced.entry((integration.clone(), model)).or_default();
+            *announced = at.max(*announced);
         }
     }
 
@@ -110,7 +110,7 @@ impl Checks {
     }
 
     /// Checks what must hold after every transaction.
-    pub(crate) fn after_unit(
+    pub(crate) fn after_transaction(
         &mut self,
         world: &World,
         owner: &str,
@@ -196,9 +196,12 @@ impl Checks {
                 let watermark = state.watermark.map(|at| at.to_string()).unwrap_or_default();
                 return Err(format!("{what}, the watermark is {watermark}, and stored is {stored:?}"));
             }
-            let told = self.told.get(&(tenant.id.clone(), *model)).is_some_and(|told| touch.at <= *told);
-            if told && !unplanned && !is_asked_for(&requests, tenant, state) {
-                return Err(format!("{what}, a webhook told of it, nothing is asked for, and stored is {stored:?}"));
+            let announced =
+                self.announced.get(&(tenant.id.clone(), *model)).is_some_and(|announced| touch.at <= *announced);
+            if announced && !unplanned && !is_asked_for(&requests, tenant, state) {
+                return Err(format!(
+                    "{what}, a webhook announced of it, nothing is asked for, and stored is {stored:?}"
+                ));
             }
         }
         Ok(())
@@ -246,7 +249,8 @@ impl Checks {
             return false;
         }
         let is_shown = endpoints.contains(&owner) && !model.blind_in_delta(owner);
-        let is_told = self.changed.get(&key).is_none_or(|at| self.told.get(&key).is_some_and(|told| at <= told));
+        let is_told =
+            self.changed.get(&key).is_none_or(|at| self.announced.get(&key).is_some_and(|announced| at <= announced));
         is_told || (is_shown && world.manner.poll_every.is_some())
     }
 

@@ -1,7 +1,6 @@
 #![doc = include_str!("../README.md")]
 
 mod checks;
-mod courier;
 mod hand;
 mod life;
 mod manner;
@@ -10,6 +9,7 @@ mod neighbours;
 mod process;
 mod quota;
 mod receiver;
+mod sender;
 mod source;
 mod step;
 mod store;

@@ -9,10 +9,10 @@ use sync_core::rows::compare::Tombstones;
 use tokio::time::sleep;
 
 use crate::checks::is_at_rest;
-use crate::courier::Courier;
 use crate::hand;
 use crate::neighbours::fail_alone;
 use crate::process::Fleet;
+use crate::sender::WebhookSender;
 use crate::step::{any_tenant, draw, purge, step};
 use crate::tally::Fault;
 use crate::world::World;
@@ -26,7 +26,7 @@ const LONG: Duration = Duration::from_secs(8 * 86_400);
 
 /// Runs one simulation from start to end.
 pub(crate) async fn live(world: &Arc<World>, steps: usize) -> Result<(), String> {
-    let courier = Courier::default();
+    let sender = WebhookSender::default();
     furnish(world);
     sleep(Duration::from_secs(300)).await;
     if world.manner.kombo_skew.abs() >= 60_000 {
@@ -46,11 +46,11 @@ pub(crate) async fn live(world: &Arc<World>, steps: usize) -> Result<(), String>
     for _ in 0..steps {
         let wait = world.between(Duration::from_millis(1), world.manner.pace);
         sleep(wait).await;
-        step(world, &courier);
+        step(world, &sender);
     }
     calm(world);
     rest(world).await?;
-    fail_alone(world, &courier).await?;
+    fail_alone(world, &sender).await?;
     rest(world).await?;
     world.checks().at_rest(world)?;
     at_rest(world)?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use crate::courier::Courier;
+use crate::sender::WebhookSender;
 use crate::step::edit;
 use crate::tally::Fault;
 use crate::trouble::Trouble;
@@ -24,7 +24,7 @@ const ROUNDS: usize = 6;
 
 /// Lets one integration fail for minutes while both change, and measures the delay of the other one's changes in the
 /// mirror.
-pub(crate) async fn fail_alone(world: &Arc<World>, courier: &Courier) -> Result<(), String> {
+pub(crate) async fn fail_alone(world: &Arc<World>, sender: &WebhookSender) -> Result<(), String> {
     let [failing, healthy, ..] = world.tenants.as_slice() else { return Ok(()) };
     world.count(Fault::FailsAlone);
     let bound = begin(world, failing);
@@ -33,7 +33,7 @@ pub(crate) async fn fail_alone(world: &Arc<World>, courier: &Courier) -> Result<
             edit(world, tenant);
             let changed = tenant.kombo.changed_models();
             world.checks().note(world, tenant, &changed);
-            courier.tell(world, tenant, changed);
+            sender.tell(world, tenant, changed);
         }
         let began = world.elapsed();
         loop {

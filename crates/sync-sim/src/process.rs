@@ -13,7 +13,7 @@ use sync_core::ports::{Clock as _, Event, Observer};
 use sync_core::pull::Engine;
 use sync_core::rows::Model;
 use sync_core::rows::compare::Tombstones;
-use sync_core::webhooks::IntakePolicy;
+use sync_core::webhooks::WebhookPolicy;
 use sync_runtime::inbox::{self, InboxHandle};
 use sync_runtime::{Host, KeyState, Notice, RateLimiter, Runtime, RuntimeObserver, RuntimePolicy, Wakers};
 use tokio::task::JoinSet;
@@ -137,7 +137,7 @@ impl Process {
         let (gate, host) = (Arc::default(), Arc::new(hand.clone()));
         let runtime = Arc::new(Runtime::new(engine, host, policy, gate, Arc::clone(&wakers), self.stop.clone()));
         self.begin(&runtime).await;
-        let policy = IntakePolicy { plan, accept_unknown: true, look_at_paused_every: LOOK_AT_PAUSED_EVERY };
+        let policy = WebhookPolicy { plan, accept_unknown: true, look_at_paused_every: LOOK_AT_PAUSED_EVERY };
         let (handle, inbox) = inbox::open(self.store(), self.store(), self.clock.clone(), hand, policy, wakers);
         self.inbox.get_or_init(|| handle);
         world.log(format_args!("{} is up", self.owner));
@@ -230,7 +230,7 @@ impl Process {
                 if let WebhookEvent::DataChanged(data) = &event {
                     let models = data.changed_models.iter().map(|model| model.name.clone());
                     let models: Vec<_> = models.filter(|name| self.fetches(name)).collect();
-                    self.world.checks().note_told(&data.integration_id, &models, began);
+                    self.world.checks().note_announced(&data.integration_id, &models, began);
                 }
                 Answer::Stored
             }

@@ -11,13 +11,13 @@ use sync_core::ports::FailureClass;
 use sync_testkit::history::{Edit, Kind};
 use tokio::time::sleep;
 
-use crate::courier::Courier;
+use crate::sender::WebhookSender;
 use crate::tally::Fault;
 use crate::world::{Tenant, World};
 use crate::{hand, trouble};
 
 /// Makes a random event happen.
-pub(crate) fn step(world: &Arc<World>, courier: &Courier) {
+pub(crate) fn step(world: &Arc<World>, sender: &WebhookSender) {
     let rates = &world.manner.rates;
     let tenant = any_tenant(world);
     let edits = world.dice().usize(1..4);
@@ -29,9 +29,9 @@ pub(crate) fn step(world: &Arc<World>, courier: &Courier) {
     }
     let changed = tenant.kombo.changed_models();
     world.checks().note(world, &tenant, &changed);
-    courier.tell(world, &tenant, changed);
+    sender.tell(world, &tenant, changed);
     if world.strikes(rates.webhook_forged) {
-        Courier::forge(world, &tenant);
+        WebhookSender::forge(world, &tenant);
     }
     if world.meets(Fault::CursorsExpired, rates.cursors) {
         tenant.kombo.expire_cursors();
@@ -63,7 +63,7 @@ pub(crate) fn step(world: &Arc<World>, courier: &Courier) {
         }
     }
     if world.meets(Fault::IntegrationRefused, rates.integration) {
-        refuse(world, courier, &tenant, a_while);
+        refuse(world, sender, &tenant, a_while);
     }
     if world.strikes(rates.hand) {
         hand::edit(world, &tenant);
@@ -101,8 +101,8 @@ pub(crate) fn edit(world: &World, tenant: &Tenant) {
     if world.fetching.load(Ordering::SeqCst) > 0 {
         world.count(Fault::EditDuringFetch);
     }
-    if world.in_units.load(Ordering::SeqCst) > 0 {
-        world.count(Fault::EditDuringUnit);
+    if world.in_transactions.load(Ordering::SeqCst) > 0 {
+        world.count(Fault::EditDuringTransaction);
     }
     world.wind();
     world.tally().edits += 1;
@@ -138,7 +138,7 @@ fn ask_for_everything(world: &World, tenant: &Tenant) {
 }
 
 /// Refuses an integration for a while, with or without a webhook.
-fn refuse(world: &Arc<World>, courier: &Courier, tenant: &Tenant, a_while: Duration) {
+fn refuse(world: &Arc<World>, sender: &WebhookSender, tenant: &Tenant, a_while: Duration) {
     let classes = [FailureClass::IntegrationUnavailable, FailureClass::IntegrationNotFound, FailureClass::SetupPending];
     let class = world.dice().choice(classes).unwrap_or(FailureClass::SetupPending);
     let endpoints = world.manner.policy.plan.endpoints.clone();
@@ -148,9 +148,9 @@ fn refuse(world: &Arc<World>, courier: &Courier, tenant: &Tenant, a_while: Durat
     world.note_refused(&tenant.id, true);
     let tells = class == FailureClass::IntegrationUnavailable;
     if tells {
-        courier.tell_state(world, tenant, IntegrationState::Invalid);
+        sender.tell_state(world, tenant, IntegrationState::Invalid);
     }
-    let (world, tenant, courier) = (Arc::clone(world), tenant.clone(), courier.clone());
+    let (world, tenant, sender) = (Arc::clone(world), tenant.clone(), sender.clone());
     tokio::spawn(async move {
         sleep(a_while).await;
         for endpoint in endpoints {
@@ -158,7 +158,7 @@ fn refuse(world: &Arc<World>, courier: &Courier, tenant: &Tenant, a_while: Durat
         }
         world.note_refused(&tenant.id, false);
         if tells {
-            courier.tell_state(&world, &tenant, IntegrationState::Active);
+            sender.tell_state(&world, &tenant, IntegrationState::Active);
         }
     });
 }

@@ -28,7 +28,7 @@ tokio::task_local! {
 pub(crate) struct SimStore(pub(crate) Arc<Process>);
 
 /// The faults of a transaction.
-struct Fate {
+struct Outcome {
     before: Duration,
     after: Duration,
     dies: Option<Death>,
@@ -43,47 +43,48 @@ enum Death {
 }
 
 impl SimStore {
-    fn fate(&self) -> Fate {
+    fn outcome(&self) -> Outcome {
         let world = &self.0.world;
         let rates = &world.manner.rates;
         let quick = || world.between(Duration::from_millis(1), Duration::from_millis(20));
-        let mut fate = Fate { before: quick(), after: quick(), dies: None, fails_at: None, answer_is_lost: false };
+        let mut outcome =
+            Outcome { before: quick(), after: quick(), dies: None, fails_at: None, answer_is_lost: false };
         let weight = if LEASE.try_with(|_| ()).is_ok() { 4 } else { 1 };
-        if world.meets(Fault::UnitStalled, rates.stall * weight) {
+        if world.meets(Fault::TransactionStalled, rates.stall * weight) {
             let ttl = world.manner.policy.lease_ttl;
             let long = world.between(ttl, ttl * 4);
-            if world.dice().bool() { fate.before += long } else { fate.after += long }
+            if world.dice().bool() { outcome.before += long } else { outcome.after += long }
         }
         if world.strikes(rates.statement * weight) {
-            fate.fails_at = Some(world.dice().u64(1..12));
+            outcome.fails_at = Some(world.dice().u64(1..12));
         } else if world.strikes(rates.answer * weight) {
-            fate.answer_is_lost = true;
+            outcome.answer_is_lost = true;
         } else if world.strikes(rates.crash_before * weight) {
-            fate.dies = Some(Death::BeforeCommit);
+            outcome.dies = Some(Death::BeforeCommit);
         } else if world.strikes(rates.crash_after * weight) {
-            fate.dies = Some(Death::AfterCommit);
+            outcome.dies = Some(Death::AfterCommit);
         }
-        fate
+        outcome
     }
 
-    async fn unit<T, E, F>(&self, work: F, writes: bool) -> Result<T, E>
+    async fn transaction<T, E, F>(&self, work: F, writes: bool) -> Result<T, E>
     where
         E: From<StoreError>,
         F: FnOnce(&mut dyn Tx) -> Result<T, E>,
     {
         let world = Arc::clone(&self.0.world);
-        let fate = self.fate();
+        let outcome = self.outcome();
         self.0.thaw().await;
-        let _busy = Busy::new(&world.in_units);
-        sleep(fate.before).await;
+        let _busy = Busy::new(&world.in_transactions);
+        sleep(outcome.before).await;
         self.0.thaw().await;
         // With this mutant the watermark is stored regardless.
-        let is_doomed = fate.dies == Some(Death::BeforeCommit) && world.mutant == Some(Mutant::WatermarkFirst);
-        if fate.dies == Some(Death::BeforeCommit) && !is_doomed {
+        let is_doomed = outcome.dies == Some(Death::BeforeCommit) && world.mutant == Some(Mutant::WatermarkFirst);
+        if outcome.dies == Some(Death::BeforeCommit) && !is_doomed {
             world.count(Fault::CrashBeforeCommit);
             self.0.die().await;
         }
-        world.tally().units += 1;
+        world.tally().transactions += 1;
         let held = LEASE.try_with(Clone::clone).ok();
         let mut seen = Seen::default();
         let run = |tx: &mut dyn Tx| {
@@ -91,7 +92,7 @@ impl SimStore {
             let mut spy = Spy {
                 tx,
                 seen: &mut seen,
-                fails_at: fate.fails_at,
+                fails_at: outcome.fails_at,
                 broken: false,
                 mutant,
                 lease,
@@ -105,7 +106,11 @@ impl SimStore {
                 spy.seen.lease_holds = token.as_ref() == Some(&lease.token);
             }
             let value = work(&mut spy)?;
-            if spy.broken || is_doomed { Err(unavailable("a statement of the unit failed").into()) } else { Ok(value) }
+            if spy.broken || is_doomed {
+                Err(unavailable("a statement of the transaction failed").into())
+            } else {
+                Ok(value)
+            }
         };
         let result = if writes { world.store.edit(run) } else { world.store.look(run) };
         if seen.failed {
@@ -119,7 +124,7 @@ impl SimStore {
             self.0.die().await;
         }
         if result.is_ok() && writes {
-            let wrong = world.checks().after_unit(&world, &self.0.owner, &seen, held.as_ref());
+            let wrong = world.checks().after_transaction(&world, &self.0.owner, &seen, held.as_ref());
             if let Err(wrong) = wrong {
                 world.fail(wrong);
             }
@@ -127,13 +132,13 @@ impl SimStore {
         if let Err(stuck) = world.checks().waits(&world) {
             world.fail(stuck);
         }
-        if fate.dies == Some(Death::AfterCommit) {
+        if outcome.dies == Some(Death::AfterCommit) {
             world.count(Fault::CrashAfterCommit);
             self.0.die().await;
         }
-        sleep(fate.after).await;
+        sleep(outcome.after).await;
         self.0.thaw().await;
-        if fate.answer_is_lost && result.is_ok() {
+        if outcome.answer_is_lost && result.is_ok() {
             world.count(Fault::AnswerLost);
             return Err(unavailable("the connection broke").into());
         }
@@ -148,7 +153,7 @@ impl Store for SimStore {
         E: From<StoreError> + Send + 'static,
         F: FnOnce(&mut dyn Tx) -> Result<T, E> + Send + 'static,
     {
-        self.unit(work, true).await
+        self.transaction(work, true).await
     }
 
     async fn read<T, E, F>(&self, work: F) -> Result<T, E>
@@ -157,7 +162,7 @@ impl Store for SimStore {
         E: From<StoreError> + Send + 'static,
         F: FnOnce(&mut dyn Tx) -> Result<T, E> + Send + 'static,
     {
-        self.unit(work, false).await
+        self.transaction(work, false).await
     }
 }
 

@@ -24,7 +24,7 @@ faults! {
     /// A record changes at Kombo while a list is being fetched.
     EditDuringFetch = "edit during a fetch",
     /// A record changes at Kombo while a transaction runs.
-    EditDuringUnit = "edit during a unit of work",
+    EditDuringTransaction = "edit during a transaction of work",
     /// A change becomes visible some time after its `changed_at`.
     EditLate = "edit visible late",
     /// A record changes without a trace.
@@ -132,7 +132,7 @@ faults! {
     /// A process is frozen for longer than a lease lasts.
     ProcessFrozen = "process frozen past its lease",
     /// A transaction takes longer than a lease lasts.
-    UnitStalled = "unit of work slower than a lease",
+    TransactionStalled = "transaction of work slower than a lease",
     /// A statement fails, and its transaction is rolled back.
     StatementFailed = "statement failed",
     /// A transaction is committed, but its caller gets an error.
@@ -153,7 +153,7 @@ pub struct Tally {
     /// Entries of the change log.
     pub changes: u64,
     /// Transactions.
-    pub units: u64,
+    pub transactions: u64,
     /// Pages and look-ups answered.
     pub pages: u64,
     /// Leases that another worker took over.
@@ -178,7 +178,7 @@ impl Default for Tally {
             completed: 0,
             edits: 0,
             changes: 0,
-            units: 0,
+            transactions: 0,
             pages: 0,
             leases_lost: 0,
             checks: 0,
@@ -210,7 +210,7 @@ impl Tally {
         self.completed += other.completed;
         self.edits += other.edits;
         self.changes += other.changes;
-        self.units += other.units;
+        self.transactions += other.transactions;
         self.pages += other.pages;
         self.leases_lost += other.leases_lost;
         self.checks += other.checks;
@@ -231,7 +231,7 @@ impl fmt::Display for Tally {
         for (number, what) in [
             (self.edits, "changes at Kombo"),
             (self.pages, "pages and look-ups"),
-            (self.units, "units of work"),
+            (self.transactions, "transactions of work"),
             (self.runs, "runs ended"),
             (self.completed, "of them completed"),
             (self.changes, "entries of the change log"),

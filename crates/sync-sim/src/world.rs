@@ -37,7 +37,7 @@ pub(crate) struct World {
     /// Milliseconds by which all our clocks are wrong.
     pub(crate) jumped: AtomicI64,
     pub(crate) fetching: AtomicUsize,
-    pub(crate) in_units: AtomicUsize,
+    pub(crate) in_transactions: AtomicUsize,
     /// Number of webhooks in transit.
     pub(crate) under_way: AtomicUsize,
     pub(crate) processes: Mutex<Vec<Arc<Process>>>,
@@ -97,7 +97,7 @@ impl World {
             clocks_agree: AtomicBool::new(false),
             jumped: AtomicI64::new(0),
             fetching: AtomicUsize::new(0),
-            in_units: AtomicUsize::new(0),
+            in_transactions: AtomicUsize::new(0),
             under_way: AtomicUsize::new(0),
             processes: Mutex::default(),
             quota: Quota::default(),

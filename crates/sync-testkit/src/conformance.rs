@@ -73,12 +73,12 @@ macro_rules! conformance_suite {
             claims_have_come_due
             claims_are_held_by_nobody
             claims_are_eligible
-            idle_requests_are_put_off
+            idle_requests_are_postponed
             claims_wait_no_longer_than_the_longest
             claims_are_held_no_longer_than_a_lease
             requests_of_one_endpoint_are_leased_one_at_a_time
             requests_are_leased_once
-            a_request_is_locked_until_the_unit_ends
+            a_request_is_locked_until_the_transaction_ends
             a_request_can_be_tried_without_waiting
             runs_get_rising_numbers
             runs_are_written_whole
@@ -88,9 +88,9 @@ macro_rules! conformance_suite {
             trimmed_runs_leave_the_rest
             the_pace_is_what_was_said_last
             the_start_of_delivery_is_said_once
-            integrations_without_a_delivery_are_told
+            integrations_without_a_delivery_are_reported
             deliveries_are_written_and_replaced
-            a_delivery_is_locked_until_the_unit_ends
+            a_delivery_is_locked_until_the_transaction_ends
             a_delivery_can_be_tried_without_waiting
             due_deliveries_have_something_to_deliver
             due_deliveries_come_by_their_time
@@ -109,13 +109,13 @@ macro_rules! conformance_suite {
             quarantined_records_are_read_from_an_id
             quarantined_records_are_cleared_by_id
             quarantined_records_are_cleared_by_run
-            a_unit_that_fails_leaves_nothing
-            a_unit_that_fails_takes_no_other_with_it
-            a_unit_sees_what_it_wrote
-            a_unit_that_may_be_lost_counts
-            a_dropped_unit_is_whole
-            units_of_an_integration_run_one_after_the_other
-            units_of_several_integrations_all_count
+            a_transaction_that_fails_leaves_nothing
+            a_transaction_that_fails_takes_no_other_with_it
+            a_transaction_sees_what_it_wrote
+            a_transaction_that_may_be_lost_counts
+            a_dropped_transaction_is_whole
+            transactions_of_an_integration_run_one_after_the_other
+            transactions_of_several_integrations_all_count
             a_reader_sees_one_snapshot
         }
     };

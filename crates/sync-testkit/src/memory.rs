@@ -90,10 +90,10 @@ impl MemoryStore {
 
     /// Changes the state outside of any transaction, like an edit by hand.
     pub fn edit<T, E: From<StoreError>>(&self, work: impl FnOnce(&mut dyn Tx) -> Result<T, E>) -> Result<T, E> {
-        self.unit(&Mutex::default(), work)
+        self.transaction(&Mutex::default(), work)
     }
 
-    fn unit<T, E: From<StoreError>>(
+    fn transaction<T, E: From<StoreError>>(
         &self,
         faults: &Mutex<Faults>,
         work: impl FnOnce(&mut dyn Tx) -> Result<T, E>,
@@ -129,7 +129,7 @@ impl Store for MemoryStore {
         F: FnOnce(&mut dyn Tx) -> Result<T, E> + Send + 'static,
     {
         tokio::task::yield_now().await;
-        let result = self.unit(&self.faults, work);
+        let result = self.transaction(&self.faults, work);
         tokio::task::yield_now().await;
         result
     }

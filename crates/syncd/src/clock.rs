@@ -9,7 +9,7 @@ use sync_core::ports::{Clock, Store as _, StoreError};
 use tokio::time::Instant;
 
 /// The last time from the database, and when it was read by the monotonic clock.
-static TOLD: RwLock<Option<(Timestamp, Instant)>> = RwLock::new(None);
+static OFFSET: RwLock<Option<(Timestamp, Instant)>> = RwLock::new(None);
 
 /// Uncertainty due to the duration of an answer. Smaller differences are not corrected.
 const SAME: Duration = Duration::from_secs(1);
@@ -23,8 +23,8 @@ pub(crate) struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
-        let told = *TOLD.read().unwrap_or_else(PoisonError::into_inner);
-        told.map_or_else(machine, |(at, since)| at.saturating_add(since.elapsed()))
+        let offset = *OFFSET.read().unwrap_or_else(PoisonError::into_inner);
+        offset.map_or_else(machine, |(at, since)| at.saturating_add(since.elapsed()))
     }
 }
 
@@ -40,12 +40,12 @@ pub(crate) async fn follow(store: &DieselStore) -> Result<Option<Timestamp>, Sto
     let asked = Instant::now();
     let Some(at) = store.read(|tx| tx.clock()).await? else { return Ok(None) };
     let took = asked.elapsed();
-    let mut told = TOLD.write().unwrap_or_else(PoisonError::into_inner);
-    let known = told.map(|(at, since)| at.saturating_add(since.elapsed()));
+    let mut offset = OFFSET.write().unwrap_or_else(PoisonError::into_inner);
+    let known = offset.map(|(at, since)| at.saturating_add(since.elapsed()));
     // A slow answer says little about the present time.
     let is_known = known.is_some_and(|known| took > SAME || apart(known, at) <= SAME);
     if !is_known {
-        *told = Some((at, asked + took / 2));
+        *offset = Some((at, asked + took / 2));
     }
     Ok(Some(at))
 }

@@ -404,6 +404,11 @@ fn sends_in_clear(url: &url::Url) -> bool {
     url.scheme() == "http" && !is_local
 }
 
+/// Checks a number of partitions.
+pub(crate) fn partitions(number: usize) -> Result<usize, String> {
+    if (2..=MOST_PARTITIONS).contains(&number) { Ok(number) } else { Err(format!("2 to {MOST_PARTITIONS}")) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::sends_in_clear;
@@ -424,9 +429,4 @@ mod tests {
             assert_eq!(url.parse().map(|url| sends_in_clear(&url)), Ok(warns), "{url}");
         }
     }
-}
-
-/// Checks a number of partitions.
-pub(crate) fn partitions(number: usize) -> Result<usize, String> {
-    if (2..=MOST_PARTITIONS).contains(&number) { Ok(number) } else { Err(format!("2 to {MOST_PARTITIONS}")) }
 }

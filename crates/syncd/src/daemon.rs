@@ -78,9 +78,9 @@ pub(crate) struct Shared {
 
 impl Shared {
     /// Wakes the loop that waits for this notification.
-    fn hear(&self, news: Notification) {
+    fn notified(&self, notification: Notification) {
         let wakers = self.runtime.wakers();
-        match news {
+        match notification {
             Notification::Request => wakers.work.notify_one(),
             Notification::Change => wakers.deliveries.notify_one(),
         }

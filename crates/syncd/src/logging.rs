@@ -31,18 +31,18 @@ pub(crate) fn bars() -> MultiProgress {
 
 /// Sets logging up. Lines are written above the bars of `progress`.
 pub(crate) fn init(level: Option<&str>, default: &str, progress: &MultiProgress) -> Result<(), ConfigError> {
-    let environment = || std::env::var("SYNCD_LOG").ok().filter(|wish| !wish.is_empty());
-    let wish = level.map(str::to_owned).or_else(environment).unwrap_or_else(|| default.to_owned());
+    let environment = || std::env::var("SYNCD_LOG").ok().filter(|filter| !filter.is_empty());
+    let filter = level.map(str::to_owned).or_else(environment).unwrap_or_else(|| default.to_owned());
     let wrong = |why: &str| {
         let use_these = "use error, warn, info, debug or trace, or a filter such as info,kombo_client=debug";
-        ConfigError(format!("--log {wish}: {why}; {use_these}"))
+        ConfigError(format!("--log {filter}: {why}; {use_these}"))
     };
     // A single word in a filter names a target, so a mistyped level would disable all logging.
-    let is_word = !wish.contains(['=', ',', '[']);
-    if is_word && (wish.trim().is_empty() || wish.parse::<LevelFilter>().is_err()) {
+    let is_word = !filter.contains(['=', ',', '[']);
+    if is_word && (filter.trim().is_empty() || filter.parse::<LevelFilter>().is_err()) {
         return Err(wrong("no level"));
     }
-    let filter = EnvFilter::try_new(&wish).map_err(|error| wrong(&error.to_string()))?;
+    let filter = EnvFilter::try_new(&filter).map_err(|error| wrong(&error.to_string()))?;
     let is_terminal = io::stderr().is_terminal();
     let writer = AboveBars { bars: progress.clone(), json: !is_terminal };
     std::panic::set_hook(Box::new(move |panic| stderr::write(&describe(panic, !is_terminal))));

@@ -35,7 +35,7 @@ impl Signals {
         let signals =
             Self { gently: OnceLock::new(), first: CancellationToken::new(), at_once: CancellationToken::new() };
         let signals = Arc::new(signals);
-        tokio::spawn(Arc::clone(&signals).hear(interrupt, terminate));
+        tokio::spawn(Arc::clone(&signals).watch(interrupt, terminate));
         Ok(signals)
     }
 
@@ -51,7 +51,7 @@ impl Signals {
         self.at_once.cancelled().await;
     }
 
-    async fn hear(self: Arc<Self>, mut interrupt: Signal, mut terminate: Signal) {
+    async fn watch(self: Arc<Self>, mut interrupt: Signal, mut terminate: Signal) {
         either(&mut interrupt, &mut terminate).await;
         if let Some(announce) = self.gently.get() {
             announce();

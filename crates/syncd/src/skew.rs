@@ -32,8 +32,8 @@ impl Skew {
     }
 }
 
-/// Compares the clock of this machine with that of `whose`. Returns `None` if they agree.
-pub(crate) fn compare(ours: Timestamp, whose: &str, theirs: Timestamp) -> Option<Skew> {
+/// Compares the clock of this machine with that of `owner`. Returns `None` if they agree.
+pub(crate) fn compare(ours: Timestamp, owner: &str, theirs: Timestamp) -> Option<Skew> {
     let apart = apart(ours, theirs);
     if apart < NOTABLE {
         return None;
@@ -45,7 +45,7 @@ pub(crate) fn compare(ours: Timestamp, whose: &str, theirs: Timestamp) -> Option
         seconds => format!("{} minutes", seconds / 60),
     };
     let message = format!(
-        "the clock of this machine is {far} {direction} {whose}: {ours} here, {theirs} there; let a time service such as \
+        "the clock of this machine is {far} {direction} {owner}: {ours} here, {theirs} there; let a time service such as \
          chrony set it"
     );
     Some(Skew { message, is_wrong: apart >= WRONG })

@@ -185,7 +185,7 @@ fn a_value_that_is_no_json_costs_its_field() {
 }
 
 #[test]
-fn a_record_that_is_no_json_is_put_aside() {
+fn a_record_that_is_no_json_is_quarantined() {
     for broken in [
         r#"{"id":"b" "first_name":"Ada"}"#,
         r#"{"first_name":"Ada" "x","id":"b"}"#,
@@ -208,7 +208,7 @@ fn a_record_that_is_no_json_is_put_aside() {
 
 /// If a quotation mark or a bracket is missing, the end of a record is unclear, unless it is the only one.
 #[test]
-fn a_record_without_an_end_is_put_aside_if_it_is_alone() {
+fn a_record_without_an_end_is_quarantined_if_it_is_alone() {
     for broken in [
         r#"{"id":"b","first_name":"Ada ",x","last_name":"L"}"#,
         r#"{"id":"b","first_name":"Ada}"#,

@@ -235,7 +235,7 @@ async fn an_error_names_the_page_size_that_was_reached() {
 
 /// One record with an unclear end among others.
 #[tokio::test]
-async fn a_garbled_record_is_found_by_smaller_pages_and_put_aside() {
+async fn a_garbled_record_is_found_by_smaller_pages_and_quarantined() {
     for place in [0, 1, 77, 499] {
         let server = source(500, move |ask| {
             let ids = ask.offset..500.min(ask.offset + ask.size);

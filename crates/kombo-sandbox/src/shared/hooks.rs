@@ -37,9 +37,9 @@ impl Shared {
         if mode == WebhookMode::Off {
             return;
         }
-        let untold = hooks.untold.entry(integration.to_owned()).or_default();
-        let first = untold.is_empty();
-        untold.extend(models);
+        let unannounced = hooks.unannounced.entry(integration.to_owned()).or_default();
+        let first = unannounced.is_empty();
+        unannounced.extend(models);
         drop(hooks);
         if let WebhookMode::Auto { debounce_ms } = mode
             && first
@@ -58,9 +58,9 @@ impl Shared {
         let mut hooks = self.hooks();
         hooks.config = config;
         let is_auto = matches!(hooks.config.data_changed, WebhookMode::Auto { .. });
-        let untold: Vec<String> = if is_auto { hooks.untold.keys().cloned().collect() } else { Vec::new() };
+        let unannounced: Vec<String> = if is_auto { hooks.unannounced.keys().cloned().collect() } else { Vec::new() };
         drop(hooks);
-        for integration in untold {
+        for integration in unannounced {
             // It may have been removed; then there is nothing to send.
             let _ = self.send_data_changed(&integration);
         }
@@ -68,7 +68,7 @@ impl Shared {
 
     /// Sends `data-changed` about all unreported changes; returns whether there were any.
     pub(crate) fn send_data_changed(self: &Arc<Self>, integration: &str) -> Result<bool, SandboxError> {
-        let changed_models = self.hooks().untold.remove(integration).unwrap_or_default();
+        let changed_models = self.hooks().unannounced.remove(integration).unwrap_or_default();
         if changed_models.is_empty() {
             return Ok(false);
         }

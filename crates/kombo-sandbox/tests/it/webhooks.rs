@@ -71,7 +71,7 @@ async fn all_six_arrive_signed() {
 }
 
 #[tokio::test]
-async fn changes_are_told_once_and_together() {
+async fn changes_are_reported_once_and_together() {
     let (sandbox, inbox) = sandbox(WebhookMode::Auto { debounce_ms: 1 }).await;
     rename_a_user(&sandbox).await;
     sandbox.webhooks_settled().await;

@@ -36,7 +36,7 @@ fn pair(sandbox: &Sandbox) -> (String, String) {
 }
 
 /// Sends `data-changed` and returns the models that it names.
-fn told(sandbox: &Sandbox) -> Value {
+fn announced(sandbox: &Sandbox) -> Value {
     if !sandbox.send_data_changed(FIRST_INTEGRATION).unwrap() {
         return Value::Null;
     }
@@ -56,7 +56,7 @@ async fn an_enrolment_is_listed_told_and_completed() {
     assert_eq!(progression["status"], "ENROLLED");
     assert_eq!(progression["enrolled_at"], "2025-06-01T00:00:00.000Z");
     assert_eq!((&progression["user"]["id"], &progression["completed_at"]), (&json!(user), &Value::Null));
-    assert_eq!(told(&sandbox), json!(["lms_course_progressions"]));
+    assert_eq!(announced(&sandbox), json!(["lms_course_progressions"]));
 
     let id = progression["id"].as_str().unwrap();
     let listed = get(&sandbox, &format!("/lms/course-progressions?ids={id}")).await.results();
@@ -104,13 +104,13 @@ async fn a_course_is_taken_out_of_use() {
     for revision in answer["data"]["revisions"].as_array().unwrap() {
         assert_eq!(revision["status"], "INACTIVE");
     }
-    assert_eq!(told(&sandbox), json!(["lms_course_revisions"]));
+    assert_eq!(announced(&sandbox), json!(["lms_course_revisions"]));
     let delta = get(&sandbox, "/lms/courses?updated_after=2025-05-31T23:59:59Z").await;
     assert_eq!(delta.ids(), [course.to_string()]);
     // A missing body counts as an empty one.
     let again = send(&sandbox, "POST", &format!("/v1{path}"), &HEADERS[..2], "").await.unwrap().json();
     assert_eq!(again["warnings"][0]["message"], "The course was not active.");
-    assert_eq!(told(&sandbox), Value::Null);
+    assert_eq!(announced(&sandbox), Value::Null);
 }
 
 fn welding(title: &str) -> Value {
@@ -132,7 +132,7 @@ async fn a_task_is_pending_and_then_ends() {
     let pending = task(&sandbox, &started).await;
     assert_eq!((&pending["status"], &pending["completed_at"]), (&json!("PENDING"), &Value::Null));
     assert_eq!(all_ids(&sandbox, "/lms/courses?page_size=250").await.len(), courses);
-    assert_eq!(told(&sandbox), Value::Null);
+    assert_eq!(announced(&sandbox), Value::Null);
 
     sandbox.advance(chrono::TimeDelta::milliseconds(200));
     let ended = task(&sandbox, &started).await;
@@ -142,7 +142,7 @@ async fn a_task_is_pending_and_then_ends() {
         (&json!("course-1"), &json!("SUCCEEDED"))
     );
     let id = ended["data"][0]["data"]["id"].as_str().unwrap().to_owned();
-    assert_eq!(told(&sandbox), json!(["lms_courses", "lms_course_revisions"]));
+    assert_eq!(announced(&sandbox), json!(["lms_courses", "lms_course_revisions"]));
     let listed = get(&sandbox, &format!("/lms/courses?ids={id}")).await.results();
     assert_eq!(listed[0]["origin_id"], "course-1");
     assert_eq!(listed[0]["revisions"][0]["title"], "Welding");
@@ -155,7 +155,7 @@ async fn a_task_is_pending_and_then_ends() {
     let listed = get(&sandbox, &format!("/lms/courses?ids={id}")).await.results();
     assert_eq!(listed[0]["revisions"][0]["title"], "Welding, again");
     assert_eq!(all_ids(&sandbox, "/lms/courses?page_size=250").await.len(), courses + 1);
-    assert_eq!(told(&sandbox), json!(["lms_course_revisions"]));
+    assert_eq!(announced(&sandbox), json!(["lms_course_revisions"]));
 
     // Some tools cannot change courses.
     sandbox.edit(|state| state.integration_mut(FIRST_INTEGRATION).unwrap().updates_courses = false);

@@ -40,7 +40,7 @@ pub(super) fn held(
         match found {
             pipeline::Found::Statement => part = parts.next(),
             pipeline::Found::Row(found) => {
-                if let Some((place, row)) = part.as_mut().and_then(|part| part.whose(found))
+                if let Some((place, row)) = part.as_mut().and_then(|part| part.index_of(found))
                     && let Some(held) = held.get_mut(place)
                 {
                     *held = hold(model, row, found)?;
@@ -134,7 +134,7 @@ struct Part<'a> {
 
 impl<'a> Part<'a> {
     /// Returns the row with the key that was found.
-    fn whose(&mut self, found: &PgRow) -> Option<Placed<'a>> {
+    fn index_of(&mut self, found: &PgRow) -> Option<Placed<'a>> {
         let (first, second) = (found.get(0)?, found.get(1)?);
         let (first, second) = (first.value()?, second.value());
         let second = match self.model.key_columns().len() {

@@ -196,7 +196,7 @@ both! {
     }
 
     /// Delays due requests of integrations that are not worked on, until `until`.
-    pub(crate) fn put_off_idle<'a>(horizon: &Horizon, until: Timestamp) -> Statement<'a> {
+    pub(crate) fn postpone_idle<'a>(horizon: &Horizon, until: Timestamp) -> Statement<'a> {
         bounds(horizon)
             .sql(") UPDATE sync_requests SET lease_token = NULL, lease_owner = NULL, lease_expires_at = NULL, \
                   lease_generation = NULL, not_before = ")

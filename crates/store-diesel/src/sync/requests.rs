@@ -200,8 +200,8 @@ both! {
             Ok(read.into_iter().next().map_or(Claimable::Nothing, Claimable::Request))
         }
 
-        fn put_off_idle_requests(&mut self, horizon: &Horizon, until: Timestamp) -> TxResult<usize> {
-            claims::put_off_idle(horizon, until).execute(self.conn).during(TABLE)
+        fn postpone_idle_requests(&mut self, horizon: &Horizon, until: Timestamp) -> TxResult<usize> {
+            claims::postpone_idle(horizon, until).execute(self.conn).during(TABLE)
         }
 
         fn put_request(&mut self, request: &QueuedRequest) -> TxResult<()> {

@@ -42,8 +42,8 @@ async fn lease(store: &DieselStore, number: usize) -> bool {
         at_share: [(SyncKind::Delta, IntegrationId::from("sandbox:7"))].into(),
         ..Eligible::all(Endpoint::ALL.into())
     };
-    let unit = move |tx: &mut dyn Tx| queue::lease_next(tx, &claim, &eligible, now).map_err(SyncError::from);
-    store.transact(Scope::Shared, unit).await.unwrap().is_some()
+    let transaction = move |tx: &mut dyn Tx| queue::lease_next(tx, &claim, &eligible, now).map_err(SyncError::from);
+    store.transact(Scope::Shared, transaction).await.unwrap().is_some()
 }
 
 /// Returns what `claims` claims cost, one after the other.

@@ -100,12 +100,12 @@ async fn a_changed_table_costs_one_transaction() {
         let store = Arc::clone(store);
         let keys = vec![Key::Id("a".to_owned())];
         tokio::spawn(async move {
-            let unit = move |tx: &mut dyn Tx| {
+            let transaction = move |tx: &mut dyn Tx| {
                 let rows = tx.rows(Model::LmsUsers, &alpha(), &keys);
                 meet.map(|meet| meet.wait());
                 rows
             };
-            store.read(unit).await
+            store.read(transaction).await
         })
     };
     // Four sessions prepare the statement at the same time.
@@ -171,7 +171,7 @@ impl Bench {
 /// The error of an operator's trigger has no known code. The row that it rejects goes to quarantine, with the trigger's
 /// message.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_row_that_a_trigger_objects_to_is_put_aside() {
+async fn a_row_that_a_trigger_objects_to_is_quarantined() {
     let database = database().await;
     let bench = Bench::new(database.url()).await;
     sql(

@@ -51,9 +51,9 @@ fn claim() -> Claim {
 
 async fn transact<T: Send + 'static>(
     store: &DieselStore,
-    unit: impl FnOnce(&mut dyn Tx) -> Result<T, StoreError> + Send + 'static,
+    transaction: impl FnOnce(&mut dyn Tx) -> Result<T, StoreError> + Send + 'static,
 ) -> T {
-    store.transact(Scope::Shared, unit).await.unwrap()
+    store.transact(Scope::Shared, transaction).await.unwrap()
 }
 
 async fn is_due(store: &DieselStore) -> bool {

@@ -201,10 +201,12 @@ async fn integrations_commit_and_are_delivered_while_another_transaction_stays_o
             longest_wait: Duration::from_secs(3_600),
         };
         let id = DeliveryId(number.to_string());
-        let unit = move |tx: &mut dyn sync_core::ports::Tx| outbox::take_next(tx, &claim, &id, 100, at(9));
-        store.transact::<_, StoreError, _>(Scope::Shared, unit).await.unwrap().map(|sending| match sending.content {
-            Content::Entries(entries) => entries.into_iter().map(|entry| entry.record_id).collect::<Vec<_>>(),
-            Content::Body(_) => Vec::new(),
+        let transaction = move |tx: &mut dyn sync_core::ports::Tx| outbox::take_next(tx, &claim, &id, 100, at(9));
+        store.transact::<_, StoreError, _>(Scope::Shared, transaction).await.unwrap().map(|sending| {
+            match sending.content {
+                Content::Entries(entries) => entries.into_iter().map(|entry| entry.record_id).collect::<Vec<_>>(),
+                Content::Body(_) => Vec::new(),
+            }
         })
     };
     for batch in 0..3 {

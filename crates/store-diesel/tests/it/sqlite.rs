@@ -27,24 +27,24 @@ fn webhook(number: i64) -> WebhookRecord {
 
 /// Transactions share a commit. A panic in one affects no other, and the thread continues.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_unit_that_panics_takes_no_other_with_it() {
+async fn a_transaction_that_panics_takes_no_other_with_it() {
     let (store, _folder) = fresh().await;
-    let units = (0..30).map(|number: i64| {
+    let transactions = (0..30).map(|number: i64| {
         let store = store.clone();
         tokio::spawn(async move {
-            let unit = move |tx: &mut dyn Tx| {
+            let transaction = move |tx: &mut dyn Tx| {
                 assert_eq!(tx.insert_webhooks(&[webhook(number)])?, [true]);
-                assert!(number % 5 != 0, "unit {number} panics");
+                assert!(number % 5 != 0, "transaction {number} panics");
                 Ok::<_, StoreError>(number)
             };
-            store.transact(Scope::Shared, unit).await
+            store.transact(Scope::Shared, transaction).await
         })
     });
     let mut stored = 0;
-    for (number, unit) in units.collect::<Vec<_>>().into_iter().enumerate() {
-        match unit.await.unwrap() {
+    for (number, transaction) in transactions.collect::<Vec<_>>().into_iter().enumerate() {
+        match transaction.await.unwrap() {
             Ok(_) => stored += 1,
-            Err(error) => assert!(error.to_string().contains(&format!("unit {number} panics")), "{error}"),
+            Err(error) => assert!(error.to_string().contains(&format!("transaction {number} panics")), "{error}"),
         }
     }
     assert_eq!(stored, 24);

@@ -28,7 +28,7 @@ fn listen(store: &Arc<DieselStore>) -> (JoinHandle<()>, UnboundedReceiver<Notifi
 /// A worker of another process is notified of a request once it is committed, but not of requests that workers already
 /// expect.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_request_is_told() {
+async fn a_request_is_reported() {
     let (store, _database) = crate::postgres::fresh().await;
     let store = Arc::new(store);
     let (listening, mut heard) = listen(&store);
@@ -41,16 +41,16 @@ async fn a_request_is_told() {
     };
     let ask = async |name: &str| {
         let target = target(name);
-        let unit = move |tx: &mut dyn Tx| queue::request(tx, target, RequestCause::Webhook, now, now);
-        store.transact::<_, StoreError, _>(Scope::Shared, unit).await.unwrap()
+        let transaction = move |tx: &mut dyn Tx| queue::request(tx, target, RequestCause::Webhook, now, now);
+        store.transact::<_, StoreError, _>(Scope::Shared, transaction).await.unwrap()
     };
     ask("sandbox:a").await;
     assert_eq!(heard.recv().await, Some(Notification::Request));
 
     // A request that is due later sends no notification.
     let waits = target("sandbox:later");
-    let unit = move |tx: &mut dyn Tx| queue::request(tx, waits, RequestCause::CatchUp, Timestamp::MAX, now);
-    store.transact::<_, StoreError, _>(Scope::Shared, unit).await.unwrap();
+    let transaction = move |tx: &mut dyn Tx| queue::request(tx, waits, RequestCause::CatchUp, Timestamp::MAX, now);
+    store.transact::<_, StoreError, _>(Scope::Shared, transaction).await.unwrap();
 
     // A request that is requested again while it waits or is leased sends no notification.
     assert_eq!(ask("sandbox:a").await.generation, 2);
@@ -61,8 +61,8 @@ async fn a_request_is_told() {
         longest_wait: Duration::from_secs(3_600),
     };
     let wanted = target("sandbox:a");
-    let unit = move |tx: &mut dyn Tx| queue::lease_target(tx, &wanted, &claim, now);
-    let lease = store.transact::<_, StoreError, _>(Scope::Shared, unit).await.unwrap().unwrap();
+    let transaction = move |tx: &mut dyn Tx| queue::lease_target(tx, &wanted, &claim, now);
+    let lease = store.transact::<_, StoreError, _>(Scope::Shared, transaction).await.unwrap().unwrap();
     assert_eq!(ask("sandbox:a").await.generation, 3);
     // Notifications arrive in order, so this one would come after any earlier one.
     ask("sandbox:b").await;
@@ -71,8 +71,8 @@ async fn a_request_is_told() {
 
     // It is released, and then becomes due earlier.
     let later = now.saturating_add(Duration::from_secs(60));
-    let unit = move |tx: &mut dyn Tx| queue::release(tx, &lease, later, false, now).map(drop);
-    store.transact::<_, SyncError, _>(Scope::Shared, unit).await.unwrap();
+    let transaction = move |tx: &mut dyn Tx| queue::release(tx, &lease, later, false, now).map(drop);
+    store.transact::<_, SyncError, _>(Scope::Shared, transaction).await.unwrap();
     assert_eq!(heard.recv().await, Some(Notification::Request));
     ask("sandbox:a").await;
     assert_eq!(heard.recv().await, Some(Notification::Request));
@@ -82,13 +82,13 @@ async fn a_request_is_told() {
 
 /// A follower of the change log is notified once for each transaction, when its entries can be read.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn changes_are_told_once_for_each_unit() {
+async fn changes_are_reported_once_for_each_transaction() {
     let (store, _database) = crate::postgres::fresh().await;
     let store = Arc::new(store);
     let (listening, mut heard) = listen(&store);
     assert_eq!(heard.recv().await, Some(Notification::Request), "it listens");
     assert_eq!(heard.recv().await, Some(Notification::Change));
-    for units in 1..=3_usize {
+    for transactions in 1..=3_usize {
         store
             .transact(Scope::Shared, move |tx| {
                 // More than fits into one statement, and in two appends.
@@ -99,7 +99,7 @@ async fn changes_are_told_once_for_each_unit() {
             .unwrap();
         assert_eq!(heard.recv().await, Some(Notification::Change));
         let found = store.read(|tx| tx.changes(None, 0, 100_000)).await.unwrap();
-        assert_eq!(found.len(), units * 6_001);
+        assert_eq!(found.len(), transactions * 6_001);
     }
     let undone = store.transact(Scope::Shared, |tx| {
         tx.append_changes(&[change()])?;

@@ -31,7 +31,7 @@ use sync_core::jobs::{Eligible, LeaseToken};
 use sync_core::ports::{Clock, Scope, Silent, Store};
 use sync_core::pull::{Engine, SyncPolicy};
 use sync_core::verify::{Verifier, VerifyPolicy};
-use sync_core::webhooks::{self, Intake, IntakePolicy};
+use sync_core::webhooks::{self, Received, WebhookPolicy};
 use sync_testkit::MemoryStore;
 use tokio_util::sync::CancellationToken;
 
@@ -100,9 +100,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let body = sandbox.deliveries().pop().ok_or("no webhook was sent")?.body;
     let webhook: Webhook = serde_json::from_str(&body)?;
     let policy =
-        IntakePolicy { plan: policy.plan, accept_unknown: false, look_at_paused_every: Duration::from_secs(3_600) };
+        WebhookPolicy { plan: policy.plan, accept_unknown: false, look_at_paused_every: Duration::from_secs(3_600) };
     let now = MachineClock.now();
-    if let Intake::Stored(targets) = webhooks::receive(&*store, &webhook, &policy, now).await? {
+    if let Received::Stored(targets) = webhooks::receive(&*store, &webhook, &policy, now).await? {
         for target in targets {
             println!("webhook: {} {}", target.kind, target.endpoint);
         }

@@ -41,7 +41,7 @@ pub enum Claimable {
     /// This request, which is locked until the transaction ends.
     Request(QueuedRequest),
     /// No request, but due requests of inactive integrations may hide others.
-    /// [`Requests::put_off_idle_requests`](crate::ports::Requests::put_off_idle_requests) postpones them.
+    /// [`Requests::postpone_idle_requests`](crate::ports::Requests::postpone_idle_requests) postpones them.
     Idle,
     /// No request.
     Nothing,

@@ -209,7 +209,7 @@ pub fn lease_next(tx: &mut dyn Tx, claim: &Claim, eligible: &Eligible, now: Time
             Claimable::Nothing => return Ok(None),
             Claimable::Idle => {
                 let until = now.saturating_add(IDLE_FOR.min(claim.longest_wait));
-                if tx.put_off_idle_requests(&horizon, until)? == 0 {
+                if tx.postpone_idle_requests(&horizon, until)? == 0 {
                     return Ok(None); // other workers postpone them
                 }
             }

@@ -31,7 +31,7 @@ pub fn decompose(record: Record, observed_at: Timestamp, batch: &mut Batch) -> R
 }
 
 /// Decomposes a record like [`decompose`], without the copies that are already in `repeats`.
-pub(crate) fn decompose_news(
+pub(crate) fn decompose_new(
     record: Record,
     observed_at: Timestamp,
     batch: &mut Batch,
@@ -115,8 +115,8 @@ impl Writer<'_> {
     }
 
     /// Whether a copy of `model`'s row `id` differs from earlier copies.
-    fn is_news(&mut self, model: Model, id: &str, says: impl Hash) -> bool {
-        self.repeats.as_mut().is_none_or(|repeats| repeats.is_news(model, id, says))
+    fn is_new(&mut self, model: Model, id: &str, says: impl Hash) -> bool {
+        self.repeats.as_mut().is_none_or(|repeats| repeats.is_new(model, id, says))
     }
 
     fn user(&mut self, user: User) {
@@ -235,7 +235,7 @@ impl Writer<'_> {
     /// Adds a copy of a skill and returns its id.
     fn skill_copy(&mut self, skill: SkillCopy) -> Option<String> {
         let skill_id = self.nested_id(Model::LmsSkills, skill.id)?;
-        if self.is_news(Model::LmsSkills, &skill_id, (&skill.remote_id, &skill.name)) {
+        if self.is_new(Model::LmsSkills, &skill_id, (&skill.remote_id, &skill.name)) {
             let values = vec![said_text(skill.remote_id), said_text(skill.name)];
             self.add(Model::LmsSkills, Provenance::Copy, Key::Id(skill_id.clone()), values, &[]);
         }
@@ -267,7 +267,7 @@ impl Writer<'_> {
     fn user_copy(&mut self, user: UserCopy) {
         let Some(user_id) = self.nested_id(Model::LmsUsers, user.id) else { return };
         let says = (&user.remote_id, &user.first_name, &user.last_name, &user.work_email);
-        if self.is_news(Model::LmsUsers, &user_id, says) {
+        if self.is_new(Model::LmsUsers, &user_id, says) {
             let values = vec![
                 said_text(user.remote_id),
                 said_text(user.first_name),
@@ -283,7 +283,7 @@ impl Writer<'_> {
             Maybe::Absent => Maybe::Absent,
             Maybe::Null => Maybe::Null,
             Maybe::Value(course) => self.nested_id(Model::LmsCourses, course.id).map_or(Maybe::Absent, |course_id| {
-                if self.is_news(Model::LmsCourses, &course_id, &course.remote_id) {
+                if self.is_new(Model::LmsCourses, &course_id, &course.remote_id) {
                     let values = vec![said_text(course.remote_id)];
                     self.add(Model::LmsCourses, Provenance::Copy, Key::Id(course_id.clone()), values, &[]);
                 }
@@ -291,7 +291,7 @@ impl Writer<'_> {
             }),
         };
         let Some(revision_id) = self.nested_id(Model::LmsCourseRevisions, revision.id) else { return };
-        if self.is_news(Model::LmsCourseRevisions, &revision_id, (&revision.remote_id, &course, &revision.title)) {
+        if self.is_new(Model::LmsCourseRevisions, &revision_id, (&revision.remote_id, &course, &revision.title)) {
             let values = vec![said_text(revision.remote_id), said_text(course), said_text(revision.title)];
             self.add(Model::LmsCourseRevisions, Provenance::Copy, Key::Id(revision_id), values, &[]);
         }

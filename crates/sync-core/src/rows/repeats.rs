@@ -33,15 +33,15 @@ impl Repeats {
     const PLACES: u16 = 1 << 13;
 
     /// Whether a copy of a row differs from the remembered one, or none is remembered.
-    pub(super) fn is_news(&mut self, model: Model, id: &str, says: impl Hash) -> bool {
+    pub(super) fn is_new(&mut self, model: Model, id: &str, says: impl Hash) -> bool {
         let said = Said { row: self.hasher.hash_one((model, id)), says: self.hasher.hash_one(says) };
         let in_record = self.new.iter().rev().find(|before| before.row == said.row);
         let before = in_record.or_else(|| self.said.get(place(said.row))?.iter().find(|before| before.row == said.row));
-        let is_news = before != Some(&said);
-        if is_news {
+        let is_new = before != Some(&said);
+        if is_new {
             self.new.push(said);
         }
-        is_news
+        is_new
     }
 
     /// Remembers the copies of the current record, which was accepted.
@@ -74,22 +74,22 @@ mod tests {
     const MODEL: Model = Model::LmsSkills;
 
     #[test]
-    fn a_copy_is_news_until_it_repeats_the_one_before() {
+    fn a_copy_is_new_until_it_repeats_the_one_before() {
         let mut repeats = Repeats::default();
         // All copies are in one record.
-        assert!(repeats.is_news(MODEL, "c", "one"));
+        assert!(repeats.is_new(MODEL, "c", "one"));
         repeats.keep();
-        let in_record = ["two", "one", "one"].map(|says| repeats.is_news(MODEL, "c", says));
+        let in_record = ["two", "one", "one"].map(|says| repeats.is_new(MODEL, "c", says));
         assert_eq!(in_record, [true, true, false]);
         repeats.keep();
-        let mut is_news = |id: &str, says: &str| {
-            let is_news = repeats.is_news(MODEL, id, says);
+        let mut is_new = |id: &str, says: &str| {
+            let is_new = repeats.is_new(MODEL, id, says);
             repeats.keep();
-            is_news
+            is_new
         };
-        assert!(!is_news("c", "one"));
+        assert!(!is_new("c", "one"));
         let said = [("a", "one"), ("b", "one"), ("a", "one"), ("a", "two"), ("a", "two"), ("a", "one"), ("b", "one")];
-        assert_eq!(said.map(|(id, says)| is_news(id, says)), [true, true, false, true, false, true, false]);
+        assert_eq!(said.map(|(id, says)| is_new(id, says)), [true, true, false, true, false, true, false]);
     }
 
     #[test]
@@ -97,12 +97,12 @@ mod tests {
         let mut repeats = Repeats::default();
         let ids: Vec<String> = (0..8 * usize::from(Repeats::PLACES)).map(|number| format!("{number}")).collect();
         let mut news = |ids: &[String], says: &str| {
-            let is_news = |id: &&String| {
-                let is_news = repeats.is_news(MODEL, id, says);
+            let is_new = |id: &&String| {
+                let is_new = repeats.is_new(MODEL, id, says);
                 repeats.keep();
-                is_news
+                is_new
             };
-            ids.iter().filter(is_news).count()
+            ids.iter().filter(is_new).count()
         };
         assert_eq!(news(&ids, "one"), ids.len());
         // At a quarter of the capacity, almost all rows are remembered; at full capacity, most are.

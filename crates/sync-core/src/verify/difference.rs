@@ -105,7 +105,7 @@ impl ReportedDifference {
     /// have the same hash, which would hide one of them, is one in forty million.
     const AT_MOST: usize = 900_000;
 
-    pub(super) fn is_news(&mut self, difference: &Difference) -> bool {
+    pub(super) fn is_new(&mut self, difference: &Difference) -> bool {
         let Difference { model, record_id, field, what, .. } = difference;
         let hash = stable_hash(record_id, &format!("{model} {} {}", field.unwrap_or_default(), what.as_str()));
         if self.hashes.len() < Self::AT_MOST { self.hashes.insert(hash) } else { !self.hashes.contains(&hash) }

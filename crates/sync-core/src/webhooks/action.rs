@@ -3,9 +3,9 @@ use std::time::Duration;
 
 use kombo_model::{Endpoint, IntegrationCategory, IntegrationId, IntegrationState, ModelName, Timestamp};
 
-use super::IntakePolicy;
+use super::WebhookPolicy;
 use super::hint::{Announced, Hint, NOT_LMS, PendingWebhook};
-use super::status::{Heard, hear, put_status, state_updated_at};
+use super::status::{ReportedStatus, put_reported, put_status, state_updated_at};
 use crate::horizon::{happened, latest};
 use crate::jobs::endpoint::{EndpointState, EndpointStatus};
 use crate::jobs::integration::{IntegrationRecord, IntegrationStatus};
@@ -56,7 +56,7 @@ impl Action {
     pub(super) fn of(
         pending: &PendingWebhook,
         known: Option<&IntegrationRecord>,
-        policy: &IntakePolicy,
+        policy: &WebhookPolicy,
         now: Timestamp,
     ) -> Self {
         let PendingWebhook { integration_id: id, hint, .. } = pending;
@@ -130,18 +130,18 @@ impl IntegrationEvent {
         self,
         tx: &mut dyn Tx,
         known: Option<&IntegrationRecord>,
-        policy: &IntakePolicy,
+        policy: &WebhookPolicy,
         now: Timestamp,
     ) -> TxResult<Vec<Target>> {
         let Self { id, tool, change, updated_at } = self;
-        let heard = |status, reason| Heard { id: &id, tool: &tool, status, reason, updated_at };
+        let reported = |status, reason| ReportedStatus { id: &id, tool: &tool, status, reason, updated_at };
         match change {
             Change::Register | Change::Resume => {
-                hear(tx, known, heard(IntegrationStatus::Active, None), now)?;
+                put_reported(tx, known, reported(IntegrationStatus::Active, None), now)?;
                 fetch_all(tx, &id, policy, now)
             }
             Change::Pause(reason) => {
-                hear(tx, known, heard(IntegrationStatus::Paused, Some(reason)), now)?;
+                put_reported(tx, known, reported(IntegrationStatus::Paused, Some(reason)), now)?;
                 // The wait is limited, because the webhook that ends the pause may be lost.
                 let next_look = now.saturating_add(policy.look_at_paused_every);
                 for request in tx.requests_of(std::slice::from_ref(&id))? {
@@ -154,7 +154,7 @@ impl IntegrationEvent {
             }
             Change::Delete => {
                 let reason = "Kombo says that the integration was deleted".to_owned();
-                put_status(tx, known, heard(IntegrationStatus::Deleted, Some(reason)), now)?;
+                put_status(tx, known, reported(IntegrationStatus::Deleted, Some(reason)), now)?;
                 // A worker of a deleted request loses its lease.
                 for request in tx.requests_of(std::slice::from_ref(&id))? {
                     tx.delete_request(&request.target)?;
@@ -200,7 +200,7 @@ impl Fetch {
         &self,
         tx: &mut dyn Tx,
         known: Option<&IntegrationRecord>,
-        policy: &IntakePolicy,
+        policy: &WebhookPolicy,
         now: Timestamp,
     ) -> TxResult<Vec<(PlannedFetch, Target)>> {
         let Self { id, tool, .. } = self;
@@ -208,8 +208,8 @@ impl Fetch {
         if known.is_some_and(|known| known.status != IntegrationStatus::Active) {
             queue::set_going(tx, id, now)?;
         }
-        let active = Heard { id, tool, status: IntegrationStatus::Active, reason: None, updated_at: None };
-        hear(tx, known, active, now)?;
+        let active = ReportedStatus { id, tool, status: IntegrationStatus::Active, reason: None, updated_at: None };
+        put_reported(tx, known, active, now)?;
         let mut states: BTreeMap<Endpoint, EndpointState> =
             tx.endpoints(Some(id))?.into_iter().map(|state| (state.endpoint, state)).collect();
         let mut last_blind_full = None;
@@ -256,7 +256,7 @@ fn last_blind_full_of(
 }
 
 /// Requests a delta of every endpoint, or a full fetch if nothing is loaded, and makes waiting requests due.
-fn fetch_all(tx: &mut dyn Tx, id: &IntegrationId, policy: &IntakePolicy, now: Timestamp) -> TxResult<Vec<Target>> {
+fn fetch_all(tx: &mut dyn Tx, id: &IntegrationId, policy: &WebhookPolicy, now: Timestamp) -> TxResult<Vec<Target>> {
     let mut targets = Vec::new();
     for endpoint in &policy.plan.endpoints {
         let target = Target { integration_id: id.clone(), endpoint: *endpoint, kind: SyncKind::Delta };

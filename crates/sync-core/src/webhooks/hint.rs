@@ -91,13 +91,14 @@ impl Hint {
 
 /// Returns the result of a webhook that needs no planning, for people.
 pub(super) fn why_recorded(event: &WebhookEvent) -> &'static str {
-    match event {
-        _ if event.category().is_some_and(is_foreign) => NOT_LMS,
-        WebhookEvent::SyncFinished(_) | WebhookEvent::ConnectionFlowFailed(_) => "recorded",
-        _ if event.integration_id().is_some_and(|id| id.as_str().trim().is_empty()) => {
-            "ignored: it names no integration"
-        }
-        _ => "recorded: of a type that this version does not know",
+    if event.category().is_some_and(is_foreign) {
+        NOT_LMS
+    } else if matches!(event, WebhookEvent::SyncFinished(_) | WebhookEvent::ConnectionFlowFailed(_)) {
+        "recorded"
+    } else if event.integration_id().is_some_and(|id| id.as_str().trim().is_empty()) {
+        "ignored: it names no integration"
+    } else {
+        "recorded: of a type that this version does not know"
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use kombo_model::{Endpoint, IntegrationId, ModelName, Timestamp};
 
-use super::IntakePolicy;
+use super::WebhookPolicy;
 use super::action::{Action, Fetch};
 use super::hint::PendingWebhook;
 use crate::jobs::dispatch;
@@ -34,7 +34,7 @@ pub async fn plan_pending<S: Store>(
     store: &S,
     integration: IntegrationId,
     limit: usize,
-    policy: Arc<IntakePolicy>,
+    policy: Arc<WebhookPolicy>,
     now: Timestamp,
 ) -> TxResult<Vec<PlannedWebhook>> {
     let scope = Scope::Integration(integration.clone());
@@ -73,7 +73,7 @@ pub async fn skip_pending<S: Store>(
 /// The planning of one integration's webhooks.
 struct Planning<'a> {
     tx: &'a mut dyn Tx,
-    policy: &'a IntakePolicy,
+    policy: &'a WebhookPolicy,
     now: Timestamp,
     integration: &'a IntegrationId,
 }

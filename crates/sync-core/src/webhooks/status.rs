@@ -6,7 +6,7 @@ use crate::ports::error::TxResult;
 use crate::ports::store::Tx;
 
 /// A new state of an integration.
-pub(super) struct Heard<'a> {
+pub(super) struct ReportedStatus<'a> {
     pub(super) id: &'a IntegrationId,
     pub(super) tool: &'a str,
     pub(super) status: IntegrationStatus,
@@ -16,18 +16,18 @@ pub(super) struct Heard<'a> {
 }
 
 /// Stores the status of an integration as Kombo reported it. It does not end a pause by a person.
-pub(super) fn hear(
+pub(super) fn put_reported(
     tx: &mut dyn Tx,
     known: Option<&IntegrationRecord>,
-    heard: Heard<'_>,
+    reported: ReportedStatus<'_>,
     now: Timestamp,
 ) -> TxResult<()> {
     let held = known.filter(|known| known.status == IntegrationStatus::Held);
     let (status, reason) = match held {
         Some(known) => (known.status, known.reason.clone()),
-        None => (heard.status, heard.reason),
+        None => (reported.status, reported.reason),
     };
-    put_status(tx, known, Heard { status, reason, ..heard }, now)
+    put_status(tx, known, ReportedStatus { status, reason, ..reported }, now)
 }
 
 /// Returns Kombo's time of the latest applied change of state. A time in the future counts as now, so that it does not
@@ -38,7 +38,12 @@ pub(super) fn state_updated_at(known: &IntegrationRecord, now: Timestamp) -> Opt
 
 /// Registers an integration that is not registered yet.
 pub(crate) fn register(tx: &mut dyn Tx, id: &IntegrationId, now: Timestamp) -> TxResult<()> {
-    put_status(tx, None, Heard { id, tool: "", status: IntegrationStatus::Active, reason: None, updated_at: None }, now)
+    put_status(
+        tx,
+        None,
+        ReportedStatus { id, tool: "", status: IntegrationStatus::Active, reason: None, updated_at: None },
+        now,
+    )
 }
 
 /// Registers an integration, or updates its status.
@@ -51,14 +56,14 @@ pub fn set_status(
     now: Timestamp,
 ) -> TxResult<()> {
     let known = tx.integration(id)?;
-    put_status(tx, known.as_ref(), Heard { id, tool, status, reason, updated_at: None }, now)
+    put_status(tx, known.as_ref(), ReportedStatus { id, tool, status, reason, updated_at: None }, now)
 }
 
 /// Updates the status of an integration. `known` is its stored state.
 pub(super) fn put_status(
     tx: &mut dyn Tx,
     known: Option<&IntegrationRecord>,
-    Heard { id, tool, status, reason, updated_at }: Heard<'_>,
+    ReportedStatus { id, tool, status, reason, updated_at }: ReportedStatus<'_>,
     now: Timestamp,
 ) -> TxResult<()> {
     let updated_at = updated_at.map(|time| time.min(now));

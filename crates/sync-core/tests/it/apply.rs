@@ -212,7 +212,7 @@ fn quiet_models_are_written_and_not_logged() {
 }
 
 #[test]
-fn the_log_holds_values_if_it_is_told_to() {
+fn the_log_holds_values_if_it_is_reported_to() {
     let mut batches = Batches::new(Endpoint::Users, SyncKind::Delta);
     batches.change_values = true;
     batches.apply(&[(10, &user("u", "Ada", 1))]);

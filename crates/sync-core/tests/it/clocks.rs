@@ -105,12 +105,12 @@ fn schedule(bench: &Bench, poll_every: Option<Duration>) -> Vec<SyncKind> {
         look_at_paused_every: HOUR,
     };
     let now = bench.clock.now();
-    let unit = |tx: &mut dyn sync_core::ports::Tx| {
+    let transaction = |tx: &mut dyn sync_core::ports::Tx| {
         dispatch::register(tx, &[id()].into(), now)?;
         dispatch::schedule(tx, &policy, now)?;
         Ok::<_, StoreError>(tx.requests()?.into_iter().map(|request| request.target.kind).collect())
     };
-    bench.store.edit(unit).unwrap()
+    bench.store.edit(transaction).unwrap()
 }
 
 #[tokio::test]

@@ -258,7 +258,7 @@ fn a_write_never_dates_a_row_back() {
 }
 
 #[test]
-fn values_before_and_after_are_told() {
+fn values_before_and_after_are_reported() {
     let Verdict::Changed { fields, .. } =
         compare(&skill("b", 25).listed(30), Some(&skill("a", 10).stored(20)), delta())
     else {

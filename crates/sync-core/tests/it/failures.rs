@@ -211,7 +211,7 @@ async fn what_the_first_page_meets_too_is_not_the_cursors_fault() {
 }
 
 #[tokio::test]
-async fn an_unreadable_record_is_put_aside_and_taken_back() {
+async fn an_unreadable_record_is_quarantined_and_taken_back() {
     let bench = Bench::new(&[Endpoint::Users]);
     bench.furnish();
     bench.load().await;
@@ -240,7 +240,7 @@ async fn an_unreadable_record_is_put_aside_and_taken_back() {
 }
 
 #[tokio::test]
-async fn a_record_that_the_database_refuses_is_put_aside() {
+async fn a_record_that_the_database_refuses_is_quarantined() {
     let bench = Bench::new(&[Endpoint::Users]);
     bench.furnish();
     bench.store.refuse_text("forbidden");
@@ -261,7 +261,7 @@ async fn a_record_that_the_database_refuses_is_put_aside() {
 
 /// An unknown error is traced to the row that causes it.
 #[tokio::test]
-async fn a_record_with_an_unknown_error_is_put_aside() {
+async fn a_record_with_an_unknown_error_is_quarantined() {
     let bench = Bench::new(&[Endpoint::Users]);
     bench.furnish();
     bench.store.stumble_over_text("strange");

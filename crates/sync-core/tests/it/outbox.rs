@@ -219,7 +219,7 @@ fn integrations_take_turns_and_do_not_wait_for_each_other() {
 
 /// A batch is sent again unchanged after a failure or the death of its process, even if entries were logged since.
 #[test]
-fn a_parcel_stays_the_same() {
+fn a_batch_stays_the_same() {
     let post = Post::new();
     post.register(&a());
     post.log(&a(), &["1"]);
@@ -420,7 +420,7 @@ fn entries_that_are_not_delivered_outlive_others() {
 }
 
 #[test]
-fn a_parcel_is_not_too_large() {
+fn a_batch_is_not_too_large() {
     let post = Post::new();
     post.register(&a());
     post.log(&a(), &["large", "large", "small", "large"]);

@@ -7,21 +7,21 @@ use sync_core::jobs::pause::{self, PauseOutcome};
 use sync_core::jobs::queue;
 use sync_core::jobs::{Eligible, IntegrationStatus, Lease, LeasedTx, SyncKind};
 use sync_core::ports::Clock as _;
-use sync_core::webhooks::{self, Intake, IntakePolicy};
+use sync_core::webhooks::{self, Received, WebhookPolicy};
 
 use crate::bench::{Bench, id, target};
 use crate::finish;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
-fn hear(bench: &Bench, event: &str, kind: &str, data: &Value) -> Intake {
+fn hear(bench: &Bench, event: &str, kind: &str, data: &Value) -> Received {
     let mut data = data.clone();
     for (key, value) in [("integration_id", json!(id())), ("integration_tool", json!("sandbox"))] {
         data[key] = value;
     }
     data["integration_category"] = json!("LMS");
     let webhook: Webhook = serde_json::from_value(json!({ "id": event, "type": kind, "data": data })).unwrap();
-    let policy = IntakePolicy { plan: bench.policy.plan.clone(), accept_unknown: true, look_at_paused_every: HOUR };
+    let policy = WebhookPolicy { plan: bench.policy.plan.clone(), accept_unknown: true, look_at_paused_every: HOUR };
     let now = bench.clock.now();
     finish(webhooks::receive(&bench.store, &webhook, &policy, now)).unwrap()
 }
@@ -65,7 +65,7 @@ async fn what_a_person_paused_stays_so_whatever_is_heard_of_it() {
     let changed = json!({ "changed_models": [{ "name": "lms_users" }] });
     assert_eq!(
         hear(&bench, "1", "data-changed", &changed),
-        Intake::Stored(vec![target(Endpoint::Users, SyncKind::Delta)]),
+        Received::Stored(vec![target(Endpoint::Users, SyncKind::Delta)]),
         "it waits, and is not forgotten"
     );
     for (event, state) in [("2", "INVALID"), ("3", "ACTIVE")] {

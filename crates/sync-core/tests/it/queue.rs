@@ -69,7 +69,7 @@ impl Queue for Bench {
 }
 
 #[tokio::test]
-async fn wishes_that_wait_lead_to_one_fetch() {
+async fn requests_that_wait_lead_to_one_fetch() {
     let bench = loaded().await;
     bench.request(SyncKind::Delta, RequestCause::Webhook, 0, 0);
     let request = bench.request(SyncKind::Delta, RequestCause::Poll, 5, 5);
@@ -79,7 +79,7 @@ async fn wishes_that_wait_lead_to_one_fetch() {
 }
 
 #[tokio::test]
-async fn a_wish_during_a_fetch_leads_to_one_more_after_it() {
+async fn a_request_during_a_fetch_leads_to_one_more_after_it() {
     let bench = loaded().await;
     bench.ask(Endpoint::Users, SyncKind::Delta);
     let lease = bench.lease(Endpoint::Users, SyncKind::Delta).unwrap();
@@ -100,7 +100,7 @@ async fn a_wish_during_a_fetch_leads_to_one_more_after_it() {
 
 /// Changes that are requested between two attempts may be on pages that the fetch has passed.
 #[tokio::test]
-async fn a_wish_between_two_attempts_leads_to_one_more_fetch() {
+async fn a_request_between_two_attempts_leads_to_one_more_fetch() {
     let bench = loaded().await;
     bench.pass(7_200);
     bench.kombo.edit(|lms| (0..8).for_each(|user| lms.rename_user(&format!("u{user}"), "Grace")));
@@ -154,7 +154,7 @@ async fn a_webhook_says_that_something_changed() {
 
 /// Until the first load has ended, only full fetches can be requested. After it, a delta suffices.
 #[tokio::test]
-async fn a_wish_during_a_first_load_leads_to_a_delta_after_it() {
+async fn a_request_during_a_first_load_leads_to_a_delta_after_it() {
     let bench = Bench::new(&[Endpoint::Users, Endpoint::Courses]);
     bench.furnish();
     for (endpoint, kind) in [(Endpoint::Users, SyncKind::Delta), (Endpoint::Courses, SyncKind::Full)] {

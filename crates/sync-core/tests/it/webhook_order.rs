@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use sync_core::jobs::dispatch;
 use sync_core::jobs::{IntegrationRecord, IntegrationStatus, SyncKind};
 use sync_core::ports::Clock as _;
-use sync_core::webhooks::{self, Intake, read};
+use sync_core::webhooks::{self, Received, read};
 
 use crate::bench::{Bench, USUAL, id, target};
 use crate::finish;
@@ -45,7 +45,7 @@ impl Heard {
         let webhook = json!({ "id": self.number.to_string(), "type": kind, "data": data }).to_string();
         let (webhook, now) = (read(webhook.as_bytes()), self.bench.clock.now());
         let received = finish(webhooks::receive(&self.bench.store, &webhook, &policy(), now)).unwrap();
-        assert_ne!(received, Intake::Repeated);
+        assert_ne!(received, Received::Repeated);
         self.known().status
     }
 
@@ -96,7 +96,7 @@ fn a_late_creation_ends_no_pause() {
 }
 
 #[test]
-fn a_deletion_that_is_told_again_deletes_nothing_again() {
+fn a_deletion_that_is_reported_again_deletes_nothing_again() {
     let mut heard = Heard::new();
     let deleted_at = heard.time(0);
     let deletion = || json!({ "deleted_at": deleted_at });
@@ -219,7 +219,7 @@ fn no_body_is_refused() {
         let heard = Heard::new();
         let now = heard.bench.clock.now();
         let received = finish(webhooks::receive(&heard.bench.store, &webhook, &policy(), now)).unwrap();
-        assert_eq!(received, Intake::Stored(Vec::new()), "{body}");
+        assert_eq!(received, Received::Stored(Vec::new()), "{body}");
     }
 }
 
@@ -248,7 +248,7 @@ fn what_cannot_be_understood_calls_everything() {
         let webhook = read(body.to_string().as_bytes());
         let now = heard.bench.clock.now();
         let received = finish(webhooks::receive(&heard.bench.store, &webhook, &policy(), now)).unwrap();
-        let Intake::Stored(targets) = received else { panic!("{body}") };
+        let Received::Stored(targets) = received else { panic!("{body}") };
         if integration == "lxp:new" {
             assert_eq!(targets.len(), 1, "{body}: a model of the mirror is named");
         } else {
@@ -264,6 +264,6 @@ fn a_webhook_without_an_id_is_planned() {
     let body = changed(r#""type":"data-changed","#, r#""changed_models":[{"name":"lms_users"}]"#);
     let (webhook, now) = (read(body.as_bytes()), heard.bench.clock.now());
     let receive = || finish(webhooks::receive(&heard.bench.store, &webhook, &policy(), now)).unwrap();
-    assert_eq!(receive(), Intake::Stored(vec![target(Endpoint::Users, SyncKind::Full)]));
-    assert_eq!(receive(), Intake::Repeated);
+    assert_eq!(receive(), Received::Stored(vec![target(Endpoint::Users, SyncKind::Full)]));
+    assert_eq!(receive(), Received::Repeated);
 }

@@ -11,7 +11,7 @@ use sync_core::jobs::{LeaseToken, QueuedRequest, RequestCause, SyncKind, Target}
 use sync_core::ports::{Clock as _, Lock, LockMode, StoreError, Tx};
 use sync_core::rows::Model;
 use sync_core::webhooks::planner::{self, PlanMode, PlanPolicy};
-use sync_core::webhooks::{self, Intake, IntakePolicy, integration_of, plan_pending, read};
+use sync_core::webhooks::{self, Received, WebhookPolicy, integration_of, plan_pending, read};
 use sync_testkit::{ManualClock, MemoryStore};
 
 use crate::bench::{Bench, USUAL, id, target};
@@ -19,11 +19,11 @@ use crate::finish;
 
 const INTERVAL: Duration = Duration::from_secs(3_600);
 
-fn hear(bench: &Bench, event: &str, model: &str) -> Intake {
+fn hear(bench: &Bench, event: &str, model: &str) -> Received {
     hear_with(&policy(), bench, event, model)
 }
 
-fn hear_with(policy: &IntakePolicy, bench: &Bench, event: &str, model: &str) -> Intake {
+fn hear_with(policy: &WebhookPolicy, bench: &Bench, event: &str, model: &str) -> Received {
     let json = serde_json::json!({ "id": event, "type": "data-changed", "data": {
         "integration_id": id(), "integration_tool": "sandbox", "integration_category": "LMS",
         "changed_models": [{ "name": model }] } });
@@ -43,8 +43,8 @@ async fn loaded() -> Bench {
 async fn a_blind_full_fetch_is_put_off_by_one_interval_however_many_webhooks_come() {
     let bench = loaded().await;
     let courses = target(Endpoint::Courses, SyncKind::Full);
-    assert_eq!(hear(&bench, "first", "lms_skills"), Intake::Stored(vec![courses.clone()]));
-    assert_eq!(hear(&bench, "first", "lms_skills"), Intake::Repeated);
+    assert_eq!(hear(&bench, "first", "lms_skills"), Received::Stored(vec![courses.clone()]));
+    assert_eq!(hear(&bench, "first", "lms_skills"), Received::Repeated);
     let lease = bench.lease(Endpoint::Courses, SyncKind::Full).unwrap();
     assert_eq!(lease.request.target, courses);
     for number in 0..8 {
@@ -85,7 +85,7 @@ async fn renames_arrive_where_only_progressions_are_fetched() {
     });
     bench.pass(3_600);
     let plan = bench.policy.plan.clone();
-    let policy = IntakePolicy { plan, accept_unknown: true, look_at_paused_every: INTERVAL };
+    let policy = WebhookPolicy { plan, accept_unknown: true, look_at_paused_every: INTERVAL };
     for model in ["lms_users", "lms_course_revisions"] {
         hear_with(&policy, &bench, model, model);
     }
@@ -95,10 +95,10 @@ async fn renames_arrive_where_only_progressions_are_fetched() {
     bench.assert_mirrors();
 }
 
-pub(crate) fn policy() -> IntakePolicy {
+pub(crate) fn policy() -> WebhookPolicy {
     let endpoints = BTreeSet::from([Endpoint::Users, Endpoint::Courses, Endpoint::CourseProgressions]);
     let plan = PlanPolicy { endpoints, mode: PlanMode::Planned, blind_full_min_interval: INTERVAL };
-    IntakePolicy { plan, accept_unknown: true, look_at_paused_every: INTERVAL }
+    WebhookPolicy { plan, accept_unknown: true, look_at_paused_every: INTERVAL }
 }
 
 /// Returns a webhook of any kind about one of two integrations. Several may have the same id.
@@ -197,7 +197,7 @@ proptest! {
         let (policy, now) = (policy(), ManualClock::default().now());
         furnish(&alone, &loaded, &leased, now);
         furnish(&together, &loaded, &leased, now);
-        let one_by_one: Vec<Intake> = webhooks
+        let one_by_one: Vec<Received> = webhooks
             .iter()
             .map(|webhook| finish(webhooks::receive(&alone, webhook, &policy, now)).unwrap())
             .collect();
@@ -215,7 +215,7 @@ proptest! {
             }
             rest = others;
         }
-        let is_new: Vec<bool> = one_by_one.iter().map(|intake| *intake != Intake::Repeated).collect();
+        let is_new: Vec<bool> = one_by_one.iter().map(|intake| *intake != Received::Repeated).collect();
         prop_assert_eq!(all, is_new);
         prop_assert_eq!(alone.webhooks(), together.webhooks());
         let state = |store: &MemoryStore| {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use kombo_model::IntegrationId;
 use sync_core::ports::{Clock, Store, StoreError, Tx};
-use sync_core::webhooks::{self, IntakePolicy, PLAN_AT_ONCE};
+use sync_core::webhooks::{self, PLAN_AT_ONCE, WebhookPolicy};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
@@ -29,7 +29,7 @@ struct Shared<S, C, O> {
     store: Arc<S>,
     clock: C,
     observer: O,
-    policy: Arc<IntakePolicy>,
+    policy: Arc<WebhookPolicy>,
     wakers: Arc<Wakers>,
 }
 
@@ -42,7 +42,7 @@ enum Ended {
 }
 
 impl<S: Store, C: Clock + 'static, O: RuntimeObserver + 'static> Planner<S, C, O> {
-    pub(super) fn new(store: Arc<S>, clock: C, observer: O, policy: IntakePolicy, wakers: Arc<Wakers>) -> Self {
+    pub(super) fn new(store: Arc<S>, clock: C, observer: O, policy: WebhookPolicy, wakers: Arc<Wakers>) -> Self {
         Self(Arc::new(Shared { store, clock, observer, policy: Arc::new(policy), wakers }))
     }
 

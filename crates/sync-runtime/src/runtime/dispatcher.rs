@@ -105,8 +105,8 @@ impl<St: Store, So: Source, C: Clock, O: RuntimeObserver, H: Host, R: Receiver> 
             return Ok(None);
         }
         let fresh = DeliveryId(format!("{:032x}", runtime.host.random()));
-        let unit = move |tx: &mut dyn Tx| outbox::take_next(tx, &claim, &fresh, policy.batch_entries, now);
-        store.transact(Scope::Shared, unit).await
+        let transaction = move |tx: &mut dyn Tx| outbox::take_next(tx, &claim, &fresh, policy.batch_entries, now);
+        store.transact(Scope::Shared, transaction).await
     }
 
     async fn send(self: Arc<Self>, batch: Sending, leased_at: Instant, permit: OwnedSemaphorePermit) {

@@ -28,11 +28,11 @@ impl<St: Store, So: Source, C: Clock, O: RuntimeObserver, H: Host> Runtime<St, S
         while !self.stop.is_cancelled() {
             let (policy, now) = (self.policy.schedule.clone(), self.engine.clock().now());
             let behind = self.take_missed(was_away);
-            let unit = move |tx: &mut dyn Tx| {
+            let transaction = move |tx: &mut dyn Tx| {
                 let due = dispatch::schedule(tx, &policy, now)?;
                 Ok::<_, StoreError>((due, behind.catch_up(tx, &policy.endpoints, now)?))
             };
-            match self.engine.store().transact(Scope::Shared, unit).await {
+            match self.engine.store().transact(Scope::Shared, transaction).await {
                 Ok((due, missed)) => {
                     was_away = false;
                     if due > 0 {
@@ -118,8 +118,8 @@ impl<St: Store, So: Source, C: Clock, O: RuntimeObserver, H: Host> Runtime<St, S
 
     async fn retry_failed(&self) {
         let now = self.engine.clock().now();
-        let unit = move |tx: &mut dyn Tx| dispatch::retry_failed(tx, now);
-        if let Err(error) = self.engine.store().transact(Scope::Shared, unit).await {
+        let transaction = move |tx: &mut dyn Tx| dispatch::retry_failed(tx, now);
+        if let Err(error) = self.engine.store().transact(Scope::Shared, transaction).await {
             self.observer().notice(Notice::NotRetried { error: &error });
         }
         self.wakers.work.notify_one();

@@ -54,8 +54,8 @@ impl<St: Store, So: Source, C: Clock, O: RuntimeObserver, H: Host> Runtime<St, S
         let turn = self.admission.turn().await;
         let (eligible, reserved) = turn.reserve(&self.engine.policy().plan.endpoints);
         let (claim, now) = (self.claim(), self.engine.clock().now());
-        let unit = move |tx: &mut dyn Tx| queue::lease_next(tx, &claim, &eligible, now);
-        let leased = self.engine.store().transact(Scope::Shared, unit).await?;
+        let transaction = move |tx: &mut dyn Tx| queue::lease_next(tx, &claim, &eligible, now);
+        let leased = self.engine.store().transact(Scope::Shared, transaction).await?;
         Ok(leased.map(|lease| {
             let taken = reserved.take(&lease);
             (lease, taken)
@@ -110,8 +110,8 @@ impl<St: Store, So: Source, C: Clock, O: RuntimeObserver, H: Host> Runtime<St, S
         while !self.stop.is_cancelled() {
             self.pause(RETRY_AFTER).await;
             let (released, now) = (lease.clone(), self.engine.clock().now());
-            let unit = move |tx: &mut dyn Tx| queue::release(tx, &released, now, false, now).map(drop);
-            match self.engine.store().transact(Scope::Shared, unit).await {
+            let transaction = move |tx: &mut dyn Tx| queue::release(tx, &released, now, false, now).map(drop);
+            match self.engine.store().transact(Scope::Shared, transaction).await {
                 Err(SyncError::Store(error)) if error.is_transient() => {}
                 Err(SyncError::LeaseLost(_)) => {
                     return self.observer().event(Event::LeaseLost { target: &lease.request.target });

@@ -7,7 +7,7 @@ use serde_json::json;
 use sync_core::jobs::IntegrationStatus;
 use sync_core::ports::{Clock as _, Scope, Silent, Store, StoreError, Tx};
 use sync_core::webhooks::planner::{PlanMode, PlanPolicy};
-use sync_core::webhooks::{self, IntakePolicy, read};
+use sync_core::webhooks::{self, WebhookPolicy, read};
 use sync_runtime::inbox::{self, InboxHandle};
 use sync_testkit::bench::id;
 use sync_testkit::{ManualClock, MemoryStore};
@@ -35,7 +35,7 @@ fn open<S: Store>(store: S) -> (InboxHandle, JoinHandle<()>) {
         mode: PlanMode::Planned,
         blind_full_min_interval: HOUR,
     };
-    let policy = IntakePolicy { plan, accept_unknown: true, look_at_paused_every: HOUR };
+    let policy = WebhookPolicy { plan, accept_unknown: true, look_at_paused_every: HOUR };
     let store = Arc::new(store);
     let clock = ManualClock::default();
     let (handle, inbox) = inbox::open(Arc::clone(&store), store, clock, Silent, policy, Arc::default());

@@ -13,10 +13,10 @@ use tokio::time::sleep;
 
 use crate::Outcome;
 use crate::checks::is_at_rest;
-use crate::courier::Courier;
 use crate::manner::Manner;
 use crate::mutant::Mutant;
 use crate::process::Fleet;
+use crate::sender::WebhookSender;
 use crate::trouble::Trouble;
 use crate::world::{Tenant, World, locked};
 
@@ -28,7 +28,7 @@ const WORKERS: usize = 8;
 /// How many changes of healthy integrations are measured, without failures and beside them.
 const CHANGES: usize = 200;
 /// The longest time between two changes.
-const PACE: Duration = Duration::from_millis(1_000);
+const PACE: Duration = Duration::from_secs(1);
 /// The time between two looks whether a change is in the mirror.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Longer than any change may take.
@@ -66,7 +66,7 @@ pub(crate) fn live(seed: u64, mutant: Option<Mutant>) -> io::Result<Outcome> {
 }
 
 async fn fail_beside(world: &Arc<World>) -> Result<(), String> {
-    let courier = Courier::default();
+    let sender = WebhookSender::default();
     for tenant in &world.tenants {
         world.wind();
         tenant.kombo.edit(|lms| Edit::AddUser(0).apply(lms));
@@ -78,11 +78,11 @@ async fn fail_beside(world: &Arc<World>) -> Result<(), String> {
         sleep(Duration::from_secs(1)).await;
     }
     let (failing, healthy) = world.tenants.split_at(DOWN + SILENT);
-    let without = delays(world, &courier, failing, healthy).await?;
+    let without = delays(world, &sender, failing, healthy).await?;
     for (place, tenant) in failing.iter().enumerate() {
         world.begin_trouble(&tenant.id, if place < DOWN { Trouble::Down } else { Trouble::Silent });
     }
-    let beside = delays(world, &courier, failing, healthy).await?;
+    let beside = delays(world, &sender, failing, healthy).await?;
     for tenant in failing {
         world.end_trouble(&tenant.id);
     }
@@ -101,19 +101,20 @@ fn p95(delays: &[Duration]) -> Duration {
 /// Changes records of all integrations, and returns how long those of the healthy ones took, in order.
 async fn delays(
     world: &Arc<World>,
-    courier: &Courier,
+    sender: &WebhookSender,
     failing: &[Tenant],
     healthy: &[Tenant],
 ) -> Result<Vec<Duration>, String> {
     let (mut under_way, delays) = (JoinSet::new(), Arc::new(Mutex::new(Vec::new())));
     for number in 0..CHANGES {
         // As many of the failing ones as they are.
-        if number % (healthy.len() / failing.len()) == 0 {
-            let tenant = failing.get(world.dice().usize(0..failing.len()));
-            tenant.into_iter().for_each(|tenant| change(world, courier, tenant));
+        if number % (healthy.len() / failing.len()) == 0
+            && let Some(tenant) = failing.get(world.dice().usize(0..failing.len()))
+        {
+            change(world, sender, tenant);
         }
         let Some(tenant) = healthy.get(world.dice().usize(0..healthy.len())).cloned() else { continue };
-        change(world, courier, &tenant);
+        change(world, sender, &tenant);
         let (world, delays, began) = (Arc::clone(world), Arc::clone(&delays), world.elapsed());
         let pause = world.between(Duration::ZERO, PACE);
         under_way.spawn({
@@ -139,11 +140,11 @@ async fn delays(
     Ok(delays)
 }
 
-fn change(world: &Arc<World>, courier: &Courier, tenant: &Tenant) {
+fn change(world: &Arc<World>, sender: &WebhookSender, tenant: &Tenant) {
     world.wind();
     let name = world.dice().u8(..);
     tenant.kombo.edit(|lms| Edit::RenameUser(0, name).apply(lms));
     let changed = tenant.kombo.changed_models();
     world.checks().note(world, tenant, &changed);
-    courier.tell(world, tenant, changed);
+    sender.tell(world, tenant, changed);
 }

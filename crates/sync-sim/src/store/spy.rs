@@ -39,7 +39,7 @@ pub(super) struct Spy<'a> {
 impl Spy<'_> {
     fn statement(&mut self) -> TxResult<()> {
         if self.broken {
-            return Err(unavailable("an earlier statement of the unit failed"));
+            return Err(unavailable("an earlier statement of the transaction failed"));
         }
         let left = self.fails_at.map(|left| left.saturating_sub(1));
         self.fails_at = left;
@@ -237,7 +237,7 @@ impl Requests for Spy<'_> {
         requests() -> Vec<QueuedRequest>;
         leased_requests() -> Vec<QueuedRequest>;
         requests_of(integrations: &[IntegrationId]) -> Vec<QueuedRequest>;
-        put_off_idle_requests(horizon: &Horizon, until: Timestamp) -> usize;
+        postpone_idle_requests(horizon: &Horizon, until: Timestamp) -> usize;
     }
 
     fn put_request(&mut self, request: &QueuedRequest) -> TxResult<()> {

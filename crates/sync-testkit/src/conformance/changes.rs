@@ -32,7 +32,7 @@ pub async fn changes_come_back_in_order<S: Store>(store: Arc<S>) {
     let (first, second) = (written[..9].to_vec(), written[9..].to_vec());
     write(&store, move |tx| {
         tx.append_changes(&first)?;
-        assert_eq!(tx.changes(None, 0, 100)?.len(), 9, "a unit sees its own entries");
+        assert_eq!(tx.changes(None, 0, 100)?.len(), 9, "a transaction sees its own entries");
         Ok(())
     })
     .await;
@@ -157,21 +157,21 @@ pub async fn a_position_is_found_by_its_number<S: Store>(store: Arc<S>) {
 /// While several integrations write at once, a reader that continues from its last position sees every entry once.
 pub async fn a_follower_of_the_changes_misses_none<S: Store>(store: Arc<S>) {
     const WRITERS: usize = 4;
-    const UNITS: usize = 25;
+    const TRANSACTIONS: usize = 25;
     let done = Arc::new(AtomicUsize::new(0));
     let writers: Vec<_> = (0..WRITERS)
         .map(|writer| {
             let (store, done) = (Arc::clone(&store), Arc::clone(&done));
             beside(async move {
                 let integration = IntegrationId::from(format!("sandbox:{writer}"));
-                for unit in 0..UNITS {
+                for transaction in 0..TRANSACTIONS {
                     let of = integration.clone();
                     let written = store.transact(Scope::Integration(integration.clone()), move |tx| {
-                        tx.append_changes(&[change(of.clone(), &format!("{unit}a"), at(1))])?;
+                        tx.append_changes(&[change(of.clone(), &format!("{transaction}a"), at(1))])?;
                         std::thread::yield_now();
-                        tx.append_changes(&[change(of, &format!("{unit}b"), at(1))])
+                        tx.append_changes(&[change(of, &format!("{transaction}b"), at(1))])
                     });
-                    written.await.expect("the unit passes");
+                    written.await.expect("the transaction passes");
                 }
                 done.fetch_add(1, Ordering::SeqCst);
             })
@@ -212,7 +212,8 @@ pub async fn a_follower_of_the_changes_misses_none<S: Store>(store: Arc<S>) {
             .filter(|change| change.integration_id.as_str() == of)
             .map(|change| change.record_id.clone())
             .collect();
-        let expected: Vec<String> = (0..UNITS).flat_map(|unit| [format!("{unit}a"), format!("{unit}b")]).collect();
+        let expected: Vec<String> =
+            (0..TRANSACTIONS).flat_map(|transaction| [format!("{transaction}a"), format!("{transaction}b")]).collect();
         assert_eq!(found, expected, "the entries of {of}");
     }
 }

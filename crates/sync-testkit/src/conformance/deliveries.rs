@@ -88,7 +88,7 @@ pub async fn the_start_of_delivery_is_said_once<S: Store>(store: Arc<S>) {
 }
 
 /// Registered integrations without a delivery are listed in the order of ids.
-pub async fn integrations_without_a_delivery_are_told<S: Store>(store: Arc<S>) {
+pub async fn integrations_without_a_delivery_are_reported<S: Store>(store: Arc<S>) {
     assert!(read(&store, |tx| tx.undelivered_integrations()).await.is_empty());
     write(&store, |tx| {
         for name in ["b", "a", "B", "c"] {
@@ -121,12 +121,12 @@ pub async fn deliveries_are_written_and_replaced<S: Store>(store: Arc<S>) {
 }
 
 /// Two transactions that read a delivery and write it a moment later lose no update, even without a common scope.
-pub async fn a_delivery_is_locked_until_the_unit_ends<S: Store>(store: Arc<S>) {
-    const UNITS: i64 = 20;
+pub async fn a_delivery_is_locked_until_the_transaction_ends<S: Store>(store: Arc<S>) {
+    const TRANSACTIONS: i64 = 20;
     write(&store, |tx| tx.put_delivery(&bare(alpha()))).await;
     let raise = |store: Arc<S>| {
         beside(async move {
-            for _ in 0..UNITS {
+            for _ in 0..TRANSACTIONS {
                 let raised = store.transact(Scope::Shared, |tx| {
                     let mut delivery = tx.delivery(&alpha(), LockMode::Wait)?.locked().expect("it was stored");
                     std::thread::yield_now();
@@ -134,7 +134,7 @@ pub async fn a_delivery_is_locked_until_the_unit_ends<S: Store>(store: Arc<S>) {
                     tx.put_delivery(&delivery)
                 });
                 let raised: Result<(), StoreError> = raised.await;
-                raised.expect("the unit passes");
+                raised.expect("the transaction passes");
             }
         })
     };
@@ -143,7 +143,7 @@ pub async fn a_delivery_is_locked_until_the_unit_ends<S: Store>(store: Arc<S>) {
     }
     let delivery =
         write(&store, |tx| tx.delivery(&alpha(), LockMode::Wait).map(Lock::locked)).await.expect("it was stored");
-    assert_eq!(delivery.delivered_seq, 3 * UNITS);
+    assert_eq!(delivery.delivered_seq, 3 * TRANSACTIONS);
 }
 
 /// A delivery that another transaction has locked is busy. A store that runs transactions one by one waits instead, and
@@ -154,30 +154,32 @@ pub async fn a_delivery_can_be_tried_without_waiting<S: Store>(store: Arc<S>) {
     let (over, is_over) = mpsc::channel();
     let locking = Arc::clone(&store);
     let holder = beside(async move {
-        let unit = locking.transact(Scope::Shared, move |tx| {
+        let transaction = locking.transact(Scope::Shared, move |tx| {
             let mut delivery = tx.delivery(&alpha(), LockMode::Wait)?.locked().expect("it was stored");
-            begun.send(()).expect("the other unit waits");
+            begun.send(()).expect("the other transaction waits");
             is_over.recv_timeout(PATIENCE).ok();
             delivery.delivered_seq = 2;
             tx.put_delivery(&delivery)
         });
-        let done: Result<(), StoreError> = unit.await;
-        done.expect("the unit passes");
+        let done: Result<(), StoreError> = transaction.await;
+        done.expect("the transaction passes");
     });
     let trier = Arc::clone(&store);
     let trying = beside(async move {
-        has_begun.recv().expect("the other unit begins");
-        let unit = trier.transact(Scope::Shared, |tx| tx.delivery(&alpha(), LockMode::Skip));
-        let found: Result<Lock<Delivery>, StoreError> = unit.await;
+        has_begun.recv().expect("the other transaction begins");
+        let transaction = trier.transact(Scope::Shared, |tx| tx.delivery(&alpha(), LockMode::Skip));
+        let found: Result<Lock<Delivery>, StoreError> = transaction.await;
         over.send(()).ok();
-        found.expect("the unit passes")
+        found.expect("the transaction passes")
     });
-    match trying.join().expect("the unit passes") {
+    match trying.join().expect("the transaction passes") {
         Lock::Busy => {}
-        Lock::Locked(delivery) => assert_eq!(delivery.delivered_seq, 2, "it was locked only after the other unit"),
+        Lock::Locked(delivery) => {
+            assert_eq!(delivery.delivered_seq, 2, "it was locked only after the other transaction");
+        }
         Lock::Missing => panic!("it is there"),
     }
-    holder.join().expect("the unit passes");
+    holder.join().expect("the transaction passes");
 }
 
 /// A delivery is due if there is an entry after its position, or a dead letter that is to be retried.

@@ -30,7 +30,7 @@ fn put(tx: &mut dyn Tx, requests: &[QueuedRequest]) -> TxResult<()> {
 /// If several transactions insert a request for one target at once, one succeeds; the others leave it unchanged.
 pub async fn a_request_is_inserted_once<S: Store>(store: Arc<S>) {
     let start = Arc::new(Barrier::new(8));
-    let units = (0..8).map(|number| {
+    let transactions = (0..8).map(|number| {
         let (store, start) = (Arc::clone(&store), Arc::clone(&start));
         beside(async move {
             start.wait();
@@ -39,8 +39,8 @@ pub async fn a_request_is_inserted_once<S: Store>(store: Arc<S>) {
             inserted.then_some(number)
         })
     });
-    let units: Vec<_> = units.collect();
-    let inserted: Vec<i64> = units.into_iter().filter_map(|unit| unit.join().unwrap()).collect();
+    let transactions: Vec<_> = transactions.collect();
+    let inserted: Vec<i64> = transactions.into_iter().filter_map(|transaction| transaction.join().unwrap()).collect();
     let stored = write(&store, |tx| tx.request(&delta(), LockMode::Wait).map(Lock::locked))
         .await
         .map(|stored| stored.generation);
@@ -197,7 +197,7 @@ pub async fn claims_are_eligible<S: Store>(store: Arc<S>) {
 }
 
 /// Requests of integrations that are deleted, paused by a person or not registered are delayed, whatever their number.
-pub async fn idle_requests_are_put_off<S: Store>(store: Arc<S>) {
+pub async fn idle_requests_are_postponed<S: Store>(store: Arc<S>) {
     write(&store, |tx| {
         register(tx, &[alpha(), beta()])?;
         for (id, status) in [("deleted", IntegrationStatus::Deleted), ("held", IntegrationStatus::Held)] {
@@ -217,10 +217,10 @@ pub async fn idle_requests_are_put_off<S: Store>(store: Arc<S>) {
         assert_eq!(claimable(tx, at(9))?, Some(working.clone()), "they hide no work");
         tx.put_request(&held(working, at(60)))?;
         assert_eq!(tx.claimable_request(&horizon(at(9)), &all())?, Claimable::Idle);
-        assert_eq!(tx.put_off_idle_requests(&horizon(at(9)), at(99))?, idle.len());
+        assert_eq!(tx.postpone_idle_requests(&horizon(at(9)), at(99))?, idle.len());
         assert_eq!(tx.claimable_request(&horizon(at(9)), &all())?, Claimable::Nothing);
         assert!(tx.requests_of(&["held".into()])?.iter().all(|request| request.not_before == at(99)));
-        assert_eq!(tx.put_off_idle_requests(&horizon(at(9)), at(99))?, 0);
+        assert_eq!(tx.postpone_idle_requests(&horizon(at(9)), at(99))?, 0);
         Ok(())
     })
     .await;
@@ -321,7 +321,7 @@ pub async fn requests_are_leased_once<S: Store>(store: Arc<S>) {
                     let lease = store.transact(Scope::Shared, move |tx| {
                         lease_next(tx, &claim, &all(), at(10)).map_err(sync_core::SyncError::from)
                     });
-                    match lease.await.expect("the unit passes") {
+                    match lease.await.expect("the transaction passes") {
                         Some(lease) => leased.push(lease.request.target),
                         None => misses += 1,
                     }
@@ -340,12 +340,12 @@ pub async fn requests_are_leased_once<S: Store>(store: Arc<S>) {
 }
 
 /// Two transactions that read a request and write it a moment later lose no update, even without a common scope.
-pub async fn a_request_is_locked_until_the_unit_ends<S: Store>(store: Arc<S>) {
-    const UNITS: i64 = 20;
+pub async fn a_request_is_locked_until_the_transaction_ends<S: Store>(store: Arc<S>) {
+    const TRANSACTIONS: i64 = 20;
     write(&store, |tx| tx.put_request(&request(delta(), at(1)))).await;
     let raise = |store: Arc<S>| {
         beside(async move {
-            for _ in 0..UNITS {
+            for _ in 0..TRANSACTIONS {
                 let raised = store.transact(Scope::Shared, |tx| {
                     let mut request = tx.request(&delta(), LockMode::Wait)?.locked().expect("it was stored");
                     std::thread::yield_now();
@@ -353,7 +353,7 @@ pub async fn a_request_is_locked_until_the_unit_ends<S: Store>(store: Arc<S>) {
                     tx.put_request(&request)
                 });
                 let raised: Result<(), StoreError> = raised.await;
-                raised.expect("the unit passes");
+                raised.expect("the transaction passes");
             }
         })
     };
@@ -363,7 +363,7 @@ pub async fn a_request_is_locked_until_the_unit_ends<S: Store>(store: Arc<S>) {
     }
     let request =
         write(&store, |tx| tx.request(&delta(), LockMode::Wait).map(Lock::locked)).await.expect("it was stored");
-    assert_eq!(request.generation, 1 + 3 * UNITS);
+    assert_eq!(request.generation, 1 + 3 * TRANSACTIONS);
 }
 
 /// A request that another transaction has locked is busy. A store that runs transactions one by one waits instead, and
@@ -380,28 +380,28 @@ pub async fn a_request_can_be_tried_without_waiting<S: Store>(store: Arc<S>) {
     let (over, is_over) = mpsc::channel();
     let locking = Arc::clone(&store);
     let holder = beside(async move {
-        let unit = locking.transact(Scope::Shared, move |tx| {
+        let transaction = locking.transact(Scope::Shared, move |tx| {
             let mut request = tx.request(&delta(), LockMode::Wait)?.locked().expect("it was stored");
-            begun.send(()).expect("the other unit waits");
+            begun.send(()).expect("the other transaction waits");
             is_over.recv_timeout(PATIENCE).ok();
             request.generation = 2;
             tx.put_request(&request)
         });
-        let done: Result<(), StoreError> = unit.await;
-        done.expect("the unit passes");
+        let done: Result<(), StoreError> = transaction.await;
+        done.expect("the transaction passes");
     });
     let trier = Arc::clone(&store);
     let trying = beside(async move {
-        has_begun.recv().expect("the other unit begins");
-        let unit = trier.transact(Scope::Shared, |tx| tx.request(&delta(), LockMode::Skip));
-        let found: Result<Lock<QueuedRequest>, StoreError> = unit.await;
+        has_begun.recv().expect("the other transaction begins");
+        let transaction = trier.transact(Scope::Shared, |tx| tx.request(&delta(), LockMode::Skip));
+        let found: Result<Lock<QueuedRequest>, StoreError> = transaction.await;
         over.send(()).ok();
-        found.expect("the unit passes")
+        found.expect("the transaction passes")
     });
-    match trying.join().expect("the unit passes") {
+    match trying.join().expect("the transaction passes") {
         Lock::Busy => {}
-        Lock::Locked(request) => assert_eq!(request.generation, 2, "it was locked only after the other unit"),
+        Lock::Locked(request) => assert_eq!(request.generation, 2, "it was locked only after the other transaction"),
         Lock::Missing => panic!("it was stored"),
     }
-    holder.join().expect("the unit passes");
+    holder.join().expect("the transaction passes");
 }

@@ -216,10 +216,10 @@ pub async fn rows_that_are_not_new_are_replaced_or_refused<S: Store>(store: Arc<
     let (before, after) = (full_row(model, key("a")), null_row(model, key("a")));
     let (stored, inserted) = (before.clone(), after.clone());
     write(&store, move |tx| tx.put_rows(model, &alpha(), &[stored])).await;
-    let unit = move |tx: &mut dyn Tx| {
+    let transaction = move |tx: &mut dyn Tx| {
         tx.insert_rows(model, &alpha(), &[new_row(&null_row(model, key("b"))), new_row(&inserted)])
     };
-    let expected = match store.transact(Scope::Integration(alpha()), unit).await {
+    let expected = match store.transact(Scope::Integration(alpha()), transaction).await {
         Ok(()) => vec![after, null_row(model, key("b"))],
         Err(StoreError::Unavailable { .. }) => vec![before],
         Err(error) => panic!("{error}"),

@@ -38,7 +38,7 @@ pub(super) async fn write<T: Send + 'static>(
     store: &impl Store,
     work: impl FnOnce(&mut dyn Tx) -> TxResult<T> + Send + 'static,
 ) -> T {
-    store.transact(Scope::Integration(alpha()), work).await.expect("the unit passes")
+    store.transact(Scope::Integration(alpha()), work).await.expect("the transaction passes")
 }
 
 /// Runs a reading transaction, and expects success.
@@ -46,7 +46,7 @@ pub(super) async fn read<T: Send + 'static>(
     store: &impl Store,
     work: impl FnOnce(&mut dyn Tx) -> TxResult<T> + Send + 'static,
 ) -> T {
-    store.read(work).await.expect("the unit passes")
+    store.read(work).await.expect("the transaction passes")
 }
 
 pub(super) fn key(id: &str) -> Key {

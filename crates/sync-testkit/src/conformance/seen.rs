@@ -54,7 +54,7 @@ pub async fn seen_ids_are_not_unseen<S: Store>(store: Arc<S>) {
     })
     .await;
     let later = write(&store, move |tx| Ok((unseen(tx, first)?, tx.seen_batches(first)?))).await;
-    assert_eq!(later, (ids(&["b", "e"]), 2), "notes last beyond their unit");
+    assert_eq!(later, (ids(&["b", "e"]), 2), "notes last beyond their transaction");
 }
 
 /// Rows that are deleted or removed are not unseen, nor those of other integrations and models.

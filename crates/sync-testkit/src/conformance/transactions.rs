@@ -44,7 +44,7 @@ fn assert_nothing(tx: &mut dyn Tx) -> TxResult<()> {
 }
 
 /// A transaction that returns an error leaves nothing, whatever it wrote before, and its error is returned unchanged.
-pub async fn a_unit_that_fails_leaves_nothing<S: Store>(store: Arc<S>) {
+pub async fn a_transaction_that_fails_leaves_nothing<S: Store>(store: Arc<S>) {
     #[derive(Debug, PartialEq)]
     enum Reason {
         Mine,
@@ -70,25 +70,26 @@ pub async fn a_unit_that_fails_leaves_nothing<S: Store>(store: Arc<S>) {
     assert!(number >= 0);
     write(&store, write_everything).await;
     let written = read(&store, |tx| Ok((tx.changes(None, 0, 9)?.len(), tx.requests()?.len()))).await;
-    assert_eq!(written, (1, 1), "the store goes on after a failed unit");
+    assert_eq!(written, (1, 1), "the store goes on after a failed transaction");
 }
 
 /// If one of several concurrent transactions fails, the others are not affected.
-pub async fn a_unit_that_fails_takes_no_other_with_it<S: Store>(store: Arc<S>) {
-    let units = (0..60_u8).map(|number| {
+pub async fn a_transaction_that_fails_takes_no_other_with_it<S: Store>(store: Arc<S>) {
+    let transactions = (0..60_u8).map(|number| {
         let store = Arc::clone(&store);
         beside(async move {
-            let unit = move |tx: &mut dyn Tx| {
+            let transaction = move |tx: &mut dyn Tx| {
                 tx.put_rows(MODEL, &alpha(), &[full_row(MODEL, key(&format!("{number:02}")))])?;
                 if number % 3 == 0 {
                     return Err(StoreError::Failed { message: number.to_string(), source: None });
                 }
                 Ok(number)
             };
-            store.transact(Scope::Shared, unit).await
+            store.transact(Scope::Shared, transaction).await
         })
     });
-    let ended: Vec<_> = units.collect::<Vec<_>>().into_iter().map(|unit| unit.join().unwrap()).collect();
+    let ended: Vec<_> =
+        transactions.collect::<Vec<_>>().into_iter().map(|transaction| transaction.join().unwrap()).collect();
     for (number, ended) in ended.iter().enumerate() {
         match ended {
             Ok(value) => assert_eq!(usize::from(*value), number),
@@ -102,7 +103,7 @@ pub async fn a_unit_that_fails_takes_no_other_with_it<S: Store>(store: Arc<S>) {
 }
 
 /// Statements see what earlier ones of the same transaction wrote.
-pub async fn a_unit_sees_what_it_wrote<S: Store>(store: Arc<S>) {
+pub async fn a_transaction_sees_what_it_wrote<S: Store>(store: Arc<S>) {
     write(&store, |tx| {
         write_everything(tx)?;
         for model in Model::ALL {
@@ -117,7 +118,7 @@ pub async fn a_unit_sees_what_it_wrote<S: Store>(store: Arc<S>) {
 }
 
 /// A transaction that may be lost persists like any other unless the database crashes.
-pub async fn a_unit_that_may_be_lost_counts<S: Store>(store: Arc<S>) {
+pub async fn a_transaction_that_may_be_lost_counts<S: Store>(store: Arc<S>) {
     write(&store, |tx| {
         write_everything(tx)?;
         tx.may_be_lost()
@@ -135,19 +136,19 @@ pub async fn a_unit_that_may_be_lost_counts<S: Store>(store: Arc<S>) {
 }
 
 /// A transaction with a dropped future happened wholly or not at all, and the store continues to work.
-pub async fn a_dropped_unit_is_whole<S: Store>(store: Arc<S>) {
+pub async fn a_dropped_transaction_is_whole<S: Store>(store: Arc<S>) {
     for polls in 0..5 {
         {
-            let unit = store.transact(Scope::Integration(alpha()), |tx| {
+            let transaction = store.transact(Scope::Integration(alpha()), |tx| {
                 let row = full_row(MODEL, key("dropped"));
                 tx.put_rows(MODEL, &alpha(), &[row])?;
                 std::thread::yield_now();
                 tx.append_changes(&[change(alpha(), "dropped", at(1))])
             });
-            let mut unit = std::pin::pin!(unit);
+            let mut transaction = std::pin::pin!(transaction);
             for _ in 0..polls {
                 let polled: std::task::Poll<Result<(), StoreError>> =
-                    std::future::poll_fn(|context| std::task::Poll::Ready(unit.as_mut().poll(context))).await;
+                    std::future::poll_fn(|context| std::task::Poll::Ready(transaction.as_mut().poll(context))).await;
                 if polled.is_ready() {
                     break;
                 }
@@ -180,14 +181,14 @@ async fn counter(store: &impl Store, integration: IntegrationId) -> String {
 }
 
 fn count_beside(store: &Arc<impl Store>, integrations: [IntegrationId; 3]) {
-    const UNITS: usize = 25;
+    const TRANSACTIONS: usize = 25;
     let counting = integrations.map(|integration| {
         let store = Arc::clone(store);
         beside(async move {
-            for _ in 0..UNITS {
+            for _ in 0..TRANSACTIONS {
                 let of = integration.clone();
-                let unit = store.transact(Scope::Integration(integration.clone()), move |tx| increment(tx, &of));
-                unit.await.expect("the unit passes");
+                let transaction = store.transact(Scope::Integration(integration.clone()), move |tx| increment(tx, &of));
+                transaction.await.expect("the transaction passes");
             }
         })
     });
@@ -197,13 +198,13 @@ fn count_beside(store: &Arc<impl Store>, integrations: [IntegrationId; 3]) {
 }
 
 /// Transactions that read and then write lose no update of the others.
-pub async fn units_of_an_integration_run_one_after_the_other<S: Store>(store: Arc<S>) {
+pub async fn transactions_of_an_integration_run_one_after_the_other<S: Store>(store: Arc<S>) {
     count_beside(&store, [alpha(), alpha(), alpha()]);
     assert_eq!(counter(&store, alpha()).await, "75");
 }
 
 /// Concurrent transactions of different integrations all succeed.
-pub async fn units_of_several_integrations_all_count<S: Store>(store: Arc<S>) {
+pub async fn transactions_of_several_integrations_all_count<S: Store>(store: Arc<S>) {
     count_beside(&store, [alpha(), beta(), beta()]);
     assert_eq!((counter(&store, alpha()).await, counter(&store, beta()).await), ("25".to_owned(), "50".to_owned()));
 }

@@ -77,7 +77,7 @@ pub async fn a_value_is_stored_or_refused<S: Store>(store: Arc<S>) {
             Ok(()) => assert_eq!(found.len(), 2, "what was taken is there"),
             Err(StoreError::Refused { message }) => {
                 assert!(!message.is_empty(), "a refusal says what was refused");
-                assert_eq!(found.len(), 0, "nothing of a refused unit happened");
+                assert_eq!(found.len(), 0, "nothing of a refused transaction happened");
             }
             Err(error) => panic!("refused values give StoreError::Refused, not {error:?}"),
         }

@@ -15,7 +15,7 @@ use sync_core::ports::{Clock, Scope, Silent, Store, StoreError, Tx};
 use sync_core::pull::RunId;
 use sync_core::pull::{Engine, SyncPolicy};
 use sync_core::rows::{Model, StoredRow};
-use sync_core::webhooks::{self, IntakePolicy};
+use sync_core::webhooks::{self, WebhookPolicy};
 use tokio_util::sync::CancellationToken;
 
 use crate::lease_next_of;
@@ -53,7 +53,7 @@ impl<St: Store> Daemon<St> {
             return;
         }
         let webhook = self.webhook(changed);
-        let policy = IntakePolicy {
+        let policy = WebhookPolicy {
             plan: self.policy.plan.clone(),
             accept_unknown: true,
             look_at_paused_every: Duration::from_secs(3_600),
@@ -77,7 +77,7 @@ impl<St: Store> Daemon<St> {
     /// Requests a fetch. A request by a person also allows pending removals.
     pub async fn ask(&self, endpoint: Endpoint, kind: SyncKind, cause: RequestCause) {
         let (target, now) = (Target { integration_id: self.id.clone(), endpoint, kind }, self.clock.now());
-        self.unit(move |tx| {
+        self.transaction(move |tx| {
             let mut request = queue::request(tx, target.clone(), cause, now, now)?;
             request.approved_removals = (cause == RequestCause::Command).then_some(i64::MAX);
             tx.put_request(&request)
@@ -115,7 +115,7 @@ impl<St: Store> Daemon<St> {
             ttl: self.policy.lease_ttl,
             longest_wait: self.policy.longest_wait(),
         };
-        self.unit(move |tx| lease_next_of(tx, &id, &claim, now)).await
+        self.transaction(move |tx| lease_next_of(tx, &id, &claim, now)).await
     }
 
     /// Returns the requests of the integration.
@@ -165,14 +165,14 @@ impl<St: Store> Daemon<St> {
     }
 
     /// Runs a transaction, and retries it after a transient failure, like its real caller.
-    async fn unit<T: Send + 'static>(
+    async fn transaction<T: Send + 'static>(
         &self,
         work: impl Fn(&mut dyn Tx) -> Result<T, StoreError> + Clone + Send + 'static,
     ) -> T {
         loop {
             match self.store.transact(Scope::Integration(self.id.clone()), work.clone()).await {
                 Err(error) if error.is_transient() => {}
-                done => return done.expect("the unit passes"),
+                done => return done.expect("the transaction passes"),
             }
         }
     }

@@ -1,6 +1,6 @@
-mod intake;
 mod jobs;
 mod log;
+mod received;
 mod registry;
 mod rows;
 
@@ -46,14 +46,14 @@ impl<'a> MemoryTx<'a> {
     ) -> Result<(T, Done), E> {
         let value = work(&mut self)?;
         if self.broken {
-            return Err(failed("a statement of the unit failed").into());
+            return Err(failed("a statement of the transaction failed").into());
         }
         Ok((value, Done { state: self.state, may_be_lost: self.may_be_lost }))
     }
 
     fn reading(&mut self) -> TxResult<()> {
         if self.broken {
-            return Err(failed("an earlier statement of the unit failed"));
+            return Err(failed("an earlier statement of the transaction failed"));
         }
         let result = self.faults.lock().unwrap_or_else(PoisonError::into_inner).statement();
         self.broken = result.is_err();
@@ -64,7 +64,7 @@ impl<'a> MemoryTx<'a> {
         self.reading()?;
         if self.mode == Mode::Read {
             self.broken = true;
-            return Err(failed("a unit that reads must not write"));
+            return Err(failed("a transaction that reads must not write"));
         }
         Ok(())
     }

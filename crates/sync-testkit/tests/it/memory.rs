@@ -24,7 +24,7 @@ mod faults {
     }
 
     #[tokio::test]
-    async fn a_unit_whose_statement_failed_cannot_pass() {
+    async fn a_transaction_whose_statement_failed_cannot_pass() {
         let store = MemoryStore::new();
         store.fail_statement(1, StoreError::Unavailable { message: "lost".to_owned(), source: None });
         let swallowed = store.transact(Scope::Shared, |tx| {
@@ -35,7 +35,7 @@ mod faults {
     }
 
     #[tokio::test]
-    async fn a_unit_that_reads_must_not_write() {
+    async fn a_transaction_that_reads_must_not_write() {
         let store = MemoryStore::new();
         let written = store.read(|tx| tx.append_changes(&[])).await;
         assert!(written.is_err());

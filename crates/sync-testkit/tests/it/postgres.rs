@@ -44,7 +44,7 @@ fn options_reach_the_server() {
 }
 
 #[test]
-fn a_setting_that_the_server_refuses_is_told_from_its_log() {
+fn a_setting_that_the_server_refuses_is_reported_from_its_log() {
     let settings = vec![("no_such_setting".into(), "1".into())];
     let error = PrivatePostgres::start_with(Options { settings, ..Options::default() }).unwrap_err();
     assert!(matches!(&error, PostgresError::Ended { log } if log.contains("no_such_setting")), "{error}");

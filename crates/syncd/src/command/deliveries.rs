@@ -111,13 +111,13 @@ async fn for_each(
         let text = format!("nothing of {unknown} was to be delivered: `syncd deliveries` names what was");
         return Err(ConfigError(text).into());
     }
-    let unit = move |tx: &mut dyn Tx| {
+    let transaction = move |tx: &mut dyn Tx| {
         if integrations.is_empty() {
             return act(tx, None);
         }
         integrations.iter().try_fold(0, |sum, id| Ok::<_, StoreError>(sum + act(tx, Some(id))?))
     };
-    Ok(store.transact(Scope::Shared, unit).await?)
+    Ok(store.transact(Scope::Shared, transaction).await?)
 }
 
 fn report(context: &Context, name: &str, number: u64, what: &str) -> anyhow::Result<Exit> {

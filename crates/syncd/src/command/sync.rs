@@ -28,7 +28,7 @@ use crate::{output, owner};
 /// Requests fetches, and works on them itself.
 pub(crate) async fn run(context: &Context, args: SyncArgs) -> anyhow::Result<Exit> {
     let config = context.config_with_warnings()?;
-    let kombo = Kombo::new(&config, RetryPolicy::default(), tell)?;
+    let kombo = Kombo::new(&config, RetryPolicy::default(), log_retry)?;
     let tables = if args.no_migrate { Tables::Expect } else { Tables::Migrate };
     let store = Arc::new(open_to_write(&config, tables).await?);
     kombo.limiter.share(&store);
@@ -117,7 +117,7 @@ async fn expect_named(
 }
 
 /// Logs retries.
-pub(crate) fn tell(event: &kombo_client::ResponseEvent) {
+pub(crate) fn log_retry(event: &kombo_client::ResponseEvent) {
     match &event.outcome {
         kombo_client::Outcome::Fault(fault) => {
             tracing::warn!(operation = %event.operation, attempt = event.attempt, fault = ?fault, "no answer from Kombo");

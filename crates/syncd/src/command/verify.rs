@@ -12,7 +12,7 @@ use sync_core::rows::Model;
 use sync_core::verify::{self, Difference, Verifier, VerifyPolicy, What};
 
 use super::strays;
-use super::sync::{reach_kombo, tell};
+use super::sync::{log_retry, reach_kombo};
 use crate::cli::VerifyArgs;
 use crate::config::{Config, ConfigError};
 use crate::context::Context;
@@ -25,14 +25,16 @@ use crate::wiring::Kombo;
 /// Compares Kombo with the store, and prints differences as they are found.
 pub(crate) async fn run(context: &Context, args: VerifyArgs) -> anyhow::Result<Exit> {
     let config = context.config_with_warnings()?;
-    let source = Kombo::new(&config, RetryPolicy::default(), tell)?.source;
+    let source = Kombo::new(&config, RetryPolicy::default(), log_retry)?.source;
     let store = open(&config, Tables::Expect).await?;
     let integrations = integrations(&store, &args).await?;
     reach_kombo(&config).await?;
     let policy = policy(&config, &args);
-    let mut report = Report { json: context.global.json, values: args.values, told: BTreeMap::new(), compared: 0 };
+    let mut report = Report { json: context.global.json, values: args.values, reported: BTreeMap::new(), compared: 0 };
     match compare(&store, &source, &policy, integrations, args.integrations.is_empty(), &mut report).await {
-        Ok(failures) if failures.is_empty() => Ok(if report.told.is_empty() { Exit::Done } else { Exit::Differences }),
+        Ok(failures) if failures.is_empty() => {
+            Ok(if report.reported.is_empty() { Exit::Done } else { Exit::Differences })
+        }
         Ok(failures) => Err(anyhow::anyhow!(failures.join("\n"))),
         Err(error) if output::is_closed(&error) => Ok(Exit::Differences),
         Err(error) => Err(error),
@@ -76,24 +78,24 @@ async fn compare(
     for integration in integrations {
         let mut verifier = Verifier::new(store, source, policy.clone(), integration.clone());
         for endpoint in &policy.endpoints {
-            let tell = |difference| report.tell(&difference).map_err(Stopped::Telling);
-            match verifier.endpoint(*endpoint, tell).await {
+            let print = |difference| report.print(&difference).map_err(Stopped::Printing);
+            match verifier.endpoint(*endpoint, print).await {
                 Ok(compared) => report.compared += compared,
                 Err(Stopped::Fetching(SyncError::Source(error))) if error.class != FailureClass::KeyRejected => {
                     let failure = format!("{endpoint} of {integration} could not be compared: {error}");
                     failures.push(output::one_line(&failure));
                 }
                 Err(Stopped::Fetching(error)) => return Err(error.into()),
-                Err(Stopped::Telling(error)) => return Err(error),
+                Err(Stopped::Printing(error)) => return Err(error),
             }
         }
     }
     if all {
-        let tell = |difference| report.tell(&difference).map_err(Stopped::Telling);
-        match verify::strays(store, &policy.endpoints, tell).await {
+        let print = |difference| report.print(&difference).map_err(Stopped::Printing);
+        match verify::strays(store, &policy.endpoints, print).await {
             Ok(()) => strays::warn(store, &policy.endpoints).await?,
             Err(Stopped::Fetching(error)) => return Err(error.into()),
-            Err(Stopped::Telling(error)) => return Err(error),
+            Err(Stopped::Printing(error)) => return Err(error),
         }
     }
     report.end()?;
@@ -103,7 +105,7 @@ async fn compare(
 /// The reason why a comparison ended early.
 enum Stopped {
     Fetching(SyncError),
-    Telling(anyhow::Error),
+    Printing(anyhow::Error),
 }
 
 impl From<SyncError> for Stopped {
@@ -116,7 +118,7 @@ impl From<SyncError> for Stopped {
 struct Report {
     json: bool,
     values: bool,
-    told: BTreeMap<(Model, Option<&'static str>, What), u64>,
+    reported: BTreeMap<(Model, Option<&'static str>, What), u64>,
     compared: u64,
 }
 
@@ -139,18 +141,18 @@ struct Values {
 
 impl Report {
     fn begin(&self) -> anyhow::Result<()> {
-        if self.json { print(r#"{"differences":["#) } else { Ok(()) }
+        if self.json { print_line(r#"{"differences":["#) } else { Ok(()) }
     }
 
-    fn tell(&mut self, difference: &Difference) -> anyhow::Result<()> {
+    fn print(&mut self, difference: &Difference) -> anyhow::Result<()> {
         let Difference { integration_id, model, record_id, field, what, kombo, store } = difference;
-        let is_first = self.told.is_empty();
-        *self.told.entry((*model, *field, *what)).or_default() += 1;
+        let is_first = self.reported.is_empty();
+        *self.reported.entry((*model, *field, *what)).or_default() += 1;
         if self.json {
             let values = self.values.then(|| Values { kombo: kombo.to_json(), store: store.to_json() });
             let (integration_id, model, field, what) = (integration_id, *model, *field, *what);
             let text = output::to_json(&DifferenceReport { integration_id, model, record_id, field, what, values })?;
-            return print(&if is_first { text } else { format!(",{text}") });
+            return print_line(&if is_first { text } else { format!(",{text}") });
         }
         let mut line = format!("{:<10}  {integration_id}  {:<25}  {record_id}", what.as_str(), model.as_str());
         if let Some(field) = field {
@@ -159,26 +161,26 @@ impl Report {
                 write!(line, "  kombo {}  store {}", kombo.to_json(), store.to_json())?;
             }
         }
-        print(&format!("{}\n", output::one_line(&line)))
+        print_line(&format!("{}\n", output::one_line(&line)))
     }
 
     fn end(&self) -> anyhow::Result<()> {
         if self.json {
-            return print(&format!("],\"compared\":{}}}\n", self.compared));
+            return print_line(&format!("],\"compared\":{}}}\n", self.compared));
         }
         let records = self.compared;
-        if self.told.is_empty() {
-            return print(&format!("Kombo and the store agree: {records} records compared.\n"));
+        if self.reported.is_empty() {
+            return print_line(&format!("Kombo and the store agree: {records} records compared.\n"));
         }
         let mut table = output::table(&["model", "field", "what", "differences"]);
-        for ((model, field, what), count) in &self.told {
+        for ((model, field, what), count) in &self.reported {
             table.add_row([model.as_str(), field.unwrap_or("-"), what.as_str(), &count.to_string()]);
         }
-        let differences: u64 = self.told.values().sum();
-        print(&format!("\n{}\n\n{differences} differences, {records} records compared.\n", table.trim_fmt()))
+        let differences: u64 = self.reported.values().sum();
+        print_line(&format!("\n{}\n\n{differences} differences, {records} records compared.\n", table.trim_fmt()))
     }
 }
 
-fn print(text: &str) -> anyhow::Result<()> {
+fn print_line(text: &str) -> anyhow::Result<()> {
     Ok(output::write(text)?)
 }

@@ -15,7 +15,7 @@ in the working directory or the file that `--config` names, then from the enviro
 errors.
 
 - In the environment a list is one text, such as `users,courses`, and an empty variable counts as none.
-- Durations are numbers with a unit, such as `\"30s\"`, `\"2m\"`, `\"1h\"` or `\"7d\"`.
+- Durations are numbers with a transaction, such as `\"30s\"`, `\"2m\"`, `\"1h\"` or `\"7d\"`.
 - Of a secret and the `…_file` that holds it, only one may be set.
 - `SYNCD_LOG` does what `--log` does, and is no setting of the file.
 - A variable that is a setting in another spelling, such as `SYNCD_SYNC_WORKERS`, is an error.

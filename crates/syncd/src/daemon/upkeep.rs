@@ -71,7 +71,7 @@ async fn sum_up(shared: Arc<Shared>) {
 async fn listen(shared: Arc<Shared>) {
     while !shared.stop.is_cancelled() {
         tokio::select! {
-            result = shared.store.listen(|news| shared.hear(news)) => {
+            result = shared.store.listen(|notification| shared.notified(notification)) => {
                 if let Err(error) = result {
                     tracing::warn!(error = output::chain(&error), "notifications from the database are not available: polling");
                 }

@@ -10,7 +10,7 @@ use axum::routing::post;
 use kombo_client::webhook::{SIGNATURE_HEADER, SignatureError};
 use kombo_model::{IntegrationId, Webhook};
 use store_diesel::DieselStore;
-use sync_core::webhooks::{self, IntakePolicy};
+use sync_core::webhooks::{self, WebhookPolicy};
 use sync_runtime::inbox::{self, InboxHandle};
 use tokio::sync::{Semaphore, watch};
 
@@ -53,7 +53,7 @@ pub(super) fn open(
     store: Arc<DieselStore>,
     planning: Arc<DieselStore>,
 ) -> (Arc<WebhookEndpoint>, impl Future<Output = ()> + Send + 'static) {
-    let policy = IntakePolicy {
+    let policy = WebhookPolicy {
         plan: shared.config.plan_policy(),
         accept_unknown: shared.config.sync.accept_unknown,
         look_at_paused_every: LOOK_AT_PAUSED_EVERY,

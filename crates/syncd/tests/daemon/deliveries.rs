@@ -47,7 +47,7 @@ fn change(world: &World, look: &Look, integration: &str, name: &str, users: std:
 }
 
 /// Returns the status of an integration from `syncd deliveries --json`.
-fn standing(world: &World, integration: &str) -> Value {
+fn delivery_state(world: &World, integration: &str) -> Value {
     let said = world.syncd(&["deliveries", "--json"]).expect_code(0).json();
     let all = said["deliveries"].as_array().unwrap();
     all.iter().find(|it| it["integration_id"] == integration).cloned().unwrap_or(Value::Null)
@@ -107,7 +107,7 @@ fn they_arrive_signed_and_in_order(backend: Backend) {
     wait_until("it is noted that all arrived", || daemon.metric("syncd_delivery_lag", "") == Some(0.0));
     assert_eq!(daemon.metric("syncd_deliveries_total", "delivered"), Some(all));
     assert_eq!(daemon.metric("syncd_dead_letters", ""), Some(0.0));
-    assert_eq!(standing(&world, &integrations[0])["state"], "delivered");
+    assert_eq!(delivery_state(&world, &integrations[0])["state"], "delivered");
     let text = world.syncd(&["deliveries"]).expect_code(0).stdout;
     assert!(
         text.contains(&format!("http://{address}")) && !text.contains("/changes") && text.contains("delivered"),
@@ -141,9 +141,9 @@ fn a_receiver_that_is_down_misses_nothing(backend: Backend) {
         change(&world, &look, integration, "While nobody listens", 0..10);
     }
     for integration in &integrations {
-        wait_until("it failed", || standing(&world, integration)["state"] == "retrying");
+        wait_until("it failed", || delivery_state(&world, integration)["state"] == "retrying");
     }
-    let waiting = standing(&world, &integrations[0]);
+    let waiting = delivery_state(&world, &integrations[0]);
     assert_eq!((waiting["behind"].as_i64(), waiting["attempts"].as_i64()), (Some(10), Some(1)));
     assert!(waiting["error"].as_str().unwrap().to_lowercase().contains("connection refused"), "{waiting}");
     assert_eq!(daemon.metric("syncd_delivery_lag", ""), Some(30.0));
@@ -176,12 +176,12 @@ fn a_receiver_that_is_down_misses_nothing(backend: Backend) {
 
 /// A gate that a test opens.
 #[derive(Default)]
-struct Door {
+struct Gate {
     open: Mutex<bool>,
     opened: Condvar,
 }
 
-impl Door {
+impl Gate {
     fn pass(&self) {
         let open = self.open.lock().unwrap();
         drop(self.opened.wait_while(open, |open| !*open).unwrap());
@@ -205,24 +205,24 @@ fn what_was_under_way_in_a_crash_comes_again(backend: Backend) {
     let since = look.read(|tx| tx.last_change());
     let integrations = world.sandbox.integrations();
 
-    let (door, at_the_door) = (Arc::new(Door::default()), Arc::new(AtomicBool::new(false)));
+    let (gate, at_the_gate) = (Arc::new(Gate::default()), Arc::new(AtomicBool::new(false)));
     let receiver = {
-        let (door, at_the_door) = (Arc::clone(&door), Arc::clone(&at_the_door));
+        let (gate, at_the_gate) = (Arc::clone(&gate), Arc::clone(&at_the_gate));
         let number = AtomicUsize::new(0);
         Receiver::start(address, move |_| {
             // Each takes some time, so that a crash interrupts one.
             std::thread::sleep(Duration::from_millis(5));
             if number.fetch_add(1, Ordering::SeqCst) == 3 {
-                at_the_door.store(true, Ordering::SeqCst);
-                door.pass();
+                at_the_gate.store(true, Ordering::SeqCst);
+                gate.pass();
             }
             Some(200)
         })
     };
     change(&world, &look, &integrations[0], "First", 0..12);
-    wait_until("one is in the receiver's hands", || at_the_door.load(Ordering::SeqCst));
+    wait_until("one is in the receiver's hands", || at_the_gate.load(Ordering::SeqCst));
     daemon.kill();
-    door.open();
+    gate.open();
     wait_until("the receiver took it", || receiver.taken().len() == 4);
     let in_its_hands = receiver.taken().pop().unwrap();
     for round in 0..4 {
@@ -281,7 +281,7 @@ fn what_is_given_up_waits_for_a_person(backend: Backend) {
     let taken_of = |integration: &str| receiver.entries().get(integration).map_or(0, Vec::len);
     wait_until("all but one are delivered", || (taken_of(&integrations[0]), taken_of(&integrations[1])) == (3, 4));
     wait_until("one is given up", || daemon.metric("syncd_dead_letters", "") == Some(1.0));
-    let known = standing(&world, &integrations[0]);
+    let known = delivery_state(&world, &integrations[0]);
     let letter = &known["dead_letters"][0];
     let tries = receiver.delivered().iter().filter(|it| it.status == Some(422)).count();
     assert!(tries >= 2, "the last try is at the end");
@@ -296,11 +296,11 @@ fn what_is_given_up_waits_for_a_person(backend: Backend) {
     // It is delivered again unchanged, before newer entries.
     is_mended.store(true, Ordering::SeqCst);
     world.syncd(&["deliveries", "retry", "--integration", &integrations[1]]).expect_code(0);
-    assert_eq!(standing(&world, &integrations[0])["dead_letters"][0]["again"], false);
+    assert_eq!(delivery_state(&world, &integrations[0])["dead_letters"][0]["again"], false);
     let retried = world.syncd(&["deliveries", "retry", "--integration", &integrations[0], "--json"]);
     assert_eq!(retried.expect_code(0).json()["retried"], 1);
     wait_until("it arrived", || taken_of(&integrations[0]) == 4);
-    wait_until("nothing is left", || standing(&world, &integrations[0])["state"] == "delivered");
+    wait_until("nothing is left", || delivery_state(&world, &integrations[0])["state"] == "delivered");
     let delivered = receiver.delivered();
     let refused = delivered.iter().find(|it| it.status == Some(422)).unwrap();
     let arrived = delivered.iter().find(|it| it.status == Some(200) && it.id() == refused.id()).unwrap();
@@ -314,7 +314,7 @@ fn what_is_given_up_waits_for_a_person(backend: Backend) {
     wait_until("it is given up", || daemon.metric("syncd_dead_letters", "") == Some(1.0));
     world.syncd(&["deliveries", "retry", "--integration", "sandbox:unknown"]).expect_code(2);
     assert_eq!(world.syncd(&["deliveries", "drop", "--json"]).expect_code(0).json()["dropped"], 1);
-    assert_eq!(standing(&world, &integrations[0])["dead_letters"], serde_json::json!([]));
+    assert_eq!(delivery_state(&world, &integrations[0])["dead_letters"], serde_json::json!([]));
     daemon.stop();
 }
 
@@ -381,10 +381,10 @@ fn an_entry_that_cannot_be_read_is_shown_and_can_be_skipped(backend: Backend) {
     let daemon = Daemon::start(&world, place);
     let taken = || receiver.entries().get(of.as_str()).map_or(0, Vec::len);
     let is_shown = |seq: i64| {
-        let standing = standing(&world, of);
-        let error = standing["error"].as_str().unwrap_or_default();
+        let delivery_state = delivery_state(&world, of);
+        let error = delivery_state["error"].as_str().unwrap_or_default();
         let names = error.contains(&format!("entry {seq}:")) && error.contains("delete it from sync_changes");
-        names && standing["state"] == "retrying" && standing["attempts"].as_i64() > Some(0)
+        names && delivery_state["state"] == "retrying" && delivery_state["attempts"].as_i64() > Some(0)
     };
     wait_until("the first two arrive and the third is shown", || taken() == 2 && is_shown(bad));
     wait_until("it is counted", || daemon.metric("syncd_deliveries_failing", "") == Some(1.0));
@@ -396,7 +396,7 @@ fn an_entry_that_cannot_be_read_is_shown_and_can_be_skipped(backend: Backend) {
     skip(bad);
     wait_until("the next one is shown", || is_shown(worse));
     skip(worse);
-    wait_until("the last one arrives", || taken() == 3 && standing(&world, of)["state"] == "delivered");
+    wait_until("the last one arrives", || taken() == 3 && delivery_state(&world, of)["state"] == "delivered");
     // An entry that is skipped may be the last one.
     world.sandbox.mutate(of, Mutation::update(Model::Users, users[0], "first_name", "Again")).unwrap();
     daemon.stop();
@@ -406,7 +406,7 @@ fn an_entry_that_cannot_be_read_is_shown_and_can_be_skipped(backend: Backend) {
     let daemon = Daemon::start(&world, place);
     wait_until("it is shown", || is_shown(last));
     skip(last);
-    wait_until("nothing is left", || standing(&world, of)["error"].is_null());
+    wait_until("nothing is left", || delivery_state(&world, of)["error"].is_null());
     wait_until("it is counted", || daemon.metric("syncd_deliveries_failing", "") == Some(0.0));
     daemon.stop();
 }

@@ -16,7 +16,7 @@ use crate::receiver::Receiver;
 use crate::screen::OnTerminal;
 use crate::world::{API_KEY, DATABASE_PASSWORD, World};
 
-on_both_databases!(nothing_is_told);
+on_both_databases!(nothing_is_reported);
 
 const TOKEN: &str = "operations-token-that-must-not-be-shown";
 /// Input of strangers, which may be a mistyped secret.
@@ -48,15 +48,15 @@ fn forms(mark: &str) -> Vec<String> {
 
 /// All collected output, with its source.
 #[derive(Default)]
-struct Told(Vec<(String, String)>);
+struct Output(Vec<(String, String)>);
 
-impl Told {
-    fn hear(&mut self, by: impl Into<String>, text: impl Into<String>) {
+impl Output {
+    fn collect(&mut self, by: impl Into<String>, text: impl Into<String>) {
         self.0.push((by.into(), text.into()));
     }
 
     fn process(&mut self, by: impl Into<String>, finished: &Finished) {
-        self.hear(by, format!("{}{}", finished.stdout, finished.stderr));
+        self.collect(by, format!("{}{}", finished.stdout, finished.stderr));
     }
 
     /// Returns the marks that were found, with the source of the output.
@@ -72,16 +72,16 @@ impl Told {
 }
 
 #[test]
-fn what_is_told_is_found_in_any_form() {
+fn what_is_reported_is_found_in_any_form() {
     for form in forms(API_KEY) {
-        let mut told = Told::default();
-        told.hear("a log", format!("before {form} after"));
-        assert_eq!(told.leaks(SECRETS), [format!("a log tells {API_KEY}")], "{form}");
-        assert!(told.leaks(PEOPLE).is_empty());
+        let mut output = Output::default();
+        output.collect("a log", format!("before {form} after"));
+        assert_eq!(output.leaks(SECRETS), [format!("a log tells {API_KEY}")], "{form}");
+        assert!(output.leaks(PEOPLE).is_empty());
     }
 }
 
-fn nothing_is_told(backend: Backend) {
+fn nothing_is_reported(backend: Backend) {
     let place = Place::new();
     let generator = GeneratorConfig { users: 12, courses: 2, progressions: 6, ..GeneratorConfig::default() };
     let mut world = world_for(backend, SandboxConfig { generator, ..SandboxConfig::default() }, place);
@@ -104,16 +104,16 @@ fn nothing_is_told(backend: Backend) {
     let odd = |field: &str| FaultKind::MalformedRecord { index: 3, field: field.to_owned(), value: json!([PEOPLE[3]]) };
     world.sandbox.inject(Fault::once(odd("last_name")).at(Endpoint::Users));
 
-    let mut told = Told::default();
-    with_daemon(&world, place, &mut told, &|| rename("last_name", PEOPLE[1]), receiver);
-    commands(&world, &mut told);
-    failures(&mut world, &mut told);
-    assert!(told.0.len() > 40, "{} were heard", told.0.len());
-    assert_eq!(told.leaks(SECRETS.into_iter().chain(PEOPLE)), [""; 0]);
+    let mut output = Output::default();
+    with_daemon(&world, place, &mut output, &|| rename("last_name", PEOPLE[1]), receiver);
+    commands(&world, &mut output);
+    failures(&mut world, &mut output);
+    assert!(output.0.len() > 40, "{} were heard", output.0.len());
+    assert_eq!(output.leaks(SECRETS.into_iter().chain(PEOPLE)), [""; 0]);
 }
 
 /// Runs a daemon that logs everything, with all kinds of webhooks and with strangers.
-fn with_daemon(world: &World, place: Place, told: &mut Told, change: &dyn Fn(), receiver: SocketAddr) {
+fn with_daemon(world: &World, place: Place, output: &mut Output, change: &dyn Fn(), receiver: SocketAddr) {
     let command = world.command(&["run", "--log", "trace"]);
     let daemon = Daemon::launch_as(world, place, command);
     wait_until("the daemon is ready", || daemon.is_ready());
@@ -122,22 +122,22 @@ fn with_daemon(world: &World, place: Place, told: &mut Told, change: &dyn Fn(), 
     let since = look.read(|tx| tx.last_change());
     change();
     look.wait_until_settled(world);
-    is_delivered(world, &look, since, receiver, told);
+    is_delivered(world, &look, since, receiver, output);
 
     let person = json!({ "organization_name": PEOPLE[0], "creator_email": PEOPLE[2], "origin_id": PEOPLE[1] });
     let about = json!({ "integration_id": FIRST_INTEGRATION, "integration_tool": "sandbox", "integration_category": "LMS",
         "end_user": person, "changed_models": PEOPLE[1], "added_later": PEOPLE[2], "sync_state": 7, "state": PEOPLE });
     for kind in ["data-changed", "sync-finished", "integration-state-changed", "connection-flow-failed", "new-type"] {
         let body = json!({ "id": format!("odd {kind}"), "type": kind, "data": about }).to_string();
-        told.hear(format!("the answer to {kind}"), post_webhook(place, SECRET, &body).unwrap().text);
-        told.hear(format!("the answer to {kind} of a stranger"), post_webhook(place, TYPED, &body).unwrap().text);
+        output.collect(format!("the answer to {kind}"), post_webhook(place, SECRET, &body).unwrap().text);
+        output.collect(format!("the answer to {kind} of a stranger"), post_webhook(place, TYPED, &body).unwrap().text);
     }
     for body in [format!("{{\"id\": \"{}", PEOPLE[2]), PEOPLE[0].to_owned(), format!("[\"{TYPED}\"]")] {
-        told.hear("the answer to no webhook", post_webhook(place, SECRET, &body).unwrap().text);
+        output.collect("the answer to no webhook", post_webhook(place, SECRET, &body).unwrap().text);
     }
     let signature = [("X-Kombo-Signature", TYPED)];
     let refused = http::post(place.webhooks, "/webhooks/kombo", &signature, PEOPLE[2].as_bytes()).unwrap();
-    told.hear("the answer to no signature", refused.text);
+    output.collect("the answer to no signature", refused.text);
     assert_eq!(daemon.webhook(&data_changed("good", FIRST_INTEGRATION, &["lms_users"])).status, 200);
     look.wait_until_settled(world);
 
@@ -152,16 +152,16 @@ fn with_daemon(world: &World, place: Place, told: &mut Told, change: &dyn Fn(), 
         let authorization = format!("Bearer {TYPED}");
         let cookie = format!("syncd_session={TYPED}.{TYPED}");
         for headers in [&[][..], &[("Authorization", authorization.as_str())], &[("Cookie", cookie.as_str())]] {
-            told.hear(path, http::get_with(place.operations, path, headers).unwrap().text);
+            output.collect(path, http::get_with(place.operations, path, headers).unwrap().text);
         }
         // A visitor with the token may see personal data, but no secret either.
         let bearer = format!("Bearer {TOKEN}");
         let shown = http::get_with(place.operations, path, &[("Authorization", &bearer)]).unwrap();
-        let mut seen = Told::default();
-        seen.hear(path, shown.text);
+        let mut seen = Output::default();
+        seen.collect(path, shown.text);
         assert_eq!(seen.leaks(SECRETS), [""; 0]);
         if path == record {
-            assert_eq!(seen.leaks([PEOPLE[0]]).len(), 1, "there was something to be told");
+            assert_eq!(seen.leaks([PEOPLE[0]]).len(), 1, "there was something to be output");
         }
     }
     let form = [("Content-Type", "application/x-www-form-urlencoded")];
@@ -171,7 +171,7 @@ fn with_daemon(world: &World, place: Place, told: &mut Told, change: &dyn Fn(), 
         ("/sign-out", format!("key={TYPED}")),
         ("/act", format!("action=pause&integration={TYPED}&key={TYPED}")),
     ] {
-        told.hear(path, http::post(place.operations, path, &form, body.as_bytes()).unwrap().text);
+        output.collect(path, http::post(place.operations, path, &form, body.as_bytes()).unwrap().text);
     }
 
     // A configuration with a syntax error after a secret.
@@ -180,15 +180,15 @@ fn with_daemon(world: &World, place: Place, told: &mut Told, change: &dyn Fn(), 
     wait_until("it says that the old one stays", || {
         daemon.process.stderr_so_far().contains("keeping the previous one")
     });
-    told.process("the daemon", &daemon.stop());
+    output.process("the daemon", &daemon.stop());
 }
 
 /// Delivers changes with values: first nobody listens, then a receiver refuses them, and then one accepts them.
-fn is_delivered(world: &World, look: &Look, since: i64, receiver: SocketAddr, told: &mut Told) {
+fn is_delivered(world: &World, look: &Look, since: i64, receiver: SocketAddr, output: &mut Output) {
     let mut failed = |with: &str| {
         wait_until("it failed", || {
             let listed = world.syncd(&["deliveries", "--log", "trace"]);
-            told.process(format!("deliveries while it failed {with}"), &listed);
+            output.process(format!("deliveries while it failed {with}"), &listed);
             listed.stdout.contains(with)
         });
     };
@@ -202,12 +202,12 @@ fn is_delivered(world: &World, look: &Look, since: i64, receiver: SocketAddr, to
     world.syncd(&["deliveries", "retry"]).expect_code(0);
     willing.assert_gets_all(look, since);
     let taken = willing.taken();
-    assert!(taken.iter().any(|it| it.body.contains(PEOPLE[1])), "there was something to be told");
+    assert!(taken.iter().any(|it| it.body.contains(PEOPLE[1])), "there was something to be output");
     assert!(taken.iter().all(|it| it.header("authorization").is_some() && it.is_signed_with(DELIVERY_SECRET)));
 }
 
 /// Runs every command with its full log.
-fn commands(world: &World, told: &mut Told) {
+fn commands(world: &World, output: &mut Output) {
     let set = "UPDATE lms_users SET first_name = 'Handedited' WHERE first_name = 'Markedfirst'";
     let count = format!("{set} RETURNING id AS value");
     assert_eq!(world.database.query(&count).len(), 1);
@@ -229,22 +229,22 @@ fn commands(world: &World, told: &mut Told) {
         let by = arguments.join(" ");
         let text = OnTerminal::start(world.command(&[arguments, &["--log", "trace"]].concat())).wait();
         assert!(text.0 == Some(code) || by.starts_with("verify"), "{by}: {text:?}");
-        told.hear(format!("{by} on a terminal"), text.1);
-        told.process(format!("{by} in JSON"), &world.syncd(&[arguments, &["--json", "--log", "trace"]].concat()));
+        output.collect(format!("{by} on a terminal"), text.1);
+        output.process(format!("{by} in JSON"), &world.syncd(&[arguments, &["--json", "--log", "trace"]].concat()));
     }
     // The change log keeps values on request and shows them. The log does not.
     let changes = world.syncd(&["changes", "--json", "--log", "trace"]).expect_code(0);
-    assert!(changes.stdout.contains(PEOPLE[1]), "there was something to be told");
-    told.hear("what changes logs", changes.stderr);
-    told.process("changes for people", &world.syncd(&["changes", "--log", "trace"]));
+    assert!(changes.stdout.contains(PEOPLE[1]), "there was something to be output");
+    output.collect("what changes logs", changes.stderr);
+    output.process("changes for people", &world.syncd(&["changes", "--log", "trace"]));
 }
 
 /// Provokes failures, and collects their messages.
-fn failures(world: &mut World, told: &mut Told) {
-    let run = |world: &World, told: &mut Told, what: &str| {
+fn failures(world: &mut World, output: &mut Output) {
+    let run = |world: &World, output: &mut Output, what: &str| {
         for arguments in [&["sync"][..], &["config", "check"], &["status"]] {
             let by = format!("{} while {what}", arguments.join(" "));
-            told.process(by, &world.syncd(&[arguments, &["--log", "trace"]].concat()));
+            output.process(by, &world.syncd(&[arguments, &["--log", "trace"]].concat()));
         }
     };
     for fault in [
@@ -254,25 +254,25 @@ fn failures(world: &mut World, told: &mut Told) {
         odd_page(),
     ] {
         world.sandbox.inject(Fault::always(fault.clone()));
-        run(world, told, &format!("Kombo answers with {fault:?}"));
+        run(world, output, &format!("Kombo answers with {fault:?}"));
         world.sandbox.clear_faults();
     }
-    let broken = |world: &World, told: &mut Told, text: &str| {
+    let broken = |world: &World, output: &mut Output, text: &str| {
         world.write("syncd.toml", text);
         let finished = world.start(world.command_as_it_is(&["sync", "--log", "trace"])).wait();
-        told.process(format!("sync with {text}"), &finished.expect_code(2));
+        output.process(format!("sync with {text}"), &finished.expect_code(2));
     };
-    broken(world, told, &format!("kombo = \"{API_KEY}\""));
-    broken(world, told, &format!("store = \"postgres://me:{DATABASE_PASSWORD}@host/db\""));
-    broken(world, told, &format!("[kombo]\napi_key = {API_KEY}"));
-    broken(world, told, &format!("delivery = \"http://me:{DELIVERY_PASSWORD}@host/?key={DELIVERY_QUERY}\""));
-    broken(world, told, &format!("[delivery]\nurl = [\"{DELIVERY_PASSWORD}\"]"));
-    broken(world, told, &format!("[kombo]\nwebhook_secret = {{ a = \"{SECRET}\" }}"));
+    broken(world, output, &format!("kombo = \"{API_KEY}\""));
+    broken(world, output, &format!("store = \"postgres://me:{DATABASE_PASSWORD}@host/db\""));
+    broken(world, output, &format!("[kombo]\napi_key = {API_KEY}"));
+    broken(world, output, &format!("delivery = \"http://me:{DELIVERY_PASSWORD}@host/?key={DELIVERY_QUERY}\""));
+    broken(world, output, &format!("[delivery]\nurl = [\"{DELIVERY_PASSWORD}\"]"));
+    broken(world, output, &format!("[kombo]\nwebhook_secret = {{ a = \"{SECRET}\" }}"));
     let url = format!("postgres://me:{DATABASE_PASSWORD}@127.0.0.1:1/mirror");
     world.set("store.url", &url);
-    run(world, told, "the database is away");
+    run(world, output, "the database is away");
     world.set("kombo.base_url", "http://127.0.0.1:1/v1");
-    run(world, told, "Kombo is away");
+    run(world, output, "Kombo is away");
 }
 
 /// An invalid page that contains personal data.

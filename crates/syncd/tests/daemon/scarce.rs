@@ -71,22 +71,22 @@ fn world(backend: Backend, place: Place) -> World {
 }
 
 /// Changes Kombo and sends a webhook. Returns the answer, or `None` if there was none.
-struct Teller<'a> {
+struct Notifier<'a> {
     world: &'a World,
     place: Place,
-    told: usize,
+    notified: usize,
     taken: Vec<String>,
 }
 
-impl Teller<'_> {
-    fn tell(&mut self) -> Option<u16> {
+impl Notifier<'_> {
+    fn notify(&mut self) -> Option<u16> {
         let integrations = self.world.sandbox.integrations();
-        let body = change(self.world, &integrations[self.told % integrations.len()], self.told);
+        let body = change(self.world, &integrations[self.notified % integrations.len()], self.notified);
         let status = post_webhook(self.place, SECRET, &body).ok().map(|answer| answer.status);
         if status == Some(200) {
-            self.taken.push(format!("webhook-{}", self.told));
+            self.taken.push(format!("webhook-{}", self.notified));
         }
-        self.told += 1;
+        self.notified += 1;
         status
     }
 
@@ -103,39 +103,39 @@ fn goes_on_after_the_disk_was_full(world: &World, place: Place, disk: &SmallDisk
     let mut daemon = Daemon::start(world, place);
     let look = Look::new(world);
     look.wait_until_loaded(world);
-    let mut teller = Teller { world, place, told: 0, taken: Vec::new() };
+    let mut notifier = Notifier { world, place, notified: 0, taken: Vec::new() };
     for round in 0..2 {
         disk.fill();
-        wait_until("a webhook is turned away", || match teller.tell() {
+        wait_until("a webhook is turned away", || match notifier.notify() {
             Some(200) => false,
             Some(503) => true,
             other => panic!("neither taken nor turned away to come again: {other:?}"),
         });
         // It stays full, and reading still works.
         for _ in 0..20 {
-            let status = teller.tell();
+            let status = notifier.notify();
             assert!(matches!(status, Some(200 | 503)), "{status:?}");
         }
         assert!(daemon.process.is_running(), "a full disk is not its end");
         wait_until("it says that it is not ready", || {
-            teller.tell();
+            notifier.notify();
             daemon.readyz().is_some_and(|it| it.status == 503 && it.text.contains("cannot be written to"))
         });
-        teller.assert_none_is_lost();
+        notifier.assert_none_is_lost();
 
         disk.free();
         let began = Instant::now();
-        wait_until("webhooks are taken", || teller.tell() == Some(200));
+        wait_until("webhooks are taken", || notifier.notify() == Some(200));
         wait_until("it is ready", || daemon.is_ready());
         eprintln!("round {round}: webhooks were taken {:?} after there was room again", began.elapsed());
         // One webhook for each integration and model covers all changes without one.
         for _ in 0..14 {
-            assert_eq!(teller.tell(), Some(200));
+            assert_eq!(notifier.notify(), Some(200));
         }
         look.assert_faithful_in_the_end(world);
-        teller.assert_none_is_lost();
+        notifier.assert_none_is_lost();
     }
-    eprintln!("{} of {} webhooks were taken", teller.taken.len(), teller.told);
+    eprintln!("{} of {} webhooks were taken", notifier.taken.len(), notifier.notified);
     let log = daemon.stop().stderr;
     assert!(log.contains("full") || log.contains("No space left"), "the log says why");
 }
@@ -181,16 +181,16 @@ fn a_log_on_a_disk_that_fills_up() {
     wait_until("it is ready", || daemon.is_ready());
     let look = Look::new(&world);
     look.wait_until_loaded(&world);
-    let mut teller = Teller { world: &world, place, told: 0, taken: Vec::new() };
+    let mut notifier = Notifier { world: &world, place, notified: 0, taken: Vec::new() };
     disk.fill();
     wait_until("a line is lost", || {
-        assert_eq!(teller.tell(), Some(200));
+        assert_eq!(notifier.notify(), Some(200));
         daemon.metric("syncd_log_lines_dropped_total", "") > Some(0.0)
     });
     assert!(daemon.is_ready());
     disk.free();
     wait_until("the log says that lines are missing", || {
-        assert_eq!(teller.tell(), Some(200));
+        assert_eq!(notifier.notify(), Some(200));
         log().contains("log lines before this one were dropped")
     });
     look.assert_faithful_in_the_end(&world);
@@ -199,7 +199,7 @@ fn a_log_on_a_disk_that_fills_up() {
     let log = log();
     let torn = log.lines().filter(|line| serde_json::from_str::<serde_json::Value>(line).is_err()).count();
     assert!(torn <= 1, "all lines are whole but the one that did not fit: {log}");
-    teller.assert_none_is_lost();
+    notifier.assert_none_is_lost();
 }
 
 /// A user that owns nothing.
@@ -299,23 +299,23 @@ fn sqlite_in_a_folder_that_may_not_be_written_to() {
     allow(0o700, 0o600);
     let mut daemon = Daemon::launch_as(&world, place, as_nobody(&world, &program, &["run"]).unwrap());
     wait_until("it is ready", || daemon.is_ready());
-    let mut teller = Teller { world: &world, place, told: 0, taken: Vec::new() };
-    assert_eq!(teller.tell(), Some(200));
+    let mut notifier = Notifier { world: &world, place, notified: 0, taken: Vec::new() };
+    assert_eq!(notifier.notify(), Some(200));
     for (mode, of_the_file) in [(0o500, 0o400), (0o000, 0o000)] {
         allow(mode, of_the_file);
         for _ in 0..30 {
-            let status = teller.tell();
+            let status = notifier.notify();
             assert!(matches!(status, Some(200 | 503)), "{status:?}");
         }
         assert!(daemon.process.is_running());
         allow(0o700, 0o600);
         wait_until("it is ready", || daemon.is_ready());
         for _ in 0..14 {
-            wait_until("webhooks are taken", || teller.tell() == Some(200));
+            wait_until("webhooks are taken", || notifier.notify() == Some(200));
         }
         let look = Look::new(&world);
         look.assert_faithful_in_the_end(&world);
-        teller.assert_none_is_lost();
+        notifier.assert_none_is_lost();
     }
 
     // A read-only file from the start. Whether it can be opened depends on the files next to it.
@@ -326,10 +326,10 @@ fn sqlite_in_a_folder_that_may_not_be_written_to() {
         !daemon.process.is_running() || daemon.readyz().is_some_and(|answer| !answer.text.contains("starting"))
     });
     let answer = if daemon.process.is_running() { Some(503) } else { None };
-    assert_eq!(teller.tell(), answer);
+    assert_eq!(notifier.notify(), answer);
     let said = daemon.kill().stderr;
     assert!(said.contains("store.url") || said.contains("readonly database"), "{said}");
     allow(0o700, 0o600);
-    teller.assert_none_is_lost();
-    eprintln!("{} of {} webhooks were taken", teller.taken.len(), teller.told);
+    notifier.assert_none_is_lost();
+    eprintln!("{} of {} webhooks were taken", notifier.taken.len(), notifier.notified);
 }

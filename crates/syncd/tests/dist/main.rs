@@ -190,7 +190,7 @@ fn types_and_examples_of_the_reference_are_true() {
 }
 
 #[test]
-fn the_default_store_is_the_one_that_is_told() {
+fn the_default_store_is_the_one_that_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let mut migrate = Command::new(env!("CARGO_BIN_EXE_syncd"));
     accepted(&migrate.arg("migrate").current_dir(folder.path()).env_clear().output().unwrap());

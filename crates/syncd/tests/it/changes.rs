@@ -24,7 +24,7 @@ use crate::world::World;
 
 on_both_databases!(
     the_log_is_printed_from_any_place_on,
-    a_follower_sees_what_is_new_until_it_is_told_to_end,
+    a_follower_sees_what_is_new_until_it_is_reported_to_end,
     a_reader_that_has_seen_enough_is_no_error,
     sync_trims_the_log,
     webhooks_are_kept_for_a_week_at_least,
@@ -141,7 +141,7 @@ impl Follower {
     }
 }
 
-fn a_follower_sees_what_is_new_until_it_is_told_to_end(backend: Backend) {
+fn a_follower_sees_what_is_new_until_it_is_reported_to_end(backend: Backend) {
     let world = empty(backend);
     fill(&world, some_changes(10));
     for signal in ["TERM", "INT"] {
@@ -262,8 +262,8 @@ fn a_follower_misses_nothing_of_two_writers(backend: Backend) {
         for integration in ["sandbox:a", "sandbox:b"] {
             let store = open(&url).await;
             writers.push(tokio::spawn(async move {
-                for unit in 0..EACH / UNIT {
-                    let changes: Vec<Change> = (unit * UNIT..(unit + 1) * UNIT)
+                for transaction in 0..EACH / UNIT {
+                    let changes: Vec<Change> = (transaction * UNIT..(transaction + 1) * UNIT)
                         .map(|number| change(integration, number.to_string(), at("2026-03-01T12:00:00.000Z")))
                         .collect();
                     let scope = Scope::Integration(IntegrationId::from(integration));

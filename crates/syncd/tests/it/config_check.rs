@@ -6,7 +6,7 @@ use crate::database::{Backend, Database};
 use crate::mirror::snapshot;
 use crate::world::World;
 
-on_both_databases!(checking_changes_nothing, what_does_not_work_is_told);
+on_both_databases!(checking_changes_nothing, what_does_not_work_is_reported);
 
 fn checking_changes_nothing(backend: Backend) {
     let mut world = World::new(backend, SandboxConfig::default());
@@ -43,7 +43,7 @@ fn is_output(entry: &std::io::Result<std::fs::DirEntry>) -> bool {
     entry.as_ref().unwrap().file_name().to_string_lossy().starts_with("output-")
 }
 
-fn what_does_not_work_is_told(backend: Backend) {
+fn what_does_not_work_is_reported(backend: Backend) {
     let world = World::new(backend, SandboxConfig::default());
     world.sandbox.remove_integration(FIRST_INTEGRATION).unwrap();
     let check = world.syncd(&["config", "check"]).expect_code(1);

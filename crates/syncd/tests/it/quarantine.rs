@@ -10,9 +10,9 @@ use crate::mirror::{Skills, assert_faithful, rows};
 use crate::world::World;
 
 on_both_databases!(
-    a_malformed_record_is_put_aside_until_a_good_one_comes,
+    a_malformed_record_is_quarantined_until_a_good_one_comes,
     odd_records_stop_no_batch,
-    what_no_database_can_hold_is_put_aside_alone,
+    what_no_database_can_hold_is_quarantined_alone,
     what_can_be_read_now_leaves_quarantine,
     a_retry_never_overwrites_what_is_newer,
     an_endpoint_that_cannot_be_read_is_not_well,
@@ -46,7 +46,7 @@ fn quarantine(world: &World) -> Vec<Value> {
     listed.clone()
 }
 
-fn a_malformed_record_is_put_aside_until_a_good_one_comes(backend: Backend) {
+fn a_malformed_record_is_quarantined_until_a_good_one_comes(backend: Backend) {
     let world = world(backend);
     spoil(&world.sandbox, 3, "first_name", json!(["no", "text"]));
     let run = run_of_users(&world.sync().json());
@@ -121,7 +121,7 @@ fn odd_records_stop_no_batch(backend: Backend) {
     assert_faithful(&world, Skills::FromCourses);
 }
 
-fn what_no_database_can_hold_is_put_aside_alone(backend: Backend) {
+fn what_no_database_can_hold_is_quarantined_alone(backend: Backend) {
     let world = world(backend);
     world.sync();
     let user = |id: &str, name: &str, value: &str| {

@@ -34,7 +34,7 @@ fn closed_port() -> u16 {
 }
 
 #[test]
-fn a_wrong_key_is_told_once() {
+fn a_wrong_key_is_reported_once() {
     let mut world = World::new(Backend::Sqlite, SandboxConfig { integrations: 5, ..SandboxConfig::default() });
     world.set("kombo.api_key", "another-key");
     let finished = assert_says(world.syncd(&["sync"]), 1, &["kombo.api_key", "AUTHENTICATION_INVALID"]);
@@ -46,7 +46,7 @@ fn a_wrong_key_is_told_once() {
 }
 
 #[test]
-fn a_key_that_is_withdrawn_midway_is_told_once() {
+fn a_key_that_is_withdrawn_midway_is_reported_once() {
     let world = World::new(Backend::Sqlite, SandboxConfig { integrations: 5, ..SandboxConfig::default() });
     for endpoint in [Endpoint::Users, Endpoint::Courses, Endpoint::CourseProgressions] {
         world.sandbox.inject(Fault::always(FaultKind::error(401, "PLATFORM.AUTHENTICATION_INVALID")).at(endpoint));

@@ -26,7 +26,7 @@ use crate::transaction::SqliteTx;
 /// After this long no other store transaction joins: those that already ran wait for the commit.
 const JOIN_WITHIN: Duration = Duration::from_millis(5);
 /// Maximum number of store transactions that share one of SQLite.
-const MOST_UNITS: usize = 256;
+const MOST_TRANSACTIONS: usize = 256;
 
 /// Time limit of the last handle for waiting until the file is closed. Another process may delay the thread.
 const CLOSE_WITHIN: Duration = Duration::from_secs(10);
@@ -65,9 +65,9 @@ impl Drop for Jobs {
 struct Counted(Arc<AtomicUsize>);
 
 impl Counted {
-    fn new(units: &Arc<AtomicUsize>) -> Self {
-        units.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(units))
+    fn new(transactions: &Arc<AtomicUsize>) -> Self {
+        transactions.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(transactions))
     }
 }
 
@@ -79,15 +79,15 @@ impl Drop for Counted {
 
 enum Job {
     /// Runs in a transaction.
-    Unit(Box<dyn Unit>),
+    Transaction(Box<dyn Transaction>),
     /// Runs alone, outside of any transaction.
-    Alone(Box<dyn Unit>),
+    Alone(Box<dyn Transaction>),
     /// Checks whether the files are still the same.
     Look,
 }
 
 /// Work with a waiting caller.
-trait Unit: Send {
+trait Transaction: Send {
     /// Runs the work, and returns whether it may be committed.
     fn run(&mut self, conn: &mut SqliteConnection) -> bool;
 
@@ -102,7 +102,7 @@ struct Waited<F, T, E> {
     _counted: Counted,
 }
 
-impl<F, T, E> Unit for Waited<F, T, E>
+impl<F, T, E> Transaction for Waited<F, T, E>
 where
     F: FnOnce(&mut SqliteConnection) -> Result<T, E> + Send,
     T: Send,
@@ -122,7 +122,7 @@ where
             (Some(Ok(value)), Ok(())) => Ok(value),
             (Some(Err(error)), _) => Err(error),
             (Some(Ok(_)) | None, Err(error)) => Err(unavailable(error)),
-            (None, Ok(())) => Err(unavailable("the unit was not run".to_owned())),
+            (None, Ok(())) => Err(unavailable("the transaction was not run".to_owned())),
         };
         // The caller may have stopped waiting.
         drop(self.answer.send(result));
@@ -165,7 +165,7 @@ impl Writer {
         E: From<StoreError> + Send + 'static,
         F: FnOnce(&mut dyn Tx) -> Result<T, E> + Send + 'static,
     {
-        self.wait(Job::Unit, |conn| work(&mut SqliteTx::new(conn))).await
+        self.wait(Job::Transaction, |conn| work(&mut SqliteTx::new(conn))).await
     }
 
     /// Runs `work` alone, outside of any transaction.
@@ -178,7 +178,7 @@ impl Writer {
 
     async fn wait<T, E>(
         &self,
-        job: fn(Box<dyn Unit>) -> Job,
+        job: fn(Box<dyn Transaction>) -> Job,
         work: impl FnOnce(&mut SqliteConnection) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E>
     where
@@ -188,9 +188,9 @@ impl Writer {
         let gone =
             || E::from(StoreError::Failed { message: "the thread that writes is gone".to_owned(), source: None });
         let (answer, answered) = oneshot::channel();
-        let unit = Waited { work: Some(work), result: None, answer, _counted: Counted::new(&self.waiting) };
+        let transaction = Waited { work: Some(work), result: None, answer, _counted: Counted::new(&self.waiting) };
         let sender = self.jobs.sender.as_ref().ok_or_else(gone)?;
-        sender.send(job(Box::new(unit))).map_err(|_| gone())?;
+        sender.send(job(Box::new(transaction))).map_err(|_| gone())?;
         answered.await.unwrap_or_else(|_| Err(gone()))
     }
 }
@@ -208,18 +208,18 @@ impl WriterQueue {
         while let Some(job) = next {
             let opened = self.database.renew(&mut self.conn);
             next = match (opened.map(|()| self.conn.as_mut()), job) {
-                (Err(error), Job::Unit(unit) | Job::Alone(unit)) => {
-                    unit.answer(Err(error));
+                (Err(error), Job::Transaction(transaction) | Job::Alone(transaction)) => {
+                    transaction.answer(Err(error));
                     None
                 }
-                (Ok(Some(conn)), Job::Alone(mut unit)) => {
-                    unit.run(conn);
-                    unit.answer(Ok(()));
+                (Ok(Some(conn)), Job::Alone(mut transaction)) => {
+                    transaction.run(conn);
+                    transaction.answer(Ok(()));
                     None
                 }
-                (Ok(Some(conn)), Job::Unit(unit)) => share(conn, unit, jobs, &self.database),
-                (Ok(None), Job::Unit(unit) | Job::Alone(unit)) => {
-                    unit.answer(Err("there is no connection".to_owned()));
+                (Ok(Some(conn)), Job::Transaction(transaction)) => share(conn, transaction, jobs, &self.database),
+                (Ok(None), Job::Transaction(transaction) | Job::Alone(transaction)) => {
+                    transaction.answer(Err("there is no connection".to_owned()));
                     None
                 }
                 (_, Job::Look) => None,
@@ -232,20 +232,25 @@ impl WriterQueue {
 
 /// Runs `first` and the jobs behind it in one transaction. Returns a job that has to wait for the end of this
 /// transaction.
-fn share(conn: &mut SqliteConnection, first: Box<dyn Unit>, jobs: &Receiver<Job>, database: &Database) -> Option<Job> {
+fn share(
+    conn: &mut SqliteConnection,
+    first: Box<dyn Transaction>,
+    jobs: &Receiver<Job>,
+    database: &Database,
+) -> Option<Job> {
     let began = Instant::now();
-    let (mut units, mut later) = (vec![first], None);
+    let (mut transactions, mut later) = (vec![first], None);
     // Immediate: if a transaction begins with a read, it cannot wait for another process when it writes later.
     let committed = conn.immediate_transaction(|conn| {
         // The first needs no savepoint, which would cost time: if it fails, there is nothing else to keep.
-        if !units.iter_mut().all(|unit| unit.run(conn)) {
+        if !transactions.iter_mut().all(|transaction| transaction.run(conn)) {
             return Err(Error::RollbackTransaction);
         }
-        while units.len() < MOST_UNITS && began.elapsed() < JOIN_WITHIN {
+        while transactions.len() < MOST_TRANSACTIONS && began.elapsed() < JOIN_WITHIN {
             match jobs.try_recv() {
-                Ok(Job::Unit(mut unit)) => {
-                    let ran = in_savepoint(conn, unit.as_mut());
-                    units.push(unit);
+                Ok(Job::Transaction(mut transaction)) => {
+                    let ran = in_savepoint(conn, transaction.as_mut());
+                    transactions.push(transaction);
                     ran?;
                 }
                 Ok(Job::Look) => {}
@@ -261,15 +266,15 @@ fn share(conn: &mut SqliteConnection, first: Box<dyn Unit>, jobs: &Receiver<Job>
     let committed = committed.map_err(|error| statement_failed("transaction", error).to_string());
     // Commits to a file that has been replaced are lost.
     let committed = committed.and_then(|()| database.check());
-    for unit in units {
-        unit.answer(committed.clone());
+    for transaction in transactions {
+        transaction.answer(committed.clone());
     }
     later
 }
 
 /// Runs work so that it can be undone alone. Fails if the surrounding transaction is lost.
-fn in_savepoint(conn: &mut SqliteConnection, unit: &mut dyn Unit) -> QueryResult<()> {
-    let ran = conn.transaction(|conn| if unit.run(conn) { Ok(()) } else { Err(Error::RollbackTransaction) });
+fn in_savepoint(conn: &mut SqliteConnection, transaction: &mut dyn Transaction) -> QueryResult<()> {
+    let ran = conn.transaction(|conn| if transaction.run(conn) { Ok(()) } else { Err(Error::RollbackTransaction) });
     match ran {
         Ok(()) | Err(Error::RollbackTransaction) => Ok(()),
         Err(error) => Err(error),

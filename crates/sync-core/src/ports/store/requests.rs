@@ -30,7 +30,7 @@ pub trait Requests {
 
     /// Postpones up to a thousand due requests to `until` and returns their number. Their integrations are deleted,
     /// paused by a person or not registered.
-    fn put_off_idle_requests(&mut self, horizon: &Horizon, until: Timestamp) -> TxResult<usize>;
+    fn postpone_idle_requests(&mut self, horizon: &Horizon, until: Timestamp) -> TxResult<usize>;
 
     /// Inserts or replaces a request.
     fn put_request(&mut self, request: &QueuedRequest) -> TxResult<()>;

@@ -28,7 +28,7 @@ use crate::rows::apply::{Applied, Applying, Unlisted, apply, apply_and_tell};
 use crate::rows::batch::{Batch, Incoming, Provenance};
 use crate::rows::compare::{Reading, latest_credible};
 use crate::rows::counts::RunCounts;
-use crate::rows::decompose::decompose_news;
+use crate::rows::decompose::decompose_new;
 use crate::rows::json::{bounded_name, clean_text};
 use crate::rows::model::Model;
 use crate::rows::repeats::Repeats;
@@ -304,7 +304,7 @@ pub(super) fn prepare(run: &Run, page: RecordPage, repeats: &mut Repeats, enable
         let id = clean_text(record.id().to_owned());
         // Copied only if the record might turn out to be unstorable, because quarantine then needs its text.
         let copy = quarantine::suspicious(&record).then(|| record.clone());
-        let faults = decompose_news(record, page.requested_at, &mut prepared.batch, repeats);
+        let faults = decompose_new(record, page.requested_at, &mut prepared.batch, repeats);
         if let Some(fault) = faults.map_or_else(Some, Fault::join) {
             prepared.counts.quarantined += 1;
             let json = copy.map(|record| quarantine::record_json(&record)).unwrap_or_default();

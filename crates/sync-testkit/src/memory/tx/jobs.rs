@@ -60,7 +60,7 @@ impl Requests for MemoryTx<'_> {
         })
     }
 
-    fn put_off_idle_requests(&mut self, horizon: &Horizon, until: Timestamp) -> TxResult<usize> {
+    fn postpone_idle_requests(&mut self, horizon: &Horizon, until: Timestamp) -> TxResult<usize> {
         self.writing()?;
         let due = self.state.requests.values().filter(|request| {
             self.is_idle(request) && horizon.is_due(request.not_before) && !is_held(request, horizon)

@@ -11,7 +11,7 @@ use super::show::grouped;
 
 const HOURS: i64 = 24;
 const HOUR: i64 = 3_600_000;
-/// Width of a bar with its gap, and height of the highest bar, in units of the drawing.
+/// Width of a bar with its gap, and height of the highest bar, in transactions of the drawing.
 const STEP: u64 = 10;
 const HEIGHT: u64 = 60;
 

@@ -21,12 +21,12 @@ const MOST_TRIES: u32 = 8;
 
 /// Sends webhooks like Kombo and the network.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Courier {
+pub(crate) struct WebhookSender {
     sent: Arc<AtomicU64>,
     arrived: Arc<AtomicU64>,
 }
 
-impl Courier {
+impl WebhookSender {
     /// Sends a webhook that names the changed models.
     pub(crate) fn tell(&self, world: &Arc<World>, tenant: &Tenant, changed: Vec<ModelName>) {
         if changed.is_empty() {
