@@ -40,6 +40,7 @@ fn conclude(result: anyhow::Result<Exit>) -> Exit {
     match result {
         Ok(exit) => exit,
         Err(error) if output::is_closed(&error) => Exit::Done,
+        Err(error) if output::is_given_up(&error) => Exit::AtOnce,
         Err(error) => {
             output::complain(&error);
             Exit::of(&error)

@@ -2,6 +2,9 @@
 
 use std::error::Error;
 use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
@@ -21,11 +24,49 @@ const GAP: u16 = 2;
 #[error("the result could not be written to standard output")]
 pub(crate) struct Unwritten(#[from] io::Error);
 
-/// Writes to standard output.
+/// Writes to standard output. Fails if a signal asked the program to end and the reader does not read: a blocked command
+/// could not close its database.
 pub(crate) fn write(text: impl AsRef<[u8]>) -> Result<(), Unwritten> {
-    let mut out = io::stdout().lock();
-    out.write_all(text.as_ref())?;
-    Ok(out.flush()?)
+    static WRITER: LazyLock<Mutex<mpsc::Sender<Written>>> = LazyLock::new(|| {
+        let (texts, waiting) = mpsc::channel::<Written>();
+        // Without the thread, every write fails.
+        drop(std::thread::Builder::new().name("stdout".to_owned()).spawn(move || {
+            for (text, done) in waiting {
+                let mut out = io::stdout().lock();
+                let written = out.write_all(&text).and_then(|()| out.flush());
+                // Nobody waits for what was given up.
+                drop(done.send(written));
+            }
+        }));
+        Mutex::new(texts)
+    });
+    let gone = || io::Error::other("the thread that writes has ended");
+    let (done, written) = mpsc::sync_channel(1);
+    let texts = WRITER.lock().unwrap_or_else(PoisonError::into_inner);
+    texts.send((text.as_ref().to_vec(), done)).map_err(|_| gone())?;
+    loop {
+        match written.recv_timeout(PATIENCE) {
+            Ok(written) => return Ok(written?),
+            Err(RecvTimeoutError::Timeout) if IS_ENDING.load(Ordering::Relaxed) => {
+                return Err(io::Error::from(io::ErrorKind::TimedOut).into());
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Err(gone().into()),
+        }
+    }
+}
+
+/// A text, and where to report that it is written.
+type Written = (Vec<u8>, mpsc::SyncSender<io::Result<()>>);
+
+/// How long the end of the program waits for a reader of standard output.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+static IS_ENDING: AtomicBool = AtomicBool::new(false);
+
+/// From now on, nothing waits for a reader of standard output that does not read.
+pub(crate) fn end() {
+    IS_ENDING.store(true, Ordering::Relaxed);
 }
 
 /// Prints a line on standard output.
@@ -101,6 +142,11 @@ pub(crate) fn one_line(text: &str) -> String {
 /// Whether the reader closed the pipe, as `head` does. This is not a failure.
 pub(crate) fn is_closed(error: &anyhow::Error) -> bool {
     error.downcast_ref::<Unwritten>().is_some_and(|Unwritten(error)| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// Whether the reader did not read when the program had to end.
+pub(crate) fn is_given_up(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<Unwritten>().is_some_and(|Unwritten(error)| error.kind() == io::ErrorKind::TimedOut)
 }
 
 /// Creates a table without lines, for a terminal of any width.

@@ -53,6 +53,7 @@ impl Signals {
 
     async fn watch(self: Arc<Self>, mut interrupt: Signal, mut terminate: Signal) {
         either(&mut interrupt, &mut terminate).await;
+        crate::output::end();
         if let Some(announce) = self.gently.get() {
             announce();
             self.first.cancel();

@@ -120,7 +120,7 @@ fn beside_a_fifth_of_a_fleet_that_fails_changes_wait_for_hardly_more_fetches() {
         world.sandbox.inject(Fault::always(fault).at(Endpoint::Users).of(integration));
         rename_a_user(&world, integration, "Unheard");
     }
-    let beside = bursts("Beside", (DOWN + SILENT) / 2);
+    let beside = bursts("Beside", usize::midpoint(DOWN, SILENT));
     eprintln!("fetches before that of a change, 95 in 100: {without}, and {beside} beside integrations that fail");
     assert!(beside <= 2 * without, "{beside} fetches, {without} without failures");
     drop(daemon.kill());

@@ -2,12 +2,13 @@
 //! not.
 
 use std::fs::File;
+use std::io::Write as _;
 use std::process::Stdio;
 
 use kombo_sandbox::SandboxConfig;
 
 use crate::database::Backend;
-use crate::program::Finished;
+use crate::program::{Finished, wait_until};
 use crate::world::World;
 
 fn full() -> Stdio {
@@ -96,4 +97,24 @@ fn a_closed_pipe_hides_no_failure() {
     let world = World::new(Backend::Sqlite, SandboxConfig::default());
     world.sandbox.inject(Fault::always(FaultKind::error(400, "PLATFORM.INPUT_INVALID")).at(Endpoint::Users));
     run(&world, &["sync"], [closed(), Stdio::null()]).expect_code(1);
+}
+
+/// A signal ends a command that waits for a reader, and the SQLite file alone is the whole database afterwards.
+#[test]
+fn a_reader_that_stops_does_not_delay_the_end() {
+    let world = World::new(Backend::Sqlite, SandboxConfig::default());
+    let (_reader, mut writer) = std::io::pipe().unwrap();
+    // As much as a pipe holds.
+    writer.write_all(&vec![b' '; 65_536]).unwrap();
+    let errors = world.write("errors", "");
+    let to = [writer.into(), File::create(&errors).unwrap().into()];
+    let running = world.start_to(world.command(&["sync", "--log", "info"]), to);
+    let said = || std::fs::read_to_string(&errors).unwrap();
+    wait_until("everything is fetched", || said().matches("\"outcome\":\"completed\"").count() == 3);
+    running.signal("TERM");
+    running.wait().expect_code(130);
+    let beside =
+        std::fs::read_dir(world.folder()).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+    let beside: Vec<_> = beside.filter(|name| name.ends_with("-wal")).collect();
+    assert_eq!(beside, Vec::<String>::new());
 }
