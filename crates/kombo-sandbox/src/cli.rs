@@ -127,9 +127,9 @@ enum Cursors {
 
 fn duration(text: &str) -> Result<Duration, String> {
     let split = text.find(|it: char| !it.is_ascii_digit()).unwrap_or(text.len());
-    let (number, transaction) = text.split_at(split);
+    let (number, unit) = text.split_at(split);
     let number: u64 = number.parse().map_err(|_| format!("{text:?} does not begin with a number"))?;
-    match transaction {
+    match unit {
         "ms" => Ok(Duration::from_millis(number)),
         "s" => Ok(Duration::from_secs(number)),
         "m" => Ok(Duration::from_secs(number.saturating_mul(60))),

@@ -25,6 +25,7 @@ pub use error::{ConnectError, MigrateError};
 pub use migrations::SchemaStatus;
 pub use partitions::Partitioning;
 pub use store::DieselStore;
+pub use tables::Trial;
 pub use url::{PostgresUrl, StoreUrl, StoreUrlError};
 
 /// Defines the same items twice: in `pg` for PostgreSQL and in `sqlite` for SQLite, where `Conn` is the connection,

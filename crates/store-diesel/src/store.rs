@@ -4,6 +4,7 @@ use crate::connections::{Moved, Notification, PoolStatus};
 use crate::error::{ConnectError, MigrateError};
 use crate::migrations::SchemaStatus;
 use crate::partitions::Partitioning;
+use crate::tables::Trial;
 use crate::url::StoreUrl;
 use crate::{PostgresStore, SqliteStore};
 
@@ -64,10 +65,10 @@ impl DieselStore {
     /// Returns the reasons why the program cannot work with the tables at present, each with its remedy: rights,
     /// columns, keys or triggers differ from those of the migrations, or something rejects or swallows rows. Writes
     /// test rows and rolls them back. All migrations must have run.
-    pub async fn faults(&self) -> Result<Vec<String>, StoreError> {
+    pub async fn faults(&self, trial: Trial) -> Result<Vec<String>, StoreError> {
         match self {
-            Self::Sqlite(store) => store.faults().await,
-            Self::Postgres(store) => store.faults().await,
+            Self::Sqlite(store) => store.faults(trial).await,
+            Self::Postgres(store) => store.faults(trial).await,
         }
     }
 

@@ -54,8 +54,8 @@ type Answer = Result<bool, Arc<StoreError>>;
 /// Creates an inbox and its handle. Webhooks are answered only while [`WebhookInbox::work`] runs. A webhook that causes
 /// a request wakes the workers.
 ///
-/// Webhooks are stored through `store` and planned through `planning`. If these have connections of their own, storing
-/// does not wait for planning.
+/// Webhooks are stored through `store` and planned through `planning`. If `store` has connections of its own, storing
+/// waits neither for planning nor for fetches.
 pub fn open<S: Store, C: Clock + Clone, O: RuntimeObserver>(
     store: Arc<S>,
     planning: Arc<S>,

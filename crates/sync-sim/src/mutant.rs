@@ -64,8 +64,6 @@ mutants! {
     TombstonesMirrored = "a deleted record loses its values, with tombstones kept",
     /// An answer without a `Date` seems to be dated by our clock.
     DateInvented = "our clock stands in for Kombo's",
-    /// A search for webhooks that nobody plans returns none.
-    LeftUnplanned = "a webhook that an ended process stored is not planned",
     /// A request of an integration that fails keeps its worker for minutes.
     PatientClient = "the client tries for minutes inside a worker",
     /// Requests that failed last time may take all workers.

@@ -137,15 +137,11 @@ pub(crate) async fn run(context: &Context, tables: Tables) -> anyhow::Result<Exi
     if begin_sometime(&shared, &configured).await?.is_break() {
         return Ok(Exit::Done);
     }
-    // Separate pools: storing webhooks, planning them and the workers do not keep each other waiting for a connection.
-    let for_webhooks = Arc::new(shared.store.with_pool(1));
-    let for_plans = match shared.config.connections()?.for_planning_webhooks() {
-        0 => Arc::clone(&for_webhooks),
-        number => Arc::new(shared.store.with_pool(number)),
-    };
+    // A separate, limited pool: storing webhooks and workers do not keep each other waiting for a connection.
+    let for_webhooks = Arc::new(shared.store.with_pool(shared.config.connections()?.for_webhooks()));
     readiness.ready(Arc::clone(&shared.store), Arc::clone(&for_webhooks));
     status_page.ready(Arc::clone(&shared));
-    let (endpoint, inbox) = webhooks::open(Arc::clone(&shared), for_webhooks, for_plans);
+    let (endpoint, inbox) = webhooks::open(Arc::clone(&shared), for_webhooks);
     tasks.spawn(inbox);
     webhook_endpoint.send_replace(Some(endpoint));
     // Only the routes keep the endpoint alive, so that storing ends with them.

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, bail};
 use kombo_model::IntegrationId;
-use store_diesel::{ConnectError, DieselStore, MigrateError, Partitioning, StoreUrl};
+use store_diesel::{ConnectError, DieselStore, MigrateError, Partitioning, StoreUrl, Trial};
 use sync_core::ports::{Scope, Store as _, StoreError};
 
 use crate::config::{Config, ConfigError, Connections};
@@ -47,7 +47,7 @@ pub(crate) async fn open_to_write(config: &Config, tables: Tables) -> anyhow::Re
         // A migration has already corrected the counters, or failed.
         none(&store.lost_counters().await?)?;
     }
-    none(&store.faults().await.with_context(|| format!("store.url: {url} cannot be written to"))?)?;
+    none(&store.faults(Trial::FirstWritten).await.with_context(|| format!("store.url: {url} cannot be written to"))?)?;
     Ok(store)
 }
 

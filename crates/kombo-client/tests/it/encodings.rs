@@ -147,9 +147,9 @@ async fn a_body_compressed_twice_is_decompressed_twice() {
 #[tokio::test]
 async fn an_encoding_that_is_not_understood_is_named() {
     let body = user("Ada");
-    let transactions: Vec<u16> = body.encode_utf16().collect();
-    let little: Vec<u8> = transactions.iter().flat_map(|transaction| transaction.to_le_bytes()).collect();
-    let big: Vec<u8> = transactions.iter().flat_map(|transaction| transaction.to_be_bytes()).collect();
+    let units: Vec<u16> = body.encode_utf16().collect();
+    let little: Vec<u8> = units.iter().flat_map(|unit| unit.to_le_bytes()).collect();
+    let big: Vec<u8> = units.iter().flat_map(|unit| unit.to_be_bytes()).collect();
     let widest: Vec<u8> = body.chars().flat_map(|letter| u32::from(letter).to_le_bytes()).collect();
     for (name, bytes) in [
         ("UTF-16", little.clone()),

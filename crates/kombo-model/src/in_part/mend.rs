@@ -109,7 +109,7 @@ fn escape(text: &str, at: usize) -> (usize, Option<Cow<'static, str>>) {
     }
 }
 
-/// Returns the UTF-16 code transaction of the `\uXXXX` at `at`, if there is one.
+/// Returns the UTF-16 code unit of the `\uXXXX` at `at`, if there is one.
 fn code_unit(text: &str, at: usize) -> Option<u16> {
     let digits = text.get(at..at + 6)?.strip_prefix("\\u")?;
     u16::from_str_radix(digits, 16).ok()

@@ -19,7 +19,7 @@ fn a_user() {
 
     let fields: Vec<IntegrationField> = user.integration_fields.unwrap().read().unwrap();
     assert_eq!(fields[0].kind, Some(IntegrationFieldKind::Custom));
-    assert_eq!(fields[0].value.as_ref().unwrap().as_str(), r#"[41.50, { "transaction": "EU" }]"#);
+    assert_eq!(fields[0].value.as_ref().unwrap().as_str(), r#"[41.50, { "unit": "EU" }]"#);
 }
 
 #[test]

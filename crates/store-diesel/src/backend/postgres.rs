@@ -13,6 +13,7 @@ use crate::error::{ConnectError, During as _, MigrateError, OLDEST_POSTGRES};
 use crate::migrations::{self, SchemaStatus};
 use crate::partitions::{self, Partitioning};
 use crate::statement::Statement;
+use crate::tables::Trial;
 use crate::transaction::PgTx;
 use crate::url::PostgresUrl;
 
@@ -125,11 +126,11 @@ impl PostgresStore {
 
     /// Returns the reasons why the program cannot work with the tables, each with its remedy. Writes test rows and
     /// rolls them back.
-    pub async fn faults(&self) -> Result<Vec<String>, StoreError> {
+    pub async fn faults(&self, trial: Trial) -> Result<Vec<String>, StoreError> {
         let session = self.session_to_write().await?;
-        let look = |conn: &mut Conn| {
+        let look = move |conn: &mut Conn| {
             let missing = requirements::missing(conn, 0, 0)?;
-            if missing.is_empty() { crate::tables::pg::faults(conn) } else { Ok(missing) }
+            if missing.is_empty() { crate::tables::pg::faults(conn, trial) } else { Ok(missing) }
         };
         let faults = on_session(session, look).await??;
         match self.database.recent_trouble() {

@@ -9,6 +9,7 @@ use super::{Undone, panicked};
 use crate::connections::PoolStatus;
 use crate::error::{ConnectError, During as _, MigrateError, statement_failed};
 use crate::migrations::{self, SchemaStatus};
+use crate::tables::Trial;
 use crate::transaction::SqliteTx;
 
 mod database;
@@ -76,13 +77,13 @@ impl SqliteStore {
 
     /// Returns the reasons why the program cannot work with the tables, each with its remedy. Writes to the file and
     /// rolls back.
-    pub async fn faults(&self) -> Result<Vec<String>, StoreError> {
+    pub async fn faults(&self, trial: Trial) -> Result<Vec<String>, StoreError> {
         // Opening a deleted file would create an empty one.
         if let Some(reason) = self.unusable() {
             return Err(unavailable(reason));
         }
         let path = self.database.path().to_owned();
-        let tried = tokio::task::spawn_blocking(move || probe::faults(&path)).await;
+        let tried = tokio::task::spawn_blocking(move || probe::faults(&path, trial)).await;
         tried.map_err(|error| panicked(&error))?
     }
 

@@ -180,7 +180,9 @@ both! {
         }
 
         fn end(conn: &mut Conn) -> TxResult<LogPosition> {
-            Ok(LogPosition { transaction_id: 0, seq: last(conn)? })
+            let found: Vec<Cells> = Statement::new("SELECT max(seq) FROM sync_changes").load(conn).during(TABLE)?;
+            let seq = found.into_iter().flat_map(|cells| cells.0).flatten().find_map(Cell::into_int);
+            Ok(LogPosition { transaction_id: 0, seq: seq.unwrap_or(0) })
         }
 
         /// Does nothing: SQLite has one writer at a time.

@@ -2,7 +2,7 @@
 
 use diesel::Connection as _;
 use diesel::connection::SimpleConnection as _;
-use store_diesel::{DieselStore, StoreUrl};
+use store_diesel::{DieselStore, StoreUrl, Trial};
 
 use crate::postgres::fresh;
 
@@ -143,17 +143,17 @@ const FIRST_WRITTEN: [&str; 6] =
     ["sync_integrations", "sync_webhook_events", "sync_webhook_inbox", "sync_requests", "sync_watermarks", "sync_runs"];
 
 async fn each_is_named(store: &DieselStore, changes: &[Change], execute: impl Fn(&str)) {
-    assert_eq!(store.faults().await.unwrap(), [""; 0]);
+    assert_eq!(store.faults(Trial::EveryTable).await.unwrap(), [""; 0]);
     for (change, words, undo) in changes {
         execute(change);
-        let faults = store.faults().await.unwrap_or_else(|error| panic!("{change}: {error:?}"));
+        let faults = store.faults(Trial::EveryTable).await.unwrap_or_else(|error| panic!("{change}: {error:?}"));
         if words.is_empty() {
             assert_eq!(faults, [""; 0], "{change}");
         } else {
             assert!(faults.join("; ").contains(words), "{change}: {faults:?}");
         }
         execute(undo);
-        assert_eq!(store.faults().await.unwrap(), [""; 0], "{undo}");
+        assert_eq!(store.faults(Trial::EveryTable).await.unwrap(), [""; 0], "{undo}");
     }
 }
 
@@ -173,11 +173,11 @@ async fn what_refuses_the_first_writes_is_named() {
     for table in FIRST_WRITTEN {
         let execute = |sql: &str| tokio::task::block_in_place(|| database.execute(sql).unwrap());
         execute(&format!("ALTER TABLE kombo.{table} ADD CONSTRAINT never CHECK (false) NOT VALID"));
-        let error = store.faults().await.unwrap_err();
+        let error = store.faults(Trial::EveryTable).await.unwrap_err();
         let said = format!("{error:?}");
         assert!(said.contains("never") && said.contains(table), "{said}");
         execute(&format!("ALTER TABLE kombo.{table} DROP CONSTRAINT never"));
-        assert_eq!(store.faults().await.unwrap(), [""; 0]);
+        assert_eq!(store.faults(Trial::EveryTable).await.unwrap(), [""; 0]);
     }
 }
 
@@ -188,13 +188,13 @@ async fn a_published_table_without_a_replica_identity_is_named() {
     for table in ["lms_course_providers", "sync_changes", "sync_pacing"] {
         let execute = |sql: &str| tokio::task::block_in_place(|| database.execute(sql).unwrap());
         execute(&format!("ALTER TABLE kombo.{table} REPLICA IDENTITY NOTHING"));
-        assert_eq!(store.faults().await.unwrap(), [""; 0], "not published yet");
+        assert_eq!(store.faults(Trial::EveryTable).await.unwrap(), [""; 0], "not published yet");
         execute(&format!("CREATE PUBLICATION others FOR TABLE kombo.{table}"));
-        let said = store.faults().await.unwrap_err().to_string();
+        let said = store.faults(Trial::EveryTable).await.unwrap_err().to_string();
         assert!(said.contains(&format!("writing to {table} on trial")) && said.contains("SQLSTATE 55000"), "{said}");
         execute("DROP PUBLICATION others");
         execute(&format!("ALTER TABLE kombo.{table} REPLICA IDENTITY DEFAULT"));
-        assert_eq!(store.faults().await.unwrap(), [""; 0]);
+        assert_eq!(store.faults(Trial::EveryTable).await.unwrap(), [""; 0]);
     }
 }
 

@@ -102,9 +102,9 @@ fn replace_escapes(text: &str) -> Cow<'_, str> {
     let mut at = 0;
     while let Some(found) = text.get(at..).and_then(|rest| rest.find('\\')) {
         let escape = at + found;
-        let transaction = code_unit(text, escape);
+        let unit = code_unit(text, escape);
         let follower = code_unit(text, escape + 6);
-        let (length, bad) = match transaction {
+        let (length, bad) = match unit {
             None => (2, false),
             Some(0xd800..=0xdbff) if matches!(follower, Some(0xdc00..=0xdfff)) => (12, false),
             Some(0 | 0xd800..=0xdfff) => (6, true),
@@ -124,7 +124,7 @@ fn replace_escapes(text: &str) -> Cow<'_, str> {
     Cow::Owned(clean)
 }
 
-/// Returns the UTF-16 code transaction of the `\uXXXX` at `at`, if there is one.
+/// Returns the UTF-16 code unit of the `\uXXXX` at `at`, if there is one.
 fn code_unit(text: &str, at: usize) -> Option<u16> {
     let digits = text.get(at..at + 6)?.strip_prefix("\\u")?;
     u16::from_str_radix(digits, 16).ok()

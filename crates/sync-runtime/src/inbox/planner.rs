@@ -7,7 +7,7 @@ use std::time::Duration;
 use kombo_model::IntegrationId;
 use sync_core::ports::{Clock, Store, StoreError, Tx};
 use sync_core::webhooks::{self, PLAN_AT_ONCE, WebhookPolicy};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
@@ -20,6 +20,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// Maximum number of integrations that a search returns. The next search finds the others.
 const MOST_FOUND: usize = 1_000;
 
+/// Maximum number of integrations that are planned at a time. Others may want connections to the store too.
+const MOST_AT_A_TIME: usize = 32;
+
 /// Requests the fetches of stored webhooks.
 #[derive(Debug)]
 pub(super) struct Planner<S, C, O>(Arc<Shared<S, C, O>>);
@@ -31,6 +34,7 @@ struct Shared<S, C, O> {
     observer: O,
     policy: Arc<WebhookPolicy>,
     wakers: Arc<Wakers>,
+    turns: Semaphore,
 }
 
 /// The result of a task of the planner.
@@ -43,7 +47,8 @@ enum Ended {
 
 impl<S: Store, C: Clock + 'static, O: RuntimeObserver + 'static> Planner<S, C, O> {
     pub(super) fn new(store: Arc<S>, clock: C, observer: O, policy: WebhookPolicy, wakers: Arc<Wakers>) -> Self {
-        Self(Arc::new(Shared { store, clock, observer, policy: Arc::new(policy), wakers }))
+        let (policy, turns) = (Arc::new(policy), Semaphore::new(MOST_AT_A_TIME));
+        Self(Arc::new(Shared { store, clock, observer, policy, wakers, turns }))
     }
 
     /// Plans the webhooks of the integrations that arrive, and of those that searches find, until the channel is closed
@@ -102,6 +107,7 @@ impl<S: Store, C: Clock, O: RuntimeObserver> Shared<S, C, O> {
 
     /// Plans all pending webhooks of an integration. After repeated failures they stay for the next search.
     async fn plan(&self, id: IntegrationId) -> IntegrationId {
+        let _turn = self.turns.acquire().await;
         let mut attempts = 1;
         let mut limit = PLAN_AT_ONCE;
         loop {

@@ -108,10 +108,12 @@ async fn delays(
     let (mut under_way, delays) = (JoinSet::new(), Arc::new(Mutex::new(Vec::new())));
     for number in 0..CHANGES {
         // As many of the failing ones as they are.
-        if number % (healthy.len() / failing.len()) == 0
-            && let Some(tenant) = failing.get(world.dice().usize(0..failing.len()))
-        {
-            change(world, sender, tenant);
+        if number % (healthy.len() / failing.len()) == 0 {
+            // The dice must be free again before the change.
+            let place = world.dice().usize(0..failing.len());
+            if let Some(tenant) = failing.get(place) {
+                change(world, sender, tenant);
+            }
         }
         let Some(tenant) = healthy.get(world.dice().usize(0..healthy.len())).cloned() else { continue };
         change(world, sender, &tenant);

@@ -322,14 +322,9 @@ impl DeadLetters for Spy<'_> {
 }
 
 impl WebhookEvents for Spy<'_> {
-    fn integrations_with_pending_webhooks(&mut self, limit: usize) -> TxResult<Vec<(IntegrationId, Timestamp)>> {
-        self.statement()?;
-        let limit = if self.mutant == Some(Mutant::LeftUnplanned) { 0 } else { limit };
-        self.tx.integrations_with_pending_webhooks(limit)
-    }
-
     statements! {
         insert_webhooks(webhooks: &[WebhookRecord]) -> Vec<bool>;
+        integrations_with_pending_webhooks(limit: usize) -> Vec<(IntegrationId, Timestamp)>;
         put_pending_webhooks(webhooks: &[PendingWebhook]) -> ();
         pending_webhooks(integration: &IntegrationId, limit: usize) -> Vec<PendingWebhook>;
         settle_webhooks(integration: &IntegrationId, results: &[(&str, &str)]) -> ();

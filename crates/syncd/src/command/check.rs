@@ -131,7 +131,7 @@ async fn check_store(config: &Config, url: &StoreUrl) -> Result<String, String> 
         (None, 0) => {
             let mut faults = store.lost_counters().await.map_err(said)?;
             if faults.is_empty() {
-                faults = store.faults().await.map_err(said)?;
+                faults = store.faults(store_diesel::Trial::EveryTable).await.map_err(said)?;
             }
             if !faults.is_empty() {
                 return Err(faults.join("; "));

@@ -7,8 +7,8 @@ use super::ConfigError;
 const FEWEST: usize = 4;
 /// Further connections would only wait for each other in the server.
 const MOST: usize = 500;
-/// Further connections do not store webhooks any faster.
-const MOST_FOR_WEBHOOKS: usize = 4;
+/// One transaction at a time stores webhooks, and `/readyz` uses the other connection.
+const MOST_FOR_WEBHOOKS: usize = 2;
 
 /// The connections that a process may open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,18 +33,12 @@ impl Connections {
         self.0
     }
 
-    /// Returns the number reserved for webhooks.
-    fn for_webhooks(self) -> usize {
+    /// Returns the number reserved for storing webhooks.
+    pub(crate) fn for_webhooks(self) -> usize {
         (self.0.saturating_sub(1) / 3).clamp(1, MOST_FOR_WEBHOOKS)
     }
 
-    /// Returns the number of these that plan stored webhooks. The last one stores them; if it is the only one, it does
-    /// both.
-    pub(crate) fn for_planning_webhooks(self) -> usize {
-        self.for_webhooks().saturating_sub(1)
-    }
-
-    /// Returns the number for workers, the schedule, deliveries, pages and commands.
+    /// Returns the number for workers, plans of webhooks, the schedule, deliveries, pages and commands.
     pub(crate) fn for_work(self) -> usize {
         self.0.saturating_sub(1 + self.for_webhooks())
     }
@@ -56,9 +50,9 @@ mod tests {
 
     #[test]
     fn shares() {
-        for (all, plans, work) in [(4, 0, 2), (5, 0, 3), (8, 1, 5), (15, 3, 10), (40, 3, 35)] {
+        for (all, webhooks, work) in [(4, 1, 2), (5, 1, 3), (8, 2, 5), (15, 2, 12), (40, 2, 37)] {
             let connections = Connections(all);
-            assert_eq!((connections.for_planning_webhooks(), connections.for_work()), (plans, work), "{all}");
+            assert_eq!((connections.for_webhooks(), connections.for_work()), (webhooks, work), "{all}");
         }
         assert!(Connections::new(3).is_err());
     }

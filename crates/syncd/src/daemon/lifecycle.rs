@@ -1,7 +1,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use store_diesel::DieselStore;
+use store_diesel::{DieselStore, Trial};
 use sync_runtime::KeyGate;
 use tokio::sync::Mutex;
 
@@ -61,7 +61,7 @@ impl Readiness {
         {
             return answer.clone();
         }
-        let answer = match tokio::time::timeout(ANSWER_WITHIN, store.faults()).await {
+        let answer = match tokio::time::timeout(ANSWER_WITHIN, store.faults(Trial::FirstWritten)).await {
             Ok(Ok(faults)) if faults.is_empty() => Ok(()),
             Ok(Ok(faults)) => Err(output::one_line(&faults.join("; "))),
             Ok(Err(error)) => {

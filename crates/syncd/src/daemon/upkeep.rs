@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use kombo_client::webhook::WebhookSecrets;
 use secrecy::SecretString;
-use store_diesel::{Moved, StoreUrl};
+use store_diesel::{ConnectError, Moved, StoreUrl};
 use sync_core::jobs::dispatch;
 use sync_core::ports::{Clock as _, Scope, Store as _};
 use tokio::signal::unix::Signal;
@@ -109,7 +109,11 @@ async fn move_store(shared: &Shared, url: &StoreUrl) -> Option<String> {
             None
         }
         Ok(Moved::AtRestart) => Some("store.url names another kind of database: restart to use it".to_owned()),
-        Err(error) => Some(format!("store.url: {}", output::chain(&error))),
+        Err(error) => {
+            let remedy =
+                if let ConnectError::Server { remedy, .. } = &error { format!(": {remedy}") } else { String::new() };
+            Some(format!("store.url: {}{remedy}", output::chain(&error)))
+        }
     }
 }
 

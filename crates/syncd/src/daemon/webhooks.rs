@@ -51,7 +51,6 @@ pub(super) fn routes(endpoint: watch::Receiver<Option<Arc<WebhookEndpoint>>>) ->
 pub(super) fn open(
     shared: Arc<Shared>,
     store: Arc<DieselStore>,
-    planning: Arc<DieselStore>,
 ) -> (Arc<WebhookEndpoint>, impl Future<Output = ()> + Send + 'static) {
     let policy = WebhookPolicy {
         plan: shared.config.plan_policy(),
@@ -59,7 +58,7 @@ pub(super) fn open(
         look_at_paused_every: LOOK_AT_PAUSED_EVERY,
     };
     let wakers = Arc::clone(shared.runtime.wakers());
-    let (handle, inbox) = inbox::open(store, planning, SystemClock, Notices, policy, wakers);
+    let (handle, inbox) = inbox::open(store, Arc::clone(&shared.store), SystemClock, Notices, policy, wakers);
     let (room, large) = (Semaphore::new(MOST_BYTES_AT_A_TIME), Semaphore::new(MOST_LARGE_AT_A_TIME));
     (Arc::new(WebhookEndpoint { shared, room, large, inbox: handle }), inbox.work())
 }

@@ -268,6 +268,12 @@ impl Look {
         }
     }
 
+    /// Waits until every stored webhook is planned.
+    #[track_caller]
+    pub fn wait_until_planned(&self) {
+        wait_until("every webhook is planned", || self.read(|tx| tx.integrations_with_pending_webhooks(1)).is_empty());
+    }
+
     /// Waits like [`Look::wait_until_settled`], and compares the mirror with the sandbox.
     #[track_caller]
     pub fn assert_faithful_in_the_end(&self, world: &World) {

@@ -55,6 +55,7 @@ fn pages_show_what_is_stored(backend: Backend) {
     // An integration with an equally hostile id.
     let evil = data_changed("evil", "evil:<script>window.pwned=1</script>", &[]);
     assert_eq!(daemon.webhook(&evil).status, 200);
+    look.wait_until_planned();
 
     let status = get(place, "/");
     assert_eq!(status.status, 200, "{}", status.text);
@@ -118,6 +119,7 @@ fn a_pause_lasts_until_somebody_resumes() {
     world.sandbox.mutate(FIRST_INTEGRATION, mutation).unwrap();
     // The requests of the paused integration wait.
     assert_eq!(daemon.webhook(&data_changed("held", FIRST_INTEGRATION, &["lms_users"])).status, 200);
+    look.wait_until_planned();
     let waiting = look.requests();
     assert!(!waiting.is_empty() && waiting.iter().all(|request| request.lease.is_none()), "{waiting:?}");
     assert_eq!(status(), IntegrationStatus::Held, "a webhook does not end it");

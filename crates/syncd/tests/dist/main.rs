@@ -157,7 +157,15 @@ fn the_reference_has_every_setting() {
 
 #[test]
 fn types_and_examples_of_the_reference_are_true() {
-    let take = |setting: &str, value: &str| syncd(&["plan", "lms_users"], &[(&variable(setting), value)]);
+    let take = |setting: &str, value: &str| {
+        // Some settings are for PostgreSQL only. The command does not connect to it.
+        let url = if setting == "store.partitions" { "postgres://localhost/syncd" } else { "sqlite://syncd.db" };
+        let mut variables = vec![("SYNCD_STORE_URL".to_owned(), url)];
+        variables.retain(|(name, _)| *name != variable(setting) && !setting.starts_with("store.url"));
+        variables.push((variable(setting), value));
+        let variables: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+        syncd(&["plan", "lms_users"], &variables)
+    };
     let mut refused_types = BTreeSet::new();
     for (setting, facts) in reference().iter().filter(|(setting, _)| *setting != "integrations.id") {
         // A list is a single text in the environment.

@@ -5,7 +5,7 @@ use std::path::Path;
 use diesel::connection::SimpleConnection as _;
 use sync_core::ports::StoreError;
 
-use crate::tables;
+use crate::tables::{self, Trial};
 
 /// If another process writes for this long, writing works.
 const BUSY_TIMEOUT_MS: u32 = 500;
@@ -14,7 +14,7 @@ const BYTES: u32 = 64 * 1024;
 
 /// Writes and rolls back. Returns the problems of the tables, each with its remedy. `Err` contains the reason why
 /// nothing can be written.
-pub(super) fn faults(path: &Path) -> Result<Vec<String>, StoreError> {
+pub(super) fn faults(path: &Path, trial: Trial) -> Result<Vec<String>, StoreError> {
     let mut conn = super::open(path).map_err(|error| failed(error.to_string()))?;
     let setup = format!("PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}; PRAGMA cache_size = 2; PRAGMA cache_spill = 1;");
     let said = |error: diesel::result::Error| failed(error.to_string());
@@ -30,7 +30,7 @@ pub(super) fn faults(path: &Path) -> Result<Vec<String>, StoreError> {
     // A failure may already have ended the transaction.
     let rolled_back = conn.batch_execute("ROLLBACK");
     written.and_then(|()| rolled_back.map_err(said))?;
-    match tables::sqlite::faults(&mut conn) {
+    match tables::sqlite::faults(&mut conn, trial) {
         Err(StoreError::Unavailable { source: Some(source), .. }) if is_locked(&source.to_string()) => Ok(Vec::new()),
         found => found,
     }

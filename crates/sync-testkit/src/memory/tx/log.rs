@@ -39,7 +39,8 @@ impl ChangeLog for MemoryTx<'_> {
     }
 
     fn settled_end(&mut self) -> TxResult<LogPosition> {
-        Ok(LogPosition { transaction_id: 0, seq: self.last_change()? })
+        self.reading()?;
+        Ok(LogPosition { transaction_id: 0, seq: self.state.changes.keys().next_back().copied().unwrap_or(0) })
     }
 
     fn latest_changes(
