@@ -158,11 +158,10 @@ fn the_reference_has_every_setting() {
 #[test]
 fn types_and_examples_of_the_reference_are_true() {
     let take = |setting: &str, value: &str| {
-        // Some settings are for PostgreSQL only. The command does not connect to it.
-        let url = if setting == "store.partitions" { "postgres://localhost/syncd" } else { "sqlite://syncd.db" };
-        let mut variables = vec![("SYNCD_STORE_URL".to_owned(), url)];
-        variables.retain(|(name, _)| *name != variable(setting) && !setting.starts_with("store.url"));
-        variables.push((variable(setting), value));
+        // Partitions are for PostgreSQL only. The command does not connect to it.
+        let postgres = (variable("store.url"), "postgres://localhost/syncd");
+        let mut variables = vec![(variable(setting), value)];
+        variables.extend((setting == "store.partitions").then_some(postgres));
         let variables: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (name.as_str(), *value)).collect();
         syncd(&["plan", "lms_users"], &variables)
     };
