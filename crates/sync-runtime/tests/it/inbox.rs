@@ -1,5 +1,5 @@
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use kombo_model::{Endpoint, Webhook};
@@ -59,6 +59,14 @@ fn is_new(answer: &Answer) -> bool {
     matches!(answer, Ok(true))
 }
 
+fn away() -> StoreError {
+    StoreError::Unavailable { message: "it is away".to_owned(), source: None }
+}
+
+fn fault() -> StoreError {
+    StoreError::Failed { message: "a fault".to_owned(), source: None }
+}
+
 /// Ends the inbox once everything is planned.
 async fn finish((handle, work): (InboxHandle, JoinHandle<()>)) {
     drop(handle);
@@ -74,24 +82,31 @@ fn is_requested(store: &MemoryStore, integration: &str) -> bool {
     requests.iter().any(|request| request.target.integration_id.as_str() == integration)
 }
 
-/// A memory store whose transactions in a scope wait for a permit.
+/// A memory store whose transactions in a scope wait for a permit, and may fail then.
 #[derive(Clone)]
 struct Slow {
     store: MemoryStore,
     waits: Scope,
     came: Arc<Semaphore>,
     may: Arc<Semaphore>,
+    /// Errors with which the next transactions in the scope end. Other transactions and reads do not meet them.
+    fails: Arc<Mutex<VecDeque<StoreError>>>,
 }
 
 impl Slow {
     fn new(waits: Scope) -> Self {
         let none = || Arc::new(Semaphore::new(0));
-        Self { store: MemoryStore::new(), waits, came: none(), may: none() }
+        Self { store: MemoryStore::new(), waits, came: none(), may: none(), fails: Arc::default() }
     }
 
     /// Returns when one more transaction waits.
     async fn a_transaction_waits(&self) {
         self.came.acquire().await.unwrap().forget();
+    }
+
+    /// Lets the next transaction in the scope fail.
+    fn fail_next(&self, error: StoreError) {
+        self.fails.lock().unwrap().push_back(error);
     }
 }
 
@@ -105,6 +120,10 @@ impl Store for Slow {
         if scope == self.waits {
             self.came.add_permits(1);
             self.may.acquire().await.unwrap().forget();
+            let fails = self.fails.lock().unwrap().pop_front();
+            if let Some(error) = fails {
+                return self.store.transact(scope, |tx| work(tx).and(Err(error.into()))).await;
+            }
         }
         self.store.transact(scope, work).await
     }
@@ -200,15 +219,14 @@ async fn one_that_is_refused_takes_no_other_with_it() {
 
 #[tokio::test(start_paused = true)]
 async fn a_passing_failure_is_outlived_and_another_one_is_answered() {
-    let store = MemoryStore::new();
-    let unavailable = || StoreError::Unavailable { message: "it is away".to_owned(), source: None };
-    let failed = || StoreError::Failed { message: "a fault".to_owned(), source: None };
+    let store = Slow::new(Scope::Shared);
+    store.may.add_permits(100);
     let (handle, _work) = open(store.clone());
-    store.fail_statement(1, unavailable());
+    store.fail_next(away());
     assert!(all_are_new(hand_in(&handle, ["a", "b"].map(changed))).await);
-    store.fail_statement(1, failed());
+    store.fail_next(fault());
     assert!(all_are_new(hand_in(&handle, ["c", "d"].map(changed))).await, "they are tried one by one");
-    store.fail_statement(1, failed());
+    store.fail_next(fault());
     assert!(handle.receive(changed("e")).await.is_err());
     assert!(is_new(&handle.receive(changed("e")).await));
 }
@@ -217,7 +235,7 @@ async fn a_passing_failure_is_outlived_and_another_one_is_answered() {
 #[tokio::test(start_paused = true)]
 async fn a_failure_does_not_change_their_order() {
     let store = Slow::new(Scope::Shared);
-    store.store.fail_statement(1, StoreError::Unavailable { message: "it is away".to_owned(), source: None });
+    store.fail_next(away());
     let inbox = open(store.clone());
     let first = hand_in(&inbox.0, [webhook("first", "integration-created", "sandbox:a")]);
     store.a_transaction_waits().await;
@@ -283,7 +301,7 @@ async fn a_store_that_was_away_delays_plans() {
     assert!(is_new(&handle.receive(changed("a")).await));
     for _ in 0..3 {
         store.a_transaction_waits().await;
-        store.store.fail_statement(1, StoreError::Unavailable { message: "it is away".to_owned(), source: None });
+        store.fail_next(away());
         store.may.add_permits(1);
     }
     store.a_transaction_waits().await;
@@ -299,15 +317,10 @@ async fn a_store_that_was_away_delays_plans() {
 async fn a_plan_that_is_refused_stops_no_other() {
     let store = Slow::new(Scope::Integration(id()));
     let inbox = open(store.clone());
-    let failed = || StoreError::Failed { message: "a fault".to_owned(), source: None };
     assert!(all_are_new(hand_in(&inbox.0, [changed("a"), changed("b")])).await);
-    for fails in [true, true, false, false, false] {
-        store.a_transaction_waits().await;
-        if fails {
-            store.store.fail_statement(1, failed());
-        }
-        store.may.add_permits(1);
-    }
+    // The plan of both, and that of the first alone.
+    store.fail_next(fault());
+    store.fail_next(fault());
     store.may.add_permits(9);
     finish(inbox).await;
     let outcome = ["not planned: everything is fetched instead", "planned"].map(str::to_owned);
