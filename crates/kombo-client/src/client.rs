@@ -3,12 +3,13 @@ mod write;
 use std::fmt;
 use std::sync::Arc;
 
-use kombo_model::{ApiKeyInfo, Course, CourseProgression, Integration, IntegrationId, Skill, User};
+use kombo_model::catalogue::Record;
+use kombo_model::{ApiKeyInfo, Course, CourseProgression, Endpoint, Integration, IntegrationId, Skill, User};
 use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 
 use crate::pages::{Pages, Sizes};
-use crate::query::{CoursesQuery, ListQuery, Listed, ProgressionsQuery, SkillsQuery, UsersQuery};
+use crate::query::{CoursesQuery, ListQuery, ProgressionsQuery, RecordsQuery, SkillsQuery, Typed, UsersQuery};
 use crate::request::Request;
 use crate::send::Sender;
 use crate::{Answer, ClientBuilder, Error, Pacer, PageSize, decode};
@@ -87,9 +88,15 @@ impl Client {
         self.list(integration, query)
     }
 
-    /// Lists the records of any read endpoint, for callers that are generic over them.
-    pub fn list<R: Listed>(&self, integration: &IntegrationId, query: ListQuery<R>) -> Pages<R> {
-        Pages::new(self.clone(), integration.clone(), query)
+    /// Lists the records of the read endpoint for a type, for callers that are generic over types.
+    pub fn list<R: Typed>(&self, integration: &IntegrationId, query: ListQuery<R>) -> Pages<R> {
+        Pages::new(self.clone(), integration.clone(), R::ENDPOINT, query)
+    }
+
+    /// Lists the records of any read endpoint, as the catalogue describes them. Nothing is sent until the first page is
+    /// requested.
+    pub fn records(&self, integration: &IntegrationId, endpoint: Endpoint, query: RecordsQuery) -> Pages<Record> {
+        Pages::new(self.clone(), integration.clone(), endpoint, query)
     }
 
     /// Checks whether the key works: `GET /check-api-key`.

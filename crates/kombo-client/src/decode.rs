@@ -2,16 +2,17 @@
 
 mod reason;
 mod split;
+mod whole;
 
-use std::fmt;
 use std::marker::PhantomData;
 
-use kombo_model::{Fault, FreeJson, InPart, ReadInPart, Warning, WriteEnvelope, mend_json};
-use serde::de::{DeserializeOwned, IgnoredAny, SeqAccess, Visitor};
+use kombo_model::{Endpoint, Fault, FreeJson, InPart, Warning, WriteEnvelope, mend_json};
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::RejectedRecord;
+use crate::query::Listed;
 use split::Split;
 
 /// The reason why a body could not be decoded as the requested data.
@@ -91,30 +92,7 @@ struct Results<R> {
 
 impl<'de, R: Deserialize<'de>> Deserialize<'de> for Results<R> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visit<R>(PhantomData<R>);
-        impl<'de, R: Deserialize<'de>> Visitor<'de> for Visit<R> {
-            type Value = Results<R>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a sequence")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Results<R>, A::Error> {
-                let mut records = Vec::new();
-                while records.len() < MOST_RECORDS {
-                    match seq.next_element()? {
-                        Some(record) => records.push(record),
-                        None => return Ok(Results { records, too_many: false }),
-                    }
-                }
-                let mut too_many = false;
-                while seq.next_element::<IgnoredAny>()?.is_some() {
-                    too_many = true;
-                }
-                Ok(Results { records, too_many })
-            }
-        }
-        deserializer.deserialize_seq(Visit(PhantomData))
+        deserializer.deserialize_seq(whole::Elements::<R, PhantomData<R>>::new(PhantomData))
     }
 }
 
@@ -145,19 +123,21 @@ pub(crate) enum Asked {
 
 /// Decodes a list. If that fails as a whole, it decodes record by record, and bad records field by field, so that a
 /// fault does not affect other records.
-pub(crate) fn list<R: DeserializeOwned + ReadInPart>(body: &str, asked: Asked) -> Result<List<R>, Undecodable> {
-    if let Ok(Envelope { status: Success, data: Page { next, results } }) = serde_json::from_str(body) {
+pub(crate) fn list<R: Listed>(endpoint: Endpoint, body: &str, asked: Asked) -> Result<List<R>, Undecodable> {
+    if let Ok(Page { next, results }) = whole::page(endpoint, body) {
         return Ok(List { records: results.within_bounds()?, rejected: Vec::new(), next });
     }
     let mended = mend_json(body);
     if let Ok(Envelope { status: Success, data: Page { next, results } }) = serde_json::from_str(&mended) {
         let results: Vec<&RawValue> = results.within_bounds()?;
-        return one_by_one(next, results.into_iter().map(RawValue::get));
+        return one_by_one(endpoint, next, results.into_iter().map(RawValue::get));
     }
     let error = match envelope::<Page<&RawValue>>(body) {
         Err(error) => error,
         // Only a mended list differs from the one that failed.
-        Ok(Page { next, results }) => return one_by_one(next, results.within_bounds()?.into_iter().map(RawValue::get)),
+        Ok(Page { next, results }) => {
+            return one_by_one(endpoint, next, results.within_bounds()?.into_iter().map(RawValue::get));
+        }
     };
     let reason = match &error {
         Undecodable::NotJson { reason } => reason.clone(),
@@ -175,11 +155,11 @@ pub(crate) fn list<R: DeserializeOwned + ReadInPart>(body: &str, asked: Asked) -
             Err(Undecodable::TooManyRecords { limit: MOST_RECORDS })
         }
         Split::Records(around, records) => match next(&around) {
-            Some(next) => one_by_one(next, records.into_iter()),
+            Some(next) => one_by_one(endpoint, next, records.into_iter()),
             None => Err(error),
         },
         Split::Unclear => match split::whole(body).and_then(|(around, records)| Some((next(&around)?, records))) {
-            Some((next, record)) if asked == Asked::One => one_by_one(next, std::iter::once(record)),
+            Some((next, record)) if asked == Asked::One => one_by_one(endpoint, next, std::iter::once(record)),
             Some(_) => Err(Undecodable::Garbled { reason }),
             None => Err(error),
         },
@@ -187,23 +167,24 @@ pub(crate) fn list<R: DeserializeOwned + ReadInPart>(body: &str, asked: Asked) -
     }
 }
 
-fn one_by_one<'a, R: DeserializeOwned + ReadInPart>(
+fn one_by_one<'a, R: Listed>(
+    endpoint: Endpoint,
     next: Option<String>,
     records: impl ExactSizeIterator<Item = &'a str>,
 ) -> Result<List<R>, Undecodable> {
     let mut list = List { records: Vec::with_capacity(records.len()), rejected: Vec::new(), next };
     for (index, text) in records.enumerate() {
-        if let Ok(record) = serde_json::from_str::<R>(text) {
+        if let Ok(record) = whole::record(endpoint, text) {
             list.records.push(record);
             continue;
         }
-        let (record, fault) = match R::read_in_part(text) {
+        let (record, fault) = match R::read_in_part(endpoint, text) {
             Ok(InPart { record, faults }) => (Some(record), Fault::join(faults)),
             Err(fault) => (None, Some(fault)),
         };
         if let Some(Fault { path, reason }) = fault {
             let (id, json) = match serde_json::from_str::<&RawValue>(text) {
-                Ok(json) => (record.as_ref().map(|record| record.record_id().to_owned()), json.to_owned()),
+                Ok(json) => (record.as_ref().map(|record| R::id(record).to_owned()), json.to_owned()),
                 // The text of the record, which is not JSON, as a JSON string.
                 Err(_) => (split::id(text), to_raw_value(text).map_err(|_| Undecodable::Incomplete)?),
             };

@@ -29,8 +29,8 @@ pub use operation::Operation;
 pub use page::{Page, RejectedRecord};
 pub use pages::Pages;
 pub use query::{
-    CoursesQuery, ListQuery, Listed, PageCursor, PageSize, ProgressionFilters, ProgressionsQuery, SkillsQuery,
-    UserFilters, UsersQuery,
+    CoursesQuery, ListQuery, Listed, PageCursor, PageSize, ProgressionFilters, ProgressionsQuery, RecordsQuery,
+    SkillsQuery, Typed, UserFilters, UsersQuery,
 };
 pub use retry::RetryPolicy;
 /// Wraps API keys and webhook secrets and never prints them.

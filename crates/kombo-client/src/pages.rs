@@ -5,7 +5,7 @@ use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 
 use futures_util::stream::{self, Stream};
-use kombo_model::IntegrationId;
+use kombo_model::{Endpoint, IntegrationId};
 
 use crate::decode::Asked;
 use crate::query::{ListQuery, Listed, PageCursor, PageSize};
@@ -50,6 +50,7 @@ const MOST_CURSORS: usize = 1 << 16;
 pub struct Pages<R: Listed> {
     client: Client,
     integration: IntegrationId,
+    endpoint: Endpoint,
     query: ListQuery<R>,
     state: State,
     /// Hashes of the cursors requested so far: eight bytes per page, for any length of cursor.
@@ -69,11 +70,12 @@ enum State {
 }
 
 impl<R: Listed> Pages<R> {
-    pub(crate) fn new(client: Client, integration: IntegrationId, mut query: ListQuery<R>) -> Self {
+    pub(crate) fn new(client: Client, integration: IntegrationId, endpoint: Endpoint, mut query: ListQuery<R>) -> Self {
         let start = query.cursor.take();
         let mut pages = Self {
             client,
             integration,
+            endpoint,
             query,
             state: State::At(None),
             seen: HashSet::new(),
@@ -119,12 +121,12 @@ impl<R: Listed> Pages<R> {
         }
         self.state = match &next {
             Some(next) if !self.seen.insert(self.hasher.hash_one(next)) => {
-                return Err(Error::RepeatedCursor { endpoint: R::ENDPOINT, pages: self.read });
+                return Err(Error::RepeatedCursor { endpoint: self.endpoint, pages: self.read });
             }
             Some(next) => State::At(Some(next.clone())),
             None => State::Ended,
         };
-        self.client.inner.sizes.succeeded(&self.integration, R::ENDPOINT, size, self.wanted());
+        self.client.inner.sizes.succeeded(&self.integration, self.endpoint, size, self.wanted());
         self.named_by = Some(size);
         self.read += 1;
         Ok(Some(Page { records: list.records, rejected: list.rejected, next, meta }))
@@ -142,7 +144,7 @@ impl<R: Listed> Pages<R> {
                 .client
                 .inner
                 .sizes
-                .get(&self.integration, R::ENDPOINT)
+                .get(&self.integration, self.endpoint)
                 .map_or(self.wanted(), |known| known.min(self.wanted())),
         }
     }
@@ -154,7 +156,7 @@ impl<R: Listed> Pages<R> {
         cursor: Option<&PageCursor>,
         mut size: PageSize,
     ) -> Result<(decode::List<R>, ResponseMeta, PageSize), (Error, PageSize)> {
-        let request = |size| Request::page(&self.integration, &self.query, cursor, size);
+        let request = |size| Request::page(&self.integration, self.endpoint, &self.query, cursor, size);
         let sizes = &self.client.inner.sizes;
         let first = request(size).map_err(|error| (error, size))?;
         let mut was_suspected = false;
@@ -165,7 +167,7 @@ impl<R: Listed> Pages<R> {
                 // A single failure may be chance, except for a page larger than one that succeeded.
                 Weight::Suspected => {
                     if !std::mem::replace(&mut was_suspected, true)
-                        && !sizes.is_trial(&self.integration, R::ENDPOINT, size)
+                        && !sizes.is_trial(&self.integration, self.endpoint, size)
                     {
                         return None;
                     }
@@ -174,15 +176,15 @@ impl<R: Listed> Pages<R> {
             }
             if self.ties_cursor_to_size {
                 // For the next listing, which then starts with this size.
-                sizes.reduce(&self.integration, R::ENDPOINT, size, Weight::TooHeavy);
+                sizes.reduce(&self.integration, self.endpoint, size, Weight::TooHeavy);
                 return None;
             }
-            size = sizes.reduce(&self.integration, R::ENDPOINT, size, weight)?;
+            size = sizes.reduce(&self.integration, self.endpoint, size, weight)?;
             let pause = if weight == Weight::TooHeavy { Pause::None } else { Pause::AsUsual };
             request(size).ok().map(|request| (request, pause))
         };
         let read = |request: &Request, body: &str| {
-            decode::list::<R>(body, if request.asks_for_one_record() { Asked::One } else { Asked::Many })
+            decode::list::<R>(self.endpoint, body, if request.asks_for_one_record() { Asked::One } else { Asked::Many })
         };
         let error = match self.client.inner.sender.send_adapting(first, read, lighter).await {
             Ok((list, meta)) => return Ok((list, meta, size)),
@@ -191,9 +193,9 @@ impl<R: Listed> Pages<R> {
         match size::weight(&error) {
             Weight::Unknown => return Err((error, size)),
             Weight::TooHeavy => {}
-            Weight::Suspected if size == PageSize::MIN => sizes.forget(&self.integration, R::ENDPOINT),
+            Weight::Suspected if size == PageSize::MIN => sizes.forget(&self.integration, self.endpoint),
             // For the next call.
-            Weight::Suspected => drop(sizes.reduce(&self.integration, R::ENDPOINT, size, Weight::Suspected)),
+            Weight::Suspected => drop(sizes.reduce(&self.integration, self.endpoint, size, Weight::Suspected)),
         }
         Err((error.with_page_size(size), size))
     }
@@ -208,6 +210,7 @@ impl<R: Listed> fmt::Debug for Pages<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pages")
             .field("integration", &self.integration)
+            .field("endpoint", &self.endpoint)
             .field("query", &self.query)
             .field("read", &self.read)
             .finish_non_exhaustive()

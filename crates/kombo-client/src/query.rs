@@ -1,57 +1,103 @@
 use std::fmt;
 
+use kombo_model::catalogue::Record;
 use kombo_model::{
-    Course, CourseId, CourseProgression, CourseProgressionId, Endpoint, ReadInPart, Skill, SkillId, Timestamp, User,
-    UserId,
+    Course, CourseId, CourseProgression, CourseProgressionId, Endpoint, Fault, InPart, ReadInPart, Skill, SkillId,
+    Timestamp, User, UserId,
 };
+use serde::Deserializer;
 use serde::de::DeserializeOwned;
 
 use crate::comma_lists::{CommaLists, comma_list};
 
-/// A record type that has a read endpoint: [`User`], [`Course`], [`CourseProgression`] and [`Skill`].
+/// A record type that a read endpoint lists: one of a single endpoint ([`Typed`]), or [`Record`] for any.
 ///
 /// Sealed: Kombo defines the set.
-pub trait Listed: DeserializeOwned + ReadInPart + Send + sealed::Sealed + 'static {
+pub trait Listed: Sized + Send + sealed::Sealed + 'static {
     /// The type of the record's id.
     type Id: AsRef<str> + fmt::Debug + Clone + Send + Sync;
     /// The filters that only this endpoint has; `()` if none.
     type Filters: CommaLists + fmt::Debug + Default + Clone + Send + Sync;
+
+    /// Reads a whole record.
+    #[doc(hidden)]
+    fn read<'de, D: Deserializer<'de>>(endpoint: Endpoint, deserializer: D) -> Result<Self, D::Error>;
+
+    /// Reads the readable parts of a record.
+    #[doc(hidden)]
+    fn read_in_part(endpoint: Endpoint, json: &str) -> Result<InPart<Self>, Fault>;
+
+    /// Returns the record's id.
+    #[doc(hidden)]
+    fn id(&self) -> &str;
+}
+
+/// A record type of one endpoint: [`User`], [`Course`], [`CourseProgression`] and [`Skill`].
+pub trait Typed: Listed + DeserializeOwned + ReadInPart {
     /// The endpoint that lists the records.
     const ENDPOINT: Endpoint;
 }
 
 mod sealed {
     pub trait Sealed {}
+    impl Sealed for kombo_model::catalogue::Record {}
     impl Sealed for kombo_model::User {}
     impl Sealed for kombo_model::Course {}
     impl Sealed for kombo_model::CourseProgression {}
     impl Sealed for kombo_model::Skill {}
 }
 
-impl Listed for User {
-    type Id = UserId;
-    type Filters = UserFilters;
-    const ENDPOINT: Endpoint = Endpoint::Users;
-}
-
-impl Listed for Course {
-    type Id = CourseId;
+impl Listed for Record {
+    type Id = String;
     type Filters = ();
-    const ENDPOINT: Endpoint = Endpoint::Courses;
+
+    fn read<'de, D: Deserializer<'de>>(endpoint: Endpoint, deserializer: D) -> Result<Self, D::Error> {
+        Self::deserialize(endpoint, deserializer)
+    }
+
+    fn read_in_part(endpoint: Endpoint, json: &str) -> Result<InPart<Self>, Fault> {
+        Self::read_in_part(endpoint, json)
+    }
+
+    fn id(&self) -> &str {
+        self.id()
+    }
 }
 
-impl Listed for CourseProgression {
-    type Id = CourseProgressionId;
-    type Filters = ProgressionFilters;
-    const ENDPOINT: Endpoint = Endpoint::CourseProgressions;
+macro_rules! typed {
+    ($($record:ty: $id:ty, $filters:ty, $endpoint:ident;)*) => {$(
+        impl Listed for $record {
+            type Id = $id;
+            type Filters = $filters;
+
+            fn read<'de, D: Deserializer<'de>>(_: Endpoint, deserializer: D) -> Result<Self, D::Error> {
+                serde::Deserialize::deserialize(deserializer)
+            }
+
+            fn read_in_part(_: Endpoint, json: &str) -> Result<InPart<Self>, Fault> {
+                ReadInPart::read_in_part(json)
+            }
+
+            fn id(&self) -> &str {
+                self.record_id()
+            }
+        }
+
+        impl Typed for $record {
+            const ENDPOINT: Endpoint = Endpoint::$endpoint;
+        }
+    )*};
 }
 
-impl Listed for Skill {
-    type Id = SkillId;
-    type Filters = ();
-    const ENDPOINT: Endpoint = Endpoint::Skills;
+typed! {
+    User: UserId, UserFilters, LmsUsers;
+    Course: CourseId, (), LmsCourses;
+    CourseProgression: CourseProgressionId, ProgressionFilters, LmsCourseProgressions;
+    Skill: SkillId, (), LmsSkills;
 }
 
+/// A query for the records of any endpoint.
+pub type RecordsQuery = ListQuery<Record>;
 /// A query for users.
 pub type UsersQuery = ListQuery<User>;
 /// A query for courses.
@@ -134,7 +180,6 @@ impl<R: Listed> Clone for ListQuery<R> {
 impl<R: Listed> fmt::Debug for ListQuery<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ListQuery")
-            .field("endpoint", &R::ENDPOINT)
             .field("cursor", &self.cursor)
             .field("page_size", &self.page_size)
             .field("updated_after", &self.updated_after)

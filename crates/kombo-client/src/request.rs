@@ -2,7 +2,7 @@
 
 mod write;
 
-use kombo_model::{IntegrationId, Timestamp};
+use kombo_model::{Endpoint, IntegrationId, Timestamp};
 use reqwest::Url;
 
 use crate::comma_lists::{CommaLists as _, comma_list};
@@ -43,22 +43,30 @@ impl Request {
     /// One page of a read endpoint. `cursor` replaces the query's cursor; the filters are the same for every page.
     pub(crate) fn page<R: Listed>(
         integration: &IntegrationId,
+        endpoint: Endpoint,
         query: &ListQuery<R>,
         cursor: Option<&PageCursor>,
         page_size: PageSize,
     ) -> Result<Self, Error> {
-        let operation = Operation::List(R::ENDPOINT);
+        let operation = Operation::List(endpoint);
         let invalid = |reason| Error::InvalidRequest { operation, reason };
         check_header(integration).map_err(invalid)?;
         let mut parameters = Vec::new();
+        let facts = endpoint.info();
         if let Some(cursor) = cursor {
             parameters.push(("cursor", cursor.as_str().to_owned()));
         }
-        parameters.push(("page_size", page_size.get().to_string()));
-        if let Some(after) = query.updated_after {
-            parameters.push(("updated_after", time(after)));
+        if facts.is_paged {
+            parameters.push(("page_size", page_size.get().to_string()));
         }
-        parameters.push(("include_deleted", query.include_deleted.to_string()));
+        match query.updated_after {
+            Some(_) if !facts.has_updated_after => return Err(invalid("the endpoint has no parameter updated_after")),
+            Some(after) => parameters.push(("updated_after", time(after))),
+            None => {}
+        }
+        if facts.has_include_deleted {
+            parameters.push(("include_deleted", query.include_deleted.to_string()));
+        }
         if query.ignore_unsupported_filters {
             parameters.push(("ignore_unsupported_filters", true.to_string()));
         }

@@ -1,7 +1,8 @@
 #![doc = include_str!("../README.md")]
 
 mod action;
-mod endpoint;
+pub mod catalogue;
+mod date;
 mod envelope;
 mod error_body;
 mod free_json;
@@ -10,6 +11,7 @@ mod in_part;
 mod integration;
 mod maybe;
 mod model_name;
+mod number;
 mod open_enum;
 mod record;
 mod redacted;
@@ -21,7 +23,8 @@ pub use action::{
     ForcedSync, InvalidCourseLanguage, InvalidScore, NewCourseProgression, OutcomeStatus, Score, StartedTask, SyncType,
     TaskStatus, UpsertCourse, UpsertCourses, UpsertedCourse,
 };
-pub use endpoint::{Endpoint, UnknownEndpoint};
+pub use catalogue::{Category, Endpoint, EndpointSelection, Model, UnknownCategory, UnknownEndpoint};
+pub use date::{Date, ParseDateError};
 pub use envelope::{ListData, ListEnvelope, ObjectEnvelope, Warning, WriteEnvelope};
 pub use error_body::{ApiError, ErrorBody, ErrorCode};
 pub use free_json::FreeJson;

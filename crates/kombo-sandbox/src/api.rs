@@ -41,10 +41,10 @@ fn route(method: &str, path: &str) -> (Endpoint, Option<String>) {
     let segments: Vec<&str> = path.strip_prefix("/v1/").unwrap_or_default().split('/').collect();
     let (endpoint, id) = match (method, segments.as_slice()) {
         ("GET", ["check-api-key"]) => (Endpoint::CheckApiKey, None),
-        ("GET", ["lms", "users"]) => (Endpoint::Users, None),
-        ("GET", ["lms", "courses"]) => (Endpoint::Courses, None),
-        ("GET", ["lms", "course-progressions"]) => (Endpoint::CourseProgressions, None),
-        ("GET", ["lms", "skills"]) => (Endpoint::Skills, None),
+        ("GET", ["lms", "users"]) => (Endpoint::LmsUsers, None),
+        ("GET", ["lms", "courses"]) => (Endpoint::LmsCourses, None),
+        ("GET", ["lms", "course-progressions"]) => (Endpoint::LmsCourseProgressions, None),
+        ("GET", ["lms", "skills"]) => (Endpoint::LmsSkills, None),
         ("GET", ["integrations", id]) => (Endpoint::Integration, Some(*id)),
         ("DELETE", ["integrations", id]) => (Endpoint::DeleteIntegration, Some(*id)),
         ("POST", ["force-sync"]) => (Endpoint::ForceSync, None),

@@ -215,10 +215,10 @@ impl Integration {
     pub(crate) fn render(&self) -> Value {
         let readable = |endpoint| self.refusal.is_none() && !self.endpoint_refusals.contains_key(&endpoint);
         let models = [
-            (Model::Users, "Users", Endpoint::Users),
-            (Model::Courses, "Courses", Endpoint::Courses),
-            (Model::CourseProgressions, "Course progressions", Endpoint::CourseProgressions),
-            (Model::Skills, "Skills", Endpoint::Skills),
+            (Model::Users, "Users", Endpoint::LmsUsers),
+            (Model::Courses, "Courses", Endpoint::LmsCourses),
+            (Model::CourseProgressions, "Course progressions", Endpoint::LmsCourseProgressions),
+            (Model::Skills, "Skills", Endpoint::LmsSkills),
         ];
         let read_models: Vec<Value> = models
             .into_iter()

@@ -46,7 +46,7 @@ impl<'a> Listing<'a> {
         let scene = Scene { tables, behaviour, now: self.now, include_deleted: filters.include_deleted };
         let filter = RowFilter { scene, filters: &filters };
         match self.endpoint {
-            Endpoint::Users => self.collect(
+            Endpoint::LmsUsers => self.collect(
                 &tables.users,
                 |id, row| {
                     let email = row.work_email.as_deref();
@@ -56,13 +56,13 @@ impl<'a> Listing<'a> {
                 |row| row.meta.changed_at,
                 |id, row| UserView::new(scene, id, row),
             ),
-            Endpoint::Courses => self.collect(
+            Endpoint::LmsCourses => self.collect(
                 &tables.courses,
                 |id, row| filter.record(id, &row.meta, || course_moved(behaviour.nested, row)),
                 |row| row.meta.changed_at,
                 |id, row| CourseView::new(scene, id, row),
             ),
-            Endpoint::CourseProgressions => {
+            Endpoint::LmsCourseProgressions => {
                 let related = Related::new(&filter);
                 self.collect(
                     &tables.progressions,
@@ -71,7 +71,7 @@ impl<'a> Listing<'a> {
                     |id, row| ProgressionView::new(scene, id, row),
                 )
             }
-            Endpoint::Skills => self.collect(
+            Endpoint::LmsSkills => self.collect(
                 &tables.skills,
                 |id, row| filter.record(id, &row.meta, || row.meta.changed_at),
                 |row| row.meta.changed_at,

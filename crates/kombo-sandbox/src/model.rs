@@ -57,13 +57,13 @@ named! {
     /// The endpoint of a request.
     Endpoint {
         /// `GET /v1/lms/users`
-        Users = "users",
+        LmsUsers = "users",
         /// `GET /v1/lms/courses`
-        Courses = "courses",
+        LmsCourses = "courses",
         /// `GET /v1/lms/course-progressions`
-        CourseProgressions = "course-progressions",
+        LmsCourseProgressions = "course-progressions",
         /// `GET /v1/lms/skills`
-        Skills = "skills",
+        LmsSkills = "skills",
         /// `GET /v1/check-api-key`
         CheckApiKey = "check-api-key",
         /// `GET /v1/integrations/{id}`

@@ -84,9 +84,9 @@ pub(crate) fn parse(endpoint: Endpoint, pairs: &[(String, String)]) -> Result<Li
             ("ignore_unsupported_filters", _) => filters.ignore_unsupported = boolean(name, value)?,
             ("ids", _) => filters.ids = Some(list(name, value)?),
             ("remote_ids", _) => filters.remote_ids = Some(list(name, value)?),
-            ("work_emails", Endpoint::Users) => filters.work_emails = Some(list(name, value)?),
-            ("user_ids", Endpoint::CourseProgressions) => filters.user_ids = Some(list(name, value)?),
-            ("course_ids", Endpoint::CourseProgressions) => filters.course_ids = Some(list(name, value)?),
+            ("work_emails", Endpoint::LmsUsers) => filters.work_emails = Some(list(name, value)?),
+            ("user_ids", Endpoint::LmsCourseProgressions) => filters.user_ids = Some(list(name, value)?),
+            ("course_ids", Endpoint::LmsCourseProgressions) => filters.course_ids = Some(list(name, value)?),
             _ => return Err(format!("query: unrecognised key {name:?}")),
         }
     }

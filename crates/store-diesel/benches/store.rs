@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::error::Error;
 use std::time::{Duration, Instant};
 
-use kombo_model::{CourseProgression, Endpoint, IntegrationId, Timestamp};
+use kombo_model::{Endpoint, IntegrationId, Timestamp};
 use store_diesel::{DieselStore, StoreUrl};
 use sync_core::SyncError;
 use sync_core::jobs::{SyncKind, Target};
@@ -61,7 +61,7 @@ async fn pass(
         let mut batch = Batch::default();
         for number in start..records.min(start + BATCH) {
             let record = record(number, is_changed(number))?;
-            decompose(Record::CourseProgression(record), now, &mut batch).map_err(|it| it.reason)?;
+            decompose(record, now, &mut batch).map_err(|it| it.reason)?;
         }
         let run = run.clone();
         let began = Instant::now();
@@ -100,7 +100,7 @@ fn run(minute: i64) -> Result<Run, String> {
     let now = moment(minute)?;
     let target = Target {
         integration_id: IntegrationId::from("bench:one"),
-        endpoint: Endpoint::CourseProgressions,
+        endpoint: Endpoint::LmsCourseProgressions,
         kind: SyncKind::Full,
     };
     Ok(Run {
@@ -121,12 +121,12 @@ fn run(minute: i64) -> Result<Run, String> {
 }
 
 /// A progression of some 700 bytes, with keys in no order that would favour an index.
-fn record(number: usize, changed: bool) -> Result<CourseProgression, serde_json::Error> {
+fn record(number: usize, changed: bool) -> Result<Record, serde_json::Error> {
     let id = scattered(number, 1);
     let status = if changed { "COMPLETED" } else { "IN_PROGRESS" };
     let (user, revision) = (scattered(number % 20_011, 2), scattered(number % 997, 3));
     let filler: String = (0..16).map(|part| scattered(number, part + 4)).collect::<Vec<_>>().join(" ");
-    serde_json::from_value(serde_json::json!({
+    let json = serde_json::json!({
         "id": id,
         "remote_id": format!("progress-{number}"),
         "user_id": user,
@@ -137,7 +137,8 @@ fn record(number: usize, changed: bool) -> Result<CourseProgression, serde_json:
         "changed_at": if changed { "2025-06-11T10:00:00.000Z" } else { "2024-10-07T01:48:46.548Z" },
         "remote_deleted_at": null,
         "remote_data": { "/enrolments": { "number": number, "note": filler, "passed": true } },
-    }))
+    });
+    Record::read(Endpoint::LmsCourseProgressions, &json.to_string())
 }
 
 /// Returns twenty-four letters that are derived from a number but look random.

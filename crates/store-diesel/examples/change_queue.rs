@@ -42,7 +42,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let clock = ManualClock::default();
     let kombo = FakeKombo::new(clock.clone());
     kombo.edit(|lms| ["u1", "u3"].map(|id| lms.add_user(id)));
-    let policy = SyncPolicy::new([Endpoint::Users].into());
+    let policy = SyncPolicy::new([Endpoint::LmsUsers].into());
     let mirror = Engine::new(Arc::clone(&store), Arc::new(kombo.clone()), clock.clone(), Silent, policy);
 
     // The first load is not logged: a new follower first reads the tables, and then the log.
@@ -95,7 +95,7 @@ fn handle(change: &Change) {
 }
 
 async fn sync(mirror: &Mirror, clock: &ManualClock, kind: SyncKind) -> Result<(), Box<dyn Error>> {
-    let target = Target { integration_id: IntegrationId::from("sandbox:a"), endpoint: Endpoint::Users, kind };
+    let target = Target { integration_id: IntegrationId::from("sandbox:a"), endpoint: Endpoint::LmsUsers, kind };
     let now = clock.now();
     let claim = Claim {
         owner: "example".to_owned(),

@@ -258,7 +258,11 @@ fn unnested<'a, W: Written>(statement: Statement<'a>, model: Model, rows: &'a [W
         statement = statement.sql(next());
         statement = match column.kind {
             ColumnKind::Time => statement.times(values.map(|value| value.and_then(Value::time)).collect()),
-            ColumnKind::Text => statement.texts(texts()),
+            ColumnKind::Date => statement.dates(values.map(|value| value.and_then(Value::date)).collect()),
+            ColumnKind::Number => statement.doubles(values.map(|value| value.and_then(Value::number)).collect()),
+            ColumnKind::Integer => statement.ints(values.map(|value| value.and_then(Value::integer)).collect()),
+            ColumnKind::Flag => statement.flags(values.map(|value| value.and_then(Value::flag)).collect()),
+            ColumnKind::Text | ColumnKind::Id => statement.texts(texts()),
             ColumnKind::Document => statement.documents(texts()),
             ColumnKind::Opaque => statement.opaques(texts()),
         };
@@ -321,7 +325,11 @@ fn write_each<const TABLE: u8, W: Written>(
         };
         let values = row.values().iter().zip(model.columns()).map(|(value, column)| match column.kind {
             ColumnKind::Time => Bind::time(value.time()),
-            ColumnKind::Text | ColumnKind::Document | ColumnKind::Opaque => Bind::Text(value.text()),
+            ColumnKind::Date => Bind::Date(value.date().map(|date| date.to_string())),
+            ColumnKind::Number => Bind::Double(value.number()),
+            ColumnKind::Integer => Bind::Int(value.integer()),
+            ColumnKind::Flag => Bind::Int(value.flag().map(i64::from)),
+            ColumnKind::Text | ColumnKind::Id | ColumnKind::Document | ColumnKind::Opaque => Bind::Text(value.text()),
         });
         let binds = [integration, key].into_iter().chain(second).chain(values);
         let binds = binds.chain([Bind::time(written.removed_at()), Bind::time(Some(written.synced_at()))]).collect();

@@ -4,13 +4,15 @@
 use diesel::RunQueryDsl;
 use diesel::backend::Backend;
 use diesel::deserialize::{self, FromSql, QueryableByName};
-use diesel::pg::Pg;
+use diesel::pg::data_types::PgDate;
+use diesel::pg::{Pg, PgValue};
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::result::QueryResult;
 use diesel::row::{Field as _, NamedRow};
-use diesel::sql_types::{Array, BigInt, Nullable, Text, Untyped};
+use diesel::sql_types::Date as SqlDate;
+use diesel::sql_types::{Array, BigInt, Bool, Double, Nullable, Text, Untyped};
 use diesel::sqlite::Sqlite;
-use kombo_model::Timestamp;
+use kombo_model::{Date, Timestamp};
 
 use crate::types::{Document, Instant, JsonText, Moment, Opaque, exact_millis, json_text, millis};
 
@@ -31,6 +33,9 @@ enum Part<'a> {
     Texts(Vec<Option<&'a str>>, String),
     /// Arrays; PostgreSQL only.
     Ints(Vec<Option<i64>>),
+    Doubles(Vec<Option<f64>>),
+    Flags(Vec<Option<bool>>),
+    Dates(Vec<Option<PgDate>>),
     Times(Vec<Option<Moment>>),
     Documents(Vec<Option<JsonText<'a>>>),
     Opaques(Vec<Option<JsonText<'a>>>),
@@ -91,6 +96,26 @@ impl<'a> Statement<'a> {
         self
     }
 
+    /// An array of `double precision`.
+    pub(crate) fn doubles(mut self, numbers: Vec<Option<f64>>) -> Self {
+        self.parts.push(Part::Doubles(numbers));
+        self
+    }
+
+    /// An array of `boolean`.
+    pub(crate) fn flags(mut self, flags: Vec<Option<bool>>) -> Self {
+        self.parts.push(Part::Flags(flags));
+        self
+    }
+
+    /// An array of `date`.
+    pub(crate) fn dates(mut self, dates: Vec<Option<Date>>) -> Self {
+        let days = |date: Date| PgDate(date.unix_days() - UNIX_DAYS_IN_2000);
+        self.parts.push(Part::Dates(dates.into_iter().map(|date| date.map(days)).collect()));
+        self
+    }
+
+    /// An array of `timestamptz`.
     pub(crate) fn times(mut self, times: Vec<Option<Timestamp>>) -> Self {
         self.parts.push(Part::Times(times.into_iter().map(|time| time.map(Moment)).collect()));
         self
@@ -107,6 +132,9 @@ impl QueryFragment<Pg> for Statement<'_> {
                 Part::Int(number) => out.push_bind_param::<BigInt, _>(number)?,
                 Part::Texts(texts, _) => out.push_bind_param::<Array<Nullable<Text>>, _>(texts)?,
                 Part::Ints(numbers) => out.push_bind_param::<Array<Nullable<BigInt>>, _>(numbers)?,
+                Part::Doubles(numbers) => out.push_bind_param::<Array<Nullable<Double>>, _>(numbers)?,
+                Part::Flags(flags) => out.push_bind_param::<Array<Nullable<Bool>>, _>(flags)?,
+                Part::Dates(dates) => out.push_bind_param::<Array<Nullable<SqlDate>>, _>(dates)?,
                 Part::Times(times) => out.push_bind_param::<Array<Nullable<Instant>>, _>(times)?,
                 Part::Documents(texts) => out.push_bind_param::<Array<Nullable<Document>>, _>(texts)?,
                 Part::Opaques(texts) => out.push_bind_param::<Array<Nullable<Opaque>>, _>(texts)?,
@@ -125,7 +153,13 @@ impl QueryFragment<Sqlite> for Statement<'_> {
                 Part::Time(time) => out.push_bind_param::<Nullable<Instant>, _>(time)?,
                 Part::Int(number) => out.push_bind_param::<BigInt, _>(number)?,
                 Part::Texts(_, json) => out.push_bind_param::<Text, str>(json)?,
-                Part::Ints(_) | Part::Times(_) | Part::Documents(_) | Part::Opaques(_) => {
+                Part::Ints(_)
+                | Part::Doubles(_)
+                | Part::Flags(_)
+                | Part::Dates(_)
+                | Part::Times(_)
+                | Part::Documents(_)
+                | Part::Opaques(_) => {
                     let error = "SQLite has no arrays".into();
                     return Err(diesel::result::Error::QueryBuilderError(error));
                 }
@@ -157,6 +191,10 @@ pub(crate) enum Cell {
     /// A time that no fetch writes: finer than milliseconds, or outside of the years 0 to 9999, where it is `None`.
     OddTime(Option<Timestamp>),
     Int(i64),
+    Double(f64),
+    Flag(bool),
+    /// `None` for a date that no fetch writes.
+    Date(Option<Date>),
     /// Bytes in a text column that are not valid text: SQLite accepts any.
     NoText(Vec<u8>),
 }
@@ -172,7 +210,7 @@ impl Cell {
             Self::Time(time) => Some(time),
             Self::OddTime(time) => time,
             Self::Text(text) => text.parse().ok(),
-            Self::Int(_) | Self::NoText(_) => None,
+            _ => None,
         }
     }
 
@@ -181,7 +219,31 @@ impl Cell {
         match self {
             Self::Time(time) => Some(time),
             Self::Text(text) => text.parse().ok().filter(|time: &Timestamp| time.to_string() == text),
-            Self::OddTime(_) | Self::Int(_) | Self::NoText(_) => None,
+            _ => None,
+        }
+    }
+
+    /// Returns a date, which SQLite stores as text, if it has the form that fetches write.
+    pub(crate) fn into_date(self) -> Option<Date> {
+        match self {
+            Self::Date(date) => date,
+            Self::Text(text) => text.parse().ok().filter(|date: &Date| date.to_string() == text),
+            _ => None,
+        }
+    }
+
+    /// Returns a finite number.
+    pub(crate) fn into_double(self) -> Option<f64> {
+        if let Self::Double(number) = self { Some(number).filter(|number| number.is_finite()) } else { None }
+    }
+
+    /// Returns a flag, which SQLite stores as 0 or 1.
+    pub(crate) fn into_flag(self) -> Option<bool> {
+        match self {
+            Self::Flag(flag) => Some(flag),
+            Self::Int(0) => Some(false),
+            Self::Int(1) => Some(true),
+            _ => None,
         }
     }
 
@@ -191,6 +253,9 @@ impl Cell {
 }
 
 pub(crate) const PG_TIMESTAMPTZ: u32 = 1184;
+pub(crate) const PG_DATE: u32 = 1082;
+pub(crate) const PG_FLOAT8: u32 = 701;
+const PG_BOOL: u32 = 16;
 const PG_INT8: u32 = 20;
 const PG_JSON: u32 = 114;
 const PG_JSONB: u32 = 3802;
@@ -212,6 +277,9 @@ impl QueryableByName<Pg> for Cells {
                     }
                     PG_JSON | PG_JSONB => Cell::Text(json_text(&value)?),
                     PG_INT8 => Cell::Int(<i64 as FromSql<BigInt, Pg>>::from_sql(value)?),
+                    PG_FLOAT8 => Cell::Double(<f64 as FromSql<Double, Pg>>::from_sql(value)?),
+                    PG_BOOL => Cell::Flag(<bool as FromSql<Bool, Pg>>::from_sql(value)?),
+                    PG_DATE => Cell::Date(pg_date(&value)),
                     _ => Cell::Text(<String as FromSql<Text, Pg>>::from_sql(value)?),
                 }),
             });
@@ -231,12 +299,24 @@ impl QueryableByName<Sqlite> for Cells {
                     Some(diesel::sqlite::SqliteType::Long | diesel::sqlite::SqliteType::Integer) => {
                         Cell::Int(<i64 as FromSql<BigInt, Sqlite>>::from_sql(value)?)
                     }
+                    Some(diesel::sqlite::SqliteType::Float | diesel::sqlite::SqliteType::Double) => {
+                        Cell::Double(<f64 as FromSql<Double, Sqlite>>::from_sql(value)?)
+                    }
                     _ => text(&mut value),
                 }),
             });
         }
         Ok(Self(cells))
     }
+}
+
+/// Days from 1970-01-01 to 2000-01-01, from which PostgreSQL counts.
+const UNIX_DAYS_IN_2000: i32 = 10_957;
+
+/// Reads a date that a fetch may have written.
+pub(crate) fn pg_date(value: &PgValue<'_>) -> Option<Date> {
+    let days = i32::from_be_bytes(value.as_bytes().try_into().ok()?);
+    Date::from_unix_days(days.checked_add(UNIX_DAYS_IN_2000)?)
 }
 
 /// Reads a text, or its bytes. Invalid UTF-8 arrives with U+FFFD, so texts without it need no second check.
@@ -252,7 +332,9 @@ fn text(value: &mut <Sqlite as Backend>::RawValue<'_>) -> Cell {
 pub(crate) enum Bind<'a> {
     Text(Option<&'a str>),
     Time(Option<Moment>),
-    Int(i64),
+    Date(Option<String>),
+    Int(Option<i64>),
+    Double(Option<f64>),
 }
 
 impl Bind<'_> {
@@ -282,7 +364,9 @@ impl<const TABLE: u8, const REPLACE: bool> QueryFragment<Sqlite> for WriteRow<'_
             match bind {
                 Bind::Text(text) => out.push_bind_param::<Nullable<Text>, _>(text)?,
                 Bind::Time(time) => out.push_bind_param::<Nullable<Instant>, _>(time)?,
-                Bind::Int(number) => out.push_bind_param::<BigInt, _>(number)?,
+                Bind::Date(date) => out.push_bind_param::<Nullable<Text>, _>(date)?,
+                Bind::Int(number) => out.push_bind_param::<Nullable<BigInt>, _>(number)?,
+                Bind::Double(number) => out.push_bind_param::<Nullable<Double>, _>(number)?,
             }
         }
         out.push_sql(self.tail);

@@ -33,7 +33,7 @@ fn records() -> Vec<Record> {
             "remote_data": { "/enrolments": { "number": number, "note": "x".repeat(300) } },
             "user": { "id": format!("user{number:020}"), "first_name": "Ada", "last_name": "Lovelace" },
         });
-        Record::read(Endpoint::CourseProgressions, &json.to_string()).ok()
+        Record::read(Endpoint::LmsCourseProgressions, &json.to_string()).ok()
     };
     (0..250).filter_map(read).collect()
 }

@@ -26,8 +26,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         changed = ["lms_course_progressions", "lms_courses", "hris_employees"].map(ModelName::from).into();
     }
     println!("changed: {}", list(&changed));
-    show("progressions alone", [Endpoint::CourseProgressions].into(), &changed)?;
-    show("everything", [Endpoint::Users, Endpoint::Courses, Endpoint::CourseProgressions].into(), &changed)
+    show("progressions alone", [Endpoint::LmsCourseProgressions].into(), &changed)?;
+    show("everything", [Endpoint::LmsUsers, Endpoint::LmsCourses, Endpoint::LmsCourseProgressions].into(), &changed)
 }
 
 fn show(name: &str, endpoints: BTreeSet<Endpoint>, changed: &[ModelName]) -> Result<(), Box<dyn Error>> {

@@ -4,8 +4,8 @@ use kombo_model::{IntegrationId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::pull::run::RunId;
+use crate::rows::Model;
 use crate::rows::change::{ChangeCause, ChangeKind};
-use crate::rows::model::Model;
 
 /// A position in the change log of all integrations. Readers follow this order, which may differ from the order of
 /// `seq`.

@@ -16,6 +16,7 @@ use crate::ports::source::{FailureClass, Fetch, FetchSpec, Pages, RecordPage, Re
 use crate::ports::store::Store;
 use crate::pull::listing::Listing;
 use crate::pull::lookup::{LookUp, LookUpSize, SingleId, Verdict, can_be_sent};
+use crate::rows::Model;
 use crate::rows::assess::{Assessing, Finding, Lists, assess, assess_removal, assess_removal_of};
 use crate::rows::batch::{Batch, Provenance};
 use crate::rows::change::ChangeCause;
@@ -23,7 +24,6 @@ use crate::rows::compare::Tombstones;
 use crate::rows::compare::{Reading, latest_credible};
 use crate::rows::decompose::decompose;
 use crate::rows::json::clean_text;
-use crate::rows::model::Model;
 use crate::rows::row::Key;
 use crate::rows::unlisted::{self, Search};
 use crate::stable_hash::stable_hash;
@@ -72,15 +72,15 @@ pub struct VerifyPolicy {
 /// use sync_core::verify::{Verifier, VerifyPolicy};
 ///
 /// let policy = VerifyPolicy {
-///     endpoints: [Endpoint::Users].into(),
-///     enabled: [Endpoint::Users].into(),
+///     endpoints: [Endpoint::LmsUsers].into(),
+///     enabled: [Endpoint::LmsUsers].into(),
 ///     tombstones: Tombstones::Mirror,
 ///     ids_per_lookup: 100,
 /// };
 /// let mut verifier = Verifier::new(&store, &kombo, policy, integration);
 /// let mut differences = Vec::new();
 /// let compared = verifier
-///     .endpoint(Endpoint::Users, |difference| {
+///     .endpoint(Endpoint::LmsUsers, |difference| {
 ///         differences.push(difference);
 ///         Ok::<_, SyncError>(())
 ///     })
@@ -205,7 +205,7 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
         ids: Vec<String>,
         tell: &mut impl FnMut(Difference) -> Result<(), E>,
     ) -> Result<(), E> {
-        let (model, integration) = (Model::listed_by(endpoint), self.integration.clone());
+        let (model, integration) = (endpoint.lists(), self.integration.clone());
         let unreadable = ids.into_iter().map(|id| difference::unreadable(&integration, model, id));
         self.tell_each(unreadable, tell)
     }
@@ -263,13 +263,11 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
                     Assessing { integration: &integration, endpoint, reading, lists: Lists::Leave, notes: None };
                 let found = assess(tx, &batch, assessing)?;
                 unlisted::add_stored_with(tx, &integration, endpoint, &unreadable, &mut shown)?;
-                unlisted::add_members(tx, &integration, &batch.unsaid, &mut shown)?;
-                if let Some(revisions) = shown.get_mut(&Model::LmsCourseRevisions) {
-                    revisions.retain(|revision| !found.outdated.contains(revision));
-                }
+                unlisted::add_members(tx, &integration, endpoint, &batch.unsaid, &mut shown)?;
+                unlisted::remove_outdated(&mut shown, &found.outdated);
                 let mut held = found.shown;
                 held.retain(|id| !found.stale.contains(id));
-                let stored = tx.rows(Model::listed_by(endpoint), &integration, &in_quarantine)?;
+                let stored = tx.rows(endpoint.lists(), &integration, &in_quarantine)?;
                 held.extend(
                     stored.into_iter().filter(|row| row.removed_at.is_none()).map(|row| row.row.key.first().to_owned()),
                 );
@@ -373,7 +371,7 @@ impl<'a, St: Store, So: Source> Verifier<'a, St, So> {
     /// Returns the next ids after `after`, which advances, of rows that are not removed. `None` at the end.
     async fn held_ids(&self, endpoint: Endpoint, after: &mut Option<String>) -> Result<Option<Vec<String>>, SyncError> {
         let (integration, from) = (self.integration.clone(), after.take().map(Key::Id));
-        let model = Model::listed_by(endpoint);
+        let model = endpoint.lists();
         let read = self.store.read(move |tx| tx.keys_after(model, &integration, from.as_ref(), STORED_IDS));
         let keys = read.await.map_err(|error: crate::ports::error::StoreError| SyncError::from(error))?;
         let ids: Vec<String> = keys.into_iter().map(|key| key.first().to_owned()).collect();

@@ -78,7 +78,7 @@ pub fn integration_of(webhook: &Webhook) -> Option<IntegrationId> {
 ///         "changed_models": [{"name": "lms_users"}]}}"#,
 /// )?;
 /// let policy = WebhookPolicy {
-///     plan: SyncPolicy::new([Endpoint::Users, Endpoint::Courses].into()).plan,
+///     plan: SyncPolicy::new([Endpoint::LmsUsers, Endpoint::LmsCourses].into()).plan,
 ///     accept_unknown: true,
 ///     look_at_paused_every: Duration::from_secs(3_600),
 /// };

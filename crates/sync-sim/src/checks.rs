@@ -231,7 +231,7 @@ impl Checks {
     /// Whether the mirror must have all changes of a model at rest.
     fn is_due(&self, world: &World, tenant: &Tenant, model: Model) -> bool {
         // A record nested in courses depends on the courses and revisions around it.
-        let nested = model.owner() == Endpoint::Courses || model == Model::LmsSkills;
+        let nested = model.owner() == Endpoint::LmsCourses || model == Model::LmsSkills;
         let around = [Model::LmsCourses, Model::LmsCourseRevisions, Model::LmsJoinRevisionsSkills];
         let mut around = around.into_iter().filter(|_| nested);
         self.is_heard_of(world, tenant, model) && around.all(|model| self.is_heard_of(world, tenant, model))

@@ -72,7 +72,11 @@ fn any_value(world: &World, model: Model, place: usize) -> Value {
     let kind = world.dice().u8(0..4);
     match (column.kind, kind) {
         (_, 0) => Value::Null,
-        (ColumnKind::Text, _) => Value::Text(text),
+        (ColumnKind::Text | ColumnKind::Id, _) => Value::Text(text),
+        (ColumnKind::Date, _) => Value::Date("1999-12-31".parse().unwrap_or_else(|_| unreachable!())),
+        (ColumnKind::Number, _) => Value::Number(-0.5),
+        (ColumnKind::Integer, _) => Value::Integer(-1),
+        (ColumnKind::Flag, _) => Value::Flag(true),
         (ColumnKind::Time | ColumnKind::Document | ColumnKind::Opaque, 1) => Value::Unreadable,
         (ColumnKind::Time, _) => Value::Time(any_time(world)),
         (ColumnKind::Document | ColumnKind::Opaque, _) => Value::Json(format!(r#"{{"by":"{text}"}}"#)),

@@ -140,7 +140,7 @@ impl Manner {
     pub(crate) fn draw(rng: &mut Rng) -> Self {
         let mut endpoints = BTreeSet::from(Endpoint::ALL);
         if rng.bool() {
-            endpoints.remove(&Endpoint::Skills);
+            endpoints.remove(&Endpoint::LmsSkills);
         }
         let seconds = Duration::from_secs;
         let mut one_of = |choices: [u64; 4]| rng.choice(choices).unwrap_or_default();

@@ -2,11 +2,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use kombo_model::{Endpoint, IntegrationId, Maybe, Timestamp};
+use kombo_model::catalogue::{Content, Node};
+use kombo_model::{Endpoint, IntegrationId, Timestamp};
 use sync_core::jobs::SyncKind;
-use sync_core::ports::{
-    Clock, FailureClass, Fetch, FetchSpec, Pages, Record, RecordPage, Rejected, Source, SourceError,
-};
+use sync_core::ports::{Clock, FailureClass, Fetch, FetchSpec, Pages, RecordPage, Rejected, Source, SourceError};
 use sync_testkit::FakePages;
 use tokio::time::{Instant, sleep};
 
@@ -203,18 +202,22 @@ impl SimPages {
     fn leave_members_out(&self, page: &mut RecordPage) {
         let world = &self.process.world;
         for record in &mut page.records {
-            let Record::Course(course) = record else { continue };
-            if !world.meets(Fault::MembersCut, world.manner.rates.members) {
+            if record.endpoint != Endpoint::LmsCourses || !world.meets(Fault::MembersCut, world.manner.rates.members) {
                 continue;
             }
             world.checks().excuse(&self.integration, self.endpoint);
             let kind = world.dice().u8(0..4);
-            let Maybe::Value(revisions) = &mut course.revisions else { continue };
+            // In the order of the catalogue: provider and revisions of a course, skill assignments of a revision.
+            let Some(lists) = record.node.nested.get_mut(1) else { continue };
+            let Content::Nodes { nodes: revisions, .. } = lists else { continue };
+            let assignments = |revisions: &mut Vec<Node>, content: &Content| {
+                revisions.iter_mut().flat_map(|revision| &mut revision.nested).for_each(|it| it.clone_from(content));
+            };
             match kind {
-                0 => course.revisions = Maybe::Absent,
+                0 => *lists = Content::Absent,
                 1 => revisions.clear(),
-                2 => revisions.iter_mut().for_each(|revision| revision.skill_assignments = Maybe::Null),
-                _ => revisions.iter_mut().for_each(|revision| revision.skill_assignments = Maybe::Value(Vec::new())),
+                2 => assignments(revisions, &Content::Null),
+                _ => assignments(revisions, &Content::Nodes { nodes: Vec::new(), is_whole: true }),
             }
         }
     }

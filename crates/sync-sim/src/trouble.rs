@@ -154,7 +154,7 @@ pub(crate) fn refuse_values(world: &Arc<World>, a_while: Duration) {
 pub(crate) fn spoil(world: &Arc<World>, tenant: &Tenant, a_while: Duration) {
     let endpoint = world.dice().choice(world.manner.policy.plan.endpoints.iter().copied());
     let Some(endpoint) = endpoint else { return };
-    let ids = tenant.kombo.ids(sync_core::rows::Model::listed_by(endpoint));
+    let ids = tenant.kombo.ids(endpoint.lists());
     let Some(id) = world.dice().choice(ids) else { return };
     world.count(Fault::RecordSpoiled);
     world.log(format_args!("{id} of {endpoint} of {} cannot be read", tenant.id));

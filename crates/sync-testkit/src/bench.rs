@@ -30,7 +30,7 @@ use crate::{FakeKombo, ManualClock, MemoryStore, lease_next_of};
 /// Every endpoint.
 pub const ALL: [Endpoint; 4] = Endpoint::ALL;
 /// The endpoints that are enabled by default.
-pub const USUAL: [Endpoint; 3] = [Endpoint::Users, Endpoint::Courses, Endpoint::CourseProgressions];
+pub const USUAL: [Endpoint; 3] = [Endpoint::LmsUsers, Endpoint::LmsCourses, Endpoint::LmsCourseProgressions];
 
 /// The integration that all tests use.
 pub fn id() -> IntegrationId {

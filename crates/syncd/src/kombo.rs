@@ -5,8 +5,7 @@ mod clock;
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use kombo_client::{Client, Error, ErrorKind, ListQuery, Pacer, Page, PageSize, ResponseMeta, TransportFault};
-use kombo_model::{Course, CourseProgression, Endpoint, Skill, User};
+use kombo_client::{Client, Error, ErrorKind, Pacer, Page, PageSize, RecordsQuery, ResponseMeta, TransportFault};
 use store_diesel::DieselStore;
 use sync_core::jobs::SyncKind;
 use sync_core::ports::{FailureClass, Fetch, FetchSpec, Pages, Record, RecordPage, Rejected, Source, SourceError};
@@ -108,37 +107,26 @@ impl Source for KomboSource {
     fn open(&self, spec: FetchSpec) -> KomboPages {
         let FetchSpec { integration_id, endpoint, fetch, priority } = spec;
         let client = self.client(priority);
-        let list = match endpoint {
-            Endpoint::Users => List::Users(client.users(&integration_id, query::<User>(fetch))),
-            Endpoint::Courses => List::Courses(client.courses(&integration_id, query::<Course>(fetch))),
-            Endpoint::CourseProgressions => {
-                List::CourseProgressions(client.course_progressions(&integration_id, query::<CourseProgression>(fetch)))
-            }
-            Endpoint::Skills => List::Skills(client.skills(&integration_id, query::<Skill>(fetch))),
-        };
-        KomboPages { list, client, name: self.name.clone(), clock: self.clock.clone() }
+        let pages = client.records(&integration_id, endpoint, query(fetch));
+        KomboPages { pages, client, name: self.name.clone(), clock: self.clock.clone() }
     }
 }
 
-fn query<R: kombo_client::Listed>(fetch: Fetch) -> ListQuery<R>
-where
-    R::Id: From<String>,
-    ListQuery<R>: Default,
-{
-    let whole = ListQuery { include_deleted: true, ..ListQuery::default() };
+fn query(fetch: Fetch) -> RecordsQuery {
+    let whole = RecordsQuery { include_deleted: true, ..RecordsQuery::default() };
     match fetch {
-        Fetch::List { updated_after, from } => ListQuery {
+        Fetch::List { updated_after, from } => RecordsQuery {
             updated_after,
             cursor: from.and_then(|cursor| kombo_client::PageCursor::new(cursor.0)),
             ..whole
         },
-        Fetch::Ids(ids) => ListQuery { ids: ids.into_iter().map(Into::into).collect(), ..whole },
+        Fetch::Ids(ids) => RecordsQuery { ids, ..whole },
     }
 }
 
 /// A list that is being read.
 pub(crate) struct KomboPages {
-    list: List,
+    pages: kombo_client::Pages<Record>,
     client: Client,
     name: String,
     clock: KomboClock,
@@ -158,24 +146,9 @@ impl KomboPages {
     }
 }
 
-enum List {
-    Users(kombo_client::Pages<User>),
-    Courses(kombo_client::Pages<Course>),
-    CourseProgressions(kombo_client::Pages<CourseProgression>),
-    Skills(kombo_client::Pages<Skill>),
-}
-
 impl Pages for KomboPages {
     async fn next_page(&mut self) -> Result<Option<RecordPage>, SourceError> {
-        let page = match &mut self.list {
-            List::Users(pages) => pages.next_page().await.map(|page| page.map(|page| convert(page, Record::User))),
-            List::Courses(pages) => pages.next_page().await.map(|page| page.map(|page| convert(page, Record::Course))),
-            List::CourseProgressions(pages) => {
-                pages.next_page().await.map(|page| page.map(|page| convert(page, Record::CourseProgression)))
-            }
-            List::Skills(pages) => pages.next_page().await.map(|page| page.map(|page| convert(page, Record::Skill))),
-        };
-        match page {
+        match self.pages.next_page().await.map(|page| page.map(convert)) {
             Ok(mut page) => {
                 if let Some(page) = &mut page {
                     page.server_date = self.clock.date(page.server_date);
@@ -187,7 +160,7 @@ impl Pages for KomboPages {
     }
 }
 
-fn convert<R>(page: Page<R>, record: fn(R) -> Record) -> RecordPage {
+fn convert(page: Page<Record>) -> RecordPage {
     let rejected = page.rejected.into_iter().map(|rejected| Rejected {
         id: rejected.id,
         json: rejected.json.into_string(),
@@ -195,7 +168,7 @@ fn convert<R>(page: Page<R>, record: fn(R) -> Record) -> RecordPage {
         reason: rejected.reason,
     });
     RecordPage {
-        records: page.records.into_iter().map(record).collect(),
+        records: page.records,
         rejected: rejected.collect(),
         next: page.next.map(|cursor| PageCursor(cursor.into_string())),
         requested_at: page.meta.requested_at,

@@ -4,7 +4,12 @@ use proptest::prelude::*;
 use super::*;
 
 fn users(results: &str) -> List<User> {
-    list(&format!(r#"{{"status":"success","data":{{"next":null,"results":{results}}}}}"#), Asked::Many).unwrap()
+    list(
+        Endpoint::LmsUsers,
+        &format!(r#"{{"status":"success","data":{{"next":null,"results":{results}}}}}"#),
+        Asked::Many,
+    )
+    .unwrap()
 }
 
 fn unexpected<T>(result: Result<T, Undecodable>) -> (String, String) {
@@ -46,7 +51,7 @@ fn the_path_leads_into_nested_records() {
     let body = r#"{"status":"success","data":{"next":"n","results":[
         {"id":"c","revisions":[{"id":"r0"},{"id":"r1"},{"id":"r2","changed_at":"yesterday, expected today"}]},
         {"id":"d","revisions":[{"id":"r0","skill_assignments":[{"skill":{"name":"x"}}]}]}]}}"#;
-    let page = list::<Course>(body, Asked::Many).unwrap();
+    let page = list::<Course>(Endpoint::LmsCourses, body, Asked::Many).unwrap();
     assert_eq!(page.next.as_deref(), Some("n"));
     assert_eq!(page.rejected[0].path, "revisions[2].changed_at");
     assert_eq!(page.rejected[0].reason, "not a time such as 2022-08-07T14:01:29.196Z");
@@ -55,7 +60,7 @@ fn the_path_leads_into_nested_records() {
     assert_eq!(page.records.len(), 2);
 
     let body = r#"{"status":"success","data":{"next":null,"results":[{"id":"p","user":{"id":"u","work_email":[]}}]}}"#;
-    let page = list::<CourseProgression>(body, Asked::Many).unwrap();
+    let page = list::<CourseProgression>(Endpoint::LmsCourseProgressions, body, Asked::Many).unwrap();
     assert_eq!(page.rejected[0].path, "user.work_email");
     let user = page.records[0].user.value().unwrap();
     assert_eq!((user.id.as_str(), &user.work_email), ("u", &kombo_model::Maybe::Absent));
@@ -98,7 +103,7 @@ fn unknown_keys_are_skipped_whatever_they_hold() {
             {{"id":"p","odd":{odd},"user":{user},"course_revision":{{"id":"r","odd":{odd},"course":{{"id":"c","odd":{odd}}}}}}}
         ]}}}}"#
         );
-        let page = list::<CourseProgression>(&nested, Asked::Many).unwrap();
+        let page = list::<CourseProgression>(Endpoint::LmsCourseProgressions, &nested, Asked::Many).unwrap();
         assert!(page.rejected.is_empty(), "{odd}");
         assert!(page.records[0].course_revision.value().unwrap().course.value().is_some(), "{odd}");
     }
@@ -127,11 +132,14 @@ fn a_body_that_is_not_kombos_names_the_place() {
         (r#"{"message":"hello"}"#, ".", "missing field `status`"),
         ("[]", ".", "invalid length 0, expected struct Envelope with 2 elements"),
     ] {
-        let (at, why) = unexpected(list::<User>(body, Asked::Many));
+        let (at, why) = unexpected(list::<User>(Endpoint::LmsUsers, body, Asked::Many));
         assert_eq!((at.as_str(), why.as_str()), (path, reason), "{body}");
     }
     let reason = "expected value at line 1 column 1".to_owned();
-    assert_eq!(list::<User>("<html></html>", Asked::Many).err(), Some(Undecodable::NotJson { reason }));
+    assert_eq!(
+        list::<User>(Endpoint::LmsUsers, "<html></html>", Asked::Many).err(),
+        Some(Undecodable::NotJson { reason })
+    );
     assert!(unexpected(object::<ApiKeyInfo>(r#"{"status":"success","data":[7]}"#)).1.contains("expected"));
 }
 
@@ -140,12 +148,12 @@ proptest! {
     fn a_body_cut_anywhere_is_incomplete(cut in 0_usize..1_000) {
         let body = r#"{"status":"success","data":{"next":"abc","results":[{"id":"a","first_name":"Ada"},{"id":"b"}]}}"#;
         let cut = cut % body.len();
-        prop_assert_eq!(list::<User>(&body[..cut], Asked::One).map(|_| ()), Err(Undecodable::Incomplete));
+        prop_assert_eq!(list::<User>(Endpoint::LmsUsers, &body[..cut], Asked::One).map(|_| ()), Err(Undecodable::Incomplete));
     }
 
     #[test]
     fn no_text_makes_it_panic(body in "\\PC*") {
-        list::<User>(&body, Asked::Many).ok();
+        list::<User>(Endpoint::LmsUsers, &body, Asked::Many).ok();
     }
 }
 
@@ -218,9 +226,10 @@ fn a_record_without_an_end_is_quarantined_if_it_is_alone() {
         for (before, behind) in [(r#""next":"n[]","#, ""), ("", r#","next":"n[]""#)] {
             let body =
                 |records: &str| format!(r#"{{"status":"success","data":{{{before}"results":[{records}]{behind}}}}}"#);
-            let several = list::<User>(&body(&format!(r#"{{"id":"a"}},{broken},{{"id":"c"}}"#)), Asked::Many);
+            let several =
+                list::<User>(Endpoint::LmsUsers, &body(&format!(r#"{{"id":"a"}},{broken},{{"id":"c"}}"#)), Asked::Many);
             assert!(matches!(several, Err(Undecodable::Garbled { .. })), "{broken}: {several:?}");
-            let alone = list::<User>(&body(broken), Asked::One).unwrap();
+            let alone = list::<User>(Endpoint::LmsUsers, &body(broken), Asked::One).unwrap();
             assert_eq!((alone.records.len(), alone.next.as_deref()), (0, Some("n[]")), "{broken}");
             assert_eq!((alone.rejected[0].id.as_deref(), alone.rejected[0].reason.as_str()), (Some("b"), "not JSON"));
         }
@@ -231,7 +240,10 @@ fn a_record_without_an_end_is_quarantined_if_it_is_alone() {
 #[test]
 fn what_is_no_page_is_not_mended() {
     for body in ["<html>{}</html>", "NaN", "[NaN]", r#"{"status":"success","data":NaN}"#, "{'status': 'success'}"] {
-        assert!(matches!(list::<User>(body, Asked::One), Err(Undecodable::NotJson { .. })), "{body}");
+        assert!(
+            matches!(list::<User>(Endpoint::LmsUsers, body, Asked::One), Err(Undecodable::NotJson { .. })),
+            "{body}"
+        );
     }
     for body in [
         r#"{"status":"success","data":{"next":null,"results":[{"id":"a"},{"id":"b","custom_fields":{"x":[NaN]}}"#,
@@ -239,7 +251,7 @@ fn what_is_no_page_is_not_mended() {
         r#"{"status":"success","data":{"next":null,"results":[NaN,"a"#,
         r#"{"status":"success","data":{"next":null,"results":[NaN]"#,
     ] {
-        let cut = list::<User>(body, Asked::One);
+        let cut = list::<User>(Endpoint::LmsUsers, body, Asked::One);
         assert!(matches!(cut, Err(Undecodable::Incomplete | Undecodable::NotJson { .. })), "{body}: {cut:?}");
     }
 }
@@ -250,8 +262,8 @@ fn brackets_that_match_nothing_take_linear_time() {
     for (opened, closed) in [("{", "]"), ("[", "}")] {
         let brackets = [opened.repeat(1_000_000), closed.repeat(1_000_000)].concat();
         let outside = format!(r#"{brackets}"data":{{"results":[{{"id":"a"}}]}}}}"#);
-        list::<User>(&outside, Asked::Many).unwrap_err();
+        list::<User>(Endpoint::LmsUsers, &outside, Asked::Many).unwrap_err();
         let inside = format!(r#"{{"status":"success","data":{{"next":null,"results":[{brackets}{{"id":"a"}}]}}}}"#);
-        list::<User>(&inside, Asked::One).ok();
+        list::<User>(Endpoint::LmsUsers, &inside, Asked::One).ok();
     }
 }

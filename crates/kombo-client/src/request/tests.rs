@@ -4,13 +4,13 @@ use proptest::prelude::*;
 use super::*;
 use crate::base_url;
 use crate::query::{ProgressionFilters, UserFilters};
-use crate::query::{ProgressionsQuery, UsersQuery};
+use crate::query::{ProgressionsQuery, Typed, UsersQuery};
 
 const PATTERN_LENGTH: usize = "2022-08-07T14:01:29.196Z".len();
 
-fn page<R: Listed>(query: &ListQuery<R>, cursor: Option<&str>) -> Result<Request, Error> {
+fn page<R: Typed>(query: &ListQuery<R>, cursor: Option<&str>) -> Result<Request, Error> {
     let cursor = cursor.and_then(|token| PageCursor::new(token.to_owned()));
-    Request::page(&IntegrationId::from("sandbox:7C9M"), query, cursor.as_ref(), PageSize::MAX)
+    Request::page(&IntegrationId::from("sandbox:7C9M"), R::ENDPOINT, query, cursor.as_ref(), PageSize::MAX)
 }
 
 fn pairs(request: &Request) -> Vec<String> {
@@ -92,7 +92,7 @@ fn items_that_a_comma_list_cannot_hold_are_refused() {
 #[test]
 fn ids_that_a_header_or_a_path_cannot_hold_are_refused() {
     for id in ["", "a b", "a\r\nx-evil: 1", "ü"] {
-        let request = Request::page(&id.into(), &UsersQuery::default(), None, PageSize::MAX);
+        let request = Request::page(&id.into(), Endpoint::LmsUsers, &UsersQuery::default(), None, PageSize::MAX);
         assert!(matches!(request, Err(Error::InvalidRequest { .. })), "{id:?}");
     }
     for id in ["", " ", ".", "..", ".\t", "\n..", ".\r\r.", "a\nb", "a\tb"] {

@@ -62,7 +62,7 @@ async fn every_attempt_is_paced_and_told() {
             (4, Outcome::Status(200)),
         ]
     );
-    assert!(events.iter().all(|event| event.operation == Operation::List(Endpoint::Users)));
+    assert!(events.iter().all(|event| event.operation == Operation::List(Endpoint::LmsUsers)));
     assert_eq!(events[1].code, Some(ErrorCode::PlatformRateLimitExceeded));
     assert_eq!(events[1].rate_limit.remaining, Some(0));
     assert_eq!(events[1].rate_limit.limit, Some(300));

@@ -33,10 +33,18 @@ const MOST_FAULTS: usize = 20;
 impl Reader {
     /// Reads a record.
     pub(crate) fn record<R: Part>(json: &str) -> Result<InPart<R>, Fault> {
+        Self::record_with(json, R::read)
+    }
+
+    /// Reads a record with `read`, which returns `None` after a fault.
+    pub(crate) fn record_with<R>(
+        json: &str,
+        read: impl FnOnce(&RawValue, &mut Self) -> Option<R>,
+    ) -> Result<InPart<R>, Fault> {
         let json = mend_json(json);
         let mut reader = Self::default();
         let record = match serde_json::from_str::<&RawValue>(&json) {
-            Ok(json) => R::read(json, &mut reader),
+            Ok(json) => read(json, &mut reader),
             Err(_) => reader.fault("not JSON"),
         };
         // The last fault is the one that left nothing.
@@ -97,7 +105,7 @@ impl Reader {
         }
     }
 
-    fn unexpected<T>(&mut self, expected: &str, json: &RawValue) -> Option<T> {
+    pub(crate) fn unexpected<T>(&mut self, expected: &str, json: &RawValue) -> Option<T> {
         let found = match json.get().as_bytes().first() {
             Some(b'"') => "a text",
             Some(b'{') if is_no_json(json.get()) => "no JSON",
@@ -110,7 +118,7 @@ impl Reader {
         self.fault(&format!("expected {expected}, found {found}"))
     }
 
-    fn fault<T>(&mut self, reason: &str) -> Option<T> {
+    pub(crate) fn fault<T>(&mut self, reason: &str) -> Option<T> {
         let path = if self.path.is_empty() { ".".to_owned() } else { self.path.clone() };
         // The last fault may be the one that leaves nothing of a record.
         self.faults.truncate(MOST_FAULTS - 1);
@@ -119,7 +127,7 @@ impl Reader {
     }
 
     /// Reads below a key.
-    fn at<T>(&mut self, name: &str, read: impl FnOnce(&mut Self) -> T) -> T {
+    pub(crate) fn at<T>(&mut self, name: &str, read: impl FnOnce(&mut Self) -> T) -> T {
         let before = self.path.len();
         if before > 0 {
             self.path.push('.');
@@ -131,7 +139,7 @@ impl Reader {
     }
 
     /// Reads below an index of a list.
-    fn at_place<T>(&mut self, place: usize, read: impl FnOnce(&mut Self) -> T) -> T {
+    pub(crate) fn at_place<T>(&mut self, place: usize, read: impl FnOnce(&mut Self) -> T) -> T {
         let before = self.path.len();
         // Writing to a `String` does not fail.
         write!(self.path, "[{place}]").ok();
@@ -144,7 +152,12 @@ impl Reader {
 /// A JSON object during reading.
 pub(crate) struct Object<'a>(Fields<'a>);
 
-impl Object<'_> {
+impl<'a> Object<'a> {
+    /// Returns the value of a key; the last one if there are several.
+    pub(crate) fn get(&self, name: &str) -> Option<&'a RawValue> {
+        self.0.get(name)
+    }
+
     /// Returns the values of all keys except `known`.
     pub(crate) fn others(self, known: &[&str]) -> Extra {
         self.0.others(known)

@@ -60,7 +60,7 @@ pub(super) fn answer(shared: &Arc<Shared>, asked: &Asked, verdict: RateVerdict) 
             drop(state);
             write::answer(shared, asked).unwrap_or_else(|refusal| refusal)
         }
-        Endpoint::Users | Endpoint::Courses | Endpoint::CourseProgressions | Endpoint::Skills => {
+        Endpoint::LmsUsers | Endpoint::LmsCourses | Endpoint::LmsCourseProgressions | Endpoint::LmsSkills => {
             list(shared, &state, asked).unwrap_or_else(|refusal| refusal)
         }
     }

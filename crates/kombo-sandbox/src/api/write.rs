@@ -78,10 +78,10 @@ pub(super) fn answer(shared: &Arc<Shared>, asked: &Asked) -> Result<Reply, Reply
                 value(CourseView::new(scene, id, course))
             })
         }
-        Endpoint::Users
-        | Endpoint::Courses
-        | Endpoint::CourseProgressions
-        | Endpoint::Skills
+        Endpoint::LmsUsers
+        | Endpoint::LmsCourses
+        | Endpoint::LmsCourseProgressions
+        | Endpoint::LmsSkills
         | Endpoint::CheckApiKey
         | Endpoint::Integration
         | Endpoint::DeleteIntegration

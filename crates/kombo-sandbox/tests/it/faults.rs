@@ -94,7 +94,7 @@ async fn pages_that_lie() {
 async fn faults_choose_their_requests() {
     let sandbox = start(SandboxConfig::default()).await;
     let fault = || Fault::once(FaultKind::error_without_code(500));
-    sandbox.inject(fault().at(Endpoint::Courses).after(1).times(2));
+    sandbox.inject(fault().at(Endpoint::LmsCourses).after(1).times(2));
     sandbox.inject(fault().of("sandbox:other"));
     sandbox.inject(Fault::always(FaultKind::error_without_code(500)).with_probability(0.0));
     assert_eq!(get(&sandbox, PATH).await.status, 200);
@@ -106,14 +106,14 @@ async fn faults_choose_their_requests() {
     assert_eq!(sandbox.faults().len(), 2);
     sandbox.clear_faults();
     assert!(sandbox.faults().is_empty());
-    assert_eq!(sandbox.request_count(Endpoint::Courses), 4);
+    assert_eq!(sandbox.request_count(Endpoint::LmsCourses), 4);
     let log = sandbox.requests();
     assert_eq!(
         (log.len(), log[0].param("page_size"), log[0].integration.as_deref()),
         (5, Some("5"), Some(FIRST_INTEGRATION))
     );
     sandbox.clear_requests();
-    assert_eq!((sandbox.request_count(Endpoint::Courses), sandbox.requests().len()), (0, 0));
+    assert_eq!((sandbox.request_count(Endpoint::LmsCourses), sandbox.requests().len()), (0, 0));
 }
 
 #[tokio::test]

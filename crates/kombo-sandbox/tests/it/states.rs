@@ -28,7 +28,7 @@ async fn refusals_are_kombos_codes() {
         integration.refusal = None;
         integration.status = IntegrationStatus::Invalid;
         integration.setup_status = SetupStatus::FinalSyncPending;
-        integration.endpoint_refusals.insert(Endpoint::Courses, Refusal::model_disabled());
+        integration.endpoint_refusals.insert(Endpoint::LmsCourses, Refusal::model_disabled());
     });
     assert_eq!(get(&sandbox, "/lms/courses").await.code(), "INTEGRATION.MODEL_DISABLED");
     assert_eq!(get(&sandbox, "/lms/users").await.status, 200);

@@ -17,7 +17,7 @@ use crate::backend::postgres::connection::Conn;
 use crate::backend::postgres::pipeline;
 use crate::backend::postgres::row::PgRow;
 use crate::error::statement_failed;
-use crate::statement::{Cells, PG_TIMESTAMPTZ, Statement};
+use crate::statement::{Cells, PG_DATE, PG_FLOAT8, PG_TIMESTAMPTZ, Statement, pg_date};
 use crate::types::{exact_millis, json_bytes};
 
 /// Keys in one look-up. Two look-ups are in transit at a time.
@@ -118,8 +118,13 @@ impl<'a> LookUp<'a> {
 /// JSON that PostgreSQL stores verbatim counts as text. JSON that PostgreSQL rewrites does not.
 fn is_text(column: &Column) -> bool {
     match column.kind {
-        ColumnKind::Text | ColumnKind::Opaque => true,
-        ColumnKind::Time | ColumnKind::Document => false,
+        ColumnKind::Text | ColumnKind::Id | ColumnKind::Opaque => true,
+        ColumnKind::Time
+        | ColumnKind::Date
+        | ColumnKind::Number
+        | ColumnKind::Integer
+        | ColumnKind::Flag
+        | ColumnKind::Document => false,
     }
 }
 
@@ -183,7 +188,12 @@ fn is_null(found: &PgRow, place: usize) -> bool {
 fn says(found: &PgRow, place: usize, said: &Value) -> bool {
     let Some(field) = found.get(place) else { return false };
     match (said, field.value()) {
-        (Value::Absent, Some(stored)) => !is_time(&stored) || moment(&stored).is_some(),
+        (Value::Absent, Some(stored)) => match stored.get_oid().get() {
+            PG_TIMESTAMPTZ => moment(&stored).is_some(),
+            PG_DATE => pg_date(&stored).is_some(),
+            PG_FLOAT8 => double(&stored).is_some_and(f64::is_finite),
+            _ => true,
+        },
         (Value::Absent | Value::Null, None) => true,
         (Value::Text(said), Some(stored)) => stored.as_bytes() == said.as_bytes(),
         (Value::Json(said), Some(stored)) => json_bytes(&stored)
@@ -191,14 +201,16 @@ fn says(found: &PgRow, place: usize, said: &Value) -> bool {
             .and_then(|stored| std::str::from_utf8(stored).ok())
             .is_some_and(|it| same_json(it, said)),
         (Value::Time(said), Some(stored)) => moment(&stored) == Some(said.unix_millis()),
-        (Value::Unreadable, _) | (Value::Null, Some(_)) | (Value::Text(_) | Value::Json(_) | Value::Time(_), None) => {
-            false
-        }
+        (Value::Date(said), Some(stored)) => pg_date(&stored) == Some(*said),
+        (Value::Number(said), Some(stored)) => double(&stored) == Some(*said),
+        (Value::Integer(said), Some(stored)) => stored.as_bytes() == said.to_be_bytes(),
+        (Value::Flag(said), Some(stored)) => stored.as_bytes() == [u8::from(*said)],
+        (Value::Unreadable, _) | (Value::Null, Some(_)) | (_, None) => false,
     }
 }
 
-fn is_time(stored: &PgValue<'_>) -> bool {
-    stored.get_oid().get() == PG_TIMESTAMPTZ
+fn double(stored: &PgValue<'_>) -> Option<f64> {
+    stored.as_bytes().try_into().map(f64::from_be_bytes).ok()
 }
 
 /// Milliseconds since 1970 of a time that a fetch may have written.
@@ -256,7 +268,11 @@ mod tests {
     fn value(column: &Column, number: usize) -> Value {
         match column.kind {
             _ if number.is_multiple_of(7) => Value::Null,
-            ColumnKind::Text => Value::Text(format!("{} – {number}", column.name)),
+            ColumnKind::Date => Value::Date("2024-02-29".parse().unwrap()),
+            ColumnKind::Number => Value::Number(number as f64 / 8.0),
+            ColumnKind::Integer => Value::Integer(i64::try_from(number).unwrap()),
+            ColumnKind::Flag => Value::Flag(number.is_multiple_of(2)),
+            ColumnKind::Text | ColumnKind::Id => Value::Text(format!("{} – {number}", column.name)),
             ColumnKind::Time => {
                 Value::Time(Timestamp::MIN.saturating_add(Duration::from_millis(1) * u32::try_from(number).unwrap()))
             }

@@ -29,7 +29,11 @@ pub(super) fn stored_row(model: Model, cells: Cells) -> Result<StoredRow, StoreE
         values.push(match (column.kind, cell) {
             (_, None) => Value::Null,
             (ColumnKind::Time, Some(cell)) => cell.into_exact_time().map_or(Value::Unreadable, Value::Time),
-            (ColumnKind::Text, Some(cell)) => cell.into_text().map_or(Value::Unreadable, Value::Text),
+            (ColumnKind::Date, Some(cell)) => cell.into_date().map_or(Value::Unreadable, Value::Date),
+            (ColumnKind::Number, Some(cell)) => cell.into_double().map_or(Value::Unreadable, Value::Number),
+            (ColumnKind::Integer, Some(cell)) => cell.into_int().map_or(Value::Unreadable, Value::Integer),
+            (ColumnKind::Flag, Some(cell)) => cell.into_flag().map_or(Value::Unreadable, Value::Flag),
+            (ColumnKind::Text | ColumnKind::Id, Some(cell)) => cell.into_text().map_or(Value::Unreadable, Value::Text),
             (ColumnKind::Document | ColumnKind::Opaque, Some(cell)) => {
                 cell.into_text().map_or(Value::Unreadable, Value::Json)
             }

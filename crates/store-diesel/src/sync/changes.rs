@@ -208,7 +208,7 @@ both! {
                     Bind::Text(Some(&change.record_id)),
                     Bind::Text(Some(change.kind.as_str())),
                     Bind::Text(Some(change.cause.as_str())),
-                    Bind::Int(change.run_id.0),
+                    Bind::Int(Some(change.run_id.0)),
                     Bind::time(Some(change.at)),
                     Bind::Text(Some(&fields)),
                 ];

@@ -21,14 +21,14 @@ async fn lose_counters(bench: &Bench) {
 
 /// Changes a user, and returns the number of the run that finds the change and that of its log entry.
 async fn change(bench: &Bench, name: &str) -> (i64, i64) {
-    bench.lists(Endpoint::Users, [format!(r#"{{"id":"u","first_name":"{name}"}}"#)]);
-    let run = bench.full(Endpoint::Users).await;
+    bench.lists(Endpoint::LmsUsers, [format!(r#"{{"id":"u","first_name":"{name}"}}"#)]);
+    let run = bench.full(Endpoint::LmsUsers).await;
     (run.id.0, bench.changes().await.last().unwrap_or_else(|| panic!("{run:?}")).seq)
 }
 
 async fn numbers_that_followers_saw_are_not_handed_out_again(bench: Bench) {
-    bench.lists(Endpoint::Users, [r#"{"id":"u"}"#]);
-    bench.full(Endpoint::Users).await;
+    bench.lists(Endpoint::LmsUsers, [r#"{"id":"u"}"#]);
+    bench.full(Endpoint::LmsUsers).await;
     change(&bench, "Ada").await;
     bench.sql("UPDATE sync_changes SET seq = 40; UPDATE sync_runs SET id = id + 70").await;
     lose_counters(&bench).await;

@@ -185,7 +185,7 @@ async fn a_row_that_a_trigger_objects_to_is_quarantined() {
         (0..9).for_each(|user| lms.add_user(&format!("u{user}")));
         lms.rename_user("u4", "odd");
     });
-    let run = bench.full(Endpoint::Users).await;
+    let run = bench.full(Endpoint::LmsUsers).await;
     assert_eq!((run.outcome, run.counts.quarantined), (RunOutcome::CompletedWithQuarantine, 1));
     assert_eq!(bench.ids(Model::LmsUsers).await.len(), 8);
     let [aside] = bench.quarantined().await.try_into().unwrap();
@@ -224,7 +224,7 @@ async fn pages_of_quarantine_are_tried_again() {
             let json = format!(r#"{{"id":"u{number:03}","first_name":"{name}"}}"#);
             Quarantined {
                 integration_id: alpha(),
-                endpoint: Endpoint::Users,
+                endpoint: Endpoint::LmsUsers,
                 record_id: format!("u{number:03}"),
                 json: if number == 7 { "[".to_owned() } else { json },
                 path: "id".to_owned(),
@@ -236,7 +236,7 @@ async fn pages_of_quarantine_are_tried_again() {
         let records: Vec<Quarantined> = (0..450).map(record).collect();
         let put = store.transact(Scope::Shared, move |tx| tx.put_quarantined(&records));
         put.await.unwrap_or_else(|error: StoreError| panic!("{error}"));
-        let tombstones = SyncPolicy::new(BTreeSet::from([Endpoint::Users])).tombstones;
+        let tombstones = SyncPolicy::new(BTreeSet::from([Endpoint::LmsUsers])).tombstones;
         let policy = sync_core::pull::quarantine::RetryPolicy { tombstones, change_values: false };
         let retried = sync_core::pull::quarantine::retry(&store, &alpha(), policy, now).await.unwrap();
         assert_eq!(retried.len(), 450);
@@ -295,7 +295,7 @@ async fn assert_long_values_stop_nobody(bench: &Bench) {
     });
     for _ in 0..2 {
         bench.clock.advance(std::time::Duration::from_secs(60));
-        let run = bench.full(Endpoint::Users).await;
+        let run = bench.full(Endpoint::LmsUsers).await;
         assert_eq!((run.outcome, run.counts.quarantined), (RunOutcome::CompletedWithQuarantine, 1));
         let [aside] = bench.quarantined().await.try_into().unwrap();
         assert!(aside.record_id.len() < 200 && aside.path == "id", "{}: {}", aside.path, aside.reason);

@@ -116,7 +116,7 @@ async fn deliveries_and_the_schedule_cost_the_same_for_a_hundred_and_for_ten_tho
     let schedule = async |store: &DieselStore| {
         for _ in 0..10 {
             let policy = SchedulePolicy {
-                endpoints: [Endpoint::Users, Endpoint::Courses, Endpoint::CourseProgressions].into(),
+                endpoints: [Endpoint::LmsUsers, Endpoint::LmsCourses, Endpoint::LmsCourseProgressions].into(),
                 poll_every: Some(Duration::from_secs(6 * 3_600)),
                 full_every: Duration::from_secs(7 * 86_400),
                 look_at_paused_every: Duration::from_secs(3_600),

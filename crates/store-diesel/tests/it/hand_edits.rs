@@ -29,11 +29,11 @@ fn furnish(bench: &mut Bench) {
     let times = format!(r#""changed_at":"{AT}","remote_created_at":"{AT}""#);
     let numbers = || 0..ROWS;
     bench.lists(
-        Endpoint::Users,
+        Endpoint::LmsUsers,
         numbers().map(|n| format!(r#"{{"id":"u{n:02}","remote_id":"r{n}","first_name":"Ada",{times},{fields}}}"#)),
     );
     bench.lists(
-        Endpoint::Courses,
+        Endpoint::LmsCourses,
         numbers().map(|n| {
             format!(
                 r#"{{"id":"c{n:02}","provider_id":"p{n:02}",{times},{fields},
@@ -44,11 +44,11 @@ fn furnish(bench: &mut Bench) {
         }),
     );
     bench.lists(
-        Endpoint::Skills,
+        Endpoint::LmsSkills,
         numbers().map(|n| format!(r#"{{"id":"s{n:02}","remote_id":"rs","name":"Welding",{times},{fields}}}"#)),
     );
     bench.lists(
-        Endpoint::CourseProgressions,
+        Endpoint::LmsCourseProgressions,
         numbers().map(|n| {
             format!(
                 r#"{{"id":"g{n:02}","user_id":"u{n:02}","course_revision_id":"r{n:02}","enrolled_at":"{AT}",
@@ -74,7 +74,7 @@ fn by_hand(bench: &Bench, kind: ColumnKind) -> Vec<&'static str> {
             "'9999-12-31T23:59:59.999Z'",
             "hex(zeroblob(300000))",
         ][..],
-        (false, ColumnKind::Text) => &["''", "E'\\x01'", "repeat('x', 2000)"][..],
+        (false, ColumnKind::Text | ColumnKind::Id) => &["''", "E'\\x01'", "repeat('x', 2000)"][..],
         (false, ColumnKind::Time) => &[
             "'infinity'",
             "'-infinity'",
@@ -82,6 +82,10 @@ fn by_hand(bench: &Bench, kind: ColumnKind) -> Vec<&'static str> {
             "'294276-12-31 00:00:00+00'",
             "'2025-06-01T00:00:00.000001Z'",
         ][..],
+        (false, ColumnKind::Date) => &["'infinity'", "'-infinity'", "'0044-03-15 BC'", "'294276-12-31'"][..],
+        (false, ColumnKind::Number) => &["'NaN'", "'infinity'", "'-infinity'", "1e308"][..],
+        (false, ColumnKind::Integer) => &["-9223372036854775808"][..],
+        (false, ColumnKind::Flag) => &["true", "false"][..],
         (false, ColumnKind::Document | ColumnKind::Opaque) => {
             &["'null'", "'7'", "'\"x\"'", "'[1e400]'", "'{\"a\":2}'"][..]
         }
@@ -107,8 +111,8 @@ async fn mends(mut bench: Bench, models: &[Model]) {
     furnish(&mut bench);
     bench.full_of_all().await;
     let before = all_live(&bench).await;
-    let values = [ColumnKind::Text, ColumnKind::Time, ColumnKind::Document].map(|kind| by_hand(&bench, kind));
-    for round in 0..values.iter().map(Vec::len).max().unwrap() {
+    let most = models.iter().flat_map(|model| model.columns()).map(|column| by_hand(&bench, column.kind).len());
+    for round in 0..most.max().unwrap() {
         let mut edits = String::new();
         let mut edited = BTreeSet::new();
         for model in models {
@@ -116,13 +120,8 @@ async fn mends(mut bench: Bench, models: &[Model]) {
             let names = model.columns().iter().map(|column| (column.name, column.kind));
             let rest = [("removed_at", ColumnKind::Time), ("synced_at", ColumnKind::Time)];
             for (place, (name, kind)) in names.chain(rest).enumerate() {
-                let of_kind = match kind {
-                    ColumnKind::Text => &values[0],
-                    ColumnKind::Time => &values[1],
-                    ColumnKind::Document | ColumnKind::Opaque => &values[2],
-                };
-                let Some(value) = of_kind.get(round) else { continue };
-                if name == "synced_at" && *value == "NULL" {
+                let Some(value) = by_hand(&bench, kind).get(round).copied() else { continue };
+                if name == "synced_at" && value == "NULL" {
                     continue;
                 }
                 let row = &before[Model::ALL.iter().position(|it| it == model).unwrap()][place];
@@ -150,7 +149,7 @@ async fn every_column_is_mended(bench: Bench) {
 
 /// Edits every column of a skill that only courses show.
 async fn every_column_of_copies_is_mended(mut bench: Bench) {
-    bench.endpoints.remove(&Endpoint::Skills);
+    bench.endpoints.remove(&Endpoint::LmsSkills);
     mends(bench, &[Model::LmsSkills]).await;
 }
 
@@ -311,7 +310,7 @@ fn read_all(tx: &mut dyn Tx) -> Result<(), StoreError> {
 }
 
 async fn bad_books_stop_nothing(mut bench: Bench) {
-    bench.endpoints = [Endpoint::Users].into();
+    bench.endpoints = [Endpoint::LmsUsers].into();
     let user = |name: &str, at: &str| format!(r#"{{"id":"u","first_name":"{name}","changed_at":"{at}"}}"#);
     let now = "'2026-01-01T00:00:00.000Z'";
     let mut name = 0;
@@ -353,10 +352,10 @@ async fn bad_books_stop_nothing(mut bench: Bench) {
                  VALUES ('sandbox:a', 'courses', 'full', 'poll', {now}, {now}, 1, 0)"
             ))
             .await;
-            bench.lists(Endpoint::Users, [user("Ada", AT)]);
+            bench.lists(Endpoint::LmsUsers, [user("Ada", AT)]);
             bench.full_of_all().await;
-            bench.lists(Endpoint::Users, [user(&format!("{name}"), "2025-07-01T00:00:00.000Z")]);
-            bench.fetch(Endpoint::Users, SyncKind::Full).await;
+            bench.lists(Endpoint::LmsUsers, [user(&format!("{name}"), "2025-07-01T00:00:00.000Z")]);
+            bench.fetch(Endpoint::LmsUsers, SyncKind::Full).await;
             bench.sql(&format!("UPDATE {table} SET {column} = {value}")).await;
             let what = format!("{table}.{column} = {value}");
             if let Err(error) = bench.store.read(read_all).await {
@@ -365,7 +364,7 @@ async fn bad_books_stop_nothing(mut bench: Bench) {
                 assert!(is_entry, "{what}: {error}");
             }
             bench.full_of_all().await;
-            bench.lists(Endpoint::Users, [user(&format!("{name} again"), "2025-08-01T00:00:00.000Z")]);
+            bench.lists(Endpoint::LmsUsers, [user(&format!("{name} again"), "2025-08-01T00:00:00.000Z")]);
             bench.full_of_all().await;
             assert_eq!(bench.value(Model::LmsUsers, "u", "first_name").await, format!("{name} again"), "{what}");
         }

@@ -27,9 +27,9 @@ const LATER: &str = "2025-07-01T00:00:00.000Z";
 const SKILLS: &str = r#","skill_assignments":[{"skill":{"id":"s","name":"Welding"}}]"#;
 
 async fn loaded(bench: &mut Bench) {
-    bench.endpoints = [Endpoint::Courses].into();
+    bench.endpoints = [Endpoint::LmsCourses].into();
     bench.said.page_size = 7;
-    bench.lists(Endpoint::Courses, (0..40).map(|number| course(number, AT, &revisions(number, AT, SKILLS))));
+    bench.lists(Endpoint::LmsCourses, (0..40).map(|number| course(number, AT, &revisions(number, AT, SKILLS))));
     bench.full_of_all().await;
     assert_eq!(bench.live(Model::LmsCourseRevisions).await.len(), 40);
 }
@@ -45,8 +45,8 @@ async fn only_a_list_says_who_is_gone(mut bench: Bench) {
     ];
     for kind in [SyncKind::Full, SyncKind::Delta] {
         for (place, rest) in silent.iter().enumerate() {
-            bench.lists(Endpoint::Courses, (0..40).map(|number| course(number, LATER, &rest(number))));
-            let run = bench.fetch(Endpoint::Courses, kind).await;
+            bench.lists(Endpoint::LmsCourses, (0..40).map(|number| course(number, LATER, &rest(number))));
+            let run = bench.fetch(Endpoint::LmsCourses, kind).await;
             assert_eq!((run.outcome, run.counts.deleted), (RunOutcome::Completed, 0), "{kind} {place}");
             let mut live = Vec::new();
             for model in members {
@@ -60,8 +60,8 @@ async fn only_a_list_says_who_is_gone(mut bench: Bench) {
     // An empty list removes the members, in both kinds of fetch.
     for (number, kind) in [(3, SyncKind::Full), (4, SyncKind::Delta)] {
         let list = |of| if of == number { r#","revisions":[]"# } else { "" };
-        bench.lists(Endpoint::Courses, (0..40).map(|of| course(of, LATER, list(of))));
-        let run = bench.fetch(Endpoint::Courses, kind).await;
+        bench.lists(Endpoint::LmsCourses, (0..40).map(|of| course(of, LATER, list(of))));
+        let run = bench.fetch(Endpoint::LmsCourses, kind).await;
         assert_eq!((run.outcome, run.counts.deleted), (RunOutcome::Completed, 2), "{kind}");
     }
 }
@@ -71,7 +71,7 @@ async fn members_that_vanish_in_masses_stop_a_full_fetch(mut bench: Bench) {
     stops(&bench, SyncKind::Full).await;
     // The next full fetch removes nothing either, and nothing is lost when the members are back.
     stops(&bench, SyncKind::Full).await;
-    bench.lists(Endpoint::Courses, (0..40).map(|number| course(number, AT, &revisions(number, AT, SKILLS))));
+    bench.lists(Endpoint::LmsCourses, (0..40).map(|number| course(number, AT, &revisions(number, AT, SKILLS))));
     bench.full_of_all().await;
     bench.assert_settled().await;
 }
@@ -82,10 +82,10 @@ async fn members_that_vanish_in_masses_stop_a_delta(mut bench: Bench) {
 }
 
 async fn stops(bench: &Bench, kind: SyncKind) {
-    bench.lists(Endpoint::Courses, (0..40).map(|number| course(number, LATER, r#","revisions":[]"#)));
-    let run = bench.fetch(Endpoint::Courses, kind).await;
+    bench.lists(Endpoint::LmsCourses, (0..40).map(|number| course(number, LATER, r#","revisions":[]"#)));
+    let run = bench.fetch(Endpoint::LmsCourses, kind).await;
     assert_eq!(run.outcome, RunOutcome::Stopped, "{run:?}");
-    let state = bench.store.read(|tx| tx.endpoint(&alpha(), Endpoint::Courses)).await;
+    let state = bench.store.read(|tx| tx.endpoint(&alpha(), Endpoint::LmsCourses)).await;
     let state = state.unwrap_or_else(|error: sync_core::ports::StoreError| panic!("{error}")).unwrap();
     assert_eq!(state.status, EndpointStatus::MassRemoval);
     let left = bench.live(Model::LmsCourseRevisions).await.len();

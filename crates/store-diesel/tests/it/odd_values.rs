@@ -15,11 +15,11 @@ const AT: &str = "2025-06-01T00:00:00.000Z";
 /// Runs two full fetches of users. Checks the numbers of stored and quarantined records, and that the second fetch
 /// changes nothing.
 async fn users(bench: &mut Bench, records: Vec<String>, stored: usize, put_aside: usize) {
-    bench.endpoints = [Endpoint::Users].into();
+    bench.endpoints = [Endpoint::LmsUsers].into();
     bench.said.page_size = 50;
-    bench.lists(Endpoint::Users, records);
+    bench.lists(Endpoint::LmsUsers, records);
     for _ in 0..2 {
-        let run = bench.full(Endpoint::Users).await;
+        let run = bench.full(Endpoint::LmsUsers).await;
         assert!(run.outcome.is_complete(), "{run:?}");
         let aside = bench.store.read(|tx| tx.quarantined(QuarantinePart::All, 1_000)).await;
         let aside = aside.unwrap_or_else(|error: sync_core::ports::StoreError| panic!("{error}"));
@@ -79,7 +79,7 @@ async fn odd_numbers(mut bench: Bench) {
         "1e400" => "1e401",
         number => number,
     });
-    bench.lists(Endpoint::Users, changed.iter().enumerate().map(record));
+    bench.lists(Endpoint::LmsUsers, changed.iter().enumerate().map(record));
     bench.full_of_all().await;
     let entries = bench.changes().await;
     let logged: Vec<&str> = entries.iter().map(|change| change.record_id.as_str()).collect();
@@ -111,11 +111,11 @@ async fn odd_times(mut bench: Bench) {
     let record = |(number, time): (usize, &&str)| {
         format!(r#"{{"id":"u{number:02}","first_name":"Ada","remote_created_at":"{time}","changed_at":"{AT}"}}"#)
     };
-    bench.endpoints = [Endpoint::Users].into();
+    bench.endpoints = [Endpoint::LmsUsers].into();
     bench.said.page_size = 50;
-    bench.lists(Endpoint::Users, times.iter().enumerate().map(record));
+    bench.lists(Endpoint::LmsUsers, times.iter().enumerate().map(record));
     for _ in 0..2 {
-        let run = bench.full(Endpoint::Users).await;
+        let run = bench.full(Endpoint::LmsUsers).await;
         assert!(run.outcome.is_complete(), "{run:?}");
     }
     // An invalid time affects only itself, and nothing drifts.
@@ -131,7 +131,7 @@ async fn duplicates_in_one_page(mut bench: Bench) {
     let user = |name: &str, at: &str| format!(r#"{{"id":"u","first_name":"{name}","changed_at":{at}}}"#);
     let (old, new, ahead) =
         (r#""2025-06-01T00:00:00.000Z""#, r#""2025-07-01T00:00:00.000Z""#, r#""9000-01-01T00:00:00.000Z""#);
-    bench.endpoints = [Endpoint::Users].into();
+    bench.endpoints = [Endpoint::LmsUsers].into();
     for page_size in [1, 9] {
         bench.said.page_size = page_size;
         for records in [
@@ -140,7 +140,7 @@ async fn duplicates_in_one_page(mut bench: Bench) {
             vec![user("old", old), user("new", new), user("old", old)],
             vec![user("new", new), user("ahead", ahead), user("undated", "null"), user("old", old)],
         ] {
-            bench.lists(Endpoint::Users, records.clone());
+            bench.lists(Endpoint::LmsUsers, records.clone());
             bench.full_of_all().await;
             let logged = bench.changes().await.len();
             bench.full_of_all().await;

@@ -175,7 +175,7 @@ const LOOKS: &[(&str, Look, i64)] = &[
     (
         "the latest run of a target",
         |tx| {
-            let target = Target { integration_id: id(), endpoint: Endpoint::Users, kind: SyncKind::Delta };
+            let target = Target { integration_id: id(), endpoint: Endpoint::LmsUsers, kind: SyncKind::Delta };
             Ok(tx.latest_run(&target)?.into_iter().count())
         },
         10,

@@ -37,7 +37,7 @@ async fn a_request_is_reported() {
     let now: Timestamp = "2026-01-01T00:00:00.000Z".parse().unwrap();
     let target = |name: &str| {
         let integration_id = IntegrationId::from(name);
-        Target { integration_id, endpoint: Endpoint::Users, kind: SyncKind::Full }
+        Target { integration_id, endpoint: Endpoint::LmsUsers, kind: SyncKind::Full }
     };
     let ask = async |name: &str| {
         let target = target(name);

@@ -1,60 +1,41 @@
 //! `kombo-client` as a source of the engine. The two crates do not depend on each other: this adapter is all that
 //! connects them.
 
-use kombo_client::{Client, Error, ErrorKind, ListQuery, Listed, Page, PageCursor};
-use kombo_model::{Course, CourseProgression, Endpoint, Skill, User};
+use kombo_client::{Client, Error, ErrorKind, Page, PageCursor, RecordsQuery};
 use sync_core::ports::{FailureClass, Fetch, FetchSpec, Pages, Record, RecordPage, Rejected, Source, SourceError};
 use sync_core::pull;
 
 pub(crate) struct Kombo(pub(crate) Client);
 
-pub(crate) enum List {
-    Users(kombo_client::Pages<User>),
-    Courses(kombo_client::Pages<Course>),
-    CourseProgressions(kombo_client::Pages<CourseProgression>),
-    Skills(kombo_client::Pages<Skill>),
-}
+/// A list that is being read.
+pub(crate) struct List(kombo_client::Pages<Record>);
 
 impl Source for Kombo {
     type Pages = List;
 
     fn open(&self, spec: FetchSpec) -> List {
-        let FetchSpec { integration_id: id, endpoint, fetch, .. } = spec;
-        match endpoint {
-            Endpoint::Users => List::Users(self.0.list(&id, query(fetch))),
-            Endpoint::Courses => List::Courses(self.0.list(&id, query(fetch))),
-            Endpoint::CourseProgressions => List::CourseProgressions(self.0.list(&id, query(fetch))),
-            Endpoint::Skills => List::Skills(self.0.list(&id, query(fetch))),
-        }
+        List(self.0.records(&spec.integration_id, spec.endpoint, query(spec.fetch)))
     }
 }
 
 /// Deleted records are always included. Without them, deltas would not show deletions.
-fn query<R: Listed<Id: From<String>>>(fetch: Fetch) -> ListQuery<R> {
-    let all = ListQuery { include_deleted: true, ..ListQuery::default() };
+fn query(fetch: Fetch) -> RecordsQuery {
+    let all = RecordsQuery { include_deleted: true, ..RecordsQuery::default() };
     match fetch {
         Fetch::List { updated_after, from } => {
-            ListQuery { updated_after, cursor: from.and_then(|cursor| PageCursor::new(cursor.0)), ..all }
+            RecordsQuery { updated_after, cursor: from.and_then(|cursor| PageCursor::new(cursor.0)), ..all }
         }
-        Fetch::Ids(ids) => ListQuery { ids: ids.into_iter().map(Into::into).collect(), ..all },
+        Fetch::Ids(ids) => RecordsQuery { ids, ..all },
     }
 }
 
 impl Pages for List {
     async fn next_page(&mut self) -> Result<Option<RecordPage>, SourceError> {
-        match self {
-            Self::Users(pages) => pages.next_page().await.map(|page| page.map(|it| convert(it, Record::User))),
-            Self::Courses(pages) => pages.next_page().await.map(|page| page.map(|it| convert(it, Record::Course))),
-            Self::CourseProgressions(pages) => {
-                pages.next_page().await.map(|page| page.map(|it| convert(it, Record::CourseProgression)))
-            }
-            Self::Skills(pages) => pages.next_page().await.map(|page| page.map(|it| convert(it, Record::Skill))),
-        }
-        .map_err(|error| failure(&error))
+        self.0.next_page().await.map(|page| page.map(convert)).map_err(|error| failure(&error))
     }
 }
 
-fn convert<R>(page: Page<R>, record: fn(R) -> Record) -> RecordPage {
+fn convert(page: Page<Record>) -> RecordPage {
     let rejected = page.rejected.into_iter().map(|it| Rejected {
         id: it.id,
         json: it.json.into_string(),
@@ -62,7 +43,7 @@ fn convert<R>(page: Page<R>, record: fn(R) -> Record) -> RecordPage {
         reason: it.reason,
     });
     RecordPage {
-        records: page.records.into_iter().map(record).collect(),
+        records: page.records,
         rejected: rejected.collect(),
         next: page.next.map(|cursor| pull::PageCursor(cursor.into_string())),
         requested_at: page.meta.requested_at,

@@ -72,7 +72,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let sandbox = Sandbox::start(SandboxConfig::default()).await?;
     let client = Client::builder("sandbox-key").base_url(sandbox.base_url()).build()?;
     let integration = IntegrationId::from(FIRST_INTEGRATION);
-    let endpoints = BTreeSet::from([Endpoint::Users, Endpoint::Courses]);
+    let endpoints = BTreeSet::from([Endpoint::LmsUsers, Endpoint::LmsCourses]);
     let policy = SyncPolicy::new(endpoints.clone());
     let (store, source) = (Arc::new(MemoryStore::new()), Arc::new(Kombo(client)));
     let engine = Engine::new(Arc::clone(&store), Arc::clone(&source), MachineClock, Silent, policy.clone());

@@ -12,7 +12,7 @@
 //! # let now: Timestamp = "2026-01-01T00:00:00Z".parse()?;
 //! # let target = Target {
 //! #     integration_id: IntegrationId::from("sandbox:a"),
-//! #     endpoint: Endpoint::Users,
+//! #     endpoint: Endpoint::LmsUsers,
 //! #     kind: SyncKind::Full,
 //! # };
 //! let claim = |owner: &str| Claim {

@@ -36,12 +36,12 @@ mod tests {
     fn periods_are_whole_after_the_first() {
         let id = IntegrationId::from("sandbox:a");
         let loaded: Timestamp = "2026-01-01T00:00:00.000Z".parse().unwrap();
-        let first = next_full(&id, Endpoint::Users, WEEK, loaded);
+        let first = next_full(&id, Endpoint::LmsUsers, WEEK, loaded);
         assert!(first > loaded && first.since(loaded) <= WEEK);
-        let second = next_full(&id, Endpoint::Users, WEEK, first);
+        let second = next_full(&id, Endpoint::LmsUsers, WEEK, first);
         assert_eq!(second.since(first), WEEK);
         // A fetch that took an hour does not move the slot.
-        let late = next_full(&id, Endpoint::Users, WEEK, first.saturating_add(Duration::from_secs(3_600)));
+        let late = next_full(&id, Endpoint::LmsUsers, WEEK, first.saturating_add(Duration::from_secs(3_600)));
         assert_eq!(late, second);
     }
 
@@ -50,7 +50,7 @@ mod tests {
         let loaded: Timestamp = "2026-01-01T00:00:00.000Z".parse().unwrap();
         let mut per_hour = vec![0_u32; 7 * 24];
         for number in 0..1_000 {
-            let due = next_full(&IntegrationId::from(format!("sandbox:{number}")), Endpoint::Courses, WEEK, loaded);
+            let due = next_full(&IntegrationId::from(format!("sandbox:{number}")), Endpoint::LmsCourses, WEEK, loaded);
             let hour = usize::try_from(due.since(loaded).as_secs() / 3_600).unwrap().min(per_hour.len() - 1);
             per_hour[hour] += 1;
         }

@@ -4,7 +4,7 @@ use kombo_model::Timestamp;
 
 use crate::jobs::request::Target;
 use crate::pull::run::RunId;
-use crate::rows::model::Model;
+use crate::rows::Model;
 
 /// The result of a statement.
 pub type TxResult<T> = Result<T, StoreError>;

@@ -1,8 +1,7 @@
 use std::time::Duration;
 
-use kombo_model::{
-    Course, CourseProgression, Endpoint, Fault, InPart, IntegrationId, ReadInPart, Skill, Timestamp, User,
-};
+use kombo_model::catalogue::Record;
+use kombo_model::{Endpoint, IntegrationId, Timestamp};
 
 use crate::jobs::SyncKind;
 use crate::pull::run::PageCursor;
@@ -67,77 +66,6 @@ pub struct RecordPage {
     pub elapsed: Duration,
     /// Kombo's clock at the time of the answer, in whole seconds.
     pub server_date: Option<Timestamp>,
-}
-
-/// A record of one of the four lists.
-#[derive(Debug, Clone)]
-pub enum Record {
-    /// A record of `users`.
-    User(User),
-    /// A record of `courses`.
-    Course(Course),
-    /// A record of `course-progressions`.
-    CourseProgression(CourseProgression),
-    /// A record of `skills`.
-    Skill(Skill),
-}
-
-impl Record {
-    /// Returns the id of the record.
-    pub fn id(&self) -> &str {
-        match self {
-            Self::User(user) => user.id.as_str(),
-            Self::Course(course) => course.id.as_str(),
-            Self::CourseProgression(progression) => progression.id.as_str(),
-            Self::Skill(skill) => skill.id.as_str(),
-        }
-    }
-
-    /// Returns the endpoint that lists the record.
-    pub fn endpoint(&self) -> Endpoint {
-        match self {
-            Self::User(_) => Endpoint::Users,
-            Self::Course(_) => Endpoint::Courses,
-            Self::CourseProgression(_) => Endpoint::CourseProgressions,
-            Self::Skill(_) => Endpoint::Skills,
-        }
-    }
-
-    /// Returns when one of the record's own fields last changed.
-    pub fn changed_at(&self) -> Option<Timestamp> {
-        match self {
-            Self::User(user) => user.changed_at,
-            Self::Course(course) => course.changed_at,
-            Self::CourseProgression(progression) => progression.changed_at,
-            Self::Skill(skill) => skill.changed_at,
-        }
-    }
-
-    /// Reads a whole record of `endpoint` from JSON.
-    pub fn read(endpoint: Endpoint, json: &str) -> Result<Self, serde_json::Error> {
-        match endpoint {
-            Endpoint::Users => serde_json::from_str(json).map(Self::User),
-            Endpoint::Courses => serde_json::from_str(json).map(Self::Course),
-            Endpoint::CourseProgressions => serde_json::from_str(json).map(Self::CourseProgression),
-            Endpoint::Skills => serde_json::from_str(json).map(Self::Skill),
-        }
-    }
-
-    /// Reads a record of `endpoint` from JSON, skipping the parts that cannot be read.
-    ///
-    /// # Errors
-    /// The fault that [`ReadInPart`] returns if the record cannot be read at all.
-    pub fn read_in_part(endpoint: Endpoint, json: &str) -> Result<InPart<Self>, Fault> {
-        fn read<R: ReadInPart>(json: &str, record: fn(R) -> Record) -> Result<InPart<Record>, Fault> {
-            R::read_in_part(json).map(|read| InPart { record: record(read.record), faults: read.faults })
-        }
-        match endpoint {
-            Endpoint::Users => read(json, Self::User),
-            Endpoint::Courses => read(json, Self::Course),
-            Endpoint::CourseProgressions => read(json, Self::CourseProgression),
-            Endpoint::Skills => read(json, Self::Skill),
-        }
-    }
 }
 
 /// A record that could not be read, at least in part.

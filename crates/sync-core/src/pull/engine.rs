@@ -46,7 +46,7 @@ pub use fail::Backoff;
 /// let policy = SyncPolicy {
 ///     full_every: Duration::from_secs(86_400),
 ///     change_values: true,
-///     ..SyncPolicy::new([Endpoint::Users, Endpoint::CourseProgressions].into())
+///     ..SyncPolicy::new([Endpoint::LmsUsers, Endpoint::LmsCourseProgressions].into())
 /// };
 /// ```
 #[derive(Debug, Clone)]
@@ -139,7 +139,7 @@ pub struct Attempt {
 /// # clock.advance(Duration::from_secs(3_600));
 /// # let target = Target {
 /// #     integration_id: IntegrationId::from("sandbox:a"),
-/// #     endpoint: Endpoint::Users,
+/// #     endpoint: Endpoint::LmsUsers,
 /// #     kind: SyncKind::Full,
 /// # };
 /// # let claim = Claim {
@@ -155,7 +155,7 @@ pub struct Attempt {
 /// use sync_core::pull::{Engine, SyncPolicy};
 /// use tokio_util::sync::CancellationToken;
 ///
-/// let policy = SyncPolicy::new([Endpoint::Users].into());
+/// let policy = SyncPolicy::new([Endpoint::LmsUsers].into());
 /// let engine = Engine::new(Arc::new(store), Arc::new(kombo), clock, Silent, policy);
 /// let attempt = engine.work(&lease, &CancellationToken::new()).await?;
 /// assert!(attempt.run.outcome.is_complete());

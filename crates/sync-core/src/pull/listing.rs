@@ -4,8 +4,9 @@ use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 
 use kombo_model::Endpoint;
+use kombo_model::catalogue::Record;
 
-use crate::ports::source::{FailureClass, Pages, Record, RecordPage, SourceError};
+use crate::ports::source::{FailureClass, Pages, RecordPage, SourceError};
 
 /// The pages of a list. Returns an error if the list does not end, although each page names another one.
 #[derive(Debug)]

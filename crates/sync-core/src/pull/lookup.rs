@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use kombo_model::catalogue::Record;
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
 
 use crate::jobs::request::SyncKind;
-use crate::ports::source::{FailureClass, Fetch, FetchSpec, Pages, Record, RecordPage, Source, SourceError};
+use crate::ports::source::{FailureClass, Fetch, FetchSpec, Pages, RecordPage, Source, SourceError};
 use crate::rows::json::clean_text;
 
 /// Whether a look-up can contain this id. Ids are sent as one comma-separated value. Unusual ids, which can only come

@@ -2,23 +2,23 @@
 
 use std::collections::BTreeSet;
 
+use kombo_model::catalogue::Record;
 use kombo_model::{Endpoint, Fault, InPart, IntegrationId, Timestamp};
 
 use crate::jobs::queue;
 use crate::jobs::request::{SyncKind, Target};
 use crate::ports::error::{StoreError, TxResult};
-use crate::ports::source::Record;
 use crate::ports::store::{QuarantinePart, QuarantineRelease};
 use crate::ports::store::{Scope, Store, Tx};
 use crate::pull::quarantined::Quarantined;
 use crate::pull::run::{Run, RunOutcome, RunPhase};
+use crate::rows::Model;
 use crate::rows::apply::{Applying, Unlisted, apply_without_lease};
 use crate::rows::batch::{Batch, Incoming, Provenance};
 use crate::rows::compare::Tombstones;
 use crate::rows::compare::{Reading, latest_credible};
 use crate::rows::counts::RunCounts;
 use crate::rows::decompose::decompose;
-use crate::rows::model::Model;
 use crate::rows::row::Value;
 
 /// Settings of a retry.

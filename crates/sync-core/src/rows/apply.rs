@@ -10,13 +10,13 @@ use crate::jobs::request::SyncKind;
 use crate::ports::error::{Invariant, TxResult};
 use crate::ports::store::Tx;
 use crate::pull::run::Run;
+use crate::rows::Model;
 use crate::rows::assess::{
     Assessing, Assessment, Finding, Lists, assess, assess_or_insert, assess_removal, assess_removal_of,
 };
 use crate::rows::batch::Batch;
 use crate::rows::compare::{ChangedField, Reading, first_values};
 use crate::rows::counts::RunCounts;
-use crate::rows::model::Model;
 use crate::rows::removals;
 use crate::rows::row::Key;
 use crate::rows::unlisted::Found;
@@ -57,7 +57,7 @@ impl Applying<'_> {
     /// Returns the listed model if its rows are probably all new: in a first load that has found no stored row so far.
     /// Such rows are not logged.
     fn likely_new(&self) -> Option<Model> {
-        let model = Model::listed_by(self.run.target.endpoint);
+        let model = self.run.target.endpoint.lists();
         let RunCounts { updated, restored, unchanged, indirect, stale, .. } = self.run.counts;
         let met_others = updated + restored + unchanged + indirect + stale > 0;
         (self.run.first_load && self.quiet.contains(&model) && !met_others).then_some(model)
@@ -116,7 +116,7 @@ pub(crate) struct Applied {
     /// Ids of the records that are older than the stored ones.
     pub(crate) stale: BTreeSet<String>,
     /// Keys of the revisions that are older than the stored ones.
-    pub(crate) outdated: BTreeSet<Key>,
+    pub(crate) outdated: BTreeMap<Model, BTreeSet<Key>>,
     /// Whether entries were added to the change log.
     pub(crate) logged: bool,
 }

@@ -16,13 +16,13 @@ use crate::jobs::request::SyncKind;
 use crate::ports::error::TxResult;
 use crate::ports::store::Tx;
 use crate::pull::run::RunId;
+use crate::rows::Model;
 use crate::rows::batch::{Batch, Incoming, Members, Provenance};
 use crate::rows::change::{ChangeCause, ChangeKind};
 use crate::rows::compare::{
     ChangedField, Reading, Verdict, by_change, cause, compare, first_seen, remove, remove_with_list,
 };
 use crate::rows::counts::RunCounts;
-use crate::rows::model::Model;
 use crate::rows::row::{Key, MirrorRow, NewRow, Stored, StoredRow, Value};
 
 pub(crate) use table::Table;
@@ -39,8 +39,8 @@ pub struct Assessment<'a> {
     pub shown: Vec<String>,
     /// Ids of the listed records with a row that differs from the stored one, which comes from a later response.
     pub stale: BTreeSet<String>,
-    /// Revisions with a stored row from a later response. A look-up decides which course they belong to.
-    pub outdated: BTreeSet<Key>,
+    /// Members of listed records with a stored row from a later response. A look-up decides to which record they belong.
+    pub outdated: BTreeMap<Model, BTreeSet<Key>>,
     /// Number of live rows that are removed because the list of their existing record no longer shows them.
     pub unlisted: BTreeMap<Model, u64>,
     /// The rows to write.
@@ -119,7 +119,7 @@ pub fn assess_removal(
     assessing: Assessing<'_>,
 ) -> TxResult<Assessment<'static>> {
     let keys: Vec<Key> = ids.iter().cloned().map(Key::Id).collect();
-    assess_removal_of(tx, Model::listed_by(assessing.endpoint), &keys, looked_up_at, ChangeCause::Sweep, assessing)
+    assess_removal_of(tx, assessing.endpoint.lists(), &keys, looked_up_at, ChangeCause::Sweep, assessing)
 }
 
 /// Returns the changes of removing rows of any model, with the members of their lists.
@@ -175,8 +175,9 @@ impl<'b> Work<'_, 'b> {
                 self.rows(tx, model, rows)?;
             }
         }
-        for list in batch.members.iter().filter(|list| list.model == Model::LmsCourseRevisions) {
-            if list.keys.iter().any(|key| self.found.outdated.contains(key)) {
+        for list in &batch.members {
+            let outdated = self.found.outdated.get(&list.model);
+            if outdated.is_some_and(|outdated| list.keys.iter().any(|key| outdated.contains(key))) {
                 self.found.stale.insert(list.parent.clone());
             }
         }
@@ -191,7 +192,9 @@ impl<'b> Work<'_, 'b> {
                 *newest = members;
             }
         }
-        for model in [Model::LmsCourseRevisions, Model::LmsJoinRevisionsSkills] {
+        // The catalogue has parents before their members.
+        let listed: BTreeSet<Model> = lists.keys().map(|(model, _)| *model).collect();
+        for model in listed {
             let of_model: Vec<_> = lists.values().copied().filter(|members| members.model == model).collect();
             self.lists(tx, &of_model, batch)?;
         }
@@ -383,13 +386,13 @@ impl<'b> Work<'_, 'b> {
         let (row, kind, fields, announced) = match verdict {
             Verdict::Unchanged => return,
             Verdict::Stale => {
-                self.found.stale.extend(listed_with(incoming));
-                if model == Model::LmsCourseRevisions {
-                    self.found.outdated.insert(incoming.row.key.clone());
+                self.found.stale.extend(listed_with(incoming, self.assessing.endpoint));
+                if is_member(model, self.assessing.endpoint) {
+                    self.found.outdated.entry(model).or_default().insert(incoming.row.key.clone());
                 }
-                let order = self.by_change(incoming.row.changed_at(), stored.row.changed_at());
-                if let (Some(members), Some(Ordering::Less)) = (members_of(model), order) {
-                    self.outdated.insert((members, incoming.row.key.first().to_owned()));
+                if self.by_change(incoming.row.changed_at(), stored.row.changed_at()) == Some(Ordering::Less) {
+                    let lists = model.members().iter().map(|members| (*members, incoming.row.key.first().to_owned()));
+                    self.outdated.extend(lists);
                 }
                 return;
             }
@@ -445,7 +448,7 @@ impl<'b> Work<'_, 'b> {
         let deleted = batch.rows.iter().filter(|it| it.row.remote_deleted_at().is_some());
         let deleted: BTreeSet<(Model, &str)> = deleted.map(|it| (it.model, it.row.key.first())).collect();
         let counts = |member: &&StoredRow| {
-            let parent = parent_model(model).zip(parent_of(model, &member.row));
+            let parent = model.parent().zip(parent_of(model, &member.row));
             member.is_live() && parent.is_none_or(|parent| !deleted.contains(&parent))
         };
         let cause = unlisted_cause(model, self.assessing);
@@ -490,7 +493,7 @@ impl<'b> Work<'_, 'b> {
             let kind = if stored.is_live() { ChangeKind::Deleted } else { ChangeKind::Updated };
             self.replace(model, row, Some(kind), cause, vec![field]);
         }
-        if let (Some(member), false) = (members_of(model), parents.is_empty()) {
+        for &member in model.members().iter().filter(|_| !parents.is_empty()) {
             let members = self.members(tx, member, &parents, |_| true)?;
             let now = self.assessing.reading.now;
             let rows = members.iter().map(|stored| (stored, remove_with_list(stored, observed_at, now))).collect();
@@ -578,38 +581,27 @@ fn came_back_for_another(incoming: &Incoming, reading: Reading) -> bool {
     matches!((incoming.row.changed_at(), since), (Some(changed), Some(since)) if changed <= since)
 }
 
+/// Whether rows of `model` have an id of their own and are members of a list in the records of `endpoint`.
+fn is_member(model: Model, endpoint: Endpoint) -> bool {
+    model.parent() == Some(endpoint.lists()) && model.key_columns().len() == 1
+}
+
 /// Returns the id of the listed record that contained a row, unless the row is a copy.
-fn listed_with(incoming: &Incoming) -> Option<String> {
-    match (incoming.provenance, incoming.model) {
-        (Provenance::Listed, _) => Some(incoming.row.key.first().to_owned()),
-        (Provenance::Owned, Model::LmsCourseRevisions) => {
-            incoming.row.get(incoming.model, "course_id").and_then(Value::text).map(str::to_owned)
+fn listed_with(incoming: &Incoming, endpoint: Endpoint) -> Option<String> {
+    match incoming.provenance {
+        Provenance::Listed => Some(incoming.row.key.first().to_owned()),
+        Provenance::Owned if is_member(incoming.model, endpoint) => {
+            parent_of(incoming.model, &incoming.row).map(str::to_owned)
         }
-        (Provenance::Owned | Provenance::Copy | Provenance::SoleCopy, _) => None,
+        Provenance::Owned | Provenance::Copy | Provenance::SoleCopy => None,
     }
-}
-
-fn members_of(model: Model) -> Option<Model> {
-    match model {
-        Model::LmsCourses => Some(Model::LmsCourseRevisions),
-        Model::LmsCourseRevisions => Some(Model::LmsJoinRevisionsSkills),
-        Model::LmsUsers
-        | Model::LmsCourseProviders
-        | Model::LmsSkills
-        | Model::LmsJoinRevisionsSkills
-        | Model::LmsCourseProgressions => None,
-    }
-}
-
-/// Returns the model of the records that list rows of `model`.
-pub(crate) fn parent_model(model: Model) -> Option<Model> {
-    Model::ALL.into_iter().find(|parent| members_of(*parent) == Some(model))
 }
 
 /// Returns the id of the record that lists a row of `model`.
 pub(crate) fn parent_of(model: Model, row: &MirrorRow) -> Option<&str> {
-    if model == Model::LmsJoinRevisionsSkills {
+    let column = model.parent_column()?;
+    if model.key_columns().first() == Some(&column) {
         return Some(row.key.first());
     }
-    row.get(model, model.parent_column()?)?.text()
+    row.get(model, column)?.text()
 }

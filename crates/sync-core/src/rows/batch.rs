@@ -2,8 +2,8 @@ use std::collections::BTreeSet;
 
 use kombo_model::{Endpoint, Timestamp};
 
-use super::model::Model;
 use super::row::{Key, MirrorRow, Value};
+use crate::rows::Model;
 
 /// The content of some pages, as rows of each model.
 #[derive(Debug, Clone, Default)]

@@ -6,9 +6,9 @@ use std::time::Duration;
 use kombo_model::Timestamp;
 
 use crate::jobs::request::SyncKind;
+use crate::rows::Model;
 use crate::rows::batch::{Incoming, Provenance};
 use crate::rows::change::{ChangeCause, ChangeKind};
-use crate::rows::model::Model;
 use crate::rows::row::{MirrorRow, NewRow, StoredRow, Value};
 use crate::words::words;
 

@@ -1,16 +1,13 @@
-use std::hash::Hash;
+use std::hash::{Hash, Hasher};
 
-use kombo_model::{
-    Course, CourseProgression, CourseRevision, CourseRevisionCopy, Fault, FreeJson, Maybe, ProviderCopy, Skill,
-    SkillCopy, Timestamp, User, UserCopy,
-};
+use kombo_model::catalogue::{Content, Field, Nested, Node, Record, Shape, Source};
+use kombo_model::{Fault, Timestamp};
 
 use super::batch::{Batch, Incoming, Members, Provenance};
 use super::json::{clean_json, clean_text, depth, is_deeper, moderate_numbers};
-use super::model::{ColumnKind, Model};
 use super::repeats::Repeats;
 use super::row::{Key, MirrorRow, Value};
-use crate::ports::source::Record;
+use crate::rows::{ColumnKind, Model};
 
 /// Maximum depth of `custom_fields` and `integration_fields`. They must remain comparable after a database has
 /// rewritten them.
@@ -48,17 +45,21 @@ fn take_apart(
     batch: &mut Batch,
     repeats: Option<&mut Repeats>,
 ) -> Result<Vec<Fault>, Fault> {
-    if let Some(fault) = no_key(Model::listed_by(record.endpoint()), &clean_text(record.id().to_owned())) {
+    if let Some(fault) = no_key(record.endpoint.lists(), &clean_text(record.id().to_owned())) {
         return Err(fault);
     }
     let mut writer = Writer { batch, observed_at, repeats, faults: Vec::new() };
-    match record {
-        Record::User(user) => writer.user(user),
-        Record::Course(course) => writer.course(course),
-        Record::CourseProgression(progression) => writer.progression(progression),
-        Record::Skill(skill) => writer.skill(skill),
-    }
+    writer.node(record.node, &record.endpoint.info().shape, None, Around::default());
     Ok(writer.faults)
+}
+
+/// What surrounds a nested object.
+#[derive(Clone, Copy, Default)]
+struct Around<'a> {
+    /// Id of the surrounding row.
+    id: &'a str,
+    /// When one of the surrounding row's own fields last changed.
+    changed_at: Option<Timestamp>,
 }
 
 struct Writer<'a> {
@@ -69,18 +70,120 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// Adds a row. Leaves out the columns `unread` and the values that no database can store.
-    fn add(&mut self, model: Model, provenance: Provenance, key: Key, mut values: Vec<Value>, unread: &[&'static str]) {
-        for (column, value) in model.columns().iter().zip(&mut values) {
-            if unread.contains(&column.name) {
-                *value = Value::Absent;
+    /// Adds the rows that an object fills. Returns its id; `None` if it has none that can be a key.
+    fn node(&mut self, mut node: Node, shape: &Shape, rule: Option<&Nested>, around: Around<'_>) -> Option<String> {
+        let mut ids = Vec::with_capacity(shape.nested.len());
+        for (content, nested) in node.nested.iter_mut().zip(shape.nested) {
+            // The row needs the id of what it refers to.
+            let is_first = nested.sets.is_some();
+            ids.push(if is_first { self.reference(std::mem::take(content), nested) } else { Value::Absent });
+        }
+        let id = clean_text(node.id);
+        let id = match shape.model {
+            Some(model) => Some(self.checked(model, id)?),
+            None if shape.id.is_empty() => None,
+            None => Some(self.checked(shape.join.as_ref()?.model, id)?),
+        };
+        let mut values = node.values;
+        let of_join = values.split_off(shape.model.map_or(0, |model| model.columns().len()));
+        let mut changed_at = around.changed_at;
+        if let (Some(model), Some(id)) = (shape.model, &id) {
+            let is_whole = rule.is_none_or(|rule| rule.members == Some(model));
+            let mut row = values_of(values, model, is_whole);
+            for (value, nested) in ids.into_iter().zip(shape.nested) {
+                if let Some(at) = nested.sets.and_then(|place| row.get_mut(place)) {
+                    *at = value;
+                }
             }
+            if let Some(at) = rule.and_then(|rule| rule.parent).and_then(|place| row.get_mut(place))
+                && (at.is_null() || at.is_absent() && !is_whole)
+            {
+                // Anonymised rows may lose this column, but the list still shows their parent.
+                *at = Value::Text(around.id.to_owned());
+            }
+            changed_at = row.len().checked_sub(2).and_then(|place| row.get(place)).and_then(Value::time);
+            let provenance = match shape.source {
+                Source::Listed => Provenance::Listed,
+                Source::Owned => Provenance::Owned,
+                Source::Copy => Provenance::Copy,
+            };
+            if provenance != Provenance::Copy || self.is_new(model, id, &row) {
+                self.add(model, provenance, Key::Id(id.clone()), row);
+            }
+        }
+        let inside = Around { id: id.as_deref().unwrap_or(around.id), changed_at };
+        let mut targets = Vec::with_capacity(shape.nested.len());
+        for (content, nested) in node.nested.into_iter().zip(shape.nested) {
+            targets.push(self.content(content, nested, inside));
+        }
+        if let Some(join) = &shape.join {
+            let target = match join.to {
+                Some(place) => targets.into_iter().nth(place).flatten(),
+                None => id.clone(),
+            }?;
+            let values = values_of(of_join, join.model, true);
+            self.add(join.model, Provenance::Owned, Key::Pair(around.id.to_owned(), target.clone()), values);
+            return Some(target);
+        }
+        id
+    }
+
+    /// Adds the rows of something nested. Returns the id of a single object.
+    fn content(&mut self, content: Content, nested: &Nested, around: Around<'_>) -> Option<String> {
+        let (nodes, mut is_whole) = match content {
+            Content::Nodes { nodes, is_whole } => (nodes, is_whole),
+            Content::Absent | Content::Null => {
+                self.batch.unsaid.extend(nested.members.map(|model| (model, around.id.to_owned())));
+                return None;
+            }
+        };
+        let mut keys = Vec::with_capacity(nodes.len());
+        for node in nodes {
+            match self.node(node, &nested.shape, Some(nested), around) {
+                Some(id) => keys.push(id),
+                None => is_whole = false,
+            }
+        }
+        if !nested.is_list {
+            return keys.pop();
+        }
+        // If a member could not be read, the list is incomplete: a stored row might be that member.
+        if let Some(model) = nested.members.filter(|_| is_whole) {
+            let key = |id| match nested.shape.join {
+                Some(_) => Key::Pair(around.id.to_owned(), id),
+                None => Key::Id(id),
+            };
+            self.batch.members.push(Members {
+                model,
+                parent: around.id.to_owned(),
+                keys: keys.into_iter().map(key).collect(),
+                changed_at: around.changed_at,
+                observed_at: self.observed_at,
+            });
+        }
+        None
+    }
+
+    /// Adds the rows of a nested object and returns its id as a value of the surrounding row.
+    fn reference(&mut self, content: Content, nested: &Nested) -> Value {
+        match content {
+            Content::Absent => Value::Absent,
+            Content::Null => Value::Null,
+            nodes @ Content::Nodes { .. } => {
+                self.content(nodes, nested, Around::default()).map_or(Value::Absent, Value::Text)
+            }
+        }
+    }
+
+    /// Adds a row. Leaves out the values that no database can store.
+    fn add(&mut self, model: Model, provenance: Provenance, key: Key, mut values: Vec<Value>) {
+        for (column, value) in model.columns().iter().zip(&mut values) {
             let path = || {
                 let path = if provenance == Provenance::Listed { String::new() } else { format!("{model} {key}.") };
                 path + column.name
             };
             if let Value::Text(id) = &*value
-                && REFERENCES.contains(&column.name)
+                && column.kind == ColumnKind::Id
                 && id.len() > MAX_ID_BYTES
             {
                 self.faults.push(too_long(path(), id));
@@ -102,9 +205,8 @@ impl Writer<'_> {
         self.batch.rows.push(Incoming { model, row, provenance, observed_at: self.observed_at });
     }
 
-    /// Returns the id of a nested record without NUL. `None`, with a fault, if the id cannot be a key.
-    fn nested_id(&mut self, model: Model, id: impl Into<String>) -> Option<String> {
-        let id = clean_text(id.into());
+    /// Returns the id of a record. `None`, with a fault, if it cannot be a key.
+    fn checked(&mut self, model: Model, id: String) -> Option<String> {
         match no_key(model, &id) {
             Some(fault) => {
                 self.faults.push(fault);
@@ -115,191 +217,54 @@ impl Writer<'_> {
     }
 
     /// Whether a copy of `model`'s row `id` differs from earlier copies.
-    fn is_new(&mut self, model: Model, id: &str, says: impl Hash) -> bool {
-        self.repeats.as_mut().is_none_or(|repeats| repeats.is_new(model, id, says))
+    fn is_new(&mut self, model: Model, id: &str, values: &[Value]) -> bool {
+        self.repeats.as_mut().is_none_or(|repeats| repeats.is_new(model, id, Said(values)))
     }
+}
 
-    fn user(&mut self, user: User) {
-        let values = vec![
-            text(user.remote_id),
-            text(user.first_name),
-            text(user.last_name),
-            text(user.work_email),
-            text(user.status.map(kombo_model::ActiveStatus::into_string)),
-            user.remote_created_at.into(),
-            json(user.remote_data),
-            json(user.custom_fields),
-            json(user.integration_fields),
-            user.changed_at.into(),
-            user.remote_deleted_at.into(),
-        ];
-        self.add(Model::LmsUsers, Provenance::Listed, id(user.id.into_string()), values, &user.unread);
-    }
+/// The values of a copy, for comparison with those of other copies.
+struct Said<'a>(&'a [Value]);
 
-    fn skill(&mut self, skill: Skill) {
-        let values = vec![
-            text(skill.remote_id),
-            text(skill.name),
-            skill.remote_created_at.into(),
-            json(skill.remote_data),
-            json(skill.custom_fields),
-            json(skill.integration_fields),
-            skill.changed_at.into(),
-            skill.remote_deleted_at.into(),
-        ];
-        self.add(Model::LmsSkills, Provenance::Listed, id(skill.id.into_string()), values, &skill.unread);
-    }
-
-    fn course(&mut self, course: Course) {
-        let course_id = clean_text(course.id.into_string());
-        let values = vec![
-            text(course.remote_id),
-            text(course.provider_id.map(kombo_model::CourseProviderId::into_string)),
-            text(course.origin_id),
-            course.remote_created_at.into(),
-            json(course.remote_data),
-            json(course.custom_fields),
-            json(course.integration_fields),
-            course.changed_at.into(),
-            course.remote_deleted_at.into(),
-        ];
-        self.add(Model::LmsCourses, Provenance::Listed, Key::Id(course_id.clone()), values, &course.unread);
-        if let Maybe::Value(provider) = course.provider {
-            self.provider_copy(provider);
-        }
-        if course.revisions.value().is_none() {
-            self.batch.unsaid.push((Model::LmsCourseRevisions, course_id.clone()));
-        }
-        if let Maybe::Value(revisions) = course.revisions {
-            let (mut keys, listed) = (Vec::with_capacity(revisions.len()), revisions.len());
-            for revision in revisions {
-                keys.extend(self.revision(revision, &course_id).map(Key::Id));
+impl Hash for Said<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        for value in self.0 {
+            std::mem::discriminant(value).hash(state);
+            match value {
+                Value::Text(text) | Value::Json(text) => text.hash(state),
+                Value::Time(time) => time.hash(state),
+                Value::Date(date) => date.hash(state),
+                Value::Number(number) => number.to_bits().hash(state),
+                Value::Integer(number) => number.hash(state),
+                Value::Flag(flag) => flag.hash(state),
+                Value::Absent | Value::Null | Value::Unreadable => {}
             }
-            // If a member could not be read, the list is incomplete: a stored row might be that member.
-            if keys.len() == listed && !course.unread.contains(&"revisions") {
-                self.list(Model::LmsCourseRevisions, course_id, keys, course.changed_at);
-            }
-        }
-    }
-
-    /// Adds a revision and returns its id.
-    fn revision(&mut self, revision: CourseRevision, listed_under: &str) -> Option<String> {
-        let revision_id = self.nested_id(Model::LmsCourseRevisions, revision.id)?;
-        // Anonymised rows may lose this column, but the list still shows their course.
-        let course_id = revision.course_id.map_or_else(|| listed_under.to_owned(), kombo_model::CourseId::into_string);
-        let values = vec![
-            text(revision.remote_id),
-            text(Some(course_id)),
-            text(revision.title),
-            text(revision.description),
-            text(revision.remote_url),
-            text(revision.status.map(kombo_model::ActiveStatus::into_string)),
-            revision.remote_created_at.into(),
-            json(revision.remote_data),
-            json(revision.custom_fields),
-            json(revision.integration_fields),
-            revision.changed_at.into(),
-            revision.remote_deleted_at.into(),
-        ];
-        let key = Key::Id(revision_id.clone());
-        self.add(Model::LmsCourseRevisions, Provenance::Owned, key, values, &revision.unread);
-        if revision.skill_assignments.value().is_none() {
-            self.batch.unsaid.push((Model::LmsJoinRevisionsSkills, revision_id.clone()));
-        }
-        if let Maybe::Value(assignments) = revision.skill_assignments {
-            let (mut keys, listed) = (Vec::with_capacity(assignments.len()), assignments.len());
-            for assignment in assignments {
-                let Some(skill_id) = self.skill_copy(assignment.skill) else { continue };
-                let key = Key::Pair(revision_id.clone(), skill_id);
-                keys.push(key.clone());
-                self.add(Model::LmsJoinRevisionsSkills, Provenance::Owned, key, vec![Value::Null, Value::Null], &[]);
-            }
-            if keys.len() == listed && !revision.unread.contains(&"skill_assignments") {
-                self.list(Model::LmsJoinRevisionsSkills, revision_id.clone(), keys, revision.changed_at);
-            }
-        }
-        Some(revision_id)
-    }
-
-    fn list(&mut self, model: Model, parent: String, keys: Vec<Key>, changed_at: Option<Timestamp>) {
-        self.batch.members.push(Members { model, parent, keys, changed_at, observed_at: self.observed_at });
-    }
-
-    fn provider_copy(&mut self, provider: ProviderCopy) {
-        let Some(provider_id) = self.nested_id(Model::LmsCourseProviders, provider.id) else { return };
-        // Kombo has no times for providers.
-        let values = vec![said_text(provider.remote_id), said_text(provider.name), Value::Null, Value::Null];
-        self.add(Model::LmsCourseProviders, Provenance::Owned, Key::Id(provider_id), values, &[]);
-    }
-
-    /// Adds a copy of a skill and returns its id.
-    fn skill_copy(&mut self, skill: SkillCopy) -> Option<String> {
-        let skill_id = self.nested_id(Model::LmsSkills, skill.id)?;
-        if self.is_new(Model::LmsSkills, &skill_id, (&skill.remote_id, &skill.name)) {
-            let values = vec![said_text(skill.remote_id), said_text(skill.name)];
-            self.add(Model::LmsSkills, Provenance::Copy, Key::Id(skill_id.clone()), values, &[]);
-        }
-        Some(skill_id)
-    }
-
-    fn progression(&mut self, progression: CourseProgression) {
-        let values = vec![
-            text(progression.remote_id),
-            text(progression.user_id.map(kombo_model::UserId::into_string)),
-            text(progression.course_revision_id.map(kombo_model::CourseRevisionId::into_string)),
-            text(progression.status.map(kombo_model::ProgressionStatus::into_string)),
-            progression.enrolled_at.into(),
-            progression.completed_at.into(),
-            json(progression.remote_data),
-            progression.changed_at.into(),
-            progression.remote_deleted_at.into(),
-        ];
-        let key = id(progression.id.into_string());
-        self.add(Model::LmsCourseProgressions, Provenance::Listed, key, values, &progression.unread);
-        if let Maybe::Value(user) = progression.user {
-            self.user_copy(user);
-        }
-        if let Maybe::Value(revision) = progression.course_revision {
-            self.revision_copy(revision);
-        }
-    }
-
-    fn user_copy(&mut self, user: UserCopy) {
-        let Some(user_id) = self.nested_id(Model::LmsUsers, user.id) else { return };
-        let says = (&user.remote_id, &user.first_name, &user.last_name, &user.work_email);
-        if self.is_new(Model::LmsUsers, &user_id, says) {
-            let values = vec![
-                said_text(user.remote_id),
-                said_text(user.first_name),
-                said_text(user.last_name),
-                said_text(user.work_email),
-            ];
-            self.add(Model::LmsUsers, Provenance::Copy, Key::Id(user_id), values, &[]);
-        }
-    }
-
-    fn revision_copy(&mut self, revision: CourseRevisionCopy) {
-        let course = match revision.course {
-            Maybe::Absent => Maybe::Absent,
-            Maybe::Null => Maybe::Null,
-            Maybe::Value(course) => self.nested_id(Model::LmsCourses, course.id).map_or(Maybe::Absent, |course_id| {
-                if self.is_new(Model::LmsCourses, &course_id, &course.remote_id) {
-                    let values = vec![said_text(course.remote_id)];
-                    self.add(Model::LmsCourses, Provenance::Copy, Key::Id(course_id.clone()), values, &[]);
-                }
-                Maybe::Value(course_id)
-            }),
-        };
-        let Some(revision_id) = self.nested_id(Model::LmsCourseRevisions, revision.id) else { return };
-        if self.is_new(Model::LmsCourseRevisions, &revision_id, (&revision.remote_id, &course, &revision.title)) {
-            let values = vec![said_text(revision.remote_id), said_text(course), said_text(revision.title)];
-            self.add(Model::LmsCourseRevisions, Provenance::Copy, Key::Id(revision_id), values, &[]);
         }
     }
 }
 
-/// Columns that contain the id of another record.
-const REFERENCES: [&str; 5] = ["provider_id", "course_id", "user_id", "course_revision_id", "skill_id"];
+/// Returns the values of a row of `model`. A whole row that lacks a key has no value for it.
+fn values_of(fields: Vec<Field>, model: Model, is_whole: bool) -> Vec<Value> {
+    let absent = || if is_whole { Value::Null } else { Value::Absent };
+    let fields = fields.into_iter().map(|field| match field {
+        Field::Absent => absent(),
+        Field::Null => Value::Null,
+        Field::Text(text) => Value::Text(clean_text(text)),
+        Field::Time(time) => Value::Time(time),
+        Field::Date(date) => Value::Date(date),
+        Field::Number(number) => Value::Number(number),
+        Field::Integer(number) => Value::Integer(number),
+        Field::Flag(flag) => Value::Flag(flag),
+        Field::Json(json) => Value::Json(clean_json(json.into_string())),
+        // The stored value stays.
+        Field::Unread => Value::Absent,
+    });
+    let mut values: Vec<Value> = fields.collect();
+    if !model.info().has_times {
+        let times = values.len().saturating_sub(2);
+        values.iter_mut().skip(times).for_each(|time| *time = Value::Null);
+    }
+    values
+}
 
 /// Returns the fault of an id of `model` that cannot be a key.
 fn no_key(model: Model, id: &str) -> Option<Fault> {
@@ -317,22 +282,12 @@ fn depth_limit(kind: ColumnKind) -> Option<usize> {
     match kind {
         ColumnKind::Document => Some(MAX_DOCUMENT_DEPTH),
         ColumnKind::Opaque => Some(MAX_OPAQUE_DEPTH),
-        ColumnKind::Text | ColumnKind::Time => None,
+        ColumnKind::Text
+        | ColumnKind::Id
+        | ColumnKind::Time
+        | ColumnKind::Date
+        | ColumnKind::Number
+        | ColumnKind::Integer
+        | ColumnKind::Flag => None,
     }
-}
-
-fn id(id: String) -> Key {
-    Key::Id(clean_text(id))
-}
-
-fn text(text: Option<String>) -> Value {
-    text.map(clean_text).into()
-}
-
-fn said_text(said: Maybe<String>) -> Value {
-    said.said().map_or(Value::Absent, text)
-}
-
-fn json(json: Option<FreeJson>) -> Value {
-    json.map_or(Value::Null, |json| Value::Json(clean_json(json.into_string())))
 }

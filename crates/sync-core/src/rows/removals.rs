@@ -1,6 +1,6 @@
 //! Limits for the number of rows that are removed without a person's approval.
 
-use crate::rows::model::Model;
+use crate::rows::Model;
 use crate::rows::row::StoredRow;
 
 /// Whether a full fetch misses so many records that a person should check: all of them, more than ten and a tenth of

@@ -1,6 +1,6 @@
 use std::hash::{BuildHasher, Hash, RandomState};
 
-use super::model::Model;
+use crate::rows::Model;
 
 /// The copies on the pages of one fetch, of rows that other endpoints show in full. Each progression contains a copy of
 /// its user. Only the first copy is compared, and later ones only if they differ.

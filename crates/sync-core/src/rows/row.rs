@@ -1,11 +1,11 @@
 use std::fmt;
 
-use kombo_model::Timestamp;
+use kombo_model::{Date, Timestamp};
 
 use super::decompose::MAX_DOCUMENT_DEPTH;
 use super::json::{is_deeper, is_json, same_json, to_value};
-use super::model::Model;
 use crate::horizon;
+use crate::rows::Model;
 
 /// The key of a row within its integration and model. Different models may use the same ids.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -60,6 +60,14 @@ pub enum Value {
     Text(String),
     /// A time.
     Time(Timestamp),
+    /// A date.
+    Date(Date),
+    /// A number.
+    Number(f64),
+    /// A whole number.
+    Integer(i64),
+    /// True or false.
+    Flag(bool),
     /// JSON text.
     Json(String),
     /// The stored value cannot be read: it was written by hand in a form that no fetch writes. It equals nothing, so a
@@ -83,7 +91,7 @@ impl Value {
         match self {
             Self::Unreadable => true,
             Self::Json(text) => !is_json(text),
-            Self::Absent | Self::Null | Self::Text(_) | Self::Time(_) => false,
+            _ => false,
         }
     }
 
@@ -92,11 +100,31 @@ impl Value {
         if let Self::Time(time) = self { Some(*time) } else { None }
     }
 
+    /// Returns the date, if the value is one.
+    pub fn date(&self) -> Option<Date> {
+        if let Self::Date(date) = self { Some(*date) } else { None }
+    }
+
+    /// Returns the number, if the value is one.
+    pub fn number(&self) -> Option<f64> {
+        if let Self::Number(number) = self { Some(*number) } else { None }
+    }
+
+    /// Returns the whole number, if the value is one.
+    pub fn integer(&self) -> Option<i64> {
+        if let Self::Integer(number) = self { Some(*number) } else { None }
+    }
+
+    /// Returns whether it is true, if the value is a flag.
+    pub fn flag(&self) -> Option<bool> {
+        if let Self::Flag(flag) = self { Some(*flag) } else { None }
+    }
+
     /// Returns the text or JSON text.
     pub fn text(&self) -> Option<&str> {
         match self {
             Self::Text(text) | Self::Json(text) => Some(text),
-            Self::Absent | Self::Null | Self::Time(_) | Self::Unreadable => None,
+            _ => None,
         }
     }
 
@@ -108,6 +136,10 @@ impl Value {
             Self::Absent | Self::Null | Self::Unreadable => serde_json::Value::Null,
             Self::Text(text) => serde_json::Value::String(text.clone()),
             Self::Time(time) => serde_json::Value::String(time.to_string()),
+            Self::Date(date) => serde_json::Value::String(date.to_string()),
+            Self::Number(number) => (*number).into(),
+            Self::Integer(number) => (*number).into(),
+            Self::Flag(flag) => (*flag).into(),
             Self::Json(text) if is_deeper(text, MAX_DOCUMENT_DEPTH) => serde_json::Value::String(text.clone()),
             Self::Json(text) => to_value(text),
         }
@@ -121,6 +153,10 @@ impl PartialEq for Value {
             (Self::Absent, Self::Absent) | (Self::Null, Self::Null) => true,
             (Self::Text(left), Self::Text(right)) => left == right,
             (Self::Time(left), Self::Time(right)) => left == right,
+            (Self::Date(left), Self::Date(right)) => left == right,
+            (Self::Number(left), Self::Number(right)) => left == right,
+            (Self::Integer(left), Self::Integer(right)) => left == right,
+            (Self::Flag(left), Self::Flag(right)) => left == right,
             (Self::Json(left), Self::Json(right)) => same_json(left, right),
             _ => false,
         }
@@ -135,6 +171,10 @@ impl fmt::Debug for Value {
             Self::Null => f.write_str("Null"),
             Self::Text(text) => write!(f, "Text({} bytes)", text.len()),
             Self::Time(time) => write!(f, "Time({time})"),
+            Self::Date(_) => f.write_str("Date"),
+            Self::Number(_) => f.write_str("Number"),
+            Self::Integer(_) => f.write_str("Integer"),
+            Self::Flag(_) => f.write_str("Flag"),
             Self::Json(text) => write!(f, "Json({} bytes)", text.len()),
             Self::Unreadable => f.write_str("Unreadable"),
         }
@@ -245,7 +285,7 @@ impl NewRow<'_> {
     pub fn to_stored(self) -> StoredRow {
         let values = self.row.values.iter().map(|value| match value {
             Value::Absent | Value::Unreadable => Value::Null,
-            Value::Null | Value::Text(_) | Value::Time(_) | Value::Json(_) => value.clone(),
+            _ => value.clone(),
         });
         let row = MirrorRow { key: self.row.key.clone(), values: values.collect() };
         StoredRow { row, removed_at: None, synced_at: self.synced_at }

@@ -3,16 +3,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use kombo_model::catalogue::{Nested, Shape};
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
 
 use crate::jobs::queue;
 use crate::ports::error::TxResult;
 use crate::ports::store::{Tx, UNSEEN_PAGE};
 use crate::pull::run::RunId;
-use crate::rows::assess::{Assessing, parent_model, parent_of, unlisted_cause};
+use crate::rows::Model;
+use crate::rows::assess::{Assessing, parent_of, unlisted_cause};
 use crate::rows::batch::Batch;
 use crate::rows::change::ChangeCause;
-use crate::rows::model::Model;
 use crate::rows::removals;
 use crate::rows::row::{Key, StoredRow, Value};
 
@@ -29,7 +30,7 @@ fn shown_beside(endpoint: Endpoint, enabled: &BTreeSet<Endpoint>) -> impl Iterat
         } else {
             model.embedded_by().contains(&endpoint)
         };
-        is_source && *model != Model::listed_by(endpoint)
+        is_source && *model != endpoint.lists()
     })
 }
 
@@ -49,6 +50,15 @@ pub(crate) fn shown_in(batch: &Batch, endpoint: Endpoint, enabled: &BTreeSet<End
     shown
 }
 
+/// Removes the members of lists that are stored from a later response. The look-up of their parents decides on them.
+pub(crate) fn remove_outdated(shown: &mut Shown, outdated: &BTreeMap<Model, BTreeSet<Key>>) {
+    for (model, outdated) in outdated {
+        if let Some(shown) = shown.get_mut(model) {
+            shown.retain(|key| !outdated.contains(key));
+        }
+    }
+}
+
 /// Adds the rows that are stored together with unreadable records. The records may still show them.
 pub(crate) fn add_stored_with(
     tx: &mut dyn Tx,
@@ -57,68 +67,104 @@ pub(crate) fn add_stored_with(
     ids: &[String],
     shown: &mut Shown,
 ) -> TxResult<()> {
-    if ids.is_empty() || shown.is_empty() {
+    let nested = endpoint.info().shape.nested;
+    if ids.is_empty() || shown.is_empty() || nested.is_empty() {
         return Ok(());
     }
-    let records: Vec<Key> = ids.iter().cloned().map(Key::Id).collect();
-    let mut add = |model: Model, keys: Vec<Key>| {
-        if let Some(shown) = shown.get_mut(&model) {
-            shown.extend(keys);
-        }
-    };
-    match endpoint {
-        Endpoint::Users | Endpoint::Skills => {}
-        Endpoint::Courses => {
-            let courses = tx.rows(Model::LmsCourses, integration, &records)?;
-            add(Model::LmsCourseProviders, named_by(Model::LmsCourses, &courses, "provider_id"));
-            let lists: Vec<_> = ids.iter().map(|id| (Model::LmsCourseRevisions, id.clone())).collect();
-            add_members(tx, integration, &lists, shown)?;
-        }
-        Endpoint::CourseProgressions => {
-            let model = Model::LmsCourseProgressions;
-            let progressions = tx.rows(model, integration, &records)?;
-            add(Model::LmsUsers, named_by(model, &progressions, "user_id"));
-            let revisions = named_by(model, &progressions, "course_revision_id");
-            let stored = tx.rows(Model::LmsCourseRevisions, integration, &revisions)?;
-            add(Model::LmsCourses, named_by(Model::LmsCourseRevisions, &stored, "course_id"));
-            add(Model::LmsCourseRevisions, revisions);
-        }
-    }
-    Ok(())
+    let keys: Vec<Key> = ids.iter().cloned().map(Key::Id).collect();
+    let rows = tx.rows(endpoint.lists(), integration, &keys)?;
+    let mut stored = StoredWith { tx, integration, shown };
+    nested.iter().try_for_each(|nested| stored.nested(nested, endpoint.lists(), &rows, ids))
 }
 
 /// Adds the stored members of the records in `lists`, which contain no information on them: see [`Batch::unsaid`].
 pub(crate) fn add_members(
     tx: &mut dyn Tx,
     integration: &IntegrationId,
+    endpoint: Endpoint,
     lists: &[(Model, String)],
     shown: &mut Shown,
 ) -> TxResult<()> {
-    if lists.is_empty() || shown.is_empty() {
+    if shown.is_empty() {
         return Ok(());
     }
-    let parents = |wanted: Model| {
-        let lists = lists.iter().filter(|(model, _)| *model == wanted);
-        lists.map(|(_, parent)| parent.clone()).collect::<Vec<_>>()
-    };
-    let courses = parents(Model::LmsCourseRevisions);
-    let revisions = keys_of(&tx.members(Model::LmsCourseRevisions, integration, &courses)?);
-    let mut teaching = parents(Model::LmsJoinRevisionsSkills);
-    teaching.extend(revisions.iter().map(|key| key.first().to_owned()));
-    let joins = keys_of(&tx.members(Model::LmsJoinRevisionsSkills, integration, &teaching)?);
-    let skills = joins.iter().map(|key| Key::Id(key.second().to_owned())).collect();
-    let members =
-        [(Model::LmsCourseRevisions, revisions), (Model::LmsJoinRevisionsSkills, joins), (Model::LmsSkills, skills)];
-    for (model, keys) in members {
-        if let Some(shown) = shown.get_mut(&model) {
-            shown.extend(keys);
+    let mut parents: BTreeMap<Model, Vec<String>> = BTreeMap::new();
+    for (model, parent) in lists {
+        parents.entry(*model).or_default().push(parent.clone());
+    }
+    let mut stored = StoredWith { tx, integration, shown };
+    for (model, parents) in parents {
+        if let Some(nested) = list_of(model, endpoint.info().shape.nested) {
+            stored.list(nested, model, &parents)?;
         }
     }
     Ok(())
 }
 
-fn keys_of(rows: &[StoredRow]) -> Vec<Key> {
-    rows.iter().map(|row| row.row.key.clone()).collect()
+/// Returns the list with members of `model`.
+fn list_of(model: Model, nested: &'static [Nested]) -> Option<&'static Nested> {
+    nested.iter().find_map(|nested| {
+        if nested.members == Some(model) { Some(nested) } else { list_of(model, nested.shape.nested) }
+    })
+}
+
+/// Adds the rows that are stored with others, as the catalogue nests them.
+struct StoredWith<'a> {
+    tx: &'a mut dyn Tx,
+    integration: &'a IntegrationId,
+    shown: &'a mut Shown,
+}
+
+impl StoredWith<'_> {
+    /// Adds what is nested in `rows` of the model `around`, which have these ids.
+    fn nested(&mut self, nested: &'static Nested, around: Model, rows: &[StoredRow], ids: &[String]) -> TxResult<()> {
+        if let Some(model) = nested.members {
+            return self.list(nested, model, ids);
+        }
+        let (Some(model), Some(column)) =
+            (nested.shape.model, nested.refers.and_then(|place| around.columns().get(place)))
+        else {
+            return Ok(());
+        };
+        let keys = named_by(around, rows, column.name);
+        self.inside(&nested.shape, model, &keys)?;
+        self.add(model, keys);
+        Ok(())
+    }
+
+    /// Adds the members of a list in the records `parents`.
+    fn list(&mut self, nested: &'static Nested, model: Model, parents: &[String]) -> TxResult<()> {
+        let rows = self.tx.members(model, self.integration, parents)?;
+        let keys: Vec<Key> = rows.iter().map(|row| row.row.key.clone()).collect();
+        if let Some(join) = &nested.shape.join {
+            let target = join.to.and_then(|place| nested.shape.nested.get(place));
+            let shape = target.map_or(&nested.shape, |target| &target.shape);
+            if let Some(target) = shape.model {
+                let targets = keys.iter().map(|key| Key::Id(key.second().to_owned())).collect();
+                self.add(target, targets);
+            }
+        } else {
+            self.inside(&nested.shape, model, &keys)?;
+        }
+        self.add(model, keys);
+        Ok(())
+    }
+
+    /// Adds what is nested in the rows of a nested object.
+    fn inside(&mut self, shape: &'static Shape, model: Model, keys: &[Key]) -> TxResult<()> {
+        if shape.nested.is_empty() || keys.is_empty() {
+            return Ok(());
+        }
+        let rows = self.tx.rows(model, self.integration, keys)?;
+        let ids: Vec<String> = keys.iter().map(|key| key.first().to_owned()).collect();
+        shape.nested.iter().try_for_each(|nested| self.nested(nested, model, &rows, &ids))
+    }
+
+    fn add(&mut self, model: Model, keys: Vec<Key>) {
+        if let Some(shown) = self.shown.get_mut(&model) {
+            shown.extend(keys);
+        }
+    }
 }
 
 fn named_by(model: Model, rows: &[StoredRow], column: &str) -> Vec<Key> {
@@ -194,8 +240,8 @@ impl Search<'_> {
                 && !(was_listed && row.row.changed_at().is_some())
         });
         let parents = self.parents(tx, model, is_copy, &rows)?;
-        let revisions = all.iter().filter(|found| found.model == Model::LmsCourseRevisions);
-        let unlisted: BTreeSet<&Key> = revisions.flat_map(|found| found.keys.values().flatten()).collect();
+        let of_parents = all.iter().filter(|found| Some(found.model) == model.parent());
+        let unlisted: BTreeSet<&Key> = of_parents.flat_map(|found| found.keys.values().flatten()).collect();
         for row in rows {
             let is_counted = removals::counts(model, &row, self.first_load && !is_copy);
             let parent = parent_of(model, &row.row).filter(|_| !is_copy);
@@ -213,15 +259,13 @@ impl Search<'_> {
 
     /// Whether the members of a record, which are rows of `model`, are removed with it. A record that is already
     /// removed does not remove them again.
-    fn takes_members_along(&self, model: Model, parent: &StoredRow, unlisted_revisions: &BTreeSet<&Key>) -> bool {
-        if parent.removed_at.is_some() {
-            return false;
-        }
-        if parent_model(model) == Some(Model::LmsCourses) {
+    fn takes_members_along(&self, model: Model, parent: &StoredRow, unlisted_parents: &BTreeSet<&Key>) -> bool {
+        let Some(parent_model) = model.parent().filter(|_| parent.removed_at.is_none()) else { return false };
+        if parent_model == self.assessing.endpoint.lists() {
             return self.gone.contains(parent.row.key.first());
         }
-        let course = parent_of(Model::LmsCourseRevisions, &parent.row);
-        unlisted_revisions.contains(&parent.row.key) || course.is_some_and(|course| self.gone.contains(course))
+        let listed_by = parent_of(parent_model, &parent.row);
+        unlisted_parents.contains(&parent.row.key) || listed_by.is_some_and(|record| self.gone.contains(record))
     }
 
     /// Returns the records that would list these rows, by id.
@@ -232,7 +276,7 @@ impl Search<'_> {
         is_copy: bool,
         rows: &[StoredRow],
     ) -> TxResult<BTreeMap<String, StoredRow>> {
-        let Some(parent) = parent_model(model).filter(|_| !is_copy) else { return Ok(BTreeMap::new()) };
+        let Some(parent) = model.parent().filter(|_| !is_copy) else { return Ok(BTreeMap::new()) };
         let ids: BTreeSet<&str> = rows.iter().filter_map(|row| parent_of(model, &row.row)).collect();
         let keys: Vec<Key> = ids.into_iter().map(|id| Key::Id(id.to_owned())).collect();
         let stored = tx.rows(parent, self.assessing.integration, &keys)?;

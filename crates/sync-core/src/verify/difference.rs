@@ -3,9 +3,9 @@ use std::collections::HashSet;
 use kombo_model::IntegrationId;
 use serde::Serialize;
 
+use crate::rows::Model;
 use crate::rows::assess::Finding;
 use crate::rows::compare::ChangedField;
-use crate::rows::model::Model;
 use crate::rows::row::Value;
 use crate::stable_hash::stable_hash;
 

@@ -6,7 +6,7 @@ use super::difference::{Difference, What};
 use crate::error::SyncError;
 use crate::ports::error::StoreError;
 use crate::ports::store::Store;
-use crate::rows::model::Model;
+use crate::rows::Model;
 use crate::rows::row::Value;
 
 /// Number of keys to read at a time.

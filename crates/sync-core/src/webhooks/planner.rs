@@ -7,7 +7,7 @@ use kombo_model::{Endpoint, ModelName, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::jobs::request::SyncKind;
-use crate::rows::model::Model;
+use crate::rows::Model;
 
 /// Settings for the planning of fetches.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,7 +98,7 @@ pub struct Spared {
 /// use sync_core::jobs::SyncKind;
 ///
 /// let policy = PlanPolicy {
-///     endpoints: [Endpoint::CourseProgressions].into(),
+///     endpoints: [Endpoint::LmsCourseProgressions].into(),
 ///     mode: PlanMode::Planned,
 ///     blind_full_min_interval: Duration::from_secs(3_600),
 /// };

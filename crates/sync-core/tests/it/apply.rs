@@ -109,7 +109,7 @@ fn progression(id: &str, user: &str, changed: i64) -> String {
 
 #[test]
 fn members_that_are_no_longer_listed_are_removed_with_their_own_members() {
-    let batches = Batches::new(Endpoint::Courses, SyncKind::Delta);
+    let batches = Batches::new(Endpoint::LmsCourses, SyncKind::Delta);
     batches.apply(&[(10, &course("c", 1, &[("r1", &["s1", "s2"]), ("r2", &["s1"])]))]);
     let seq = batches.bench.last_change();
     let counts = batches.apply(&[(20, &course("c", 1, &[("r1", &["s2"])]))]);
@@ -131,7 +131,7 @@ fn members_that_are_no_longer_listed_are_removed_with_their_own_members() {
 
 #[test]
 fn a_list_that_is_not_there_says_nothing_and_an_older_one_removes_nothing_newer() {
-    let batches = Batches::new(Endpoint::Courses, SyncKind::Full);
+    let batches = Batches::new(Endpoint::LmsCourses, SyncKind::Full);
     batches.apply(&[(10, &course("c", 1, &[("r1", &["s1"])]))]);
     let bare = format!(r#"{{"id":"c","changed_at":"{}"}}"#, at(1));
     assert_eq!(batches.apply(&[(20, &bare)]).deleted, 0);
@@ -142,7 +142,7 @@ fn a_list_that_is_not_there_says_nothing_and_an_older_one_removes_nothing_newer(
 #[test]
 fn a_revision_that_moves_within_a_batch_is_moved_whatever_the_order() {
     for flip in [false, true] {
-        let batches = Batches::new(Endpoint::Courses, SyncKind::Delta);
+        let batches = Batches::new(Endpoint::LmsCourses, SyncKind::Delta);
         let (a, b) = (course("a", 1, &[("r", &["s"])]), course("b", 1, &[]));
         batches.apply(&[(10, &a), (10, &b)]);
         let seq = batches.bench.last_change();
@@ -158,7 +158,7 @@ fn a_revision_that_moves_within_a_batch_is_moved_whatever_the_order() {
 #[test]
 fn the_newest_of_several_versions_of_a_record_wins() {
     for order in [[0, 1], [1, 0]] {
-        let batches = Batches::new(Endpoint::Users, SyncKind::Delta);
+        let batches = Batches::new(Endpoint::LmsUsers, SyncKind::Delta);
         let versions = [(10, user("u", "old", 1)), (11, user("u", "new", 2))];
         let records = order.map(|place: usize| (versions[place].0, versions[place].1.as_str()));
         let counts = batches.apply(&records);
@@ -169,7 +169,7 @@ fn the_newest_of_several_versions_of_a_record_wins() {
 
 #[test]
 fn copies_say_together_what_each_of_them_says() {
-    let batches = Batches::new(Endpoint::CourseProgressions, SyncKind::Delta);
+    let batches = Batches::new(Endpoint::LmsCourseProgressions, SyncKind::Delta);
     batches.apply(&[
         (10, &progression("a", r#"{"id":"u","first_name":"Ada"}"#, 1)),
         (10, &progression("b", r#"{"id":"u","last_name":"Lovelace"}"#, 1)),
@@ -184,9 +184,9 @@ fn copies_say_together_what_each_of_them_says() {
 #[test]
 fn a_batch_that_is_repeated_changes_and_logs_nothing() {
     for (endpoint, record) in [
-        (Endpoint::Users, user("u", "Ada", 1)),
-        (Endpoint::Courses, course("c", 1, &[("r1", &["s1", "s2"]), ("r2", &[])])),
-        (Endpoint::CourseProgressions, progression("g", r#"{"id":"u","first_name":"Ada"}"#, 1)),
+        (Endpoint::LmsUsers, user("u", "Ada", 1)),
+        (Endpoint::LmsCourses, course("c", 1, &[("r1", &["s1", "s2"]), ("r2", &[])])),
+        (Endpoint::LmsCourseProgressions, progression("g", r#"{"id":"u","first_name":"Ada"}"#, 1)),
     ] {
         for kind in [SyncKind::Delta, SyncKind::Full] {
             let batches = Batches::new(endpoint, kind);
@@ -204,7 +204,7 @@ fn a_batch_that_is_repeated_changes_and_logs_nothing() {
 
 #[test]
 fn quiet_models_are_written_and_not_logged() {
-    let mut batches = Batches::new(Endpoint::CourseProgressions, SyncKind::Full);
+    let mut batches = Batches::new(Endpoint::LmsCourseProgressions, SyncKind::Full);
     batches.quiet = BTreeSet::from([Model::LmsCourseProgressions]);
     let counts = batches.apply(&[(10, &progression("g", r#"{"id":"u","first_name":"Ada"}"#, 1))]);
     assert_eq!(counts.created, 2);
@@ -213,7 +213,7 @@ fn quiet_models_are_written_and_not_logged() {
 
 #[test]
 fn the_log_holds_values_if_it_is_reported_to() {
-    let mut batches = Batches::new(Endpoint::Users, SyncKind::Delta);
+    let mut batches = Batches::new(Endpoint::LmsUsers, SyncKind::Delta);
     batches.change_values = true;
     batches.apply(&[(10, &user("u", "Ada", 1))]);
     batches.apply(&[(20, &user("u", "Grace", 2))]);
@@ -229,7 +229,7 @@ fn records_that_came_back_for_another_are_indirect_only_in_a_delta() {
     for (kind, changed, indirect) in
         [(SyncKind::Delta, -5, 1), (SyncKind::Delta, 0, 1), (SyncKind::Delta, 5, 0), (SyncKind::Full, -5, 0)]
     {
-        let batches = Batches::new(Endpoint::Users, kind);
+        let batches = Batches::new(Endpoint::LmsUsers, kind);
         batches.apply(&[(10, &user("u", "Ada", changed))]);
         let counts = batches.apply(&[(20, &user("u", "Ada", changed))]);
         assert_eq!((counts.indirect, counts.unchanged), (indirect, 1 - indirect), "{kind} {changed}");
@@ -250,10 +250,10 @@ fn of_a_record_that_comes_twice_the_newer_content_counts() {
             }
             let [first, second] = both;
             // In one batch.
-            let batches = Batches::new(Endpoint::Courses, kind);
+            let batches = Batches::new(Endpoint::LmsCourses, kind);
             batches.apply(&[(10, &first), (11, &second)]);
             // One after the other.
-            let after = Batches { settles: false, ..Batches::new(Endpoint::Courses, kind) };
+            let after = Batches { settles: false, ..Batches::new(Endpoint::LmsCourses, kind) };
             after.apply(&[(10, &first)]);
             after.apply(&[(11, &second)]);
             for batches in [batches, after] {
@@ -275,7 +275,7 @@ fn of_a_record_that_comes_twice_the_newer_content_counts() {
 #[test]
 fn a_record_from_the_future_is_overtaken_by_what_comes_later() {
     for kind in [SyncKind::Delta, SyncKind::Full] {
-        let batches = Batches { settles: false, ..Batches::new(Endpoint::Users, kind) };
+        let batches = Batches { settles: false, ..Batches::new(Endpoint::LmsUsers, kind) };
         batches.apply(&[(10, &user("u", "frozen", 500_000)), (20, &user("u", "thawed", 15))]);
         assert_eq!(batches.bench.text(Model::LmsUsers, "u", "first_name").as_deref(), Some("thawed"));
         batches.apply(&[(30, &user("u", "frozen", 500_000))]);

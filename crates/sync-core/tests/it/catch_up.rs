@@ -13,7 +13,7 @@ use crate::bench::{Bench, id};
 const HOUR: Duration = Duration::from_secs(3_600);
 
 async fn loaded() -> Bench {
-    let bench = Bench::new(&[Endpoint::Users, Endpoint::Courses]);
+    let bench = Bench::new(&[Endpoint::LmsUsers, Endpoint::LmsCourses]);
     bench.furnish();
     let now = bench.clock.now();
     bench.store.edit(|tx| dispatch::register(tx, &[id()].into(), now)).unwrap();
@@ -44,7 +44,7 @@ async fn changes_and_deletions_without_a_webhook_arrive() {
 
 #[tokio::test]
 async fn only_what_is_loaded_and_active_and_named_is_fetched() {
-    let bench = Bench::new(&[Endpoint::Users]);
+    let bench = Bench::new(&[Endpoint::LmsUsers]);
     let now = bench.clock.now();
     bench.store.edit(|tx| dispatch::register(tx, &[id()].into(), now)).unwrap();
     assert_eq!(catch_up(&bench, None), 0, "its load is requested by the schedule");
@@ -62,8 +62,8 @@ async fn only_what_is_loaded_and_active_and_named_is_fetched() {
 #[tokio::test]
 async fn repeating_it_changes_nothing_and_a_failure_goes_on_waiting() {
     let bench = loaded().await;
-    bench.kombo.refuse(Endpoint::Users, FailureClass::Transient);
-    bench.delta(Endpoint::Users).await;
+    bench.kombo.refuse(Endpoint::LmsUsers, FailureClass::Transient);
+    bench.delta(Endpoint::LmsUsers).await;
     let failed = requests(&bench);
     assert_eq!(catch_up(&bench, None), 2);
     let once = requests(&bench);
@@ -90,7 +90,7 @@ async fn a_fleet_catches_up_step_by_step_and_a_webhook_need_not_wait() {
             for id in &ids {
                 tx.put_endpoint(&EndpointState {
                     loaded_at: Some(now),
-                    ..EndpointState::new(id.clone(), Endpoint::Users)
+                    ..EndpointState::new(id.clone(), Endpoint::LmsUsers)
                 })?;
             }
             dispatch::catch_up(tx, &endpoints, Some(&ids), now)?;
@@ -108,7 +108,7 @@ async fn a_fleet_catches_up_step_by_step_and_a_webhook_need_not_wait() {
 
 #[test]
 fn endpoints_that_were_loaded_together_are_not_polled_together() {
-    let bench = Bench::new(&[Endpoint::Users]);
+    let bench = Bench::new(&[Endpoint::LmsUsers]);
     let (now, endpoints) = (bench.clock.now(), bench.endpoints());
     let ids: BTreeSet<_> = (0..100).map(|number| IntegrationId::from(format!("sandbox:{number}"))).collect();
     bench
@@ -116,7 +116,7 @@ fn endpoints_that_were_loaded_together_are_not_polled_together() {
         .edit(|tx| {
             dispatch::register(tx, &ids, now)?;
             for id in &ids {
-                let state = EndpointState::new(id.clone(), Endpoint::Users);
+                let state = EndpointState::new(id.clone(), Endpoint::LmsUsers);
                 let (loaded_at, last_full_at) = (Some(now), Some(now));
                 let next_full_at = Some(now.saturating_add(HOUR * 24));
                 tx.put_endpoint(&EndpointState { loaded_at, last_full_at, next_full_at, ..state })?;

@@ -39,40 +39,40 @@ fn millis(time: Duration) -> i64 {
 #[tokio::test]
 async fn a_delta_whose_answers_have_no_date_passes_no_change() {
     for by in [Duration::from_secs(180), HOUR, DAY * 40] {
-        let bench = ahead(&[Endpoint::Users], by).await;
-        let before = bench.watermark(Endpoint::Users);
+        let bench = ahead(&[Endpoint::LmsUsers], by).await;
+        let before = bench.watermark(Endpoint::LmsUsers);
         bench.kombo.configure(|settings| settings.dated = false);
-        bench.delta(Endpoint::Users).await;
-        assert_eq!(bench.watermark(Endpoint::Users), before, "nothing confirms our clock");
+        bench.delta(Endpoint::LmsUsers).await;
+        assert_eq!(bench.watermark(Endpoint::LmsUsers), before, "nothing confirms our clock");
 
         set_right(&bench, by);
         bench.kombo.edit(|lms| lms.rename_user("u1", "Ada"));
         // By now, a watermark that is an hour ahead would no longer be detectable.
         bench.pass(3 * 3_600);
         bench.kombo.configure(|settings| settings.dated = true);
-        bench.delta(Endpoint::Users).await;
+        bench.delta(Endpoint::LmsUsers).await;
         bench.assert_mirrors();
-        assert!(bench.watermark(Endpoint::Users) > before, "a Date confirms it");
+        assert!(bench.watermark(Endpoint::LmsUsers) > before, "a Date confirms it");
     }
 }
 
 #[tokio::test]
 async fn a_fetch_that_goes_on_does_not_begin_later() {
-    let bench = Bench::new(&[Endpoint::Users]);
+    let bench = Bench::new(&[Endpoint::LmsUsers]);
     bench.furnish();
     bench.pass(7_200);
     bench.kombo.configure(|settings| settings.dated = false);
     bench.kombo.fail_page(2, sync_core::ports::FailureClass::Transient);
-    bench.ask(Endpoint::Users, SyncKind::Full);
-    bench.attempt(Endpoint::Users, SyncKind::Full).await.unwrap();
+    bench.ask(Endpoint::LmsUsers, SyncKind::Full);
+    bench.attempt(Endpoint::LmsUsers, SyncKind::Full).await.unwrap();
     bench.kombo.fail_no_more();
     bench.kombo.configure(|settings| settings.dated = true);
     bench.kombo.edit(|lms| lms.rename_user("u0", "Ada"));
     bench.pass(3_600);
-    let run = bench.attempt(Endpoint::Users, SyncKind::Full).await.unwrap();
+    let run = bench.attempt(Endpoint::LmsUsers, SyncKind::Full).await.unwrap();
     assert!(run.outcome.is_complete(), "{run:?}");
-    assert_eq!(bench.watermark(Endpoint::Users), None, "nobody knows when it began");
-    bench.delta(Endpoint::Users).await;
+    assert_eq!(bench.watermark(Endpoint::LmsUsers), None, "nobody knows when it began");
+    bench.delta(Endpoint::LmsUsers).await;
     bench.assert_mirrors();
 }
 
@@ -80,18 +80,18 @@ async fn a_fetch_that_goes_on_does_not_begin_later() {
 async fn a_watermark_that_lies_ahead_is_set_back() {
     for kind in [SyncKind::Delta, SyncKind::Full] {
         for by in [HOUR, DAY * 40] {
-            let bench = ahead(&[Endpoint::Users], Duration::ZERO).await;
-            let mut state = bench.state(Endpoint::Users);
+            let bench = ahead(&[Endpoint::LmsUsers], Duration::ZERO).await;
+            let mut state = bench.state(Endpoint::LmsUsers);
             state.watermark = Some(bench.clock.now().saturating_add(by));
             bench.store.edit::<_, StoreError>(|tx| tx.put_endpoint(&state)).unwrap();
             bench.kombo.edit(|lms| lms.rename_user("u1", "Ada"));
             bench.pass(60);
-            bench.fetch(Endpoint::Users, kind).await;
+            bench.fetch(Endpoint::LmsUsers, kind).await;
             bench.assert_mirrors();
-            assert!(bench.watermark(Endpoint::Users).unwrap() < bench.clock.now(), "{kind}");
+            assert!(bench.watermark(Endpoint::LmsUsers).unwrap() < bench.clock.now(), "{kind}");
             bench.kombo.edit(|lms| lms.rename_user("u2", "Grace"));
             bench.pass(60);
-            bench.delta(Endpoint::Users).await;
+            bench.delta(Endpoint::LmsUsers).await;
             bench.assert_mirrors();
         }
     }
@@ -115,20 +115,20 @@ fn schedule(bench: &Bench, poll_every: Option<Duration>) -> Vec<SyncKind> {
 
 #[tokio::test]
 async fn a_full_fetch_that_is_due_further_ahead_than_its_period_is_due() {
-    let bench = ahead(&[Endpoint::Users], DAY * 40).await;
-    bench.full(Endpoint::Users).await;
+    let bench = ahead(&[Endpoint::LmsUsers], DAY * 40).await;
+    bench.full(Endpoint::LmsUsers).await;
     set_right(&bench, DAY * 40);
     assert_eq!(schedule(&bench, None), [SyncKind::Full]);
     bench.drain().await;
-    assert!(bench.state(Endpoint::Users).next_full_at.unwrap() < bench.clock.now().saturating_add(DAY * 8));
+    assert!(bench.state(Endpoint::LmsUsers).next_full_at.unwrap() < bench.clock.now().saturating_add(DAY * 8));
     assert!(schedule(&bench, None).is_empty(), "once");
 }
 
 #[tokio::test]
 async fn a_poll_does_not_wait_for_a_delta_that_lies_ahead() {
     for by in [HOUR, DAY * 40] {
-        let bench = ahead(&[Endpoint::Users], by).await;
-        bench.delta(Endpoint::Users).await;
+        let bench = ahead(&[Endpoint::LmsUsers], by).await;
+        bench.delta(Endpoint::LmsUsers).await;
         set_right(&bench, by);
         bench.pass(600);
         assert_eq!(schedule(&bench, Some(Duration::from_secs(600))), [SyncKind::Delta]);
@@ -137,10 +137,10 @@ async fn a_poll_does_not_wait_for_a_delta_that_lies_ahead() {
 
 #[tokio::test]
 async fn what_failed_under_a_wrong_clock_is_tried_again() {
-    let bench = ahead(&[Endpoint::Users], DAY * 40).await;
-    bench.kombo.refuse(Endpoint::Users, sync_core::ports::FailureClass::Unintelligible);
-    bench.delta(Endpoint::Users).await;
-    bench.kombo.allow(Endpoint::Users);
+    let bench = ahead(&[Endpoint::LmsUsers], DAY * 40).await;
+    bench.kombo.refuse(Endpoint::LmsUsers, sync_core::ports::FailureClass::Unintelligible);
+    bench.delta(Endpoint::LmsUsers).await;
+    bench.kombo.allow(Endpoint::LmsUsers);
     set_right(&bench, DAY * 40);
     bench.kombo.edit(|lms| lms.rename_user("u1", "Ada"));
     bench.pass(10);
@@ -150,12 +150,12 @@ async fn what_failed_under_a_wrong_clock_is_tried_again() {
 
 #[tokio::test]
 async fn a_long_retry_after_ends_within_the_longest_wait() {
-    let bench = ahead(&[Endpoint::Users], Duration::ZERO).await;
+    let bench = ahead(&[Endpoint::LmsUsers], Duration::ZERO).await;
     let wait = bench.policy.backoff.wait(
         sync_core::ports::FailureClass::Transient,
         0,
         Some(DAY * 40),
-        &target(Endpoint::Users, SyncKind::Delta),
+        &target(Endpoint::LmsUsers, SyncKind::Delta),
     );
     assert!(wait <= bench.policy.longest_wait() && wait >= HOUR, "{wait:?}");
 }
@@ -163,27 +163,27 @@ async fn a_long_retry_after_ends_within_the_longest_wait() {
 #[tokio::test]
 async fn a_lease_taken_by_a_clock_that_was_ahead_expires_as_any_other() {
     for by in [HOUR, DAY * 40] {
-        let bench = ahead(&[Endpoint::Users], by).await;
-        bench.ask(Endpoint::Users, SyncKind::Delta);
-        let lease = bench.lease(Endpoint::Users, SyncKind::Delta).unwrap();
+        let bench = ahead(&[Endpoint::LmsUsers], by).await;
+        bench.ask(Endpoint::LmsUsers, SyncKind::Delta);
+        let lease = bench.lease(Endpoint::LmsUsers, SyncKind::Delta).unwrap();
         set_right(&bench, by);
         let (now, ttl) = (bench.clock.now(), bench.policy.lease_ttl);
         // The owner is alive, so its next transaction gives the lease its usual duration.
         bench.store.edit(|tx| LeasedTx::assert_lease(tx, &lease, now, ttl).map(drop)).unwrap();
-        assert!(bench.lease(Endpoint::Users, SyncKind::Delta).is_none(), "it is held");
+        assert!(bench.lease(Endpoint::LmsUsers, SyncKind::Delta).is_none(), "it is held");
         bench.clock.advance(ttl);
-        assert!(bench.lease(Endpoint::Users, SyncKind::Delta).is_some(), "its owner is gone");
+        assert!(bench.lease(Endpoint::LmsUsers, SyncKind::Delta).is_some(), "its owner is gone");
     }
 }
 
 #[tokio::test]
 async fn rows_that_a_clock_dated_ahead_keep_nothing_out() {
     for by in [HOUR, DAY * 40] {
-        let bench = ahead(&[Endpoint::Users, Endpoint::Courses], by).await;
+        let bench = ahead(&[Endpoint::LmsUsers, Endpoint::LmsCourses], by).await;
         bench.kombo.edit_silently(|lms| (0..8).for_each(|user| lms.rename_user(&format!("u{user}"), "Mary")));
         bench.kombo.edit_silently(|lms| lms.rename_provider("p1", "Ajax"));
-        bench.full(Endpoint::Users).await;
-        bench.full(Endpoint::Courses).await;
+        bench.full(Endpoint::LmsUsers).await;
+        bench.full(Endpoint::LmsCourses).await;
         assert!(bench.row(Model::LmsUsers, "u1").synced_at >= bench.clock.now().saturating_sub(HOUR));
 
         set_right(&bench, by);
@@ -191,8 +191,8 @@ async fn rows_that_a_clock_dated_ahead_keep_nothing_out() {
         bench.kombo.edit_silently(|lms| (1..8).for_each(|user| lms.rename_user(&format!("u{user}"), "Grace")));
         bench.kombo.edit_silently(|lms| lms.rename_provider("p1", "Apex"));
         bench.kombo.edit_silently(|lms| lms.purge(Model::LmsUsers, "u0"));
-        bench.full(Endpoint::Users).await;
-        bench.full(Endpoint::Courses).await;
+        bench.full(Endpoint::LmsUsers).await;
+        bench.full(Endpoint::LmsCourses).await;
         bench.assert_mirrors();
         assert!(bench.row(Model::LmsUsers, "u1").synced_at <= bench.clock.now());
     }
@@ -200,8 +200,8 @@ async fn rows_that_a_clock_dated_ahead_keep_nothing_out() {
 
 #[tokio::test]
 async fn a_full_fetch_for_what_deltas_do_not_show_does_not_wait_for_one_that_lies_ahead() {
-    let bench = ahead(&[Endpoint::Courses], DAY * 40).await;
-    let wanted = target(Endpoint::Courses, SyncKind::Full);
+    let bench = ahead(&[Endpoint::LmsCourses], DAY * 40).await;
+    let wanted = target(Endpoint::LmsCourses, SyncKind::Full);
     let later = bench.clock.now().saturating_add(HOUR);
     let now = bench.clock.now();
     bench.store.edit(|tx| queue::request(tx, wanted, RequestCause::Webhook, later, now)).unwrap();

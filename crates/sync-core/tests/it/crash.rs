@@ -76,10 +76,10 @@ async fn finish(bench: &Bench, endpoint: Endpoint, kind: SyncKind) {
 #[tokio::test]
 async fn dropping_the_engine_at_any_moment_changes_nothing() {
     for (endpoint, kind) in [
-        (Endpoint::Users, SyncKind::Delta),
-        (Endpoint::Users, SyncKind::Full),
-        (Endpoint::Courses, SyncKind::Delta),
-        (Endpoint::Courses, SyncKind::Full),
+        (Endpoint::LmsUsers, SyncKind::Delta),
+        (Endpoint::LmsUsers, SyncKind::Full),
+        (Endpoint::LmsCourses, SyncKind::Delta),
+        (Endpoint::LmsCourses, SyncKind::Full),
     ] {
         let undisturbed = changed().await;
         let whole = undisturbed.fetch(endpoint, kind).await;
@@ -118,10 +118,10 @@ async fn dropping_the_engine_at_any_moment_changes_nothing() {
 #[tokio::test]
 async fn a_store_that_fails_at_any_statement_changes_nothing() {
     for (endpoint, kind) in [
-        (Endpoint::Users, SyncKind::Delta),
-        (Endpoint::Users, SyncKind::Full),
-        (Endpoint::Courses, SyncKind::Delta),
-        (Endpoint::Courses, SyncKind::Full),
+        (Endpoint::LmsUsers, SyncKind::Delta),
+        (Endpoint::LmsUsers, SyncKind::Full),
+        (Endpoint::LmsCourses, SyncKind::Delta),
+        (Endpoint::LmsCourses, SyncKind::Full),
     ] {
         let undisturbed = changed().await;
         let before = undisturbed.store.statements();
@@ -149,10 +149,10 @@ async fn a_store_that_fails_at_any_statement_changes_nothing() {
 #[tokio::test]
 async fn a_crash_repeats_at_most_one_batch() {
     let bench = changed().await;
-    bench.ask(Endpoint::Users, SyncKind::Full);
-    let lease = bench.lease(Endpoint::Users, SyncKind::Full).unwrap();
+    bench.ask(Endpoint::LmsUsers, SyncKind::Full);
+    let lease = bench.lease(Endpoint::LmsUsers, SyncKind::Full).unwrap();
     let (engine, stop) = (bench.engine(), CancellationToken::new());
-    let runs = || bench.store.look(|tx| tx.latest_run(&target(Endpoint::Users, SyncKind::Full))).unwrap().unwrap();
+    let runs = || bench.store.look(|tx| tx.latest_run(&target(Endpoint::LmsUsers, SyncKind::Full))).unwrap().unwrap();
     let loaded = runs().id;
     {
         let mut work = std::pin::pin!(engine.work(&lease, &stop));
@@ -163,12 +163,12 @@ async fn a_crash_repeats_at_most_one_batch() {
     let stopped = runs();
     assert_eq!((stopped.batches, stopped.outcome), (2, RunOutcome::Running));
     bench.pass(60);
-    let run = bench.attempt(Endpoint::Users, SyncKind::Full).await.unwrap();
+    let run = bench.attempt(Endpoint::LmsUsers, SyncKind::Full).await.unwrap();
     assert_eq!(run.id, stopped.id, "the run is resumed");
     assert_eq!(run.started_at, stopped.started_at);
     assert_eq!(run.counts.pages, 3, "every page was committed once");
     assert_eq!(run.fetch_started_at, stopped.fetch_started_at, "the watermark is made of the first start");
-    let watermark = bench.watermark(Endpoint::Users).unwrap();
+    let watermark = bench.watermark(Endpoint::LmsUsers).unwrap();
     assert_eq!(watermark.saturating_add(bench.policy.overlap), run.fetch_started_at.unwrap());
 }
 
@@ -176,14 +176,14 @@ async fn a_crash_repeats_at_most_one_batch() {
 /// of the crash, must not skip them.
 #[tokio::test]
 async fn a_checkpoint_that_the_database_lost_is_gone_back_to() {
-    let bench = Bench::new(&[Endpoint::Users]);
+    let bench = Bench::new(&[Endpoint::LmsUsers]);
     bench.kombo.edit(|lms| (0..30).for_each(|user| lms.add_user(&format!("u{user}"))));
     bench.pass(3_600);
-    bench.ask(Endpoint::Users, SyncKind::Full);
-    let lease = bench.lease(Endpoint::Users, SyncKind::Full).unwrap();
+    bench.ask(Endpoint::LmsUsers, SyncKind::Full);
+    let lease = bench.lease(Endpoint::LmsUsers, SyncKind::Full).unwrap();
     let (engine, stop) = (bench.engine(), CancellationToken::new());
     let batches = || {
-        let run = bench.store.look(|tx| tx.latest_run(&target(Endpoint::Users, SyncKind::Full))).unwrap();
+        let run = bench.store.look(|tx| tx.latest_run(&target(Endpoint::LmsUsers, SyncKind::Full))).unwrap();
         run.map_or(0, |run| run.batches)
     };
     let mut work = std::pin::pin!(engine.work(&lease, &stop));
@@ -196,35 +196,35 @@ async fn a_checkpoint_that_the_database_lost_is_gone_back_to() {
     assert_eq!(run.outcome, RunOutcome::Failed);
     assert!(run.error.as_ref().unwrap().contains("lost a checkpoint"), "{run:?}");
     assert_eq!((run.batches, &run.page_cursor), (0, &None), "it goes on from what is there");
-    finish(&bench, Endpoint::Users, SyncKind::Full).await;
+    finish(&bench, Endpoint::LmsUsers, SyncKind::Full).await;
     assert_eq!(bench.store.table(Model::LmsUsers, &id()).len(), 30);
 }
 
 #[tokio::test]
 async fn a_stop_ends_after_the_current_batch_and_the_next_run_goes_on() {
     let bench = changed().await;
-    bench.ask(Endpoint::Users, SyncKind::Full);
-    let lease = bench.lease(Endpoint::Users, SyncKind::Full).unwrap();
+    bench.ask(Endpoint::LmsUsers, SyncKind::Full);
+    let lease = bench.lease(Endpoint::LmsUsers, SyncKind::Full).unwrap();
     let stop = CancellationToken::new();
     stop.cancel();
     let run = bench.engine().work(&lease, &stop).await.unwrap().run;
     assert_eq!(run.outcome, RunOutcome::Interrupted);
     let request = bench
         .store
-        .look(|tx| tx.request(&target(Endpoint::Users, SyncKind::Full), LockMode::Wait).map(Lock::locked))
+        .look(|tx| tx.request(&target(Endpoint::LmsUsers, SyncKind::Full), LockMode::Wait).map(Lock::locked))
         .unwrap()
         .unwrap();
     assert_eq!((request.lease, request.attempts), (None, 0));
     assert!(request.not_before <= bench.clock.now(), "another worker may go on at once");
-    let again = bench.attempt(Endpoint::Users, SyncKind::Full).await.unwrap();
+    let again = bench.attempt(Endpoint::LmsUsers, SyncKind::Full).await.unwrap();
     assert_eq!((again.id, again.outcome), (run.id, RunOutcome::Completed));
 }
 
 #[tokio::test]
 async fn a_stop_does_not_wait_for_a_look_up() {
     let bench = changed().await;
-    bench.ask(Endpoint::Users, SyncKind::Full);
-    let lease = bench.lease(Endpoint::Users, SyncKind::Full).unwrap();
+    bench.ask(Endpoint::LmsUsers, SyncKind::Full);
+    let lease = bench.lease(Endpoint::LmsUsers, SyncKind::Full).unwrap();
     let stop = CancellationToken::new();
     let looks_up = || bench.kombo.asked().iter().any(|spec| matches!(spec.fetch, Fetch::Ids(_)));
     let engine = bench.engine();
@@ -236,7 +236,7 @@ async fn a_stop_does_not_wait_for_a_look_up() {
     stop.cancel();
     let run = work.await.unwrap().run;
     assert_eq!((run.outcome, bench.kombo.pages()), (RunOutcome::Interrupted, answered), "nobody waits for the answer");
-    let again = bench.attempt(Endpoint::Users, SyncKind::Full).await.unwrap();
+    let again = bench.attempt(Endpoint::LmsUsers, SyncKind::Full).await.unwrap();
     assert_eq!((again.id, again.outcome), (run.id, RunOutcome::Completed));
     assert!(bench.row(Model::LmsUsers, "u5").removed_at.is_some());
 }
@@ -245,8 +245,8 @@ async fn a_stop_does_not_wait_for_a_look_up() {
 async fn a_lost_lease_writes_nothing_more() {
     for steal_after in 1..12 {
         let bench = changed().await;
-        bench.ask(Endpoint::Users, SyncKind::Delta);
-        let lease = bench.lease(Endpoint::Users, SyncKind::Delta).unwrap();
+        bench.ask(Endpoint::LmsUsers, SyncKind::Delta);
+        let lease = bench.lease(Endpoint::LmsUsers, SyncKind::Delta).unwrap();
         let (engine, stop) = (bench.engine(), CancellationToken::new());
         let mut work = std::pin::pin!(engine.work(&lease, &stop));
         let mut done = false;
@@ -257,11 +257,11 @@ async fn a_lost_lease_writes_nothing_more() {
             break;
         }
         bench.pass(31);
-        let Some(taken) = bench.lease(Endpoint::Users, SyncKind::Delta) else {
+        let Some(taken) = bench.lease(Endpoint::LmsUsers, SyncKind::Delta) else {
             // The last transaction was committed, but its result did not arrive.
             let request = bench
                 .store
-                .look(|tx| tx.request(&target(Endpoint::Users, SyncKind::Delta), LockMode::Wait).map(Lock::locked))
+                .look(|tx| tx.request(&target(Endpoint::LmsUsers, SyncKind::Delta), LockMode::Wait).map(Lock::locked))
                 .unwrap();
             assert_eq!(request, None, "the lease expired");
             break;
@@ -309,8 +309,8 @@ async fn a_slow_source_does_not_cost_the_lease() {
     }
 
     let bench = changed().await;
-    bench.ask(Endpoint::Users, SyncKind::Delta);
-    let lease = bench.lease(Endpoint::Users, SyncKind::Delta).unwrap();
+    bench.ask(Endpoint::LmsUsers, SyncKind::Delta);
+    let lease = bench.lease(Endpoint::LmsUsers, SyncKind::Delta).unwrap();
     let source = Slow(bench.kombo.clone(), bench.clock.clone());
     let (store, policy) = (std::sync::Arc::new(bench.store.clone()), bench.policy.clone());
     let engine = Engine::new(store, std::sync::Arc::new(source), bench.clock.clone(), Silent, policy);

@@ -21,11 +21,11 @@ async fn a_first_load_mirrors_everything_and_logs_nothing() {
 async fn a_delta_before_the_first_load_is_a_full_fetch() {
     let bench = Bench::new(&USUAL);
     bench.furnish();
-    bench.ask(Endpoint::Users, SyncKind::Delta);
+    bench.ask(Endpoint::LmsUsers, SyncKind::Delta);
     let runs = bench.drain().await;
     assert_eq!(
         runs.iter().map(|run| run.target.clone()).collect::<Vec<_>>(),
-        [target(Endpoint::Users, SyncKind::Full)]
+        [target(Endpoint::LmsUsers, SyncKind::Full)]
     );
     assert!(runs[0].first_load);
 }
@@ -39,10 +39,10 @@ async fn a_quiet_delta_reads_nothing_and_a_quiet_full_fetch_writes_nothing() {
     for endpoint in ALL {
         let run = bench.delta(endpoint).await;
         assert_eq!((run.counts.records, run.counts.pages), (0, 1), "{endpoint}");
-        let before = bench.store.table(Model::listed_by(endpoint), &id());
+        let before = bench.store.table(endpoint.lists(), &id());
         let run = bench.full(endpoint).await;
         assert_eq!(run.counts.unchanged, run.counts.records, "{endpoint}");
-        assert!(before == bench.store.table(Model::listed_by(endpoint), &id()), "synced_at stays, too");
+        assert!(before == bench.store.table(endpoint.lists(), &id()), "synced_at stays, too");
     }
     assert_eq!(bench.log(), [""; 0]);
 }
@@ -52,7 +52,7 @@ async fn an_empty_integration_is_loaded() {
     let bench = Bench::new(&ALL);
     bench.load().await;
     bench.assert_mirrors();
-    let run = bench.delta(Endpoint::Users).await;
+    let run = bench.delta(Endpoint::LmsUsers).await;
     assert_eq!((run.outcome, run.target.kind), (RunOutcome::Completed, SyncKind::Delta));
 }
 
@@ -92,7 +92,7 @@ async fn a_delta_brings_what_changed() {
     bench.pass(3_600);
     let seq = bench.last_change();
     bench.kombo.edit(|lms| lms.restore(Model::LmsUsers, "u2"));
-    let run = bench.delta(Endpoint::Users).await;
+    let run = bench.delta(Endpoint::LmsUsers).await;
     assert_eq!((run.counts.restored, run.counts.updated), (1, 0));
     assert_eq!(bench.log_since(seq), ["lms_users u2 restored direct [remote_deleted_at]"]);
     bench.assert_mirrors();
@@ -102,14 +102,14 @@ async fn a_delta_brings_what_changed() {
 /// change.
 #[tokio::test]
 async fn progressions_that_come_back_for_their_course_are_counted_and_not_written() {
-    let bench = Bench::new(&[Endpoint::CourseProgressions]);
+    let bench = Bench::new(&[Endpoint::LmsCourseProgressions]);
     bench.furnish();
     bench.kombo.configure(|settings| settings.nesting = Nesting::Guide);
     bench.load().await;
     bench.pass(3_600);
     let before = bench.store.table(Model::LmsCourseProgressions, &id());
     bench.kombo.edit(|lms| lms.set_title("r0", "Course 0, revised"));
-    let run = bench.delta(Endpoint::CourseProgressions).await;
+    let run = bench.delta(Endpoint::LmsCourseProgressions).await;
     assert_eq!((run.counts.records, run.counts.indirect, run.counts.updated), (2, 2, 1), "{:?}", run.counts);
     assert_eq!(bench.log(), ["lms_course_revisions r0 updated nested [title]"]);
     assert!(before == bench.store.table(Model::LmsCourseProgressions, &id()));
@@ -124,8 +124,8 @@ async fn a_change_that_was_seen_nested_is_not_logged_again_by_its_own_endpoint()
     bench.load().await;
     bench.pass(3_600);
     bench.kombo.edit(|lms| lms.set_title("r0", "Course 0, revised"));
-    bench.delta(Endpoint::CourseProgressions).await;
-    let run = bench.delta(Endpoint::Courses).await;
+    bench.delta(Endpoint::LmsCourseProgressions).await;
+    let run = bench.delta(Endpoint::LmsCourses).await;
     assert_eq!(bench.log(), ["lms_course_revisions r0 updated nested [title]"]);
     assert_eq!((run.counts.updated, run.counts.created), (0, 0));
     bench.assert_mirrors();
@@ -133,16 +133,16 @@ async fn a_change_that_was_seen_nested_is_not_logged_again_by_its_own_endpoint()
 
 #[tokio::test]
 async fn users_enabled_after_progressions_complete_what_the_copies_began() {
-    let mut bench = Bench::new(&[Endpoint::CourseProgressions]);
+    let mut bench = Bench::new(&[Endpoint::LmsCourseProgressions]);
     bench.furnish();
     bench.load().await;
     assert!(bench.row(Model::LmsUsers, "u1").row.changed_at().is_none(), "known from copies only");
     assert_eq!(bench.text(Model::LmsUsers, "u1", "first_name").as_deref(), Some("Ada"));
     assert_eq!(bench.text(Model::LmsUsers, "u1", "status"), None);
 
-    bench.policy.plan.endpoints.insert(Endpoint::Users);
+    bench.policy.plan.endpoints.insert(Endpoint::LmsUsers);
     bench.pass(60);
-    let run = bench.full(Endpoint::Users).await;
+    let run = bench.full(Endpoint::LmsUsers).await;
     assert!(run.first_load);
     bench.assert_mirrors();
     assert!(bench.row(Model::LmsUsers, "u1").row.changed_at().is_some());
@@ -192,8 +192,8 @@ async fn two_endpoints_that_race_never_move_data_back() {
     bench.pass(3_600);
     // The progressions are read before the rename, the users after it; the progressions are written last.
     bench.kombo.configure(|settings| settings.page_size = 100);
-    bench.ask(Endpoint::CourseProgressions, SyncKind::Full);
-    let lease = bench.lease(Endpoint::CourseProgressions, SyncKind::Full).unwrap();
+    bench.ask(Endpoint::LmsCourseProgressions, SyncKind::Full);
+    let lease = bench.lease(Endpoint::LmsCourseProgressions, SyncKind::Full).unwrap();
     let engine = bench.engine();
     let stop = tokio_util::sync::CancellationToken::new();
     let mut work = std::pin::pin!(engine.work(&lease, &stop));
@@ -204,7 +204,7 @@ async fn two_endpoints_that_race_never_move_data_back() {
     }
     bench.pass(1);
     bench.kombo.edit(|lms| lms.rename_user("u1", "Grace"));
-    bench.delta(Endpoint::Users).await;
+    bench.delta(Endpoint::LmsUsers).await;
     assert_eq!(bench.text(Model::LmsUsers, "u1", "first_name").as_deref(), Some("Grace"));
     let run = work.await.unwrap().run;
     assert_eq!(run.outcome, RunOutcome::Completed);
@@ -215,7 +215,7 @@ async fn two_endpoints_that_race_never_move_data_back() {
 
 #[tokio::test]
 async fn a_stale_record_of_a_delta_is_counted_and_skipped() {
-    let bench = Bench::new(&[Endpoint::Users]);
+    let bench = Bench::new(&[Endpoint::LmsUsers]);
     bench.furnish();
     bench.load().await;
     bench.pass(3_600);
@@ -226,11 +226,11 @@ async fn a_stale_record_of_a_delta_is_counted_and_skipped() {
     let place = Model::LmsUsers.columns().len() - 2;
     later.row.values_mut()[place] = sync_core::rows::Value::Time(sync_core::ports::Clock::now(&bench.clock));
     bench.put(Model::LmsUsers, later.clone());
-    let run = bench.delta(Endpoint::Users).await;
+    let run = bench.delta(Endpoint::LmsUsers).await;
     assert_eq!((run.counts.stale, run.counts.updated), (1, 0));
     assert!(bench.row(Model::LmsUsers, "u1") == later);
     // A full fetch looks the record up and stores Kombo's version.
-    let run = bench.full(Endpoint::Users).await;
+    let run = bench.full(Endpoint::LmsUsers).await;
     assert_eq!((run.counts.stale, run.counts.updated), (1, 1));
     bench.assert_mirrors();
 }
@@ -246,8 +246,8 @@ async fn changes_that_a_delta_may_not_show_are_found_by_a_full_fetch() {
         lms.unassign("r0", "s2");
         lms.assign("r1", "s2");
     });
-    assert_eq!(bench.delta(Endpoint::Courses).await.counts.records, 0);
-    bench.full(Endpoint::Courses).await;
+    assert_eq!(bench.delta(Endpoint::LmsCourses).await.counts.records, 0);
+    bench.full(Endpoint::LmsCourses).await;
     bench.assert_mirrors();
     insta::assert_snapshot!(bench.log().join("\n"), @r"
     lms_course_providers p1 updated direct [name]

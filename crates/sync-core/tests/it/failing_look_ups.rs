@@ -56,12 +56,12 @@ async fn an_id_on_which_every_look_up_fails_stays_undecided() {
             lms.purge(Model::LmsCourses, "c1");
         });
         bench.kombo.fail_id("c0", class);
-        let verified = not_compared(&bench, Endpoint::Courses).await;
+        let verified = not_compared(&bench, Endpoint::LmsCourses).await;
         assert!(verified.contains(&(What::Unreadable, "c0".to_owned())), "{verified:?}");
         assert!(verified.contains(&(What::Extra, "c1".to_owned())), "{verified:?}");
         assert!(!verified.iter().any(|(_, key)| key.starts_with("r0")), "{verified:?}");
 
-        let run = bench.full(Endpoint::Courses).await;
+        let run = bench.full(Endpoint::LmsCourses).await;
         assert_eq!((run.outcome, run.counts.quarantined), (RunOutcome::CompletedWithQuarantine, 1), "{run:?}");
         assert!(is_live(&bench, Model::LmsCourses, "c0"), "nothing is known about it");
         assert!(!is_live(&bench, Model::LmsCourses, "c1"));
@@ -82,7 +82,7 @@ async fn an_id_on_which_every_look_up_fails_stays_undecided() {
 
         bench.kombo.fail_no_id();
         bench.pass(3_600);
-        let run = bench.full(Endpoint::Courses).await;
+        let run = bench.full(Endpoint::LmsCourses).await;
         assert_eq!(run.outcome, RunOutcome::Completed, "{run:?}");
         assert_eq!(in_quarantine(&bench), [""; 0]);
         bench.assert_mirrors();
@@ -96,7 +96,7 @@ async fn a_source_that_answers_no_look_up_fails_the_fetch() {
         let bench = furnished().await;
         bench.kombo.edit(|lms| lms.purge(Model::LmsUsers, "u7"));
         (0..8).for_each(|user| bench.kombo.fail_id(&format!("u{user}"), class));
-        let run = bench.full(Endpoint::Users).await;
+        let run = bench.full(Endpoint::LmsUsers).await;
         assert_eq!((run.outcome, run.counts.quarantined), (RunOutcome::Failed, 0), "{run:?}");
         assert!(is_live(&bench, Model::LmsUsers, "u7"));
     }
@@ -109,7 +109,7 @@ async fn a_look_up_that_fails_once_is_repeated() {
     bench.kombo.edit(|lms| lms.purge(Model::LmsUsers, "u7"));
     // Three pages of users, then the look-up.
     bench.kombo.fail_page(4, FailureClass::Transient);
-    let run = bench.full(Endpoint::Users).await;
+    let run = bench.full(Endpoint::LmsUsers).await;
     assert_eq!((run.outcome, run.counts.deleted), (RunOutcome::Completed, 1), "{run:?}");
     bench.assert_mirrors();
 }
@@ -130,7 +130,7 @@ async fn an_empty_list_leaves_nothing_to_compare_with() {
             bench.put(Model::LmsCourseProgressions, row);
         }
         bench.kombo.fail_id("g0", class);
-        let run = bench.full(Endpoint::CourseProgressions).await;
+        let run = bench.full(Endpoint::LmsCourseProgressions).await;
         assert_eq!((run.outcome, run.counts.quarantined), (RunOutcome::CompletedWithQuarantine, 1), "{run:?}");
         assert!(is_live(&bench, Model::LmsCourseProgressions, "g0"));
     }

@@ -21,16 +21,16 @@ const CLASSES: [(FailureClass, EndpointStatus, IntegrationStatus, u64); 8] = [
 async fn the_result_of_an_attempt_holds_the_class_of_its_failure() {
     for (class, ..) in CLASSES {
         let bench = Bench::new(&USUAL);
-        bench.kombo.refuse(Endpoint::Users, class);
-        bench.ask(Endpoint::Users, SyncKind::Full);
-        let lease = bench.lease(Endpoint::Users, SyncKind::Full).unwrap();
+        bench.kombo.refuse(Endpoint::LmsUsers, class);
+        bench.ask(Endpoint::LmsUsers, SyncKind::Full);
+        let lease = bench.lease(Endpoint::LmsUsers, SyncKind::Full).unwrap();
         let attempt = bench.engine().work(&lease, &tokio_util::sync::CancellationToken::new()).await.unwrap();
         assert_eq!(attempt.run.outcome, RunOutcome::Failed);
         assert_eq!(attempt.failure.map(|failure| failure.class()), Some(class));
     }
     let bench = Bench::new(&USUAL);
-    bench.ask(Endpoint::Users, SyncKind::Full);
-    let lease = bench.lease(Endpoint::Users, SyncKind::Full).unwrap();
+    bench.ask(Endpoint::LmsUsers, SyncKind::Full);
+    let lease = bench.lease(Endpoint::LmsUsers, SyncKind::Full).unwrap();
     let attempt = bench.engine().work(&lease, &tokio_util::sync::CancellationToken::new()).await.unwrap();
     assert!(attempt.run.outcome.is_complete() && attempt.failure.is_none());
 }
@@ -54,32 +54,32 @@ async fn a_failure_leaves_watermark_and_data_and_says_why() {
         bench.load().await;
         bench.pass(3_600);
         bench.kombo.edit(|lms| lms.rename_user("u1", "Grace"));
-        let (watermark, rows) = (bench.watermark(Endpoint::Users), bench.store.table(Model::LmsUsers, &id()));
-        bench.kombo.refuse(Endpoint::Users, class);
+        let (watermark, rows) = (bench.watermark(Endpoint::LmsUsers), bench.store.table(Model::LmsUsers, &id()));
+        bench.kombo.refuse(Endpoint::LmsUsers, class);
 
-        let run = bench.delta(Endpoint::Users).await;
+        let run = bench.delta(Endpoint::LmsUsers).await;
         assert_eq!(run.outcome, RunOutcome::Failed, "{class:?}");
         assert!(run.error.is_some_and(|error| error.contains("users")));
-        assert_eq!(bench.watermark(Endpoint::Users), watermark);
+        assert_eq!(bench.watermark(Endpoint::LmsUsers), watermark);
         assert!(rows == bench.store.table(Model::LmsUsers, &id()));
-        let state = bench.state(Endpoint::Users);
+        let state = bench.state(Endpoint::LmsUsers);
         assert_eq!((state.status, state.reason.is_some()), (status, true), "{class:?}");
         let integration = bench.store.look(|tx| tx.integration(&id())).unwrap().unwrap();
         assert_eq!(integration.status, integration_status, "{class:?}");
         let request = bench
             .store
-            .look(|tx| tx.request(&target(Endpoint::Users, SyncKind::Delta), LockMode::Wait).map(Lock::locked))
+            .look(|tx| tx.request(&target(Endpoint::LmsUsers, SyncKind::Delta), LockMode::Wait).map(Lock::locked))
             .unwrap()
             .unwrap();
         let waits = request.not_before.since(bench.clock.now()).as_secs();
         assert!((wait..wait + wait / 4 + 1).contains(&waits), "{class:?} waits {waits} s");
         assert_eq!((request.attempts, request.lease), (1, None));
 
-        bench.kombo.allow(Endpoint::Users);
+        bench.kombo.allow(Endpoint::LmsUsers);
         bench.pass(5_000);
-        let run = bench.attempt(Endpoint::Users, SyncKind::Delta).await.unwrap();
+        let run = bench.attempt(Endpoint::LmsUsers, SyncKind::Delta).await.unwrap();
         assert_eq!(run.outcome, RunOutcome::Completed, "{class:?}");
-        assert_eq!(bench.state(Endpoint::Users).status, EndpointStatus::Ok);
+        assert_eq!(bench.state(Endpoint::LmsUsers).status, EndpointStatus::Ok);
         bench.assert_mirrors();
     }
 }
@@ -94,14 +94,14 @@ async fn passing_failures_wait_longer_and_longer() {
 async fn waits_longer_and_longer(class: FailureClass) {
     let bench = Bench::new(&USUAL);
     bench.furnish();
-    bench.kombo.refuse(Endpoint::Users, class);
-    bench.ask(Endpoint::Users, SyncKind::Full);
+    bench.kombo.refuse(Endpoint::LmsUsers, class);
+    bench.ask(Endpoint::LmsUsers, SyncKind::Full);
     let mut waits = Vec::new();
     for _ in 0..10 {
-        bench.attempt(Endpoint::Users, SyncKind::Full).await.unwrap();
+        bench.attempt(Endpoint::LmsUsers, SyncKind::Full).await.unwrap();
         let request = bench
             .store
-            .look(|tx| tx.request(&target(Endpoint::Users, SyncKind::Full), LockMode::Wait).map(Lock::locked))
+            .look(|tx| tx.request(&target(Endpoint::LmsUsers, SyncKind::Full), LockMode::Wait).map(Lock::locked))
             .unwrap()
             .unwrap();
         waits.push(request.not_before.since(bench.clock.now()));
@@ -116,12 +116,12 @@ async fn what_was_fetched_before_a_failure_is_kept() {
     let bench = Bench::new(&USUAL);
     bench.furnish();
     bench.kombo.fail_page(3, FailureClass::Transient);
-    let run = bench.full(Endpoint::Users).await;
+    let run = bench.full(Endpoint::LmsUsers).await;
     assert_eq!((run.outcome, run.batches, run.counts.created), (RunOutcome::Failed, 2, 6));
     assert_eq!(bench.store.table(Model::LmsUsers, &id()).len(), 6);
     bench.kombo.asked();
     bench.pass(60);
-    let again = bench.attempt(Endpoint::Users, SyncKind::Full).await.unwrap();
+    let again = bench.attempt(Endpoint::LmsUsers, SyncKind::Full).await.unwrap();
     assert_eq!((again.id, again.counts.pages, again.counts.created), (run.id, 3, 8));
 }
 
@@ -134,12 +134,12 @@ async fn a_page_cursor_that_is_refused_restarts_the_fetch() {
         bench.pass(3_600);
         bench.kombo.edit(|lms| (0..8).for_each(|user| lms.rename_user(&format!("u{user}"), "Grace")));
         bench.kombo.fail_page(3, FailureClass::Transient);
-        let run = bench.fetch(Endpoint::Users, kind).await;
+        let run = bench.fetch(Endpoint::LmsUsers, kind).await;
         assert!(run.page_cursor.is_some());
         bench.kombo.expire_cursors();
         bench.pass(60);
         let began = bench.clock.now();
-        let again = bench.attempt(Endpoint::Users, kind).await.unwrap();
+        let again = bench.attempt(Endpoint::LmsUsers, kind).await.unwrap();
         assert_eq!((again.outcome, again.id), (RunOutcome::Completed, run.id), "{kind}");
         assert!(again.fetch_started_at.unwrap().saturating_add(std::time::Duration::from_secs(1)) >= began);
     }
@@ -151,11 +151,11 @@ async fn a_page_cursor_that_dies_under_way_restarts_the_fetch_once() {
     let bench = Bench::new(&USUAL);
     bench.furnish();
     bench.kombo.fail_page(2, FailureClass::RequestRefused);
-    let run = bench.full(Endpoint::Users).await;
+    let run = bench.full(Endpoint::LmsUsers).await;
     assert_eq!(run.outcome, RunOutcome::Completed);
     bench.kombo.fail_page(2, FailureClass::RequestRefused);
     bench.kombo.fail_page(4, FailureClass::RequestRefused);
-    let run = bench.full(Endpoint::Users).await;
+    let run = bench.full(Endpoint::LmsUsers).await;
     assert_eq!(run.outcome, RunOutcome::Failed, "no more than one restart in an attempt");
 }
 
@@ -167,11 +167,11 @@ async fn a_page_cursor_that_is_refused_in_other_words_restarts_the_fetch() {
         let bench = Bench::new(&USUAL);
         bench.furnish();
         bench.kombo.fail_page(3, FailureClass::Transient);
-        let run = bench.full(Endpoint::Users).await;
+        let run = bench.full(Endpoint::LmsUsers).await;
         assert!(run.outcome == RunOutcome::Failed && run.page_cursor.is_some());
         bench.pass(60);
         bench.kombo.fail_page(1, class);
-        let again = bench.attempt(Endpoint::Users, SyncKind::Full).await.unwrap();
+        let again = bench.attempt(Endpoint::LmsUsers, SyncKind::Full).await.unwrap();
         assert_eq!((again.outcome, again.id), (RunOutcome::Completed, run.id), "{class:?}");
     }
 }
@@ -184,7 +184,7 @@ async fn a_page_cursor_that_dies_in_other_words_restarts_the_fetch_within_the_at
         bench.furnish();
         bench.kombo.fail_page(3, class);
         bench.kombo.fail_page(4, class);
-        let run = bench.full(Endpoint::Users).await;
+        let run = bench.full(Endpoint::LmsUsers).await;
         assert_eq!(
             (run.outcome, bench.store.table(Model::LmsUsers, &id()).len()),
             (RunOutcome::Completed, 8),
@@ -200,25 +200,25 @@ async fn what_the_first_page_meets_too_is_not_the_cursors_fault() {
         let bench = Bench::new(&USUAL);
         bench.furnish();
         (3..=5).for_each(|page| bench.kombo.fail_page(page, class));
-        let run = bench.full(Endpoint::Users).await;
+        let run = bench.full(Endpoint::LmsUsers).await;
         assert!(run.outcome == RunOutcome::Failed && run.page_cursor.is_some(), "{class:?}");
         assert_eq!(run.batches, 2);
         bench.kombo.fail_no_more();
         bench.pass(3_600);
-        let again = bench.attempt(Endpoint::Users, SyncKind::Full).await.unwrap();
+        let again = bench.attempt(Endpoint::LmsUsers, SyncKind::Full).await.unwrap();
         assert_eq!((again.outcome, again.id, again.counts.pages), (RunOutcome::Completed, run.id, 3), "{class:?}");
     }
 }
 
 #[tokio::test]
 async fn an_unreadable_record_is_quarantined_and_taken_back() {
-    let bench = Bench::new(&[Endpoint::Users]);
+    let bench = Bench::new(&[Endpoint::LmsUsers]);
     bench.furnish();
     bench.load().await;
     bench.pass(3_600);
     bench.kombo.edit(|lms| (0..8).for_each(|user| lms.rename_user(&format!("u{user}"), "Grace")));
-    bench.kombo.spoil(Endpoint::Users, "u4");
-    let run = bench.delta(Endpoint::Users).await;
+    bench.kombo.spoil(Endpoint::LmsUsers, "u4");
+    let run = bench.delta(Endpoint::LmsUsers).await;
     assert_eq!(run.outcome, RunOutcome::CompletedWithQuarantine);
     assert_eq!((run.counts.records, run.counts.quarantined, run.counts.updated), (8, 1, 7));
     let quarantined = bench.store.look(|tx| tx.quarantined(QuarantinePart::All, usize::MAX)).unwrap();
@@ -229,23 +229,23 @@ async fn an_unreadable_record_is_quarantined_and_taken_back() {
     assert_eq!(bench.text(Model::LmsUsers, "u4", "first_name").as_deref(), Some("Ada"));
 
     // A full fetch that cannot read a record does not treat it as gone.
-    let run = bench.full(Endpoint::Users).await;
+    let run = bench.full(Endpoint::LmsUsers).await;
     assert_eq!((run.outcome, run.counts.deleted), (RunOutcome::CompletedWithQuarantine, 0));
     assert!(bench.row(Model::LmsUsers, "u4").is_live());
 
-    bench.kombo.mend(Endpoint::Users, "u4");
-    bench.full(Endpoint::Users).await;
+    bench.kombo.mend(Endpoint::LmsUsers, "u4");
+    bench.full(Endpoint::LmsUsers).await;
     assert!(bench.store.look(|tx| tx.quarantined(QuarantinePart::All, usize::MAX)).unwrap().is_empty());
     bench.assert_mirrors();
 }
 
 #[tokio::test]
 async fn a_record_that_the_database_refuses_is_quarantined() {
-    let bench = Bench::new(&[Endpoint::Users]);
+    let bench = Bench::new(&[Endpoint::LmsUsers]);
     bench.furnish();
     bench.store.refuse_text("forbidden");
     bench.kombo.edit(|lms| lms.rename_user("u4", "forbidden"));
-    let run = bench.full(Endpoint::Users).await;
+    let run = bench.full(Endpoint::LmsUsers).await;
     assert_eq!((run.outcome, run.counts.quarantined), (RunOutcome::CompletedWithQuarantine, 1));
     assert_eq!(bench.store.table(Model::LmsUsers, &id()).len(), 7);
     let quarantined = bench.store.look(|tx| tx.quarantined(QuarantinePart::All, usize::MAX)).unwrap();
@@ -253,7 +253,7 @@ async fn a_record_that_the_database_refuses_is_quarantined() {
 
     bench.pass(3_600);
     bench.kombo.edit(|lms| lms.rename_user("u4", "allowed"));
-    let run = bench.delta(Endpoint::Users).await;
+    let run = bench.delta(Endpoint::LmsUsers).await;
     assert_eq!(run.outcome, RunOutcome::Completed);
     assert!(bench.store.look(|tx| tx.quarantined(QuarantinePart::All, usize::MAX)).unwrap().is_empty());
     bench.assert_mirrors();
@@ -262,11 +262,11 @@ async fn a_record_that_the_database_refuses_is_quarantined() {
 /// An unknown error is traced to the row that causes it.
 #[tokio::test]
 async fn a_record_with_an_unknown_error_is_quarantined() {
-    let bench = Bench::new(&[Endpoint::Users]);
+    let bench = Bench::new(&[Endpoint::LmsUsers]);
     bench.furnish();
     bench.store.stumble_over_text("strange");
     bench.kombo.edit(|lms| lms.rename_user("u4", "strange"));
-    let run = bench.full(Endpoint::Users).await;
+    let run = bench.full(Endpoint::LmsUsers).await;
     assert_eq!((run.outcome, run.counts.quarantined), (RunOutcome::CompletedWithQuarantine, 1));
     assert_eq!(bench.store.table(Model::LmsUsers, &id()).len(), 7);
     let quarantined = bench.store.look(|tx| tx.quarantined(QuarantinePart::All, usize::MAX)).unwrap();
@@ -276,13 +276,13 @@ async fn a_record_with_an_unknown_error_is_quarantined() {
 /// An unknown error of every row is not caused by the rows. A few statements detect that.
 #[tokio::test]
 async fn an_unknown_error_of_all_rows_puts_nothing_aside() {
-    let mut bench = Bench::new(&[Endpoint::Users]);
+    let mut bench = Bench::new(&[Endpoint::LmsUsers]);
     bench.policy.batch_records = 10_000;
     bench.kombo.edit(|lms| (0..1_000).for_each(|user| lms.add_user(&format!("u{user}"))));
     bench.store.stumble_over_text("");
-    bench.ask(Endpoint::Users, SyncKind::Full);
+    bench.ask(Endpoint::LmsUsers, SyncKind::Full);
     let before = bench.store.statements();
-    let run = bench.attempt(Endpoint::Users, SyncKind::Full).await.unwrap();
+    let run = bench.attempt(Endpoint::LmsUsers, SyncKind::Full).await.unwrap();
     assert_eq!((run.outcome, run.error.as_deref()), (RunOutcome::Failed, Some("something went wrong")));
     let statements = bench.store.statements() - before;
     assert!(statements < 60, "{statements}");
@@ -295,14 +295,14 @@ async fn an_unknown_error_of_all_rows_puts_nothing_aside() {
 #[tokio::test]
 async fn the_first_copy_counts_in_a_batch_that_is_taken_apart() {
     let source = sync_testkit::ScriptedSource::new();
-    let bench = Bench::new(&[Endpoint::CourseProgressions]);
+    let bench = Bench::new(&[Endpoint::LmsCourseProgressions]);
     bench.store.refuse_text("forbidden");
     let progression = |id: &str, name: &str, status: &str| {
         let json = format!(
             r#"{{"id":"{id}","remote_id":"r","user_id":"u","course_revision_id":"r","status":"{status}",
                 "changed_at":"2026-01-01T00:00:00.000Z","user":{{"id":"u","first_name":"{name}"}}}}"#
         );
-        Record::read(Endpoint::CourseProgressions, &json).unwrap()
+        Record::read(Endpoint::LmsCourseProgressions, &json).unwrap()
     };
     let page = |seconds: i64, records: Vec<Record>, next: Option<&str>| {
         Ok(RecordPage {
@@ -318,9 +318,9 @@ async fn the_first_copy_counts_in_a_batch_that_is_taken_apart() {
         page(0, vec![progression("a", "first", "ENROLLED"), progression("b", "second", "forbidden")], Some("x")),
         page(1, vec![progression("c", "third", "ENROLLED"), progression("d", "last", "ENROLLED")], None),
     ];
-    source.script(&id(), Endpoint::CourseProgressions, sync_testkit::FetchKind::Full, pages);
-    bench.ask(Endpoint::CourseProgressions, SyncKind::Full);
-    let lease = bench.lease(Endpoint::CourseProgressions, SyncKind::Full).unwrap();
+    source.script(&id(), Endpoint::LmsCourseProgressions, sync_testkit::FetchKind::Full, pages);
+    bench.ask(Endpoint::LmsCourseProgressions, SyncKind::Full);
+    let lease = bench.lease(Endpoint::LmsCourseProgressions, SyncKind::Full).unwrap();
     let mut policy = bench.policy.clone();
     policy.batch_records = 1_000; // both pages in one batch
     let engine = sync_core::pull::Engine::new(
@@ -339,11 +339,11 @@ async fn the_first_copy_counts_in_a_batch_that_is_taken_apart() {
 
 #[tokio::test]
 async fn an_id_with_nul_is_one_record_under_one_name() {
-    let bench = Bench::new(&[Endpoint::Users]);
+    let bench = Bench::new(&[Endpoint::LmsUsers]);
     bench.kombo.edit(|lms| (0..9).for_each(|user| lms.add_user(&format!("u\0{user}"))));
     bench.pass(3_600);
     for _ in 0..2 {
-        let run = bench.full(Endpoint::Users).await;
+        let run = bench.full(Endpoint::LmsUsers).await;
         assert_eq!((run.outcome, run.counts.deleted), (RunOutcome::Completed, 0));
         assert!(bench.store.table(Model::LmsUsers, &id()).iter().all(sync_core::rows::StoredRow::is_live));
     }
@@ -356,42 +356,42 @@ async fn an_id_with_nul_is_one_record_under_one_name() {
 /// Unreadable records are not a copy of what Kombo shows.
 #[tokio::test]
 async fn an_endpoint_that_is_mostly_unreadable_is_not_ok() {
-    let bench = Bench::new(&[Endpoint::Users]);
+    let bench = Bench::new(&[Endpoint::LmsUsers]);
     bench.kombo.edit(|lms| (0..20).for_each(|user| lms.add_user(&format!("u{user}"))));
     bench.pass(3_600);
     let spoil =
-        |users: std::ops::Range<usize>| users.for_each(|it| bench.kombo.spoil(Endpoint::Users, &format!("u{it}")));
+        |users: std::ops::Range<usize>| users.for_each(|it| bench.kombo.spoil(Endpoint::LmsUsers, &format!("u{it}")));
     let mend =
-        |users: std::ops::Range<usize>| users.for_each(|it| bench.kombo.mend(Endpoint::Users, &format!("u{it}")));
-    let status = || bench.state(Endpoint::Users).status;
+        |users: std::ops::Range<usize>| users.for_each(|it| bench.kombo.mend(Endpoint::LmsUsers, &format!("u{it}")));
+    let status = || bench.state(Endpoint::LmsUsers).status;
     spoil(0..9);
-    bench.full(Endpoint::Users).await;
+    bench.full(Endpoint::LmsUsers).await;
     assert_eq!(status(), EndpointStatus::Ok, "9 of 20");
     spoil(9..10);
-    let run = bench.full(Endpoint::Users).await;
+    let run = bench.full(Endpoint::LmsUsers).await;
     assert_eq!((run.outcome, status()), (RunOutcome::CompletedWithQuarantine, EndpointStatus::Unreadable));
     assert!(run.error.is_some_and(|error| error.contains("10 records")), "it says how many");
     // A small intact delta does not end the state.
     bench.kombo.edit(|lms| lms.rename_user("u15", "Grace"));
     bench.pass(3_600);
-    bench.delta(Endpoint::Users).await;
+    bench.delta(Endpoint::LmsUsers).await;
     assert_eq!(status(), EndpointStatus::Unreadable);
     mend(0..1);
-    bench.full(Endpoint::Users).await;
+    bench.full(Endpoint::LmsUsers).await;
     assert_eq!(status(), EndpointStatus::Ok);
 
     // The records of small deltas add up.
     mend(1..10);
-    bench.full(Endpoint::Users).await;
+    bench.full(Endpoint::LmsUsers).await;
     for round in 0..20 {
         bench.pass(3_600);
         bench.kombo.edit(|lms| lms.rename_user(&format!("u{round}"), "Grace"));
         spoil(round..round + 1);
-        bench.delta(Endpoint::Users).await;
+        bench.delta(Endpoint::LmsUsers).await;
     }
     assert_eq!(status(), EndpointStatus::Unreadable);
     mend(0..20);
-    bench.full(Endpoint::Users).await;
+    bench.full(Endpoint::LmsUsers).await;
     assert_eq!(status(), EndpointStatus::Ok);
     bench.assert_mirrors();
 }
@@ -400,9 +400,9 @@ async fn an_endpoint_that_is_mostly_unreadable_is_not_ok() {
 #[tokio::test]
 async fn a_list_that_never_ends_is_given_up() {
     let source = sync_testkit::ScriptedSource::new();
-    let bench = Bench::new(&[Endpoint::Skills]);
+    let bench = Bench::new(&[Endpoint::LmsSkills]);
     let page = |number: u32| {
-        let record = |id: u32| Record::read(Endpoint::Skills, &format!(r#"{{"id":"s{id}"}}"#)).unwrap();
+        let record = |id: u32| Record::read(Endpoint::LmsSkills, &format!(r#"{{"id":"s{id}"}}"#)).unwrap();
         Ok(RecordPage {
             records: (0..3).map(record).collect(),
             rejected: Vec::new(),
@@ -414,10 +414,10 @@ async fn a_list_that_never_ends_is_given_up() {
     };
     // Each attempt restarts once, after checking the first page.
     for _ in 0..3 {
-        source.script(&id(), Endpoint::Skills, sync_testkit::FetchKind::Full, (0..1_000).map(page));
+        source.script(&id(), Endpoint::LmsSkills, sync_testkit::FetchKind::Full, (0..1_000).map(page));
     }
-    bench.ask(Endpoint::Skills, SyncKind::Full);
-    let lease = bench.lease(Endpoint::Skills, SyncKind::Full).unwrap();
+    bench.ask(Endpoint::LmsSkills, SyncKind::Full);
+    let lease = bench.lease(Endpoint::LmsSkills, SyncKind::Full).unwrap();
     let engine = sync_core::pull::Engine::new(
         std::sync::Arc::new(bench.store.clone()),
         std::sync::Arc::new(source.clone()),
@@ -431,17 +431,17 @@ async fn a_list_that_never_ends_is_given_up() {
     assert_eq!(error, "the list of skills does not end: 100 pages showed almost only records of earlier pages");
     assert_eq!(source.asked().len(), 3);
     assert!(run.counts.pages <= 201, "{}", run.counts.pages);
-    assert_eq!(bench.state(Endpoint::Skills).status, EndpointStatus::Failed);
+    assert_eq!(bench.state(Endpoint::LmsSkills).status, EndpointStatus::Failed);
 }
 
 #[tokio::test]
 async fn what_is_read_in_part_is_stored_in_part_and_shown_in_quarantine() {
-    let bench = Bench::new(&[Endpoint::Courses]);
+    let bench = Bench::new(&[Endpoint::LmsCourses]);
     let course = |revisions: &str| {
         format!(r#"{{"id":"c","remote_id":"rc","changed_at":"2026-01-01T00:00:00.000Z","revisions":{revisions}}}"#)
     };
     let page = |json: &str| {
-        let read = Record::read_in_part(Endpoint::Courses, json).unwrap();
+        let read = Record::read_in_part(Endpoint::LmsCourses, json).unwrap();
         let rejected = Fault::join(read.faults).map(|fault| Rejected {
             id: Some("c".to_owned()),
             json: json.to_owned(),
@@ -459,9 +459,9 @@ async fn what_is_read_in_part_is_stored_in_part_and_shown_in_quarantine() {
     };
     let fetch = async |json: &str| {
         let source = sync_testkit::ScriptedSource::new();
-        source.script(&id(), Endpoint::Courses, sync_testkit::FetchKind::Full, [page(json)]);
-        bench.ask(Endpoint::Courses, SyncKind::Full);
-        let lease = bench.lease(Endpoint::Courses, SyncKind::Full).unwrap();
+        source.script(&id(), Endpoint::LmsCourses, sync_testkit::FetchKind::Full, [page(json)]);
+        bench.ask(Endpoint::LmsCourses, SyncKind::Full);
+        let lease = bench.lease(Endpoint::LmsCourses, SyncKind::Full).unwrap();
         let engine = sync_core::pull::Engine::new(
             std::sync::Arc::new(bench.store.clone()),
             std::sync::Arc::new(source),

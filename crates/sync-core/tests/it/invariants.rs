@@ -10,13 +10,13 @@ use crate::bench::{Bench, target};
 
 #[tokio::test]
 async fn two_leases_on_one_endpoint_stop_a_fetch_before_it_begins() {
-    let bench = Bench::new(&[Endpoint::Users]);
+    let bench = Bench::new(&[Endpoint::LmsUsers]);
     bench.furnish();
     bench.load().await;
-    bench.ask(Endpoint::Users, SyncKind::Delta);
-    bench.ask(Endpoint::Users, SyncKind::Full);
-    let lease = bench.lease(Endpoint::Users, SyncKind::Full).unwrap();
-    let (delta, now) = (target(Endpoint::Users, SyncKind::Delta), bench.clock.now());
+    bench.ask(Endpoint::LmsUsers, SyncKind::Delta);
+    bench.ask(Endpoint::LmsUsers, SyncKind::Full);
+    let lease = bench.lease(Endpoint::LmsUsers, SyncKind::Full).unwrap();
+    let (delta, now) = (target(Endpoint::LmsUsers, SyncKind::Delta), bench.clock.now());
     let expires_at = now.saturating_add(bench.policy.lease_ttl);
     let by_hand =
         HeldLease { token: LeaseToken("2".to_owned()), owner: "a hand".to_owned(), expires_at, generation: 1 };

@@ -31,7 +31,7 @@ fn status(bench: &Bench) -> IntegrationStatus {
 }
 
 fn next(bench: &Bench) -> Option<Lease> {
-    let (claim, eligible, now) = (bench.claim(), Eligible::all([Endpoint::Users].into()), bench.clock.now());
+    let (claim, eligible, now) = (bench.claim(), Eligible::all([Endpoint::LmsUsers].into()), bench.clock.now());
     bench.store.edit(|tx| queue::lease_next(tx, &claim, &eligible, now)).unwrap()
 }
 
@@ -42,11 +42,11 @@ fn pause(bench: &Bench) -> PauseOutcome {
 
 fn resume(bench: &Bench) -> PauseOutcome {
     let now = bench.clock.now();
-    finish(pause::resume(&bench.store, &id(), &[Endpoint::Users].into(), now)).unwrap()
+    finish(pause::resume(&bench.store, &id(), &[Endpoint::LmsUsers].into(), now)).unwrap()
 }
 
 async fn loaded() -> Bench {
-    let bench = Bench::new(&[Endpoint::Users]);
+    let bench = Bench::new(&[Endpoint::LmsUsers]);
     bench.furnish();
     let now = bench.clock.now();
     bench.store.edit(|tx| dispatch::register(tx, &[id()].into(), now)).unwrap();
@@ -65,7 +65,7 @@ async fn what_a_person_paused_stays_so_whatever_is_heard_of_it() {
     let changed = json!({ "changed_models": [{ "name": "lms_users" }] });
     assert_eq!(
         hear(&bench, "1", "data-changed", &changed),
-        Received::Stored(vec![target(Endpoint::Users, SyncKind::Delta)]),
+        Received::Stored(vec![target(Endpoint::LmsUsers, SyncKind::Delta)]),
         "it waits, and is not forgotten"
     );
     for (event, state) in [("2", "INVALID"), ("3", "ACTIVE")] {
@@ -73,7 +73,7 @@ async fn what_a_person_paused_stays_so_whatever_is_heard_of_it() {
     }
     bench.pass(40 * 86_400);
     let policy = SchedulePolicy {
-        endpoints: [Endpoint::Users].into(),
+        endpoints: [Endpoint::LmsUsers].into(),
         poll_every: Some(HOUR),
         full_every: HOUR * 24 * 7,
         look_at_paused_every: HOUR,
@@ -83,19 +83,19 @@ async fn what_a_person_paused_stays_so_whatever_is_heard_of_it() {
     assert_eq!((status(&bench), next(&bench)), (IntegrationStatus::Held, None));
 
     // A person may still request a fetch, and its result does not change the pause.
-    assert!(bench.attempt(Endpoint::Users, SyncKind::Delta).await.unwrap().outcome.is_complete());
+    assert!(bench.attempt(Endpoint::LmsUsers, SyncKind::Delta).await.unwrap().outcome.is_complete());
     assert_eq!(status(&bench), IntegrationStatus::Held);
 
     assert_eq!(resume(&bench), PauseOutcome::Done);
     assert_eq!(status(&bench), IntegrationStatus::Active);
-    assert_eq!(next(&bench).unwrap().request.target, target(Endpoint::Users, SyncKind::Delta));
+    assert_eq!(next(&bench).unwrap().request.target, target(Endpoint::LmsUsers, SyncKind::Delta));
 }
 
 #[tokio::test]
 async fn who_works_on_what_is_paused_loses_the_lease() {
     let bench = loaded().await;
-    bench.ask(Endpoint::Users, SyncKind::Full);
-    let lease = bench.lease(Endpoint::Users, SyncKind::Full).unwrap();
+    bench.ask(Endpoint::LmsUsers, SyncKind::Full);
+    let lease = bench.lease(Endpoint::LmsUsers, SyncKind::Full).unwrap();
     pause(&bench);
     let now = bench.clock.now();
     let held = bench.store.edit(|tx| LeasedTx::assert_lease(tx, &lease, now, HOUR).map(drop));
@@ -113,7 +113,7 @@ async fn who_works_on_what_is_paused_loses_the_lease() {
 
 #[tokio::test]
 async fn what_is_deleted_or_unknown_is_neither_paused_nor_resumed() {
-    let bench = Bench::new(&[Endpoint::Users]);
+    let bench = Bench::new(&[Endpoint::LmsUsers]);
     assert_eq!((pause(&bench), resume(&bench)), (PauseOutcome::Unknown, PauseOutcome::Unknown));
     let bench = loaded().await;
     pause(&bench);

@@ -62,7 +62,7 @@ const CHANGES: [&str; 9] = [
 
 #[test]
 fn the_three_usual_endpoints() {
-    let endpoints = [Endpoint::Users, Endpoint::Courses, Endpoint::CourseProgressions];
+    let endpoints = [Endpoint::LmsUsers, Endpoint::LmsCourses, Endpoint::LmsCourseProgressions];
     insta::assert_snapshot!(plans(&endpoints, PlanMode::Planned, &CHANGES));
 }
 
@@ -73,17 +73,17 @@ fn all_endpoints() {
 
 #[test]
 fn progressions_only() {
-    insta::assert_snapshot!(plans(&[Endpoint::CourseProgressions], PlanMode::Planned, &CHANGES));
+    insta::assert_snapshot!(plans(&[Endpoint::LmsCourseProgressions], PlanMode::Planned, &CHANGES));
 }
 
 #[test]
 fn users_and_progressions() {
-    insta::assert_snapshot!(plans(&[Endpoint::Users, Endpoint::CourseProgressions], PlanMode::Planned, &CHANGES));
+    insta::assert_snapshot!(plans(&[Endpoint::LmsUsers, Endpoint::LmsCourseProgressions], PlanMode::Planned, &CHANGES));
 }
 
 #[test]
 fn simple_mode_calls_everything() {
-    let endpoints = [Endpoint::Users, Endpoint::Courses, Endpoint::CourseProgressions];
+    let endpoints = [Endpoint::LmsUsers, Endpoint::LmsCourses, Endpoint::LmsCourseProgressions];
     insta::assert_snapshot!(plans(&endpoints, PlanMode::Simple, &CHANGES));
 }
 
@@ -103,7 +103,7 @@ fn a_full_fetch_for_what_deltas_do_not_show_waits_for_its_time() {
 /// If the owner of a model is disabled, only copies show it, and deltas may miss them.
 #[test]
 fn what_only_copies_show_is_fetched_in_full_and_waits_for_its_time() {
-    let policy = policy(&[Endpoint::CourseProgressions], PlanMode::Planned);
+    let policy = policy(&[Endpoint::LmsCourseProgressions], PlanMode::Planned);
     let last = Some("2026-01-01T11:30:00.000Z".parse().unwrap());
     let plan = plan(&names("lms_users lms_course_progressions"), &policy, last, now());
     assert_eq!(
@@ -115,7 +115,7 @@ fn what_only_copies_show_is_fetched_in_full_and_waits_for_its_time() {
 
 #[test]
 fn the_json_of_a_plan_is_what_the_command_line_promises() {
-    let policy = policy(&[Endpoint::Users, Endpoint::CourseProgressions], PlanMode::Planned);
+    let policy = policy(&[Endpoint::LmsUsers, Endpoint::LmsCourseProgressions], PlanMode::Planned);
     let plan = plan(&names("lms_users hris_teams"), &policy, None, now());
     let json = serde_json::to_value(&plan).unwrap();
     assert_eq!(

@@ -32,12 +32,12 @@ fn claim(token: &str) -> Claim {
 }
 
 fn users() -> Eligible {
-    Eligible::all([Endpoint::Users].into())
+    Eligible::all([Endpoint::LmsUsers].into())
 }
 
 /// Returns a bench with loaded users.
 async fn loaded() -> Bench {
-    let bench = Bench::new(&[Endpoint::Users]);
+    let bench = Bench::new(&[Endpoint::LmsUsers]);
     bench.furnish();
     bench.load().await;
     bench.clock.set(at(0));
@@ -54,17 +54,17 @@ trait Queue {
 
 impl Queue for Bench {
     fn request(&self, kind: SyncKind, cause: RequestCause, not_before: i64, now: i64) -> QueuedRequest {
-        let target = target(Endpoint::Users, kind);
+        let target = target(Endpoint::LmsUsers, kind);
         self.store.edit(|tx| queue::request(tx, target, cause, at(not_before), at(now))).unwrap()
     }
 
     fn take(&self, kind: SyncKind, token: &str, now: i64) -> Option<Lease> {
-        let target = target(Endpoint::Users, kind);
+        let target = target(Endpoint::LmsUsers, kind);
         self.store.edit(|tx| queue::lease_target(tx, &target, &claim(token), at(now))).unwrap()
     }
 
     fn waiting(&self, kind: SyncKind) -> Option<QueuedRequest> {
-        self.store.look(|tx| tx.request(&target(Endpoint::Users, kind), LockMode::Wait).map(Lock::locked)).unwrap()
+        self.store.look(|tx| tx.request(&target(Endpoint::LmsUsers, kind), LockMode::Wait).map(Lock::locked)).unwrap()
     }
 }
 
@@ -81,8 +81,8 @@ async fn requests_that_wait_lead_to_one_fetch() {
 #[tokio::test]
 async fn a_request_during_a_fetch_leads_to_one_more_after_it() {
     let bench = loaded().await;
-    bench.ask(Endpoint::Users, SyncKind::Delta);
-    let lease = bench.lease(Endpoint::Users, SyncKind::Delta).unwrap();
+    bench.ask(Endpoint::LmsUsers, SyncKind::Delta);
+    let lease = bench.lease(Endpoint::LmsUsers, SyncKind::Delta).unwrap();
     // The fetch must have begun: a request before its first page is part of it.
     let (engine, stop) = (bench.engine(), CancellationToken::new());
     let mut work = std::pin::pin!(engine.work(&lease, &stop));
@@ -90,8 +90,8 @@ async fn a_request_during_a_fetch_leads_to_one_more_after_it() {
     while bench.kombo.pages() == begun {
         assert!(crate::engine::futures_poll(work.as_mut()).await.is_none());
     }
-    bench.ask(Endpoint::Users, SyncKind::Delta);
-    bench.ask(Endpoint::Users, SyncKind::Delta);
+    bench.ask(Endpoint::LmsUsers, SyncKind::Delta);
+    bench.ask(Endpoint::LmsUsers, SyncKind::Delta);
     assert!(work.await.unwrap().run.outcome.is_complete());
     let request = bench.waiting(SyncKind::Delta).expect("one more is due");
     assert_eq!((request.lease, request.attempts), (None, 0));
@@ -105,9 +105,9 @@ async fn a_request_between_two_attempts_leads_to_one_more_fetch() {
     bench.pass(7_200);
     bench.kombo.edit(|lms| (0..8).for_each(|user| lms.rename_user(&format!("u{user}"), "Grace")));
     bench.kombo.fail_page(2, FailureClass::Transient);
-    assert_eq!(bench.delta(Endpoint::Users).await.outcome, RunOutcome::Failed);
+    assert_eq!(bench.delta(Endpoint::LmsUsers).await.outcome, RunOutcome::Failed);
     bench.kombo.edit(|lms| lms.rename_user("u0", "Hedy"));
-    bench.ask(Endpoint::Users, SyncKind::Delta);
+    bench.ask(Endpoint::LmsUsers, SyncKind::Delta);
     bench.pass(60);
     let runs = bench.drain().await;
     assert_eq!(runs.len(), 2);
@@ -117,8 +117,8 @@ async fn a_request_between_two_attempts_leads_to_one_more_fetch() {
 #[tokio::test]
 async fn a_person_is_not_kept_waiting() {
     let bench = loaded().await;
-    bench.kombo.refuse(Endpoint::Users, FailureClass::KeyRejected);
-    bench.delta(Endpoint::Users).await;
+    bench.kombo.refuse(Endpoint::LmsUsers, FailureClass::KeyRejected);
+    bench.delta(Endpoint::LmsUsers).await;
     assert!(bench.waiting(SyncKind::Delta).unwrap().not_before > at(3_000));
     let request = bench.request(SyncKind::Delta, RequestCause::Command, 2, 2);
     assert_eq!((request.not_before, request.attempts), (at(2), 0));
@@ -128,8 +128,8 @@ async fn a_person_is_not_kept_waiting() {
 #[tokio::test]
 async fn a_webhook_does_not_cut_a_wait_short() {
     let bench = loaded().await;
-    bench.kombo.refuse(Endpoint::Users, FailureClass::Transient);
-    bench.delta(Endpoint::Users).await;
+    bench.kombo.refuse(Endpoint::LmsUsers, FailureClass::Transient);
+    bench.delta(Endpoint::LmsUsers).await;
     let waiting = bench.waiting(SyncKind::Delta).unwrap();
     let request = bench.request(SyncKind::Delta, RequestCause::Webhook, 1, 1);
     assert_eq!((request.not_before, request.attempts), (waiting.not_before, 1));
@@ -142,8 +142,8 @@ async fn a_webhook_says_that_something_changed() {
         [(FailureClass::SetupPending, 900), (FailureClass::ModelUnavailable, 3_600), (FailureClass::Unintelligible, 10)]
     {
         let bench = loaded().await;
-        bench.kombo.refuse(Endpoint::Users, class);
-        bench.delta(Endpoint::Users).await;
+        bench.kombo.refuse(Endpoint::LmsUsers, class);
+        bench.delta(Endpoint::LmsUsers).await;
         assert!(bench.waiting(SyncKind::Delta).unwrap().not_before >= at(waits));
         let poll = bench.request(SyncKind::Delta, RequestCause::Poll, 1, 1);
         assert!(poll.not_before >= at(waits));
@@ -155,9 +155,9 @@ async fn a_webhook_says_that_something_changed() {
 /// Until the first load has ended, only full fetches can be requested. After it, a delta suffices.
 #[tokio::test]
 async fn a_request_during_a_first_load_leads_to_a_delta_after_it() {
-    let bench = Bench::new(&[Endpoint::Users, Endpoint::Courses]);
+    let bench = Bench::new(&[Endpoint::LmsUsers, Endpoint::LmsCourses]);
     bench.furnish();
-    for (endpoint, kind) in [(Endpoint::Users, SyncKind::Delta), (Endpoint::Courses, SyncKind::Full)] {
+    for (endpoint, kind) in [(Endpoint::LmsUsers, SyncKind::Delta), (Endpoint::LmsCourses, SyncKind::Full)] {
         bench.ask(endpoint, SyncKind::Delta);
         let lease = bench.lease(endpoint, SyncKind::Full).unwrap();
         let (engine, stop) = (bench.engine(), CancellationToken::new());
@@ -275,7 +275,7 @@ async fn work_of_integrations_that_are_not_worked_on_is_put_off_and_hides_nothin
     let bench = loaded().await;
     let paused: Vec<Target> = (0..300)
         .map(|number| {
-            let target = request_of(&bench, &format!("paused:{number}"), Endpoint::Users, SyncKind::Delta);
+            let target = request_of(&bench, &format!("paused:{number}"), Endpoint::LmsUsers, SyncKind::Delta);
             finish(pause::pause(&bench.store, &target.integration_id, at(0))).unwrap();
             target
         })
@@ -283,7 +283,7 @@ async fn work_of_integrations_that_are_not_worked_on_is_put_off_and_hides_nothin
     let unknown = Target { integration_id: IntegrationId::from("unknown"), ..paused[0].clone() };
     put(&bench, &QueuedRequest { target: unknown, ..stored(&bench, &paused[0]) });
     bench.request(SyncKind::Full, RequestCause::Schedule, 1, 1);
-    let ours = target(Endpoint::Users, SyncKind::Full);
+    let ours = target(Endpoint::LmsUsers, SyncKind::Full);
     assert_eq!(lease_next(&bench, "a", &users(), 1), Some(ours));
     assert_eq!(lease_next(&bench, "b", &users(), 2), None);
     let due = |now| {
@@ -315,13 +315,13 @@ async fn an_integration_at_its_share_waits_only_for_others() {
     eligible.at_share.insert((SyncKind::Delta, id()));
     assert_eq!(
         lease_next(&bench, "a", &eligible, 1),
-        Some(target(Endpoint::Users, SyncKind::Delta)),
+        Some(target(Endpoint::LmsUsers, SyncKind::Delta)),
         "it is the only one"
     );
     bench.store.edit(|tx| queue::release_abandoned(tx, |_| true)).unwrap();
-    let other = request_of(&bench, "sandbox:b", Endpoint::Users, SyncKind::Delta);
+    let other = request_of(&bench, "sandbox:b", Endpoint::LmsUsers, SyncKind::Delta);
     assert_eq!(lease_next(&bench, "b", &eligible, 1), Some(other));
-    let full = target(Endpoint::Users, SyncKind::Full);
+    let full = target(Endpoint::LmsUsers, SyncKind::Full);
     assert_eq!(lease_next(&bench, "c", &eligible, 1), Some(full), "its share of deltas says nothing of full fetches");
 }
 
@@ -329,11 +329,11 @@ async fn an_integration_at_its_share_waits_only_for_others() {
 async fn what_is_not_eligible_is_passed_over() {
     let bench = loaded().await;
     for (number, kind) in (0..200).flat_map(|number| SyncKind::ALL.iter().map(move |kind| (number, *kind))) {
-        request_of(&bench, &format!("sandbox:{number}"), Endpoint::Courses, kind);
+        request_of(&bench, &format!("sandbox:{number}"), Endpoint::LmsCourses, kind);
     }
-    let full = request_of(&bench, "sandbox:0", Endpoint::Users, SyncKind::Full);
-    let delta = request_of(&bench, "sandbox:1", Endpoint::Users, SyncKind::Delta);
-    let failed = request_of(&bench, "sandbox:2", Endpoint::Users, SyncKind::Delta);
+    let full = request_of(&bench, "sandbox:0", Endpoint::LmsUsers, SyncKind::Full);
+    let delta = request_of(&bench, "sandbox:1", Endpoint::LmsUsers, SyncKind::Delta);
+    let failed = request_of(&bench, "sandbox:2", Endpoint::LmsUsers, SyncKind::Delta);
     put(&bench, &QueuedRequest { attempts: 1, ..stored(&bench, &failed) });
     let of = |kinds: &[SyncKind], retries| Eligible { kinds: kinds.to_vec(), retries, ..users() };
     let (deltas, all, full_first) =

@@ -46,7 +46,7 @@ fn a_course_shows_five_models() {
             {"id": "r2", "remote_id": "rr2", "course_id": null, "title": null, "skill_assignments": []}
         ]
     }"#;
-    insta::assert_snapshot!(text(&batch(Endpoint::Courses, json)));
+    insta::assert_snapshot!(text(&batch(Endpoint::LmsCourses, json)));
 }
 
 #[test]
@@ -58,9 +58,9 @@ fn a_progression_shows_partial_copies() {
         "user": {"id": "u", "remote_id": "ru", "first_name": "Ada", "last_name": null},
         "course_revision": {"id": "r", "remote_id": "rr", "title": "One", "course": {"id": "c", "remote_id": "rc"}}
     }"#;
-    insta::assert_snapshot!(text(&batch(Endpoint::CourseProgressions, json)));
+    insta::assert_snapshot!(text(&batch(Endpoint::LmsCourseProgressions, json)));
     let bare = r#"{"id": "g", "course_revision": {"id": "r", "course": null}, "user": null}"#;
-    insta::assert_snapshot!(text(&batch(Endpoint::CourseProgressions, bare)), @r"
+    insta::assert_snapshot!(text(&batch(Endpoint::LmsCourseProgressions, bare)), @r"
     lms_course_progressions g Listed: remote_id=null user_id=null course_revision_id=null status=null enrolled_at=null completed_at=null remote_data=null changed_at=null remote_deleted_at=null
     lms_course_revisions r Copy: course_id=null
     ");
@@ -70,15 +70,15 @@ fn a_progression_shows_partial_copies() {
 fn users_and_skills_show_themselves() {
     let user = r#"{"id": "u", "remote_id": "ru", "first_name": "A\u0000da", "status": "ACTIVE",
         "remote_data": {"a": "\u0000"}, "integration_fields": [{"id": "f", "value": [1, {"x": null}]}]}"#;
-    insta::assert_snapshot!(text(&batch(Endpoint::Users, user)));
+    insta::assert_snapshot!(text(&batch(Endpoint::LmsUsers, user)));
     let skill = r#"{"id": "s", "name": "Welding", "changed_at": "2026-01-01T00:00:00.123456Z"}"#;
-    insta::assert_snapshot!(text(&batch(Endpoint::Skills, skill)));
+    insta::assert_snapshot!(text(&batch(Endpoint::LmsSkills, skill)));
 }
 
 #[test]
 fn a_record_without_an_id_adds_nothing() {
     let mut batch = Batch::default();
-    let record = Record::read(Endpoint::Users, r#"{"id": "", "first_name": "Ada"}"#).unwrap();
+    let record = Record::read(Endpoint::LmsUsers, r#"{"id": "", "first_name": "Ada"}"#).unwrap();
     assert_eq!(decompose(record, Timestamp::MIN, &mut batch).unwrap_err().path, "id");
     assert!(batch.rows.is_empty() && batch.members.is_empty());
 }
@@ -97,7 +97,7 @@ fn a_part_that_cannot_be_read_or_stored_costs_itself_only() {
     let deep = format!("{}{}", "[".repeat(MAX_DOCUMENT_DEPTH + 1), "]".repeat(MAX_DOCUMENT_DEPTH + 1));
     let user =
         format!(r#"{{"id": 7, "remote_id": 7, "first_name": [], "last_name": "A \ud83d", "custom_fields": {deep}}}"#);
-    let (rows, faults) = in_part(Endpoint::Users, &user);
+    let (rows, faults) = in_part(Endpoint::LmsUsers, &user);
     assert_eq!(faults, ["first_name", "custom_fields"]);
     assert!(rows.contains(r#"lms_users 7 Listed: remote_id="7" last_name="A "#), "{rows}");
     assert!(!rows.contains("first_name") && !rows.contains("custom_fields"), "nothing is said of them: {rows}");
@@ -108,7 +108,7 @@ fn a_part_that_cannot_be_read_or_stored_costs_itself_only() {
               "skill_assignments": [{{"skill": {{"id": ""}}}}, {{"skill": 7}}, {{"skill": {{"id": "s"}}}}]}},
             {{"id": null}}]}}"#
     );
-    let (rows, faults) = in_part(Endpoint::Courses, &course);
+    let (rows, faults) = in_part(Endpoint::LmsCourses, &course);
     let expected = [
         "revisions[0].title",
         "revisions[0].skill_assignments[1].skill",
@@ -129,13 +129,13 @@ fn a_part_that_cannot_be_read_or_stored_costs_itself_only() {
     assert_eq!(named, shown);
 
     let progression = r#"{"id": "g", "user": {"id": ""}, "course_revision": {"id": "r", "course": {"id": ""}}}"#;
-    let (rows, faults) = in_part(Endpoint::CourseProgressions, progression);
+    let (rows, faults) = in_part(Endpoint::LmsCourseProgressions, progression);
     assert_eq!(faults, ["id", "id"]);
     assert!(rows.contains("lms_course_revisions r Copy:\n") && rows.lines().count() == 2, "{rows}");
 
     let long = "x".repeat(MAX_ID_BYTES + 1);
     let progression = format!(r#"{{"id": "g", "remote_id": "rg", "user_id": "{long}", "user": {{"id": "{long}"}}}}"#);
-    let (rows, faults) = in_part(Endpoint::CourseProgressions, &progression);
+    let (rows, faults) = in_part(Endpoint::LmsCourseProgressions, &progression);
     assert_eq!(faults, ["user_id", "id"]);
     assert!(rows.contains(r#"remote_id="rg""#) && !rows.contains("user_id"), "{rows}");
 }
@@ -144,7 +144,7 @@ fn a_part_that_cannot_be_read_or_stored_costs_itself_only() {
 fn numbers_reach_the_row_to_the_last_digit() {
     let user = r#"{"id":"u","remote_data":[123456789012345678901,1e400000],"custom_fields":{"n":0.12345678901234567890,
         "m":1e400,"big":1e400000}}"#;
-    let batch = batch(Endpoint::Users, user);
+    let batch = batch(Endpoint::LmsUsers, user);
     let get = |name| batch.rows[0].row.get(sync_core::rows::Model::LmsUsers, name).and_then(Value::text).unwrap();
     assert_eq!(get("remote_data"), "[123456789012345678901,1e400000]");
     assert!(get("custom_fields").contains("0.12345678901234567890") && get("custom_fields").contains(r#""m":1e400,"#));

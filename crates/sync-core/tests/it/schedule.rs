@@ -28,7 +28,7 @@ proptest! {
 fn odd_periods_are_no_trouble() {
     let (id, now) = (IntegrationId::from("a:b"), "2026-01-01T00:00:00.000Z".parse::<Timestamp>().unwrap());
     for every in [Duration::ZERO, Duration::from_nanos(1), Duration::MAX] {
-        assert!(next_full(&id, Endpoint::Users, every, now) > now, "{every:?}");
+        assert!(next_full(&id, Endpoint::LmsUsers, every, now) > now, "{every:?}");
     }
-    assert_eq!(next_full(&id, Endpoint::Users, Duration::from_secs(60), Timestamp::MAX), Timestamp::MAX);
+    assert_eq!(next_full(&id, Endpoint::LmsUsers, Duration::from_secs(60), Timestamp::MAX), Timestamp::MAX);
 }

@@ -10,7 +10,7 @@ use crate::bench::{Bench, USUAL, id};
 #[tokio::test]
 async fn a_hundred_deltas_lose_nothing_however_wrong_the_clocks_are() {
     for skew_millis in [-600_000, -61_000, -999, 0, 1, 61_000, 600_000] {
-        let bench = Bench::new(&[Endpoint::Users]);
+        let bench = Bench::new(&[Endpoint::LmsUsers]);
         bench.kombo.configure(|settings| settings.skew_millis = skew_millis);
         bench.furnish();
         bench.load().await;
@@ -20,13 +20,13 @@ async fn a_hundred_deltas_lose_nothing_however_wrong_the_clocks_are() {
             bench.kombo.edit_late(late, |lms| lms.rename_user("u1", &format!("round {round}")));
             bench.kombo.before_page(1, move |lms| lms.rename_user("u2", &format!("round {round}")));
             bench.pass(round * 7 % 200);
-            let watermark = bench.watermark(Endpoint::Users);
-            bench.delta(Endpoint::Users).await;
-            assert!(bench.watermark(Endpoint::Users) >= watermark);
+            let watermark = bench.watermark(Endpoint::LmsUsers);
+            bench.delta(Endpoint::LmsUsers).await;
+            assert!(bench.watermark(Endpoint::LmsUsers) >= watermark);
             let name = bench.text(Model::LmsUsers, "u1", "first_name");
             assert_eq!(name, Some(format!("round {round}")), "{skew_millis} ms of skew");
         }
-        bench.delta(Endpoint::Users).await;
+        bench.delta(Endpoint::LmsUsers).await;
         bench.assert_mirrors();
     }
 }
@@ -44,10 +44,10 @@ async fn a_full_fetch_that_began_by_a_clock_ahead_removes_nothing_newer() {
     let right = bench.clock.now();
     bench.clock.advance(AHEAD);
     bench.kombo.configure(|settings| settings.skew_millis = -i64::try_from(AHEAD.as_millis()).unwrap());
-    bench.ask(Endpoint::Courses, SyncKind::Full);
+    bench.ask(Endpoint::LmsCourses, SyncKind::Full);
     let pages = bench.kombo.pages();
     bench.kombo.fail_page(2, FailureClass::Transient);
-    bench.attempt(Endpoint::Courses, SyncKind::Full).await.unwrap();
+    bench.attempt(Endpoint::LmsCourses, SyncKind::Full).await.unwrap();
     assert!(bench.kombo.pages() > pages, "it began");
     bench.kombo.fail_no_more();
 
@@ -55,10 +55,10 @@ async fn a_full_fetch_that_began_by_a_clock_ahead_removes_nothing_newer() {
     bench.kombo.configure(|settings| settings.skew_millis = 0);
     bench.kombo.edit(|lms| lms.add_revision("c1", "new", "New"));
     bench.pass(60);
-    bench.delta(Endpoint::Courses).await;
+    bench.delta(Endpoint::LmsCourses).await;
     assert!(is_live(&bench));
     bench.pass(86_400 * 50);
-    bench.attempt(Endpoint::Courses, SyncKind::Full).await.unwrap();
+    bench.attempt(Endpoint::LmsCourses, SyncKind::Full).await.unwrap();
     assert!(is_live(&bench), "what came after the fetch began stays");
 }
 
@@ -76,12 +76,12 @@ async fn a_full_fetch_removes_what_was_stored_shortly_before_whatever_the_clocks
             lms.update_revision("r1", |revision| revision.title = Some("New".to_owned()));
         });
         bench.pass(150);
-        bench.delta(Endpoint::Courses).await;
+        bench.delta(Endpoint::LmsCourses).await;
         let assigned = bench.store.table(Model::LmsJoinRevisionsSkills, &id());
         assert!(assigned.iter().any(|stored| stored.row.key == Key::Pair("r1".to_owned(), "s2".to_owned())));
         bench.pass(60);
         bench.kombo.edit(|lms| lms.unassign("r1", "s2"));
-        bench.full(Endpoint::Courses).await;
+        bench.full(Endpoint::LmsCourses).await;
         bench.assert_mirrors();
     }
 }

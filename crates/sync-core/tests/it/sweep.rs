@@ -40,7 +40,7 @@ async fn members_go_with_their_record_whatever_their_clock_said() {
         lms.purge(Model::LmsCourses, "c1");
         lms.purge(Model::LmsCourses, "c2");
     });
-    bench.full(Endpoint::Courses).await;
+    bench.full(Endpoint::LmsCourses).await;
     bench.assert_mirrors();
 }
 
@@ -55,8 +55,8 @@ async fn what_a_copy_changed_while_its_page_was_on_its_way_is_looked_up() {
         lms.update_revision("r0", |revision| revision.status = None);
     });
     for (endpoint, model, key, column) in [
-        (Endpoint::Users, Model::LmsUsers, "u0", "first_name"),
-        (Endpoint::Courses, Model::LmsCourseRevisions, "r0", "title"),
+        (Endpoint::LmsUsers, Model::LmsUsers, "u0", "first_name"),
+        (Endpoint::LmsCourses, Model::LmsCourseRevisions, "r0", "title"),
     ] {
         // Simulates a page of progressions that is requested after this list's first page and written before it.
         bench.write_by_hand(model, key, column, "from a copy");
@@ -74,16 +74,16 @@ async fn what_a_copy_changed_while_its_page_was_on_its_way_is_looked_up() {
 async fn records_that_are_gone_without_a_trace_are_removed() {
     let bench = loaded(50).await;
     purge(&bench, 0..5);
-    let run = bench.full(Endpoint::Users).await;
+    let run = bench.full(Endpoint::LmsUsers).await;
     assert_eq!((run.outcome, run.counts.deleted), (RunOutcome::Completed, 5));
     assert_eq!(live(&bench), 45);
     assert_eq!(bench.log()[0], "lms_users u000 deleted sweep [removed_at]");
     bench.assert_mirrors();
     // Removed rows are not looked up again. They are restored if Kombo shows them again.
-    let run = bench.full(Endpoint::Users).await;
+    let run = bench.full(Endpoint::LmsUsers).await;
     assert_eq!(run.counts.deleted, 0);
     bench.kombo.edit(|lms| lms.add_user("u000"));
-    let run = bench.full(Endpoint::Users).await;
+    let run = bench.full(Endpoint::LmsUsers).await;
     assert_eq!(run.counts.restored, 1);
     bench.assert_mirrors();
 }
@@ -98,7 +98,7 @@ async fn records_that_no_page_showed_are_looked_up_before_they_are_taken_for_gon
         lms.purge(Model::LmsUsers, "u001");
     });
     bench.kombo.asked();
-    let run = bench.full(Endpoint::Users).await;
+    let run = bench.full(Endpoint::LmsUsers).await;
     let looked_up: Vec<_> = bench
         .kombo
         .asked()
@@ -111,7 +111,7 @@ async fn records_that_no_page_showed_are_looked_up_before_they_are_taken_for_gon
     assert_eq!(looked_up, [["u009", "u010"]]);
     assert_eq!(run.counts.deleted, 0, "both are there");
     // The two removed records had been shown. The next full fetch misses them.
-    let run = bench.full(Endpoint::Users).await;
+    let run = bench.full(Endpoint::LmsUsers).await;
     assert_eq!(run.counts.deleted, 2);
     bench.assert_mirrors();
 }
@@ -123,7 +123,7 @@ async fn a_course_that_is_gone_takes_its_revisions_and_assignments_along() {
     bench.load().await;
     bench.pass(3_600);
     bench.kombo.edit(|lms| lms.purge(Model::LmsCourses, "c0"));
-    bench.full(Endpoint::Courses).await;
+    bench.full(Endpoint::LmsCourses).await;
     let mut log = bench.log();
     log.sort();
     insta::assert_snapshot!(log.join("\n"), @r"
@@ -141,35 +141,35 @@ async fn a_course_that_is_gone_takes_its_revisions_and_assignments_along() {
 async fn a_mass_removal_stops_and_asks() {
     let bench = loaded(100).await;
     purge(&bench, 0..20);
-    let watermark = bench.watermark(Endpoint::Users);
-    let run = bench.full(Endpoint::Users).await;
+    let watermark = bench.watermark(Endpoint::LmsUsers);
+    let run = bench.full(Endpoint::LmsUsers).await;
     assert_eq!((run.outcome, run.counts.deleted), (RunOutcome::Stopped, 0));
     assert!(run.error.unwrap().contains("--allow-mass-removal"));
     assert_eq!((live(&bench), bench.log()), (100, Vec::<String>::new()));
-    let state = bench.state(Endpoint::Users);
+    let state = bench.state(Endpoint::LmsUsers);
     assert_eq!((state.status, state.pending_removals), (EndpointStatus::MassRemoval, Some(20)));
-    assert!(bench.watermark(Endpoint::Users) > watermark, "what came is in");
+    assert!(bench.watermark(Endpoint::LmsUsers) > watermark, "what came is in");
     assert!(bench.store.look(|tx| tx.requests()).unwrap().is_empty());
 
     // A delta still works, but does not end the state.
     bench.kombo.edit(|lms| lms.rename_user("u050", "Grace"));
-    let run = bench.delta(Endpoint::Users).await;
+    let run = bench.delta(Endpoint::LmsUsers).await;
     assert_eq!((run.outcome, run.counts.updated), (RunOutcome::Completed, 1));
-    assert_eq!(bench.state(Endpoint::Users).status, EndpointStatus::MassRemoval);
+    assert_eq!(bench.state(Endpoint::LmsUsers).status, EndpointStatus::MassRemoval);
 }
 
 #[tokio::test]
 async fn an_approval_is_a_ceiling() {
     let bench = loaded(100).await;
     purge(&bench, 0..20);
-    bench.full(Endpoint::Users).await;
+    bench.full(Endpoint::LmsUsers).await;
     let approve = |removals: i64| {
-        bench.ask(Endpoint::Users, SyncKind::Full);
+        bench.ask(Endpoint::LmsUsers, SyncKind::Full);
         bench
             .store
             .edit(|tx| {
                 let mut request =
-                    tx.request(&target(Endpoint::Users, SyncKind::Full), LockMode::Wait)?.locked().unwrap();
+                    tx.request(&target(Endpoint::LmsUsers, SyncKind::Full), LockMode::Wait)?.locked().unwrap();
                 request.approved_removals = Some(removals);
                 tx.put_request(&request)
             })
@@ -178,13 +178,13 @@ async fn an_approval_is_a_ceiling() {
     // There is now one more removal than was approved.
     purge(&bench, 20..21);
     approve(20);
-    let run = bench.attempt(Endpoint::Users, SyncKind::Full).await.unwrap();
+    let run = bench.attempt(Endpoint::LmsUsers, SyncKind::Full).await.unwrap();
     assert_eq!((run.outcome, live(&bench)), (RunOutcome::Stopped, 100));
-    assert_eq!(bench.state(Endpoint::Users).pending_removals, Some(21));
+    assert_eq!(bench.state(Endpoint::LmsUsers).pending_removals, Some(21));
     approve(21);
-    let run = bench.attempt(Endpoint::Users, SyncKind::Full).await.unwrap();
+    let run = bench.attempt(Endpoint::LmsUsers, SyncKind::Full).await.unwrap();
     assert_eq!((run.outcome, run.counts.deleted, live(&bench)), (RunOutcome::Completed, 21, 79));
-    let state = bench.state(Endpoint::Users);
+    let state = bench.state(Endpoint::LmsUsers);
     assert_eq!((state.status, state.pending_removals), (EndpointStatus::Ok, None));
     bench.assert_mirrors();
 }
@@ -193,11 +193,11 @@ async fn an_approval_is_a_ceiling() {
 async fn a_stop_clears_by_itself_when_the_records_are_back() {
     let bench = loaded(30).await;
     purge(&bench, 0..30);
-    assert_eq!(bench.full(Endpoint::Users).await.outcome, RunOutcome::Stopped);
+    assert_eq!(bench.full(Endpoint::LmsUsers).await.outcome, RunOutcome::Stopped);
     bench.kombo.edit(|lms| (0..30).for_each(|user| lms.add_user(&format!("u{user:03}"))));
     bench.pass(86_400);
-    assert_eq!(bench.full(Endpoint::Users).await.outcome, RunOutcome::Completed);
-    assert_eq!(bench.state(Endpoint::Users).status, EndpointStatus::Ok);
+    assert_eq!(bench.full(Endpoint::LmsUsers).await.outcome, RunOutcome::Completed);
+    assert_eq!(bench.state(Endpoint::LmsUsers).status, EndpointStatus::Ok);
     bench.assert_mirrors();
 }
 
@@ -211,21 +211,21 @@ async fn small_tables_are_guarded() {
     ] {
         let bench = loaded(users).await;
         purge(&bench, 0..gone);
-        assert_eq!(bench.full(Endpoint::Users).await.outcome, outcome, "{gone} of {users}");
+        assert_eq!(bench.full(Endpoint::LmsUsers).await.outcome, outcome, "{gone} of {users}");
     }
 }
 
 #[tokio::test]
 async fn lost_notes_make_the_fetch_begin_again() {
     let bench = loaded(20).await;
-    bench.ask(Endpoint::Users, SyncKind::Full);
+    bench.ask(Endpoint::LmsUsers, SyncKind::Full);
     // The process dies after the last page.
-    let lease = bench.lease(Endpoint::Users, SyncKind::Full).unwrap();
+    let lease = bench.lease(Endpoint::LmsUsers, SyncKind::Full).unwrap();
     {
         let (engine, stop) = (bench.engine(), tokio_util::sync::CancellationToken::new());
         let mut work = std::pin::pin!(engine.work(&lease, &stop));
         let in_sweep = || {
-            let run = bench.store.look(|tx| tx.latest_run(&target(Endpoint::Users, SyncKind::Full))).unwrap();
+            let run = bench.store.look(|tx| tx.latest_run(&target(Endpoint::LmsUsers, SyncKind::Full))).unwrap();
             run.is_some_and(|run| run.phase == sync_core::pull::RunPhase::Sweep)
         };
         while !in_sweep() {
@@ -234,14 +234,14 @@ async fn lost_notes_make_the_fetch_begin_again() {
     }
     bench.store.crash();
     bench.pass(60);
-    let run = bench.attempt(Endpoint::Users, SyncKind::Full).await.unwrap();
+    let run = bench.attempt(Endpoint::LmsUsers, SyncKind::Full).await.unwrap();
     assert_eq!((run.outcome, run.counts.deleted, live(&bench)), (RunOutcome::Completed, 0, 20));
 }
 
 /// The database crashes between the check of the notes and the removal.
 #[tokio::test]
 async fn notes_lost_while_rows_are_looked_up_remove_nothing() {
-    let bench = Bench::new(&[Endpoint::Courses]);
+    let bench = Bench::new(&[Endpoint::LmsCourses]);
     bench.furnish();
     bench.load().await;
     let revisions = |bench: &Bench| {
@@ -252,15 +252,15 @@ async fn notes_lost_while_rows_are_looked_up_remove_nothing() {
             .count()
     };
     let (before, pages) = (revisions(&bench), bench.kombo.pages());
-    bench.full(Endpoint::Courses).await;
+    bench.full(Endpoint::LmsCourses).await;
     let pages = bench.kombo.pages() - pages;
     // The record is looked up after the pages.
     bench.kombo.edit(|lms| lms.add_course("extra", "extra-r", "Extra"));
-    bench.delta(Endpoint::Courses).await;
+    bench.delta(Endpoint::LmsCourses).await;
     bench.kombo.edit(|lms| lms.purge(Model::LmsCourses, "extra"));
     let store = bench.store.clone();
     bench.kombo.before_page(pages + 1, move |_| store.crash());
-    let run = bench.full(Endpoint::Courses).await;
+    let run = bench.full(Endpoint::LmsCourses).await;
     assert_eq!((run.outcome, revisions(&bench)), (RunOutcome::Completed, before));
 }
 
@@ -277,7 +277,7 @@ async fn look_ups_name_as_many_ids_as_the_source_takes() {
     bench.kombo.configure(|settings| settings.most_ids = 4);
     purge(&bench, 0..30);
     bench.kombo.asked();
-    let run = bench.full(Endpoint::Users).await;
+    let run = bench.full(Endpoint::LmsUsers).await;
     assert_eq!((run.outcome, run.counts.deleted), (RunOutcome::Completed, 30));
     let named = ids_named(&bench);
     assert_eq!(named[..4], [30, 15, 7, 3], "halved until it goes");
@@ -292,7 +292,7 @@ async fn a_source_that_takes_no_id_at_all_fails_the_run_and_removes_nothing() {
     bench.kombo.configure(|settings| settings.most_ids = 0);
     purge(&bench, 0..30);
     bench.kombo.asked();
-    let run = bench.full(Endpoint::Users).await;
+    let run = bench.full(Endpoint::LmsUsers).await;
     assert_eq!((run.outcome, run.counts.deleted), (RunOutcome::Failed, 0));
     // The last three are look-ups of listed records.
     assert_eq!(ids_named(&bench), [30, 15, 7, 3, 1, 1, 1, 1]);
@@ -343,10 +343,10 @@ async fn members_that_vanish_in_masses_are_kept_until_a_person_approves() {
             }
         });
         bench.pass(60);
-        let run = bench.fetch(Endpoint::Courses, kind).await;
+        let run = bench.fetch(Endpoint::LmsCourses, kind).await;
         assert_eq!(run.outcome, RunOutcome::Stopped, "{kind}");
         assert!(run.error.unwrap().contains("--allow-mass-removal"));
-        let state = bench.state(Endpoint::Courses);
+        let state = bench.state(Endpoint::LmsCourses);
         assert_eq!(state.status, EndpointStatus::MassRemoval, "{kind}");
         // All batches of a delta together remove at most a tenth without approval.
         let kept = live_of(&bench, Model::LmsCourseRevisions);
@@ -354,12 +354,12 @@ async fn members_that_vanish_in_masses_are_kept_until_a_person_approves() {
         assert_eq!(bench.text(Model::LmsCourses, "c7", "origin_id").as_deref(), Some("moved"), "the rest is stored");
 
         bench.pass(60);
-        approve(&bench, Endpoint::Courses);
-        let run = bench.attempt(Endpoint::Courses, SyncKind::Full).await.unwrap();
+        approve(&bench, Endpoint::LmsCourses);
+        let run = bench.attempt(Endpoint::LmsCourses, SyncKind::Full).await.unwrap();
         assert_eq!(run.outcome, RunOutcome::Completed, "{kind}: {:?}", run.error);
         assert_eq!(live_of(&bench, Model::LmsCourseRevisions), 0);
         assert_eq!(live_of(&bench, Model::LmsJoinRevisionsSkills), 0);
-        assert_eq!(bench.state(Endpoint::Courses).status, EndpointStatus::Ok);
+        assert_eq!(bench.state(Endpoint::LmsCourses).status, EndpointStatus::Ok);
         bench.assert_mirrors();
     }
 }
@@ -375,7 +375,7 @@ async fn assignments_that_vanish_in_masses_are_kept_too() {
             }
         });
         bench.pass(60);
-        let run = bench.fetch(Endpoint::Courses, kind).await;
+        let run = bench.fetch(Endpoint::LmsCourses, kind).await;
         let kept = live_of(&bench, Model::LmsJoinRevisionsSkills);
         assert!(kept == 60 || kind == SyncKind::Delta && kept >= 50, "{kind}: {kept}");
         assert_eq!(run.outcome, RunOutcome::Stopped, "{kind}");
@@ -395,7 +395,7 @@ async fn a_few_members_go_and_come_without_a_person() {
             lms.unassign("r9", "s");
         });
         bench.pass(60);
-        let run = bench.fetch(Endpoint::Courses, kind).await;
+        let run = bench.fetch(Endpoint::LmsCourses, kind).await;
         assert_eq!(run.outcome, RunOutcome::Completed, "{kind}");
         let live = (live_of(&bench, Model::LmsCourseRevisions), live_of(&bench, Model::LmsJoinRevisionsSkills));
         assert_eq!(live, (56, 55), "{kind}");
@@ -407,8 +407,8 @@ async fn a_few_members_go_and_come_without_a_person() {
 #[tokio::test]
 async fn an_unreadable_course_keeps_its_members() {
     let bench = catalogue().await;
-    bench.kombo.spoil(Endpoint::Courses, "c3");
-    let run = bench.full(Endpoint::Courses).await;
+    bench.kombo.spoil(Endpoint::LmsCourses, "c3");
+    let run = bench.full(Endpoint::LmsCourses).await;
     assert_eq!((run.outcome, run.counts.deleted), (RunOutcome::CompletedWithQuarantine, 0));
     assert!(
         bench.row(Model::LmsCourseRevisions, "r3").is_live()
@@ -427,7 +427,7 @@ async fn what_kombo_cannot_be_asked_for_is_gone_when_no_page_shows_it() {
         bench.put(Model::LmsUsers, row);
     }
     bench.kombo.asked();
-    let run = bench.full(Endpoint::Users).await;
+    let run = bench.full(Endpoint::LmsUsers).await;
     assert_eq!((run.outcome, run.counts.deleted), (RunOutcome::Completed, 6));
     assert!(bench.kombo.asked().iter().all(|spec| !matches!(spec.fetch, Fetch::Ids(_))), "nobody asked for them");
     for key in odd {
@@ -447,7 +447,7 @@ async fn an_id_that_kombo_refuses_is_gone_when_no_page_shows_it() {
         bench.put(Model::LmsUsers, row);
     }
     purge(&bench, 0..1);
-    let run = bench.full(Endpoint::Users).await;
+    let run = bench.full(Endpoint::LmsUsers).await;
     assert_eq!((run.outcome, run.counts.deleted), (RunOutcome::Completed, 3));
     for key in ["hand-made", "x"] {
         assert!(!bench.row(Model::LmsUsers, key).is_live(), "{key:?}");
@@ -463,7 +463,7 @@ async fn rows_that_only_copies_show_are_held_against_the_copies() {
     bench.kombo.edit(|lms| lms.add_skill("idle", "assigned to nothing"));
     bench.pass(3_600);
     bench.load().await;
-    let off = |bench: &mut Bench| bench.policy.plan.endpoints.remove(&Endpoint::Skills);
+    let off = |bench: &mut Bench| bench.policy.plan.endpoints.remove(&Endpoint::LmsSkills);
     let by_hand = |bench: &Bench| {
         let mut row = bench.row(Model::LmsSkills, "s1");
         row.row = MirrorRow::new(Model::LmsSkills, Key::Id("made-up".to_owned()), vec![Value::Null; 8]);
@@ -475,14 +475,14 @@ async fn rows_that_only_copies_show_are_held_against_the_copies() {
     off(&mut bench);
     by_hand(&bench);
     bench.pass(60);
-    bench.full(Endpoint::Courses).await;
+    bench.full(Endpoint::LmsCourses).await;
     assert!(bench.row(Model::LmsSkills, "s1").is_live(), "it is assigned");
     assert!(!bench.row(Model::LmsSkills, "made-up").is_live(), "nothing shows it");
     assert!(bench.row(Model::LmsSkills, "idle").is_live(), "its own list showed it");
     by_hand(&bench);
-    bench.policy.plan.endpoints.insert(Endpoint::Skills);
+    bench.policy.plan.endpoints.insert(Endpoint::LmsSkills);
     bench.pass(60);
-    bench.full(Endpoint::Skills).await;
+    bench.full(Endpoint::LmsSkills).await;
     bench.assert_mirrors();
 }
 
@@ -511,7 +511,7 @@ async fn rows_that_nothing_lists_are_held_against_what_a_full_fetch_shows() {
     bench.put(Model::LmsCourses, ahead);
     bench.write_by_hand(Model::LmsCourses, "c2", "origin_id", "by hand");
     bench.pass(60);
-    bench.full(Endpoint::Courses).await;
+    bench.full(Endpoint::LmsCourses).await;
     bench.assert_mirrors();
     for (model, key) in [
         (Model::LmsCourseRevisions, "orphan"),
@@ -533,7 +533,7 @@ async fn assignments_of_a_revision_that_was_removed_by_hand_go_with_its_course()
     bench.put(Model::LmsCourseRevisions, revision);
     bench.kombo.edit(|lms| lms.purge(Model::LmsCourses, "c1"));
     bench.pass(60);
-    bench.full(Endpoint::Courses).await;
+    bench.full(Endpoint::LmsCourses).await;
     assert!(!bench.row(Model::LmsJoinRevisionsSkills, "r1/s1").is_live());
 }
 
@@ -562,7 +562,7 @@ async fn an_assignment_is_not_mixed_up_with_a_course_or_a_provider_of_its_revisi
         lms.unassign("gone", "s");
         lms.unassign("provider", "s");
     });
-    bench.full(Endpoint::Courses).await;
+    bench.full(Endpoint::LmsCourses).await;
     for key in ["gone/s", "provider/s"] {
         assert!(!bench.row(Model::LmsJoinRevisionsSkills, key).is_live(), "{key}");
     }
@@ -584,18 +584,18 @@ async fn a_first_load_removes_what_only_copies_showed() {
         lms.add_user("another");
     });
     bench.pass(3_600);
-    bench.full(Endpoint::CourseProgressions).await;
+    bench.full(Endpoint::LmsCourseProgressions).await;
     bench.kombo.edit(|lms| {
         (0..30).for_each(|number| lms.purge(Model::LmsUsers, &format!("u{number}")));
         (0..28).for_each(|number| lms.purge(Model::LmsCourses, &format!("c{number}")));
     });
-    let run = bench.full(Endpoint::Users).await;
+    let run = bench.full(Endpoint::LmsUsers).await;
     assert_eq!((run.outcome, run.counts.deleted), (RunOutcome::Completed, 30), "{run:?}");
-    let run = bench.full(Endpoint::Courses).await;
+    let run = bench.full(Endpoint::LmsCourses).await;
     assert_eq!(run.outcome, RunOutcome::Completed, "{run:?}");
     assert_eq!((live_of(&bench, Model::LmsCourses), live_of(&bench, Model::LmsCourseRevisions)), (2, 2));
     bench.kombo.edit(|lms| (0..30).for_each(|number| lms.purge(Model::LmsSkills, &format!("s{number}"))));
-    let run = bench.full(Endpoint::Skills).await;
+    let run = bench.full(Endpoint::LmsSkills).await;
     assert_eq!((run.outcome, run.counts.deleted), (RunOutcome::Completed, 2), "{run:?}");
     for endpoint in ALL {
         assert_eq!(bench.state(endpoint).status, EndpointStatus::Ok, "{endpoint}");
@@ -609,17 +609,17 @@ async fn a_first_load_that_is_stopped_is_a_load() {
     bench.kombo.edit(|lms| (0..30).for_each(|user| lms.add_user(&format!("u{user:03}"))));
     bench.pass(3_600);
     bench.kombo.fail_page(8, FailureClass::Transient);
-    assert_eq!(bench.full(Endpoint::Users).await.outcome, RunOutcome::Failed);
+    assert_eq!(bench.full(Endpoint::LmsUsers).await.outcome, RunOutcome::Failed);
     let shown = live(&bench);
     assert!(shown > 15, "{shown}");
     bench.pass(3_600);
     bench.kombo.expire_cursors();
     purge(&bench, 0..30);
     bench.kombo.edit(|lms| lms.add_user("another"));
-    let run = bench.full(Endpoint::Users).await;
+    let run = bench.full(Endpoint::LmsUsers).await;
     assert_eq!((run.outcome, run.counts.deleted), (RunOutcome::Stopped, 0), "{run:?}");
     assert_eq!(live(&bench), shown + 1);
-    let state = bench.state(Endpoint::Users);
+    let state = bench.state(Endpoint::LmsUsers);
     assert!(state.loaded_at.is_some() && state.watermark.is_some());
     assert!(state.next_full_at > Some(bench.clock.now()), "the schedule does not ask again at once");
 }

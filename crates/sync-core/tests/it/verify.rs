@@ -60,7 +60,11 @@ fn value(kind: ColumnKind, number: u8) -> Value {
     let time = || "2026-01-01T00:00:00.000Z".parse().unwrap();
     match (kind, number % 3) {
         (_, 0) => Value::Null,
-        (ColumnKind::Text, _) => Value::Text(format!("by hand {number}")),
+        (ColumnKind::Text | ColumnKind::Id, _) => Value::Text(format!("by hand {number}")),
+        (ColumnKind::Date, _) => Value::Date("2026-01-01".parse().unwrap()),
+        (ColumnKind::Number, _) => Value::Number(f64::from(number)),
+        (ColumnKind::Integer, _) => Value::Integer(i64::from(number)),
+        (ColumnKind::Flag, _) => Value::Flag(true),
         (ColumnKind::Time, _) => Value::Time(time()),
         (ColumnKind::Document | ColumnKind::Opaque, _) => Value::Json(format!("{{\"by hand\": {number}}}")),
     }

@@ -264,6 +264,6 @@ fn a_webhook_without_an_id_is_planned() {
     let body = changed(r#""type":"data-changed","#, r#""changed_models":[{"name":"lms_users"}]"#);
     let (webhook, now) = (read(body.as_bytes()), heard.bench.clock.now());
     let receive = || finish(webhooks::receive(&heard.bench.store, &webhook, &policy(), now)).unwrap();
-    assert_eq!(receive(), Received::Stored(vec![target(Endpoint::Users, SyncKind::Full)]));
+    assert_eq!(receive(), Received::Stored(vec![target(Endpoint::LmsUsers, SyncKind::Full)]));
     assert_eq!(receive(), Received::Repeated);
 }

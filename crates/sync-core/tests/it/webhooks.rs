@@ -42,15 +42,15 @@ async fn loaded() -> Bench {
 #[tokio::test]
 async fn a_blind_full_fetch_is_put_off_by_one_interval_however_many_webhooks_come() {
     let bench = loaded().await;
-    let courses = target(Endpoint::Courses, SyncKind::Full);
+    let courses = target(Endpoint::LmsCourses, SyncKind::Full);
     assert_eq!(hear(&bench, "first", "lms_skills"), Received::Stored(vec![courses.clone()]));
     assert_eq!(hear(&bench, "first", "lms_skills"), Received::Repeated);
-    let lease = bench.lease(Endpoint::Courses, SyncKind::Full).unwrap();
+    let lease = bench.lease(Endpoint::LmsCourses, SyncKind::Full).unwrap();
     assert_eq!(lease.request.target, courses);
     for number in 0..8 {
         hear(&bench, &format!("while it runs {number}"), "lms_skills");
     }
-    let state = bench.store.look(|tx| tx.endpoint(&id(), Endpoint::Courses)).unwrap().unwrap();
+    let state = bench.store.look(|tx| tx.endpoint(&id(), Endpoint::LmsCourses)).unwrap().unwrap();
     let next = state.last_blind_full_at.unwrap();
     assert!(next <= bench.clock.now().saturating_add(INTERVAL), "{next}");
 }
@@ -59,14 +59,14 @@ async fn a_blind_full_fetch_is_put_off_by_one_interval_however_many_webhooks_com
 #[tokio::test]
 async fn a_blind_full_fetch_that_went_ahead_puts_off_no_other() {
     let bench = loaded().await;
-    let courses = target(Endpoint::Courses, SyncKind::Full);
+    let courses = target(Endpoint::LmsCourses, SyncKind::Full);
     for round in 0..4 {
         hear(&bench, &round.to_string(), "lms_skills");
         let waiting = bench.store.look(|tx| tx.request(&courses, LockMode::Wait).map(Lock::locked)).unwrap().unwrap();
         let latest = bench.clock.now().saturating_add(INTERVAL);
         assert!(waiting.not_before <= latest, "round {round}: {} > {latest}", waiting.not_before);
         bench.drain().await;
-        bench.full(Endpoint::Courses).await;
+        bench.full(Endpoint::LmsCourses).await;
         assert_eq!(bench.store.look(|tx| tx.request(&courses, LockMode::Wait).map(Lock::locked)).unwrap(), None);
         bench.clock.advance(Duration::from_secs(60));
     }
@@ -76,7 +76,7 @@ async fn a_blind_full_fetch_that_went_ahead_puts_off_no_other() {
 /// renamed.
 #[tokio::test]
 async fn renames_arrive_where_only_progressions_are_fetched() {
-    let bench = Bench::new(&[Endpoint::CourseProgressions]);
+    let bench = Bench::new(&[Endpoint::LmsCourseProgressions]);
     bench.furnish();
     bench.load().await;
     bench.kombo.edit(|lms| {
@@ -96,7 +96,7 @@ async fn renames_arrive_where_only_progressions_are_fetched() {
 }
 
 pub(crate) fn policy() -> WebhookPolicy {
-    let endpoints = BTreeSet::from([Endpoint::Users, Endpoint::Courses, Endpoint::CourseProgressions]);
+    let endpoints = BTreeSet::from([Endpoint::LmsUsers, Endpoint::LmsCourses, Endpoint::LmsCourseProgressions]);
     let plan = PlanPolicy { endpoints, mode: PlanMode::Planned, blind_full_min_interval: INTERVAL };
     WebhookPolicy { plan, accept_unknown: true, look_at_paused_every: INTERVAL }
 }

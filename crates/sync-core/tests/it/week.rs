@@ -35,7 +35,7 @@ fn fetch(tx: &mut dyn Tx, target: &Target, now: Timestamp) {
 fn every_full_fetch_comes_once_a_week_and_never_many_at_once() {
     let store = MemoryStore::new();
     let policy = SchedulePolicy {
-        endpoints: BTreeSet::from([Endpoint::Courses]),
+        endpoints: BTreeSet::from([Endpoint::LmsCourses]),
         poll_every: None,
         full_every: WEEK,
         look_at_paused_every: Duration::from_secs(3_600),
@@ -104,11 +104,11 @@ fn the_endpoints_of_an_integration_have_places_of_their_own() {
 /// The schedule reads only integrations with fetches that are due.
 #[tokio::test]
 async fn the_schedule_looks_only_at_what_is_due() {
-    let bench = Bench::new(&[Endpoint::Users]);
+    let bench = Bench::new(&[Endpoint::LmsUsers]);
     let now = sync_core::ports::Clock::now(&bench.clock);
     let ids: Vec<IntegrationId> = (0..250).map(|number| IntegrationId::from(format!("sandbox:{number}"))).collect();
     let policy = SchedulePolicy {
-        endpoints: [Endpoint::Users].into(),
+        endpoints: [Endpoint::LmsUsers].into(),
         poll_every: Some(Duration::from_secs(6 * 3_600)),
         full_every: WEEK,
         look_at_paused_every: Duration::from_secs(3_600),
@@ -130,12 +130,12 @@ async fn the_schedule_looks_only_at_what_is_due() {
             for id in ids.iter().skip(1) {
                 tx.delete_request(&Target {
                     integration_id: id.clone(),
-                    endpoint: Endpoint::Users,
+                    endpoint: Endpoint::LmsUsers,
                     kind: SyncKind::Full,
                 })?;
                 let loaded_at = Some(now.saturating_add(Duration::from_secs(3_599)));
                 let next_full_at = Some(now.saturating_add(WEEK));
-                let state = EndpointState::new(id.clone(), Endpoint::Users);
+                let state = EndpointState::new(id.clone(), Endpoint::LmsUsers);
                 tx.put_endpoint(&EndpointState { loaded_at, last_full_at: loaded_at, next_full_at, ..state })?;
             }
             Ok::<_, StoreError>(())

@@ -210,7 +210,7 @@ mod tests {
     fn lease(id: &str, kind: SyncKind) -> Lease {
         let now = Timestamp::MIN;
         let token = LeaseToken(String::new());
-        let target = Target { integration_id: IntegrationId::from(id), endpoint: Endpoint::Users, kind };
+        let target = Target { integration_id: IntegrationId::from(id), endpoint: Endpoint::LmsUsers, kind };
         let request = QueuedRequest {
             target,
             cause: RequestCause::Poll,

@@ -68,7 +68,7 @@ async fn changes_are_delivered_in_order_once_they_are_committed() {
     let running = run(&bench, &receiver);
     seconds(10).await;
     assert!(receiver.sent.lock().unwrap().is_empty());
-    bench.ask(Endpoint::Users, SyncKind::Delta);
+    bench.ask(Endpoint::LmsUsers, SyncKind::Delta);
     running.runtime.wakers().work.notify_one();
     // Earlier than the dispatcher's next regular check.
     seconds(1).await;
@@ -81,7 +81,7 @@ async fn changes_are_delivered_in_order_once_they_are_committed() {
 async fn a_batch_that_fails_is_sent_again_before_the_next() {
     let (bench, receiver) = (bench().await, Arc::new(Remembering::default()));
     receiver.failures.lock().unwrap().push(Failure { error: "HTTP 503".to_owned(), retry_after: None });
-    bench.ask(Endpoint::Users, SyncKind::Delta);
+    bench.ask(Endpoint::LmsUsers, SyncKind::Delta);
     let running = run(&bench, &receiver);
     seconds(10).await;
     assert_eq!(*receiver.sent.lock().unwrap(), ["u1"]);

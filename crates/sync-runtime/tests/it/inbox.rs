@@ -31,7 +31,7 @@ type Answer = Result<bool, Arc<StoreError>>;
 
 fn open<S: Store>(store: S) -> (InboxHandle, JoinHandle<()>) {
     let plan = PlanPolicy {
-        endpoints: BTreeSet::from([Endpoint::Users]),
+        endpoints: BTreeSet::from([Endpoint::LmsUsers]),
         mode: PlanMode::Planned,
         blind_full_min_interval: HOUR,
     };

@@ -60,14 +60,14 @@ async fn a_run_that_is_resumed_is_followed_by_another() {
     let (bench, _) = bench();
     bench.load().await;
     bench.pass(60);
-    bench.ask(Endpoint::Users, SyncKind::Full);
+    bench.ask(Endpoint::LmsUsers, SyncKind::Full);
     bench.kombo.fail_page(2, FailureClass::Transient);
-    bench.attempt(Endpoint::Users, SyncKind::Full).await.unwrap();
+    bench.attempt(Endpoint::LmsUsers, SyncKind::Full).await.unwrap();
     bench.kombo.fail_no_more();
     bench.pass(3_600);
     bench.kombo.edit(|lms| lms.rename_user("u1", "Grace"));
-    bench.ask(Endpoint::Users, SyncKind::Full);
-    let finished = runtime(&bench, 1).complete(vec![target(Endpoint::Users, SyncKind::Full)]).await.unwrap();
+    bench.ask(Endpoint::LmsUsers, SyncKind::Full);
+    let finished = runtime(&bench, 1).complete(vec![target(Endpoint::LmsUsers, SyncKind::Full)]).await.unwrap();
     assert_eq!(finished.len(), 2, "{finished:?}");
     bench.assert_mirrors();
 }
@@ -75,8 +75,8 @@ async fn a_run_that_is_resumed_is_followed_by_another() {
 #[tokio::test(start_paused = true)]
 async fn a_job_that_another_process_works_on_is_waited_for() {
     let (bench, _) = bench();
-    let lease = bench.lease(Endpoint::Users, SyncKind::Full).unwrap();
-    let job = tokio::spawn(runtime(&bench, 1).complete(vec![target(Endpoint::Users, SyncKind::Full)]));
+    let lease = bench.lease(Endpoint::LmsUsers, SyncKind::Full).unwrap();
+    let job = tokio::spawn(runtime(&bench, 1).complete(vec![target(Endpoint::LmsUsers, SyncKind::Full)]));
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert!(!job.is_finished());
     let attempt = bench.engine().work(&lease, &CancellationToken::new()).await.unwrap();

@@ -50,8 +50,8 @@ async fn old_entries_go_by_a_time_that_is_certain_only() {
     bench.load().await;
     bench.pass(60);
     bench.kombo.edit(|lms| lms.rename_user("u1", "Grace"));
-    bench.ask(Endpoint::Users, SyncKind::Delta);
-    assert!(bench.attempt(Endpoint::Users, SyncKind::Delta).await.unwrap().outcome.is_complete());
+    bench.ask(Endpoint::LmsUsers, SyncKind::Delta);
+    assert!(bench.attempt(Endpoint::LmsUsers, SyncKind::Delta).await.unwrap().outcome.is_complete());
     let entries = || bench.store.look(|tx| tx.changes(None, 0, 100)).unwrap().len();
     assert_eq!(entries(), 1);
     let changed_at = bench.clock.now();

@@ -39,7 +39,7 @@ async fn a_pool_works_on_all_requests_and_wakes_for_new_ones() {
 
     bench.pass(60);
     bench.kombo.edit(|lms| lms.rename_user("u1", "Grace"));
-    bench.ask(Endpoint::Users, SyncKind::Delta);
+    bench.ask(Endpoint::LmsUsers, SyncKind::Delta);
     pool.runtime.wakers().work.notify_one();
     // Earlier than an idle worker's next poll.
     seconds(1).await;
@@ -51,12 +51,12 @@ async fn a_pool_works_on_all_requests_and_wakes_for_new_ones() {
 async fn a_rejected_key_keeps_work_from_beginning_until_it_is_accepted() {
     let (bench, host) = (bench(), TestHost::default());
     host.reject_key(true);
-    bench.kombo.refuse(Endpoint::Users, FailureClass::KeyRejected);
+    bench.kombo.refuse(Endpoint::LmsUsers, FailureClass::KeyRejected);
     let pool = Running::start(bench.engine(), host.clone(), 1);
     seconds(3_600).await;
     assert!(!pool.runtime.gate().is_open() && bench.kombo.pages() <= 1, "{}", bench.kombo.pages());
 
-    bench.kombo.allow(Endpoint::Users);
+    bench.kombo.allow(Endpoint::LmsUsers);
     host.reject_key(false);
     // Earlier than the failed request is due: the bench's clock stands still.
     seconds(60).await;
@@ -136,7 +136,7 @@ impl Pages for Asleep {
 async fn work_that_breaks_off_with_the_store_is_released() {
     let bench = bench();
     let pool = Running::start(bench.engine(), TestHost::default(), 1);
-    let users = target(Endpoint::Users, SyncKind::Full);
+    let users = target(Endpoint::LmsUsers, SyncKind::Full);
     let is_held = |bench: &Bench| {
         let request = bench.store.look(|tx| tx.request(&users, LockMode::Wait).map(Lock::locked)).unwrap();
         request.is_some_and(|request| request.lease.is_some())

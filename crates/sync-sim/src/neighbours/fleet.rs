@@ -47,7 +47,7 @@ pub fn simulate_fleet(seed: u64) -> io::Result<Outcome> {
 /// As [`simulate_fleet`], with a bug.
 pub(crate) fn live(seed: u64, mutant: Option<Mutant>) -> io::Result<Outcome> {
     let mut rng = Rng::with_seed(seed);
-    let policy = SyncPolicy { change_values: true, ..SyncPolicy::new([Endpoint::Users].into()) };
+    let policy = SyncPolicy { change_values: true, ..SyncPolicy::new([Endpoint::LmsUsers].into()) };
     let manner = Manner {
         tenants: INTEGRATIONS,
         replicas: 1,

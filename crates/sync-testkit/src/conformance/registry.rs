@@ -53,7 +53,7 @@ pub async fn integrations_are_registered_and_replaced<S: Store>(store: Arc<S>) {
 
 /// The states of endpoints keep every field, are replaced, and are listed in the order of integrations.
 pub async fn endpoints_are_written_and_replaced<S: Store>(store: Arc<S>) {
-    assert!(read(&store, |tx| tx.endpoint(&alpha(), Endpoint::Users)).await.is_none());
+    assert!(read(&store, |tx| tx.endpoint(&alpha(), Endpoint::LmsUsers)).await.is_none());
     write(&store, |tx| {
         for integration in [beta(), alpha()] {
             for endpoint in Endpoint::ALL {
@@ -70,7 +70,7 @@ pub async fn endpoints_are_written_and_replaced<S: Store>(store: Arc<S>) {
     for status in EndpointStatus::ALL {
         let state = EndpointState {
             integration_id: alpha(),
-            endpoint: Endpoint::CourseProgressions,
+            endpoint: Endpoint::LmsCourseProgressions,
             watermark: Some(time("2026-01-02T03:04:05.678Z")),
             loaded_at: Some(at(2)),
             last_delta_at: Some(at(3)),
@@ -84,13 +84,13 @@ pub async fn endpoints_are_written_and_replaced<S: Store>(store: Arc<S>) {
         };
         let written = state.clone();
         write(&store, move |tx| tx.put_endpoint(&written)).await;
-        let found = read(&store, |tx| tx.endpoint(&alpha(), Endpoint::CourseProgressions)).await;
+        let found = read(&store, |tx| tx.endpoint(&alpha(), Endpoint::LmsCourseProgressions)).await;
         assert_eq!(found, Some(state));
     }
-    let fresh = EndpointState::new(alpha(), Endpoint::CourseProgressions);
+    let fresh = EndpointState::new(alpha(), Endpoint::LmsCourseProgressions);
     let written = fresh.clone();
     write(&store, move |tx| tx.put_endpoint(&written)).await;
-    assert_eq!(read(&store, |tx| tx.endpoint(&alpha(), Endpoint::CourseProgressions)).await, Some(fresh));
+    assert_eq!(read(&store, |tx| tx.endpoint(&alpha(), Endpoint::LmsCourseProgressions)).await, Some(fresh));
     let all = read(&store, |tx| tx.endpoints(None)).await;
     assert_eq!(all.len(), 8);
     for id in [alpha(), beta()] {

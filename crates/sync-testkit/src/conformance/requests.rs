@@ -86,9 +86,9 @@ pub async fn requests_are_written_replaced_and_deleted<S: Store>(store: Arc<S>) 
 /// All requests are listed, due or not, leased or not.
 pub async fn requests_come_in_the_order_of_their_time<S: Store>(store: Arc<S>) {
     let requests = [
-        request(target(alpha(), Endpoint::Users, SyncKind::Full), at(3)),
-        held(request(target(beta(), Endpoint::Users, SyncKind::Delta), at(1)), at(9)),
-        request(target(alpha(), Endpoint::Courses, SyncKind::Delta), at(2)),
+        request(target(alpha(), Endpoint::LmsUsers, SyncKind::Full), at(3)),
+        held(request(target(beta(), Endpoint::LmsUsers, SyncKind::Delta), at(1)), at(9)),
+        request(target(alpha(), Endpoint::LmsCourses, SyncKind::Delta), at(2)),
     ];
     let written = requests.clone();
     write(&store, move |tx| put(tx, &written)).await;
@@ -116,8 +116,8 @@ fn claimable(tx: &mut dyn Tx, now: Timestamp) -> TxResult<Option<QueuedRequest>>
 pub async fn claims_are_by_kind_then_by_time<S: Store>(store: Arc<S>) {
     write(&store, |tx| {
         register(tx, &[alpha(), beta()])?;
-        let full = |id: IntegrationId, time| request(target(id, Endpoint::Users, SyncKind::Full), at(time));
-        let delta = |id: IntegrationId, time| request(target(id, Endpoint::Courses, SyncKind::Delta), at(time));
+        let full = |id: IntegrationId, time| request(target(id, Endpoint::LmsUsers, SyncKind::Full), at(time));
+        let delta = |id: IntegrationId, time| request(target(id, Endpoint::LmsCourses, SyncKind::Delta), at(time));
         let (full_1, full_2, delta_3, delta_4) =
             (full(alpha(), 1), full(beta(), 2), delta(beta(), 3), delta(alpha(), 4));
         for (kinds, order) in [
@@ -176,7 +176,7 @@ pub async fn claims_are_eligible<S: Store>(store: Arc<S>) {
         let nothing = [
             Eligible { retries: false, ..all() },
             Eligible { kinds: vec![SyncKind::Full], ..all() },
-            Eligible { endpoints: [Endpoint::Courses].into(), ..all() },
+            Eligible { endpoints: [Endpoint::LmsCourses].into(), ..all() },
             Eligible { endpoints: BTreeSet::new(), ..all() },
             Eligible { kinds: Vec::new(), ..all() },
         ];
@@ -188,7 +188,7 @@ pub async fn claims_are_eligible<S: Store>(store: Arc<S>) {
         assert_eq!(alone, Claimable::Request(failed.clone()), "it is the only integration");
         register(tx, &[beta()])?;
         assert_eq!(tx.claimable_request(&horizon(at(2)), &eligible)?, Claimable::Nothing);
-        let other = QueuedRequest { target: target(beta(), Endpoint::Users, SyncKind::Delta), ..failed };
+        let other = QueuedRequest { target: target(beta(), Endpoint::LmsUsers, SyncKind::Delta), ..failed };
         tx.put_request(&other)?;
         assert_eq!(tx.claimable_request(&horizon(at(2)), &eligible)?, Claimable::Request(other));
         Ok(())
@@ -212,7 +212,7 @@ pub async fn idle_requests_are_postponed<S: Store>(store: Arc<S>) {
         for target in &idle {
             tx.put_request(&request(target.clone(), at(1)))?;
         }
-        let working = request(target(alpha(), Endpoint::Users, SyncKind::Full), at(5));
+        let working = request(target(alpha(), Endpoint::LmsUsers, SyncKind::Full), at(5));
         tx.put_request(&working)?;
         assert_eq!(claimable(tx, at(9))?, Some(working.clone()), "they hide no work");
         tx.put_request(&held(working, at(60)))?;
@@ -269,7 +269,7 @@ pub async fn requests_of_one_endpoint_are_leased_one_at_a_time<S: Store>(store: 
             register(tx, &[alpha(), beta()])?;
             let leased = held(request(Target { kind: *kind, ..delta() }, at(1)), at(20));
             let sibling = request(Target { kind: other, ..delta() }, at(2));
-            let elsewhere = request(target(beta(), Endpoint::Users, other), at(4));
+            let elsewhere = request(target(beta(), Endpoint::LmsUsers, other), at(4));
             put(tx, &[leased, sibling.clone(), elsewhere.clone()])?;
             let lease = lease_next(tx, &claim("worker", 1), &all(), at(19))?;
             assert_eq!(lease.map(|lease| lease.request.target), Some(elsewhere.target), "{kind} is held");
@@ -300,7 +300,7 @@ pub async fn requests_are_leased_once<S: Store>(store: Arc<S>) {
             let id = IntegrationId::from(format!("sandbox:{number}"));
             register(tx, std::slice::from_ref(&id))?;
             for kind in SyncKind::ALL {
-                tx.put_request(&request(target(id.clone(), Endpoint::Users, *kind), at(1)))?;
+                tx.put_request(&request(target(id.clone(), Endpoint::LmsUsers, *kind), at(1)))?;
             }
         }
         Ok(())
@@ -371,7 +371,7 @@ pub async fn a_request_is_locked_until_the_transaction_ends<S: Store>(store: Arc
 pub async fn a_request_can_be_tried_without_waiting<S: Store>(store: Arc<S>) {
     write(&store, |tx| tx.put_request(&request(delta(), at(1)))).await;
     let missing =
-        write(&store, |tx| tx.request(&target(beta(), Endpoint::Users, SyncKind::Delta), LockMode::Skip)).await;
+        write(&store, |tx| tx.request(&target(beta(), Endpoint::LmsUsers, SyncKind::Delta), LockMode::Skip)).await;
     assert_eq!(missing, Lock::Missing);
     let free = write(&store, |tx| tx.request(&delta(), LockMode::Skip)).await;
     assert_eq!(free, Lock::Locked(request(delta(), at(1))));

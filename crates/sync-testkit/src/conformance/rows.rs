@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use kombo_model::IntegrationId;
+use kombo_model::{Date, IntegrationId};
 use sync_core::ports::{QuarantineRelease, Scope, Store, StoreError, Tx, TxResult};
 use sync_core::rows::{Key, MirrorRow, Model, NewRow, Stored, StoredRow, Value};
 
@@ -198,6 +198,10 @@ pub async fn rows_that_differ_in_one_value_are_handed_over<S: Store>(store: Arc<
                 Value::Time(time) => Value::Time(time.saturating_add(std::time::Duration::from_millis(1))),
                 Value::Json(text) => Value::Json(format!("[{text}]")),
                 Value::Text(text) => Value::Text(format!("{text} ")),
+                Value::Date(date) => Value::Date(Date::from_unix_days(date.unix_days() + 1).unwrap()),
+                Value::Number(number) => Value::Number(number + 0.125),
+                Value::Integer(number) => Value::Integer(number + 1),
+                Value::Flag(flag) => Value::Flag(!flag),
                 Value::Absent | Value::Null | Value::Unreadable => continue,
             };
             let before = stored.clone();
@@ -353,7 +357,7 @@ pub async fn lists_may_be_empty<S: Store>(store: Arc<S>) {
         assert!(tx.members(Model::LmsCourseRevisions, &alpha(), &[])?.is_empty());
         tx.append_changes(&[])?;
         tx.put_quarantined(&[])?;
-        assert_eq!(tx.clear_quarantined(&alpha(), kombo_model::Endpoint::Users, QuarantineRelease::Ids(&[]))?, 0);
+        assert_eq!(tx.clear_quarantined(&alpha(), kombo_model::Endpoint::LmsUsers, QuarantineRelease::Ids(&[]))?, 0);
         Ok(())
     })
     .await;
@@ -386,7 +390,7 @@ pub async fn lists_may_be_long<S: Store>(store: Arc<S>) {
         let changes: Vec<_> = ids.iter().map(|id| super::sample::change(alpha(), id, at(1))).collect();
         tx.append_changes(&changes)?;
         assert_eq!(tx.changes(None, 0, MANY + 1)?.len(), MANY);
-        assert_eq!(tx.clear_quarantined(&alpha(), kombo_model::Endpoint::Users, QuarantineRelease::Ids(&ids))?, 0);
+        assert_eq!(tx.clear_quarantined(&alpha(), kombo_model::Endpoint::LmsUsers, QuarantineRelease::Ids(&ids))?, 0);
         Ok(())
     })
     .await;

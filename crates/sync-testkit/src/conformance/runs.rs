@@ -11,7 +11,7 @@ use super::sample::{alpha, at, beta, delta, read, run, target, time, write};
 pub async fn runs_get_rising_numbers<S: Store>(store: Arc<S>) {
     let first = write(&store, |tx| tx.insert_run(&Run { id: RunId(77), ..run(delta()) })).await;
     let (second, third) = write(&store, |tx| {
-        Ok((tx.insert_run(&run(delta()))?, tx.insert_run(&run(target(beta(), Endpoint::Courses, SyncKind::Full)))?))
+        Ok((tx.insert_run(&run(delta()))?, tx.insert_run(&run(target(beta(), Endpoint::LmsCourses, SyncKind::Full)))?))
     })
     .await;
     assert!(first < second && second < third && first > RunId(0), "{first} {second} {third}");
@@ -74,14 +74,14 @@ pub async fn the_latest_run_is_of_its_target<S: Store>(store: Arc<S>) {
         tx.insert_run(&Run { started_at: at(9), ..run(first.clone()) })?;
         let latest = tx.insert_run(&Run { started_at: at(1), ..run(first) })?;
         let of_full = tx.insert_run(&run(second))?;
-        tx.insert_run(&run(target(alpha(), Endpoint::Courses, SyncKind::Delta)))?;
-        tx.insert_run(&run(target(beta(), Endpoint::Users, SyncKind::Delta)))?;
+        tx.insert_run(&run(target(alpha(), Endpoint::LmsCourses, SyncKind::Delta)))?;
+        tx.insert_run(&run(target(beta(), Endpoint::LmsUsers, SyncKind::Delta)))?;
         Ok((latest, of_full))
     })
     .await;
     let found = read(&store, move |tx| Ok((tx.latest_run(&delta())?, tx.latest_run(&full)?))).await;
     assert_eq!((found.0.map(|run| run.id), found.1.map(|run| run.id)), (Some(latest), Some(of_full)));
-    let never = target(beta(), Endpoint::Skills, SyncKind::Full);
+    let never = target(beta(), Endpoint::LmsSkills, SyncKind::Full);
     assert_eq!(read(&store, move |tx| tx.latest_run(&never)).await, None);
 }
 
@@ -91,7 +91,7 @@ pub async fn recent_runs_come_latest_first<S: Store>(store: Arc<S>) {
         let mut ids = Vec::new();
         for number in 0..6 {
             let integration = if number % 2 == 0 { alpha() } else { beta() };
-            ids.push(tx.insert_run(&run(target(integration, Endpoint::Users, SyncKind::Delta)))?);
+            ids.push(tx.insert_run(&run(target(integration, Endpoint::LmsUsers, SyncKind::Delta)))?);
         }
         let numbers = |runs: Vec<Run>| runs.into_iter().map(|run| run.id).collect::<Vec<_>>();
         assert_eq!(numbers(tx.runs(None, None, 4)?), [ids[5], ids[4], ids[3], ids[2]]);
@@ -108,7 +108,7 @@ pub async fn runs_page_back_by_their_numbers<S: Store>(store: Arc<S>) {
         let mut ids = Vec::new();
         for number in 0..6 {
             let integration = if number % 2 == 0 { alpha() } else { beta() };
-            ids.push(tx.insert_run(&run(target(integration, Endpoint::Users, SyncKind::Delta)))?);
+            ids.push(tx.insert_run(&run(target(integration, Endpoint::LmsUsers, SyncKind::Delta)))?);
         }
         let numbers = |runs: Vec<Run>| runs.into_iter().map(|run| run.id).collect::<Vec<_>>();
         assert_eq!(numbers(tx.runs(None, Some(ids[4]), 2)?), [ids[3], ids[2]]);
@@ -130,7 +130,7 @@ pub async fn trimmed_runs_leave_the_rest<S: Store>(store: Arc<S>) {
             (SyncKind::Delta, Some(3)),
             (SyncKind::Delta, Some(2)),
         ] {
-            let run = Run { finished_at: ended.map(at), ..run(target(alpha(), Endpoint::Users, kind)) };
+            let run = Run { finished_at: ended.map(at), ..run(target(alpha(), Endpoint::LmsUsers, kind)) };
             ids.push(tx.insert_run(&run)?);
         }
         assert_eq!(tx.trim_runs(at(3))?, 1);

@@ -62,7 +62,11 @@ pub(super) fn full_row(model: Model, key: Key) -> StoredRow {
     let name = serde_json::Value::String(key.to_string());
     let values = model.columns().iter().enumerate().map(|(place, column)| match (column.name, column.kind) {
         ("remote_deleted_at", _) => Value::Null,
-        (_, ColumnKind::Text) => Value::Text(format!("{key} {}", column.name)),
+        (_, ColumnKind::Text | ColumnKind::Id) => Value::Text(format!("{key} {}", column.name)),
+        (_, ColumnKind::Date) => Value::Date(format!("19{:02}-02-28", 10 + place).parse().unwrap()),
+        (_, ColumnKind::Number) => Value::Number(f64::from(u32::try_from(place).unwrap()) - 0.1),
+        (_, ColumnKind::Integer) => Value::Integer(i64::MAX - i64::try_from(place).unwrap()),
+        (_, ColumnKind::Flag) => Value::Flag(true),
         (_, ColumnKind::Time) => Value::Time(at(i64::try_from(place).unwrap())),
         (column, ColumnKind::Document | ColumnKind::Opaque) => {
             Value::Json(format!(r#"{{"{column}":[{place},true,null,"é"],"of":{name}}}"#))
@@ -137,7 +141,7 @@ pub(super) fn target(integration: IntegrationId, endpoint: Endpoint, kind: SyncK
 }
 
 pub(super) fn delta() -> Target {
-    target(alpha(), Endpoint::Users, SyncKind::Delta)
+    target(alpha(), Endpoint::LmsUsers, SyncKind::Delta)
 }
 
 pub(super) fn request(target: Target, requested_at: Timestamp) -> QueuedRequest {

@@ -29,7 +29,7 @@ fn write_everything(tx: &mut dyn Tx) -> TxResult<()> {
     tx.put_seen(id, 0, Model::LmsUsers, &[super::sample::key("a")])?;
     tx.append_changes(&[change(alpha(), "a", at(1))])?;
     tx.put_request(&request(delta(), at(1)))?;
-    tx.put_endpoint(&sync_core::jobs::EndpointState::new(alpha(), kombo_model::Endpoint::Users))
+    tx.put_endpoint(&sync_core::jobs::EndpointState::new(alpha(), kombo_model::Endpoint::LmsUsers))
 }
 
 fn assert_nothing(tx: &mut dyn Tx) -> TxResult<()> {

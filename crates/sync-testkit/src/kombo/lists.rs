@@ -10,28 +10,40 @@ use sync_core::rows::Model;
 use super::Nesting;
 use super::lms::{Lms, Part};
 
+/// Returns a record as a source reads it.
+fn record(endpoint: Endpoint, record: &impl serde::Serialize) -> Record {
+    let json = serde_json::to_string(record).expect("records are JSON");
+    Record::read(endpoint, &json).expect("records of the model are readable")
+}
+
 impl Lms {
     /// Returns all whole records of an endpoint in the order of ids.
     pub(super) fn list(&self, endpoint: Endpoint) -> Vec<Record> {
         match endpoint {
-            Endpoint::Users => self.users.values().cloned().map(Record::User).collect(),
-            Endpoint::Courses => self.courses.values().map(|course| Record::Course(self.course(course))).collect(),
-            Endpoint::CourseProgressions => {
-                let whole = |progression| Record::CourseProgression(self.progression(progression));
+            Endpoint::LmsUsers => self.users.values().map(|user| record(endpoint, user)).collect(),
+            Endpoint::LmsCourses => {
+                self.courses.values().map(|course| record(endpoint, &self.course(course))).collect()
+            }
+            Endpoint::LmsCourseProgressions => {
+                let whole = |progression| record(endpoint, &self.progression(progression));
                 self.progressions.values().map(whole).collect()
             }
-            Endpoint::Skills => self.skills.values().cloned().map(Record::Skill).collect(),
+            Endpoint::LmsSkills => self.skills.values().map(|skill| record(endpoint, skill)).collect(),
         }
     }
 
     /// Returns the time of the last change of a record that `updated_after` detects.
     pub(super) fn updated_at(&self, endpoint: Endpoint, id: &str, nesting: Nesting) -> Timestamp {
-        let own = self.touched(Part::Row(Model::listed_by(endpoint)), id);
+        let own = self.touched(Part::Row(endpoint.lists()), id);
         match (endpoint, nesting) {
-            (Endpoint::Users | Endpoint::Skills, _) | (Endpoint::CourseProgressions, Nesting::Reference) => own,
-            (Endpoint::Courses, Nesting::Reference) => own.max(self.revisions_changed_at(id)),
-            (Endpoint::Courses, Nesting::Guide) => own.max(self.revisions_changed_at(id)).max(self.rest_changed_at(id)),
-            (Endpoint::CourseProgressions, Nesting::Guide) => own.max(self.copies_changed_at(id)),
+            (Endpoint::LmsUsers | Endpoint::LmsSkills, _) | (Endpoint::LmsCourseProgressions, Nesting::Reference) => {
+                own
+            }
+            (Endpoint::LmsCourses, Nesting::Reference) => own.max(self.revisions_changed_at(id)),
+            (Endpoint::LmsCourses, Nesting::Guide) => {
+                own.max(self.revisions_changed_at(id)).max(self.rest_changed_at(id))
+            }
+            (Endpoint::LmsCourseProgressions, Nesting::Guide) => own.max(self.copies_changed_at(id)),
         }
     }
 

@@ -83,7 +83,7 @@ async fn silent_changes_come_back_to_nobody() {
     let since = clock.now();
     kombo.edit_silently(|lms| lms.rename_user("u", "Grace"));
     let delta = Fetch::List { updated_after: Some(since), from: None };
-    assert_eq!(fetch(&kombo, Endpoint::Users, delta).await.unwrap().concat(), [""; 0]);
+    assert_eq!(fetch(&kombo, Endpoint::LmsUsers, delta).await.unwrap().concat(), [""; 0]);
     assert_eq!(kombo.changed_models(), []);
     kombo.edit(|lms| lms.rename_user("u", "Ada"));
     assert_eq!(kombo.changed_models(), [ModelName::LmsUsers]);
@@ -94,13 +94,13 @@ async fn pages_follow_the_order_of_ids_and_can_fail() {
     let (kombo, _) = furnished();
     kombo.edit(|lms| (0..6).for_each(|user| lms.add_user(&format!("u{user}"))));
     let all = Fetch::List { updated_after: None, from: None };
-    let pages = fetch(&kombo, Endpoint::Users, all.clone()).await.unwrap();
+    let pages = fetch(&kombo, Endpoint::LmsUsers, all.clone()).await.unwrap();
     assert_eq!(pages, [vec!["u", "u0", "u1"], vec!["u2", "u3", "u4"], vec!["u5"]]);
     let some = Fetch::Ids(["u5", "nobody", "u0"].map(str::to_owned).to_vec());
-    assert_eq!(fetch(&kombo, Endpoint::Users, some).await.unwrap(), [["u0", "u5"]]);
+    assert_eq!(fetch(&kombo, Endpoint::LmsUsers, some).await.unwrap(), [["u0", "u5"]]);
     kombo.fail_page(2, FailureClass::Transient);
-    assert_eq!(fetch(&kombo, Endpoint::Users, all.clone()).await, Err(FailureClass::Transient));
+    assert_eq!(fetch(&kombo, Endpoint::LmsUsers, all.clone()).await, Err(FailureClass::Transient));
     kombo.before_page(2, |lms| lms.purge(Model::LmsUsers, "u"));
-    let pages = fetch(&kombo, Endpoint::Users, all).await.unwrap();
+    let pages = fetch(&kombo, Endpoint::LmsUsers, all).await.unwrap();
     assert_eq!(pages.concat(), ["u", "u0", "u1", "u3", "u4", "u5"], "u2 moved to a page that was read already");
 }

@@ -77,7 +77,7 @@ impl Demo<'_> {
     async fn sync(&self) -> anyhow::Result<()> {
         let client = Client::builder("sandbox-key").base_url(self.sandbox.base_url()).build()?;
         let source = Arc::new(KomboSource::new(&client, None, "the sandbox".to_owned()));
-        let endpoints = BTreeSet::from([Endpoint::Users, Endpoint::Courses, Endpoint::CourseProgressions]);
+        let endpoints = BTreeSet::from([Endpoint::LmsUsers, Endpoint::LmsCourses, Endpoint::LmsCourseProgressions]);
         let policy = SyncPolicy { change_values: true, ..SyncPolicy::new(endpoints.clone()) };
         let policies = (policy, RuntimePolicy::new(owner::this_process(), WORKERS));
         let (progress, stop) = (sync::progress(self.context), CancellationToken::new());

@@ -2,7 +2,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 
 use kombo_client::RetryPolicy;
-use kombo_model::IntegrationId;
+use kombo_model::{Endpoint, IntegrationId};
 
 use sync_core::jobs::SyncKind;
 
@@ -47,7 +47,7 @@ async fn failure(answer: String, key_is_good: bool) -> SourceError {
     let fetch = Fetch::List { updated_after: None, from: None };
     let spec = FetchSpec {
         integration_id: IntegrationId::from("sandbox:a"),
-        endpoint: Endpoint::Users,
+        endpoint: Endpoint::LmsUsers,
         fetch,
         priority: SyncKind::Delta,
     };

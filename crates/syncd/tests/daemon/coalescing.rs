@@ -93,7 +93,7 @@ fn a_change_behind_the_fetch_is_not_missed(backend: Backend) {
         let mutation = Mutation::update(Model::Users, users[user], "first_name", name);
         world.sandbox.mutate(FIRST_INTEGRATION, mutation).unwrap();
     };
-    let is_midway = || wait_until("the fetch is midway", || world.sandbox.request_count(Endpoint::Users) >= 4);
+    let is_midway = || wait_until("the fetch is midway", || world.sandbox.request_count(Endpoint::LmsUsers) >= 4);
 
     // During the first load: its first page was read, then the first user of that page changes.
     let daemon = Daemon::start(&world, place);

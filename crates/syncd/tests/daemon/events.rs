@@ -37,9 +37,9 @@ fn each_type_does_its_part() {
     world.sandbox.mutate(FIRST_INTEGRATION, Mutation::update(Model::Users, user, "last_name", "Planned")).unwrap();
     assert!(world.sandbox.send_data_changed(FIRST_INTEGRATION).unwrap());
     look.assert_faithful_in_the_end(&world);
-    assert!(world.sandbox.request_count(Endpoint::Users) > 0);
-    assert_eq!(world.sandbox.request_count(Endpoint::Courses), 0);
-    assert_eq!(world.sandbox.request_count(Endpoint::CourseProgressions), 0);
+    assert!(world.sandbox.request_count(Endpoint::LmsUsers) > 0);
+    assert_eq!(world.sandbox.request_count(Endpoint::LmsCourses), 0);
+    assert_eq!(world.sandbox.request_count(Endpoint::LmsCourseProgressions), 0);
 
     // sync-finished and connection-flow-failed are stored, and request nothing.
     world.sandbox.clear_requests();
@@ -94,7 +94,7 @@ fn a_deleted_integration_is_left_alone() {
     world.set_toml("kombo.page_size", "10");
     let daemon = Daemon::start(&world, place);
     let look = Look::new(&world);
-    wait_until("the first load is midway", || world.sandbox.request_count(Endpoint::Users) >= 5);
+    wait_until("the first load is midway", || world.sandbox.request_count(Endpoint::LmsUsers) >= 5);
     world.sandbox.send_webhook(FIRST_INTEGRATION, &Webhook::IntegrationDeleted).unwrap();
     wait_until("it is deleted", || status_of(&status(&world), FIRST_INTEGRATION)["state"] == "deleted");
     // Running workers notice with their next commit.

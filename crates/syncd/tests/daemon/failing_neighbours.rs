@@ -32,7 +32,7 @@ fn they_keep_a_quarter_of_the_workers_at_most() {
     let (failing, healthy) = integrations.split_at(FAILING);
     for integration in failing {
         let silence = FaultKind::Delay { pause_ms: 3_600_000 };
-        world.sandbox.inject(Fault::always(silence).at(Endpoint::Users).of(integration));
+        world.sandbox.inject(Fault::always(silence).at(Endpoint::LmsUsers).of(integration));
         rename_a_user(&world, integration, "Unheard");
     }
     wait_until("each has failed", || look.requests().iter().filter(|request| request.attempts > 0).count() == FAILING);
@@ -117,7 +117,7 @@ fn beside_a_fifth_of_a_fleet_that_fails_changes_wait_for_hardly_more_fetches() {
     for (number, integration) in failing.iter().enumerate() {
         let down = FaultKind::Error { status: 503, code: None, retry_after: None };
         let fault = if number < DOWN { down } else { FaultKind::Delay { pause_ms: 3_600_000 } };
-        world.sandbox.inject(Fault::always(fault).at(Endpoint::Users).of(integration));
+        world.sandbox.inject(Fault::always(fault).at(Endpoint::LmsUsers).of(integration));
         rename_a_user(&world, integration, "Unheard");
     }
     let beside = bursts("Beside", usize::midpoint(DOWN, SILENT));

@@ -48,7 +48,7 @@ fn a_rejected_key_stops_everything_until_it_is_accepted(backend: Backend) {
     }
     wait_until("the webhooks are answered", || world.sandbox.deliveries().len() == 4);
     assert!(world.sandbox.deliveries().iter().all(|delivery| delivery.status == Some(200)));
-    assert_eq!(world.sandbox.request_count(Endpoint::Users), 0);
+    assert_eq!(world.sandbox.request_count(Endpoint::LmsUsers), 0);
 
     // SIGHUP checks at once whether the key is accepted again. Without it, a check follows every few seconds.
     accept(&world, API_KEY);
@@ -89,7 +89,7 @@ fn a_refusal_of_one_integration_closes_nothing(backend: Backend) {
     let integrations = world.sandbox.integrations();
     let html = FaultKind::Foreign { status: 403, content_type: "text/html".to_owned(), body: "<html>".to_owned() };
     for (integration, fault) in integrations.iter().zip([FaultKind::error_without_code(401), html]) {
-        world.sandbox.inject(Fault::always(fault).at(Endpoint::Users).of(integration));
+        world.sandbox.inject(Fault::always(fault).at(Endpoint::LmsUsers).of(integration));
         rename_a_user(&world, integration, "Refused");
     }
     wait_until("the refusals show", || {
@@ -119,7 +119,7 @@ fn bad_answers_cost_seconds(backend: Backend) {
     // Each ends an attempt, after one or two requests of the client.
     let faults = [(html, 1), (FaultKind::ForeignJson, 2), (FaultKind::error(409, "ADDED.LATER"), 1)];
     for (integration, (fault, times)) in world.sandbox.integrations().iter().zip(faults) {
-        world.sandbox.inject(Fault::once(fault).at(Endpoint::Users).of(integration).times(times));
+        world.sandbox.inject(Fault::once(fault).at(Endpoint::LmsUsers).of(integration).times(times));
         rename_a_user(&world, integration, "Grace");
     }
     wait_until("each fetch has failed", || world.sandbox.faults().is_empty());
@@ -150,7 +150,7 @@ fn each_failure_shows_and_passes() {
     let absent = world.sandbox.edit(|state| state.integrations.remove(missing)).unwrap();
     world.sandbox.edit(|state| {
         let known = state.integration_mut(partial).unwrap();
-        known.endpoint_refusals.insert(Endpoint::Courses, Refusal::model_not_available());
+        known.endpoint_refusals.insert(Endpoint::LmsCourses, Refusal::model_not_available());
     });
     // The client gives up at once if it has to wait this long.
     let unavailable = FaultKind::Error { status: 503, code: None, retry_after: Some("3000".to_owned()) };

@@ -102,7 +102,7 @@ fn nothing_is_reported(backend: Backend) {
     rename("first_name", PEOPLE[0]);
     rename("work_email", PEOPLE[2]);
     let odd = |field: &str| FaultKind::MalformedRecord { index: 3, field: field.to_owned(), value: json!([PEOPLE[3]]) };
-    world.sandbox.inject(Fault::once(odd("last_name")).at(Endpoint::Users));
+    world.sandbox.inject(Fault::once(odd("last_name")).at(Endpoint::LmsUsers));
 
     let mut output = Output::default();
     with_daemon(&world, place, &mut output, &|| rename("last_name", PEOPLE[1]), receiver);

@@ -71,7 +71,7 @@ fn the_documented_privileges_suffice() {
     world.syncd(&["status"]).expect_code(0);
     assert!(world.syncd(&["changes", "--json"]).expect_code(0).stdout.contains("Changed"));
     let odd = FaultKind::MalformedRecord { index: 0, field: "first_name".to_owned(), value: json!({}) };
-    world.sandbox.inject(Fault::once(odd).at(Endpoint::Users));
+    world.sandbox.inject(Fault::once(odd).at(Endpoint::LmsUsers));
     world.syncd(&["sync", "--no-migrate", "--full", "--endpoint", "users"]).expect_code(0);
     world.syncd(&["quarantine", "list"]).expect_code(0);
     world.syncd(&["quarantine", "retry"]).expect_code(1);

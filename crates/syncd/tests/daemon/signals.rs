@@ -19,12 +19,12 @@ fn what_is_under_way_goes_on_after_a_stop() {
     let mut world = world_for(Backend::Sqlite, SandboxConfig { generator, ..SandboxConfig::default() }, place);
     world.set_toml("kombo.page_size", "10");
     let hang = Fault::once(FaultKind::Delay { pause_ms: 600_000 });
-    world.sandbox.inject(hang.at(Endpoint::Users).after(10));
+    world.sandbox.inject(hang.at(Endpoint::LmsUsers).after(10));
     let daemon = Daemon::start(&world, place);
     let look = Look::new(&world);
     let target = Target {
         integration_id: FIRST_INTEGRATION.into(),
-        endpoint: kombo_model::Endpoint::Users,
+        endpoint: kombo_model::Endpoint::LmsUsers,
         kind: SyncKind::Full,
     };
     let latest_run = |look: &Look| {
@@ -33,7 +33,7 @@ fn what_is_under_way_goes_on_after_a_stop() {
     };
     wait_until("the first load is midway", || {
         let committed = latest_run(&look).is_some_and(|run| run.page_cursor.is_some());
-        committed && world.sandbox.request_count(Endpoint::Users) >= 10
+        committed && world.sandbox.request_count(Endpoint::LmsUsers) >= 10
     });
     daemon.process.signal("TERM");
     let stopped = daemon.process.wait().expect_code(0);
@@ -51,7 +51,7 @@ fn what_is_under_way_goes_on_after_a_stop() {
     let daemon = Daemon::start(&world, place);
     look.wait_until_loaded(&world);
     look.assert_faithful_in_the_end(&world);
-    let first = world.requests(Endpoint::Users).remove(0);
+    let first = world.requests(Endpoint::LmsUsers).remove(0);
     assert_eq!(first.param("cursor"), Some(cursor.as_str()), "it goes on where it ended");
     daemon.stop();
 }

@@ -122,7 +122,7 @@ fn every_page_is_asked_for_once(backend: Backend) {
             assert_eq!(request.param("ids"), None);
         }
     }
-    let others = [Endpoint::Skills, Endpoint::Unknown].map(|endpoint| world.requests(endpoint).len());
+    let others = [Endpoint::LmsSkills, Endpoint::Unknown].map(|endpoint| world.requests(endpoint).len());
     assert_eq!(others, [0, 0], "no other list is asked for");
     assert_faithful(&world, Skills::FromCourses);
 }

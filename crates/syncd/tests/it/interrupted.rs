@@ -36,12 +36,12 @@ fn large(backend: Backend, progressions: usize) -> World {
 /// Kombo answers `pages` pages of progressions, and does not answer the next request.
 fn hang_after(world: &World, pages: u32) {
     let hang = Fault::once(FaultKind::Delay { pause_ms: 600_000 });
-    world.sandbox.inject(hang.at(Endpoint::CourseProgressions).after(pages));
+    world.sandbox.inject(hang.at(Endpoint::LmsCourseProgressions).after(pages));
 }
 
 /// Returns the requests of full fetches.
 fn progressions(world: &World) -> Vec<LoggedRequest> {
-    let requests = world.requests(Endpoint::CourseProgressions).into_iter();
+    let requests = world.requests(Endpoint::LmsCourseProgressions).into_iter();
     requests.filter(|request| request.param("updated_after").is_none()).collect()
 }
 
@@ -51,7 +51,7 @@ fn cursors(requests: &[LoggedRequest]) -> Vec<Option<String>> {
 
 fn latest_run(world: &World) -> Run {
     let integration_id = world.integrations().remove(0);
-    let target = Target { integration_id, endpoint: Listed::CourseProgressions, kind: SyncKind::Full };
+    let target = Target { integration_id, endpoint: Listed::LmsCourseProgressions, kind: SyncKind::Full };
     world.read(move |tx| tx.latest_run(&target)).expect("a run began")
 }
 
@@ -59,7 +59,7 @@ fn latest_run(world: &World) -> Run {
 fn is_midway(world: &World, process: &mut Running, pages: u64) {
     wait_until("the fetch is midway", || {
         assert!(process.is_running(), "it must not end before");
-        world.sandbox.request_count(Endpoint::CourseProgressions) >= pages && latest_run(world).page_cursor.is_some()
+        world.sandbox.request_count(Endpoint::LmsCourseProgressions) >= pages && latest_run(world).page_cursor.is_some()
     });
 }
 
@@ -148,7 +148,7 @@ fn ctrl_c_stops_after_the_batch(backend: Backend) {
 fn a_second_process_waits_for_the_first(backend: Backend) {
     let world = large(backend, 5_000);
     let slow = Fault::always(FaultKind::Delay { pause_ms: 3_000 });
-    world.sandbox.inject(slow.at(Endpoint::CourseProgressions).after(5));
+    world.sandbox.inject(slow.at(Endpoint::LmsCourseProgressions).after(5));
     let mut first = world.spawn(&["sync", "--json"]);
     is_midway(&world, &mut first, 5);
     let second = world.spawn(&["sync", "--json"]);

@@ -41,7 +41,7 @@ fn sync_reports_its_runs() {
     assert_eq!(again["runs"].as_array().unwrap().len(), 1);
 
     // A failed run is listed with its reason.
-    world.sandbox.inject(Fault::always(FaultKind::error(400, "PLATFORM.INPUT_INVALID")).at(Endpoint::Users));
+    world.sandbox.inject(Fault::always(FaultKind::error(400, "PLATFORM.INPUT_INVALID")).at(Endpoint::LmsUsers));
     let failed = world.syncd(&["--json", "sync"]).expect_code(1).json();
     assert_eq!(failed["runs"][0]["outcome"], "failed");
     assert_keys(&failed["runs"][0], &format!("{RUN} error"));
@@ -56,8 +56,8 @@ fn status_tells_where_everything_stands() {
     assert_eq!(empty, json!({ "integrations": [], "runs": [], "queue": [], "quarantine": [] }));
 
     let broken = FaultKind::MalformedRecord { index: 0, field: "changed_at".to_owned(), value: json!("yesterday") };
-    world.sandbox.inject(Fault::once(broken).at(Endpoint::Users));
-    world.sandbox.inject(Fault::always(FaultKind::error(400, "PLATFORM.INPUT_INVALID")).at(Endpoint::Courses));
+    world.sandbox.inject(Fault::once(broken).at(Endpoint::LmsUsers));
+    world.sandbox.inject(Fault::always(FaultKind::error(400, "PLATFORM.INPUT_INVALID")).at(Endpoint::LmsCourses));
     let sync = world.syncd(&["sync", "--json"]).expect_code(1).json();
     assert_eq!(sync["runs"][0]["outcome"], "completed_with_quarantine");
 
@@ -127,7 +127,7 @@ fn the_log_keeps_names_and_secrets_to_itself(backend: Backend) {
         world.set("store.url", &url);
     }
     let broken = FaultKind::MalformedRecord { index: 0, field: "changed_at".to_owned(), value: json!("yesterday") };
-    world.sandbox.inject(Fault::once(broken).at(Endpoint::Users));
+    world.sandbox.inject(Fault::once(broken).at(Endpoint::LmsUsers));
     let log = world.syncd(&["sync", "--log", "trace"]).expect_code(0).stderr;
     assert!(log.contains("TRACE"), "everything is logged");
     let users = world.sandbox.truth(FIRST_INTEGRATION, Model::Users).unwrap();

@@ -26,14 +26,14 @@ fn passing_faults_are_lived_through() {
         retry_after: Some("1".to_owned()),
     };
     let faults = [
-        (Endpoint::Users, tool_is_busy, 1),
-        (Endpoint::Users, FaultKind::error_without_code(500), 2),
-        (Endpoint::Users, FaultKind::DropConnection, 1),
-        (Endpoint::CourseProgressions, FaultKind::bad_gateway_html(), 1),
-        (Endpoint::CourseProgressions, FaultKind::TruncatedBody, 1),
-        (Endpoint::CourseProgressions, FaultKind::SlowBody { chunk: 1_000, pause_ms: 200 }, 1),
-        (Endpoint::Courses, FaultKind::HangingBody { pause_ms: 10_000 }, 1),
-        (Endpoint::Courses, FaultKind::CutJson, 1),
+        (Endpoint::LmsUsers, tool_is_busy, 1),
+        (Endpoint::LmsUsers, FaultKind::error_without_code(500), 2),
+        (Endpoint::LmsUsers, FaultKind::DropConnection, 1),
+        (Endpoint::LmsCourseProgressions, FaultKind::bad_gateway_html(), 1),
+        (Endpoint::LmsCourseProgressions, FaultKind::TruncatedBody, 1),
+        (Endpoint::LmsCourseProgressions, FaultKind::SlowBody { chunk: 1_000, pause_ms: 200 }, 1),
+        (Endpoint::LmsCourses, FaultKind::HangingBody { pause_ms: 10_000 }, 1),
+        (Endpoint::LmsCourses, FaultKind::CutJson, 1),
     ];
     let struck: u32 = faults.iter().map(|(_, _, times)| times).sum();
     for (number, (endpoint, fault, times)) in (1..).zip(faults) {
@@ -80,20 +80,20 @@ fn what_one_sync_does_not_use_is_there_for_the_next() {
     for _ in 0..45 {
         world.sync();
     }
-    assert_eq!(world.requests(Endpoint::Users).len(), 45);
+    assert_eq!(world.requests(Endpoint::LmsUsers).len(), 45);
 }
 
 #[test]
 fn a_failed_run_keeps_what_it_committed() {
     let world = world();
     // Foreign JSON is requested once more. If the first page then worked, the cursor would be the cause.
-    world.sandbox.inject(Fault::always(FaultKind::ForeignJson).at(Endpoint::Users).after(3));
+    world.sandbox.inject(Fault::always(FaultKind::ForeignJson).at(Endpoint::LmsUsers).after(3));
     let failed = world.syncd(&["sync", "--json"]).expect_code(1);
     let report = failed.json();
     let outcomes: Vec<_> = report["runs"].as_array().unwrap().iter().map(|run| run["outcome"].clone()).collect();
     assert_eq!(outcomes, ["failed", "completed", "completed"]);
     assert!(failed.complaint().contains("users of sandbox:"), "{}", failed.stderr);
-    assert_eq!(world.requests(Endpoint::Users).len(), 9, "three pages, the fourth in two tries, the first");
+    assert_eq!(world.requests(Endpoint::LmsUsers).len(), 9, "three pages, the fourth in two tries, the first");
 
     let run = report["runs"][0].clone();
     let committed = run["records"].as_u64().unwrap();
@@ -107,7 +107,8 @@ fn a_failed_run_keeps_what_it_committed() {
     world.sandbox.clear_faults();
     world.sync();
     // A delta follows for changes since the start of the first run.
-    let pages = world.requests(Endpoint::Users).into_iter().filter(|request| request.param("updated_after").is_none());
+    let pages =
+        world.requests(Endpoint::LmsUsers).into_iter().filter(|request| request.param("updated_after").is_none());
     assert_eq!(pages.count(), 6 - usize::try_from(committed / 250).unwrap(), "the checkpoint holds");
     assert_faithful(&world, Skills::FromCourses);
 }

@@ -27,7 +27,7 @@ fn world(backend: Backend) -> World {
 
 fn spoil(sandbox: &Sandbox, index: usize, field: &str, value: Value) {
     let fault = FaultKind::MalformedRecord { index, field: field.to_owned(), value };
-    sandbox.inject(Fault::once(fault).at(Endpoint::Users));
+    sandbox.inject(Fault::once(fault).at(Endpoint::LmsUsers));
 }
 
 fn users(world: &World) -> Vec<StoredRow> {
@@ -113,7 +113,7 @@ fn odd_records_stop_no_batch(backend: Backend) {
         // If the id differs, the original record is looked up and found.
         assert!(run["records"].as_u64() >= u64::try_from(USERS).ok(), "{field} {shown}");
     }
-    world.sandbox.inject(Fault::once(FaultKind::DuplicateRecord).at(Endpoint::Users));
+    world.sandbox.inject(Fault::once(FaultKind::DuplicateRecord).at(Endpoint::LmsUsers));
     let report = world.syncd(&["sync", "--full", "--endpoint", "users", "--json"]).expect_code(0).json();
     let run = run_of_users(&report);
     assert_eq!((&run["outcome"], &run["records"]), (&json!("completed"), &json!(USERS + 1)));
@@ -140,7 +140,7 @@ fn what_no_database_can_hold_is_quarantined_alone(backend: Backend) {
     ];
     let body = format!(r#"{{"status":"success","data":{{"next":null,"results":[{}]}}}}"#, records.join(","));
     let page = FaultKind::Foreign { status: 200, content_type: "application/json".to_owned(), body };
-    world.sandbox.inject(Fault::once(page).at(Endpoint::Users));
+    world.sandbox.inject(Fault::once(page).at(Endpoint::LmsUsers));
     let run = run_of_users(&world.sync().json());
     assert_eq!((&run["outcome"], &run["records"]), (&json!("completed_with_quarantine"), &json!(records.len())));
     // A number that `jsonb` cannot represent is stored as text on every database.
@@ -225,7 +225,7 @@ fn an_endpoint_that_cannot_be_read_is_not_well(backend: Backend) {
     let page = json!({ "status": "success", "data": { "next": null, "results": records } }).to_string();
     let inject = || {
         let page = FaultKind::Foreign { status: 200, content_type: "application/json".to_owned(), body: page.clone() };
-        world.sandbox.inject(Fault::once(page).at(Endpoint::Users));
+        world.sandbox.inject(Fault::once(page).at(Endpoint::LmsUsers));
     };
     inject();
     let finished = world.syncd(&["sync", "--endpoint", "users"]).expect_code(1);

@@ -48,7 +48,7 @@ fn a_wrong_key_is_reported_once() {
 #[test]
 fn a_key_that_is_withdrawn_midway_is_reported_once() {
     let world = World::new(Backend::Sqlite, SandboxConfig { integrations: 5, ..SandboxConfig::default() });
-    for endpoint in [Endpoint::Users, Endpoint::Courses, Endpoint::CourseProgressions] {
+    for endpoint in [Endpoint::LmsUsers, Endpoint::LmsCourses, Endpoint::LmsCourseProgressions] {
         world.sandbox.inject(Fault::always(FaultKind::error(401, "PLATFORM.AUTHENTICATION_INVALID")).at(endpoint));
     }
     let finished = world.syncd(&["sync"]).expect_code(1);
@@ -67,14 +67,14 @@ fn an_integration_that_kombo_does_not_know() {
     for word in ["sandbox:unknown", "INTEGRATION_NOT_FOUND", "check the integration's id"] {
         assert!(complaint.contains(word), "{complaint}");
     }
-    assert_eq!(world.requests(Endpoint::Users).len(), 0, "nothing is fetched");
+    assert_eq!(world.requests(Endpoint::LmsUsers).len(), 0, "nothing is fetched");
     assert_eq!(world.read(|tx| tx.integrations()), [], "it may be mistyped, so it is not registered");
 
     // An integration in the configuration is intentional.
     world.name_integrations(&["sandbox:unknown"]);
     let finished = world.syncd(&["sync", "--endpoint", "users"]).expect_code(1);
     assert!(finished.complaint().contains("INTEGRATION_NOT_FOUND"), "{}", finished.stderr);
-    assert_eq!(world.requests(Endpoint::Users).len(), 1, "it is not asked again");
+    assert_eq!(world.requests(Endpoint::LmsUsers).len(), 1, "it is not asked again");
     let status = world.syncd(&["status", "--json"]).expect_code(0).json();
     assert_eq!(status["integrations"][0]["state"], "not_found");
 
@@ -195,7 +195,7 @@ fn the_environment_overrides_the_file() {
     let report = world.start(command).wait().expect_code(0).json();
     assert_eq!(report["runs"].as_array().unwrap().len(), 2);
     assert!(world.folder().join("right.db").exists() && !world.folder().join("wrong.db").exists());
-    assert!(world.requests(Endpoint::Users).iter().all(|request| request.param("page_size") == Some("30")));
+    assert!(world.requests(Endpoint::LmsUsers).iter().all(|request| request.param("page_size") == Some("30")));
 
     for (name, value, words) in [
         ("SYNCD__KOMBO__PAGE_SIZE", "many", &["page_size"][..]),

@@ -24,7 +24,7 @@ fn failure(world: &World) -> (String, usize) {
     let finished = world.syncd(&["sync", "--endpoint", "users"]).expect_code(1);
     let complaint = finished.complaint();
     assert_eq!(complaint.lines().count(), 1, "{complaint}");
-    (complaint, world.requests(Endpoint::Users).len())
+    (complaint, world.requests(Endpoint::LmsUsers).len())
 }
 
 fn a_cursor_that_is_refused_restarts_the_fetch(backend: Backend) {
@@ -32,7 +32,7 @@ fn a_cursor_that_is_refused_restarts_the_fetch(backend: Backend) {
     // A rejected request restarts the fetch at once. Other answers of a gateway do so when they are repeated.
     for (status, times) in [(400, 1), (404, 2), (409, 2), (410, 2), (422, 1)] {
         let world = world(backend);
-        let refusal = Fault::once(html(status)).at(Endpoint::Users).only(Struck::WithCursor);
+        let refusal = Fault::once(html(status)).at(Endpoint::LmsUsers).only(Struck::WithCursor);
         world.sandbox.inject(refusal.after(1).times(times));
         world.sync();
         assert_faithful(&world, Skills::FromCourses);
@@ -40,7 +40,7 @@ fn a_cursor_that_is_refused_restarts_the_fetch(backend: Backend) {
     for (number, status) in (0_u32..).zip([400, 404, 409, 403]) {
         let world = world(backend);
         let refusal = FaultKind::error_without_code(status);
-        world.sandbox.inject(Fault::once(refusal).at(Endpoint::Users).only(Struck::WithCursor).after(number % 3));
+        world.sandbox.inject(Fault::once(refusal).at(Endpoint::LmsUsers).only(Struck::WithCursor).after(number % 3));
         world.sync();
         assert_eq!(world.sandbox.faults(), [], "{status}");
         assert_faithful(&world, Skills::FromCourses);
@@ -48,7 +48,7 @@ fn a_cursor_that_is_refused_restarts_the_fetch(backend: Backend) {
     // Kombo's errors about the integration do not concern the cursor.
     let world = world(backend);
     let pending = FaultKind::error(409, "INTEGRATION.SETUP_SYNC_PENDING");
-    world.sandbox.inject(Fault::always(pending).at(Endpoint::Users).only(Struck::WithCursor));
+    world.sandbox.inject(Fault::always(pending).at(Endpoint::LmsUsers).only(Struck::WithCursor));
     let (complaint, requests) = failure(&world);
     assert!(complaint.contains("SETUP_SYNC_PENDING"), "{complaint}");
     assert_eq!(requests, 2);
@@ -61,7 +61,7 @@ fn a_refusal_of_one_endpoint_leaves_the_others_alone(backend: Backend) {
     let refused = world.sandbox.integrations()[0].clone();
     let html = |status| FaultKind::Foreign { status, content_type: "text/html".to_owned(), body: "<html>".to_owned() };
     for fault in [FaultKind::error_without_code(401), html(403), FaultKind::error(403, "ADDED.LATER")] {
-        world.sandbox.inject(Fault::always(fault).at(Endpoint::Users).of(&refused));
+        world.sandbox.inject(Fault::always(fault).at(Endpoint::LmsUsers).of(&refused));
         let finished = world.syncd(&["sync", "--json"]).expect_code(1);
         let report = finished.json();
         let failed = report["runs"].as_array().unwrap().iter().filter(|run| run["outcome"] != "completed").count();
@@ -80,7 +80,7 @@ fn look_ups_adapt_to_what_the_source_takes(backend: Backend) {
         world.sandbox.mutate(&integration, kombo_sandbox::Mutation::Purge { model: Model::Users, id: *user }).unwrap();
     }
     let refusal = FaultKind::error(400, "PLATFORM.INPUT_INVALID");
-    world.sandbox.inject(Fault::always(refusal).at(Endpoint::Users).only(Struck::MoreIdsThan(10)));
+    world.sandbox.inject(Fault::always(refusal).at(Endpoint::LmsUsers).only(Struck::MoreIdsThan(10)));
     world.syncd(&["sync", "--full"]).expect_code(0);
     assert_faithful(&world, Skills::FromCourses);
     world.syncd(&["verify"]).expect_code(0);
@@ -97,7 +97,11 @@ fn a_value_that_is_no_json_costs_its_record_only(backend: Backend) {
         // One worker: a look-up by another endpoint's fetch must not meet the fault, or mend what it quarantined.
         world.set_toml("sync.workers", "1");
         let no_json = FaultKind::NoJson { index: 0, field: field.to_owned(), text: text.to_owned() };
-        world.sandbox.inject(Fault::once(no_json.clone()).at(Endpoint::Users).times(if aside == "." { 12 } else { 1 }));
+        world.sandbox.inject(Fault::once(no_json.clone()).at(Endpoint::LmsUsers).times(if aside == "." {
+            12
+        } else {
+            1
+        }));
         let finished = world.syncd(&["sync"]).expect_code(0);
         assert!(finished.stdout.contains("could not be read, stored or looked up"), "{text}: {}", finished.stdout);
         let listed = world.syncd(&["quarantine", "list"]).expect_code(0).stdout;
@@ -113,7 +117,7 @@ fn a_page_is_asked_for_smaller_until_the_gateway_answers() {
     for status in [413, 500, 502, 504] {
         let world = world(Backend::Sqlite);
         let heavy = FaultKind::Foreign { status, content_type: "text/plain".to_owned(), body: String::new() };
-        world.sandbox.inject(Fault::always(heavy).at(Endpoint::Users).only(Struck::PageLargerThan(3)));
+        world.sandbox.inject(Fault::always(heavy).at(Endpoint::LmsUsers).only(Struck::PageLargerThan(3)));
         world.sync();
         assert_faithful(&world, Skills::FromCourses);
     }
@@ -124,7 +128,7 @@ fn pages_too_heavy_are_asked_for_in_smaller_ones() {
     for status in [413, 500] {
         let world = world(Backend::Sqlite);
         let heavy = FaultKind::Foreign { status, content_type: "text/plain".to_owned(), body: String::new() };
-        world.sandbox.inject(Fault::always(heavy).at(Endpoint::Users).only(Struck::PageLargerThan(150)));
+        world.sandbox.inject(Fault::always(heavy).at(Endpoint::LmsUsers).only(Struck::PageLargerThan(150)));
         world.sync();
         assert_faithful(&world, Skills::FromCourses);
     }
@@ -133,13 +137,13 @@ fn pages_too_heavy_are_asked_for_in_smaller_ones() {
 #[test]
 fn what_is_too_large_names_the_limit() {
     let world = world(Backend::Sqlite);
-    world.sandbox.inject(Fault::always(FaultKind::Padded { bytes: 40_000_000 }).at(Endpoint::Users));
+    world.sandbox.inject(Fault::always(FaultKind::Padded { bytes: 40_000_000 }).at(Endpoint::LmsUsers));
     let (complaint, requests) = failure(&world);
     assert!(complaint.contains("a body of more than 33554432 bytes"), "{complaint}");
     assert!(complaint.contains("page size 1)") && complaint.contains("kombo.page_size does not help"), "{complaint}");
     assert_eq!(requests, 8, "down to one record");
     world.sandbox.clear_faults();
-    world.sandbox.inject(Fault::always(FaultKind::ManyRecords { records: 20_000 }).at(Endpoint::Users));
+    world.sandbox.inject(Fault::always(FaultKind::ManyRecords { records: 20_000 }).at(Endpoint::LmsUsers));
     let (complaint, _) = failure(&world);
     assert!(complaint.contains("a page of more than 10000 records"), "{complaint}");
 }
@@ -148,7 +152,7 @@ fn what_is_too_large_names_the_limit() {
 fn lists_that_never_end_are_given_up() {
     for (empty, says) in [(false, "100 pages showed almost only records"), (true, "1000 pages in a row were empty")] {
         let world = world(Backend::Sqlite);
-        world.sandbox.inject(Fault::always(FaultKind::EndlessPages { empty }).at(Endpoint::Users));
+        world.sandbox.inject(Fault::always(FaultKind::EndlessPages { empty }).at(Endpoint::LmsUsers));
         let (complaint, requests) = failure(&world);
         assert!(complaint.contains("the list of users does not end") && complaint.contains(says), "{complaint}");
         assert!(requests <= 2_002, "{requests}");
@@ -166,9 +170,9 @@ fn a_maintenance_page_of_some_seconds_is_lived_through() {
         content_type: "text/html".to_owned(),
         body: "<html>We are back in a minute</html>".to_owned(),
     };
-    world.sandbox.inject(Fault::once(page()).at(Endpoint::Users).after(1).times(3));
-    world.sandbox.inject(Fault::once(FaultKind::error_without_code(408)).at(Endpoint::Courses));
-    world.sandbox.inject(Fault::once(FaultKind::error(500, "PLATFORM.ADDED_LATER")).at(Endpoint::Courses));
+    world.sandbox.inject(Fault::once(page()).at(Endpoint::LmsUsers).after(1).times(3));
+    world.sandbox.inject(Fault::once(FaultKind::error_without_code(408)).at(Endpoint::LmsCourses));
+    world.sandbox.inject(Fault::once(FaultKind::error(500, "PLATFORM.ADDED_LATER")).at(Endpoint::LmsCourses));
     world.sync();
     assert_eq!(world.sandbox.faults(), []);
     assert_faithful(&world, Skills::FromCourses);

@@ -12,7 +12,7 @@ fn world() -> (World, Vec<String>) {
     let integrations = world.sandbox.integrations();
     world.sandbox.edit(|state| {
         let known = state.integration_mut(&integrations[1]).unwrap();
-        known.endpoint_refusals.insert(Endpoint::Courses, Refusal::model_not_available());
+        known.endpoint_refusals.insert(Endpoint::LmsCourses, Refusal::model_not_available());
     });
     world.syncd(&["sync"]).expect_code(1);
     world.syncd(&["pause", &integrations[2]]).expect_code(0);

@@ -31,8 +31,8 @@ fn env_of<'a>(mut command: Command, variables: impl Iterator<Item = (&'a str, &'
 fn troubled() -> World {
     let world = World::new(Backend::Sqlite, SandboxConfig::default());
     let broken = FaultKind::MalformedRecord { index: 0, field: "changed_at".to_owned(), value: json!("yesterday") };
-    world.sandbox.inject(Fault::once(broken).at(Endpoint::Users));
-    world.sandbox.inject(Fault::always(FaultKind::error(400, "PLATFORM.INPUT_INVALID")).at(Endpoint::Courses));
+    world.sandbox.inject(Fault::once(broken).at(Endpoint::LmsUsers));
+    world.sandbox.inject(Fault::always(FaultKind::error(400, "PLATFORM.INPUT_INVALID")).at(Endpoint::LmsCourses));
     world.syncd(&["sync"]).expect_code(1);
     world
 }

@@ -28,7 +28,7 @@ fn a_terminal_is_given_text_only() {
 
     // A user with a hostile id, who is removed later, and one with a hostile name.
     let named = |value: &str| FaultKind::MalformedRecord { index: 0, field: "id".to_owned(), value: json!(value) };
-    world.sandbox.inject(Fault::once(named(HOSTILE)).at(Endpoint::Users));
+    world.sandbox.inject(Fault::once(named(HOSTILE)).at(Endpoint::LmsUsers));
     world.sync();
     world.syncd(&["sync", "--full", "--endpoint", "users"]).expect_code(0);
     let user = world.sandbox.ids(FIRST_INTEGRATION, Model::Users).unwrap()[3];
@@ -46,11 +46,11 @@ fn a_terminal_is_given_text_only() {
     let verify = on_terminal(&world, &["verify", "--values", "--json"]);
     assert_harmless("verify in JSON", &verify.1);
     assert!(serde_json::from_str::<Value>(&verify.1).unwrap()["differences"].to_string().contains("FORGED"));
-    world.sandbox.inject(Fault::once(named(HOSTILE)).at(Endpoint::Users));
+    world.sandbox.inject(Fault::once(named(HOSTILE)).at(Endpoint::LmsUsers));
     assert_harmless("verify of an unknown record", &on_terminal(&world, &["verify"]).1);
 
     // A fetch that fails with a hostile reason, and an integration with a hostile name.
-    world.sandbox.inject(Fault::always(refusal(400)).at(Endpoint::Users));
+    world.sandbox.inject(Fault::always(refusal(400)).at(Endpoint::LmsUsers));
     let sync = on_terminal(&world, &["sync"]);
     assert_eq!(sync.0, Some(1));
     assert_harmless("sync", &sync.1);
@@ -63,7 +63,7 @@ fn a_terminal_is_given_text_only() {
     // A record in quarantine: id, path and reason may contain hostile text.
     world.sandbox.clear_faults();
     let odd = FaultKind::MalformedRecord { index: 1, field: "first_name".to_owned(), value: json!([7]) };
-    world.sandbox.inject(Fault::once(odd).at(Endpoint::Users));
+    world.sandbox.inject(Fault::once(odd).at(Endpoint::LmsUsers));
     world.syncd(&["sync", "--full", "--integration", FIRST_INTEGRATION]).expect_code(0);
     world.database.execute(&format!(
         "UPDATE sync_quarantine SET record_id = '{HOSTILE}', path = '{HOSTILE}', reason = '{HOSTILE}'"

@@ -95,7 +95,7 @@ fn closed_streams_are_no_reason_to_end() {
 fn a_closed_pipe_hides_no_failure() {
     use kombo_sandbox::{Endpoint, Fault, FaultKind};
     let world = World::new(Backend::Sqlite, SandboxConfig::default());
-    world.sandbox.inject(Fault::always(FaultKind::error(400, "PLATFORM.INPUT_INVALID")).at(Endpoint::Users));
+    world.sandbox.inject(Fault::always(FaultKind::error(400, "PLATFORM.INPUT_INVALID")).at(Endpoint::LmsUsers));
     run(&world, &["sync"], [closed(), Stdio::null()]).expect_code(1);
 }
 

@@ -71,9 +71,9 @@ fn after_the_demo() {
 #[test]
 fn after_a_sync_that_fails() {
     let world = world(30);
-    world
-        .sandbox
-        .inject(Fault::always(FaultKind::Error { status: 404, code: None, retry_after: None }).at(Endpoint::Courses));
+    world.sandbox.inject(
+        Fault::always(FaultKind::Error { status: 404, code: None, retry_after: None }).at(Endpoint::LmsCourses),
+    );
     world.syncd(&["sync"]).expect_code(1);
     assert_eq!(rows_in_the_file_alone(&world, "mirror.db", "lms_users"), 30);
 }
@@ -84,9 +84,9 @@ fn after_signals_during_a_sync() {
     for signal in ["INT", "TERM"] {
         let world = world(5_000);
         let hang = Fault::always(FaultKind::Delay { pause_ms: 600_000 });
-        world.sandbox.inject(hang.at(Endpoint::Users).after(12));
+        world.sandbox.inject(hang.at(Endpoint::LmsUsers).after(12));
         let process = world.spawn(&["sync"]);
-        wait_until("the fetch is midway", || world.sandbox.request_count(Endpoint::Users) >= 12);
+        wait_until("the fetch is midway", || world.sandbox.request_count(Endpoint::LmsUsers) >= 12);
         process.signal(signal);
         process.wait().expect_code(1);
         assert_eq!(rows_in_the_file_alone(&world, "mirror.db", "sync_integrations"), 1, "SIG{signal}");
@@ -102,10 +102,10 @@ fn after_a_signal_during_another_command() {
     let world = world(30);
     world.sync();
     let hang = Fault::always(FaultKind::Delay { pause_ms: 600_000 });
-    world.sandbox.inject(hang.at(Endpoint::CourseProgressions));
+    world.sandbox.inject(hang.at(Endpoint::LmsCourseProgressions));
     world.sandbox.clear_requests();
     let process = world.spawn(&["verify"]);
-    wait_until("it asks Kombo", || world.sandbox.request_count(Endpoint::Users) > 0);
+    wait_until("it asks Kombo", || world.sandbox.request_count(Endpoint::LmsUsers) > 0);
     process.signal("TERM");
     process.wait().expect_code(130);
     assert_eq!(rows_in_the_file_alone(&world, "mirror.db", "lms_users"), 30);

@@ -23,7 +23,7 @@ pub const API_KEY: &str = "key-that-must-not-be-shown";
 pub const DATABASE_PASSWORD: &str = "database-password";
 
 /// The endpoints that list records.
-pub const LISTS: [Endpoint; 3] = [Endpoint::Users, Endpoint::Courses, Endpoint::CourseProgressions];
+pub const LISTS: [Endpoint; 3] = [Endpoint::LmsUsers, Endpoint::LmsCourses, Endpoint::LmsCourseProgressions];
 
 /// Returns the tested program: the one that was built for the tests, or the one in `SYNCD_PROGRAM`.
 fn program() -> PathBuf {

@@ -16,18 +16,18 @@ impl Known {
     }
 
     fn reduce(&self, records: u16, weight: Weight) -> Option<u16> {
-        self.sizes.reduce(&self.integration, Endpoint::Users, size(records), weight).map(PageSize::get)
+        self.sizes.reduce(&self.integration, Endpoint::LmsUsers, size(records), weight).map(PageSize::get)
     }
 
     fn get(&self) -> u16 {
-        self.sizes.get(&self.integration, Endpoint::Users).map_or(250, PageSize::get)
+        self.sizes.get(&self.integration, Endpoint::LmsUsers).map_or(250, PageSize::get)
     }
 
     /// Returns the number of successful pages until the size grows, and the new size.
     fn grow(&self) -> (u32, u16) {
         let before = self.get();
         let pages = (1..1_000).find(|_| {
-            self.sizes.succeeded(&self.integration, Endpoint::Users, size(before), size(250));
+            self.sizes.succeeded(&self.integration, Endpoint::LmsUsers, size(before), size(250));
             self.get() > before
         });
         (pages.unwrap(), self.get())
@@ -43,8 +43,8 @@ fn a_size_too_heavy_is_halved_down_to_one() {
     }
     assert_eq!(halves, [250, 125, 62, 31, 15, 7, 3, 1]);
     assert_eq!(known.get(), 1);
-    assert_eq!(known.sizes.get(&known.integration, Endpoint::Courses), None);
-    assert_eq!(known.sizes.get(&"b".into(), Endpoint::Users), None);
+    assert_eq!(known.sizes.get(&known.integration, Endpoint::LmsCourses), None);
+    assert_eq!(known.sizes.get(&"b".into(), Endpoint::LmsUsers), None);
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn after_a_suspicion_one_record_is_tried_and_then_quickly_more() {
     assert_eq!([known.grow(), known.grow()], [(1, 16), (1, 32)]);
     assert_eq!([known.grow(), known.grow(), known.grow()], [(8, 64), (8, 128), (8, 250)]);
     // The weight was not the cause.
-    known.sizes.forget(&known.integration, Endpoint::Users);
+    known.sizes.forget(&known.integration, Endpoint::LmsUsers);
     assert_eq!(known.get(), 250);
 }
 
@@ -78,7 +78,7 @@ fn what_another_listing_found_out_counts() {
     let known = Known::new();
     assert_eq!(known.reduce(60, Weight::TooHeavy), Some(30));
     assert_eq!(known.reduce(250, Weight::TooHeavy), Some(30));
-    known.sizes.succeeded(&known.integration, Endpoint::Users, size(125), size(250));
+    known.sizes.succeeded(&known.integration, Endpoint::LmsUsers, size(125), size(250));
     assert_eq!(known.get(), 30);
 }
 
@@ -87,6 +87,6 @@ fn an_outage_that_is_over_costs_one_small_page() {
     let known = Known::new();
     assert_eq!(known.reduce(250, Weight::Suspected), Some(1));
     assert_eq!(known.grow(), (1, 250));
-    known.sizes.succeeded(&known.integration, Endpoint::Users, size(250), size(250));
-    assert_eq!(known.sizes.get(&known.integration, Endpoint::Users), None, "nothing is left of it");
+    known.sizes.succeeded(&known.integration, Endpoint::LmsUsers, size(250), size(250));
+    assert_eq!(known.sizes.get(&known.integration, Endpoint::LmsUsers), None, "nothing is left of it");
 }

@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use kombo_model::IntegrationId;
 
 use crate::ports::error::TxResult;
-use crate::rows::model::Model;
+use crate::rows::Model;
 use crate::rows::row::{Key, MirrorRow, NewRow, Stored, StoredRow};
 
 /// The rows of the mirror.

@@ -4,7 +4,7 @@ use kombo_model::IntegrationId;
 
 use crate::ports::error::TxResult;
 use crate::pull::run::RunId;
-use crate::rows::model::Model;
+use crate::rows::Model;
 use crate::rows::row::Key;
 
 /// The largest number of keys in a page of [`SeenNotes::unseen`].

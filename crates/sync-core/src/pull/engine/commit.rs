@@ -24,13 +24,13 @@ use crate::ports::store::{Scope, Store, Tx};
 use crate::pull::quarantined::Quarantined;
 use crate::pull::run::{PageCursor, Run, RunOutcome, RunPhase};
 use crate::pull::watermark;
+use crate::rows::Model;
 use crate::rows::apply::{Applied, Applying, Unlisted, apply, apply_and_tell};
 use crate::rows::batch::{Batch, Incoming, Provenance};
 use crate::rows::compare::{Reading, latest_credible};
 use crate::rows::counts::RunCounts;
 use crate::rows::decompose::decompose_new;
 use crate::rows::json::{bounded_name, clean_text};
-use crate::rows::model::Model;
 use crate::rows::repeats::Repeats;
 use crate::rows::row::{Key, MirrorRow};
 use crate::rows::unlisted::{self, Shown};
@@ -307,7 +307,7 @@ pub(super) fn prepare(run: &Run, page: RecordPage, repeats: &mut Repeats, enable
         let faults = decompose_new(record, page.requested_at, &mut prepared.batch, repeats);
         if let Some(fault) = faults.map_or_else(Some, Fault::join) {
             prepared.counts.quarantined += 1;
-            let json = copy.map(|record| quarantine::record_json(&record)).unwrap_or_default();
+            let json = copy.and_then(|record| serde_json::to_string(&record).ok()).unwrap_or_default();
             prepared.quarantined.push(quarantine::unstorable(run, &id, json, fault, page.requested_at));
         }
         prepared.seen.push(bounded_name(id));
@@ -347,20 +347,17 @@ pub(super) fn apply_prepared(
         // such records up.
         let seen = prepared.seen.iter().filter(|id| !stale.contains(*id));
         let seen: Vec<Key> = seen.cloned().map(Key::Id).collect();
-        tx.put_seen(run.id, run.batches, Model::listed_by(endpoint), &seen)?;
+        tx.put_seen(run.id, run.batches, endpoint.lists(), &seen)?;
         let mut shown = Cow::Borrowed(&prepared.shown);
         if !prepared.quarantined.is_empty() {
             let ids = put_aside(prepared);
             unlisted::add_stored_with(&mut **tx, integration, endpoint, &ids, shown.to_mut())?;
         }
         if !prepared.batch.unsaid.is_empty() {
-            unlisted::add_members(&mut **tx, integration, &prepared.batch.unsaid, shown.to_mut())?;
+            unlisted::add_members(&mut **tx, integration, endpoint, &prepared.batch.unsaid, shown.to_mut())?;
         }
-        // The look-up of their courses decides on these revisions.
-        if !outdated.is_empty()
-            && let Some(revisions) = shown.to_mut().get_mut(&Model::LmsCourseRevisions)
-        {
-            revisions.retain(|revision| !outdated.contains(revision));
+        if !outdated.is_empty() {
+            unlisted::remove_outdated(shown.to_mut(), &outdated);
         }
         for (model, keys) in shown.iter() {
             let keys: Vec<Key> = keys.iter().cloned().collect();

@@ -1,18 +1,19 @@
-use kombo_model::{Fault, FreeJson, Timestamp};
+use kombo_model::catalogue::{Content, Field, Node, Record, Shape, SlotTo};
+use kombo_model::{Fault, Timestamp};
 
 use crate::jobs::endpoint::EndpointStatus;
 use crate::jobs::request::SyncKind;
 use crate::ports::error::{StoreError, TxResult};
-use crate::ports::source::{Record, Rejected, SourceError};
+use crate::ports::source::{Rejected, SourceError};
 use crate::ports::store::QuarantinePart;
 use crate::ports::store::Tx;
 use crate::pull::quarantined::Quarantined;
 use crate::pull::run::Run;
+use crate::rows::ColumnKind;
 use crate::rows::batch::Incoming;
 use crate::rows::counts::RunCounts;
 use crate::rows::decompose::{MAX_DOCUMENT_DEPTH, MAX_ID_BYTES, MAX_OPAQUE_DEPTH};
 use crate::rows::json::{bounded_name, is_deeper};
-use crate::rows::model::Model;
 
 /// Returns the quarantine entry of a record that could not be read, at least in part.
 pub(super) fn unreadable(run: &Run, rejected: Rejected, observed_at: Timestamp) -> Quarantined {
@@ -58,7 +59,7 @@ pub(super) fn too_much(tx: &mut dyn Tx, run: &Run, status: EndpointStatus) -> Tx
         && (of_run
             || goes_on
             // The records of small deltas add up.
-            || aside >= LEAST && aside >= tx.live_rows(Model::listed_by(endpoint), integration)?);
+            || aside >= LEAST && aside >= tx.live_rows(endpoint.lists(), integration)?);
     Ok(is_much.then(|| {
         format!("{aside} records cannot be read or stored and are in quarantine: `syncd quarantine list` names them")
     }))
@@ -66,62 +67,29 @@ pub(super) fn too_much(tx: &mut dyn Tx, run: &Run, status: EndpointStatus) -> Tx
 
 /// Whether a record might be unstorable, so that its text must be kept until that is known.
 pub(super) fn suspicious(record: &Record) -> bool {
-    let deep = |opaque: &Option<FreeJson>, documents: [&Option<FreeJson>; 2]| {
-        let is_deep = |json: &Option<FreeJson>, limit| json.as_ref().is_some_and(|it| is_deeper(it.as_str(), limit));
-        is_deep(opaque, MAX_OPAQUE_DEPTH) || documents.into_iter().any(|json| is_deep(json, MAX_DOCUMENT_DEPTH))
-    };
-    let is_deep = match record {
-        Record::User(it) => deep(&it.remote_data, [&it.custom_fields, &it.integration_fields]),
-        Record::Skill(it) => deep(&it.remote_data, [&it.custom_fields, &it.integration_fields]),
-        Record::CourseProgression(it) => deep(&it.remote_data, [&None, &None]),
-        Record::Course(course) => {
-            let mut revisions = course.revisions.value().into_iter().flatten();
-            deep(&course.remote_data, [&course.custom_fields, &course.integration_fields])
-                || revisions.any(|it| deep(&it.remote_data, [&it.custom_fields, &it.integration_fields]))
-        }
-    };
-    is_deep || is_no_key(record.id()) || nests_without_key(record)
+    is_suspicious(&record.node, &record.endpoint.info().shape)
 }
 
-/// Whether an id cannot be a key.
-fn is_no_key(id: &str) -> bool {
-    id.is_empty() || id.len() > MAX_ID_BYTES
-}
-
-/// Whether the id of a nested or referenced record cannot be a key.
-fn nests_without_key(record: &Record) -> bool {
-    match record {
-        Record::User(_) | Record::Skill(_) => false,
-        Record::CourseProgression(progression) => {
-            let revision = progression.course_revision.value();
-            let course = revision.and_then(|revision| revision.course.value());
-            progression.user_id.as_ref().is_some_and(|id| is_no_key(id.as_str()))
-                || progression.course_revision_id.as_ref().is_some_and(|id| is_no_key(id.as_str()))
-                || progression.user.value().is_some_and(|user| is_no_key(user.id.as_str()))
-                || revision.is_some_and(|revision| is_no_key(revision.id.as_str()))
-                || course.is_some_and(|course| is_no_key(course.id.as_str()))
-        }
-        Record::Course(course) => {
-            let mut revisions = course.revisions.value().into_iter().flatten();
-            course.provider_id.as_ref().is_some_and(|id| is_no_key(id.as_str()))
-                || course.provider.value().is_some_and(|provider| is_no_key(provider.id.as_str()))
-                || revisions.any(|revision| {
-                    let mut assignments = revision.skill_assignments.value().into_iter().flatten();
-                    is_no_key(revision.id.as_str()) || assignments.any(|it| is_no_key(it.skill.id.as_str()))
-                })
-        }
+fn is_suspicious(node: &Node, shape: &Shape) -> bool {
+    let is_no_key = |id: &str| id.is_empty() || id.len() > MAX_ID_BYTES;
+    if !shape.id.is_empty() && is_no_key(&node.id) {
+        return true;
     }
-}
-
-/// Returns a record as JSON.
-pub(super) fn record_json(record: &Record) -> String {
-    let json = match record {
-        Record::User(user) => serde_json::to_string(user),
-        Record::Course(course) => serde_json::to_string(course),
-        Record::CourseProgression(progression) => serde_json::to_string(progression),
-        Record::Skill(skill) => serde_json::to_string(skill),
-    };
-    json.unwrap_or_default()
+    let mut values = shape.slots.iter().filter_map(|slot| match slot.to {
+        SlotTo::Value { place, kind } => Some((kind, node.values.get(place)?)),
+        SlotTo::Id | SlotTo::Nested(_) => None,
+    });
+    let is_odd = values.any(|(kind, value)| match (kind, value) {
+        (ColumnKind::Id, Field::Text(id)) => is_no_key(id),
+        (ColumnKind::Document, Field::Json(json)) => is_deeper(json.as_str(), MAX_DOCUMENT_DEPTH),
+        (ColumnKind::Opaque, Field::Json(json)) => is_deeper(json.as_str(), MAX_OPAQUE_DEPTH),
+        _ => false,
+    });
+    is_odd
+        || node.nested.iter().zip(shape.nested).any(|(content, nested)| match content {
+            Content::Nodes { nodes, .. } => nodes.iter().any(|node| is_suspicious(node, &nested.shape)),
+            Content::Absent | Content::Null => false,
+        })
 }
 
 /// Returns the quarantine entry of a row that the database rejects.

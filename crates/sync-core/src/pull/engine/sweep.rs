@@ -20,10 +20,10 @@ use crate::pull::listing::Listing;
 use crate::pull::lookup::{LookUp, LookUpSize, SingleId, Verdict, can_be_sent};
 use crate::pull::quarantined::Quarantined;
 use crate::pull::run::{Run, RunOutcome, RunPhase};
+use crate::rows::Model;
 use crate::rows::apply;
 use crate::rows::assess::Lists;
 use crate::rows::counts::RunCounts;
-use crate::rows::model::Model;
 use crate::rows::removals;
 use crate::rows::repeats::Repeats;
 use crate::rows::row::Key;
@@ -192,7 +192,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         self.store
             .transact(Scope::Shared, move |tx| {
                 let tx = &mut LeasedTx::assert_lease(tx, &lease, now, ttl)?;
-                let model = Model::listed_by(run.target.endpoint);
+                let model = run.target.endpoint.lists();
                 Ok(tx.find_unseen(run.id, model, &run.target.integration_id)?)
             })
             .await
@@ -203,7 +203,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         self.store
             .transact(Scope::Shared, move |tx| {
                 let tx = &mut LeasedTx::assert_lease(tx, &lease, now, ttl)?;
-                Ok(tx.unseen(run.id, Model::listed_by(run.target.endpoint), page)?)
+                Ok(tx.unseen(run.id, run.target.endpoint.lists(), page)?)
             })
             .await
     }
@@ -211,7 +211,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
     /// Returns the number of rows that count towards mass removal. Rows that are not live are already known to be gone.
     async fn counted_among(&self, run: &Run, ids: &[String]) -> Result<u64, SyncError> {
         let integration = run.target.integration_id.clone();
-        let model = Model::listed_by(run.target.endpoint);
+        let model = run.target.endpoint.lists();
         let keys: Vec<Key> = ids.iter().cloned().map(Key::Id).collect();
         let first_load = run.first_load;
         let rows = self.store.read(move |tx| Ok::<_, SyncError>(tx.rows(model, &integration, &keys)?)).await?;
@@ -327,7 +327,7 @@ fn find_unlisted(
     let enabled = &policy.plan.endpoints;
     let mut shown = unlisted::nothing_shown(endpoint, enabled);
     unlisted::add_stored_with(&mut **tx, integration, endpoint, &findings.unreadable, &mut shown)?;
-    unlisted::add_members(&mut **tx, integration, &findings.unsaid, &mut shown)?;
+    unlisted::add_members(&mut **tx, integration, endpoint, &findings.unsaid, &mut shown)?;
     let is_in = |shown: &Shown, model, key: &Key| shown.get(&model).is_some_and(|keys| keys.contains(key));
     let applying = applying(tx, run, policy, now, None)?;
     let search = Search {
@@ -349,7 +349,7 @@ fn mass_removal(tx: &mut dyn Tx, run: &Run, listed: u64, unlisted: &[Found]) -> 
     let mut what = Vec::new();
     // Counting reads all rows, so it is done only if there are removals to compare.
     if listed > 0 {
-        let model = Model::listed_by(run.target.endpoint);
+        let model = run.target.endpoint.lists();
         let live = tx.live_rows(model, integration)?;
         if removals::are_suspicious(listed, live) {
             removals += listed;

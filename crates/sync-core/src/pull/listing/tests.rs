@@ -7,7 +7,7 @@ use crate::ports::source::Rejected;
 use crate::pull::run::PageCursor;
 
 fn page(ids: impl IntoIterator<Item = u64>) -> RecordPage {
-    let record = |id: u64| Record::read(Endpoint::Skills, &format!(r#"{{"id":"{id}"}}"#)).unwrap();
+    let record = |id: u64| Record::read(Endpoint::LmsSkills, &format!(r#"{{"id":"{id}"}}"#)).unwrap();
     RecordPage {
         records: ids.into_iter().map(record).collect(),
         rejected: Vec::new(),

@@ -104,7 +104,7 @@ pub(super) fn new_row(incoming: &Incoming) -> NewRow<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rows::model::Model;
+    use crate::rows::Model;
     use crate::rows::row::Value;
 
     fn row(id: &str, name: &str) -> ToWrite<'static> {

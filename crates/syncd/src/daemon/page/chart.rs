@@ -158,7 +158,7 @@ mod tests {
         let integration_id = IntegrationId::from("sandbox:a");
         Run {
             id: RunId(1),
-            target: Target { integration_id, endpoint: Endpoint::Users, kind: SyncKind::Delta },
+            target: Target { integration_id, endpoint: Endpoint::LmsUsers, kind: SyncKind::Delta },
             outcome: RunOutcome::Completed,
             started_at: finished_at,
             finished_at: Some(finished_at),
@@ -206,7 +206,7 @@ mod tests {
     fn endpoints_are_counted_by_their_age() {
         let state = |ago: Option<u64>| EndpointState {
             watermark: ago.map(|seconds| now().saturating_sub(Duration::from_secs(seconds))),
-            ..EndpointState::new(IntegrationId::from("sandbox:a"), Endpoint::Users)
+            ..EndpointState::new(IntegrationId::from("sandbox:a"), Endpoint::LmsUsers)
         };
         let states = [state(Some(0)), state(Some(60)), state(Some(61)), state(Some(10_000_000)), state(None)];
         let chart = freshness(states.iter(), now());

@@ -65,6 +65,10 @@ pub(super) fn value(value: &Value) -> String {
         Value::Absent | Value::Null => "–".to_owned(),
         Value::Unreadable => "cannot be read".to_owned(),
         Value::Time(time) => time.to_string(),
+        Value::Date(date) => date.to_string(),
+        Value::Number(number) => number.to_string(),
+        Value::Integer(number) => number.to_string(),
+        Value::Flag(flag) => flag.to_string(),
         Value::Text(text) | Value::Json(text) => cut(text),
     }
 }
