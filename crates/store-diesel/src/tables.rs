@@ -322,7 +322,7 @@ both! {
                 (Err(error), None) => return Err(error),
             };
             let by = foreign.unwrap_or_else(|| "something".to_owned());
-            return Ok(Some(format!("{by} of {table} {hindrance}: drop it, or let it leave the rows of syncd alone")));
+            return Ok(Some(format!("{by} of {table} {hindrance}: drop it, or change it so that it does not touch syncd's rows")));
         }
         Ok(None)
     }
@@ -332,8 +332,8 @@ both! {
 fn refused_at_the_end(table: &str, foreign: &[String], error: &Error) -> String {
     let by = foreign.join(" or ");
     format!(
-        "{by} of {table} refuses rows at the end of a transaction ({error}): drop it, or let it leave the rows of syncd \
-         alone"
+        "{by} of {table} refuses rows at the end of a transaction ({error}): drop it, or change it so that it does not \
+         touch syncd's rows"
     )
 }
 

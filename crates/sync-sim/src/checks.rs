@@ -199,9 +199,7 @@ impl Checks {
             let announced =
                 self.announced.get(&(tenant.id.clone(), *model)).is_some_and(|announced| touch.at <= *announced);
             if announced && !unplanned && !is_asked_for(&requests, tenant, state) {
-                return Err(format!(
-                    "{what}, a webhook announced of it, nothing is asked for, and stored is {stored:?}"
-                ));
+                return Err(format!("{what}, a webhook announced it, nothing is requested, and stored is {stored:?}"));
             }
         }
         Ok(())

@@ -148,8 +148,8 @@ impl From<DeliveryRow> for Delivery {
 
 both! {
     postgres {
-        /// Notes of which deliveries nothing is left, as after old entries were deleted. Locks them first, so that no entry
-        /// is overlooked that another transaction appends.
+        /// Marks the deliveries that have nothing left, for example because old entries were deleted. Locks them first, so
+        /// that no entry that another transaction appends is overlooked.
         pub(crate) fn note_finished(conn: &mut Conn) -> TxResult<()> {
             let has_more = has_more(DIALECT);
             let rows: Vec<Cells> = Statement::new(format!(
@@ -188,7 +188,7 @@ both! {
     }
 
     sqlite {
-        /// Notes of which deliveries nothing is left, as after old entries were deleted.
+        /// Marks the deliveries that have nothing left, for example because old entries were deleted.
         pub(crate) fn note_finished(conn: &mut Conn) -> TxResult<()> {
             let has_more = has_more(DIALECT);
             Statement::new(format!(

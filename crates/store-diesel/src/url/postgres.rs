@@ -248,7 +248,7 @@ fn port_number(text: &str) -> Result<Option<u16>, StoreUrlError> {
     }
     let number = text.parse().ok().filter(|port| *port > 0).map(Some);
     number.ok_or_else(|| {
-        malformed("a port is no number from 1 to 65535; in a password, / is written %2F and ? is written %3F")
+        malformed("a port is not a number from 1 to 65535; in a password, / is written %2F and ? is written %3F")
     })
 }
 

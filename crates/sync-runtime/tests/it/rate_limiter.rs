@@ -93,19 +93,23 @@ async fn processes_keep_a_configured_pace_together() {
     assert!((58..70).contains(&took), "60 requests of 60 a minute took {took} s");
 }
 
-/// The last requests of a period are reserved for deltas.
-#[tokio::test(start_paused = true)]
-async fn deltas_go_first_and_have_the_last_of_the_limit() {
-    let limiter = limiters(1, 0).pop().unwrap();
-    let said = |remaining| Answer {
+/// An answer with a limit of 300 requests a minute.
+fn with_remaining(remaining: u64) -> Answer {
+    Answer {
         status: 200,
         limit: Some(300),
         remaining: Some(remaining),
         reset: Some(Duration::from_secs(60)),
         ..Answer::default()
-    };
+    }
+}
+
+/// The last requests of a period are reserved for deltas.
+#[tokio::test(start_paused = true)]
+async fn deltas_go_first_and_have_the_last_of_the_limit() {
+    let limiter = limiters(1, 0).pop().unwrap();
     limiter.acquire(SyncKind::Full).await;
-    limiter.learn(Some(&said(6)), None);
+    limiter.learn(Some(&with_remaining(6)), None);
     sleep(Duration::from_secs(1)).await;
     let full = tokio::spawn({
         let limiter = Arc::clone(&limiter);
@@ -123,15 +127,8 @@ async fn deltas_go_first_and_have_the_last_of_the_limit() {
 #[tokio::test(start_paused = true)]
 async fn full_fetches_leave_deltas_what_the_process_took_for_them() {
     let limiter = limiters(1, 0).pop().unwrap();
-    let said = |remaining| Answer {
-        status: 200,
-        limit: Some(300),
-        remaining: Some(remaining),
-        reset: Some(Duration::from_secs(60)),
-        ..Answer::default()
-    };
     limiter.acquire(SyncKind::Delta).await;
-    limiter.learn(Some(&said(10)), None);
+    limiter.learn(Some(&with_remaining(10)), None);
     sleep(Duration::from_secs(1)).await;
     // It takes all that is left.
     limiter.acquire(SyncKind::Delta).await;

@@ -38,8 +38,7 @@ pub(crate) async fn run(context: &Context, args: ChangesArgs) -> anyhow::Result<
         Some(since) => {
             let last = store.read(|tx| tx.last_change()).await?;
             if since > last {
-                let text =
-                    format!("--since {since}: the change log ends at {last}; it begins anew with another database");
+                let text = format!("--since {since}: the change log ends at {last}; another database starts a new log");
                 return Err(ConfigError(text).into());
             }
             // Entries of one integration are in the order of their numbers. Entries of all integrations are in the

@@ -53,7 +53,7 @@ fn check_environment() -> Result<(), ConfigError> {
     }
     let mut names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     match names.find(|name| name.to_lowercase().starts_with("syncd__") && !is_plain(name)) {
-        Some(name) => Err(ConfigError(format!("{name} in the environment is no setting"))),
+        Some(name) => Err(ConfigError(format!("{name} in the environment is not a setting"))),
         None => Ok(()),
     }
 }
@@ -62,7 +62,7 @@ fn check_environment() -> Result<(), ConfigError> {
 fn without_value(message: String) -> String {
     let shown = message.strip_prefix("invalid type: string \"").and_then(|rest| rest.rsplit_once("\", expected "));
     match shown {
-        Some((_, expected)) => format!("a text stands here, expected {expected}"),
+        Some((_, expected)) => format!("found a text, expected {expected}"),
         None => message,
     }
 }

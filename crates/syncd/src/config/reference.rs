@@ -17,7 +17,7 @@ errors.
 - In the environment a list is one text, such as `users,courses`, and an empty variable counts as none.
 - Durations are numbers with a transaction, such as `\"30s\"`, `\"2m\"`, `\"1h\"` or `\"7d\"`.
 - Of a secret and the `…_file` that holds it, only one may be set.
-- `SYNCD_LOG` does what `--log` does, and is no setting of the file.
+- `SYNCD_LOG` does what `--log` does, and is not a setting of the file.
 - A variable that is a setting in another spelling, such as `SYNCD_SYNC_WORKERS`, is an error.
 
 `syncd config sample` prints a file that has them all, and [crates/syncd/dist/syncd.toml](../crates/syncd/dist/syncd.toml)

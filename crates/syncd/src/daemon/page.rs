@@ -291,7 +291,7 @@ fn forbidden(visitor: &Visitor) -> Response {
         Visitor::Anybody => (StatusCode::FORBIDDEN, "actions are off: set server.operations_token\n"),
         Visitor::Stranger => (StatusCode::UNAUTHORIZED, "sign in first\n"),
         Visitor::Program | Visitor::Person(_) => {
-            (StatusCode::FORBIDDEN, "the form is not of this page: load it anew\n")
+            (StatusCode::FORBIDDEN, "the form is not from this page: reload the page\n")
         }
     };
     (status, text).into_response()

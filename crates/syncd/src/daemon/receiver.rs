@@ -94,7 +94,7 @@ async fn post(http: &Client, url: &Url, secret: &SecretString, timeout: Duration
     let mut answer = request.send().await.map_err(|error| failed(error, timeout))?;
     if answer.status().is_success() {
         let mut read = 0;
-        // The delivery has arrived, whatever happens to the rest of the answer.
+        // The receiver has accepted the delivery, even if the rest of the answer does not arrive.
         while let Ok(Some(part)) = answer.chunk().await {
             read += part.len();
             if read > MOST_OF_AN_ANSWER {

@@ -90,7 +90,7 @@ impl Database {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
-    /// Runs `statements`, none of which is allowed in a transaction, and switches to the database `name` on the same
+    /// Runs `statements`, each outside a transaction, and switches to the database `name` on the same
     /// server.
     pub fn move_to(&mut self, name: &str, statements: &[String]) {
         let Self::OwnPostgres { url, .. } = self else { panic!("no server of its own") };

@@ -339,7 +339,7 @@ fn the_manual_names_no_setting_that_there_is_not() {
     let variables: BTreeSet<String> = settings().iter().map(|setting| variable(setting)).collect();
     let manual = manual();
     for name in manual.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|w| w.starts_with("SYNCD__")) {
-        assert!(name == "SYNCD__" || variables.contains(name), "{name} is no setting");
+        assert!(name == "SYNCD__" || variables.contains(name), "{name} is not a setting");
     }
 }
 

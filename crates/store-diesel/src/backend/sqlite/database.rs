@@ -15,7 +15,7 @@ use crate::error::ConnectError;
 use crate::migrations;
 use crate::statement::{Cell, Cells, Statement};
 
-/// A new file in the place of the old one is opened once it has not changed for this long: it may still be written.
+/// A file that replaced the old one is opened once it has not changed for this long: it may still be written.
 const SETTLED_AFTER: Duration = Duration::from_secs(1);
 
 pub(super) struct Database {

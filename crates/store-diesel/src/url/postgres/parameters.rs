@@ -158,7 +158,7 @@ fn encryption(value: &str) -> Result<Encryption, StoreUrlError> {
 }
 
 fn number<T: FromStr>(key: &str, value: &str) -> Result<T, StoreUrlError> {
-    value.trim().parse().map_err(|_| wrong(key, "is no whole number, or too large or small"))
+    value.trim().parse().map_err(|_| wrong(key, "is not a whole number, or is too large or too small"))
 }
 
 /// Parses seconds or milliseconds. Returns `None` where the system's own limit applies.

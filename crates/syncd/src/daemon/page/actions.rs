@@ -65,7 +65,7 @@ impl Outcome {
     /// Returns the text of the result, for people.
     pub(super) fn say(word: &str) -> Option<String> {
         Some(match word {
-            "asked" => "The fetch was asked for: a worker takes it up.".to_owned(),
+            "asked" => "The fetch was requested. A worker will start it.".to_owned(),
             "paused" => "Paused: nothing is fetched until somebody resumes it.".to_owned(),
             "resumed" => "Resumed: what changed meanwhile is being fetched.".to_owned(),
             "already" => "It was so already.".to_owned(),

@@ -339,7 +339,7 @@ impl Integration {
         Ok(Some(Self {
             frame,
             id: id.to_string(),
-            tool: known.tool.unwrap_or_else(|| "not told yet".to_owned()),
+            tool: known.tool.unwrap_or_else(|| "not known yet".to_owned()),
             state: known.status.as_str(),
             since: When::of(Some(known.status_since), now),
             reason: known.reason.as_deref().map(cut).unwrap_or_default(),

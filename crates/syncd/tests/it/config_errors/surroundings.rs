@@ -55,7 +55,11 @@ fn environment() -> Vec<Case> {
         variable("SYNCD__STORE", "postgres://me:database-password@host/db", &["store", "expected struct"]),
         variable("SYNCD__STORE__URL__PASSWORD", "database-password", &["store.url", "expected a string"]),
         variable("SYNCD__KOMBO__WEBHOOK_SECRET__0", "key-that-must-not-be-shown", &["kombo.webhook_secret", "a list"]),
-        variable("SYNCD__KOMBO__API_KEY[0]", "key-that-must-not-be-shown", &["SYNCD__KOMBO__API_KEY[0]", "no setting"]),
+        variable(
+            "SYNCD__KOMBO__API_KEY[0]",
+            "key-that-must-not-be-shown",
+            &["SYNCD__KOMBO__API_KEY[0]", "not a setting"],
+        ),
         variable("SYNCD__INTEGRATIONS", "sandbox:a,sandbox:b", &["integrations", "expected a sequence"]),
         variable("SYNCD__", "key-that-must-not-be-shown", &["unknown field"]),
         variable("SYNCD____", "key-that-must-not-be-shown", &["unknown field"]),
