@@ -64,6 +64,10 @@ mutants! {
     TombstonesMirrored = "a deleted record loses its values, with tombstones kept",
     /// An answer without a `Date` seems to be dated by our clock.
     DateInvented = "our clock stands in for Kombo's",
+    /// Webhooks are stored without the note that they wait to be planned.
+    StoredNotPlanned = "a stored webhook is never planned",
+    /// A search for webhooks that wait to be planned finds none.
+    NoSearchForWebhooks = "nobody plans what a process stored before it ended",
     /// A request of an integration that fails keeps its worker for minutes.
     PatientClient = "the client tries for minutes inside a worker",
     /// Requests that failed last time may take all workers.

@@ -324,11 +324,25 @@ impl DeadLetters for Spy<'_> {
 impl WebhookEvents for Spy<'_> {
     statements! {
         insert_webhooks(webhooks: &[WebhookRecord]) -> Vec<bool>;
-        integrations_with_pending_webhooks(limit: usize) -> Vec<(IntegrationId, Timestamp)>;
-        put_pending_webhooks(webhooks: &[PendingWebhook]) -> ();
         pending_webhooks(integration: &IntegrationId, limit: usize) -> Vec<PendingWebhook>;
         settle_webhooks(integration: &IntegrationId, results: &[(&str, &str)]) -> ();
         trim_webhooks(before: Timestamp) -> u64;
+    }
+
+    fn put_pending_webhooks(&mut self, webhooks: &[PendingWebhook]) -> TxResult<()> {
+        self.statement()?;
+        if self.mutant == Some(Mutant::StoredNotPlanned) {
+            return Ok(());
+        }
+        self.tx.put_pending_webhooks(webhooks)
+    }
+
+    fn integrations_with_pending_webhooks(&mut self, limit: usize) -> TxResult<Vec<(IntegrationId, Timestamp)>> {
+        self.statement()?;
+        if self.mutant == Some(Mutant::NoSearchForWebhooks) {
+            return Ok(Vec::new());
+        }
+        self.tx.integrations_with_pending_webhooks(limit)
     }
 }
 
