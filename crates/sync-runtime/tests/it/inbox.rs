@@ -13,6 +13,7 @@ use sync_testkit::bench::id;
 use sync_testkit::{ManualClock, MemoryStore};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::sleep;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -291,6 +292,44 @@ async fn what_an_ended_process_stored_is_planned_by_another() {
         tokio::task::yield_now().await;
     }
     assert_eq!(results(&store), [("left".to_owned(), "planned".to_owned())]);
+}
+
+/// A process that ends in the middle of a plan leaves its webhooks to a replica that was up all the time. The transaction
+/// of the first is rolled back, so everything is planned once.
+#[tokio::test(start_paused = true)]
+async fn a_replica_plans_what_another_left_in_the_middle_of_a_plan() {
+    let store = Slow::new(Scope::Integration(id()));
+    let (_handle, _replica) = open(store.store.clone());
+    // Its first search finds nothing.
+    sleep(Duration::from_secs(1)).await;
+    let (handle, work) = open(store.clone());
+    assert!(all_are_new(hand_in(&handle, [changed("a"), changed("b")])).await);
+    store.a_transaction_waits().await;
+    work.abort();
+    assert!(work.await.unwrap_err().is_cancelled());
+    assert!(!is_requested(&store.store, "sandbox:a"));
+    sleep(Duration::from_secs(10)).await;
+    assert_eq!(results(&store.store), ["a", "b"].map(|event| (event.to_owned(), "planned".to_owned())));
+    let requests = store.store.look(|tx| tx.requests()).unwrap();
+    assert_eq!(requests.iter().map(|request| request.generation).collect::<Vec<_>>(), [1]);
+}
+
+/// The search of one replica may find what another plans at that moment.
+#[tokio::test(start_paused = true)]
+async fn two_replicas_that_plan_the_same_webhooks_plan_them_once() {
+    let store = Slow::new(Scope::Integration(id()));
+    let first = open(store.clone());
+    assert!(all_are_new(hand_in(&first.0, [changed("a"), changed("b")])).await);
+    store.a_transaction_waits().await;
+    // Its first search finds them.
+    let second = open(store.clone());
+    store.a_transaction_waits().await;
+    store.may.add_permits(9);
+    finish(first).await;
+    finish(second).await;
+    assert_eq!(results(&store.store), ["a", "b"].map(|event| (event.to_owned(), "planned".to_owned())));
+    let requests = store.store.look(|tx| tx.requests()).unwrap();
+    assert_eq!(requests.iter().map(|request| request.generation).collect::<Vec<_>>(), [1]);
 }
 
 /// A failure leaves webhooks pending, and the next search plans them.
