@@ -1,6 +1,7 @@
 //! The daemon: receives webhooks, fetches deltas, and runs full fetches on schedule, until it is stopped.
 
 mod gauges;
+mod last_read;
 mod lifecycle;
 mod measure;
 mod operations;
@@ -111,8 +112,7 @@ pub(crate) async fn run(context: &Context, tables: Tables) -> anyhow::Result<Exi
         Arc::clone(&readiness),
         metrics.clone(),
         Arc::clone(&status_page),
-        receiver.is_some(),
-        config.server.metrics_integrations,
+        gauges::Gauges::new(config.server.metrics_integrations, receiver.is_some()),
     );
     tasks.spawn(serve::serve(operations, MOST_OPERATIONS, routes, stop.clone()));
     let (webhook_endpoint, opened) = watch::channel(None);

@@ -1,4 +1,4 @@
-//! Gauges that are read from the store for each scrape: queue, freshness, states.
+//! Gauges that are read from the store for scrapes: queue, freshness, states, deliveries.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -12,6 +12,7 @@ use sync_core::jobs::{
 };
 use sync_core::ports::{Clock as _, QuarantinePart, Store as _, StoreError};
 
+use super::last_read::LastRead;
 use super::series::Series;
 use crate::clock::SystemClock;
 
@@ -49,9 +50,45 @@ impl Lag<'_> {
     }
 }
 
-/// Sets the gauges, and returns the series of the `most` integrations that are furthest behind. These are rendered for
-/// each scrape, so that no series of a deleted integration remains.
-pub(super) async fn state(store: &DieselStore, most: usize) -> String {
+/// The gauges of the store.
+pub(super) struct Gauges {
+    /// Number of integrations with their own series.
+    most: usize,
+    delivers: bool,
+    /// The series of the integrations that are furthest behind. They are rendered, so that no series of a deleted
+    /// integration remains.
+    worst: LastRead<String>,
+}
+
+impl Gauges {
+    pub(super) fn new(most: usize, delivers: bool) -> Self {
+        Self { most, delivers, worst: LastRead::default() }
+    }
+
+    /// Sets the gauges, and returns the series of the integrations that are furthest behind. Rows of the whole fleet are
+    /// read, so recent results are reused.
+    pub(super) async fn update(&self, store: &DieselStore) -> String {
+        let pool = store.load();
+        for (state, number) in [("idle", pool.idle), ("busy", pool.open.saturating_sub(pool.idle))] {
+            gauge!("syncd_database_connections", "state" => state).set(count(number));
+        }
+        gauge!("syncd_database_waiting").set(count(pool.waiting));
+        let answers = async { store.read(|tx| tx.delivery_start()).await.is_ok() };
+        let read = async {
+            let worst = state(store, self.most).await?;
+            if self.delivers {
+                deliveries(store).await?;
+            }
+            Some(worst)
+        };
+        let worst = self.worst.get(answers, read).await;
+        gauge!("syncd_database_up").set(if worst.is_some() { 1.0 } else { 0.0 });
+        worst.unwrap_or_default()
+    }
+}
+
+/// Sets the gauges of fetches, and returns the series of the `most` integrations that are furthest behind.
+async fn state(store: &DieselStore, most: usize) -> Option<String> {
     let read = store.read(|tx| {
         Ok::<_, StoreError>(Snapshot {
             integrations: tx.integrations()?,
@@ -61,14 +98,7 @@ pub(super) async fn state(store: &DieselStore, most: usize) -> String {
             unplanned: tx.integrations_with_pending_webhooks(MOST_UNPLANNED)?,
         })
     });
-    let read = read.await;
-    gauge!("syncd_database_up").set(if read.is_ok() { 1.0 } else { 0.0 });
-    let pool = store.load();
-    for (state, number) in [("idle", pool.idle), ("busy", pool.open.saturating_sub(pool.idle))] {
-        gauge!("syncd_database_connections", "state" => state).set(count(number));
-    }
-    gauge!("syncd_database_waiting").set(count(pool.waiting));
-    let Ok(snapshot) = read else { return String::new() };
+    let snapshot = read.await.ok()?;
     let now = SystemClock.now();
     queue(&snapshot, now);
     states(&snapshot);
@@ -76,7 +106,7 @@ pub(super) async fn state(store: &DieselStore, most: usize) -> String {
     bounds(&lags);
     lags.sort_by_key(|lag| (Reverse(lag.freshness), Reverse(lag.oldest()), lag.integration.id.clone()));
     lags.truncate(most);
-    worst(&lags)
+    Some(worst(&lags))
 }
 
 fn queue(snapshot: &Snapshot, now: Timestamp) {
@@ -184,9 +214,9 @@ fn statuses(snapshot: &Snapshot) -> BTreeMap<&IntegrationId, IntegrationStatus> 
 }
 
 /// Sets the gauges of deliveries.
-pub(super) async fn deliveries(store: &DieselStore) {
+async fn deliveries(store: &DieselStore) -> Option<()> {
     let read = store.read(|tx| Ok::<_, StoreError>((tx.undelivered()?, tx.dead_letters(None)?, tx.deliveries()?)));
-    let Ok((backlogs, letters, deliveries)) = read.await else { return };
+    let (backlogs, letters, deliveries) = read.await.ok()?;
     let now = SystemClock.now();
     let entries = backlogs.iter().map(|backlog| backlog.entries).sum();
     let oldest = backlogs.iter().map(|backlog| now.since(backlog.oldest_at)).max().unwrap_or_default();
@@ -195,6 +225,7 @@ pub(super) async fn deliveries(store: &DieselStore) {
     gauge!("syncd_dead_letters").set(count(letters.len()));
     let failing = deliveries.iter().filter(|delivery| delivery.batch.as_ref().is_some_and(|batch| batch.attempts > 0));
     gauge!("syncd_deliveries_failing").set(count(failing.count()));
+    Some(())
 }
 
 fn count(number: usize) -> f64 {

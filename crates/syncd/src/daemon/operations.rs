@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use metrics_exporter_prometheus::PrometheusHandle;
 
-use super::gauges;
+use super::gauges::Gauges;
 use super::lifecycle::Readiness;
 use super::page::{self, Page};
 
@@ -15,24 +15,16 @@ use super::page::{self, Page};
 struct OperationsState {
     readiness: Arc<Readiness>,
     metrics: PrometheusHandle,
-    delivers: bool,
-    /// Number of integrations with their own series.
-    most: usize,
+    gauges: Arc<Gauges>,
 }
 
 /// `/healthz`, `/readyz`, `/metrics`, and the status page.
-pub(super) fn routes(
-    readiness: Arc<Readiness>,
-    metrics: PrometheusHandle,
-    page: Arc<Page>,
-    delivers: bool,
-    most: usize,
-) -> Router {
+pub(super) fn routes(readiness: Arc<Readiness>, metrics: PrometheusHandle, page: Arc<Page>, gauges: Gauges) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "alive\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics_page))
-        .with_state(OperationsState { readiness, metrics, delivers, most })
+        .with_state(OperationsState { readiness, metrics, gauges: Arc::new(gauges) })
         .merge(page::routes(page))
 }
 
@@ -46,10 +38,7 @@ async fn readyz(State(state): State<OperationsState>) -> Response {
 async fn metrics_page(State(state): State<OperationsState>) -> Response {
     let mut series = String::new();
     if let Some(store) = state.readiness.store() {
-        series = gauges::state(store, state.most).await;
-        if state.delivers {
-            gauges::deliveries(store).await;
-        }
+        series = state.gauges.update(store).await;
     }
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], format!("{}{series}", state.metrics.render()))
         .into_response()
