@@ -473,7 +473,9 @@ impl Beside {
                 seen.findings.push(finding);
             }
         }
-        self.contested.retain(|name, _| !shown.contains(name) || differing.contains_key(name));
+        for name in shown.iter().filter(|name| !differing.contains_key(name)) {
+            self.contested.remove(name);
+        }
         for (name, findings) in differing {
             if self.keys.contains(&name) {
                 continue; // reported, remembered, or equal in another record
