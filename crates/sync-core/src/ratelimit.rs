@@ -10,8 +10,13 @@ use crate::jobs::request::SyncKind;
 use crate::ports::error::TxResult;
 use crate::ports::store::Tx;
 
-/// Full fetches reserve this part of the source's limit for deltas: a fiftieth.
+/// Full fetches always reserve this part of the source's limit for deltas: a fiftieth.
 const RESERVED_PART: u64 = 50;
+/// Full fetches reserve half of the part of the limit that belongs to the rest of the period. A full fetch that used up the
+/// limit early would delay deltas until the renewal. What no delta uses is free again before the period ends.
+const RESERVED_OF_REST: u64 = 2;
+/// The usual period of the source's limit.
+const PERIOD: Duration = Duration::from_secs(60);
 /// A process takes this part of the limit at a time. A smaller part would cost more transactions. Of a larger one, more
 /// would be unused in one process while another needs it.
 const TAKEN_PART: u64 = 20;
@@ -182,13 +187,16 @@ impl Budget {
         match self {
             Self::Asked(until) if is_ahead(*until, now, ASKED_FOR) => Allotment::Turn,
             Self::Left { limit, left, renewed_at } if is_ahead(*renewed_at, now, LONGEST_RENEWAL) => {
-                let reserve = *limit / RESERVED_PART;
+                let reserve = of_deltas(*limit, renewed_at.since(now));
                 let available = match kind {
                     SyncKind::Delta => *left,
                     SyncKind::Full => left.saturating_sub(reserve),
                 };
                 if available == 0 {
-                    return Allotment::Wait(*renewed_at);
+                    return Allotment::Wait(match kind {
+                        SyncKind::Delta => *renewed_at,
+                        SyncKind::Full => free_at(*limit, *left, *renewed_at),
+                    });
                 }
                 let count = (*limit / TAKEN_PART).clamp(1, available);
                 *left -= count;
@@ -200,6 +208,29 @@ impl Budget {
             }
         }
     }
+}
+
+/// Returns the number of requests that only deltas may send, `rest` before the renewal. None of a limit below fifty, which is
+/// too small to share.
+fn of_deltas(limit: u64, rest: Duration) -> u64 {
+    if limit < RESERVED_PART {
+        return 0;
+    }
+    let of_rest =
+        u128::from(limit) * rest.min(PERIOD).as_millis() / (PERIOD.as_millis() * u128::from(RESERVED_OF_REST));
+    u64::try_from(of_rest).unwrap_or(limit).max(limit / RESERVED_PART)
+}
+
+/// Returns when a full fetch may take half of the usual part of the remaining limit.
+fn free_at(limit: u64, left: u64, renewed_at: Timestamp) -> Timestamp {
+    let free = left.saturating_sub(limit / RESERVED_PART);
+    let wanted = (limit / TAKEN_PART / 2).max(1).min(free);
+    if wanted == 0 {
+        return renewed_at;
+    }
+    let period = u64::try_from(PERIOD.as_millis()).unwrap_or(u64::MAX);
+    let rest = (left - wanted).saturating_mul(period * RESERVED_OF_REST) / limit.max(1);
+    renewed_at.saturating_sub(Duration::from_millis(rest))
 }
 
 #[cfg(test)]
@@ -230,22 +261,47 @@ mod tests {
     }
 
     #[test]
+    fn full_fetches_spread_over_the_period() {
+        let mut budget = Budget::default();
+        budget.learn(observed(300, 60), at(0));
+        let mut taken = 0;
+        while let Allotment::Requests { count, .. } = budget.allot(SyncKind::Full, at(0)) {
+            taken += count;
+        }
+        assert_eq!(taken, 150, "half of the limit");
+        let (mut now, mut waits) = (at(0), 0);
+        loop {
+            match budget.allot(SyncKind::Full, now) {
+                Allotment::Requests { count, .. } => taken += count,
+                Allotment::Wait(until) if until == at(60) => break,
+                Allotment::Wait(until) => {
+                    assert!(until > now && until.since(now) <= Duration::from_secs(3), "{now} {until}");
+                    (now, waits) = (until, waits + 1);
+                }
+                Allotment::Probe | Allotment::Turn => panic!("the limit is known"),
+            }
+        }
+        assert_eq!((taken, waits), (294, 21), "all but a fiftieth, a few at a time");
+        assert_eq!(budget.allot(SyncKind::Delta, now), requests(6, 6));
+    }
+
+    #[test]
     fn no_more_is_taken_than_is_left_and_deltas_have_the_last_of_it() {
         let mut budget = Budget::default();
-        budget.learn(observed(25, 60), at(1));
-        assert_eq!(budget.allot(SyncKind::Full, at(1)), requests(15, 0));
-        assert_eq!(budget.allot(SyncKind::Full, at(1)), requests(4, 0));
-        assert_eq!(budget.allot(SyncKind::Full, at(1)), Allotment::Wait(at(60)));
-        assert_eq!(budget.allot(SyncKind::Delta, at(1)), requests(6, 6));
-        assert_eq!(budget.allot(SyncKind::Delta, at(1)), Allotment::Wait(at(60)));
+        budget.learn(observed(25, 60), at(58));
+        assert_eq!(budget.allot(SyncKind::Full, at(58)), requests(15, 0));
+        assert_eq!(budget.allot(SyncKind::Full, at(58)), requests(4, 0));
+        assert_eq!(budget.allot(SyncKind::Full, at(58)), Allotment::Wait(at(60)));
+        assert_eq!(budget.allot(SyncKind::Delta, at(58)), requests(6, 6));
+        assert_eq!(budget.allot(SyncKind::Delta, at(58)), Allotment::Wait(at(60)));
         assert_eq!(budget.allot(SyncKind::Delta, at(60)), Allotment::Probe, "it is renewed");
     }
 
     #[test]
     fn what_is_given_back_is_there_for_others_until_the_renewal() {
         let mut budget = Budget::default();
-        budget.learn(observed(20, 60), at(1));
-        assert_eq!(budget.allot(SyncKind::Delta, at(1)), requests(15, 1), "a fiftieth is for deltas only");
+        budget.learn(observed(20, 60), at(58));
+        assert_eq!(budget.allot(SyncKind::Delta, at(58)), requests(15, 1), "a fiftieth is for deltas only");
         budget.give_back(11, at(60));
         assert_eq!(budget, Budget::Left { limit: 300, left: 16, renewed_at: at(60) });
         budget.learn(observed(299, 120), at(1));

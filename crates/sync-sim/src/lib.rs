@@ -22,6 +22,7 @@ use std::sync::Arc;
 
 pub use mutant::Mutant;
 pub use neighbours::fleet::simulate_fleet;
+pub use neighbours::huge::simulate_huge;
 pub use tally::{Fault, Tally};
 use world::World;
 
@@ -93,6 +94,8 @@ pub fn find(mutant: Mutant, seeds: u64, steps: usize) -> io::Result<Option<Outco
     for seed in 0..seeds {
         let (with, without) = if mutant.is_of_fleet() {
             (neighbours::fleet::live(seed, Some(mutant))?, simulate_fleet(seed)?)
+        } else if mutant == Mutant::FullsAsDeltas {
+            (neighbours::huge::live(seed, Some(mutant))?, simulate_huge(seed)?)
         } else {
             (live(seed, steps, false, Some(mutant))?, simulate(seed, steps, false)?)
         };

@@ -72,6 +72,8 @@ mutants! {
     PatientClient = "the client tries for minutes inside a worker",
     /// Requests that failed last time may take all workers.
     RetriesUnlimited = "no share of the workers limits what failed last time",
+    /// Requests of full fetches count as those of deltas.
+    FullsAsDeltas = "a full fetch uses the rate limit like a delta",
 }
 
 impl Mutant {

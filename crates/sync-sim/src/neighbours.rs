@@ -1,6 +1,7 @@
 //! An integration that fails alone must not delay the others.
 
 pub(crate) mod fleet;
+pub(crate) mod huge;
 
 use std::sync::Arc;
 use std::time::Duration;

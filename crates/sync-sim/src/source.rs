@@ -58,7 +58,8 @@ impl Source for SimSource {
 impl Pages for SimPages {
     async fn next_page(&mut self) -> Result<Option<RecordPage>, SourceError> {
         self.process.thaw().await;
-        self.limiter.acquire(self.priority).await;
+        let is_alike = self.process.world.mutant == Some(Mutant::FullsAsDeltas);
+        self.limiter.acquire(if is_alike { SyncKind::Delta } else { self.priority }).await;
         let mut under_way = UnderWay(Some(Arc::clone(&self.limiter)));
         let (requested_at, began) = (self.process.clock.now(), Instant::now());
         let process = Arc::clone(&self.process);

@@ -129,7 +129,8 @@ async fn full_fetches_leave_deltas_what_the_process_took_for_them() {
     let limiter = limiters(1, 0).pop().unwrap();
     limiter.acquire(SyncKind::Delta).await;
     limiter.learn(Some(&with_remaining(10)), None);
-    sleep(Duration::from_secs(1)).await;
+    // Near the renewal only a fiftieth is reserved.
+    sleep(Duration::from_secs(58)).await;
     // It takes all that is left.
     limiter.acquire(SyncKind::Delta).await;
     let full = |limiter: &Arc<Limiter>| {
@@ -137,7 +138,7 @@ async fn full_fetches_leave_deltas_what_the_process_took_for_them() {
         tokio::spawn(async move { limiter.acquire(SyncKind::Full).await })
     };
     let sent: Vec<_> = (0..9).map(|_| full(&limiter)).collect();
-    sleep(Duration::from_secs(5)).await;
+    sleep(Duration::from_secs(1)).await;
     assert_eq!(sent.iter().filter(|full| full.is_finished()).count(), 3, "six of ten are reserved, and one was sent");
     let began = Instant::now();
     for _ in 0..6 {

@@ -47,9 +47,15 @@ pub fn simulate_fleet(seed: u64) -> io::Result<Outcome> {
 /// As [`simulate_fleet`], with a bug.
 pub(crate) fn live(seed: u64, mutant: Option<Mutant>) -> io::Result<Outcome> {
     let mut rng = Rng::with_seed(seed);
+    let manner = healthy_manner(&mut rng, INTEGRATIONS);
+    crate::run(|| World::of(seed, manner, rng, false, mutant), fail_beside)
+}
+
+/// Returns the settings of a fleet of users that share one process, without limits and wrong clocks.
+pub(super) fn healthy_manner(rng: &mut Rng, tenants: usize) -> Manner {
     let policy = SyncPolicy { change_values: true, ..SyncPolicy::new([Endpoint::LmsUsers].into()) };
-    let manner = Manner {
-        tenants: INTEGRATIONS,
+    Manner {
+        tenants,
         replicas: 1,
         workers: WORKERS,
         policy,
@@ -60,13 +66,12 @@ pub(crate) fn live(seed: u64, mutant: Option<Mutant>) -> io::Result<Outcome> {
         kombo_skew: 0,
         wild_clocks: false,
         undated: false,
-        ..Manner::draw(&mut rng)
-    };
-    crate::run(|| World::of(seed, manner, rng, false, mutant), fail_beside)
+        ..Manner::draw(rng)
+    }
 }
 
-async fn fail_beside(world: &Arc<World>) -> Result<(), String> {
-    let sender = WebhookSender::default();
+/// Starts a process, and returns once it has loaded an integration of one user for each tenant.
+pub(super) async fn load(world: &Arc<World>) -> Fleet {
     for tenant in &world.tenants {
         world.wind();
         tenant.kombo.edit(|lms| Edit::AddUser(0).apply(lms));
@@ -77,6 +82,12 @@ async fn fail_beside(world: &Arc<World>) -> Result<(), String> {
     while is_at_rest(world).is_err() {
         sleep(Duration::from_secs(1)).await;
     }
+    fleet
+}
+
+async fn fail_beside(world: &Arc<World>) -> Result<(), String> {
+    let sender = WebhookSender::default();
+    let fleet = load(world).await;
     let (failing, healthy) = world.tenants.split_at(DOWN + SILENT);
     let without = delays(world, &sender, failing, healthy).await?;
     for (place, tenant) in failing.iter().enumerate() {
@@ -94,12 +105,12 @@ async fn fail_beside(world: &Arc<World>) -> Result<(), String> {
     Ok(())
 }
 
-fn p95(delays: &[Duration]) -> Duration {
+pub(super) fn p95(delays: &[Duration]) -> Duration {
     delays.get(delays.len() * 95 / 100).copied().unwrap_or_default()
 }
 
 /// Changes records of all integrations, and returns how long those of the healthy ones took, in order.
-async fn delays(
+pub(super) async fn delays(
     world: &Arc<World>,
     sender: &WebhookSender,
     failing: &[Tenant],
@@ -108,7 +119,7 @@ async fn delays(
     let (mut under_way, delays) = (JoinSet::new(), Arc::new(Mutex::new(Vec::new())));
     for number in 0..CHANGES {
         // As many of the failing ones as they are.
-        if number % (healthy.len() / failing.len()) == 0 {
+        if healthy.len().checked_div(failing.len()).is_some_and(|every| number % every == 0) {
             // The dice must be free again before the change.
             let place = world.dice().usize(0..failing.len());
             if let Some(tenant) = failing.get(place) {

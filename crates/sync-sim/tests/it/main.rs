@@ -3,10 +3,12 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use sync_sim::{Mutant, STEPS, Tally, find, simulate, simulate_fleet};
+use sync_sim::{Mutant, STEPS, Tally, find, simulate, simulate_fleet, simulate_huge};
 
 /// Number of seeds in a regular run.
 const SEEDS: u64 = 100;
+/// Number of seeds in which every planted bug must be found.
+const MUTANT_SEEDS: u64 = 200;
 
 #[test]
 fn a_fixed_set_of_seeds_holds_and_meets_every_fault() {
@@ -44,12 +46,17 @@ fn a_seed_says_all_that_happens() {
 #[test]
 fn every_mutant_is_found() {
     for mutant in Mutant::ALL {
-        let found = find(*mutant, SEEDS, STEPS).unwrap();
-        assert!(found.is_some(), "not found in {SEEDS} seeds: {mutant}");
+        let found = find(*mutant, MUTANT_SEEDS, STEPS).unwrap();
+        assert!(found.is_some(), "not found in {MUTANT_SEEDS} seeds: {mutant}");
     }
 }
 
 #[test]
 fn a_fifth_of_a_fleet_that_fails_does_not_delay_the_others() {
     assert_eq!(simulate_fleet(0).unwrap().failure, None);
+}
+
+#[test]
+fn a_full_fetch_of_many_records_does_not_delay_the_changes_of_others() {
+    assert_eq!(simulate_huge(0).unwrap().failure, None);
 }
