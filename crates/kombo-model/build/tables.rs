@@ -58,6 +58,17 @@ impl<'a> Catalogue<'a> {
         enumeration(&mut code, "Endpoint", "An endpoint that lists records.", &endpoints);
         let models: Vec<_> = self.models.iter().map(|(_, it)| (it.name.as_str(), it.about.clone())).collect();
         enumeration(&mut code, "Model", "A model that has a table in the mirror.", &models);
+        let names: Vec<&str> = endpoints.iter().map(|(path, _)| *path).collect();
+        let enabled = self.endpoints.iter().filter(|(_, endpoint)| endpoint.enabled);
+        let enabled: Vec<&str> = enabled.map(|(_, endpoint)| endpoint.path.as_str()).collect();
+        writeln!(code, "/// The names of all endpoints.\npub const ENDPOINT_NAMES: &[&str] = &{names:?};").unwrap();
+        writeln!(
+            code,
+            "/// The names of the endpoints that are fetched unless the configuration says otherwise.\npub const \
+             ENABLED_ENDPOINTS: &str = {:?};",
+            enabled.join(",")
+        )
+        .unwrap();
         code.push_str("static ENDPOINTS: &[EndpointInfo] = &[");
         for (category, endpoint) in &self.endpoints {
             code.push_str(&self.endpoint(category, endpoint));

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use kombo_model::{Endpoint, IntegrationId};
+use kombo_model::{Endpoint, EndpointSelection, IntegrationId};
 use sync_core::jobs::{EndpointStatus, IntegrationStatus};
 
 use crate::nearest::suggestion;
@@ -138,9 +138,9 @@ pub(crate) struct SyncArgs {
     /// Only this integration; may be given more than once
     #[arg(long = "integration", value_name = "ID", value_parser = integration)]
     pub(crate) integrations: Vec<IntegrationId>,
-    /// Only this endpoint: users, courses, course-progressions or skills; may be given more than once
+    /// Only this endpoint, such as lms/users, or the last part of its name; may be given more than once
     #[arg(long = "endpoint", value_name = "NAME", value_parser = endpoint)]
-    pub(crate) endpoints: Vec<Endpoint>,
+    pub(crate) endpoints: Vec<EndpointSelection>,
     /// Fetch everything, and remove records that Kombo no longer has
     #[arg(long)]
     pub(crate) full: bool,
@@ -206,16 +206,16 @@ pub(crate) struct VerifyArgs {
     /// Only this integration; may be given more than once
     #[arg(long = "integration", value_name = "ID", value_parser = integration)]
     pub(crate) integrations: Vec<IntegrationId>,
-    /// Only this endpoint: users, courses, course-progressions or skills; may be given more than once
+    /// Only this endpoint, such as lms/users, or the last part of its name; may be given more than once
     #[arg(long = "endpoint", value_name = "NAME", value_parser = endpoint)]
-    pub(crate) endpoints: Vec<Endpoint>,
+    pub(crate) endpoints: Vec<EndpointSelection>,
     /// Print the values that differ, which are personal data
     #[arg(long)]
     pub(crate) values: bool,
 }
 
-fn endpoint(name: &str) -> Result<Endpoint, String> {
-    let names = Endpoint::ALL.map(Endpoint::as_str);
+fn endpoint(name: &str) -> Result<EndpointSelection, String> {
+    let names = Endpoint::ALL.into_iter().flat_map(|endpoint| [endpoint.as_str(), endpoint.short_name()]);
     name.parse().map_err(|error: kombo_model::UnknownEndpoint| format!("{error}{}", suggestion(name, names)))
 }
 

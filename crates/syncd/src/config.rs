@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use kombo_client::{BuildError, Region};
-use kombo_model::{Endpoint, IntegrationId};
+use kombo_model::{Endpoint, EndpointSelection, IntegrationId};
 use secrecy::SecretString;
 use serde::Deserialize;
 use store_diesel::StoreUrl;
@@ -129,7 +129,7 @@ pub(crate) struct Store {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Sync {
     #[serde(deserialize_with = "list::read")]
-    pub(crate) endpoints: Vec<Endpoint>,
+    pub(crate) endpoints: Vec<EndpointSelection>,
     #[serde(deserialize_with = "word::read")]
     mode: PlanMode,
     #[serde(deserialize_with = "duration::read")]
@@ -182,6 +182,11 @@ pub(crate) struct Server {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Integration {
     pub(crate) id: IntegrationId,
+}
+
+/// Returns the endpoints that names stand for.
+pub(crate) fn selected(names: &[EndpointSelection]) -> BTreeSet<Endpoint> {
+    names.iter().flat_map(|EndpointSelection(endpoints)| endpoints).copied().collect()
 }
 
 impl Config {
@@ -333,9 +338,19 @@ impl Config {
         Some(self.store.partitions).filter(|number| *number > 0)
     }
 
+    /// Returns the enabled endpoints.
+    pub(crate) fn endpoints(&self) -> BTreeSet<Endpoint> {
+        selected(&self.sync.endpoints)
+    }
+
+    /// Returns the endpoints for a command: those that it names, or the enabled ones.
+    pub(crate) fn endpoints_or(&self, named: &[EndpointSelection]) -> BTreeSet<Endpoint> {
+        selected(if named.is_empty() { &self.sync.endpoints } else { named })
+    }
+
     /// Returns the policy of the engine.
     pub(crate) fn policy(&self) -> SyncPolicy {
-        let endpoints: BTreeSet<Endpoint> = self.sync.endpoints.iter().copied().collect();
+        let endpoints = self.endpoints();
         SyncPolicy {
             overlap: self.sync.overlap,
             full_every: self.sync.full_every,
@@ -350,7 +365,7 @@ impl Config {
     /// Returns the policy for planning fetches.
     pub(crate) fn plan_policy(&self) -> PlanPolicy {
         PlanPolicy {
-            endpoints: self.sync.endpoints.iter().copied().collect(),
+            endpoints: self.endpoints(),
             mode: self.sync.mode,
             blind_full_min_interval: self.sync.blind_full_min_interval,
         }
@@ -374,7 +389,7 @@ impl Config {
                 .map_err(|wrong| ConfigError(format!("store.partitions: {wrong}, or 0 for plain tables")))?;
         }
         if self.sync.endpoints.is_empty() {
-            return wrong("sync.endpoints: name at least one of users, courses, course-progressions and skills");
+            return wrong("sync.endpoints: name at least one, such as lms/users");
         }
         if !(1..=MOST_WORKERS).contains(&self.sync.workers) {
             return Err(ConfigError(format!("sync.workers: 1 to {MOST_WORKERS}")));

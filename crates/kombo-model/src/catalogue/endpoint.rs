@@ -148,13 +148,23 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// No endpoint has this name.
+/// No endpoint has this name, or several have.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown endpoint \"{0}\": use {list}", list = all())]
-pub struct UnknownEndpoint(pub String);
+#[error("{problem} \"{name}\": use {}", self.remedy(), problem = if candidates.is_empty() { "unknown endpoint" } else { "ambiguous endpoint" })]
+pub struct UnknownEndpoint {
+    /// The name.
+    pub name: String,
+    /// The endpoints with this name, if there are several.
+    pub candidates: Vec<Endpoint>,
+}
 
-fn all() -> String {
-    Endpoint::ALL.map(Endpoint::as_str).join(", ")
+impl UnknownEndpoint {
+    fn remedy(&self) -> String {
+        match self.candidates.as_slice() {
+            [] => "a name such as lms/users".to_owned(),
+            several => several.iter().map(|it| it.as_str()).collect::<Vec<_>>().join(" or "),
+        }
+    }
 }
 
 impl FromStr for Endpoint {
@@ -165,7 +175,7 @@ impl FromStr for Endpoint {
         let EndpointSelection(endpoints) = name.parse()?;
         match endpoints.as_slice() {
             [endpoint] => Ok(*endpoint),
-            _ => Err(UnknownEndpoint(name.to_owned())),
+            _ => Err(UnknownEndpoint { name: name.to_owned(), candidates: endpoints }),
         }
     }
 }
@@ -178,7 +188,10 @@ impl Serialize for Endpoint {
 
 impl<'de> Deserialize<'de> for Endpoint {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        let name = String::deserialize(deserializer)?;
+        // Earlier versions stored short names, which meant endpoints of the first category.
+        let EndpointSelection(endpoints) = name.parse().map_err(serde::de::Error::custom)?;
+        endpoints.first().copied().ok_or_else(|| serde::de::Error::custom("no endpoint"))
     }
 }
 
@@ -195,6 +208,12 @@ impl<'de> Deserialize<'de> for Endpoint {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EndpointSelection(pub Vec<Endpoint>);
 
+impl<'de> Deserialize<'de> for EndpointSelection {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 impl FromStr for EndpointSelection {
     type Err = UnknownEndpoint;
 
@@ -203,6 +222,10 @@ impl FromStr for EndpointSelection {
             return Ok(Self(vec![endpoint]));
         }
         let endpoints: Vec<_> = Endpoint::ALL.into_iter().filter(|endpoint| endpoint.short_name() == name).collect();
-        if endpoints.is_empty() { Err(UnknownEndpoint(name.to_owned())) } else { Ok(Self(endpoints)) }
+        if endpoints.is_empty() {
+            Err(UnknownEndpoint { name: name.to_owned(), candidates: Vec::new() })
+        } else {
+            Ok(Self(endpoints))
+        }
     }
 }

@@ -22,10 +22,10 @@ INSERT INTO kombo.sync_requests (integration_id, endpoint, kind, cause, requeste
 SELECT 'sandbox:' || i, endpoint, kind, 'poll', '2026-01-01', '2026-01-01'::timestamptz
            + CASE WHEN i % 3 = 0 OR i <= 40 THEN i * interval '1 ms' ELSE interval '30 minutes' END,
        1, CASE WHEN i % 5 = 0 THEN 3 ELSE 0 END
-FROM generate_series(1, $) AS i, (VALUES ('users', 'delta'), ('courses', 'delta'), ('course-progressions', 'full'))
+FROM generate_series(1, $) AS i, (VALUES ('lms/users', 'delta'), ('lms/courses', 'delta'), ('lms/course-progressions', 'full'))
     AS targets (endpoint, kind);
 UPDATE kombo.sync_requests SET lease_token = integration_id, lease_owner = 'w', lease_expires_at = '2026-01-01 00:10:30',
-    lease_generation = 1 WHERE integration_id IN ('sandbox:1', 'sandbox:2', 'sandbox:4', 'sandbox:6') AND endpoint = 'users';
+    lease_generation = 1 WHERE integration_id IN ('sandbox:1', 'sandbox:2', 'sandbox:4', 'sandbox:6') AND endpoint = 'lms/users';
 ";
 
 /// Leases the next request; returns whether there is one.

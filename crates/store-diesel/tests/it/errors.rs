@@ -312,7 +312,7 @@ async fn counters_follow_the_rows() {
         &database,
         "INSERT INTO kombo.sync_changes (seq, integration_id, model, record_id, kind, cause, fields, run_id, at)
          VALUES (40, 'sandbox:a', 'lms_users', 'u', 'created', 'direct', '[]', 1, now());
-         INSERT INTO kombo.sync_quarantine VALUES ('sandbox:a', 'users', 'u', '', '', '', now(), 70)",
+         INSERT INTO kombo.sync_quarantine VALUES ('sandbox:a', 'lms/users', 'u', '', '', '', now(), 70)",
     )
     .await;
     store.migrate().await.unwrap();
@@ -338,7 +338,7 @@ async fn counters_follow_the_rows_in_sqlite() {
     let mut conn = SqliteConnection::establish(&path).unwrap();
     let moved = "INSERT INTO sync_changes (seq, integration_id, model, record_id, kind, cause, fields, run_id, at)
          VALUES (40, 'sandbox:a', 'lms_users', 'u', 'created', 'direct', '[]', 1, '2026-03-01T12:00:00.000Z');
-         INSERT INTO sync_quarantine VALUES ('sandbox:a', 'users', 'u', '', '', '', '2026-03-01T12:00:00.000Z', 70);
+         INSERT INTO sync_quarantine VALUES ('sandbox:a', 'lms/users', 'u', '', '', '', '2026-03-01T12:00:00.000Z', 70);
          DELETE FROM sqlite_sequence";
     conn.batch_execute(moved).unwrap();
     drop(conn);

@@ -23,7 +23,7 @@ INSERT INTO kombo.sync_integrations (id, status, status_since, registered_at, ne
 SELECT 'sandbox:' || i, 'active', '2026-01-01', '2026-01-01', '2026-01-01 05:00' FROM generate_series(1, $) AS i;
 INSERT INTO kombo.sync_watermarks (integration_id, endpoint, loaded_at, last_full_at, next_full_at, status)
 SELECT 'sandbox:' || i, endpoint, '2026-01-01', '2026-01-01', '2026-01-08', 'ok' FROM generate_series(1, $) AS i,
-    (VALUES ('users'), ('courses'), ('course-progressions')) AS endpoints (endpoint);
+    (VALUES ('lms/users'), ('lms/courses'), ('lms/course-progressions')) AS endpoints (endpoint);
 INSERT INTO kombo.sync_delivery_start (id, seq) VALUES (1, 0);
 INSERT INTO kombo.sync_changes (integration_id, model, record_id, kind, cause, fields, run_id, at)
 SELECT 'sandbox:' || i, 'lms_users', 'u', 'updated', 'direct', '[]', 1, '2026-01-01' FROM generate_series(1, $) AS i;

@@ -347,9 +347,9 @@ async fn bad_books_stop_nothing(mut bench: Bench) {
                  INSERT INTO sync_integrations (id, status, status_since, registered_at) VALUES ('sandbox:a', 'active', {now}, {now});
                  INSERT INTO sync_deliveries (integration_id, delivered_seq, not_before) VALUES ('sandbox:a', 0, {now});
                  INSERT INTO sync_webhook_events (id, kind, received_at, models, result) VALUES ('e', 'k', {now}, '[]', 'r');
-                 INSERT INTO sync_quarantine VALUES ('sandbox:a', 'users', 'q', '{{}}', '', '', {now}, 1);
+                 INSERT INTO sync_quarantine VALUES ('sandbox:a', 'lms/users', 'q', '{{}}', '', '', {now}, 1);
                  INSERT INTO sync_requests (integration_id, endpoint, kind, cause, requested_at, not_before, generation, attempts)
-                 VALUES ('sandbox:a', 'courses', 'full', 'poll', {now}, {now}, 1, 0)"
+                 VALUES ('sandbox:a', 'lms/courses', 'full', 'poll', {now}, {now}, 1, 0)"
             ))
             .await;
             bench.lists(Endpoint::LmsUsers, [user("Ada", AT)]);

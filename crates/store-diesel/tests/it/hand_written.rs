@@ -13,7 +13,7 @@ const WILD: &str = "INSERT INTO sync_delivery_start (id, seq) VALUES (1, 4611686
 /// Quarantined records, one of them of an unknown endpoint.
 const OF_NO_ENDPOINT: &str = "INSERT INTO sync_quarantine \
     (integration_id, endpoint, record_id, json, path, reason, observed_at, run_id) VALUES \
-    ('a', 'quizzes', 'q', '{}', '.', 'by hand', TIME, 1), ('a', 'users', 'u', '{}', '.', 'by hand', TIME, 1)";
+    ('a', 'quizzes', 'q', '{}', '.', 'by hand', TIME, 1), ('a', 'lms/users', 'u', '{}', '.', 'by hand', TIME, 1)";
 
 async fn the_others_are_read(store: &DieselStore) {
     let records = store.read(|tx| tx.quarantined(QuarantinePart::All, usize::MAX)).await;

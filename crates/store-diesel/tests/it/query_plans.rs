@@ -150,13 +150,13 @@ SELECT n / 5000, 1, now() - (1000000 - n) * interval '2 seconds', 'sandbox:' || 
 FROM generate_series(1, 1000000) AS n;
 INSERT INTO kombo.sync_runs (integration_id, endpoint, kind, outcome, started_at, finished_at, first_load, phase, batches, pages,
     records, created, updated, deleted, restored, unchanged, indirect, stale, quarantined)
-SELECT 'sandbox:' || (1 + n / 10000), 'users', 'delta', 'completed', now(), now(), false, 'pages', 1, 1, 1, 0, 1, 0, 0, 0, 0, 0, 0
+SELECT 'sandbox:' || (1 + n / 10000), 'lms/users', 'delta', 'completed', now(), now(), false, 'pages', 1, 1, 1, 0, 1, 0, 0, 0, 0, 0, 0
 FROM generate_series(0, 999999) AS n;
 INSERT INTO kombo.sync_quarantine (integration_id, endpoint, record_id, json, path, reason, observed_at, run_id)
-SELECT 'sandbox:' || (1 + n % 100), 'users', n::text, '{}', 'id', 'not a text', now(), 1 FROM generate_series(1, 100000) AS n;
+SELECT 'sandbox:' || (1 + n % 100), 'lms/users', n::text, '{}', 'id', 'not a text', now(), 1 FROM generate_series(1, 100000) AS n;
 INSERT INTO kombo.sync_requests (integration_id, endpoint, kind, cause, requested_at, not_before, generation, attempts)
 SELECT 'sandbox:' || i, endpoint, 'delta', 'poll', now(), now(), 1, 0
-FROM generate_series(1, 100) AS i, (VALUES ('users'), ('courses'), ('course-progressions')) AS targets (endpoint);
+FROM generate_series(1, 100) AS i, (VALUES ('lms/users'), ('lms/courses'), ('lms/course-progressions')) AS targets (endpoint);
 ANALYZE;
 ";
 

@@ -170,7 +170,7 @@ pub fn catch_up(
         .filter(|state| state.loaded_at.is_some())
         .filter(|state| endpoints.contains(&state.endpoint) && active.contains(&state.integration_id))
         .collect();
-    behind.sort_by_key(|state| stable_hash(state.integration_id.as_str(), state.endpoint.as_str()));
+    behind.sort_by_key(|state| stable_hash(state.integration_id.as_str(), state.endpoint.short_name()));
     let (mut from, mut new) = (now, Vec::new());
     for state in &behind {
         let target =

@@ -13,7 +13,7 @@ use crate::stable_hash::stable_hash;
 /// only on the names, so restarts and clock changes do not move it.
 pub fn next_full(integration: &IntegrationId, endpoint: Endpoint, every: Duration, done_at: Timestamp) -> Timestamp {
     let period = i64::try_from(every.as_millis()).unwrap_or(i64::MAX).max(1);
-    let place = i64::try_from(stable_hash(integration.as_str(), endpoint.as_str()) >> 1).unwrap_or(0) % period;
+    let place = i64::try_from(stable_hash(integration.as_str(), endpoint.short_name()) >> 1).unwrap_or(0) % period;
     let since_place = (done_at.unix_millis() - place).rem_euclid(period);
     let wait = u64::try_from(period - since_place).unwrap_or(0);
     done_at.saturating_add(Duration::from_millis(wait))
@@ -22,7 +22,7 @@ pub fn next_full(integration: &IntegrationId, endpoint: Endpoint, every: Duratio
 /// Returns a period that is up to an eighth shorter than `every`. It is always the same for an endpoint, because it
 /// depends only on the names.
 pub(crate) fn jittered(every: Duration, integration: &IntegrationId, endpoint: Endpoint) -> Duration {
-    let parts = u32::try_from(stable_hash(integration.as_str(), endpoint.as_str()) % 256).unwrap_or(0);
+    let parts = u32::try_from(stable_hash(integration.as_str(), endpoint.short_name()) % 256).unwrap_or(0);
     every.saturating_sub(every / 2_048 * parts)
 }
 

@@ -428,7 +428,7 @@ async fn a_list_that_never_ends_is_given_up() {
     let run = engine.work(&lease, &tokio_util::sync::CancellationToken::new()).await.unwrap().run;
     assert_eq!(run.outcome, RunOutcome::Failed);
     let error = run.error.unwrap();
-    assert_eq!(error, "the list of skills does not end: 100 pages showed almost only records of earlier pages");
+    assert_eq!(error, "the list of lms/skills does not end: 100 pages showed almost only records of earlier pages");
     assert_eq!(source.asked().len(), 3);
     assert!(run.counts.pages <= 201, "{}", run.counts.pages);
     assert_eq!(bench.state(Endpoint::LmsSkills).status, EndpointStatus::Failed);

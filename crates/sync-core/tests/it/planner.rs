@@ -108,7 +108,7 @@ fn what_only_copies_show_is_fetched_in_full_and_waits_for_its_time() {
     let plan = plan(&names("lms_users lms_course_progressions"), &policy, last, now());
     assert_eq!(
         text(&plan),
-        "  delta of course-progressions: lms_course_progressions lms_users\n  full of course-progressions, not before \
+        "  delta of lms/course-progressions: lms_course_progressions lms_users\n  full of lms/course-progressions, not before \
          2026-01-01T12:30:00.000Z: lms_users\n"
     );
 }
@@ -121,8 +121,8 @@ fn the_json_of_a_plan_is_what_the_command_line_promises() {
     assert_eq!(
         json,
         serde_json::json!({
-            "fetches": [{ "endpoint": "users", "kind": "delta", "because": ["lms_users"] }],
-            "spared": [{ "endpoint": "course-progressions", "why": "lms_users comes from users" }],
+            "fetches": [{ "endpoint": "lms/users", "kind": "delta", "because": ["lms_users"] }],
+            "spared": [{ "endpoint": "lms/course-progressions", "why": "lms_users comes from lms/users" }],
             "ignored": ["hris_teams"],
         })
     );

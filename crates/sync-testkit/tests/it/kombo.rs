@@ -69,7 +69,7 @@ async fn nested_changes_come_back_by_either_reading() {
             for endpoint in Endpoint::ALL {
                 let delta = Fetch::List { updated_after: Some(since), from: None };
                 let ids = fetch(&kombo, endpoint, delta).await.unwrap().concat();
-                found.extend(ids.into_iter().map(|id| format!("{endpoint}:{id}")));
+                found.extend(ids.into_iter().map(|id| format!("{}:{id}", endpoint.short_name())));
             }
             assert_eq!(found.join(" "), expected, "{name} by {nesting:?}");
         }

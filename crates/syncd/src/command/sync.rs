@@ -143,11 +143,10 @@ pub(crate) struct Wanted {
 impl Wanted {
     fn new(config: &Config, args: &SyncArgs) -> Self {
         let configured = config.integrations.iter().map(|integration| &integration.id);
-        let endpoints = if args.endpoints.is_empty() { &config.sync.endpoints } else { &args.endpoints };
         Self {
             register: args.integrations.iter().chain(configured).cloned().collect(),
             integrations: args.integrations.iter().cloned().collect(),
-            endpoints: endpoints.iter().copied().collect(),
+            endpoints: config.endpoints_or(&args.endpoints),
             kind: if args.full { SyncKind::Full } else { SyncKind::Delta },
             allow_mass_removal: args.allow_mass_removal,
         }

@@ -14,7 +14,7 @@ use sync_core::verify::{self, Difference, Verifier, VerifyPolicy, What};
 use super::strays;
 use super::sync::{log_retry, reach_kombo};
 use crate::cli::VerifyArgs;
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, selected};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::kombo::KomboSource;
@@ -42,11 +42,10 @@ pub(crate) async fn run(context: &Context, args: VerifyArgs) -> anyhow::Result<E
 }
 
 fn policy(config: &Config, args: &VerifyArgs) -> VerifyPolicy {
-    let endpoints = if args.endpoints.is_empty() { &config.sync.endpoints } else { &args.endpoints };
     let policy = config.policy();
     VerifyPolicy {
-        endpoints: endpoints.iter().copied().collect(),
-        enabled: config.sync.endpoints.iter().chain(&args.endpoints).copied().collect(),
+        endpoints: config.endpoints_or(&args.endpoints),
+        enabled: &config.endpoints() | &selected(&args.endpoints),
         tombstones: policy.tombstones,
         ids_per_lookup: policy.ids_per_lookup,
     }

@@ -3,6 +3,8 @@
 //!
 //! To add a setting, add a field in [`super::Config`] and a row here, and run `cargo xtask docs`.
 
+use kombo_model::catalogue::{ENABLED_ENDPOINTS, ENDPOINT_NAMES};
+
 use super::DEFAULT_STORE;
 
 /// A table of the configuration.
@@ -180,10 +182,11 @@ const STORE: &[Setting] = &[
 const SYNC: &[Setting] = &[
     Setting {
         name: "endpoints",
-        kind: Kind::Words(&["users", "courses", "course-progressions", "skills"]),
-        default: Some("users,courses,course-progressions"),
-        example: "users,courses,course-progressions,skills",
-        meaning: "The endpoints to mirror. `\"skills\"` is available too.",
+        kind: Kind::Words(ENDPOINT_NAMES),
+        default: Some(ENABLED_ENDPOINTS),
+        example: "lms/users,lms/courses,lms/course-progressions,lms/skills",
+        meaning: "The endpoints to mirror. Each integration has those of its category. The last part of a name, such as \
+                  `\"users\"`, stands for the endpoints of all categories that have it.",
     },
     Setting {
         name: "mode",

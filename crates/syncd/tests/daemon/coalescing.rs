@@ -24,23 +24,23 @@ fn many_webhooks_lead_to_few_fetches(backend: Backend) {
     let daemon = Daemon::start(&world, place);
     let look = Look::new(&world);
     look.wait_until_loaded(&world);
-    assert_eq!(delta_runs(&world, "users"), 0);
+    assert_eq!(delta_runs(&world, "lms/users"), 0);
 
     // One fetch runs, and everything that arrives meanwhile leads to one more.
     let latency = Duration::from_millis(800);
     world.sandbox.edit(|state| state.latency = Latency { fixed_ms: 800, jitter_ms: 0 });
     let began = Instant::now();
     assert_eq!(daemon.webhook(&data_changed("first", FIRST_INTEGRATION, &["lms_users"])).status, 200);
-    wait_until("its fetch has begun", || delta_runs(&world, "users") == 1);
+    wait_until("its fetch has begun", || delta_runs(&world, "lms/users") == 1);
     for number in 0..50 {
         assert_eq!(daemon.webhook(&data_changed(&format!("m{number}"), FIRST_INTEGRATION, &["lms_users"])).status, 200);
         let requests = look.requests();
         assert!(requests.len() <= 1, "{requests:?}");
         look.assert_one_at_a_time(1);
     }
-    let (meanwhile, sent_within) = (delta_runs(&world, "users"), began.elapsed());
+    let (meanwhile, sent_within) = (delta_runs(&world, "lms/users"), began.elapsed());
     look.wait_until_settled(&world);
-    assert_eq!(delta_runs(&world, "users"), meanwhile + 1);
+    assert_eq!(delta_runs(&world, "lms/users"), meanwhile + 1);
     // Fetches run one after the other, each as long as Kombo takes to answer. On a slow machine there is time for
     // several.
     let at_most = sent_within.as_millis() / latency.as_millis() + 1;
@@ -72,12 +72,14 @@ fn many_webhooks_lead_to_few_fetches(backend: Backend) {
     // A full fetch for changes that a delta may not show waits for an hour after the previous one, so it stays in the
     // queue.
     wait_until("only what is put off is left", || {
-        look.requests().iter().all(|request| request.target.endpoint.as_str() == "courses" && request.lease.is_none())
+        look.requests()
+            .iter()
+            .all(|request| request.target.endpoint.as_str() == "lms/courses" && request.lease.is_none())
             && look.requests().len() <= 2
     });
     eprintln!(
         "{backend:?}: 120 webhooks about two integrations led to {} deltas of users",
-        delta_runs(&world, "users") - 2
+        delta_runs(&world, "lms/users") - 2
     );
     daemon.stop();
 }

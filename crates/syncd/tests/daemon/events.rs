@@ -131,7 +131,8 @@ fn the_end_of_a_fetch_is_not_undone() {
         "SELECT pg_advisory_xact_lock(hashtextextended('syncd integration ' || '{FIRST_INTEGRATION}', 0))"
     ));
     // Later than the watermarks of the fetches below, which are earlier than their start by the overlap.
-    end_of_fetch.run("UPDATE sync_watermarks SET watermark = date_trunc('second', now()) WHERE endpoint = 'courses'");
+    end_of_fetch
+        .run("UPDATE sync_watermarks SET watermark = date_trunc('second', now()) WHERE endpoint = 'lms/courses'");
     wait_until("the session holds the row", || {
         world
             .database
@@ -157,8 +158,9 @@ fn the_end_of_a_fetch_is_not_undone() {
             .len()
             == 1
     });
-    let courses =
-        || look.read(|tx| tx.endpoints(None)).into_iter().find(|state| state.endpoint.as_str() == "courses").unwrap();
+    let courses = || {
+        look.read(|tx| tx.endpoints(None)).into_iter().find(|state| state.endpoint.as_str() == "lms/courses").unwrap()
+    };
     let before = courses().watermark;
     end_of_fetch.run("COMMIT");
     end_of_fetch.end();
@@ -191,7 +193,7 @@ fn changes_in_an_unknown_shape_call_everything() {
     let body = format!("{{\"id\": \"reworded\", \"type\": \"data-changed\", \"data\": {data}}}");
     assert_eq!(daemon.webhook(&body).status, 200);
     look.wait_until_settled(&world);
-    assert_eq!(calls(), ["course-progressions delta", "courses delta", "users delta"]);
+    assert_eq!(calls(), ["lms/course-progressions delta", "lms/courses delta", "lms/users delta"]);
     look.assert_faithful_in_the_end(&world);
     daemon.stop();
 }

@@ -36,9 +36,9 @@ fn a_rejected_key_stops_everything_until_it_is_accepted(backend: Backend) {
     let why = daemon.readyz().unwrap();
     assert!(why.text.contains("Kombo rejects the key"), "{why:?}");
     let shown = status(&world);
-    assert_eq!(endpoint_of(&shown, &integrations[0], "users")["state"], "failed");
+    assert_eq!(endpoint_of(&shown, &integrations[0], "lms/users")["state"], "failed");
     assert!(
-        endpoint_of(&shown, &integrations[0], "users")["reason"].as_str().unwrap().contains("kombo.api_key"),
+        endpoint_of(&shown, &integrations[0], "lms/users")["reason"].as_str().unwrap().contains("kombo.api_key"),
         "{shown}"
     );
     // Webhooks are still accepted, and nothing is requested from Kombo.
@@ -57,7 +57,7 @@ fn a_rejected_key_stops_everything_until_it_is_accepted(backend: Backend) {
     }
     wait_until("it is ready", || daemon.is_ready());
     look.assert_faithful_in_the_end(&world);
-    assert_eq!(endpoint_of(&status(&world), &integrations[0], "users")["state"], "ok");
+    assert_eq!(endpoint_of(&status(&world), &integrations[0], "lms/users")["state"], "ok");
     daemon.stop();
 }
 
@@ -94,7 +94,7 @@ fn a_refusal_of_one_integration_closes_nothing(backend: Backend) {
     }
     wait_until("the refusals show", || {
         let shown = status(&world);
-        integrations[..2].iter().all(|refused| endpoint_of(&shown, refused, "users")["state"] == "failed")
+        integrations[..2].iter().all(|refused| endpoint_of(&shown, refused, "lms/users")["state"] == "failed")
     });
     assert!(daemon.is_ready(), "{:?}", daemon.readyz());
     assert_eq!(daemon.metric("syncd_kombo_key_accepted", ""), Some(1.0));
@@ -174,13 +174,13 @@ fn each_failure_shows_and_passes() {
         shown = status(&world);
         states.iter().all(|(integration, state, users, courses)| {
             status_of(&shown, integration)["state"] == *state
-                && endpoint_of(&shown, integration, "users")["state"] == *users
-                && endpoint_of(&shown, integration, "courses")["state"] == *courses
+                && endpoint_of(&shown, integration, "lms/users")["state"] == *users
+                && endpoint_of(&shown, integration, "lms/courses")["state"] == *courses
         })
     });
     // The status shows reason and time, and nothing is requested repeatedly.
     for (integration, ..) in states {
-        assert!(endpoint_of(&shown, integration, "courses")["reason"].is_string(), "{integration}: {shown}");
+        assert!(endpoint_of(&shown, integration, "lms/courses")["reason"].is_string(), "{integration}: {shown}");
     }
     let waiting = look.requests();
     assert!(waiting.iter().all(|request| request.lease.is_none() && request.attempts == 1), "{waiting:?}");
@@ -213,7 +213,7 @@ fn each_failure_shows_and_passes() {
     let shown = status(&world);
     for (integration, ..) in states {
         assert_eq!(status_of(&shown, integration)["state"], "active", "{shown}");
-        for endpoint in ["users", "courses", "course-progressions"] {
+        for endpoint in ["lms/users", "lms/courses", "lms/course-progressions"] {
             assert_eq!(endpoint_of(&shown, integration, endpoint)["state"], "ok", "{integration} {endpoint}: {shown}");
         }
     }

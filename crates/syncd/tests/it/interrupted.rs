@@ -92,7 +92,8 @@ fn a_killed_fetch_is_resumed_at_once(backend: Backend) {
     world.sandbox.clear_requests();
     world.sandbox.clear_faults();
     let report = world.spawn(&["sync", "--json"]).wait().expect_code(0).json();
-    let run = report["runs"].as_array().unwrap().iter().find(|run| run["endpoint"] == "course-progressions").unwrap();
+    let run =
+        report["runs"].as_array().unwrap().iter().find(|run| run["endpoint"] == "lms/course-progressions").unwrap();
     assert_eq!(run["records"], RECORDS);
     assert_eq!(run["pages"], PAGES);
 

@@ -29,7 +29,7 @@ fn sync_reports_its_runs() {
     assert_keys(&first, "runs");
     let runs = first["runs"].as_array().unwrap();
     let endpoints: Vec<&Value> = runs.iter().map(|run| &run["endpoint"]).collect();
-    assert_eq!(endpoints, ["users", "courses", "course-progressions"]);
+    assert_eq!(endpoints, ["lms/users", "lms/courses", "lms/course-progressions"]);
     for run in runs {
         assert_keys(run, RUN);
         assert_eq!(run["kind"], "full");
@@ -70,7 +70,7 @@ fn status_tells_where_everything_stands() {
     for endpoint in integration["endpoints"].as_array().unwrap() {
         let names = "endpoint watermark lag_seconds last_delta last_full next_full state since reason";
         assert_keys(endpoint, names);
-        let failed = endpoint["endpoint"] == "courses";
+        let failed = endpoint["endpoint"] == "lms/courses";
         assert_eq!(endpoint["state"], if failed { "failed" } else { "ok" });
         assert_eq!(endpoint["watermark"].is_null(), failed);
         assert_eq!(endpoint["reason"].is_null(), !failed);
@@ -145,12 +145,12 @@ fn plan_explains_itself() {
     let plan = world.syncd(&arguments).expect_code(0).json();
     assert_keys(&plan, "fetches spared ignored");
     let expected = json!([
-        { "endpoint": "users", "kind": "delta", "because": ["lms_users"] },
-        { "endpoint": "course-progressions", "kind": "delta", "because": ["lms_course_progressions"] },
+        { "endpoint": "lms/users", "kind": "delta", "because": ["lms_users"] },
+        { "endpoint": "lms/course-progressions", "kind": "delta", "because": ["lms_course_progressions"] },
     ]);
     assert_eq!(plan["fetches"], expected);
     assert_keys(&plan["spared"][0], "endpoint why");
-    assert_eq!(plan["spared"][0]["endpoint"], "courses");
+    assert_eq!(plan["spared"][0]["endpoint"], "lms/courses");
     assert_eq!(plan["ignored"], json!(["hris_employees"]));
     assert!(world.sandbox.requests().is_empty(), "a plan asks nobody");
 
@@ -169,6 +169,6 @@ fn global_options_stand_before_or_after_the_command() {
         ["--config", elsewhere, "plan", "--log", "debug", "lms_users", "--json"],
     ] {
         let plan = world.start(world.command_as_it_is(&arguments)).wait().expect_code(0).json();
-        assert_eq!(plan["fetches"][0]["endpoint"], "users");
+        assert_eq!(plan["fetches"][0]["endpoint"], "lms/users");
     }
 }

@@ -35,7 +35,7 @@ fn users(world: &World) -> Vec<StoredRow> {
 }
 
 fn run_of_users(report: &Value) -> Value {
-    report["runs"].as_array().unwrap().iter().find(|run| run["endpoint"] == "users").unwrap().clone()
+    report["runs"].as_array().unwrap().iter().find(|run| run["endpoint"] == "lms/users").unwrap().clone()
 }
 
 fn quarantine(world: &World) -> Vec<Value> {
@@ -54,7 +54,7 @@ fn a_malformed_record_is_quarantined_until_a_good_one_comes(backend: Backend) {
     assert!(run["watermark"].is_string(), "the watermark moved");
     let listed = quarantine(&world);
     assert_eq!(listed.len(), 1);
-    assert_eq!((&listed[0]["endpoint"], &listed[0]["path"]), (&json!("users"), &json!("first_name")));
+    assert_eq!((&listed[0]["endpoint"], &listed[0]["path"]), (&json!("lms/users"), &json!("first_name")));
     let id = listed[0]["record_id"].as_str().unwrap().to_owned();
     let text = world.syncd(&["quarantine", "list"]).expect_code(0).stdout;
     assert!(text.contains(&id) && text.contains("first_name"), "{text}");
@@ -162,7 +162,7 @@ fn put_aside(world: &World, record: &Value, observed_at: &str) {
     let integration = &world.integrations()[0];
     world.database.execute(&format!(
         "INSERT INTO sync_quarantine (integration_id, endpoint, record_id, json, path, reason, observed_at, run_id) \
-         VALUES ('{integration}', 'users', '{id}', '{json}', 'status', 'not read', '{observed_at}', 1)"
+         VALUES ('{integration}', 'lms/users', '{id}', '{json}', 'status', 'not read', '{observed_at}', 1)"
     ));
 }
 
@@ -175,7 +175,7 @@ fn what_can_be_read_now_leaves_quarantine(backend: Backend) {
     put_aside(&world, &user, "2026-01-01T00:01:00.000Z");
     put_aside(&world, &json!({ "id": "hopeless", "first_name": {} }), "2026-01-01T00:01:00.000Z");
     let text = world.syncd(&["quarantine", "retry"]).expect_code(1).stdout;
-    assert!(text.contains("applied  users of") && text.ends_with("1 of 2 are out of quarantine.\n"), "{text}");
+    assert!(text.contains("applied  lms/users of") && text.ends_with("1 of 2 are out of quarantine.\n"), "{text}");
     let stored = users(&world).into_iter().find(|row| row.row.key.first() == "newcomer").unwrap();
     assert_eq!(stored.row.get(Model::LmsUsers, "first_name").unwrap().text(), Some("Ada"));
     assert_eq!(stored.synced_at.to_string(), "2026-01-01T00:01:00.000Z", "it counts as observed when it was fetched");

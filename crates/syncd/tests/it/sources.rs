@@ -154,7 +154,7 @@ fn lists_that_never_end_are_given_up() {
         let world = world(Backend::Sqlite);
         world.sandbox.inject(Fault::always(FaultKind::EndlessPages { empty }).at(Endpoint::LmsUsers));
         let (complaint, requests) = failure(&world);
-        assert!(complaint.contains("the list of users does not end") && complaint.contains(says), "{complaint}");
+        assert!(complaint.contains("the list of lms/users does not end") && complaint.contains(says), "{complaint}");
         assert!(requests <= 2_002, "{requests}");
         world.sandbox.clear_faults();
         world.sync();

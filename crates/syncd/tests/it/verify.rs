@@ -386,11 +386,11 @@ fn one_bad_row_of_the_books_stops_nothing(backend: Backend) {
     world.sync();
     let time = if backend == Backend::Postgres { "'infinity'" } else { "'at noon'" };
     for edit in [
-        format!("UPDATE sync_watermarks SET watermark = {time}, next_full_at = {time} WHERE endpoint = 'users'"),
-        format!("UPDATE sync_watermarks SET loaded_at = {time} WHERE endpoint = 'courses'"),
-        "UPDATE sync_watermarks SET status = 'by hand' WHERE endpoint = 'course-progressions'".to_owned(),
-        format!("UPDATE sync_runs SET finished_at = {time} WHERE endpoint = 'users'"),
-        "UPDATE sync_runs SET outcome = 'by hand', phase = 'by hand' WHERE endpoint = 'courses'".to_owned(),
+        format!("UPDATE sync_watermarks SET watermark = {time}, next_full_at = {time} WHERE endpoint = 'lms/users'"),
+        format!("UPDATE sync_watermarks SET loaded_at = {time} WHERE endpoint = 'lms/courses'"),
+        "UPDATE sync_watermarks SET status = 'by hand' WHERE endpoint = 'lms/course-progressions'".to_owned(),
+        format!("UPDATE sync_runs SET finished_at = {time} WHERE endpoint = 'lms/users'"),
+        "UPDATE sync_runs SET outcome = 'by hand', phase = 'by hand' WHERE endpoint = 'lms/courses'".to_owned(),
         "UPDATE sync_integrations SET status = 'by hand'".to_owned(),
     ] {
         world.database.execute(&edit);

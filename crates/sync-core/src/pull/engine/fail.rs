@@ -69,7 +69,7 @@ impl Backoff {
             | FailureClass::ModelUnavailable => self.lasting,
         };
         let wait = wait.max(retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER));
-        let quarters = stable_hash(target.integration_id.as_str(), target.endpoint.as_str()) % 256;
+        let quarters = stable_hash(target.integration_id.as_str(), target.endpoint.short_name()) % 256;
         wait.saturating_add(wait / 1_024 * u32::try_from(quarters).unwrap_or(0))
     }
 }

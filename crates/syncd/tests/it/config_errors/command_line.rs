@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStringExt as _;
 
 use super::{Case, case};
 
-const ENDPOINTS: &[&str] = &["users, courses, course-progressions or skills"];
+const ENDPOINTS: &[&str] = &["use a name such as lms/users"];
 
 fn bytes(bytes: &[u8]) -> OsString {
     OsString::from_vec(bytes.to_vec())

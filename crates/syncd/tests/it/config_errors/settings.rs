@@ -128,7 +128,7 @@ fn words() -> Vec<Case> {
         rows.push(setting("sync.endpoints", value, &["name at least one"]));
     }
     for value in ["[\"user\"]", "[\"users\", \"\"]", "\"users;courses\"", "\"Users\"", "[\"users\", \"teachers\"]"] {
-        rows.push(setting("sync.endpoints", value, &["use users, courses, course-progressions or skills"]));
+        rows.push(setting("sync.endpoints", value, &["use a name such as lms/users"]));
     }
     for (key, meant) in [
         ("kombo.api_kye", "api_key"),
