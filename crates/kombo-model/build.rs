@@ -1,5 +1,15 @@
 //! Writes the tables of the catalogue from its files.
 
+#![allow(
+    clippy::expect_used,
+    clippy::format_collect,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::struct_excessive_bools,
+    clippy::unwrap_used,
+    reason = "a build script reports what is wrong in the catalogue by a panic, and its speed does not matter"
+)]
+
 #[path = "build/source.rs"]
 mod source;
 #[path = "build/tables.rs"]

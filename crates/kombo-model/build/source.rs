@@ -6,14 +6,15 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-/// The order of the categories decides the order of endpoints and models in their enums.
+/// The order of the categories is that of endpoints and models in their enums.
 pub(crate) const CATEGORIES: [&str; 1] = ["lms"];
 
 /// One category.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Category {
-    pub(crate) category: String,
+    #[serde(rename = "category")]
+    pub(crate) name: String,
     pub(crate) title: String,
     #[serde(rename = "endpoint")]
     pub(crate) endpoints: Vec<Endpoint>,

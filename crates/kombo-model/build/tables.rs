@@ -33,7 +33,7 @@ impl<'a> Catalogue<'a> {
     pub(crate) fn new(categories: &'a [Category], common: &BTreeMap<String, Column>) -> Self {
         let mut catalogue = Self { endpoints: Vec::new(), models: Vec::new(), columns: BTreeMap::new() };
         for category in categories {
-            let name = category.category.as_str();
+            let name = category.name.as_str();
             assert!(!category.title.is_empty(), "{name}: it needs a title");
             for left_out in &category.left_out_models {
                 assert!(!left_out.reason.is_empty(), "{}: say why it is left out", left_out.name);
@@ -54,11 +54,19 @@ impl<'a> Catalogue<'a> {
     /// Returns the code.
     pub(crate) fn write(&self) -> String {
         let mut code = String::new();
-        let endpoints: Vec<_> = self.endpoints.iter().map(|(_, it)| (it.path.as_str(), endpoint_doc(it))).collect();
+        let endpoints: Vec<Item<'_>> = self
+            .endpoints
+            .iter()
+            .map(|(category, it)| Item { name: &it.path, about: endpoint_doc(it), facts: self.endpoint(category, it) })
+            .collect();
         enumeration(&mut code, "Endpoint", "An endpoint that lists records.", &endpoints);
-        let models: Vec<_> = self.models.iter().map(|(_, it)| (it.name.as_str(), it.about.clone())).collect();
+        let models: Vec<Item<'_>> = self
+            .models
+            .iter()
+            .map(|(category, it)| Item { name: &it.name, about: it.about.clone(), facts: self.model(category, it) })
+            .collect();
         enumeration(&mut code, "Model", "A model that has a table in the mirror.", &models);
-        let names: Vec<&str> = endpoints.iter().map(|(path, _)| *path).collect();
+        let names: Vec<&str> = endpoints.iter().map(|endpoint| endpoint.name).collect();
         let enabled = self.endpoints.iter().filter(|(_, endpoint)| endpoint.enabled);
         let enabled: Vec<&str> = enabled.map(|(_, endpoint)| endpoint.path.as_str()).collect();
         writeln!(code, "/// The names of all endpoints.\npub const ENDPOINT_NAMES: &[&str] = &{names:?};").unwrap();
@@ -69,15 +77,6 @@ impl<'a> Catalogue<'a> {
             enabled.join(",")
         )
         .unwrap();
-        code.push_str("static ENDPOINTS: &[EndpointInfo] = &[");
-        for (category, endpoint) in &self.endpoints {
-            code.push_str(&self.endpoint(category, endpoint));
-        }
-        code.push_str("];\nstatic MODELS: &[ModelInfo] = &[");
-        for (category, model) in &self.models {
-            code.push_str(&self.model(category, model));
-        }
-        code.push_str("];\n");
         code
     }
 
@@ -92,7 +91,7 @@ impl<'a> Catalogue<'a> {
             .collect();
         format!(
             "EndpointInfo {{ path: {:?}, category: Category::{}, lists: Model::{}, shape: {shape}, \
-             has_updated_after: {}, has_include_deleted: {}, is_paged: {}, is_enabled: {}, filters: &[{filters}] }},\n",
+             has_updated_after: {}, has_include_deleted: {}, is_paged: {}, is_enabled: {}, filters: &[{filters}] }}",
             endpoint.path,
             variant(category),
             variant(&endpoint.lists),
@@ -127,7 +126,7 @@ impl<'a> Catalogue<'a> {
         format!(
             "ModelInfo {{ name: {:?}, about: {:?}, category: Category::{}, key: &{:?}, columns: &[{columns}], \
              has_times: {}, parent_column: {:?}, parent: {}, members: &[{members}], owner: Endpoint::{}, \
-             embedded_by: &[{embedded_by}], copied_columns: &{:?}, blind_in: &[{blind_in}], also: &{:?} }},\n",
+             embedded_by: &[{embedded_by}], copied_columns: &{:?}, blind_in: &[{blind_in}], also: &{:?} }}",
             model.name,
             model.about,
             variant(category),
@@ -170,7 +169,7 @@ impl<'a> Catalogue<'a> {
                         push(&mut relations.copied_columns, column);
                     }
                 }
-                let surrounding = self.surrounding(endpoint, nested);
+                let surrounding = Self::surrounding(endpoint, nested);
                 if of(&nested.list) || of(&nested.join) {
                     assert!(relations.parent.is_none_or(|parent| surrounding == Some(parent)), "{model}: two parents");
                     relations.parent = surrounding;
@@ -188,7 +187,7 @@ impl<'a> Catalogue<'a> {
     }
 
     /// Returns the model of the row that surrounds something nested.
-    fn surrounding(&self, endpoint: &'a Endpoint, nested: &Nested) -> Option<&'a str> {
+    fn surrounding(endpoint: &'a Endpoint, nested: &Nested) -> Option<&'a str> {
         let Some(path) = parent_path(&nested.field) else { return Some(&endpoint.lists) };
         let around = endpoint.nested.iter().find(|it| it.field == path)?;
         around.owned.as_deref().or(around.copy.as_deref()).or(around.list.as_deref())
@@ -337,23 +336,31 @@ fn variant(name: &str) -> String {
         .collect()
 }
 
-fn enumeration(code: &mut String, name: &str, about: &str, items: &[(&str, String)]) {
+/// A variant with its facts.
+struct Item<'a> {
+    name: &'a str,
+    about: String,
+    facts: String,
+}
+
+fn enumeration(code: &mut String, name: &str, about: &str, items: &[Item<'_>]) {
+    let variants: String =
+        items.iter().map(|item| format!("    #[doc = {:?}]\n    {},\n", item.about, variant(item.name))).collect();
+    let all: String = items.iter().map(|item| format!("Self::{},", variant(item.name))).collect();
+    let facts: String = items
+        .iter()
+        .map(|item| {
+            let (variant, facts) = (variant(item.name), &item.facts);
+            format!("Self::{variant} => {{ static FACTS: {name}Info = {facts}; &FACTS }}\n")
+        })
+        .collect();
+    let derived = "Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash";
     write!(
         code,
-        "/// {about}\n#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]\npub enum {name} {{\n"
-    )
-    .unwrap();
-    for (item, about) in items {
-        write!(code, "    #[doc = {about:?}]\n    {},\n", variant(item)).unwrap();
-    }
-    write!(
-        code,
-        "}}\n\nimpl {name} {{\n    /// All of them, in the order of the catalogue.\n    pub const ALL: [Self; {}] = [{}];\n\n    \
-         /// Returns the facts on it.\n    pub fn info(self) -> &'static {name}Info {{\n        &{}S[self as usize]\n    \
-         }}\n}}\n\n",
-        items.len(),
-        items.iter().map(|(item, _)| format!("Self::{},", variant(item))).collect::<String>(),
-        name.to_uppercase(),
+        "/// {about}\n#[derive({derived})]\npub enum {name} {{\n{variants}}}\n\nimpl {name} {{\n    /// All of them, in the \
+         order of the catalogue.\n    pub const ALL: [Self; {count}] = [{all}];\n\n    /// Returns the facts on it.\n    \
+         pub fn info(self) -> &'static {name}Info {{\n        match self {{\n{facts}        }}\n    }}\n}}\n\n",
+        count = items.len(),
     )
     .unwrap();
 }

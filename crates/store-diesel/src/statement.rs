@@ -210,7 +210,7 @@ impl Cell {
             Self::Time(time) => Some(time),
             Self::OddTime(time) => time,
             Self::Text(text) => text.parse().ok(),
-            _ => None,
+            Self::Int(_) | Self::Double(_) | Self::Flag(_) | Self::Date(_) | Self::NoText(_) => None,
         }
     }
 
@@ -219,7 +219,7 @@ impl Cell {
         match self {
             Self::Time(time) => Some(time),
             Self::Text(text) => text.parse().ok().filter(|time: &Timestamp| time.to_string() == text),
-            _ => None,
+            Self::OddTime(_) | Self::Int(_) | Self::Double(_) | Self::Flag(_) | Self::Date(_) | Self::NoText(_) => None,
         }
     }
 
@@ -228,7 +228,7 @@ impl Cell {
         match self {
             Self::Date(date) => date,
             Self::Text(text) => text.parse().ok().filter(|date: &Date| date.to_string() == text),
-            _ => None,
+            Self::Time(_) | Self::OddTime(_) | Self::Int(_) | Self::Double(_) | Self::Flag(_) | Self::NoText(_) => None,
         }
     }
 
@@ -243,7 +243,13 @@ impl Cell {
             Self::Flag(flag) => Some(flag),
             Self::Int(0) => Some(false),
             Self::Int(1) => Some(true),
-            _ => None,
+            Self::Text(_)
+            | Self::Time(_)
+            | Self::OddTime(_)
+            | Self::Int(_)
+            | Self::Double(_)
+            | Self::Date(_)
+            | Self::NoText(_) => None,
         }
     }
 

@@ -64,6 +64,7 @@ impl FromStr for Category {
 
 /// The facts on an endpoint.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact by itself")]
 pub struct EndpointInfo {
     /// The path below the base URL, which is the endpoint's name.
     pub path: &'static str,

@@ -269,7 +269,7 @@ mod tests {
         match column.kind {
             _ if number.is_multiple_of(7) => Value::Null,
             ColumnKind::Date => Value::Date("2024-02-29".parse().unwrap()),
-            ColumnKind::Number => Value::Number(number as f64 / 8.0),
+            ColumnKind::Number => Value::Number(f64::from(u32::try_from(number).unwrap()) / 8.0),
             ColumnKind::Integer => Value::Integer(i64::try_from(number).unwrap()),
             ColumnKind::Flag => Value::Flag(number.is_multiple_of(2)),
             ColumnKind::Text | ColumnKind::Id => Value::Text(format!("{} – {number}", column.name)),

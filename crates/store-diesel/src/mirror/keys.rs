@@ -18,7 +18,7 @@ pub(super) fn id(cell: Cell) -> Option<String> {
     match cell {
         Cell::Text(text) => Some(text),
         Cell::NoText(bytes) => Some(name(&bytes)),
-        _ => None,
+        Cell::Time(_) | Cell::OddTime(_) | Cell::Int(_) | Cell::Double(_) | Cell::Flag(_) | Cell::Date(_) => None,
     }
 }
 
@@ -32,7 +32,7 @@ pub(crate) fn named(model: Model, note: Cell) -> Option<Key> {
             Some(Key::Pair(next()?, next()?))
         }
         Cell::NoText(bytes) => Some(Key::Id(name(&bytes))),
-        _ => None,
+        Cell::Time(_) | Cell::OddTime(_) | Cell::Int(_) | Cell::Double(_) | Cell::Flag(_) | Cell::Date(_) => None,
     }
 }
 

@@ -91,7 +91,14 @@ impl Value {
         match self {
             Self::Unreadable => true,
             Self::Json(text) => !is_json(text),
-            _ => false,
+            Self::Absent
+            | Self::Null
+            | Self::Text(_)
+            | Self::Time(_)
+            | Self::Date(_)
+            | Self::Number(_)
+            | Self::Integer(_)
+            | Self::Flag(_) => false,
         }
     }
 
@@ -124,7 +131,14 @@ impl Value {
     pub fn text(&self) -> Option<&str> {
         match self {
             Self::Text(text) | Self::Json(text) => Some(text),
-            _ => None,
+            Self::Absent
+            | Self::Null
+            | Self::Time(_)
+            | Self::Date(_)
+            | Self::Number(_)
+            | Self::Integer(_)
+            | Self::Flag(_)
+            | Self::Unreadable => None,
         }
     }
 
@@ -283,10 +297,8 @@ pub struct NewRow<'a> {
 impl NewRow<'_> {
     /// Returns the row in its stored form.
     pub fn to_stored(self) -> StoredRow {
-        let values = self.row.values.iter().map(|value| match value {
-            Value::Absent | Value::Unreadable => Value::Null,
-            _ => value.clone(),
-        });
+        let is_readable = |value: &Value| !matches!(value, Value::Absent | Value::Unreadable);
+        let values = self.row.values.iter().map(|value| if is_readable(value) { value.clone() } else { Value::Null });
         let row = MirrorRow { key: self.row.key.clone(), values: values.collect() };
         StoredRow { row, removed_at: None, synced_at: self.synced_at }
     }

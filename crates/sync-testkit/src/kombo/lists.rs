@@ -11,6 +11,7 @@ use super::Nesting;
 use super::lms::{Lms, Part};
 
 /// Returns a record as a source reads it.
+#[expect(clippy::expect_used, reason = "records of the model are readable")]
 fn record(endpoint: Endpoint, record: &impl serde::Serialize) -> Record {
     let json = serde_json::to_string(record).expect("records are JSON");
     Record::read(endpoint, &json).expect("records of the model are readable")
