@@ -20,16 +20,6 @@ pub(crate) struct Category {
     pub(crate) endpoints: Vec<Endpoint>,
     #[serde(rename = "model")]
     pub(crate) models: Vec<Model>,
-    #[serde(default)]
-    pub(crate) left_out_models: Vec<LeftOutModel>,
-}
-
-/// A model that webhooks name and that has no table.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct LeftOutModel {
-    pub(crate) name: String,
-    pub(crate) reason: String,
 }
 
 /// An endpoint that lists records.
@@ -50,8 +40,6 @@ pub(crate) struct Endpoint {
     pub(crate) enabled: bool,
     #[serde(default)]
     pub(crate) filters: Vec<(String, String, String)>,
-    #[serde(default)]
-    pub(crate) left_out: Vec<(String, String)>,
     #[serde(default)]
     pub(crate) nested: Vec<Nested>,
 }
@@ -75,9 +63,6 @@ pub(crate) struct Nested {
     pub(crate) from: Option<String>,
     #[serde(default)]
     pub(crate) updated_after: Seen,
-    /// Since when Kombo has it, if the contract of May 2026 does not show it.
-    #[serde(default, rename = "since")]
-    pub(crate) _since: String,
 }
 
 /// What a delta shows of a nested record.
@@ -106,9 +91,6 @@ pub(crate) struct Model {
     pub(crate) times: bool,
     #[serde(default)]
     pub(crate) also: Vec<String>,
-    /// Since when Kombo has it, if the contract of May 2026 does not show it.
-    #[serde(default, rename = "since")]
-    pub(crate) _since: String,
     columns: Vec<ColumnEntry>,
 }
 
