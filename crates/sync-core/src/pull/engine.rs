@@ -12,20 +12,22 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kombo_model::{Endpoint, Timestamp};
+use kombo_model::{Endpoint, IntegrationId, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::SyncError;
 use crate::horizon::Horizon;
 use crate::jobs::lease::LeasedTx;
 use crate::jobs::queue;
-use crate::jobs::request::{Lease, SyncKind};
+use crate::jobs::request::{Lease, SyncKind, Target};
 use crate::ports::clock::Clock;
+use crate::ports::error::TxResult;
 use crate::ports::observer::{Event, Observer};
 use crate::ports::source::Source;
-use crate::ports::store::{Scope, Store};
+use crate::ports::store::{Scope, Store, Tx};
 use crate::pull::run::{Run, RunId, RunOutcome, RunPhase};
 use crate::pull::watermark;
+use crate::rows::Model;
 use crate::rows::compare::Tombstones;
 use crate::rows::counts::RunCounts;
 use crate::webhooks::planner::PlanPolicy;
@@ -253,14 +255,25 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         Ok(())
     }
 
+    /// Returns the disabled endpoints that list rows of which `endpoint` shows copies.
+    fn disabled_owners(&self, endpoint: Endpoint) -> BTreeSet<Endpoint> {
+        let enabled = &self.policy.plan.endpoints;
+        let copied = Model::ALL.into_iter().filter(|model| model.embedded_by().contains(&endpoint));
+        copied.map(Model::owner).filter(|owner| !enabled.contains(owner)).collect()
+    }
+
     /// Resumes the latest run of the target, or starts one.
     async fn begin(&self, lease: &Lease) -> Result<(Run, bool), SyncError> {
         let (lease, now, ttl) = (lease.clone(), self.clock.now(), self.policy.lease_ttl);
         let target = lease.request.target.clone();
+        let disabled = self.disabled_owners(target.endpoint);
         self.store
             .transact(Scope::Integration(target.integration_id.clone()), move |tx| {
                 let tx = &mut LeasedTx::assert_lease(tx, &lease, now, ttl)?;
                 tx.assert_alone(now, ttl)?;
+                for owner in disabled {
+                    supersede_first_load(&mut **tx, &target.integration_id, owner, now)?;
+                }
                 let mut state = queue::state(&mut **tx, &target.integration_id, target.endpoint)?;
                 if state.watermark.is_some() && watermark::plausible(state.watermark, now).is_none() {
                     tracing::warn!(
@@ -344,4 +357,19 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
             .await?;
         Ok(())
     }
+}
+
+/// Ends an interrupted first load of a disabled endpoint. While the endpoint is disabled, copies alone decide on its rows,
+/// also on those that the pages of that load have shown, so it could not continue where it stopped.
+fn supersede_first_load(
+    tx: &mut dyn Tx,
+    integration: &IntegrationId,
+    endpoint: Endpoint,
+    now: Timestamp,
+) -> TxResult<()> {
+    let target = Target { integration_id: integration.clone(), endpoint, kind: SyncKind::Full };
+    let Some(run) = tx.latest_run(&target)?.filter(|run| run.first_load && run.outcome.is_resumable()) else {
+        return Ok(());
+    };
+    tx.put_run(&Run { outcome: RunOutcome::Superseded, finished_at: Some(now), error: None, ..run })
 }

@@ -3,8 +3,8 @@ use std::time::Duration;
 use kombo_model::Endpoint;
 use sync_core::jobs::{EndpointStatus, SyncKind};
 use sync_core::ports::{Clock, FailureClass, Fetch, LockMode, StoreError};
-use sync_core::pull::RunOutcome;
-use sync_core::rows::{Key, MirrorRow, Model, Value};
+use sync_core::pull::{RunOutcome, RunPhase};
+use sync_core::rows::{Key, MirrorRow, Model, StoredRow, Value};
 
 use crate::bench::{ALL, Bench, USUAL, id, target};
 
@@ -483,6 +483,36 @@ async fn rows_that_only_copies_show_are_held_against_the_copies() {
     bench.policy.plan.endpoints.insert(Endpoint::LmsSkills);
     bench.pass(60);
     bench.full(Endpoint::LmsSkills).await;
+    bench.assert_mirrors();
+}
+
+/// While an endpoint is disabled, copies alone decide on rows that its interrupted first load has shown.
+#[tokio::test]
+async fn a_first_load_of_an_endpoint_that_was_disabled_meanwhile_starts_again() {
+    let mut bench = Bench::new(&USUAL);
+    bench.furnish();
+    bench.kombo.edit(|lms| lms.add_user("idle"));
+    bench.full(Endpoint::LmsCourseProgressions).await;
+    let user = bench.store.table(Model::LmsUsers, &id()).remove(0);
+    let made_up = MirrorRow::new(Model::LmsUsers, Key::Id("made-up".to_owned()), user.row.values().to_vec());
+    bench.put(Model::LmsUsers, StoredRow { row: made_up, ..user });
+    // The page succeeds, and the look-up of the row that it does not show fails.
+    bench.kombo.configure(|settings| settings.page_size = 100);
+    (2..9).for_each(|page| bench.kombo.fail_page(page, FailureClass::Transient));
+    let run = bench.full(Endpoint::LmsUsers).await;
+    assert_eq!((run.outcome, run.phase), (RunOutcome::Failed, RunPhase::Sweep));
+    assert!(bench.row(Model::LmsUsers, "idle").is_live());
+
+    bench.kombo.fail_no_more();
+    bench.policy.plan.endpoints.remove(&Endpoint::LmsUsers);
+    bench.pass(60);
+    bench.full(Endpoint::LmsCourseProgressions).await;
+    assert!(!bench.row(Model::LmsUsers, "idle").is_live(), "no copy shows it");
+    bench.policy.plan.endpoints.insert(Endpoint::LmsUsers);
+    bench.pass(3_600);
+    bench.full(Endpoint::LmsUsers).await;
+    assert!(bench.row(Model::LmsUsers, "idle").is_live());
+    bench.full(Endpoint::LmsCourses).await;
     bench.assert_mirrors();
 }
 

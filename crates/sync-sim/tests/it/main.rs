@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use sync_sim::{Mutant, STEPS, Tally, find, simulate, simulate_fleet, simulate_huge};
 
 /// Number of seeds in a regular run.
-const SEEDS: u64 = 100;
+const SEEDS: u64 = 200;
 /// Number of seeds in which every planted bug must be found.
 const MUTANT_SEEDS: u64 = 200;
 
