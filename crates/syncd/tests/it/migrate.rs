@@ -13,6 +13,7 @@ on_both_databases!(
     several_processes_migrate_at_once,
     tables_of_a_newer_version_are_left_alone,
     commands_that_need_tables_ask_for_them,
+    a_database_with_the_short_names_of_endpoints_goes_on_without_a_load,
 );
 
 fn world(backend: Backend) -> World {
@@ -84,6 +85,31 @@ const NEWEST: [&str; 11] = [
     "2026-11-30-014000_state_time",
     "2026-11-30-012001_bounds",
 ];
+
+/// Returns the SQL that reverts a migration.
+fn reverting(migration: &str, backend: Backend) -> String {
+    let (folder, schema) = match backend {
+        Backend::Postgres => ("postgres", "kombo."),
+        Backend::Sqlite => ("sqlite", ""),
+    };
+    let path = format!("{}/../../migrations/{folder}/{migration}/down.sql", env!("CARGO_MANIFEST_DIR"));
+    let version: String = migration.chars().take(17).filter(char::is_ascii_digit).collect();
+    let revert = std::fs::read_to_string(path).unwrap();
+    format!("{revert};\nDELETE FROM {schema}__diesel_schema_migrations WHERE version = '{version}';")
+}
+
+fn a_database_with_the_short_names_of_endpoints_goes_on_without_a_load(backend: Backend) {
+    let world = World::new(backend, SandboxConfig::default());
+    world.sync();
+    world.database.execute(&reverting("2026-12-01-100000_categories", backend));
+    world.syncd(&["status"]).expect_code(1);
+    let report = world.syncd(&["sync", "--json"]).expect_code(0).json();
+    for run in report["runs"].as_array().unwrap() {
+        assert_eq!((&run["kind"], &run["outcome"]), (&json!("delta"), &json!("completed")), "{run}");
+        assert!(run["endpoint"].as_str().unwrap().starts_with("lms/"), "{run}");
+    }
+    world.syncd(&["verify"]).expect_code(0);
+}
 
 /// A waiting migration reports the session that it waits for, has no time-out, and continues after that session is
 /// killed.
