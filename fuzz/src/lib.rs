@@ -38,8 +38,8 @@ mod kombo {
     pub use page::{Page, RejectedRecord};
     pub use pages::Pages;
     pub use query::{
-        CoursesQuery, ListQuery, Listed, PageCursor, PageSize, ProgressionFilters, ProgressionsQuery, SkillsQuery,
-        UserFilters, UsersQuery,
+        CoursesQuery, ListQuery, Listed, PageCursor, PageSize, ProgressionFilters, ProgressionsQuery, RecordsQuery,
+        SkillsQuery, Typed, UserFilters, UsersQuery,
     };
     pub use retry::RetryPolicy;
     pub use secrecy::SecretString;

@@ -23,8 +23,8 @@ const FULL: Reading = Reading {
     latest: Timestamp::MAX,
 };
 
-fn records() -> Vec<Record> {
-    let read = |number: usize| {
+fn texts() -> Vec<String> {
+    let text = |number: usize| {
         let json = serde_json::json!({
             "id": format!("progression{number:013}"), "remote_id": format!("progress-{number}"),
             "user_id": format!("user{number:020}"), "course_revision_id": "revision0000000000000001",
@@ -33,9 +33,17 @@ fn records() -> Vec<Record> {
             "remote_data": { "/enrolments": { "number": number, "note": "x".repeat(300) } },
             "user": { "id": format!("user{number:020}"), "first_name": "Ada", "last_name": "Lovelace" },
         });
-        Record::read(Endpoint::LmsCourseProgressions, &json.to_string()).ok()
+        json.to_string()
     };
-    (0..250).filter_map(read).collect()
+    (0..250).map(text).collect()
+}
+
+fn read(texts: &[String]) -> Vec<Record> {
+    texts.iter().filter_map(|json| Record::read(Endpoint::LmsCourseProgressions, json).ok()).collect()
+}
+
+fn records() -> Vec<Record> {
+    read(&texts())
 }
 
 fn rows() -> Vec<Incoming> {
@@ -71,6 +79,16 @@ fn decide(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("a page of 250 progressions");
     group.throughput(Throughput::Elements(250));
     let (records, at) = (records(), Timestamp::MIN);
+    let texts = texts();
+    group.bench_function("from JSON into rows", |bench| {
+        bench.iter(|| {
+            let mut batch = Batch::default();
+            for record in read(black_box(&texts)) {
+                drop(decompose(record, at, &mut batch));
+            }
+            batch
+        });
+    });
     group.bench_function("into rows", |bench| {
         let into_rows = |records: Vec<Record>| {
             let mut batch = Batch::default();

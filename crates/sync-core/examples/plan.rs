@@ -5,10 +5,10 @@
 //!
 //! ```text
 //! changed: lms_course_progressions, lms_courses, hris_employees
-//! with progressions alone: full of course-progressions because of lms_course_progressions, lms_courses
-//! with everything: delta of courses because of lms_courses
-//! with everything: delta of course-progressions because of lms_course_progressions
-//! with everything: users is spared: shows none of the changed models
+//! with progressions alone: full of lms/course-progressions because of lms_course_progressions, lms_courses
+//! with everything: delta of lms/courses because of lms_courses
+//! with everything: delta of lms/course-progressions because of lms_course_progressions
+//! with everything: lms/users is spared: shows none of the changed models
 //! ```
 #![allow(clippy::print_stdout, reason = "an example prints")]
 

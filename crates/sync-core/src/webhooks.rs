@@ -85,7 +85,7 @@ pub fn integration_of(webhook: &Webhook) -> Option<IntegrationId> {
 /// let received = receive(&store, &webhook, &policy, now).await?;
 /// let Received::Stored(targets) = received else { panic!("it is new") };
 /// // Nothing is loaded yet, so what changed means all there is.
-/// assert_eq!(targets[0].to_string(), "full users of sandbox:a");
+/// assert_eq!(targets[0].to_string(), "full lms/users of sandbox:a");
 ///
 /// // Kombo delivers it once more.
 /// assert_eq!(receive(&store, &webhook, &policy, now).await?, Received::Repeated);

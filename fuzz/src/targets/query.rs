@@ -1,4 +1,4 @@
-use kombo_model::{CourseProgression, IntegrationId, User};
+use kombo_model::{CourseProgression, Endpoint, IntegrationId, User};
 use reqwest::Url;
 
 use crate::request::Request;
@@ -51,9 +51,9 @@ pub fn query(data: &[u8]) {
     let can_be_a_header =
         !integration.as_str().is_empty() && integration.as_str().bytes().all(|it| it.is_ascii_graphic());
     let built = [
-        (Request::page(&integration, &users, cursor.as_ref(), page_size), "/v1/lms/users", ["ids", "work_emails"]),
+        (Request::page(&integration, Endpoint::LmsUsers, &users, cursor.as_ref(), page_size), "/v1/lms/users", ["ids", "work_emails"]),
         (
-            Request::page(&integration, &progressions, cursor.as_ref(), page_size),
+            Request::page(&integration, Endpoint::LmsCourseProgressions, &progressions, cursor.as_ref(), page_size),
             "/v1/lms/course-progressions",
             ["user_ids", "course_ids"],
         ),

@@ -4,10 +4,10 @@
 //! one of your own that passes `sync_testkit::conformance`. Nothing else changes.
 //!
 //! ```text
-//! full users: completed, 100 records, 96 created
-//! full courses: completed, 40 records, 271 created
-//! webhook: delta users
-//! delta users: completed, 1 records, 0 created, 1 updated
+//! full lms/users: completed, 100 records, 96 created
+//! full lms/courses: completed, 40 records, 271 created
+//! webhook: delta lms/users
+//! delta lms/users: completed, 1 records, 0 created, 1 updated
 //! verified: 0 differences
 //! ```
 #![allow(clippy::print_stdout, reason = "an example prints")]
