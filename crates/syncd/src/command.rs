@@ -21,7 +21,7 @@ use crate::cli::{Cli, Command, ConfigCommand, DeliveriesCommand, QuarantineComma
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::logging;
-use crate::signals::Signals;
+use crate::signals::{Hangup, Signals};
 use crate::store::Tables;
 
 /// Time limit for blocking tasks at the end.
@@ -35,9 +35,11 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
     let tells = matches!(cli.command, Command::Sync(_) | Command::Run { .. } | Command::Migrate { .. });
     let default = if quiet || !tells { "warn" } else { "info" };
     logging::init(cli.global.log.as_deref(), default, &bars)?;
+    // A daemon reads its configuration again.
+    let hangup = if matches!(cli.command, Command::Run { .. }) { Hangup::IsTaken } else { Hangup::Stops };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(async {
-        let signals = Signals::listen()?;
+        let signals = Signals::listen(hangup)?;
         let context = Context { global: cli.global, bars, signals: Arc::clone(&signals) };
         tokio::select! {
             result = execute(&context, cli.command) => result,

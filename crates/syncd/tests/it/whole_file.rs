@@ -1,5 +1,7 @@
 //! After the end of a command, the SQLite file alone is the whole database, and a copy of it is complete.
 
+use std::process::Command;
+
 use diesel::deserialize::QueryableByName;
 use diesel::sql_types::BigInt;
 use diesel::{Connection as _, RunQueryDsl as _, SqliteConnection};
@@ -7,7 +9,7 @@ use kombo_sandbox::{Endpoint, Fault, FaultKind, GeneratorConfig, SandboxConfig};
 use tempfile::TempDir;
 
 use crate::database::Backend;
-use crate::program::wait_until;
+use crate::program::{Running, wait_until};
 use crate::world::World;
 
 #[derive(QueryableByName)]
@@ -81,7 +83,7 @@ fn after_a_sync_that_fails() {
 /// The signal lets the current batch finish.
 #[test]
 fn after_signals_during_a_sync() {
-    for signal in ["INT", "TERM"] {
+    for signal in ["INT", "TERM", "HUP"] {
         let world = world(5_000);
         let hang = Fault::always(FaultKind::Delay { pause_ms: 600_000 });
         world.sandbox.inject(hang.at(Endpoint::LmsUsers).after(12));
@@ -99,14 +101,40 @@ fn after_signals_during_a_sync() {
 /// A command without a gentle stop ends at the first signal.
 #[test]
 fn after_a_signal_during_another_command() {
+    for signal in ["TERM", "HUP"] {
+        let world = world(30);
+        world.sync();
+        let process = spawn_a_waiting_verify(&world);
+        process.signal(signal);
+        process.wait().expect_code(130);
+        assert_eq!(rows_in_the_file_alone(&world, "mirror.db", "lms_users"), 30, "SIG{signal}");
+    }
+}
+
+/// `nohup` protects a command from the end of its terminal.
+#[test]
+fn a_hangup_that_is_ignored_stays_ignored() {
     let world = world(30);
-    world.sync();
+    let hang = Fault::always(FaultKind::Delay { pause_ms: 600_000 });
+    world.sandbox.inject(hang.at(Endpoint::LmsCourseProgressions));
+    let syncd = world.command(&["sync"]);
+    let mut nohup = Command::new("nohup");
+    nohup.arg(syncd.get_program()).args(syncd.get_args()).current_dir(world.folder()).env_clear();
+    let process = world.start(nohup);
+    wait_until("it asks Kombo", || world.sandbox.request_count(Endpoint::LmsUsers) > 0);
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
+    assert_eq!(u64::from_str_radix(ignored.trim(), 16).unwrap() & 1, 1, "{status}");
+    process.signal("TERM");
+    process.wait().expect_code(1);
+}
+
+/// Starts `verify`, which waits for Kombo.
+fn spawn_a_waiting_verify(world: &World) -> Running {
     let hang = Fault::always(FaultKind::Delay { pause_ms: 600_000 });
     world.sandbox.inject(hang.at(Endpoint::LmsCourseProgressions));
     world.sandbox.clear_requests();
     let process = world.spawn(&["verify"]);
     wait_until("it asks Kombo", || world.sandbox.request_count(Endpoint::LmsUsers) > 0);
-    process.signal("TERM");
-    process.wait().expect_code(130);
-    assert_eq!(rows_in_the_file_alone(&world, "mirror.db", "lms_users"), 30);
+    process
 }
