@@ -102,7 +102,7 @@ pub(crate) async fn run(context: &Context, tables: Tables) -> anyhow::Result<Exi
         tracing::info!("stopping after the running batches; a second signal stops at once");
     });
     let tasks = TaskTracker::new();
-    // Registered early, so that none is lost while the database opens.
+    // Registered early, because an unhandled hangup ends the process.
     let hangup = signal(SignalKind::hangup())?;
 
     let readiness = Arc::new(Readiness::new(Arc::clone(&gate)));

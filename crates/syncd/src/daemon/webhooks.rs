@@ -7,6 +7,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
+use http_body_util::LengthLimitError;
 use kombo_client::webhook::{SIGNATURE_HEADER, SignatureError};
 use kombo_model::{IntegrationId, Webhook};
 use store_diesel::DieselStore;
@@ -211,10 +212,11 @@ fn refused(error: SignatureError) -> Answer {
     Answer::BadSignature
 }
 
+/// Whether a body is longer than the limit, at any depth of the error's chain.
 fn is_length_limit(error: &axum::Error) -> bool {
     let mut cause: Option<&dyn std::error::Error> = Some(error);
     while let Some(error) = cause {
-        if error.to_string().contains("length limit exceeded") {
+        if error.is::<LengthLimitError>() {
             return true;
         }
         cause = error.source();
