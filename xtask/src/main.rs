@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, reason = "a command line tool prints its report")]
 
 mod bench;
+mod catalogue;
 mod ci;
 mod contract;
 mod crashes;
@@ -34,6 +35,8 @@ usage: cargo xtask COMMAND
                           layering, unused dependencies, spelling, ...
   deb [--check]           the Debian package of a release; --check installs that of a quick build on this machine, runs,
                           upgrades and purges it
+  catalogue migration NAME
+                          writes migrations with the tables and columns that the catalogue has and the databases lack
   docs                    writes anew what the program says of its settings: docs/configuration.md and the sample
   sim [ARGUMENT]...       simulations of the engine, each from a seed; --seeds N for many, --seed S for one with its
                           trace, --steps M for how long they are, --mutants to find known bugs that are made on purpose
@@ -73,6 +76,7 @@ fn run() -> Result<bool> {
         ["ci", checks @ ..] => in_root().and_then(|()| ci::run(checks)),
         ["deb"] => in_root().and_then(|()| deb::build()),
         ["deb", "--check"] => in_root().and_then(|()| deb::check()),
+        ["catalogue", "migration", name] => in_root().and_then(|()| catalogue::migration(name)),
         ["docs"] => in_root().and_then(|()| docs::write()),
         ["storm", arguments @ ..] => {
             let arguments = storm::Options::parse(arguments)?;

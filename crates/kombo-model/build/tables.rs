@@ -352,10 +352,14 @@ fn enumeration(code: &mut String, name: &str, about: &str, items: &[Item<'_>]) {
         })
         .collect();
     let derived = "Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash";
+    let places: String =
+        items.iter().enumerate().map(|(place, item)| format!("Self::{} => {place},\n", variant(item.name))).collect();
     write!(
         code,
         "/// {about}\n#[derive({derived})]\npub enum {name} {{\n{variants}}}\n\nimpl {name} {{\n    /// All of them, in the \
-         order of the catalogue.\n    pub const ALL: [Self; {count}] = [{all}];\n\n    /// Returns the facts on it.\n    \
+         order of the catalogue.\n    pub const ALL: [Self; {count}] = [{all}];\n\n    /// Returns its place in \
+         [`ALL`](Self::ALL).\n    pub const fn place(self) -> usize {{\n        match self {{\n{places}        }}\n    \
+         }}\n\n    /// Returns the facts on it.\n    \
          pub fn info(self) -> &'static {name}Info {{\n        match self {{\n{facts}        }}\n    }}\n}}\n\n",
         count = items.len(),
     )

@@ -1,15 +1,16 @@
+use crate::catalogue::Category;
 use crate::open_enum::open_enum;
 
 open_enum! {
-    /// The name of a model, as in the `data-changed` webhook. Models of other categories (`hris_…`, `ats_…`) and those
-    /// that Kombo adds later are [`ModelName::Other`].
+    /// The name of a model, as in the `data-changed` webhook. Those that the type does not list, such as models that Kombo
+    /// adds later, are [`ModelName::Other`].
     ///
     /// ```
-    /// use kombo_model::ModelName;
+    /// use kombo_model::{Category, ModelName};
     ///
     /// assert_eq!(ModelName::from("lms_users"), ModelName::LmsUsers);
     /// let later = ModelName::from("lms_quizzes");
-    /// assert!(later.may_be_lms());
+    /// assert!(later.may_be_of(Category::Lms) && !later.may_be_of(Category::Hris));
     /// assert_eq!(later.as_str(), "lms_quizzes");
     /// ```
     pub enum ModelName {
@@ -31,20 +32,12 @@ open_enum! {
 }
 
 impl ModelName {
-    /// The seven LMS models known to this version.
-    pub const LMS: [Self; 7] = [
-        Self::LmsUsers,
-        Self::LmsCourses,
-        Self::LmsCourseRevisions,
-        Self::LmsCourseProviders,
-        Self::LmsSkills,
-        Self::LmsCourseProgressions,
-        Self::LmsJoinRevisionsSkills,
-    ];
-
-    /// Whether the model may belong to the LMS category: true unless it is known to belong to another.
-    pub fn may_be_lms(&self) -> bool {
+    /// Whether the model may belong to a category: true unless its name begins with that of another.
+    pub fn may_be_of(&self, category: Category) -> bool {
         let name = self.as_str().trim_start().to_ascii_lowercase();
-        !["hris_", "ats_", "assessment_"].iter().any(|prefix| name.starts_with(prefix))
+        match name.split_once('_') {
+            Some(("hris" | "ats" | "lms" | "assessment", _)) => name.starts_with(category.as_str()),
+            Some(_) | None => true,
+        }
     }
 }

@@ -53,6 +53,10 @@ fn route(method: &str, path: &str) -> (Endpoint, Option<String>) {
         ("POST", ["lms", "courses", "bulk"]) => (Endpoint::UpsertCourses, None),
         ("GET", ["lms", "courses", "bulk", id]) => (Endpoint::CourseTask, Some(*id)),
         ("POST", ["lms", "courses", id, "deactivate"]) => (Endpoint::DeactivateCourse, Some(*id)),
+        ("GET", [category, list]) => {
+            let list = format!("{category}/{list}").parse().map(Endpoint::Of);
+            (list.unwrap_or(Endpoint::Unknown), None)
+        }
         _ => (Endpoint::Unknown, None),
     };
     match id {

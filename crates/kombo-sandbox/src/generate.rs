@@ -1,16 +1,17 @@
 //! Plausible data from a seed: the same seed gives the same rows, byte for byte.
 
 mod rows;
-mod words;
+pub(crate) mod words;
 
 use chrono::TimeDelta;
+use kombo_model::Category;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use rows::{new_course, new_progression, new_provider, new_revision, new_skill, new_user};
 pub(crate) use words::ORGANISATIONS;
 
-use crate::{Id, Stamp, Tables};
+use crate::{Id, Stamp, Tables, records};
 
 /// The amount and kind of an integration's initial data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,6 +19,8 @@ use crate::{Id, Stamp, Tables};
 pub struct GeneratorConfig {
     /// The seed; a sandbox gives each integration a different one.
     pub seed: u64,
+    /// The category. HRIS and ATS have rows in proportion to `users`.
+    pub category: Category,
     /// Number of users.
     pub users: usize,
     /// Number of courses.
@@ -48,6 +51,7 @@ impl Default for GeneratorConfig {
     fn default() -> Self {
         Self {
             seed: 1,
+            category: Category::Lms,
             users: 100,
             courses: 40,
             max_revisions: 3,
@@ -136,6 +140,9 @@ impl<'a> Dice<'a> {
 
 /// Generates all rows of one integration.
 pub fn generate(config: &GeneratorConfig) -> Tables {
+    if config.category != Category::Lms {
+        return Tables { records: records::generate(config, config.category), ..Tables::default() };
+    }
     let mut dice = Dice::new(config, config.seed);
     let mut tables = Tables::default();
     for _ in 0..config.users {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use kombo_model::Category;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -139,6 +140,8 @@ pub struct Integration {
     pub id: String,
     /// Status of the connection. It does not refuse requests: see `refusal`.
     pub status: IntegrationStatus,
+    /// The category of the connected tool.
+    pub category: Category,
     /// Progress of the set-up.
     pub setup_status: SetupStatus,
     /// Result of the quality check.
@@ -165,10 +168,11 @@ pub struct Integration {
 
 impl Integration {
     /// Creates an active integration with `tables`.
-    pub fn new(id: &str, organisation: &str, created_at: Stamp, tables: Tables) -> Self {
+    pub fn new(id: &str, organisation: &str, category: Category, created_at: Stamp, tables: Tables) -> Self {
         Self {
             id: id.to_owned(),
             status: IntegrationStatus::default(),
+            category,
             setup_status: SetupStatus::default(),
             qa_status: QaStatus::default(),
             end_user: EndUser {
@@ -200,6 +204,9 @@ impl Integration {
     /// Returns the number of rows of each model, including deleted ones.
     pub fn counts(&self) -> BTreeMap<Model, usize> {
         let tables = &self.tables;
+        if self.category != Category::Lms {
+            return self.category.models().map(|model| (Model::of(model), tables.records.count(model))).collect();
+        }
         BTreeMap::from([
             (Model::Users, tables.users.len()),
             (Model::Courses, tables.courses.len()),
@@ -214,17 +221,12 @@ impl Integration {
     /// Renders `data` of `GET /integrations/{id}`.
     pub(crate) fn render(&self) -> Value {
         let readable = |endpoint| self.refusal.is_none() && !self.endpoint_refusals.contains_key(&endpoint);
-        let models = [
-            (Model::Users, "Users", Endpoint::LmsUsers),
-            (Model::Courses, "Courses", Endpoint::LmsCourses),
-            (Model::CourseProgressions, "Course progressions", Endpoint::LmsCourseProgressions),
-            (Model::Skills, "Skills", Endpoint::LmsSkills),
-        ];
+        let models = self.category.endpoints().map(|endpoint| (endpoint.lists(), Endpoint::of(endpoint)));
         let read_models: Vec<Value> = models
-            .into_iter()
-            .map(|(model, label, endpoint)| {
+            .map(|(model, endpoint)| {
+                let label = model.as_str();
                 json!({
-                    "id": model, "label": label, "is_available": readable(endpoint), "coverage_status": "SUPPORTED",
+                    "id": Model::of(model), "label": label, "is_available": readable(endpoint), "coverage_status": "SUPPORTED",
                     "scope_config_setting": if readable(endpoint) { "ENABLED" } else { "DISABLED" },
                     "opted_out_by_customer": false,
                     "fields": [{
@@ -242,7 +244,7 @@ impl Integration {
                 "logo_url": format!("https://assets.example.com/{tool}/logo.svg"),
                 "icon_url": format!("https://assets.example.com/{tool}/icon.svg"),
             },
-            "category": "LMS",
+            "category": self.category.as_str().to_uppercase(),
             "status": self.status,
             "setup_status": self.setup_status,
             "end_user": self.end_user,

@@ -12,6 +12,7 @@ use crate::{
     Behaviour, Course, CursorKind, Endpoint, Id, Integration, ListOrder, Meta, NestedReading, Progression, Stamp,
     cursor::Position,
     query::{Filters, ListQuery},
+    records::Renderer,
     render::{CourseView, ProgressionView, Scene, Shown, SkillView, UserView},
 };
 
@@ -77,6 +78,20 @@ impl<'a> Listing<'a> {
                 |row| row.meta.changed_at,
                 |id, row| SkillView::new(scene, id, row),
             ),
+            Endpoint::Of(endpoint) => {
+                let records = &tables.records;
+                let renderer = Renderer { records, behaviour, now: self.now, include_deleted: filters.include_deleted };
+                self.collect(
+                    records.rows(endpoint.lists()),
+                    |id, row| {
+                        let remote_id = row.values.get("remote_id").and_then(serde_json::Value::as_str);
+                        filter.common(id, remote_id, row.deleted_at, Shown::Full)
+                            && filter.after(|| renderer.moved(endpoint, *id, row))
+                    },
+                    |row| row.changed_at,
+                    |id, row| renderer.record(endpoint, id, row),
+                )
+            }
             Endpoint::CheckApiKey
             | Endpoint::Integration
             | Endpoint::DeleteIntegration
@@ -218,9 +233,10 @@ struct RowFilter<'a> {
 }
 
 impl RowFilter<'_> {
-    fn after(&self, moved: Stamp) -> bool {
-        let inclusive = self.scene.behaviour.inclusive;
-        self.filters.updated_after.is_none_or(|after| moved > after || (inclusive && moved == after))
+    fn after(&self, moved: impl FnOnce() -> Stamp) -> bool {
+        let Some(after) = self.filters.updated_after else { return true };
+        let moved = moved();
+        moved > after || (self.scene.behaviour.inclusive && moved == after)
     }
 
     fn common(&self, id: &Id, remote_id: Option<&str>, deleted_at: Option<Stamp>, shown: Shown) -> bool {
@@ -230,13 +246,12 @@ impl RowFilter<'_> {
     }
 
     fn record(&self, id: &Id, meta: &Meta, moved: impl Fn() -> Stamp) -> bool {
-        self.common(id, meta.remote_id.as_deref(), meta.remote_deleted_at, self.scene.shown(meta))
-            && self.after(moved())
+        self.common(id, meta.remote_id.as_deref(), meta.remote_deleted_at, self.scene.shown(meta)) && self.after(moved)
     }
 
     fn progression(&self, id: &Id, row: &Progression, related: &Related) -> bool {
         let shown = self.scene.progression_shown(row);
-        (self.after(row.changed_at)
+        (self.after(|| row.changed_at)
             || related.users.contains(&row.user_id)
             || related.revisions.contains(&row.course_revision_id))
             && self.common(id, row.remote_id.as_deref(), row.remote_deleted_at, shown)
@@ -268,12 +283,17 @@ impl Related {
             return Self { users: HashSet::new(), revisions: HashSet::new(), of_courses };
         }
         let course_moved = |id: Option<Id>| {
-            id.and_then(|id| tables.courses.get(&id)).is_some_and(|it| filter.after(it.meta.changed_at))
+            id.and_then(|id| tables.courses.get(&id)).is_some_and(|it| filter.after(|| it.meta.changed_at))
         };
         Self {
-            users: tables.users.iter().filter(|(_, it)| filter.after(it.meta.changed_at)).map(|(id, _)| *id).collect(),
+            users: tables
+                .users
+                .iter()
+                .filter(|(_, it)| filter.after(|| it.meta.changed_at))
+                .map(|(id, _)| *id)
+                .collect(),
             revisions: revisions()
-                .filter(|(_, it)| filter.after(it.meta.changed_at) || course_moved(it.course_id))
+                .filter(|(_, it)| filter.after(|| it.meta.changed_at) || course_moved(it.course_id))
                 .map(|(id, _)| *id)
                 .collect(),
             of_courses,

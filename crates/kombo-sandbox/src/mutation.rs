@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-pub(crate) use apply::apply;
+pub(crate) use apply::{apply, impossible, missing};
 pub(crate) use random::choose;
 
 use crate::{Id, Model, Stamp};
@@ -95,6 +95,27 @@ pub enum Mutation {
         /// Id of the row.
         id: Id,
     },
+    /// Adds a row to a join table of HRIS or ATS, or replaces it.
+    Link {
+        /// The join table.
+        model: Model,
+        /// Id of the row with the list.
+        parent: Id,
+        /// Id of the listed row.
+        id: Id,
+        /// Columns of the join table.
+        #[serde(default)]
+        set: Map<String, Value>,
+    },
+    /// Removes a row from a join table of HRIS or ATS.
+    Unlink {
+        /// The join table.
+        model: Model,
+        /// Id of the row with the list.
+        parent: Id,
+        /// Id of the listed row.
+        id: Id,
+    },
     /// Assigns the skill to the revision.
     AssignSkill {
         /// Id of the revision.
@@ -112,6 +133,23 @@ pub enum Mutation {
 }
 
 impl Mutation {
+    /// Returns the model of HRIS or ATS that it concerns.
+    pub(crate) fn of_catalogue(&self) -> Option<kombo_model::catalogue::Model> {
+        match self {
+            Self::Add { model, .. }
+            | Self::Recreate { model, .. }
+            | Self::Update { model, .. }
+            | Self::SilentUpdate { model, .. }
+            | Self::Delete { model, .. }
+            | Self::Restore { model, .. }
+            | Self::Purge { model, .. }
+            | Self::Anonymise { model, .. }
+            | Self::Link { model, .. }
+            | Self::Unlink { model, .. } => model.of_catalogue(),
+            Self::AssignSkill { .. } | Self::UnassignSkill { .. } => None,
+        }
+    }
+
     /// Sets a field and moves `changed_at`.
     pub fn update(model: Model, id: Id, field: &str, value: impl Into<Value>) -> Self {
         Self::Update { model, id, set: Map::from_iter([(field.to_owned(), value.into())]) }

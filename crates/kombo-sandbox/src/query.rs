@@ -63,9 +63,23 @@ fn size(value: &str) -> Result<usize, String> {
     size.ok_or_else(|| format!("query.page_size: expected a whole number from 1 to 250, got {value:?}"))
 }
 
+/// Whether an endpoint of HRIS or ATS has a parameter. The sandbox does not have its filters.
+fn has_parameter(endpoint: kombo_model::Endpoint, name: &str) -> bool {
+    let facts = endpoint.info();
+    match name {
+        "cursor" | "page_size" => facts.is_paged,
+        "updated_after" => facts.has_updated_after,
+        "include_deleted" | "ignore_unsupported_filters" => facts.has_include_deleted,
+        "ids" | "remote_ids" => true,
+        _ => false,
+    }
+}
+
 /// Parses the pairs of a query string. The error is Kombo's message.
 pub(crate) fn parse(endpoint: Endpoint, pairs: &[(String, String)]) -> Result<ListQuery, String> {
-    let mut query = ListQuery { cursor: None, page_size: 100, filters: Filters::default() };
+    let is_whole = matches!(endpoint, Endpoint::Of(list) if !list.info().is_paged);
+    let page_size = if is_whole { usize::MAX - 1 } else { 100 };
+    let mut query = ListQuery { cursor: None, page_size, filters: Filters::default() };
     let mut seen = BTreeSet::new();
     for (name, value) in pairs {
         if !seen.insert(name.as_str()) {
@@ -73,6 +87,9 @@ pub(crate) fn parse(endpoint: Endpoint, pairs: &[(String, String)]) -> Result<Li
         }
         let filters = &mut query.filters;
         match (name.as_str(), endpoint) {
+            (_, Endpoint::Of(list)) if !has_parameter(list, name) => {
+                return Err(format!("query: unrecognised key {name:?}"));
+            }
             ("cursor", _) => query.cursor = Some(value.clone()),
             ("page_size", _) => query.page_size = size(value)?,
             ("updated_after", _) => {

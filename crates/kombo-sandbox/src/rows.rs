@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
-use crate::{Id, Model, Stamp};
+use crate::{Id, Model, Records, Stamp};
 
 /// JSON as text: small in memory, cheap to print.
 pub type Json = Box<RawValue>;
@@ -181,6 +181,8 @@ pub struct Tables {
     pub skills: BTreeMap<Id, Skill>,
     /// `lms_course_progressions`
     pub progressions: BTreeMap<Id, Progression>,
+    /// The rows of HRIS or ATS.
+    pub records: Records,
 }
 
 impl Tables {
@@ -194,6 +196,7 @@ impl Tables {
             Model::Skills => self.skills.keys().copied().collect(),
             Model::CourseProgressions => self.progressions.keys().copied().collect(),
             Model::RevisionsSkills => Vec::new(),
+            Model::Of(model) => self.records.rows(model).keys().copied().collect(),
         }
     }
 }

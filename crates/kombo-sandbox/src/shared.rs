@@ -122,7 +122,8 @@ impl Shared {
             let offset = u64::try_from(number).unwrap_or_default();
             let seed = config.generator.seed.wrapping_add(offset.wrapping_mul(0x9E37_79B9_7F4A_7C15));
             let generator = GeneratorConfig { seed, ..config.generator.clone() };
-            let integration = Integration::new(&id, organisation, generator.until, generate(&generator));
+            let tables = generate(&generator);
+            let integration = Integration::new(&id, organisation, generator.category, generator.until, tables);
             integrations.insert(id, integration);
         }
         Self {

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     Behaviour, Id, Model, Stamp, Tables,
+    records::Renderer,
     render::{CourseView, ProgressionView, RevisionView, Scene, SkillView, UserView},
 };
 
@@ -47,6 +48,7 @@ pub(crate) fn truth(tables: &Tables, behaviour: &Behaviour, now: Stamp, model: M
             .collect(),
         Model::Skills => tables.skills.iter().map(|(id, row)| flat(SkillView::new(scene, *id, row), &[])).collect(),
         Model::RevisionsSkills => assignments(scene),
+        Model::Of(model) => Renderer { records: &tables.records, behaviour, now, include_deleted: true }.truth(model),
         Model::CourseProgressions => {
             let nested = ["user", "course_revision"];
             tables.progressions.iter().map(|(id, row)| flat(ProgressionView::new(scene, *id, row), &nested)).collect()

@@ -15,10 +15,10 @@ use crate::backend::postgres::pipeline;
 use crate::both;
 use crate::error::postgres::is_unique_violation;
 use crate::error::{During as _, corrupt};
-use crate::statement::{Bind, Cell, Cells, Statement, WriteRow};
+use crate::statement::{Bind, Cell, Cells, INSERT_CHANGE, Statement, WriteRow};
 use crate::transaction::{PgTx, SqliteTx};
 
-use select::{among, columns, from_table, insert_into, or_replace, stored_row, under};
+use select::{among, columns, from_table, insert_into, or_replace, stored_row, under, values};
 
 const LIVE: &str = "remote_deleted_at IS NULL AND removed_at IS NULL";
 
@@ -231,8 +231,7 @@ fn pg_replace_rows(conn: &Conn, model: Model, integration: &IntegrationId, rows:
 /// all rows of an integration that has few according to its statistics.
 fn replacement<'a>(update: &str, model: Model, integration: &'a IntegrationId, rows: &'a [StoredRow]) -> Statement<'a> {
     let keys = model.key_columns();
-    let values = columns(model).into_iter().filter(|name| !keys.contains(name));
-    let values: Vec<String> = values.map(|name| format!("{name} = k.{name}")).collect();
+    let values: Vec<String> = values(model).map(|name| format!("{name} = k.{name}")).collect();
     let keys: Vec<String> = keys.iter().map(|name| format!("t.{name} = k.{name}")).collect();
     let head = format!("{update} {model} AS t SET {} FROM (SELECT ", values.join(", "));
     let statement = Statement::new(head).text(integration.as_str()).sql(" AS integration_id, ");
@@ -292,24 +291,8 @@ fn sqlite_write_rows<W: Written>(
     integration: &IntegrationId,
     rows: &[W],
 ) -> QueryResult<()> {
-    let write = match model {
-        Model::LmsUsers => write_each::<0, W>,
-        Model::LmsCourses => write_each::<1, W>,
-        Model::LmsCourseRevisions => write_each::<2, W>,
-        Model::LmsCourseProviders => write_each::<3, W>,
-        Model::LmsSkills => write_each::<4, W>,
-        Model::LmsJoinRevisionsSkills => write_each::<5, W>,
-        Model::LmsCourseProgressions => write_each::<6, W>,
-    };
-    write(conn, model, integration, rows)
-}
-
-fn write_each<const TABLE: u8, W: Written>(
-    conn: &mut diesel::SqliteConnection,
-    model: Model,
-    integration: &IntegrationId,
-    rows: &[W],
-) -> QueryResult<()> {
+    const { assert!(Model::ALL.len() * 2 <= INSERT_CHANGE, "each statement needs a number") };
+    let number = model.place() * 2 + usize::from(W::REPLACES);
     let (head, tail) = (format!("{}VALUES (", insert_into(model)), format!("){}", tail::<W>(model)));
     for written in rows {
         let row = written.row();
@@ -333,11 +316,7 @@ fn write_each<const TABLE: u8, W: Written>(
         });
         let binds = [integration, key].into_iter().chain(second).chain(values);
         let binds = binds.chain([Bind::time(written.removed_at()), Bind::time(Some(written.synced_at()))]).collect();
-        if W::REPLACES {
-            WriteRow::<TABLE, true> { head: &head, tail: &tail, binds }.execute(conn)?;
-        } else {
-            WriteRow::<TABLE, false> { head: &head, tail: &tail, binds }.execute(conn)?;
-        }
+        WriteRow { head: &head, tail: &tail, binds }.execute(conn, number)?;
     }
     Ok(())
 }

@@ -20,6 +20,7 @@ tables! {
         registered_at -> Instant,
         state_updated_at -> Nullable<Instant>,
         next_look_at -> Instant,
+        category -> Nullable<Text>,
     }
     sync_watermarks (integration_id, endpoint) {
         integration_id -> Text,

@@ -349,18 +349,58 @@ impl Bind<'_> {
     }
 }
 
-/// The number of the change log's table in [`WriteRow`], after those of the mirror.
-pub(crate) const CHANGES: u8 = 7;
-
-/// Writes one row to one of SQLite's tables. The type identifies the prepared statement: a cache that is keyed by text
-/// would build and compare the text for every row.
-pub(crate) struct WriteRow<'a, const TABLE: u8, const REPLACE: bool> {
+/// A statement that writes one row to one of SQLite's tables.
+pub(crate) struct WriteRow<'a> {
     pub(crate) head: &'a str,
     pub(crate) binds: Vec<Bind<'a>>,
     pub(crate) tail: &'a str,
 }
 
-impl<const TABLE: u8, const REPLACE: bool> QueryFragment<Sqlite> for WriteRow<'_, TABLE, REPLACE> {
+/// The number of the change log's statement in [`WriteRow::execute`].
+pub(crate) const INSERT_CHANGE: usize = 127;
+
+impl WriteRow<'_> {
+    /// Executes the statement. All statements with the same `number`, which is at most 127, have the same text: it
+    /// identifies the prepared statement. A cache that is keyed by text would build and compare the text for every row.
+    pub(crate) fn execute(self, conn: &mut diesel::SqliteConnection, number: usize) -> QueryResult<usize> {
+        let run = match number >> 4 {
+            0 => Self::execute_of::<0>,
+            1 => Self::execute_of::<1>,
+            2 => Self::execute_of::<2>,
+            3 => Self::execute_of::<3>,
+            4 => Self::execute_of::<4>,
+            5 => Self::execute_of::<5>,
+            6 => Self::execute_of::<6>,
+            _ => Self::execute_of::<7>,
+        };
+        run(self, conn, number & 15)
+    }
+
+    fn execute_of<const SIXTEEN: usize>(
+        self,
+        conn: &mut diesel::SqliteConnection,
+        number: usize,
+    ) -> QueryResult<usize> {
+        match number {
+            0 => Numbered::<SIXTEEN, 0>(self).execute(conn),
+            1 => Numbered::<SIXTEEN, 1>(self).execute(conn),
+            2 => Numbered::<SIXTEEN, 2>(self).execute(conn),
+            3 => Numbered::<SIXTEEN, 3>(self).execute(conn),
+            4 => Numbered::<SIXTEEN, 4>(self).execute(conn),
+            5 => Numbered::<SIXTEEN, 5>(self).execute(conn),
+            6 => Numbered::<SIXTEEN, 6>(self).execute(conn),
+            7 => Numbered::<SIXTEEN, 7>(self).execute(conn),
+            8 => Numbered::<SIXTEEN, 8>(self).execute(conn),
+            9 => Numbered::<SIXTEEN, 9>(self).execute(conn),
+            10 => Numbered::<SIXTEEN, 10>(self).execute(conn),
+            11 => Numbered::<SIXTEEN, 11>(self).execute(conn),
+            12 => Numbered::<SIXTEEN, 12>(self).execute(conn),
+            13 => Numbered::<SIXTEEN, 13>(self).execute(conn),
+            14 => Numbered::<SIXTEEN, 14>(self).execute(conn),
+            _ => Numbered::<SIXTEEN, 15>(self).execute(conn),
+        }
+    }
+
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
         out.push_sql(self.head);
         for (place, bind) in self.binds.iter().enumerate() {
@@ -380,9 +420,18 @@ impl<const TABLE: u8, const REPLACE: bool> QueryFragment<Sqlite> for WriteRow<'_
     }
 }
 
-impl<const TABLE: u8, const REPLACE: bool> QueryId for WriteRow<'_, TABLE, REPLACE> {
-    type QueryId = WriteRow<'static, TABLE, REPLACE>;
+/// A statement with a type of its own.
+struct Numbered<'a, const SIXTEEN: usize, const ONE: usize>(WriteRow<'a>);
+
+impl<const SIXTEEN: usize, const ONE: usize> QueryFragment<Sqlite> for Numbered<'_, SIXTEEN, ONE> {
+    fn walk_ast<'b>(&'b self, out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        self.0.walk_ast(out)
+    }
+}
+
+impl<const SIXTEEN: usize, const ONE: usize> QueryId for Numbered<'_, SIXTEEN, ONE> {
+    type QueryId = Numbered<'static, SIXTEEN, ONE>;
     const HAS_STATIC_QUERY_ID: bool = true;
 }
 
-impl<const TABLE: u8, const REPLACE: bool> RunQueryDsl<diesel::SqliteConnection> for WriteRow<'_, TABLE, REPLACE> {}
+impl<const SIXTEEN: usize, const ONE: usize> RunQueryDsl<diesel::SqliteConnection> for Numbered<'_, SIXTEEN, ONE> {}

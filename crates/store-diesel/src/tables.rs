@@ -21,7 +21,7 @@ const SQLITE: &str = include_str!("tables/sqlite.txt");
 const POSTGRES_LINES: &str = "
 WITH tables AS (SELECT c.* FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                 WHERE n.nspname = 'kombo' AND c.relkind IN ('r', 'p')
-                      AND (starts_with(c.relname, 'lms_') OR starts_with(c.relname, 'sync_')))
+                      AND split_part(c.relname, '_', 1) IN ('lms', 'hris', 'ats', 'sync'))
 SELECT c.relname || ' column ' || a.attname || ' ' || format_type(a.atttypid, a.atttypmod)
        || coalesce((SELECT ' in ' || collname FROM pg_collation l WHERE l.oid = a.attcollation AND l.collname <> 'default'
                     AND a.attnotnull), '')
@@ -43,7 +43,7 @@ SELECT c.relname || ' rule ' || r.rulename
   FROM tables c JOIN pg_rewrite r ON r.ev_class = c.oid WHERE r.ev_enabled IN ('O', 'A')";
 
 const SQLITE_LINES: &str = r#"
-WITH tables AS (SELECT name FROM sqlite_schema WHERE type = 'table' AND (substr(name, 1, 4) = 'lms_' OR substr(name, 1, 5) = 'sync_')),
+WITH tables AS (SELECT name FROM sqlite_schema WHERE type = 'table' AND substr(name, 1, instr(name, '_') - 1) IN ('lms', 'hris', 'ats', 'sync')),
      columns AS (SELECT t.name AS its, i.* FROM tables t JOIN pragma_table_info(t.name) i),
      keys AS (SELECT its, name FROM columns WHERE pk > 0 ORDER BY its, pk)
 SELECT its || ' column ' || name || ' ' || lower(type) || CASE WHEN "notnull" THEN ' not null' ELSE '' END

@@ -5,7 +5,7 @@ use sync_core::SyncError;
 use sync_core::jobs::Target;
 use sync_core::jobs::retention::Trimmed;
 use sync_core::outbox::{DeliveryBatch, Failure, Verdict};
-use sync_core::ports::{Observer, StoreError};
+use sync_core::ports::{Observer, SourceError, StoreError};
 use sync_core::webhooks::PlannedWebhook;
 
 /// An event of a runtime, in addition to the events of the engine. For logs and metrics: nothing depends on it.
@@ -45,6 +45,13 @@ pub enum Notice<'a> {
     Scheduled {
         /// Number of requests.
         requests: usize,
+    },
+    /// Kombo did not name the category of an integration. It is asked again.
+    NotCategorized {
+        /// Id of the integration.
+        integration_id: &'a IntegrationId,
+        /// Kombo's answer.
+        error: &'a SourceError,
     },
     /// Webhooks may have been missed, so deltas were requested.
     CaughtUp {

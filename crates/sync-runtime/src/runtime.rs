@@ -1,14 +1,15 @@
 mod admission;
+mod categories;
 mod dispatcher;
 mod jobs;
 mod upkeep;
 mod workers;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use kombo_model::IntegrationId;
+use kombo_model::{Category, IntegrationId};
 use sync_core::jobs::Target;
 use sync_core::jobs::dispatch::{self, SchedulePolicy};
 use sync_core::jobs::queue;
@@ -25,6 +26,7 @@ use crate::missed::{Behind, Missed};
 use crate::observer::{Notice, RuntimeObserver};
 
 use admission::Admission;
+use categories::Categories;
 use dispatcher::Dispatcher;
 
 pub use dispatcher::{DeliveryPolicy, Receiver};
@@ -79,6 +81,7 @@ pub struct Runtime<St, So, C, O, H> {
     pub(crate) wakers: Arc<Wakers>,
     pub(crate) stop: CancellationToken,
     pub(crate) admission: Admission,
+    pub(crate) categories: Categories,
     missed: Missed,
 }
 
@@ -93,11 +96,11 @@ impl<St: Store, So: Source, C: Clock, O: RuntimeObserver, H: Host> Runtime<St, S
         stop: CancellationToken,
     ) -> Self {
         let admission = Admission::new(policy.workers);
-        let missed = Missed::default();
-        Self { engine, host, policy, gate, wakers, stop, admission, missed }
+        let (categories, missed) = (Categories::default(), Missed::default());
+        Self { engine, host, policy, gate, wakers, stop, admission, categories, missed }
     }
 
-    /// Registers the configured integrations, releases the leases of processes that have ended according to `is_gone`,
+    /// Registers the configured integrations, with their categories if these are known, releases the leases of processes that have ended according to `is_gone`,
     /// makes all failed work due, and requests a delta of every loaded endpoint, because webhooks may have been missed.
     /// Returns the targets of the released leases. Must be called at the start, and again whenever the store has become
     /// another database.
@@ -107,7 +110,7 @@ impl<St: Store, So: Source, C: Clock, O: RuntimeObserver, H: Host> Runtime<St, S
     /// The store failed; nothing was done.
     pub async fn begin(
         &self,
-        integrations: BTreeSet<IntegrationId>,
+        integrations: BTreeMap<IntegrationId, Option<Category>>,
         delivers: bool,
         is_gone: impl Fn(&str) -> bool + Send + 'static,
     ) -> Result<Vec<Target>, StoreError> {
@@ -159,7 +162,7 @@ impl<St: Store, So: Source, C: Clock, O: RuntimeObserver, H: Host> Runtime<St, S
             tasks.spawn(async move { runtime.work().await });
         }
         let runtime = Arc::clone(&self);
-        tasks.spawn(async move { runtime.schedule().await });
+        tasks.spawn(runtime.schedule());
         let runtime = Arc::clone(&self);
         tasks.spawn(async move { runtime.trim_regularly().await });
         let runtime = Arc::clone(&self);
@@ -168,6 +171,11 @@ impl<St: Store, So: Source, C: Clock, O: RuntimeObserver, H: Host> Runtime<St, S
             tasks.spawn(Arc::new(Dispatcher::new(self, receiver)).run());
         }
         while tasks.join_next().await.is_some() {}
+    }
+
+    /// Returns the store.
+    pub fn store(&self) -> &Arc<St> {
+        self.engine.store()
     }
 
     /// Returns the gate that closes while Kombo rejects the key.

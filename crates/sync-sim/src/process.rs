@@ -1,10 +1,10 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use kombo_client::webhook::WebhookSecrets;
-use kombo_model::{Endpoint, IntegrationId, ModelName, Timestamp, Webhook, WebhookEvent};
+use kombo_model::{Category, Endpoint, IntegrationId, ModelName, Timestamp, Webhook, WebhookEvent};
 use secrecy::SecretString;
 use sync_core::jobs::Lease;
 use sync_core::jobs::dispatch::SchedulePolicy;
@@ -160,7 +160,9 @@ impl Process {
     }
 
     async fn begin(&self, runtime: &Runtime<SimStore, SimSource, SimClock, Hand, Hand>) {
-        let ids: BTreeSet<IntegrationId> = self.world.tenants.iter().map(|tenant| tenant.id.clone()).collect();
+        let tenants = self.world.tenants.iter();
+        let ids: BTreeMap<IntegrationId, Option<Category>> =
+            tenants.map(|tenant| (tenant.id.clone(), Some(Category::Lms))).collect();
         let before = self.owner.split_once('/').map(|(replica, _)| format!("{replica}/"));
         let before = before.filter(|_| self.world.manner.same_machine);
         while !self.stop.is_cancelled() {

@@ -3,7 +3,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use kombo_model::catalogue::{Content, Node};
-use kombo_model::{Endpoint, IntegrationId, Timestamp};
+use kombo_model::{Endpoint, IntegrationCategory, IntegrationId, Timestamp};
 use sync_core::jobs::SyncKind;
 use sync_core::ports::{Clock, FailureClass, Fetch, FetchSpec, Pages, RecordPage, Rejected, Source, SourceError};
 use sync_testkit::FakePages;
@@ -52,6 +52,10 @@ impl Source for SimSource {
         process.world.log(format_args!("{} opens {:?}", process.owner, spec));
         let inner = process.world.tenant(&integration).map(|tenant| tenant.kombo.open(spec));
         SimPages { process, limiter, priority, integration, endpoint, inner, finds_nothing, is_cut: false }
+    }
+
+    async fn category(&self, _: &IntegrationId) -> Result<IntegrationCategory, SourceError> {
+        Ok(IntegrationCategory::Lms)
     }
 }
 

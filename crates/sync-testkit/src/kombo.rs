@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use kombo_model::{Endpoint, ModelName, Timestamp};
-use sync_core::ports::{Clock, FailureClass, FetchSpec, Source};
+use kombo_model::{Endpoint, IntegrationCategory, IntegrationId, ModelName, Timestamp};
+use sync_core::ports::{Clock, FailureClass, FetchSpec, Source, SourceError};
 use sync_core::rows::Model;
 
 use crate::ManualClock;
@@ -258,5 +258,9 @@ impl Source for FakeKombo {
     fn open(&self, spec: FetchSpec) -> FakePages {
         self.world().asked.push(spec.clone());
         FakePages::new(self.clone(), spec)
+    }
+
+    async fn category(&self, _: &IntegrationId) -> Result<IntegrationCategory, SourceError> {
+        Ok(IntegrationCategory::Lms)
     }
 }

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use kombo_model::{Endpoint, IntegrationId};
+use kombo_model::{Endpoint, IntegrationCategory, IntegrationId};
 use sync_core::ports::{FailureClass, Fetch, FetchSpec, Pages, RecordPage, Source, SourceError};
 
 /// The kind of fetch that a script answers.
@@ -82,6 +82,10 @@ impl Source for ScriptedSource {
         });
         script.asked.push(spec);
         ScriptedPages(answers.into())
+    }
+
+    async fn category(&self, _: &IntegrationId) -> Result<IntegrationCategory, SourceError> {
+        Ok(IntegrationCategory::Lms)
     }
 }
 

@@ -12,13 +12,13 @@ mod reference;
 mod settings;
 mod word;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use kombo_client::{BuildError, Region};
-use kombo_model::{Endpoint, EndpointSelection, IntegrationId};
+use kombo_model::{Category, Endpoint, EndpointSelection, IntegrationId};
 use secrecy::SecretString;
 use serde::Deserialize;
 use store_diesel::StoreUrl;
@@ -35,6 +35,9 @@ pub(crate) use connections::Connections;
 pub(crate) use delivery::Receiver;
 pub(crate) use load::load;
 pub(crate) use reference::{page, sample};
+
+/// Integrations to register, with their categories if these are known.
+pub(crate) type Configured = BTreeMap<IntegrationId, Option<Category>>;
 
 /// Default URL of the mirror.
 const DEFAULT_STORE: &str = "sqlite://syncd.db";
@@ -336,6 +339,11 @@ impl Config {
     /// Returns the number of partitions that the mirror's tables of PostgreSQL should have; `None` for plain tables.
     pub(crate) fn partitions(&self) -> Option<usize> {
         Some(self.store.partitions).filter(|number| *number > 0)
+    }
+
+    /// Returns the configured integrations. Kombo knows their categories.
+    pub(crate) fn integrations(&self) -> Configured {
+        self.integrations.iter().map(|known| (known.id.clone(), None)).collect()
     }
 
     /// Returns the enabled endpoints.

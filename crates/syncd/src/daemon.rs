@@ -13,7 +13,6 @@ mod serve;
 mod upkeep;
 mod webhooks;
 
-use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
@@ -21,7 +20,6 @@ use std::time::Duration;
 use anyhow::Context as _;
 use kombo_client::RetryPolicy;
 use kombo_client::webhook::WebhookSecrets;
-use kombo_model::IntegrationId;
 use metrics_exporter_prometheus::PrometheusHandle;
 use store_diesel::{DieselStore, Notification};
 use sync_runtime::KeyGate;
@@ -30,7 +28,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::Config;
+use crate::config::{Config, Configured};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::store::{Tables, is_passing, open_to_write};
@@ -119,7 +117,7 @@ pub(crate) async fn run(context: &Context, tables: Tables) -> anyhow::Result<Exi
     tasks.spawn(serve::serve(webhooks, MOST_WEBHOOKS, webhooks::routes(opened), stop.clone()));
 
     let Some(store) = open_store(&config, tables, &stop).await? else { return Ok(Exit::Done) };
-    let configured: BTreeSet<IntegrationId> = config.integrations.iter().map(|known| known.id.clone()).collect();
+    let configured = config.integrations();
     let store = Arc::new(store);
     kombo.limiter.share(&store);
     let policies = (config.policy(), wiring::policy(&config));
@@ -205,7 +203,7 @@ async fn wait_longer(wait: &mut Duration, stop: &CancellationToken) -> ControlFl
 }
 
 /// Calls [`begin`], and retries while the database is unavailable. Breaks if the daemon receives a stop signal.
-async fn begin_sometime(shared: &Shared, configured: &BTreeSet<IntegrationId>) -> anyhow::Result<ControlFlow<()>> {
+async fn begin_sometime(shared: &Shared, configured: &Configured) -> anyhow::Result<ControlFlow<()>> {
     let mut wait = FIRST_WAIT;
     loop {
         match begin(shared, configured.clone()).await {
@@ -223,7 +221,7 @@ async fn begin_sometime(shared: &Shared, configured: &BTreeSet<IntegrationId>) -
 
 /// Registers the configured integrations, takes over the work of dead processes of this machine, makes failed work due
 /// because its cause may be gone, and requests changes that webhooks announced while no daemon ran.
-async fn begin(shared: &Shared, configured: BTreeSet<IntegrationId>) -> anyhow::Result<()> {
+async fn begin(shared: &Shared, configured: Configured) -> anyhow::Result<()> {
     let abandoned = shared.runtime.begin(configured, shared.receiver.is_some(), owner::is_gone).await?;
     if !abandoned.is_empty() {
         tracing::info!(requests = abandoned.len(), "taking over from a process that stopped");

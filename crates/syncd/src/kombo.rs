@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use kombo_client::{Client, Error, ErrorKind, Pacer, Page, PageSize, RecordsQuery, ResponseMeta, TransportFault};
+use kombo_model::{IntegrationCategory, IntegrationId};
 use store_diesel::DieselStore;
 use sync_core::jobs::SyncKind;
 use sync_core::ports::{FailureClass, Fetch, FetchSpec, Pages, Record, RecordPage, Rejected, Source, SourceError};
@@ -109,6 +110,13 @@ impl Source for KomboSource {
         let client = self.client(priority);
         let pages = client.records(&integration_id, endpoint, query(fetch));
         KomboPages { pages, client, name: self.name.clone(), clock: self.clock.clone() }
+    }
+
+    async fn category(&self, integration: &IntegrationId) -> Result<IntegrationCategory, SourceError> {
+        match self.client(SyncKind::Full).integration(integration).await {
+            Ok(answer) => Ok(answer.data.category),
+            Err(error) => Err(source_error(&error, &self.name)),
+        }
     }
 }
 

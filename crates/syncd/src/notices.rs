@@ -41,6 +41,11 @@ impl RuntimeObserver for Notices {
                 );
             }
             Notice::Scheduled { requests } => tracing::info!(requests, "due"),
+            Notice::NotCategorized { integration_id, error } => tracing::warn!(
+                integration.id = integration_id.as_str(),
+                error = output::chain(error),
+                "the category of an integration is unknown, so nothing is fetched: Kombo is asked again"
+            ),
             Notice::CaughtUp { requests } => {
                 tracing::info!(requests, "catching up: webhooks may have been missed");
             }

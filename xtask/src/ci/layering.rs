@@ -15,7 +15,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("store-diesel", &["kombo-model", "sync-core"]),
     ("sync-testkit", &["kombo-model", "sync-core"]),
     ("sync-sim", &["kombo-client", "kombo-model", "sync-core", "sync-runtime", "sync-testkit"]),
-    ("kombo-sandbox", &[]),
+    ("kombo-sandbox", &["kombo-model"]),
     ("syncd", &["kombo-client", "kombo-model", "kombo-sandbox", "store-diesel", "sync-core", "sync-runtime"]),
     ("xtask", &["sync-testkit"]),
 ];

@@ -1,6 +1,7 @@
+use kombo_model::catalogue::Model;
 use kombo_model::{
-    ApiKeyInfo, CoverageStatus, Endpoint, ErrorBody, ErrorCode, Integration, IntegrationCategory, IntegrationState,
-    ListEnvelope, ModelName, ObjectEnvelope, ScopeSetting, SetupStatus, UnknownEndpoint, User,
+    ApiKeyInfo, Category, CoverageStatus, Endpoint, ErrorBody, ErrorCode, Integration, IntegrationCategory,
+    IntegrationState, ListEnvelope, ModelName, ObjectEnvelope, ScopeSetting, SetupStatus, UnknownEndpoint, User,
 };
 use serde_json::json;
 
@@ -71,18 +72,24 @@ fn endpoints_have_one_name_everywhere() {
 
 #[test]
 fn model_names_belong_to_a_category() {
-    assert!(ModelName::LMS.iter().all(ModelName::may_be_lms));
-    for (name, lms) in [
-        ("lms_quizzes", true),
-        ("LMS_USERS", true),
-        ("users", true),
-        ("", true),
-        ("hris_employees", false),
-        ("ATS_Jobs", false),
-        ("assessment_orders", false),
+    use Category::{Ats, Hris, Lms};
+    for model in Model::ALL {
+        let name = ModelName::from(model.as_str());
+        let may = Category::ALL.map(|category| (category, name.may_be_of(category)));
+        assert_eq!(may, Category::ALL.map(|category| (category, category == model.category())));
+    }
+    for (name, categories) in [
+        ("lms_quizzes", &[Lms][..]),
+        ("LMS_USERS", &[Lms]),
+        ("users", &[Lms, Hris, Ats]),
+        ("", &[Lms, Hris, Ats]),
+        ("hris_payslips", &[Hris]),
+        ("ATS_Jobs", &[Ats]),
+        ("assessment_orders", &[]),
     ] {
         let name = ModelName::from(name);
-        assert_eq!(name.may_be_lms(), lms, "{name}");
+        let may: Vec<Category> = Category::ALL.into_iter().filter(|category| name.may_be_of(*category)).collect();
+        assert_eq!(may, categories, "{name}");
         assert!(matches!(name, ModelName::Other(_)));
     }
 }

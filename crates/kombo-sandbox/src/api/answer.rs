@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use kombo_model::Category;
 use serde_json::json;
 
 use super::{Asked, Reply, error_reply, write};
@@ -60,9 +61,11 @@ pub(super) fn answer(shared: &Arc<Shared>, asked: &Asked, verdict: RateVerdict) 
             drop(state);
             write::answer(shared, asked).unwrap_or_else(|refusal| refusal)
         }
-        Endpoint::LmsUsers | Endpoint::LmsCourses | Endpoint::LmsCourseProgressions | Endpoint::LmsSkills => {
-            list(shared, &state, asked).unwrap_or_else(|refusal| refusal)
-        }
+        Endpoint::LmsUsers
+        | Endpoint::LmsCourses
+        | Endpoint::LmsCourseProgressions
+        | Endpoint::LmsSkills
+        | Endpoint::Of(_) => list(shared, &state, asked).unwrap_or_else(|refusal| refusal),
     }
 }
 
@@ -78,6 +81,10 @@ pub(super) fn integration<'a>(state: &'a State, asked: &Asked) -> Result<&'a Int
 
 fn list(shared: &Shared, state: &State, asked: &Asked) -> Result<Reply, Reply> {
     let integration = integration(state, asked)?;
+    let category = asked.endpoint.of_catalogue().map_or(Category::Lms, kombo_model::Endpoint::category);
+    if category != integration.category {
+        return Err(refuse(&Refusal::model_not_available()));
+    }
     let id = integration.id.as_str();
     let query = query::parse(asked.endpoint, &asked.query).map_err(|it| invalid(&it))?;
     let filters = query.filters.fingerprint(asked.endpoint, id);

@@ -85,7 +85,8 @@ pub(super) fn answer(shared: &Arc<Shared>, asked: &Asked) -> Result<Reply, Reply
         | Endpoint::CheckApiKey
         | Endpoint::Integration
         | Endpoint::DeleteIntegration
-        | Endpoint::Unknown => Err(error_reply(404, None, &format!("No such endpoint: {}", asked.path))),
+        | Endpoint::Unknown
+        | Endpoint::Of(_) => Err(error_reply(404, None, &format!("No such endpoint: {}", asked.path))),
     }
 }
 

@@ -243,7 +243,7 @@ async fn errors(checked: &mut Checked, sandbox: &Sandbox) -> Outcome {
 
 /// Checks the bodies of all six webhooks, as signed and sent.
 fn webhooks(checked: &mut Checked, sandbox: &Sandbox) -> Outcome {
-    let all_models = Webhook::DataChanged { changed_models: Model::ALL.iter().copied().collect() };
+    let all_models = Webhook::DataChanged { changed_models: Model::all().collect() };
     let table = [
         (all_models, "DataChangedWebhookPayload"),
         (Webhook::DataChanged { changed_models: BTreeSet::new() }, "DataChangedWebhookPayload"),

@@ -1,7 +1,7 @@
 //! Word lists: invented people and courses in many scripts.
 
 /// First names.
-pub(super) const FIRST: &[&str] = &[
+pub(crate) const FIRST: &[&str] = &[
     "Ada",
     "Bruno",
     "Chiara",
@@ -55,7 +55,7 @@ pub(super) const FIRST: &[&str] = &[
 ];
 
 /// Last names.
-pub(super) const LAST: &[&str] = &[
+pub(crate) const LAST: &[&str] = &[
     "Abernathy",
     "Bjørnsdóttir",
     "Castañeda",

@@ -10,12 +10,16 @@ use super::{
     fields::SetField,
     purge::purge,
 };
+use crate::records;
 use crate::{Course, Id, Model, Progression, Revision, SandboxError, Stamp, Tables};
 
 pub(super) type Changed = BTreeSet<Model>;
 
 /// Applies `mutation` at time `at` and returns the changed models.
 pub(crate) fn apply(tables: &mut Tables, mutation: &Mutation, at: Stamp) -> Result<Changed, SandboxError> {
+    if let Some(model) = mutation.of_catalogue() {
+        return records::apply(&mut tables.records, model, mutation, at);
+    }
     match mutation {
         Mutation::Add { model, id, seed, set } => {
             if exists(tables, *model, id) {
@@ -36,6 +40,7 @@ pub(crate) fn apply(tables: &mut Tables, mutation: &Mutation, at: Stamp) -> Resu
             anonymise(tables, *model, *id)?;
             Ok(Changed::new())
         }
+        Mutation::Link { model, .. } | Mutation::Unlink { model, .. } => Err(impossible("link", *model)),
         Mutation::AssignSkill { revision_id, skill_id } => assign(tables, *revision_id, *skill_id, true, at),
         Mutation::UnassignSkill { revision_id, skill_id } => assign(tables, *revision_id, *skill_id, false, at),
     }
@@ -49,15 +54,15 @@ pub(super) fn exists(tables: &Tables, model: Model, id: &Id) -> bool {
         Model::CourseProviders => tables.providers.contains_key(id),
         Model::Skills => tables.skills.contains_key(id),
         Model::CourseProgressions => tables.progressions.contains_key(id),
-        Model::RevisionsSkills => false,
+        Model::RevisionsSkills | Model::Of(_) => false,
     }
 }
 
-pub(super) fn missing(model: Model, id: Id) -> SandboxError {
+pub(crate) fn missing(model: Model, id: Id) -> SandboxError {
     SandboxError::NoRecord { model, id }
 }
 
-pub(super) fn impossible(what: &str, model: Model) -> SandboxError {
+pub(crate) fn impossible(what: &str, model: Model) -> SandboxError {
     SandboxError::Impossible { what: format!("{what} {model}") }
 }
 
@@ -137,7 +142,7 @@ fn update(
             check_references(tables, &progression)?;
             tables.progressions.insert(id, progression);
         }
-        Model::RevisionsSkills => return Err(impossible("update", model)),
+        Model::RevisionsSkills | Model::Of(_) => return Err(impossible("update", model)),
     }
     Ok(Changed::from([model]))
 }
@@ -210,7 +215,7 @@ fn tombstone(
             progression.changed_at = at;
             progression.anonymised &= deleted_at.is_some();
         }
-        Model::CourseProviders | Model::RevisionsSkills => {
+        Model::CourseProviders | Model::RevisionsSkills | Model::Of(_) => {
             return Err(impossible("delete or restore (they have no tombstone)", model));
         }
         Model::Users | Model::Courses | Model::CourseRevisions | Model::Skills => {
@@ -233,7 +238,9 @@ fn meta(tables: &mut Tables, model: Model, id: Id) -> Result<&mut crate::Meta, S
         Model::Courses => row(&mut tables.courses, id).map(|it| &mut it.meta),
         Model::CourseRevisions => row(&mut tables.revisions, id).map(|it| &mut it.meta),
         Model::Skills => row(&mut tables.skills, id).map(|it| &mut it.meta),
-        Model::CourseProviders | Model::RevisionsSkills | Model::CourseProgressions => Err(missing(model, id)),
+        Model::CourseProviders | Model::RevisionsSkills | Model::CourseProgressions | Model::Of(_) => {
+            Err(missing(model, id))
+        }
     }
 }
 

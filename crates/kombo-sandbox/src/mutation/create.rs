@@ -60,7 +60,7 @@ pub(super) fn create(
             check_references(tables, &progression)?;
             tables.progressions.insert(id, progression);
         }
-        Model::RevisionsSkills => return Err(impossible("add (use assign_skill) to", model)),
+        Model::RevisionsSkills | Model::Of(_) => return Err(impossible("add (use assign_skill) to", model)),
     }
     Ok(Changed::from([model]))
 }
@@ -130,7 +130,7 @@ pub(super) fn recreate(
                 set.entry("course_revision_id").or_insert_with(|| Value::from(old.course_revision_id.as_str()));
             }
         }
-        Model::Users | Model::CourseProviders | Model::Skills | Model::RevisionsSkills => {}
+        Model::Users | Model::CourseProviders | Model::Skills | Model::RevisionsSkills | Model::Of(_) => {}
     }
     create(tables, model, id, seed, &set, at)
 }

@@ -42,7 +42,7 @@ pub(super) fn purge(tables: &mut Tables, model: Model, id: Id, at: Stamp) -> Res
         Model::CourseProgressions => {
             tables.progressions.remove(&id);
         }
-        Model::RevisionsSkills => return Err(impossible("purge (use unassign_skill)", model)),
+        Model::RevisionsSkills | Model::Of(_) => return Err(impossible("purge (use unassign_skill)", model)),
     }
     Ok(changed)
 }

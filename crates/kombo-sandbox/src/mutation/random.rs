@@ -123,7 +123,7 @@ impl Chooser<'_> {
             Model::CourseProviders => any(rng, &tables.providers, |_| true),
             Model::Skills => any(rng, &tables.skills, |it| it.meta.remote_deleted_at.is_none()),
             Model::CourseProgressions => any(rng, &tables.progressions, |it| it.remote_deleted_at.is_none()),
-            Model::RevisionsSkills => None,
+            Model::RevisionsSkills | Model::Of(_) => None,
         }
     }
 
@@ -135,7 +135,7 @@ impl Chooser<'_> {
             Model::CourseRevisions => any(rng, &tables.revisions, |it| it.meta.remote_deleted_at.is_some()),
             Model::Skills => any(rng, &tables.skills, |it| it.meta.remote_deleted_at.is_some()),
             Model::CourseProgressions => any(rng, &tables.progressions, |it| it.remote_deleted_at.is_some()),
-            Model::CourseProviders | Model::RevisionsSkills => None,
+            Model::CourseProviders | Model::RevisionsSkills | Model::Of(_) => None,
         }
     }
 
@@ -181,7 +181,8 @@ impl Chooser<'_> {
                     | Model::CourseProviders
                     | Model::Skills
                     | Model::RevisionsSkills
-                    | Model::CourseProgressions => json!({}),
+                    | Model::CourseProgressions
+                    | Model::Of(_) => json!({}),
                 };
                 Some(Mutation::Recreate { model, id, seed, set: set.as_object().cloned().unwrap_or_default() })
             }
@@ -200,7 +201,8 @@ impl Chooser<'_> {
             | Model::Courses
             | Model::CourseProviders
             | Model::Skills
-            | Model::RevisionsSkills) => Some(Mutation::add(model, id, seed)),
+            | Model::RevisionsSkills
+            | Model::Of(_)) => Some(Mutation::add(model, id, seed)),
         }
     }
 
@@ -254,7 +256,7 @@ impl Chooser<'_> {
             Model::Courses => "origin_id",
             Model::CourseRevisions => "description",
             Model::Skills => "name",
-            Model::CourseProgressions | Model::CourseProviders | Model::RevisionsSkills => "remote_id",
+            Model::CourseProgressions | Model::CourseProviders | Model::RevisionsSkills | Model::Of(_) => "remote_id",
         };
         Some(Mutation::silent(model, id, field, self.text("silent")))
     }

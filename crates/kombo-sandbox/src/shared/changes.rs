@@ -3,12 +3,14 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
+use kombo_model::Category;
 
 use super::{Shared, State, Uncommitted};
 use crate::{
     Applied, GeneratorConfig, Integration, Model, Mutation, SandboxError, Stamp,
     generate::generate,
     mutation::{apply, choose},
+    records,
 };
 
 fn commit(state: &mut State, id: &str, mutation: &Mutation, at: Stamp) -> Result<Applied, SandboxError> {
@@ -47,7 +49,13 @@ impl Shared {
         self.commit_due();
         let chosen = {
             let state = self.read();
-            choose(&state.integration(id)?.tables, seed, self.clock.now())
+            let integration = state.integration(id)?;
+            match integration.category {
+                Category::Lms => choose(&integration.tables, seed, self.clock.now()),
+                category @ (Category::Hris | Category::Ats) => {
+                    records::choose(&integration.tables.records, category, seed)
+                }
+            }
         };
         chosen.map(|it| self.mutate(id, it)).transpose()
     }
@@ -94,7 +102,7 @@ impl Shared {
         if state.integrations.contains_key(id) {
             return Err(SandboxError::IntegrationExists(id.to_owned()));
         }
-        let integration = Integration::new(id, "Acme, Inc.", created_at, tables);
+        let integration = Integration::new(id, "Acme, Inc.", config.category, created_at, tables);
         state.integrations.insert(id.to_owned(), integration);
         Ok(())
     }

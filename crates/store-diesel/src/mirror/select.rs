@@ -154,9 +154,15 @@ pub(super) fn from_table(model: Model, integration: &IntegrationId) -> Statement
 }
 
 /// All columns but `integration_id`, in the order of a table's key, values and bookkeeping.
-pub(super) fn columns(model: Model) -> Vec<&'static str> {
-    let values = model.columns().iter().map(|column| column.name);
-    model.key_columns().iter().copied().chain(values).chain(["removed_at", "synced_at"]).collect()
+pub(super) fn columns(model: Model) -> Vec<String> {
+    let keys = model.key_columns().iter().map(|name| (*name).to_owned());
+    keys.chain(values(model)).collect()
+}
+
+/// The columns that are not part of the key. They are quoted: `index` is a keyword of SQLite.
+pub(super) fn values(model: Model) -> impl Iterator<Item = String> {
+    let values = model.columns().iter().map(|column| format!("\"{}\"", column.name));
+    values.chain(["removed_at", "synced_at"].map(str::to_owned))
 }
 
 /// The beginning of an upsert, up to the values.
@@ -166,11 +172,7 @@ pub(super) fn insert_into(model: Model) -> String {
 
 /// The end of an upsert, which replaces the whole row.
 pub(super) fn or_replace(model: Model) -> String {
-    let keys = model.key_columns();
-    let sets: Vec<String> = columns(model)
-        .into_iter()
-        .filter(|name| !keys.contains(name))
-        .map(|name| format!("{name} = excluded.{name}"))
-        .collect();
-    format!(" ON CONFLICT (integration_id, {}) DO UPDATE SET {}", keys.join(", "), sets.join(", "))
+    let sets: Vec<String> = values(model).map(|name| format!("{name} = excluded.{name}")).collect();
+    let keys = model.key_columns().join(", ");
+    format!(" ON CONFLICT (integration_id, {keys}) DO UPDATE SET {}", sets.join(", "))
 }

@@ -16,7 +16,7 @@ use crate::both;
 use crate::counters;
 use crate::error::{During as _, corrupt};
 use crate::schema::{sync_changes, sync_deliveries};
-use crate::statement::{Bind, CHANGES, Cell, Cells, Statement, WriteRow};
+use crate::statement::{Bind, Cell, Cells, INSERT_CHANGE, Statement, WriteRow};
 use crate::types::{AnyText, Json, Moment};
 
 const TABLE: &str = "sync_changes";
@@ -212,7 +212,7 @@ both! {
                     Bind::time(Some(change.at)),
                     Bind::Text(Some(&fields)),
                 ];
-                WriteRow::<CHANGES, false> { head: HEAD, binds, tail: ")" }.execute(conn).during(TABLE)?;
+                WriteRow { head: HEAD, binds, tail: ")" }.execute(conn, INSERT_CHANGE).during(TABLE)?;
             }
             Ok(())
         }

@@ -1,5 +1,7 @@
+use std::collections::BTreeSet;
+
 use diesel::prelude::*;
-use kombo_model::{IntegrationId, Timestamp};
+use kombo_model::{Category, IntegrationId, Timestamp};
 use sync_core::jobs::{IntegrationRecord, IntegrationStatus};
 use sync_core::ports::{Integrations, StoreError, TxResult};
 
@@ -8,7 +10,7 @@ use crate::both;
 use crate::cached::Cached;
 use crate::error::During as _;
 use crate::schema::sync_integrations;
-use crate::statement::Statement;
+use crate::statement::{Cell, Cells, Statement};
 use crate::types::{AnyText, MaybeAnyText, Moment};
 
 const TABLE: &str = "sync_integrations";
@@ -28,6 +30,8 @@ struct IntegrationRow {
     registered_at: Moment,
     state_updated_at: Option<Moment>,
     next_look_at: Moment,
+    #[diesel(deserialize_as = MaybeAnyText)]
+    category: Option<String>,
 }
 
 impl From<&IntegrationRecord> for IntegrationRow {
@@ -41,6 +45,7 @@ impl From<&IntegrationRecord> for IntegrationRow {
             registered_at: Moment(record.registered_at),
             state_updated_at: record.state_updated_at.map(Moment),
             next_look_at: now(),
+            category: record.category.map(|category| category.as_str().to_owned()),
         }
     }
 }
@@ -54,6 +59,8 @@ impl TryFrom<IntegrationRow> for IntegrationRecord {
         Ok(Self {
             id: IntegrationId::from(row.id),
             tool: row.tool,
+            // An unknown category is asked for again.
+            category: row.category.and_then(|category| category.parse().ok()),
             status,
             status_since: row.status_since.0,
             reason: row.reason,
@@ -109,6 +116,19 @@ both! {
             let rows: Vec<IntegrationRow> =
                 sync_integrations::table.order(sync_integrations::id).load(self.conn).during(TABLE)?;
             rows.into_iter().map(TryInto::try_into).collect()
+        }
+
+        fn categories(&mut self) -> TxResult<BTreeSet<Category>> {
+            let names: Vec<String> = Category::ALL.iter().map(|category| format!("('{category}')")).collect();
+            // A count, so that no planner reads all integrations for a join.
+            let statement = Statement::new(format!(
+                "SELECT v.column1 FROM (VALUES {}) AS v WHERE (SELECT count(*) FROM (SELECT 1 FROM sync_integrations AS i \
+                 WHERE i.category = v.column1 LIMIT 1) AS one) > 0",
+                names.join(", ")
+            ));
+            let cells: Vec<Cells> = statement.load(self.indexed()?).during(TABLE)?;
+            let name = |cells: Cells| cells.0.into_iter().next().flatten().and_then(Cell::into_text)?.parse().ok();
+            Ok(cells.into_iter().filter_map(name).collect())
         }
 
         fn integrations_to_look_at(&mut self, now: Timestamp, latest: Timestamp, limit: usize,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use kombo_model::{Endpoint, IntegrationId};
+use kombo_model::{Endpoint, IntegrationCategory, IntegrationId};
 use store_diesel::{DieselStore, StoreUrl};
 use sync_core::SyncError;
 use sync_core::changes::Change;
@@ -251,6 +251,10 @@ impl Source for Said {
         }
         let Self { page_size, clock, .. } = self.clone();
         SaidPages { endpoint: spec.endpoint, left, page_size, clock, is_over: false }
+    }
+
+    async fn category(&self, _: &IntegrationId) -> Result<IntegrationCategory, SourceError> {
+        Ok(IntegrationCategory::Lms)
     }
 }
 

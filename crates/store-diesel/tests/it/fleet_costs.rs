@@ -121,7 +121,7 @@ async fn deliveries_and_the_schedule_cost_the_same_for_a_hundred_and_for_ten_tho
                 full_every: Duration::from_secs(7 * 86_400),
                 look_at_paused_every: Duration::from_secs(3_600),
             };
-            assert_eq!(transact(store, move |tx| dispatch::schedule(tx, &policy, now())).await, 0);
+            assert_eq!(transact(store, move |tx| dispatch::schedule(tx, &policy, now())).await.requests, 0);
         }
     };
     let none = async |_: &DieselStore| {};
@@ -136,7 +136,7 @@ async fn a_start_takes_few_statements_for_ten_thousand_integrations() {
     let start = async |store: &DieselStore| {
         let requests = transact(store, |tx| {
             outbox::begin(tx, now())?;
-            let known = tx.integrations()?.into_iter().map(|known| known.id).collect();
+            let known = tx.integrations()?.into_iter().map(|known| (known.id, known.category)).collect();
             dispatch::register(tx, &known, now())?;
             dispatch::retry_failed(tx, now())?;
             queue::release_abandoned(tx, |_| true)?;

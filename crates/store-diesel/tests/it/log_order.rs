@@ -14,6 +14,7 @@ use sync_core::outbox::{self, Content, DeliveryId};
 use sync_core::ports::{Scope, Store as _, StoreError};
 use sync_core::pull::RunId;
 use sync_core::rows::{ChangeCause, ChangeKind, Model};
+use sync_testkit::lms;
 use tokio_postgres::{Client, NoTls};
 
 use crate::postgres::fresh;
@@ -59,7 +60,7 @@ impl Writer {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             let scope = Scope::Integration(id.clone());
             let written = store.transact(scope, move |tx| {
-                dispatch::register(tx, &[id.clone()].into(), at(0))?;
+                dispatch::register(tx, &lms([id.clone()]), at(0))?;
                 let known = tx.integration(&id)?.unwrap();
                 tx.put_integration(&known)?;
                 says.send(()).unwrap();

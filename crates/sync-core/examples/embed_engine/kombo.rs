@@ -2,6 +2,7 @@
 //! connects them.
 
 use kombo_client::{Client, Error, ErrorKind, Page, PageCursor, RecordsQuery};
+use kombo_model::{IntegrationCategory, IntegrationId};
 use sync_core::ports::{FailureClass, Fetch, FetchSpec, Pages, Record, RecordPage, Rejected, Source, SourceError};
 use sync_core::pull;
 
@@ -15,6 +16,11 @@ impl Source for Kombo {
 
     fn open(&self, spec: FetchSpec) -> List {
         List(self.0.records(&spec.integration_id, spec.endpoint, query(spec.fetch)))
+    }
+
+    async fn category(&self, integration: &IntegrationId) -> Result<IntegrationCategory, SourceError> {
+        let answer = self.0.integration(integration).await.map_err(|error| failure(&error))?;
+        Ok(answer.data.category)
     }
 }
 

@@ -15,14 +15,14 @@
 mod clock;
 mod kombo;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use kombo_client::Client;
-use kombo_model::{Endpoint, IntegrationId, Webhook};
+use kombo_model::{Category, Endpoint, IntegrationId, Webhook};
 use kombo_sandbox::{FIRST_INTEGRATION, Model, Mutation, Sandbox, SandboxConfig};
 use sync_core::SyncError;
 use sync_core::jobs::dispatch::{self, SchedulePolicy};
@@ -84,7 +84,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         full_every: policy.full_every,
         look_at_paused_every: Duration::from_secs(3_600),
     };
-    let (known, now) = (BTreeSet::from([integration.clone()]), MachineClock.now());
+    let (known, now) = (BTreeMap::from([(integration.clone(), Some(Category::Lms))]), MachineClock.now());
     let ask = store.transact(Scope::Shared, move |tx| {
         dispatch::register(tx, &known, now)?;
         dispatch::schedule(tx, &schedule, now).map_err(SyncError::from)

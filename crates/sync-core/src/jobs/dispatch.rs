@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use kombo_model::{Endpoint, IntegrationId, Timestamp};
+use kombo_model::{Category, Endpoint, IntegrationCategory, IntegrationId, Timestamp};
 
 use crate::horizon::{happened, is_ahead, latest};
 use crate::jobs::endpoint::EndpointState;
@@ -37,19 +37,32 @@ const LOOK_AT: usize = 100;
 const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(24 * 3_600);
 /// Time until a waiting request is checked again.
 const WAITING_FOR: Duration = Duration::from_secs(3_600);
+/// Time until Kombo is asked again for the category of an integration.
+const ASK_CATEGORY_EVERY: Duration = Duration::from_secs(60);
 
-/// Requests all due fetches: first loads, full fetches and polls. Returns their number.
+/// What [`schedule`] found.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Scheduled {
+    /// Number of requested fetches.
+    pub requests: usize,
+    /// Integrations of an unknown category. Kombo must be asked for it before anything can be fetched.
+    pub uncategorized: Vec<IntegrationId>,
+    /// Categories of all registered integrations.
+    pub categories: BTreeSet<Category>,
+}
+
+/// Requests all due fetches: first loads, full fetches and polls.
 ///
 /// All state is stored, so a restart has no effect, several replicas may call this, and a clock that jumps causes one
 /// fetch at most. Only integrations with a due check are read. Each check determines the time of the next.
-pub fn schedule(tx: &mut dyn Tx, policy: &SchedulePolicy, now: Timestamp) -> TxResult<usize> {
+pub fn schedule(tx: &mut dyn Tx, policy: &SchedulePolicy, now: Timestamp) -> TxResult<Scheduled> {
     let longest = policy.poll_every.map_or(LOOK_AT_LEAST_EVERY, |every| every.min(LOOK_AT_LEAST_EVERY));
-    let mut requested = 0;
+    let mut scheduled = Scheduled { categories: tx.categories()?, ..Scheduled::default() };
     loop {
         let integrations = tx.integrations_to_look_at(now, latest(now, longest), LOOK_AT)?;
         let ids: Vec<IntegrationId> = integrations.iter().map(|known| known.id.clone()).collect();
         if ids.is_empty() {
-            return Ok(requested);
+            return Ok(scheduled);
         }
         // Read before the states: if another replica completes a fetch meanwhile, either the request or its result is seen.
         let waiting: BTreeSet<Target> = tx.requests_of(&ids)?.into_iter().map(|request| request.target).collect();
@@ -63,11 +76,14 @@ pub fn schedule(tx: &mut dyn Tx, policy: &SchedulePolicy, now: Timestamp) -> TxR
             let (due, next) = look_at(integration, &states, &waiting, policy, now);
             new.extend(due);
             looks.push((integration.id.clone(), next.min(now.saturating_add(longest))));
+            if integration.is_uncategorized() {
+                scheduled.uncategorized.push(integration.id.clone());
+            }
         }
-        requested += tx.insert_requests(&new)?;
+        scheduled.requests += tx.insert_requests(&new)?;
         tx.put_next_looks(&looks)?;
         if ids.len() < LOOK_AT {
-            return Ok(requested);
+            return Ok(scheduled);
         }
     }
 }
@@ -87,27 +103,30 @@ fn look_at(
         IntegrationStatus::Paused | IntegrationStatus::NotFound => now.saturating_add(policy.look_at_paused_every),
         IntegrationStatus::Deleted | IntegrationStatus::Held => return (Vec::new(), next_look),
     };
+    if integration.category.is_none() {
+        return (Vec::new(), from.max(now.saturating_add(ASK_CATEGORY_EVERY)));
+    }
     let mut requests = Vec::new();
-    for endpoint in &policy.endpoints {
-        let key = (integration.id.clone(), *endpoint);
+    for endpoint in integration.endpoints(&policy.endpoints) {
+        let key = (integration.id.clone(), endpoint);
         let (due_at, kind, cause) = due(states.get(&key), policy, now);
         if due_at > now {
             next_look = next_look.min(due_at);
             continue;
         }
         next_look = next_look.min(now.saturating_add(WAITING_FOR));
-        let target = Target { integration_id: key.0, endpoint: *endpoint, kind };
+        let target = Target { integration_id: key.0, endpoint, kind };
         if !waiting.contains(&target) {
             requests.push(queue::new_request(target, cause, from, now));
         }
     }
-    let first = policy.endpoints.first().filter(|_| integration.status != IntegrationStatus::Active);
-    if let Some(endpoint) = first {
+    let first = integration.endpoints(&policy.endpoints).next();
+    if let Some(endpoint) = first.filter(|_| integration.status != IntegrationStatus::Active) {
         next_look = next_look.min(now.saturating_add(WAITING_FOR));
         if requests.is_empty() && !waiting.iter().any(|target| target.integration_id == integration.id) {
             // Requested even if nothing is due, because only a fetch can show that the integration is available again.
             // All its endpoints are loaded: a first load would be due.
-            let target = Target { integration_id: integration.id.clone(), endpoint: *endpoint, kind: SyncKind::Delta };
+            let target = Target { integration_id: integration.id.clone(), endpoint, kind: delta_or_full(endpoint) };
             requests.push(queue::new_request(target, RequestCause::Poll, from, now));
         }
     }
@@ -129,9 +148,14 @@ fn due(state: Option<&EndpointState>, policy: &SchedulePolicy, now: Timestamp) -
         last.map_or(now, |last| last.saturating_add(every))
     });
     match poll_at {
-        Some(poll_at) if poll_at < full_at => (poll_at, SyncKind::Delta, RequestCause::Poll),
+        Some(poll_at) if poll_at < full_at => (poll_at, delta_or_full(state.endpoint), RequestCause::Poll),
         Some(_) | None => (full_at, SyncKind::Full, RequestCause::Schedule),
     }
+}
+
+/// Returns the kind of fetch that finds changes: a delta, if the endpoint has the parameter `updated_after`.
+fn delta_or_full(endpoint: Endpoint) -> SyncKind {
+    if endpoint.info().has_updated_after { SyncKind::Delta } else { SyncKind::Full }
 }
 
 /// The time between two requests of [`catch_up`]. It is shorter than a fetch, so workers are never idle, and long
@@ -173,8 +197,8 @@ pub fn catch_up(
     behind.sort_by_key(|state| stable_hash(state.integration_id.as_str(), state.endpoint.short_name()));
     let (mut from, mut new) = (now, Vec::new());
     for state in &behind {
-        let target =
-            Target { integration_id: state.integration_id.clone(), endpoint: state.endpoint, kind: SyncKind::Delta };
+        let (integration_id, endpoint) = (state.integration_id.clone(), state.endpoint);
+        let target = Target { integration_id, endpoint, kind: delta_or_full(endpoint) };
         match waiting.get(&target) {
             // A request that appears meanwhile is as good: its fetch begins after the missed webhooks.
             None => new.push(queue::new_request(target, RequestCause::CatchUp, from, now)),
@@ -187,13 +211,45 @@ pub fn catch_up(
     Ok(behind.len())
 }
 
-/// Registers the configured integrations. Those that were deleted at Kombo stay deleted.
-pub fn register(tx: &mut dyn Tx, ids: &BTreeSet<IntegrationId>, now: Timestamp) -> TxResult<()> {
+/// Registers the configured integrations, with their categories if these are known. Those that were deleted at Kombo
+/// stay deleted.
+pub fn register(
+    tx: &mut dyn Tx,
+    integrations: &BTreeMap<IntegrationId, Option<Category>>,
+    now: Timestamp,
+) -> TxResult<()> {
     let known: BTreeSet<IntegrationId> = tx.integrations()?.into_iter().map(|known| known.id).collect();
-    for id in ids.difference(&known) {
-        status::register(tx, id, now)?;
+    for (id, category) in integrations.iter().filter(|(id, _)| !known.contains(id)) {
+        status::register(tx, id, *category, now)?;
     }
     Ok(())
+}
+
+/// Notes the category that Kombo has named, and makes the integration's fetches due. An integration of a category that
+/// is not mirrored is paused.
+pub fn categorize(tx: &mut dyn Tx, id: &IntegrationId, category: &IntegrationCategory, now: Timestamp) -> TxResult<()> {
+    let Some(known) = tx.integration(id)?.filter(IntegrationRecord::is_uncategorized) else { return Ok(()) };
+    let known = match category.as_str().parse() {
+        Ok(category) => IntegrationRecord { category: Some(category), ..known },
+        Err(_) if known.status == IntegrationStatus::Paused => return Ok(()),
+        Err(_) => IntegrationRecord {
+            status: IntegrationStatus::Paused,
+            status_since: now,
+            reason: Some(format!("it is of category {category}, which is not mirrored")),
+            ..known
+        },
+    };
+    tx.put_integration(&known)
+}
+
+/// Notes that Kombo does not have an integration of unknown category.
+pub fn not_found(tx: &mut dyn Tx, id: &IntegrationId, reason: String, now: Timestamp) -> TxResult<()> {
+    let Some(known) = tx.integration(id)?.filter(IntegrationRecord::is_uncategorized) else { return Ok(()) };
+    if known.status == IntegrationStatus::NotFound {
+        return Ok(());
+    }
+    let status = IntegrationStatus::NotFound;
+    tx.put_integration(&IntegrationRecord { status, status_since: now, reason: Some(reason), ..known })
 }
 
 /// Makes requests that wait after failures due immediately, and forgets the failures. It is called when a common cause

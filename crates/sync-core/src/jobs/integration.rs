@@ -1,4 +1,6 @@
-use kombo_model::{IntegrationId, Timestamp};
+use std::collections::BTreeSet;
+
+use kombo_model::{Category, Endpoint, IntegrationId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::words::words;
@@ -26,6 +28,9 @@ pub struct IntegrationRecord {
     pub id: IntegrationId,
     /// Kombo's name of the connected tool.
     pub tool: Option<String>,
+    /// Category of the tool, which decides on the endpoints. `None` until Kombo has named it: nothing is fetched before.
+    #[serde(default)]
+    pub category: Option<Category>,
     /// Status of the integration.
     pub status: IntegrationStatus,
     /// When the integration took this status.
@@ -37,4 +42,17 @@ pub struct IntegrationRecord {
     /// Kombo's time of the latest applied change of state. Older changes that arrive later are ignored.
     #[serde(default)]
     pub state_updated_at: Option<Timestamp>,
+}
+
+impl IntegrationRecord {
+    /// Returns those of `endpoints` that the integration has.
+    pub fn endpoints<'a>(&self, endpoints: &'a BTreeSet<Endpoint>) -> impl Iterator<Item = Endpoint> + use<'a> {
+        let category = self.category;
+        endpoints.iter().copied().filter(move |endpoint| Some(endpoint.category()) == category)
+    }
+
+    /// Whether Kombo must be asked for the category.
+    pub fn is_uncategorized(&self) -> bool {
+        self.category.is_none() && !matches!(self.status, IntegrationStatus::Deleted | IntegrationStatus::Held)
+    }
 }

@@ -80,9 +80,10 @@ fn resume_within(
     }
     // The fetches will show whether Kombo still serves the integration.
     let status = IntegrationStatus::Active;
-    tx.put_integration(&IntegrationRecord { status, status_since: now, reason: None, ..known })?;
-    for endpoint in endpoints {
-        let target = Target { integration_id: id.clone(), endpoint: *endpoint, kind: SyncKind::Delta };
+    let resumed = IntegrationRecord { status, status_since: now, reason: None, ..known };
+    tx.put_integration(&resumed)?;
+    for endpoint in resumed.endpoints(endpoints) {
+        let target = Target { integration_id: id.clone(), endpoint, kind: SyncKind::Delta };
         queue::request(tx, target, RequestCause::Command, now, now)?;
     }
     queue::set_going(tx, id, now)?;

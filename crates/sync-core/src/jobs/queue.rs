@@ -96,7 +96,7 @@ pub(crate) fn request_of(
     not_before: Timestamp,
     now: Timestamp,
 ) -> TxResult<QueuedRequest> {
-    if target.kind == SyncKind::Delta && state.loaded_at.is_none() {
+    if state.loaded_at.is_none() || !target.endpoint.info().has_updated_after {
         target.kind = SyncKind::Full;
     }
     let new = new_request(target, cause, not_before, now);

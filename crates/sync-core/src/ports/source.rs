@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use kombo_model::catalogue::Record;
-use kombo_model::{Endpoint, IntegrationId, Timestamp};
+use kombo_model::{Endpoint, IntegrationCategory, IntegrationId, Timestamp};
 
 use crate::jobs::SyncKind;
 use crate::pull::run::PageCursor;
@@ -15,6 +15,12 @@ pub trait Source: Send + Sync + 'static {
 
     /// Prepares a fetch. The first request is sent when the first page is requested.
     fn open(&self, spec: FetchSpec) -> Self::Pages;
+
+    /// Returns the category of an integration.
+    fn category(
+        &self,
+        integration: &IntegrationId,
+    ) -> impl Future<Output = Result<IntegrationCategory, SourceError>> + Send;
 }
 
 /// A fetch in progress.

@@ -190,6 +190,11 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
         }
     }
 
+    /// Returns the source.
+    pub fn source(&self) -> &Arc<So> {
+        &self.source
+    }
+
     /// Returns the store.
     pub fn store(&self) -> &Arc<St> {
         &self.store

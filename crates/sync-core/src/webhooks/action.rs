@@ -1,10 +1,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kombo_model::{Endpoint, IntegrationCategory, IntegrationId, IntegrationState, ModelName, Timestamp};
+use kombo_model::{Category, Endpoint, IntegrationCategory, IntegrationId, IntegrationState, ModelName, Timestamp};
 
 use super::WebhookPolicy;
-use super::hint::{Announced, Hint, NOT_LMS, PendingWebhook};
+use super::hint::{Announced, FOREIGN, Hint, PendingWebhook, category_of};
 use super::status::{ReportedStatus, put_reported, put_status, state_updated_at};
 use crate::horizon::{happened, latest};
 use crate::jobs::endpoint::{EndpointState, EndpointStatus};
@@ -31,6 +31,7 @@ pub(super) enum Action {
 pub(super) struct IntegrationEvent {
     pub(super) id: IntegrationId,
     tool: String,
+    category: Option<Category>,
     change: Change,
     /// Kombo's time of the change, if given.
     updated_at: Option<Timestamp>,
@@ -47,6 +48,7 @@ enum Change {
 pub(super) struct Fetch {
     pub(super) id: IntegrationId,
     tool: String,
+    category: Option<Category>,
     /// The models that each webhook named, without repetitions. Each set is planned separately: together they might
     /// lead to a full fetch where one of them needs only a delta, which is sooner.
     changed: Vec<Vec<ModelName>>,
@@ -61,22 +63,26 @@ impl Action {
     ) -> Self {
         let PendingWebhook { integration_id: id, hint, .. } = pending;
         // This version does not recognize the category. The integration or the models may identify it.
-        let is_unknown = matches!(hint.category, IntegrationCategory::Other(_));
+        let is_unknown = matches!(&hint.category, IntegrationCategory::Other(name) if !name.is_empty());
         if is_unknown && known.is_none() && !names_a_model(hint) {
-            return Self::Record(NOT_LMS);
+            return Self::Record(FOREIGN);
         }
         match known {
             Some(known) if known.status == IntegrationStatus::Deleted => {
                 return Self::Record("ignored: the integration was deleted");
             }
             None if !policy.accept_unknown => return Self::Record("ignored: the integration is unknown"),
+            None if category_of(hint).is_some_and(|category| policy.plan.of(Some(category)).endpoints.is_empty()) => {
+                return Self::Record("ignored: no endpoint of its category is enabled");
+            }
             Some(_) | None => {}
         }
         // Webhooks may arrive in any order, and again under other ids.
         let latest = known.and_then(|known| state_updated_at(known, now));
         let (change, updated_at) = match &hint.announced {
             Announced::Data(models) => {
-                return Self::Fetch(Fetch { id: id.clone(), tool: hint.tool.clone(), changed: vec![models.clone()] });
+                let (tool, category) = (hint.tool.clone(), category_of(hint));
+                return Self::Fetch(Fetch { id: id.clone(), tool, category, changed: vec![models.clone()] });
             }
             Announced::Created
                 if latest.is_some() && known.is_some_and(|known| known.status == IntegrationStatus::Paused) =>
@@ -96,7 +102,8 @@ impl Action {
                 return Self::Record("recorded: a state that this version does not know");
             }
         };
-        Self::Integration(IntegrationEvent { id: id.clone(), tool: hint.tool.clone(), change, updated_at })
+        let (tool, category) = (hint.tool.clone(), category_of(hint));
+        Self::Integration(IntegrationEvent { id: id.clone(), tool, category, change, updated_at })
     }
 
     /// Returns the result of the webhook, for people.
@@ -133,8 +140,8 @@ impl IntegrationEvent {
         policy: &WebhookPolicy,
         now: Timestamp,
     ) -> TxResult<Vec<Target>> {
-        let Self { id, tool, change, updated_at } = self;
-        let reported = |status, reason| ReportedStatus { id: &id, tool: &tool, status, reason, updated_at };
+        let Self { id, tool, category, change, updated_at } = self;
+        let reported = |status, reason| ReportedStatus { id: &id, tool: &tool, category, status, reason, updated_at };
         match change {
             Change::Register | Change::Resume => {
                 put_reported(tx, known, reported(IntegrationStatus::Active, None), now)?;
@@ -168,7 +175,7 @@ impl IntegrationEvent {
 impl Fetch {
     /// Returns an empty fetch.
     pub(super) fn none(id: IntegrationId) -> Self {
-        Self { id, tool: String::new(), changed: Vec::new() }
+        Self { id, tool: String::new(), category: None, changed: Vec::new() }
     }
 
     /// Adds the models of a later webhook.
@@ -176,6 +183,7 @@ impl Fetch {
         if !later.tool.is_empty() {
             later.tool.clone_into(&mut self.tool);
         }
+        self.category = self.category.or(later.category);
         for models in &later.changed {
             if !self.changed.contains(models) {
                 self.changed.push(models.clone());
@@ -203,22 +211,24 @@ impl Fetch {
         policy: &WebhookPolicy,
         now: Timestamp,
     ) -> TxResult<Vec<(PlannedFetch, Target)>> {
-        let Self { id, tool, .. } = self;
+        let Self { id, tool, category, .. } = self;
         // An integration with new data is active, whatever its stored status is.
         if known.is_some_and(|known| known.status != IntegrationStatus::Active) {
             queue::set_going(tx, id, now)?;
         }
-        let active = ReportedStatus { id, tool, status: IntegrationStatus::Active, reason: None, updated_at: None };
+        let category = *category;
+        let active =
+            ReportedStatus { id, tool, category, status: IntegrationStatus::Active, reason: None, updated_at: None };
         put_reported(tx, known, active, now)?;
+        let plan = policy.plan.of(known.and_then(|known| known.category).or(category));
         let mut states: BTreeMap<Endpoint, EndpointState> =
             tx.endpoints(Some(id))?.into_iter().map(|state| (state.endpoint, state)).collect();
         let mut last_blind_full = None;
-        for state in states.values().filter(|state| policy.plan.endpoints.contains(&state.endpoint)) {
-            last_blind_full =
-                last_blind_full.max(last_blind_full_of(tx, state, policy.plan.blind_full_min_interval, now)?);
+        for state in states.values().filter(|state| plan.endpoints.contains(&state.endpoint)) {
+            last_blind_full = last_blind_full.max(last_blind_full_of(tx, state, plan.blind_full_min_interval, now)?);
         }
         let mut asked = Vec::new();
-        for fetch in self.plan(&policy.plan, last_blind_full, now) {
+        for fetch in self.plan(&plan, last_blind_full, now) {
             let state = states.entry(fetch.endpoint).or_insert_with(|| EndpointState::new(id.clone(), fetch.endpoint));
             let target = Target { integration_id: id.clone(), endpoint: fetch.endpoint, kind: fetch.kind };
             let not_before = fetch.not_before.unwrap_or(now);
@@ -258,10 +268,11 @@ fn last_blind_full_of(
 /// Requests a delta of every endpoint, or a full fetch if nothing is loaded, and makes waiting requests due.
 fn fetch_all(tx: &mut dyn Tx, id: &IntegrationId, policy: &WebhookPolicy, now: Timestamp) -> TxResult<Vec<Target>> {
     let mut targets = Vec::new();
-    for endpoint in &policy.plan.endpoints {
-        let target = Target { integration_id: id.clone(), endpoint: *endpoint, kind: SyncKind::Delta };
+    let known = tx.integration(id)?;
+    for endpoint in known.iter().flat_map(|known| known.endpoints(&policy.plan.endpoints)) {
+        let target = Target { integration_id: id.clone(), endpoint, kind: SyncKind::Delta };
         targets.push(queue::request(tx, target, RequestCause::Webhook, now, now)?.target);
-        let mut state = queue::state(tx, id, *endpoint)?;
+        let mut state = queue::state(tx, id, endpoint)?;
         if matches!(state.status, EndpointStatus::Failed | EndpointStatus::WaitingForSetup) {
             let reason = state.reason.take();
             queue::set_status(&mut state, EndpointStatus::Retrying, reason, now);

@@ -1,9 +1,12 @@
-use kombo_model::{IntegrationCategory, IntegrationId, IntegrationState, ModelName, Timestamp, Webhook, WebhookEvent};
+use kombo_model::{
+    Category, IntegrationCategory, IntegrationId, IntegrationState, ModelName, Timestamp, Webhook, WebhookEvent,
+};
 use serde::{Deserialize, Serialize};
 
 use super::read::UNREADABLE;
+use crate::rows::Model;
 
-pub(super) const NOT_LMS: &str = "ignored: not of the LMS category";
+pub(super) const FOREIGN: &str = "ignored: of a category that is not mirrored";
 
 /// A stored webhook that is not planned yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,7 +81,7 @@ impl Hint {
     pub fn from_json(json: &str) -> Self {
         serde_json::from_str(json).unwrap_or_else(|_| Self {
             tool: String::new(),
-            category: IntegrationCategory::Lms,
+            category: IntegrationCategory::from(String::new()),
             announced: Announced::Data(vec![ModelName::from(UNREADABLE.to_owned())]),
         })
     }
@@ -92,7 +95,7 @@ impl Hint {
 /// Returns the result of a webhook that needs no planning, for people.
 pub(super) fn why_recorded(event: &WebhookEvent) -> &'static str {
     if event.category().is_some_and(is_foreign) {
-        NOT_LMS
+        FOREIGN
     } else if matches!(event, WebhookEvent::SyncFinished(_) | WebhookEvent::ConnectionFlowFailed(_)) {
         "recorded"
     } else if event.integration_id().is_some_and(|id| id.as_str().trim().is_empty()) {
@@ -102,10 +105,24 @@ pub(super) fn why_recorded(event: &WebhookEvent) -> &'static str {
     }
 }
 
-/// Whether a category is unrelated to learning.
+/// Whether a category is known and not mirrored.
 fn is_foreign(category: &IntegrationCategory) -> bool {
     match category {
-        IntegrationCategory::Hris | IntegrationCategory::Ats | IntegrationCategory::Assessment => true,
-        IntegrationCategory::Lms | IntegrationCategory::Other(_) => false,
+        IntegrationCategory::Assessment => true,
+        IntegrationCategory::Lms
+        | IntegrationCategory::Hris
+        | IntegrationCategory::Ats
+        | IntegrationCategory::Other(_) => false,
     }
+}
+
+/// Returns the mirrored category that a webhook names, or else that of the models that it names.
+pub(super) fn category_of(hint: &Hint) -> Option<Category> {
+    let named = hint.category.as_str().parse().ok();
+    named.or_else(|| match &hint.announced {
+        Announced::Data(models) => {
+            models.iter().flat_map(|name| Model::meant_by(name.as_str())).map(Model::category).next()
+        }
+        Announced::Created | Announced::Deleted(_) | Announced::State(..) => None,
+    })
 }

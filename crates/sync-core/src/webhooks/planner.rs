@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use kombo_model::{Endpoint, ModelName, Timestamp};
+use kombo_model::{Category, Endpoint, ModelName, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::jobs::request::SyncKind;
@@ -21,6 +21,12 @@ pub struct PlanPolicy {
 }
 
 impl PlanPolicy {
+    /// Returns the policy for an integration of a category. Nothing is planned while the category is not known.
+    pub(crate) fn of(&self, category: Option<Category>) -> Self {
+        let endpoints = self.endpoints.iter().copied().filter(|endpoint| Some(endpoint.category()) == category);
+        Self { endpoints: endpoints.collect(), ..self.clone() }
+    }
+
     /// Returns the enabled endpoints from which a model is fetched: its owner or, if that is disabled, the endpoints
     /// that embed it.
     fn sources(&self, model: Model) -> Vec<Endpoint> {
@@ -55,7 +61,7 @@ pub struct SyncPlan {
     pub fetches: Vec<PlannedFetch>,
     /// Enabled endpoints that need no call.
     pub spared: Vec<Spared>,
-    /// Named models that do not belong to the LMS category.
+    /// Named models that belong to a category without enabled endpoints.
     pub ignored: Vec<ModelName>,
 }
 
@@ -85,7 +91,7 @@ pub struct Spared {
 /// Plans the fetches for a set of changed models.
 ///
 /// A model is fetched from the enabled endpoint that owns it; if there is none, from the enabled ones that embed it. An
-/// unknown model that belongs to no other category calls all enabled endpoints, because new models must not be missed.
+/// unknown model calls all enabled endpoints of its category, because new models must not be missed.
 /// Models that a delta may not show require a full fetch, at the earliest `blind_full_min_interval` after
 /// `last_blind_full`: those that deltas of courses may miss, and those that only copies in progressions show because
 /// their own endpoint is disabled.
@@ -119,16 +125,18 @@ pub fn plan(
     let blind_full_from =
         last_blind_full.map(|last| last.saturating_add(policy.blind_full_min_interval)).filter(|from| *from > now);
     let mut plan = SyncPlan::default();
-    let mut lms = Vec::new();
+    let categories: BTreeSet<Category> = policy.endpoints.iter().map(|endpoint| endpoint.category()).collect();
+    let mut meant = Vec::new();
     for name in changed {
-        let list = if name.may_be_lms() { &mut lms } else { &mut plan.ignored };
+        let is_meant = categories.iter().any(|category| name.may_be_of(*category));
+        let list = if is_meant { &mut meant } else { &mut plan.ignored };
         if !list.contains(name) {
             list.push(name.clone());
         }
     }
     for endpoint in &policy.endpoints {
-        let reasons = Reasons::of(*endpoint, &lms, policy);
-        reasons.add_to(&mut plan, *endpoint, &lms, policy, blind_full_from);
+        let reasons = Reasons::of(*endpoint, &meant, policy);
+        reasons.add_to(&mut plan, *endpoint, &meant, policy, blind_full_from);
     }
     plan
 }
@@ -143,16 +151,17 @@ struct Reasons {
 }
 
 impl Reasons {
-    fn of(endpoint: Endpoint, lms: &[ModelName], policy: &PlanPolicy) -> Self {
+    fn of(endpoint: Endpoint, changed: &[ModelName], policy: &PlanPolicy) -> Self {
         let mut reasons = Self::default();
-        for name in lms {
-            let calls = match (Model::from_name(name.as_str()), policy.mode) {
-                (Some(model), _) if policy.sources(model).contains(&endpoint) => true,
-                (None, _) | (Some(_), PlanMode::Simple) => true,
-                (Some(_), PlanMode::Planned) => false,
+        for name in changed.iter().filter(|name| name.may_be_of(endpoint.category())) {
+            let models: Vec<Model> = Model::meant_by(name.as_str()).collect();
+            let calls = match policy.mode {
+                PlanMode::Simple => true,
+                PlanMode::Planned => {
+                    models.is_empty() || models.iter().any(|model| policy.sources(*model).contains(&endpoint))
+                }
             };
-            let blind = Model::from_name(name.as_str()).is_some_and(|model| policy.is_blind(model, endpoint));
-            if blind {
+            if models.iter().any(|model| policy.is_blind(*model, endpoint)) {
                 reasons.blind.push(name.clone());
             } else if calls {
                 reasons.visible.push(name.clone());
@@ -165,17 +174,17 @@ impl Reasons {
         mut self,
         plan: &mut SyncPlan,
         endpoint: Endpoint,
-        lms: &[ModelName],
+        changed: &[ModelName],
         policy: &PlanPolicy,
         not_before: Option<Timestamp>,
     ) {
         if self.visible.is_empty() && self.blind.is_empty() {
-            plan.spared.push(Spared { endpoint, why: why_spared(endpoint, lms, policy) });
+            plan.spared.push(Spared { endpoint, why: why_spared(endpoint, changed, policy) });
         } else if self.blind.is_empty() {
             plan.fetches.push(fetch(endpoint, SyncKind::Delta, self.visible, None));
         } else if not_before.is_none() {
             self.visible.append(&mut self.blind);
-            self.visible.sort_by_key(|name| lms.iter().position(|changed| changed == name));
+            self.visible.sort_by_key(|name| changed.iter().position(|changed| changed == name));
             plan.fetches.push(fetch(endpoint, SyncKind::Full, self.visible, None));
         } else {
             // The full fetch has to wait, so a delta fetches the visible changes first.
@@ -188,13 +197,14 @@ impl Reasons {
 }
 
 fn fetch(endpoint: Endpoint, kind: SyncKind, because: Vec<ModelName>, not_before: Option<Timestamp>) -> PlannedFetch {
+    let kind = if endpoint.info().has_updated_after { kind } else { SyncKind::Full };
     PlannedFetch { endpoint, kind, because, not_before }
 }
 
-fn why_spared(endpoint: Endpoint, lms: &[ModelName], policy: &PlanPolicy) -> String {
-    let fetched_elsewhere: Vec<String> = lms
+fn why_spared(endpoint: Endpoint, changed: &[ModelName], policy: &PlanPolicy) -> String {
+    let fetched_elsewhere: Vec<String> = changed
         .iter()
-        .filter_map(|name| Model::from_name(name.as_str()))
+        .flat_map(|name| Model::meant_by(name.as_str()))
         .filter(|model| model.embedded_by().contains(&endpoint))
         .flat_map(|model| policy.sources(model).into_iter().map(move |source| format!("{model} comes from {source}")))
         .collect();

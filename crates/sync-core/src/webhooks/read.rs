@@ -204,7 +204,7 @@ impl<'a> Fields<'a> {
 
     fn category(&self) -> IntegrationCategory {
         let category = self.get("integration_category").or(self.get("category"));
-        category.and_then(read_as).unwrap_or(IntegrationCategory::Lms)
+        category.and_then(read_as).unwrap_or_else(|| IntegrationCategory::from(String::new()))
     }
 }
 

@@ -1,4 +1,4 @@
-use kombo_model::{IntegrationId, Timestamp};
+use kombo_model::{Category, IntegrationId, Timestamp};
 
 use crate::jobs::integration::{IntegrationRecord, IntegrationStatus};
 use crate::outbox;
@@ -9,6 +9,8 @@ use crate::ports::store::Tx;
 pub(super) struct ReportedStatus<'a> {
     pub(super) id: &'a IntegrationId,
     pub(super) tool: &'a str,
+    /// Category of the tool, if given.
+    pub(super) category: Option<Category>,
     pub(super) status: IntegrationStatus,
     pub(super) reason: Option<String>,
     /// Kombo's time of the change, if given.
@@ -37,13 +39,14 @@ pub(super) fn state_updated_at(known: &IntegrationRecord, now: Timestamp) -> Opt
 }
 
 /// Registers an integration that is not registered yet.
-pub(crate) fn register(tx: &mut dyn Tx, id: &IntegrationId, now: Timestamp) -> TxResult<()> {
-    put_status(
-        tx,
-        None,
-        ReportedStatus { id, tool: "", status: IntegrationStatus::Active, reason: None, updated_at: None },
-        now,
-    )
+pub(crate) fn register(
+    tx: &mut dyn Tx,
+    id: &IntegrationId,
+    category: Option<Category>,
+    now: Timestamp,
+) -> TxResult<()> {
+    let status = IntegrationStatus::Active;
+    put_status(tx, None, ReportedStatus { id, tool: "", category, status, reason: None, updated_at: None }, now)
 }
 
 /// Registers an integration, or updates its status.
@@ -56,14 +59,14 @@ pub fn set_status(
     now: Timestamp,
 ) -> TxResult<()> {
     let known = tx.integration(id)?;
-    put_status(tx, known.as_ref(), ReportedStatus { id, tool, status, reason, updated_at: None }, now)
+    put_status(tx, known.as_ref(), ReportedStatus { id, tool, category: None, status, reason, updated_at: None }, now)
 }
 
 /// Updates the status of an integration. `known` is its stored state.
 pub(super) fn put_status(
     tx: &mut dyn Tx,
     known: Option<&IntegrationRecord>,
-    ReportedStatus { id, tool, status, reason, updated_at }: ReportedStatus<'_>,
+    ReportedStatus { id, tool, category, status, reason, updated_at }: ReportedStatus<'_>,
     now: Timestamp,
 ) -> TxResult<()> {
     let updated_at = updated_at.map(|time| time.min(now));
@@ -72,6 +75,8 @@ pub(super) fn put_status(
         Some(known) => IntegrationRecord {
             id: id.clone(),
             tool: tool.or_else(|| known.tool.clone()),
+            // Kombo does not change the category of an integration.
+            category: known.category.or(category),
             status,
             status_since: if known.status == status { known.status_since } else { now },
             reason,
@@ -81,6 +86,7 @@ pub(super) fn put_status(
         None => IntegrationRecord {
             id: id.clone(),
             tool,
+            category,
             status,
             status_since: now,
             reason,

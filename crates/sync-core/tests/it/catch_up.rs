@@ -7,6 +7,7 @@ use kombo_model::{Endpoint, IntegrationId};
 use sync_core::jobs::dispatch::{self, SchedulePolicy};
 use sync_core::jobs::{EndpointState, QueuedRequest, RequestCause, SyncKind, pause, queue};
 use sync_core::ports::{Clock as _, FailureClass, StoreError};
+use sync_testkit::lms;
 
 use crate::bench::{Bench, id};
 
@@ -16,7 +17,7 @@ async fn loaded() -> Bench {
     let bench = Bench::new(&[Endpoint::LmsUsers, Endpoint::LmsCourses]);
     bench.furnish();
     let now = bench.clock.now();
-    bench.store.edit(|tx| dispatch::register(tx, &[id()].into(), now)).unwrap();
+    bench.store.edit(|tx| dispatch::register(tx, &lms([id()]), now)).unwrap();
     bench.load().await;
     bench
 }
@@ -46,7 +47,7 @@ async fn changes_and_deletions_without_a_webhook_arrive() {
 async fn only_what_is_loaded_and_active_and_named_is_fetched() {
     let bench = Bench::new(&[Endpoint::LmsUsers]);
     let now = bench.clock.now();
-    bench.store.edit(|tx| dispatch::register(tx, &[id()].into(), now)).unwrap();
+    bench.store.edit(|tx| dispatch::register(tx, &lms([id()]), now)).unwrap();
     assert_eq!(catch_up(&bench, None), 0, "its load is requested by the schedule");
 
     let bench = loaded().await;
@@ -86,7 +87,7 @@ async fn a_fleet_catches_up_step_by_step_and_a_webhook_need_not_wait() {
     bench
         .store
         .edit(|tx| {
-            dispatch::register(tx, &ids, now)?;
+            dispatch::register(tx, &lms(ids.iter().cloned()), now)?;
             for id in &ids {
                 tx.put_endpoint(&EndpointState {
                     loaded_at: Some(now),
@@ -114,7 +115,7 @@ fn endpoints_that_were_loaded_together_are_not_polled_together() {
     bench
         .store
         .edit(|tx| {
-            dispatch::register(tx, &ids, now)?;
+            dispatch::register(tx, &lms(ids.iter().cloned()), now)?;
             for id in &ids {
                 let state = EndpointState::new(id.clone(), Endpoint::LmsUsers);
                 let (loaded_at, last_full_at) = (Some(now), Some(now));
@@ -126,8 +127,9 @@ fn endpoints_that_were_loaded_together_are_not_polled_together() {
         .unwrap();
     let policy =
         SchedulePolicy { endpoints, poll_every: Some(HOUR * 8), full_every: HOUR * 24 * 7, look_at_paused_every: HOUR };
-    let due_at =
-        |time: Duration| bench.store.edit(|tx| dispatch::schedule(tx, &policy, now.saturating_add(time))).unwrap();
+    let due_at = |time: Duration| {
+        bench.store.edit(|tx| dispatch::schedule(tx, &policy, now.saturating_add(time))).unwrap().requests
+    };
     assert_eq!(due_at(HOUR * 7), 0, "none is an eighth early");
     let in_between = due_at(HOUR * 15 / 2);
     assert!((20..80).contains(&in_between), "{in_between} of 100 in half the time");

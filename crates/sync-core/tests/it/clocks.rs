@@ -8,6 +8,7 @@ use sync_core::jobs::queue;
 use sync_core::jobs::{LeasedTx, RequestCause, SyncKind};
 use sync_core::ports::{Clock as _, StoreError};
 use sync_core::rows::Model;
+use sync_testkit::lms;
 
 use crate::bench::{Bench, id, target};
 
@@ -106,7 +107,7 @@ fn schedule(bench: &Bench, poll_every: Option<Duration>) -> Vec<SyncKind> {
     };
     let now = bench.clock.now();
     let transaction = |tx: &mut dyn sync_core::ports::Tx| {
-        dispatch::register(tx, &[id()].into(), now)?;
+        dispatch::register(tx, &lms([id()]), now)?;
         dispatch::schedule(tx, &policy, now)?;
         Ok::<_, StoreError>(tx.requests()?.into_iter().map(|request| request.target.kind).collect())
     };

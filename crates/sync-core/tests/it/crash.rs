@@ -297,6 +297,13 @@ async fn a_slow_source_does_not_cost_the_lease() {
         fn open(&self, spec: FetchSpec) -> SlowPages {
             SlowPages(self.0.open(spec), self.1.clone())
         }
+
+        async fn category(
+            &self,
+            id: &kombo_model::IntegrationId,
+        ) -> Result<kombo_model::IntegrationCategory, SourceError> {
+            self.0.category(id).await
+        }
     }
     impl Pages for SlowPages {
         async fn next_page(&mut self) -> Result<Option<RecordPage>, SourceError> {

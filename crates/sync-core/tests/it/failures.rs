@@ -41,6 +41,7 @@ async fn a_failure_leaves_watermark_and_data_and_says_why() {
         let bench = Bench::new(&USUAL);
         let registered_at = bench.clock.now();
         let record = IntegrationRecord {
+            category: Some(kombo_model::Category::Lms),
             id: id(),
             tool: None,
             status: IntegrationStatus::Active,

@@ -8,6 +8,7 @@ use sync_core::jobs::queue;
 use sync_core::jobs::{Eligible, IntegrationStatus, Lease, LeasedTx, SyncKind};
 use sync_core::ports::Clock as _;
 use sync_core::webhooks::{self, Received, WebhookPolicy};
+use sync_testkit::lms;
 
 use crate::bench::{Bench, id, target};
 use crate::finish;
@@ -49,7 +50,7 @@ async fn loaded() -> Bench {
     let bench = Bench::new(&[Endpoint::LmsUsers]);
     bench.furnish();
     let now = bench.clock.now();
-    bench.store.edit(|tx| dispatch::register(tx, &[id()].into(), now)).unwrap();
+    bench.store.edit(|tx| dispatch::register(tx, &lms([id()]), now)).unwrap();
     bench.load().await;
     bench
 }
@@ -79,7 +80,7 @@ async fn what_a_person_paused_stays_so_whatever_is_heard_of_it() {
         look_at_paused_every: HOUR,
     };
     let now = bench.clock.now();
-    assert_eq!(bench.store.edit(|tx| dispatch::schedule(tx, &policy, now)).unwrap(), 0);
+    assert_eq!(bench.store.edit(|tx| dispatch::schedule(tx, &policy, now)).unwrap().requests, 0);
     assert_eq!((status(&bench), next(&bench)), (IntegrationStatus::Held, None));
 
     // A person may still request a fetch, and its result does not change the pause.

@@ -154,7 +154,8 @@ proptest! {
         }
         prop_assert!(plan.fetches.iter().all(|fetch| enabled.contains(&fetch.endpoint) && !fetch.because.is_empty()));
         for name in &changed {
-            prop_assert!(name.may_be_lms() != plan.ignored.contains(name));
+            let is_meant = enabled.iter().any(|endpoint| name.may_be_of(endpoint.category()));
+            prop_assert!(is_meant != plan.ignored.contains(name));
             if let Some(model) = Model::from_name(name.as_str()) {
                 let owner = enabled.contains(&model.owner());
                 if owner {

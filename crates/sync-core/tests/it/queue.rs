@@ -10,6 +10,7 @@ use sync_core::jobs::{
 };
 use sync_core::ports::{FailureClass, Lock, LockMode, Tx};
 use sync_core::pull::RunOutcome;
+use sync_testkit::lms;
 use tokio_util::sync::CancellationToken;
 
 use crate::bench::{Bench, id, target};
@@ -41,7 +42,7 @@ async fn loaded() -> Bench {
     bench.furnish();
     bench.load().await;
     bench.clock.set(at(0));
-    bench.store.edit(|tx| dispatch::register(tx, &[id()].into(), at(0))).unwrap();
+    bench.store.edit(|tx| dispatch::register(tx, &lms([id()]), at(0))).unwrap();
     bench
 }
 
@@ -256,7 +257,7 @@ fn request_of(bench: &Bench, id: &str, endpoint: Endpoint, kind: SyncKind) -> Ta
     bench
         .store
         .edit(|tx| {
-            dispatch::register(tx, &[id].into(), at(0))?;
+            dispatch::register(tx, &lms([id]), at(0))?;
             let state = EndpointState { loaded_at: Some(at(0)), ..queue::state(tx, &new.integration_id, endpoint)? };
             tx.put_endpoint(&state)?;
             queue::request(tx, new, RequestCause::Schedule, at(0), at(0))

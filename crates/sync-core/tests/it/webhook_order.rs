@@ -8,6 +8,7 @@ use sync_core::jobs::dispatch;
 use sync_core::jobs::{IntegrationRecord, IntegrationStatus, SyncKind};
 use sync_core::ports::Clock as _;
 use sync_core::webhooks::{self, Received, read};
+use sync_testkit::lms;
 
 use crate::bench::{Bench, USUAL, id, target};
 use crate::finish;
@@ -22,7 +23,7 @@ impl Heard {
     fn new() -> Self {
         let bench = Bench::new(&USUAL);
         let now = bench.clock.now();
-        bench.store.edit(|tx| dispatch::register(tx, &[id()].into(), now)).unwrap();
+        bench.store.edit(|tx| dispatch::register(tx, &lms([id()]), now)).unwrap();
         Self { bench, number: 0 }
     }
 
@@ -196,7 +197,6 @@ fn no_body_is_refused() {
         with(r#""integration_tool":"sandbox""#, r#""integration_tool":["a"]"#),
         with(r#""integration_tool""#, r#""\ud800":1,"n":1e400,"integration_tool""#),
         with(r#""integration_category":"LMS""#, r#""integration_category":" lms""#),
-        with(r#""integration_category":"LMS""#, r#""integration_category":null"#),
         with(r#""data-changed""#, r#"" Data-Changed""#),
         with(r#""name":"#, "\"note\":\"a\nb\",\"name\":"),
         [good.replace(r#""sandbox""#, r#""A"#).as_bytes(), b"\xff\""].concat(),
@@ -212,6 +212,9 @@ fn no_body_is_refused() {
             assert_eq!(webhook.event.kind(), "unreadable", "{shown}");
         }
     }
+    let silent = read(&with(r#""integration_category":"LMS""#, r#""integration_category":null"#));
+    assert_eq!(models(&silent), ["lms_users"]);
+    assert_eq!(silent.event.category(), Some(&kombo_model::IntegrationCategory::from(String::new())));
     for body in ["", "{}", "[]", "7", "hello", r#"["a","data-changed",{}]"#, r#"{"data":7}"#, r#"{"id":"a","#] {
         let webhook = read(body.as_bytes());
         assert_eq!(webhook.event.kind(), "unreadable", "{body}");
@@ -236,7 +239,8 @@ fn what_cannot_be_understood_calls_everything() {
         ("LXP", "users", id().to_string(), &everything),
         ("LXP", "LMS_USERS", "lxp:new".to_owned(), &[]),
         ("LXP", "users", "lxp:other".to_owned(), &[]),
-        ("hris", "lms_users", id().to_string(), &[]),
+        ("hris", "lms_users", id().to_string(), &[target(Endpoint::LmsUsers, SyncKind::Full)]),
+        ("assessment", "lms_users", id().to_string(), &[]),
         ("LMS", "HRIS_employees", id().to_string(), &[]),
     ]
     .into_iter()

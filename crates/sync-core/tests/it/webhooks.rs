@@ -12,6 +12,7 @@ use sync_core::ports::{Clock as _, Lock, LockMode, StoreError, Tx};
 use sync_core::rows::Model;
 use sync_core::webhooks::planner::{self, PlanMode, PlanPolicy};
 use sync_core::webhooks::{self, Received, WebhookPolicy, integration_of, plan_pending, read};
+use sync_testkit::lms;
 use sync_testkit::{ManualClock, MemoryStore};
 
 use crate::bench::{Bench, USUAL, id, target};
@@ -140,7 +141,7 @@ fn any_webhook() -> impl Strategy<Value = Webhook> {
 /// Prepares a store: loaded endpoints, and fetches that a worker has leased.
 fn furnish(store: &MemoryStore, loaded: &BTreeSet<Endpoint>, leased: &BTreeSet<Endpoint>, now: Timestamp) {
     let edit = |tx: &mut dyn Tx| {
-        dispatch::register(tx, &[id()].into(), now)?;
+        dispatch::register(tx, &lms([id()]), now)?;
         for endpoint in loaded {
             let mut state = queue::state(tx, &id(), *endpoint)?;
             state.loaded_at = Some(now);
@@ -247,7 +248,7 @@ fn only_what_may_change_something_is_planned() {
     };
     for kind in ["data-changed", "integration-created", "integration-deleted", "integration-state-changed"] {
         assert_eq!(integration_of(&webhook(kind, "LMS", "sandbox:a")), Some(id()), "{kind}");
-        assert_eq!(integration_of(&webhook(kind, "HRIS", "sandbox:a")), None, "{kind}");
+        assert_eq!(integration_of(&webhook(kind, "ASSESSMENT", "sandbox:a")), None, "{kind}");
         assert_eq!(integration_of(&webhook(kind, "LMS", " ")), None, "{kind}");
     }
     assert_eq!(integration_of(&webhook("of-tomorrow", "LMS", "sandbox:a")), None);

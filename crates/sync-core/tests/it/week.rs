@@ -10,6 +10,7 @@ use sync_core::jobs::schedule::next_full;
 use sync_core::jobs::{EndpointState, LeaseToken, RequestCause, SyncKind, Target, pause};
 use sync_core::ports::{StoreError, Tx};
 use sync_testkit::MemoryStore;
+use sync_testkit::lms;
 
 use crate::bench::Bench;
 use crate::finish;
@@ -43,7 +44,7 @@ fn every_full_fetch_comes_once_a_week_and_never_many_at_once() {
     let start: Timestamp = "2026-01-01T00:00:00.000Z".parse().unwrap();
     let ids: BTreeSet<IntegrationId> =
         (0..INTEGRATIONS).map(|number| IntegrationId::from(format!("tool:{number:020}"))).collect();
-    store.edit::<_, StoreError>(|tx| dispatch::register(tx, &ids, start)).unwrap();
+    store.edit::<_, StoreError>(|tx| dispatch::register(tx, &lms(ids.iter().cloned()), start)).unwrap();
 
     // Runs the schedule minute by minute, for two weeks after the first load.
     let mut now = start;
@@ -63,7 +64,7 @@ fn every_full_fetch_comes_once_a_week_and_never_many_at_once() {
                     *per_minute.entry(now.unix_millis() / MINUTE).or_default() += 1;
                 }
             }
-            assert_eq!(dispatch::schedule(tx, &policy, now)?, 0, "what was done is not due");
+            assert_eq!(dispatch::schedule(tx, &policy, now)?.requests, 0, "what was done is not due");
             Ok(tx.endpoints(None)?.into_iter().filter_map(|state| state.next_full_at).min())
         });
         // The daemon checks every few seconds. Here, one check at the first full minute after the due time suffices.
@@ -115,13 +116,13 @@ async fn the_schedule_looks_only_at_what_is_due() {
     };
     let schedule = |seconds: u64| {
         let now = now.saturating_add(Duration::from_secs(seconds));
-        bench.store.edit(|tx| dispatch::schedule(tx, &policy, now)).unwrap()
+        bench.store.edit(|tx| dispatch::schedule(tx, &policy, now)).unwrap().requests
     };
     let looks = |seconds: u64| {
         let now = now.saturating_add(Duration::from_secs(seconds));
         bench.store.look(|tx| tx.integrations_to_look_at(now, Timestamp::MAX, 999)).unwrap().len()
     };
-    bench.store.edit(|tx| dispatch::register(tx, &ids.iter().cloned().collect(), now)).unwrap();
+    bench.store.edit(|tx| dispatch::register(tx, &lms(ids.iter().cloned()), now)).unwrap();
     assert_eq!((looks(0), schedule(0), looks(0), schedule(1)), (250, 250, 0, 0));
     // They are loaded an hour later, except one that still waits.
     bench

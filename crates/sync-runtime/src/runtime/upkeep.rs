@@ -1,11 +1,14 @@
 //! The periodic loops of a runtime: schedule, retention and key check.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
-use sync_core::jobs::dispatch;
+use kombo_model::IntegrationId;
+use sync_core::jobs::dispatch::{self, Scheduled};
 use sync_core::jobs::retention::{self, Trimmed};
-use sync_core::ports::{Clock, Scope, Source, Store, StoreError, Tx};
+use sync_core::ports::{Clock, FailureClass, Scope, Source, SourceError, Store, StoreError, Tx, TxResult};
+use tokio::task::JoinSet;
 
 use super::Runtime;
 use crate::host::{Host, KeyState};
@@ -22,7 +25,8 @@ const CHECK_KEY_EVERY: Duration = Duration::from_secs(10);
 
 impl<St: Store, So: Source, C: Clock, O: RuntimeObserver, H: Host> Runtime<St, So, C, O, H> {
     /// Requests due fetches every ten seconds, and deltas of integrations with webhooks that were not stored.
-    pub(crate) async fn schedule(&self) {
+    pub(crate) async fn schedule(self: Arc<Self>) {
+        let mut asking = JoinSet::new();
         // Webhooks that arrived during an outage of the store were not stored, and their senders may not try again.
         let mut was_away = false;
         while !self.stop.is_cancelled() {
@@ -33,14 +37,21 @@ impl<St: Store, So: Source, C: Clock, O: RuntimeObserver, H: Host> Runtime<St, S
                 Ok::<_, StoreError>((due, behind.catch_up(tx, &policy.endpoints, now)?))
             };
             match self.engine.store().transact(Scope::Shared, transaction).await {
-                Ok((due, missed)) => {
+                Ok((Scheduled { requests, uncategorized, categories }, missed)) => {
                     was_away = false;
-                    if due > 0 {
-                        self.observer().notice(Notice::Scheduled { requests: due });
+                    self.categories.set(categories);
+                    if requests > 0 {
+                        self.observer().notice(Notice::Scheduled { requests });
                     }
                     self.report_catch_up(missed);
-                    if due + missed > 0 {
+                    if requests + missed > 0 {
                         self.wakers.work.notify_one();
+                    }
+                    while asking.try_join_next().is_some() {}
+                    // Kombo's answers may take long, and the schedule does not wait for them.
+                    if !uncategorized.is_empty() && asking.is_empty() {
+                        let runtime = Arc::clone(&self);
+                        asking.spawn(async move { runtime.categorize(&uncategorized).await });
                     }
                 }
                 Err(error) => {
@@ -54,6 +65,59 @@ impl<St: Store, So: Source, C: Clock, O: RuntimeObserver, H: Host> Runtime<St, S
                 () = self.wakers.schedule.notified() => {}
             }
         }
+    }
+
+    /// Asks Kombo for the categories of integrations, and makes their fetches due. Ends at the first failure that may
+    /// concern all of them, and at a stop. Returns Kombo's errors.
+    pub async fn categorize(&self, integrations: &[IntegrationId]) -> Vec<(IntegrationId, SourceError)> {
+        let mut failures = Vec::new();
+        self.stop.run_until_cancelled(self.categorize_all(integrations, &mut failures)).await;
+        failures
+    }
+
+    async fn categorize_all(&self, integrations: &[IntegrationId], failures: &mut Vec<(IntegrationId, SourceError)>) {
+        for id in integrations {
+            let answer = self.engine.source().category(id).await;
+            let (now, noted) = (self.engine.clock().now(), id.clone());
+            let note = match &answer {
+                Ok(category) => {
+                    let category = category.clone();
+                    self.note(id, move |tx| dispatch::categorize(tx, &noted, &category, now)).await
+                }
+                Err(SourceError { class: FailureClass::IntegrationNotFound, message, .. }) => {
+                    let reason = message.clone();
+                    self.note(id, move |tx| dispatch::not_found(tx, &noted, reason, now)).await
+                }
+                Err(_) => Ok(()),
+            };
+            if let Err(error) = &note {
+                self.observer().notice(Notice::NotScheduled { error });
+                return;
+            }
+            if let Err(error) = answer {
+                self.observer().notice(Notice::NotCategorized { integration_id: id, error: &error });
+                let class = error.class;
+                failures.push((id.clone(), error));
+                match class {
+                    FailureClass::Transient | FailureClass::Unintelligible => return,
+                    FailureClass::KeyRejected => return self.reject_key(),
+                    FailureClass::IntegrationNotFound
+                    | FailureClass::IntegrationUnavailable
+                    | FailureClass::SetupPending
+                    | FailureClass::ModelUnavailable
+                    | FailureClass::RequestRefused => {}
+                }
+            }
+        }
+        self.wakers.schedule.notify_one();
+    }
+
+    async fn note(
+        &self,
+        id: &IntegrationId,
+        note: impl FnOnce(&mut dyn Tx) -> TxResult<()> + Send + 'static,
+    ) -> Result<(), StoreError> {
+        self.engine.store().transact(Scope::Integration(id.clone()), note).await
     }
 
     /// Deletes old entries every hour.

@@ -52,7 +52,7 @@ impl<St: Store, So: Source, C: Clock, O: RuntimeObserver, H: Host> Runtime<St, S
         }
         // Workers take turns, so that each sees what the others have leased.
         let turn = self.admission.turn().await;
-        let (eligible, reserved) = turn.reserve(&self.engine.policy().plan.endpoints);
+        let (eligible, reserved) = turn.reserve(&self.categories.among(&self.engine.policy().plan.endpoints));
         let (claim, now) = (self.claim(), self.engine.clock().now());
         let transaction = move |tx: &mut dyn Tx| queue::lease_next(tx, &claim, &eligible, now);
         let leased = self.engine.store().transact(Scope::Shared, transaction).await?;

@@ -8,6 +8,7 @@ use sync_core::outbox::{self, Content, Failure, Sending};
 use sync_core::ports::Clock;
 use sync_runtime::{DeliveryPolicy, Receiver, RuntimePolicy};
 use sync_testkit::bench::{Bench, USUAL, id};
+use sync_testkit::lms;
 
 use crate::host::{Running, TestHost};
 
@@ -42,7 +43,7 @@ async fn bench() -> Bench {
     bench.furnish();
     bench.load().await;
     let now = bench.clock.now();
-    bench.store.edit(|tx| dispatch::register(tx, &[id()].into(), now)).unwrap();
+    bench.store.edit(|tx| dispatch::register(tx, &lms([id()]), now)).unwrap();
     bench.store.edit(|tx| outbox::begin(tx, now)).unwrap();
     bench.pass(60);
     bench.kombo.edit(|lms| lms.rename_user("u1", "Grace"));

@@ -7,6 +7,7 @@
     reason = "a test that panics says why it failed"
 )]
 
+mod categories;
 mod dispatcher;
 mod host;
 mod inbox;

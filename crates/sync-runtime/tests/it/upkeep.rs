@@ -6,6 +6,7 @@ use sync_core::jobs::dispatch::{self, SchedulePolicy};
 use sync_core::ports::Clock;
 use sync_runtime::RuntimePolicy;
 use sync_testkit::bench::{Bench, USUAL, id};
+use sync_testkit::lms;
 
 use crate::host::{NoReceiver, Running, TestHost};
 
@@ -25,7 +26,7 @@ fn bench() -> Bench {
     let bench = Bench::new(&USUAL);
     bench.furnish();
     let now = bench.clock.now();
-    bench.store.edit(|tx| dispatch::register(tx, &[id()].into(), now)).unwrap();
+    bench.store.edit(|tx| dispatch::register(tx, &lms([id()]), now)).unwrap();
     bench
 }
 

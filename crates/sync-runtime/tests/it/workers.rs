@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kombo_model::Endpoint;
+use kombo_model::{Endpoint, IntegrationCategory, IntegrationId};
 use sync_core::jobs::SyncKind;
 use sync_core::jobs::dispatch;
 use sync_core::ports::{
@@ -9,6 +9,7 @@ use sync_core::ports::{
 };
 use sync_core::pull::Engine;
 use sync_testkit::bench::{Bench, USUAL, id, target};
+use sync_testkit::lms;
 use tokio::sync::Notify;
 
 use crate::host::{Running, TestHost};
@@ -18,7 +19,7 @@ fn bench() -> Bench {
     let bench = Bench::new(&USUAL);
     bench.furnish();
     let now = bench.clock.now();
-    bench.store.edit(|tx| dispatch::register(tx, &[id()].into(), now)).unwrap();
+    bench.store.edit(|tx| dispatch::register(tx, &lms([id()]), now)).unwrap();
     for endpoint in bench.endpoints() {
         bench.ask(endpoint, SyncKind::Full);
     }
@@ -120,6 +121,10 @@ impl Source for Sleepy {
 
     fn open(&self, _spec: FetchSpec) -> Asleep {
         Asleep(Arc::clone(&self.0))
+    }
+
+    async fn category(&self, _: &IntegrationId) -> Result<IntegrationCategory, SourceError> {
+        Ok(IntegrationCategory::Lms)
     }
 }
 

@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use kombo_model::{Endpoint, IntegrationId, Timestamp};
+use kombo_model::{Category, Endpoint, IntegrationId, Timestamp};
 use sync_core::changes::{Change, LogPosition};
 use sync_core::horizon::Horizon;
 use sync_core::jobs::{
@@ -182,6 +182,11 @@ impl Integrations for Spy<'_> {
         put_next_looks(looks: &[(IntegrationId, Timestamp)]) -> ();
         look_at_all_integrations() -> ();
         put_integration(integration: &IntegrationRecord) -> ();
+    }
+
+    /// Does not fail: the search for due integrations, which follows it, fails instead.
+    fn categories(&mut self) -> TxResult<BTreeSet<Category>> {
+        self.tx.categories()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, mpsc};
 
-use kombo_model::{IntegrationId, Timestamp};
+use kombo_model::{Category, IntegrationId, Timestamp};
 use sync_core::jobs::{IntegrationRecord, IntegrationStatus, LeaseToken};
 use sync_core::outbox::{Backlog, DeadLetter, Delivery, DeliveryBatch, DeliveryId, DeliveryLease, Undelivered};
 use sync_core::ports::{Lock, LockMode, Scope, Store, StoreError, Tx, TxResult};
@@ -65,6 +65,7 @@ fn register(tx: &mut dyn Tx, id: IntegrationId) -> TxResult<()> {
     tx.put_integration(&IntegrationRecord {
         id,
         tool: None,
+        category: Some(Category::Lms),
         status: IntegrationStatus::Active,
         status_since: at(1),
         reason: None,

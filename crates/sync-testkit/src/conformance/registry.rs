@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use kombo_model::{Endpoint, IntegrationId};
+use kombo_model::{Category, Endpoint, IntegrationId};
 use sync_core::jobs::{EndpointState, EndpointStatus, IntegrationRecord, IntegrationStatus};
 use sync_core::ports::{Store, StoreError, Tx, TxResult};
 use sync_core::rows::Model;
@@ -12,6 +12,7 @@ fn record(id: IntegrationId, status: IntegrationStatus) -> IntegrationRecord {
     IntegrationRecord {
         id,
         tool: None,
+        category: Category::ALL.get(usize::from(status == IntegrationStatus::Paused)).copied(),
         status,
         status_since: at(1),
         reason: None,
@@ -24,6 +25,7 @@ fn record(id: IntegrationId, status: IntegrationStatus) -> IntegrationRecord {
 pub async fn integrations_are_registered_and_replaced<S: Store>(store: Arc<S>) {
     assert!(read(&store, |tx| tx.integration(&alpha())).await.is_none());
     assert!(read(&store, |tx| tx.integrations()).await.is_empty());
+    assert!(read(&store, |tx| tx.categories()).await.is_empty());
     let mut expected: Vec<IntegrationRecord> = IntegrationStatus::ALL
         .iter()
         .enumerate()
@@ -34,6 +36,7 @@ pub async fn integrations_are_registered_and_replaced<S: Store>(store: Arc<S>) {
     write(&store, move |tx| written.iter().rev().try_for_each(|record| tx.put_integration(record))).await;
     expected.sort_by(|left, right| left.id.cmp(&right.id));
     assert_eq!(read(&store, |tx| tx.integrations()).await, expected);
+    assert_eq!(read(&store, |tx| tx.categories()).await, [Category::Lms, Category::Hris].into());
 
     let replaced = IntegrationRecord {
         tool: Some("Moodle".to_owned()),

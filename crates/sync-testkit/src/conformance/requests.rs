@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Barrier, mpsc};
 use std::time::Duration;
 
+use crate::lms;
 use kombo_model::{Endpoint, IntegrationId, Timestamp};
 use sync_core::jobs::queue::{Claim, lease_next, lease_target};
 use sync_core::jobs::{
@@ -98,7 +99,7 @@ pub async fn requests_come_in_the_order_of_their_time<S: Store>(store: Arc<S>) {
 
 /// Registers integrations, so that their requests are worked on.
 fn register(tx: &mut dyn Tx, ids: &[IntegrationId]) -> TxResult<()> {
-    dispatch::register(tx, &ids.iter().cloned().collect(), at(0))
+    dispatch::register(tx, &lms(ids.iter().cloned()), at(0))
 }
 
 fn all() -> Eligible {

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::bail;
-use kombo_model::IntegrationCategory;
+use kombo_model::Category;
 use serde_json::json;
 use store_diesel::{DieselStore, StoreUrl};
 use sync_core::ports::{Scope, Store as _, StoreError};
@@ -200,8 +200,12 @@ async fn check_integration(
 ) -> Result<String, String> {
     let answer = client.integration(id).await;
     let integration = answer.map_err(|error| source_error(&error, &config.kombo_name()).message)?.data;
-    if integration.category != IntegrationCategory::Lms {
-        return Err(format!("is of category {}, not LMS", integration.category));
+    let category: Category = match integration.category.as_str().parse() {
+        Ok(category) => category,
+        Err(_) => return Err(format!("is of category {}, which syncd does not mirror", integration.category)),
+    };
+    if !config.endpoints().iter().any(|endpoint| endpoint.category() == category) {
+        return Err(format!("is of category {category}, and sync.endpoints names none of its endpoints"));
     }
     let tool = integration.tool.label.unwrap_or(integration.tool.id);
     Ok(format!("{tool}, {}", integration.status))

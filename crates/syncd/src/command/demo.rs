@@ -90,7 +90,7 @@ impl Demo<'_> {
             kind: SyncKind::Delta,
             allow_mass_removal: false,
         };
-        let targets = sync::request(&self.store, wanted).await?;
+        let (targets, _) = sync::request(&runtime, wanted).await?;
         let report = sync::work(&runtime, targets).await?;
         sync::print(&report)?;
         match report.runs.iter().find_map(|run| run.error()) {

@@ -54,7 +54,7 @@ fn describe(plan: &SyncPlan) -> String {
         lines.push(format!("spare  {:<20} {}", spared.endpoint.as_str(), spared.why));
     }
     if !plan.ignored.is_empty() {
-        lines.push(format!("ignore {}: not of the LMS category", names(&plan.ignored)));
+        lines.push(format!("ignore {}: no endpoint of their category is enabled", names(&plan.ignored)));
     }
     lines.join("\n")
 }

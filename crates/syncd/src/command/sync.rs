@@ -11,7 +11,7 @@ use sync_core::jobs::{IntegrationRecord, IntegrationStatus, RequestCause, SyncKi
 use sync_core::outbox::Undelivered;
 use sync_core::ports::{Clock as _, FailureClass, Scope, Store as _, StoreError, Tx, TxResult};
 use sync_core::pull::{RunCounts, RunOutcome};
-use sync_runtime::{FinishedRun, RuntimePolicy};
+use sync_runtime::{FinishedRun, RuntimeObserver, RuntimePolicy};
 
 use super::strays;
 use crate::cli::SyncArgs;
@@ -37,8 +37,6 @@ pub(crate) async fn run(context: &Context, args: SyncArgs) -> anyhow::Result<Exi
     kombo.source.clock().date(kombo_time);
     let wanted = Wanted::new(&config, &args);
     let endpoints = wanted.endpoints.clone();
-    let targets = request(&store, wanted).await?;
-
     let stop = context.signals.stop_gently(|| {
         tracing::warn!("stopping after the current batch; press Ctrl-C again to stop at once");
     });
@@ -46,9 +44,12 @@ pub(crate) async fn run(context: &Context, args: SyncArgs) -> anyhow::Result<Exi
     let policy = RuntimePolicy { undelivered: Undelivered::Keep, ..wiring::policy(&config) };
     let (policies, gate) = ((config.policy(), policy), Arc::default());
     let runtime = wiring::runtime(&kombo.source, &store, progress(context), policies, gate, &stop);
-    let report = work(&runtime, targets).await;
+    let report = match request(&runtime, wanted).await {
+        Ok((targets, unknown)) => work(&runtime, targets).await.map(|report| (report, unknown)),
+        Err(error) => Err(error),
+    };
     kombo.limiter.give_back().await;
-    let report = report?;
+    let (report, mut problems) = report?;
     // Fetched records are already stored, even if this fails.
     runtime.trim().await;
     if args.full && args.integrations.is_empty() {
@@ -56,7 +57,8 @@ pub(crate) async fn run(context: &Context, args: SyncArgs) -> anyhow::Result<Exi
     }
 
     let printed = if context.global.json { output::json(&report) } else { print(&report) };
-    match failures(&report).as_slice() {
+    problems.extend(failures(&report));
+    match problems.as_slice() {
         [] if printed.is_err() => printed.map(|()| Exit::Done),
         [] if stop.is_cancelled() => Err(anyhow::anyhow!("stopped; the next `syncd sync` goes on from here")),
         [] => Ok(Exit::Done),
@@ -151,11 +153,33 @@ impl Wanted {
             allow_mass_removal: args.allow_mass_removal,
         }
     }
+
+    fn is_wanted(&self, id: &IntegrationId) -> bool {
+        self.integrations.is_empty() || self.integrations.contains(id)
+    }
 }
 
-/// Registers the integrations, and requests the fetches.
-pub(crate) async fn request(store: &DieselStore, wanted: Wanted) -> anyhow::Result<Vec<Target>> {
-    let now = SystemClock.now();
+/// Registers the integrations, and requests the fetches. Returns the targets, and the reasons why Kombo did not name the
+/// categories of others.
+pub(crate) async fn request<O: RuntimeObserver>(
+    runtime: &ProcessRuntime<O>,
+    wanted: Wanted,
+) -> anyhow::Result<(Vec<Target>, Vec<String>)> {
+    let (store, now) = (runtime.store(), SystemClock.now());
+    let wanted = store
+        .transact(Scope::Shared, move |tx| {
+            for id in &wanted.register {
+                register(tx, id, &wanted, now)?;
+            }
+            Ok::<_, StoreError>(wanted)
+        })
+        .await?;
+    let known = store.read(|tx| tx.integrations()).await?;
+    let known = known.into_iter().filter(|known| known.is_uncategorized() && wanted.is_wanted(&known.id));
+    let uncategorized: Vec<IntegrationId> = known.map(|known| known.id).collect();
+    let failed = runtime.categorize(&uncategorized).await;
+    let unknown: Vec<String> =
+        failed.into_iter().map(|(id, error)| output::one_line(&format!("{id}: {error}"))).collect();
     let (targets, left_out): (Vec<Target>, Vec<String>) = store
         .transact(Scope::Shared, move |tx| {
             for target in queue::release_abandoned(tx, owner::is_gone)? {
@@ -165,16 +189,12 @@ pub(crate) async fn request(store: &DieselStore, wanted: Wanted) -> anyhow::Resu
                     "taking over from a process that stopped"
                 );
             }
-            for id in &wanted.register {
-                register(tx, id, &wanted, now)?;
-            }
             let (mut targets, mut left_out) = (Vec::new(), Vec::new());
             for integration in tx.integrations()? {
-                let is_wanted = wanted.integrations.is_empty() || wanted.integrations.contains(&integration.id);
                 // A paused integration is fetched if it is named explicitly.
                 let by_name = wanted.integrations.contains(&integration.id);
                 let held = integration.status == IntegrationStatus::Held && !by_name;
-                if !is_wanted {
+                if !wanted.is_wanted(&integration.id) {
                     continue;
                 }
                 let id = &integration.id;
@@ -186,21 +206,33 @@ pub(crate) async fn request(store: &DieselStore, wanted: Wanted) -> anyhow::Resu
                     left_out.push(format!("{id} was deleted at Kombo"));
                     continue;
                 }
-                for endpoint in &wanted.endpoints {
+                let Some(category) = integration.category else {
+                    let reason = integration.reason.as_deref().unwrap_or("Kombo did not name its category");
+                    left_out.push(format!("{id}: {reason}"));
+                    continue;
+                };
+                let before = targets.len();
+                for endpoint in integration.endpoints(&wanted.endpoints) {
                     let (integration_id, kind) = (integration.id.clone(), wanted.kind);
-                    let target = Target { integration_id, endpoint: *endpoint, kind };
+                    let target = Target { integration_id, endpoint, kind };
                     let mut request = queue::request(tx, target, RequestCause::Command, now, now)?;
                     if wanted.allow_mass_removal {
                         // Allows no more removals than the stopped sweep found.
-                        request.approved_removals = queue::state(tx, &integration.id, *endpoint)?.pending_removals;
+                        request.approved_removals = queue::state(tx, &integration.id, endpoint)?.pending_removals;
                         tx.put_request(&request)?;
                     }
                     targets.push(request.target);
+                }
+                if targets.len() == before {
+                    left_out.push(format!("{id} is of category {category}, and none of its endpoints is enabled"));
                 }
             }
             Ok::<_, StoreError>((targets, left_out))
         })
         .await?;
+    if !unknown.is_empty() {
+        return Ok((targets, unknown));
+    }
     if targets.is_empty() && !left_out.is_empty() {
         return Err(ConfigError(format!("nothing is fetched: {}", left_out.join("; "))).into());
     }
@@ -209,7 +241,7 @@ pub(crate) async fn request(store: &DieselStore, wanted: Wanted) -> anyhow::Resu
                        [[integrations]]\n  id = \"sandbox:7C9M5sXAQx2cNMpVHLojrFpL\"";
         return Err(ConfigError(message.to_owned()).into());
     }
-    Ok(targets)
+    Ok((targets, unknown))
 }
 
 /// Registers an integration, or makes it active again. An integration that was deleted at Kombo stays so, unless the
@@ -224,6 +256,7 @@ fn register(tx: &mut dyn Tx, id: &IntegrationId, wanted: &Wanted, now: Timestamp
     let fresh = IntegrationRecord {
         id: id.clone(),
         tool: None,
+        category: None,
         status: IntegrationStatus::Active,
         status_since: now,
         reason: None,
@@ -233,6 +266,7 @@ fn register(tx: &mut dyn Tx, id: &IntegrationId, wanted: &Wanted, now: Timestamp
     tx.put_integration(&match known {
         Some(known) => IntegrationRecord {
             tool: known.tool,
+            category: known.category,
             registered_at: known.registered_at,
             state_updated_at: known.state_updated_at,
             ..fresh

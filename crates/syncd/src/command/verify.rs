@@ -6,7 +6,7 @@ use kombo_model::IntegrationId;
 use serde::Serialize;
 use store_diesel::DieselStore;
 use sync_core::SyncError;
-use sync_core::jobs::IntegrationStatus;
+use sync_core::jobs::{IntegrationRecord, IntegrationStatus};
 use sync_core::ports::{FailureClass, Store as _};
 use sync_core::rows::Model;
 use sync_core::verify::{self, Difference, Verifier, VerifyPolicy, What};
@@ -51,7 +51,7 @@ fn policy(config: &Config, args: &VerifyArgs) -> VerifyPolicy {
     }
 }
 
-async fn integrations(store: &DieselStore, args: &VerifyArgs) -> anyhow::Result<Vec<IntegrationId>> {
+async fn integrations(store: &DieselStore, args: &VerifyArgs) -> anyhow::Result<Vec<IntegrationRecord>> {
     let known = store.read(|tx| tx.integrations()).await?;
     let wanted: BTreeSet<&IntegrationId> = args.integrations.iter().collect();
     if let Some(unknown) = wanted.iter().find(|id| known.iter().all(|known| known.id != ***id)) {
@@ -60,7 +60,7 @@ async fn integrations(store: &DieselStore, args: &VerifyArgs) -> anyhow::Result<
     }
     let is_wanted = |id: &IntegrationId| wanted.is_empty() || wanted.contains(id);
     let live = known.into_iter().filter(|known| known.status != IntegrationStatus::Deleted);
-    Ok(live.map(|known| known.id).filter(is_wanted).collect())
+    Ok(live.filter(|known| is_wanted(&known.id)).collect())
 }
 
 /// Compares all targets. Returns those that could not be compared, with reasons.
@@ -68,20 +68,24 @@ async fn compare(
     store: &DieselStore,
     source: &KomboSource,
     policy: &VerifyPolicy,
-    integrations: Vec<IntegrationId>,
+    integrations: Vec<IntegrationRecord>,
     all: bool,
     report: &mut Report,
 ) -> anyhow::Result<Vec<String>> {
     let mut failures = Vec::new();
     report.begin()?;
     for integration in integrations {
-        let mut verifier = Verifier::new(store, source, policy.clone(), integration.clone());
-        for endpoint in &policy.endpoints {
+        let id = &integration.id;
+        if integration.category.is_none() {
+            failures.push(format!("{id} could not be compared: its category is unknown until its first fetch"));
+        }
+        let mut verifier = Verifier::new(store, source, policy.clone(), id.clone());
+        for endpoint in integration.endpoints(&policy.endpoints) {
             let print = |difference| report.print(&difference).map_err(Stopped::Printing);
-            match verifier.endpoint(*endpoint, print).await {
+            match verifier.endpoint(endpoint, print).await {
                 Ok(compared) => report.compared += compared,
                 Err(Stopped::Fetching(SyncError::Source(error))) if error.class != FailureClass::KeyRejected => {
-                    let failure = format!("{endpoint} of {integration} could not be compared: {error}");
+                    let failure = format!("{endpoint} of {id} could not be compared: {error}");
                     failures.push(output::one_line(&failure));
                 }
                 Err(Stopped::Fetching(error)) => return Err(error.into()),

@@ -41,7 +41,7 @@ async fn follow_database(shared: Arc<Shared>) {
     let mut generation = shared.store.generation();
     while !shared.stop.is_cancelled() {
         if shared.store.generation() != generation {
-            let configured = shared.config.integrations.iter().map(|known| known.id.clone()).collect();
+            let configured = shared.config.integrations();
             match super::begin(&shared, configured).await {
                 Ok(()) => {
                     generation = shared.store.generation();
@@ -172,7 +172,7 @@ impl Reload {
         if let Some(why) = move_store(shared, &self.store).await {
             tracing::error!(why, "keeping the previous database connection");
         }
-        let configured = self.config.integrations.iter().map(|known| known.id.clone()).collect();
+        let configured = self.config.integrations();
         let now = SystemClock.now();
         match shared.store.transact(Scope::Shared, move |tx| dispatch::register(tx, &configured, now)).await {
             Ok(()) => tracing::info!("reloaded the integrations"),

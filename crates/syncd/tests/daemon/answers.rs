@@ -21,7 +21,8 @@ fn what_is_stored_says_what_was_done() {
     let runs = || world.database.query("SELECT count(*) || '' AS value FROM sync_runs");
     let before = runs();
 
-    let hris = data_changed("other category", FIRST_INTEGRATION, &["hris_employees"]).replace("\"LMS\"", "\"HRIS\"");
+    let assessment =
+        data_changed("other category", FIRST_INTEGRATION, &["hris_employees"]).replace("\"LMS\"", "\"ASSESSMENT\"");
     let cases: [(&str, String, &str); 6] = [
         ("new type", "{\"id\":\"new type\",\"type\":\"brand-new\",\"data\":{\"a\":1}}".to_owned(), "brand-new"),
         ("no data", "{\"id\":\"no data\",\"type\":\"brand-new\",\"data\":null}".to_owned(), "brand-new"),
@@ -30,7 +31,7 @@ fn what_is_stored_says_what_was_done() {
             "{\"id\":\"new shape\",\"type\":\"data-changed\",\"data\":{\"integration\":7}}".to_owned(),
             "data-changed",
         ),
-        ("other category", hris, "data-changed"),
+        ("other category", assessment, "data-changed"),
         ("no models", data_changed("no models", FIRST_INTEGRATION, &[]), "data-changed"),
         ("foreign models", data_changed("foreign models", FIRST_INTEGRATION, &["hris_employees"]), "data-changed"),
     ];
@@ -46,7 +47,7 @@ fn what_is_stored_says_what_was_done() {
     for (id, _, kind) in &cases {
         assert!(stored.iter().any(|line| line.starts_with(&format!("{id}|{kind}|"))), "{id}: {stored:?}");
     }
-    assert!(stored.iter().any(|line| line.contains("ignored: not of the LMS category")), "{stored:?}");
+    assert!(stored.iter().any(|line| line.contains("ignored: of a category that is not mirrored")), "{stored:?}");
     assert_eq!((runs(), look.requests()), (before, Vec::new()), "nothing was fetched");
 
     // A repeated id requests nothing, whatever its content.

@@ -38,7 +38,7 @@ fn what_changed_while_no_daemon_ran_is_fetched_at_the_start(backend: Backend) {
     world.sandbox.clear_requests();
     let daemon = Daemon::start(&world, place);
     look.assert_faithful_in_the_end(&world);
-    let fetched: u64 = kombo_sandbox::Endpoint::ALL.iter().map(|it| world.sandbox.request_count(*it)).sum();
+    let fetched: u64 = kombo_sandbox::Endpoint::all().map(|it| world.sandbox.request_count(it)).sum();
     assert!(fetched >= 9, "three endpoints of three integrations: {fetched}");
     assert_eq!(daemon.metric("syncd_freshness_lag_seconds", ""), Some(0.0));
     let said = daemon.stop();

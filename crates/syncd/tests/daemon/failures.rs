@@ -155,7 +155,7 @@ fn each_failure_shows_and_passes() {
     // The client gives up at once if it has to wait this long.
     let unavailable = FaultKind::Error { status: 503, code: None, retry_after: Some("3000".to_owned()) };
     world.sandbox.inject(Fault::always(unavailable).of(failing));
-    let models: Vec<&str> = Model::ALL.iter().map(|model| model.as_str()).collect();
+    let models: Vec<&str> = Model::all().map(Model::as_str).collect();
     let tell = |integration: &str, id: &str| {
         assert_eq!(daemon.webhook(&crate::deployment::data_changed(id, integration, &models)).status, 200);
     };

@@ -65,8 +65,9 @@ fn files_of_the_database(world: &World) -> Vec<String> {
 #[test]
 fn a_stop_does_not_wait_for_kombo() {
     let place = Place::new();
-    let latency = Latency { fixed_ms: 600_000, jitter_ms: 0 };
-    let world = world_for(Backend::Sqlite, SandboxConfig { latency, ..SandboxConfig::default() }, place);
+    let world = world_for(Backend::Sqlite, SandboxConfig::default(), place);
+    world.sync();
+    world.sandbox.edit(|state| state.latency = Latency { fixed_ms: 600_000, jitter_ms: 0 });
     let daemon = Daemon::start(&world, place);
     let look = Look::new(&world);
     wait_until("it works on something", || look.requests().iter().any(|request| request.lease.is_some()));

@@ -1,4 +1,6 @@
-use kombo_model::{IntegrationId, Timestamp};
+use std::collections::BTreeSet;
+
+use kombo_model::{Category, IntegrationId, Timestamp};
 
 use crate::jobs::integration::IntegrationRecord;
 use crate::ports::error::TxResult;
@@ -10,6 +12,9 @@ pub trait Integrations {
 
     /// Returns all registered integrations, in the order of ids.
     fn integrations(&mut self) -> TxResult<Vec<IntegrationRecord>>;
+
+    /// Returns the categories of the registered integrations, as far as they are known.
+    fn categories(&mut self) -> TxResult<BTreeSet<Category>>;
 
     /// Returns up to `limit` integrations that the schedule must check: their next check is not later than `now`, or is
     /// later than `latest` because a clock was ahead when it was stored.

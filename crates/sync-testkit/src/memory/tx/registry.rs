@@ -1,6 +1,7 @@
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use kombo_model::{Endpoint, IntegrationId, Timestamp};
+use kombo_model::{Category, Endpoint, IntegrationId, Timestamp};
 use sync_core::jobs::{EndpointState, IntegrationRecord};
 use sync_core::ports::{Endpoints, Integrations, TxResult};
 
@@ -15,6 +16,11 @@ impl Integrations for MemoryTx<'_> {
     fn integrations(&mut self) -> TxResult<Vec<IntegrationRecord>> {
         self.reading()?;
         Ok(self.state.integrations.values().cloned().collect())
+    }
+
+    fn categories(&mut self) -> TxResult<BTreeSet<Category>> {
+        self.reading()?;
+        Ok(self.state.integrations.values().filter_map(|known| known.category).collect())
     }
 
     fn put_integration(&mut self, integration: &IntegrationRecord) -> TxResult<()> {

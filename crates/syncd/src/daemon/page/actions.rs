@@ -103,7 +103,7 @@ pub(super) async fn perform(
             shared
                 .store
                 .transact(Scope::Shared, move |tx| {
-                    for endpoint in endpoints {
+                    for endpoint in known.endpoints(&endpoints) {
                         let target = Target { integration_id: id.clone(), endpoint, kind };
                         queue::request(tx, target, RequestCause::Command, now, now)?;
                     }

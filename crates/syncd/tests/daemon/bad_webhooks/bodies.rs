@@ -16,7 +16,7 @@ const NO_WEBHOOK: Then = NEW_TYPE;
 const NEW_TYPE: Then = Stored("recorded: of a type that this version does not know");
 /// Stored as a change without known models. Everything would be fetched.
 const RECORDED: Then = Stored("recorded");
-const OTHER_CATEGORY: Then = Stored("ignored: not of the LMS category");
+const OTHER_CATEGORY: Then = Stored("ignored: of a category that is not mirrored");
 const NO_INTEGRATION: Then = Stored("ignored: it names no integration");
 const PLANNED: Then = Stored("planned");
 
@@ -188,7 +188,7 @@ fn changes() -> Vec<Case> {
         models("50,000 names of models", PLANNED, &format!("[{}]", vec![r#"{"name":"hris_x"}"#; 50_000].join(","))),
         models("a model of another category with an odd key", PLANNED, r#"[{"name":"hris_employees","\u0000":1}]"#),
         models("a model with more keys", PLANNED, r#"[{"name":"hris_employees","count":7,"ids":["a"]}]"#),
-        category("another category", OTHER_CATEGORY, r#""HRIS""#),
+        category("another category", OTHER_CATEGORY, r#""ASSESSMENT""#),
         category("an empty category", PLANNED, r#""""#),
         category("a category in small letters", PLANNED, r#""lms""#),
         category("a category of the next version", PLANNED, r#""LMS2\u0007""#),
@@ -207,7 +207,7 @@ fn changes() -> Vec<Case> {
         changed(
             "changes of another category in an unknown shape",
             OTHER_CATEGORY,
-            r#"{"integration_id":"INTEGRATION","integration_category":"ATS","changed_models":{"all":true}}"#,
+            r#"{"integration_id":"INTEGRATION","integration_category":"ASSESSMENT","changed_models":{"all":true}}"#,
         ),
     ]);
     rows
@@ -248,9 +248,9 @@ fn other_events() -> Vec<Case> {
             &format!(r#"{{"sync_id":"s","sync_state":"FAILED","sync_started_at":"2026-01-01T00:00:00Z","sync_duration_seconds":-1,"integration_id":"INTEGRATION",{about}}}"#),
         ),
         event("an integration created without a name", NO_INTEGRATION, "integration-created", r#"{"id":"","tool":"sandbox","category":"LMS"}"#),
-        event("an integration of another category created", OTHER_CATEGORY, "integration-created", r#"{"id":"hris:a","tool":"sandbox","category":"HRIS"}"#),
+        event("an integration of another category created", OTHER_CATEGORY, "integration-created", r#"{"id":"hris:a","tool":"sandbox","category":"ASSESSMENT"}"#),
         event("an integration deleted without a name", NO_INTEGRATION, "integration-deleted", r#"{"id":" ","tool":"sandbox","category":"LMS"}"#),
-        event("an integration of another category deleted", OTHER_CATEGORY, "integration-deleted", r#"{"id":"INTEGRATION","tool":"sandbox","category":"ATS"}"#),
+        event("an integration of another category deleted", OTHER_CATEGORY, "integration-deleted", r#"{"id":"INTEGRATION","tool":"sandbox","category":"ASSESSMENT"}"#),
         event(
             "an unknown state",
             Stored(odd_state),

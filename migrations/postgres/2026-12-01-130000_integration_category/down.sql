@@ -1,0 +1,1 @@
+ALTER TABLE kombo.sync_integrations DROP COLUMN category;

@@ -1,0 +1,2 @@
+DROP INDEX sync_integrations_category;
+ALTER TABLE sync_integrations DROP COLUMN category;
