@@ -108,11 +108,17 @@ both! {
         }
 
         fn stray_rows(&mut self, model: Model) -> TxResult<Vec<(IntegrationId, u64)>> {
+            // Skips from one integration to the next by the index, and counts only rows of unregistered ones.
             let statement = Statement::new(format!(
-                "SELECT t.integration_id, count(*) FROM {model} AS t WHERE t.removed_at IS NULL AND NOT EXISTS \
-                 (SELECT 1 FROM sync_integrations AS i WHERE i.id = t.integration_id) GROUP BY 1 ORDER BY 1"
+                "WITH RECURSIVE known (id) AS (SELECT min(integration_id) FROM {model} UNION ALL \
+                 SELECT (SELECT min(t.integration_id) FROM {model} AS t WHERE t.integration_id > known.id) \
+                 FROM known WHERE known.id IS NOT NULL), \
+                 counted (id, live) AS (SELECT known.id, (SELECT count(*) FROM {model} AS t \
+                 WHERE t.integration_id = known.id AND t.removed_at IS NULL) FROM known WHERE known.id IS NOT NULL \
+                 AND NOT EXISTS (SELECT 1 FROM sync_integrations AS i WHERE i.id = known.id)) \
+                 SELECT id, live FROM counted WHERE live > 0 ORDER BY id"
             ));
-            let cells: Vec<Cells> = statement.load(self.scanning()?).during(model.as_str())?;
+            let cells: Vec<Cells> = statement.load(self.indexed()?).during(model.as_str())?;
             let stray = |cells: Cells| {
                 let mut cells = cells.0.into_iter().flatten();
                 let id = cells.next().and_then(keys::id)?;

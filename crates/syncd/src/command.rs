@@ -10,7 +10,6 @@ mod pause;
 mod plan;
 mod quarantine;
 mod status;
-mod strays;
 mod sync;
 mod verify;
 

@@ -19,6 +19,7 @@ mod signals;
 mod skew;
 mod stderr;
 mod store;
+mod strays;
 mod wiring;
 
 use std::process::ExitCode;

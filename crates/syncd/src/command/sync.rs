@@ -13,7 +13,6 @@ use sync_core::ports::{Clock as _, FailureClass, Scope, Store as _, StoreError, 
 use sync_core::pull::{RunCounts, RunOutcome};
 use sync_runtime::{FinishedRun, RuntimeObserver, RuntimePolicy};
 
-use super::strays;
 use crate::cli::SyncArgs;
 use crate::clock::SystemClock;
 use crate::config::{Config, ConfigError};
@@ -23,7 +22,7 @@ use crate::kombo::{self as kombo_source, KomboSource, source_error};
 use crate::progress::Progress;
 use crate::store::{Tables, open_to_write};
 use crate::wiring::{self, Kombo, ProcessRuntime};
-use crate::{output, owner};
+use crate::{output, owner, strays};
 
 /// Requests fetches, and works on them itself.
 pub(crate) async fn run(context: &Context, args: SyncArgs) -> anyhow::Result<Exit> {

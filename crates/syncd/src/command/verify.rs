@@ -11,16 +11,15 @@ use sync_core::ports::{FailureClass, Store as _};
 use sync_core::rows::Model;
 use sync_core::verify::{self, Difference, Verifier, VerifyPolicy, What};
 
-use super::strays;
 use super::sync::{log_retry, reach_kombo};
 use crate::cli::VerifyArgs;
 use crate::config::{Config, ConfigError, selected};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::kombo::KomboSource;
-use crate::output;
 use crate::store::{Tables, open};
 use crate::wiring::Kombo;
+use crate::{output, strays};
 
 /// Compares Kombo with the store, and prints differences as they are found.
 pub(crate) async fn run(context: &Context, args: VerifyArgs) -> anyhow::Result<Exit> {

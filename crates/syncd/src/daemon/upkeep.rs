@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 use super::Shared;
 use crate::clock::{self, SystemClock};
 use crate::config::{Config, Receiver};
-use crate::output;
+use crate::{output, strays};
 
 /// Interval of checks of the database and its clock.
 const FOLLOW_EVERY: Duration = Duration::from_secs(10);
@@ -26,11 +26,14 @@ const LISTEN_AGAIN_AFTER: Duration = Duration::from_secs(5);
 const ASK_FOR_CREDENTIALS_EVERY: Duration = Duration::from_secs(2);
 /// Interval at which histograms are aggregated. Otherwise samples pile up while nobody scrapes.
 const SUM_UP_EVERY: Duration = Duration::from_secs(5);
+/// Interval of checks for rows of integrations that are not registered.
+const LOOK_FOR_STRAYS_EVERY: Duration = Duration::from_secs(86_400);
 
 /// Starts all tasks.
 pub(super) fn spawn(tasks: &TaskTracker, shared: &Arc<Shared>, file: Option<PathBuf>, hangup: Signal) {
     tasks.spawn(follow_database(Arc::clone(shared)));
     tasks.spawn(listen(Arc::clone(shared)));
+    tasks.spawn(look_for_strays(Arc::clone(shared)));
     tasks.spawn(sum_up(Arc::clone(shared)));
     tasks.spawn(renew_credentials(Arc::clone(shared), file.clone()));
     tasks.spawn(reload(Arc::clone(shared), file, hangup));
@@ -56,6 +59,15 @@ async fn follow_database(shared: Arc<Shared>) {
             tracing::debug!(error = output::chain(&error), "the database's clock could not be read");
         }
         pause(&shared, FOLLOW_EVERY).await;
+    }
+}
+
+/// Warns of rows of integrations that are not registered, at the start and every day.
+async fn look_for_strays(shared: Arc<Shared>) {
+    let endpoints = shared.config.endpoints();
+    while !shared.stop.is_cancelled() {
+        let looked = strays::warn(&shared.store, &endpoints).await;
+        pause(&shared, if looked.is_ok() { LOOK_FOR_STRAYS_EVERY } else { FOLLOW_EVERY }).await;
     }
 }
 

@@ -61,5 +61,6 @@ mod scarce;
 mod signals;
 mod standby;
 mod storm;
+mod strays;
 mod unfit;
 mod unwritable_log;
