@@ -1,4 +1,4 @@
-//! Detects lists that never end.
+//! Detects lists that never end, and says where a list broke off.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
@@ -7,6 +7,8 @@ use kombo_model::Endpoint;
 use kombo_model::catalogue::Record;
 
 use crate::ports::source::{FailureClass, Pages, RecordPage, SourceError};
+use crate::pull::run::PageCursor;
+use crate::rows::json::{bounded_name, clean_text};
 
 /// The pages of a list. Returns an error if the list does not end, although each page names another one.
 #[derive(Debug)]
@@ -14,17 +16,27 @@ pub(crate) struct Listing<P> {
     pages: P,
     endpoint: Endpoint,
     progress: Progress,
+    position: Position,
 }
 
 impl<P: Pages> Listing<P> {
     pub(crate) fn new(pages: P, endpoint: Endpoint) -> Self {
-        Self { pages, endpoint, progress: Progress::default() }
+        Self { pages, endpoint, progress: Progress::default(), position: Position::Start }
+    }
+
+    /// A list that continues from a page cursor of an earlier attempt, if there is one.
+    pub(crate) fn starting_at(cursor: Option<&PageCursor>, pages: P, endpoint: Endpoint) -> Self {
+        let position = if cursor.is_some() { Position::Resumed } else { Position::Start };
+        Self { position, ..Self::new(pages, endpoint) }
     }
 }
 
 impl<P: Pages> Pages for Listing<P> {
     async fn next_page(&mut self) -> Result<Option<RecordPage>, SourceError> {
-        let page = self.pages.next_page().await?;
+        let page = self.pages.next_page().await.map_err(|error| self.position.locate(error))?;
+        if let Some(last) = page.as_ref().and_then(|page| page.records.last()) {
+            self.position = Position::After(bounded_name(clean_text(last.id().to_owned())));
+        }
         if let Some(page) = &page
             && page.next.is_some()
             && let Err(standstill) = self.progress.note(page)
@@ -37,6 +49,42 @@ impl<P: Pages> Pages for Listing<P> {
             });
         }
         Ok(page)
+    }
+}
+
+/// The position in a list.
+#[derive(Debug)]
+enum Position {
+    Start,
+    /// Where an earlier attempt ended.
+    Resumed,
+    /// After the record with this id.
+    After(String),
+}
+
+impl Position {
+    /// Adds the position to an error that one page may have caused, so that a person can report the record that follows
+    /// to Kombo.
+    fn locate(&self, mut error: SourceError) -> SourceError {
+        let may_be_of_page = match error.class {
+            FailureClass::Transient | FailureClass::RequestRefused | FailureClass::Unintelligible => true,
+            FailureClass::KeyRejected
+            | FailureClass::IntegrationNotFound
+            | FailureClass::IntegrationUnavailable
+            | FailureClass::SetupPending
+            | FailureClass::ModelUnavailable => false,
+        };
+        if may_be_of_page {
+            match self {
+                Self::Start => {}
+                Self::Resumed => error.message.push_str("; the list broke off where an earlier attempt did"),
+                Self::After(last) => {
+                    error.message.push_str("; the list broke off after record ");
+                    error.message.push_str(last);
+                }
+            }
+        }
+        error
     }
 }
 

@@ -1,7 +1,7 @@
 use kombo_model::{Endpoint, Fault, Timestamp};
 use sync_core::jobs::{EndpointStatus, IntegrationRecord, IntegrationStatus, SyncKind};
 use sync_core::ports::{Clock, FailureClass, Lock, LockMode, QuarantinePart, Record, RecordPage, Rejected, StoreError};
-use sync_core::pull::RunOutcome;
+use sync_core::pull::{Run, RunOutcome};
 use sync_core::rows::Model;
 
 use crate::bench::{Bench, USUAL, id, target};
@@ -124,6 +124,27 @@ async fn what_was_fetched_before_a_failure_is_kept() {
     bench.pass(60);
     let again = bench.attempt(Endpoint::LmsUsers, SyncKind::Full).await.unwrap();
     assert_eq!((again.id, again.counts.pages, again.counts.created), (run.id, 3, 8));
+}
+
+/// A person can then report the record to Kombo.
+#[tokio::test]
+async fn a_failure_names_the_last_record_before_it() {
+    let bench = Bench::new(&USUAL);
+    bench.furnish();
+    let error = |run: Run| run.error.unwrap();
+    bench.kombo.fail_page(1, FailureClass::Transient);
+    let at_once = error(bench.full(Endpoint::LmsUsers).await);
+    assert!(!at_once.contains("broke off"), "{at_once}");
+    bench.pass(60);
+    bench.kombo.fail_page(3, FailureClass::Transient);
+    let midway = error(bench.attempt(Endpoint::LmsUsers, SyncKind::Full).await.unwrap());
+    let last =
+        bench.store.table(Model::LmsUsers, &id()).into_iter().map(|stored| stored.row.key.to_string()).max().unwrap();
+    assert!(midway.ends_with(&format!("; the list broke off after record {last}")), "{midway}");
+    bench.pass(60);
+    bench.kombo.fail_page(1, FailureClass::Transient);
+    let again = error(bench.attempt(Endpoint::LmsUsers, SyncKind::Full).await.unwrap());
+    assert!(again.ends_with("; the list broke off where an earlier attempt did"), "{again}");
 }
 
 #[tokio::test]

@@ -92,7 +92,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
             fetch: Fetch::List { updated_after: run.updated_after, from: run.page_cursor.clone() },
             priority: target.kind,
         });
-        let mut fetch = Listing::new(fetch, target.endpoint);
+        let mut fetch = Listing::starting_at(run.page_cursor.as_ref(), fetch, target.endpoint);
         let (ready, mut waiting) = mpsc::channel(PAGES_AHEAD);
         // When writing stops, fetching stops too.
         let halt = stop.child_token();
