@@ -135,6 +135,9 @@ pub(crate) fn connection_remedy(code: Option<&str>) -> &'static str {
              database"
         }
         (Some("42501"), _) => "grant the role CONNECT on the database",
+        (Some(code), _) if code.starts_with("22") || code.starts_with("42") => {
+            "correct `options` in store.url, and the settings of the role and the database"
+        }
         (_, Some(Verdict::Lasting(remedy))) => remedy,
         (_, Some(Verdict::Unavailable)) => "try again when the server is ready",
         (_, Some(Verdict::Refused | Verdict::Unknown) | None) => "look into the server's log",
@@ -200,6 +203,14 @@ fn chain(error: &dyn std::error::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Before the first statement, these are errors of settings, not of tables or values.
+    #[test]
+    fn remedies_of_settings_at_connecting() {
+        for code in ["42704", "42601", "22023"] {
+            assert!(connection_remedy(Some(code)).contains("`options` in store.url"), "{code}");
+        }
+    }
 
     #[test]
     fn verdicts() {

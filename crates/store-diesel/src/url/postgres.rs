@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use tokio_postgres::Config;
-use tokio_postgres::config::SslMode;
+use tokio_postgres::config::{ChannelBinding, SslMode, SslNegotiation};
 
 use super::StoreUrlError;
 use super::escape::{decode, encode};
@@ -192,6 +192,7 @@ impl Parts {
         let encryption = self.encryption.unwrap_or(Encryption::Prefer);
         let roots = self.roots(encryption)?;
         let encryption = if self.root_file.as_deref() == Some("system") { Encryption::Require } else { encryption };
+        self.check_needs_of_tls(encryption)?;
 
         let mut base = self.config.clone();
         base.dbname(&database);
@@ -227,6 +228,18 @@ impl Parts {
         }
         let shown = shown(self.user.as_deref(), self.password.is_some(), &places, &database);
         Ok(PostgresUrl { servers, encryption, roots, passfile: self.passfile, shuffle: self.shuffle, shown })
+    }
+
+    /// Rejects parameters that need encryption, if it is off or optional. No connection would ever succeed.
+    fn check_needs_of_tls(&self, encryption: Encryption) -> Result<(), StoreUrlError> {
+        let is_certain = matches!(encryption, Encryption::Require | Encryption::AnyName);
+        if self.config.get_ssl_negotiation() == SslNegotiation::Direct && !is_certain {
+            return Err(wrong("sslnegotiation", "direct goes with sslmode=require, verify-ca or verify-full only"));
+        }
+        if self.config.get_channel_binding() == ChannelBinding::Require && encryption == Encryption::Disable {
+            return Err(wrong("channel_binding", "require needs TLS, which sslmode=disable turns off"));
+        }
+        Ok(())
     }
 
     fn roots(&self, encryption: Encryption) -> Result<Roots, StoreUrlError> {

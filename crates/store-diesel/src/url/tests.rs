@@ -111,6 +111,10 @@ fn what_is_wrong_is_said_without_secrets() {
         ("postgres://h/db?hostaddr=localhost", "IP address"),
         ("postgres://h/db?application_title=x", "\"application_title\" is unknown"),
         ("postgres://h/db?sslmode", "no ="),
+        ("postgres://h/db?sslnegotiation=direct", "sslnegotiation: direct goes with"),
+        ("postgres://h/db?sslnegotiation=direct&sslmode=allow", "sslnegotiation: direct goes with"),
+        ("postgres://h/db?sslmode=disable&sslnegotiation=direct", "sslnegotiation: direct goes with"),
+        ("postgres://h/db?channel_binding=require&sslmode=disable", "channel_binding: require needs TLS"),
     ] {
         let error = text.parse::<StoreUrl>().unwrap_err().to_string();
         assert!(error.contains(words), "{text}: {error}");
