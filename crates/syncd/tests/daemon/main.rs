@@ -35,6 +35,7 @@ mod answers;
 mod bad_webhooks;
 mod catch_up;
 mod changed_tables;
+mod clocks_apart;
 mod coalescing;
 mod crashes;
 mod database_defaults;
