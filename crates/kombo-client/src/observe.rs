@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use kombo_model::ErrorCode;
+use kombo_model::{ErrorCode, IntegrationId};
 
 use crate::{Operation, RateLimit, TransportFault};
 
@@ -15,6 +15,8 @@ pub(crate) type OnResponse = Arc<dyn Fn(&ResponseEvent) + Send + Sync>;
 pub struct ResponseEvent {
     /// The requested operation.
     pub operation: Operation,
+    /// The integration that the request concerns, if it concerns one.
+    pub integration: Option<IntegrationId>,
     /// 1 for the first attempt of a request.
     pub attempt: u32,
     /// The outcome of the attempt.

@@ -99,7 +99,7 @@ impl Sender {
             let under_way = UnderWay::new(self.pacer.as_deref());
             let attempt = self.attempt(&request, began).await;
             under_way.ended();
-            let seen = self.on_response.as_ref().map(|_| seen(request.operation, attempts, &attempt));
+            let seen = self.on_response.as_ref().map(|_| seen(&request, attempts, &attempt));
             let error = match attempt.result {
                 Ok(received) => match decode(&request, &received.body) {
                     Ok(data) => {
@@ -183,7 +183,7 @@ impl Sender {
 }
 
 /// Describes an attempt for an observer.
-fn seen(operation: Operation, number: u32, attempt: &Attempt) -> ResponseEvent {
+fn seen(request: &Request, number: u32, attempt: &Attempt) -> ResponseEvent {
     let (outcome, code, rate_limit, retry_after) = match &attempt.result {
         Ok(received) => (Outcome::Status(received.status), None, headers::rate_limit(&received.headers), None),
         Err(failure) => {
@@ -206,5 +206,15 @@ fn seen(operation: Operation, number: u32, attempt: &Attempt) -> ResponseEvent {
         }
     };
     let elapsed = attempt.elapsed;
-    ResponseEvent { operation, attempt: number, outcome, code, elapsed, rate_limit, retry_after, pause: None }
+    ResponseEvent {
+        operation: request.operation,
+        integration: request.integration.clone(),
+        attempt: number,
+        outcome,
+        code,
+        elapsed,
+        rate_limit,
+        retry_after,
+        pause: None,
+    }
 }

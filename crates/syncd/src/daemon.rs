@@ -93,7 +93,7 @@ pub(crate) async fn run(context: &Context, tables: Tables) -> anyhow::Result<Exi
     let receiver = config.receiver()?.map(Receiver::new).transpose()?.map(Arc::new);
     let metrics = prometheus::install()?;
     let gate = Arc::new(KeyGate::default());
-    let kombo = Kombo::new(&config, SHORT_RETRIES, measure::answer)?;
+    let kombo = Kombo::new(&config, SHORT_RETRIES, Arc::new(measure::answer))?;
     let webhooks = serve::bind("server.webhooks", config.server.webhooks).await?;
     let operations = serve::bind("server.operations", config.server.operations).await?;
     let stop = context.signals.stop_gently(|| {

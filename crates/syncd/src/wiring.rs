@@ -23,7 +23,7 @@ use crate::{owner, skew};
 pub(crate) type ProcessRuntime<O> = Runtime<DieselStore, KomboSource, SystemClock, O, Process>;
 
 /// Called with each answer of Kombo.
-pub(crate) type OnAnswer = fn(&ResponseEvent);
+pub(crate) type OnAnswer = Arc<dyn Fn(&ResponseEvent) + Send + Sync>;
 
 /// The configured Kombo.
 #[derive(Clone)]
@@ -38,14 +38,14 @@ impl Kombo {
     /// Builds client and source, with a rate limit of this process alone until [`Limiter::share`] is called.
     pub(crate) fn new(config: &Config, retries: RetryPolicy, on_answer: OnAnswer) -> anyhow::Result<Self> {
         let limiter = Arc::new(Limiter::new(config.kombo.max_requests_per_minute, SystemClock, Notices));
-        let client = limited_client(config, &limiter, retries, on_answer)?;
+        let client = limited_client(config, &limiter, retries, Arc::clone(&on_answer))?;
         let source = Arc::new(KomboSource::new(&client, Some(Arc::clone(&limiter)), config.kombo_name()));
         Ok(Self { limiter, source, retries, on_answer })
     }
 
     /// Returns a client for a changed configuration, to be passed to [`KomboSource::replace`].
     pub(crate) fn client(&self, config: &Config) -> anyhow::Result<Client> {
-        limited_client(config, &self.limiter, self.retries, self.on_answer)
+        limited_client(config, &self.limiter, self.retries, Arc::clone(&self.on_answer))
     }
 }
 

@@ -296,6 +296,28 @@ pub fn set_status(state: &mut EndpointState, status: EndpointStatus, reason: Opt
     state.reason = reason;
 }
 
+/// Shows in the status of an endpoint that its fetch waits, and why. Does nothing unless `owner` fetches the endpoint now,
+/// and keeps a status that says more. The end of the fetch ends the status.
+pub fn note_wait(
+    tx: &mut dyn Tx,
+    owner: &str,
+    (integration, endpoint): (&IntegrationId, Endpoint),
+    reason: String,
+    now: Timestamp,
+) -> TxResult<()> {
+    let is_fetched = tx.leased_requests()?.into_iter().any(|request| {
+        request.target.integration_id == *integration
+            && request.target.endpoint == endpoint
+            && request.lease.is_some_and(|held| held.owner == owner)
+    });
+    let mut state = state(tx, integration, endpoint)?;
+    if !is_fetched || !matches!(state.status, EndpointStatus::Ok | EndpointStatus::Retrying) {
+        return Ok(());
+    }
+    set_status(&mut state, EndpointStatus::Retrying, Some(reason), now);
+    tx.put_endpoint(&state)
+}
+
 fn is_held(request: &QueuedRequest, horizon: &Horizon) -> bool {
     request.lease.as_ref().is_some_and(|held| horizon.is_held(held.expires_at))
 }

@@ -5,8 +5,8 @@ use kombo_model::{Endpoint, IntegrationId, Timestamp};
 use sync_core::SyncError;
 use sync_core::jobs::queue::{self, Claim};
 use sync_core::jobs::{
-    Eligible, EndpointState, Lease, LeaseToken, LeasedTx, QueuedRequest, RequestCause, SyncKind, Target, dispatch,
-    pause,
+    Eligible, EndpointState, EndpointStatus, Lease, LeaseToken, LeasedTx, QueuedRequest, RequestCause, SyncKind,
+    Target, dispatch, pause,
 };
 use sync_core::ports::{FailureClass, Lock, LockMode, Tx};
 use sync_core::pull::RunOutcome;
@@ -343,4 +343,32 @@ async fn what_is_not_eligible_is_passed_over() {
     assert_eq!(lease_next(&bench, "b", &of(&all, false), 1), Some(delta));
     assert_eq!(lease_next(&bench, "c", &of(&all, false), 1), None);
     assert_eq!(lease_next(&bench, "d", &of(&deltas, true), 1), Some(failed));
+}
+
+/// Only the owner of the lease says that its fetch waits, and no other status is hidden.
+#[tokio::test]
+async fn a_fetch_that_waits_shows_it_until_it_ends() {
+    let bench = loaded().await;
+    let note = |owner: &str, now: i64| {
+        let reason = format!("noted at {now}");
+        let edit = |tx: &mut dyn Tx| queue::note_wait(tx, owner, (&id(), Endpoint::LmsUsers), reason, at(now));
+        bench.store.edit(edit).unwrap();
+        let state = bench.state(Endpoint::LmsUsers);
+        (state.status, state.reason)
+    };
+    assert_eq!(note("worker of a", 1), (EndpointStatus::Ok, None), "nobody fetches it");
+    bench.request(SyncKind::Delta, RequestCause::Webhook, 2, 2);
+    let lease = bench.take(SyncKind::Delta, "a", 2).unwrap();
+    assert_eq!(note("another worker", 3), (EndpointStatus::Ok, None));
+    let noted = |now: i64| (EndpointStatus::Retrying, Some(format!("noted at {now}")));
+    assert_eq!(note("worker of a", 4), noted(4));
+    assert_eq!(note("worker of a", 5), noted(5));
+    bench.engine().work(&lease, &CancellationToken::new()).await.unwrap();
+    assert_eq!(bench.state(Endpoint::LmsUsers).status, EndpointStatus::Ok);
+
+    let stopped = EndpointState { status: EndpointStatus::MassRemoval, ..bench.state(Endpoint::LmsUsers) };
+    bench.store.edit(|tx| tx.put_endpoint(&stopped)).unwrap();
+    bench.request(SyncKind::Full, RequestCause::Schedule, 6, 6);
+    bench.take(SyncKind::Full, "b", 6).unwrap();
+    assert_eq!(note("worker of b", 7), (EndpointStatus::MassRemoval, None));
 }

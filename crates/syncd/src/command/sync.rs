@@ -1,3 +1,5 @@
+mod waits;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,11 +25,13 @@ use crate::progress::Progress;
 use crate::store::{Tables, open_to_write};
 use crate::wiring::{self, Kombo, ProcessRuntime};
 use crate::{output, owner, strays};
+use waits::Waits;
 
 /// Requests fetches, and works on them itself.
 pub(crate) async fn run(context: &Context, args: SyncArgs) -> anyhow::Result<Exit> {
     let config = context.config_with_warnings()?;
-    let kombo = Kombo::new(&config, RetryPolicy::default(), log_retry)?;
+    let waits = Arc::new(Waits::default());
+    let kombo = Kombo::new(&config, RetryPolicy::default(), Arc::clone(&waits).observer())?;
     let tables = if args.no_migrate { Tables::Expect } else { Tables::Migrate };
     let store = Arc::new(open_to_write(&config, tables).await?);
     kombo.limiter.share(&store);
@@ -41,6 +45,7 @@ pub(crate) async fn run(context: &Context, args: SyncArgs) -> anyhow::Result<Exi
     });
     // A daemon with another configuration may still have to deliver these entries.
     let policy = RuntimePolicy { undelivered: Undelivered::Keep, ..wiring::policy(&config) };
+    waits.show_in(&store, &policy.owner);
     let (policies, gate) = ((config.policy(), policy), Arc::default());
     let runtime = wiring::runtime(&kombo.source, &store, progress(context), policies, gate, &stop);
     let report = match request(&runtime, wanted).await {

@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use kombo_client::RetryPolicy;
 use kombo_model::IntegrationId;
@@ -24,7 +25,7 @@ use crate::{output, strays};
 /// Compares Kombo with the store, and prints differences as they are found.
 pub(crate) async fn run(context: &Context, args: VerifyArgs) -> anyhow::Result<Exit> {
     let config = context.config_with_warnings()?;
-    let source = Kombo::new(&config, RetryPolicy::default(), log_retry)?.source;
+    let source = Kombo::new(&config, RetryPolicy::default(), Arc::new(log_retry))?.source;
     let store = open(&config, Tables::Expect).await?;
     let integrations = integrations(&store, &args).await?;
     reach_kombo(&config).await?;
