@@ -38,6 +38,22 @@ pub(crate) fn proxy(url: &Url) -> Option<Box<str>> {
     Some(host(&proxy).into_boxed_str())
 }
 
+/// Returns the environment variables that are set to name a proxy, but not to an address that the HTTP client can use. It
+/// ignores them, so that requests bypass the proxy.
+pub fn unusable_proxies() -> Vec<&'static str> {
+    const NAMES: [&str; 6] = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
+    let is_set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let is_usable = |name: &str| std::env::var(name).is_ok_and(|value| names_proxy(&value));
+    NAMES.into_iter().filter(is_set).filter(|name| !is_usable(name)).collect()
+}
+
+fn names_proxy(value: &str) -> bool {
+    let address = "https://kombo.invalid".parse().ok();
+    let proxy = address.and_then(|address| Matcher::builder().all(value).build().intercept(&address));
+    let url = proxy.and_then(|proxy| proxy.uri().to_string().parse::<Url>().ok());
+    url.is_some_and(|url| url.host_str().is_some_and(|host| !host.is_empty()))
+}
+
 /// Whether the address belongs to this machine.
 pub(crate) fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();

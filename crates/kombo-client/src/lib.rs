@@ -20,6 +20,7 @@ mod retry;
 mod send;
 pub mod webhook;
 
+pub use base_url::unusable_proxies;
 pub use builder::{BuildError, ClientBuilder, Region};
 pub use client::Client;
 pub use error::{Error, ErrorKind, TransportFault, Tried};

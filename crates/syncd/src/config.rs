@@ -299,10 +299,28 @@ impl Config {
 
     /// Returns warnings about settings that work but are unwise.
     pub(crate) fn warnings(&self) -> Vec<String> {
-        let insecure = self.kombo.base_url.as_deref().and_then(|url| url::Url::parse(url).ok()).filter(sends_in_clear);
-        let warning = "kombo.base_url: begins with http://, so that the key and all records can be read on the way: use \
-                       https:// for anything but this machine";
-        insecure.map(|_| warning.to_owned()).into_iter().collect()
+        use secrecy::ExposeSecret as _;
+        let is_in_clear = |url: &str| url::Url::parse(url).is_ok_and(|url| sends_in_clear(&url));
+        let mut warnings = Vec::new();
+        if self.kombo.base_url.as_deref().is_some_and(is_in_clear) {
+            warnings.push(
+                "kombo.base_url: begins with http://, so that the key and all records can be read on the way: use \
+                 https:// for anything but this machine"
+                    .to_owned(),
+            );
+        }
+        if self.delivery.url.as_ref().is_some_and(|url| is_in_clear(url.reveal().expose_secret())) {
+            warnings.push(
+                "delivery.url: begins with http://, so that the changes can be read on the way: use https:// for \
+                 anything but this machine"
+                    .to_owned(),
+            );
+        }
+        // The value may contain a password.
+        warnings.extend(kombo_client::unusable_proxies().into_iter().map(|name| {
+            format!("{name} in the environment is ignored: it is not the address of a proxy, such as http://HOST:PORT")
+        }));
+        warnings
     }
 
     /// Returns the name of the Kombo instance, for people.

@@ -18,7 +18,7 @@ const MOST_ENTRIES: usize = 1_000;
 #[serde(deny_unknown_fields)]
 pub(crate) struct Delivery {
     /// A secret, because it may contain a password, or a token in its query.
-    url: Option<Secret>,
+    pub(super) url: Option<Secret>,
     secret: Option<Secret>,
     secret_file: Option<PathBuf>,
     #[serde(deserialize_with = "duration::read")]

@@ -75,3 +75,47 @@ fn a_key_that_travels_in_clear_is_worth_a_warning() {
         assert!(warns(&world, arguments), "{arguments:?}");
     }
 }
+
+#[test]
+fn changes_that_travel_in_clear_are_worth_a_warning() {
+    let mut world = World::new(Backend::Sqlite, SandboxConfig::empty());
+    world.set("delivery.secret", "a secret that signs deliveries");
+    let warns = |world: &World, arguments: &[&str]| {
+        let finished = world.syncd(arguments);
+        format!("{}{}", finished.stdout, finished.stderr).contains("delivery.url: begins with http://")
+    };
+    for (url, in_clear) in [
+        ("http://127.0.0.1:9/changes", false),
+        ("http://localhost:9/changes", false),
+        ("https://192.0.2.1:9/changes", false),
+        ("http://192.0.2.1:9/changes", true),
+    ] {
+        world.set("delivery.url", url);
+        for arguments in [&["config", "check"][..], &["config", "check", "--json"], &["sync"]] {
+            assert_eq!(warns(&world, arguments), in_clear, "{url} {arguments:?}");
+        }
+    }
+}
+
+/// Otherwise requests would bypass the proxy, and their failure would be blamed on the server.
+#[test]
+fn a_proxy_that_cannot_be_used_is_named() {
+    let world = World::new(Backend::Sqlite, SandboxConfig::empty());
+    let said = |name: &str, value: &str| {
+        let mut command = world.command(&["config", "check"]);
+        command.env(name, value);
+        let finished = world.start(command).wait();
+        format!("{}{}", finished.stdout, finished.stderr)
+    };
+    for value in ["ftp://proxy.example:3128", "http://u:hidden@proxy.example:port", "proxy example:3128", ":3128"] {
+        for name in ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "ALL_PROXY", "all_proxy"] {
+            let said = said(name, value);
+            assert!(said.contains(&format!("WARNING {name}")) && !said.contains("hidden"), "{name}={value}: {said}");
+        }
+    }
+    for value in
+        ["", "http://proxy.example:3128", "proxy.example:3128", "http://u:p@proxy.example", "socks5h://[::1]:1080"]
+    {
+        assert!(!said("HTTPS_PROXY", value).contains("WARNING"), "{value}");
+    }
+}
