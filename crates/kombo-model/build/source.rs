@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 /// The order of the categories is that of endpoints and models in their enums.
-pub(crate) const CATEGORIES: [&str; 1] = ["lms"];
+pub(crate) const CATEGORIES: [&str; 3] = ["lms", "hris", "ats"];
 
 /// One category.
 #[derive(Debug, Deserialize)]
@@ -40,6 +40,9 @@ pub(crate) struct Endpoint {
     pub(crate) enabled: bool,
     #[serde(default)]
     pub(crate) filters: Vec<(String, String, String)>,
+    /// Fields of records that are no columns, and parameters that are no filters, with the reasons.
+    #[serde(default)]
+    pub(crate) left_out: Vec<(String, String)>,
     #[serde(default)]
     pub(crate) nested: Vec<Nested>,
 }

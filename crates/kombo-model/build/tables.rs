@@ -54,13 +54,23 @@ impl<'a> Catalogue<'a> {
         let endpoints: Vec<Item<'_>> = self
             .endpoints
             .iter()
-            .map(|(category, it)| Item { name: &it.path, about: endpoint_doc(it), facts: self.endpoint(category, it) })
+            .map(|(category, it)| Item {
+                name: &it.path,
+                category,
+                about: endpoint_doc(it),
+                facts: self.endpoint(category, it),
+            })
             .collect();
         enumeration(&mut code, "Endpoint", "An endpoint that lists records.", &endpoints);
         let models: Vec<Item<'_>> = self
             .models
             .iter()
-            .map(|(category, it)| Item { name: &it.name, about: it.about.clone(), facts: self.model(category, it) })
+            .map(|(category, it)| Item {
+                name: &it.name,
+                category,
+                about: it.about.clone(),
+                facts: self.model(category, it),
+            })
             .collect();
         enumeration(&mut code, "Model", "A model that has a table in the mirror.", &models);
         let names: Vec<&str> = endpoints.iter().map(|endpoint| endpoint.name).collect();
@@ -86,9 +96,15 @@ impl<'a> Catalogue<'a> {
                 format!("Filter {{ name: {name:?}, kind: FilterKind::{}, about: {about:?} }},", variant(kind))
             })
             .collect();
+        let left_out: String = endpoint
+            .left_out
+            .iter()
+            .map(|(name, reason)| format!("LeftOut {{ name: {name:?}, reason: {reason:?} }},"))
+            .collect();
         format!(
             "EndpointInfo {{ path: {:?}, category: Category::{}, lists: Model::{}, shape: {shape}, \
-             has_updated_after: {}, has_include_deleted: {}, is_paged: {}, is_enabled: {}, filters: &[{filters}] }}",
+             has_updated_after: {}, has_include_deleted: {}, is_paged: {}, is_enabled: {}, filters: &[{filters}], \
+             left_out: &[{left_out}] }}",
             endpoint.path,
             variant(category),
             variant(&endpoint.lists),
@@ -336,6 +352,7 @@ fn variant(name: &str) -> String {
 /// A variant with its facts.
 struct Item<'a> {
     name: &'a str,
+    category: &'a str,
     about: String,
     facts: String,
 }
@@ -351,13 +368,24 @@ fn enumeration(code: &mut String, name: &str, about: &str, items: &[Item<'_>]) {
             format!("Self::{variant} => {{ static FACTS: {name}Info = {facts}; &FACTS }}\n")
         })
         .collect();
+    let mut categories: Vec<&str> = items.iter().map(|item| item.category).collect();
+    categories.dedup();
+    let of_categories: String = categories
+        .into_iter()
+        .map(|category| {
+            let of: Vec<_> = items.iter().filter(|item| item.category == category).collect();
+            let (count, upper) = (of.len(), category.to_uppercase());
+            let of: String = of.into_iter().map(|item| format!("Self::{},", variant(item.name))).collect();
+            format!("    /// Those of the category {upper}.\n    pub const {upper}: [Self; {count}] = [{of}];\n\n")
+        })
+        .collect();
     let derived = "Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash";
     let places: String =
         items.iter().enumerate().map(|(place, item)| format!("Self::{} => {place},\n", variant(item.name))).collect();
     write!(
         code,
         "/// {about}\n#[derive({derived})]\npub enum {name} {{\n{variants}}}\n\nimpl {name} {{\n    /// All of them, in the \
-         order of the catalogue.\n    pub const ALL: [Self; {count}] = [{all}];\n\n    /// Returns its place in \
+         order of the catalogue.\n    pub const ALL: [Self; {count}] = [{all}];\n\n{of_categories}    /// Returns its place in \
          [`ALL`](Self::ALL).\n    pub const fn place(self) -> usize {{\n        match self {{\n{places}        }}\n    \
          }}\n\n    /// Returns the facts on it.\n    \
          pub fn info(self) -> &'static {name}Info {{\n        match self {{\n{facts}        }}\n    }}\n}}\n\n",

@@ -20,7 +20,9 @@ mod record_in_part;
 mod record_json;
 mod shape;
 
-pub use endpoint::{Category, EndpointInfo, EndpointSelection, Filter, FilterKind, UnknownCategory, UnknownEndpoint};
+pub use endpoint::{
+    Category, EndpointInfo, EndpointSelection, Filter, FilterKind, LeftOut, UnknownCategory, UnknownEndpoint,
+};
 pub use model::{Column, ColumnKind, ModelInfo};
 pub use record::{Content, Field, Node, Record};
 pub use shape::{Join, Nested, Shape, Slot, SlotTo, Source};

@@ -1,6 +1,7 @@
 //! Compares all answers of the sandbox with Kombo's `OpenAPI` document.
 
 mod cases;
+mod categories;
 mod document;
 mod http;
 mod writes;

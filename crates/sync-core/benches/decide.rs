@@ -109,11 +109,11 @@ fn decide(criterion: &mut Criterion) {
     group.finish();
 
     let policy = PlanPolicy {
-        endpoints: Endpoint::ALL.into_iter().collect(),
+        endpoints: Endpoint::LMS.into_iter().collect(),
         mode: PlanMode::Planned,
         blind_full_min_interval: Duration::from_secs(3_600),
     };
-    let models: Vec<ModelName> = Model::ALL.into_iter().map(ModelName::from).collect();
+    let models: Vec<ModelName> = Model::LMS.into_iter().map(ModelName::from).collect();
     criterion.bench_function("plan all models", |bench| {
         bench.iter(|| plan(black_box(&models), &policy, None, Timestamp::MAX));
     });

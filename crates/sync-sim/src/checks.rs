@@ -69,7 +69,7 @@ impl Checks {
         self.note(world, tenant, &[]);
         self.purged.insert(tenant.id.clone());
         let touched = self.touched.entry(tenant.id.clone()).or_default();
-        for model in Model::ALL {
+        for model in Model::LMS {
             let ids: BTreeSet<String> = tenant.kombo.ids(model).into_iter().collect();
             touched.retain(|(of, id), _| *of != model || ids.contains(id));
         }
@@ -95,17 +95,10 @@ impl Checks {
     /// Notes a row that a person edited.
     pub(crate) fn note_hand(&mut self, integration: &IntegrationId, model: Model, stored: &StoredRow) {
         self.ledgers.entry(integration.clone()).or_default().take_over(model, stored);
-        let nested: &[Model] = match model {
-            Model::LmsUsers | Model::LmsCourseProgressions | Model::LmsCourseProviders | Model::LmsSkills => &[model],
-            // These determine the members.
-            Model::LmsCourses | Model::LmsCourseRevisions | Model::LmsJoinRevisionsSkills => &[
-                Model::LmsCourses,
-                Model::LmsCourseRevisions,
-                Model::LmsCourseProviders,
-                Model::LmsJoinRevisionsSkills,
-                Model::LmsSkills,
-            ],
-        };
+        // These determine the members.
+        let lists = [Model::LmsCourses, Model::LmsCourseRevisions, Model::LmsJoinRevisionsSkills];
+        let of_lists = [Model::LmsCourseProviders, Model::LmsSkills];
+        let nested = if lists.contains(&model) { [lists.as_slice(), &of_lists].concat() } else { vec![model] };
         self.hand.extend(nested.iter().map(|model| (integration.clone(), *model)));
     }
 
@@ -217,7 +210,7 @@ impl Checks {
                 wrong.extend(surplus.filter(|line| lists.iter().any(|model| is_of(line, *model))));
             }
             wrong.retain(|line| {
-                Model::ALL.into_iter().any(|model| is_of(line, model) && self.is_due(world, tenant, model))
+                Model::LMS.into_iter().any(|model| is_of(line, model) && self.is_due(world, tenant, model))
             });
             if !wrong.is_empty() {
                 return Err(format!("at rest, the mirror of {} differs: {wrong:#?}", tenant.id));
@@ -308,5 +301,5 @@ fn truth(world: &World, tenant: &Tenant) -> Truth {
 }
 
 fn tables(world: &World, tenant: &Tenant) -> Tables {
-    Model::ALL.into_iter().map(|model| (model, world.store.table(model, &tenant.id))).collect()
+    Model::LMS.into_iter().map(|model| (model, world.store.table(model, &tenant.id))).collect()
 }

@@ -10,7 +10,7 @@ use crate::world::{Tenant, World};
 
 /// Edits a row of an integration by hand, or inserts one.
 pub(crate) fn edit(world: &World, tenant: &Tenant) {
-    let Some(model) = world.dice().choice(Model::ALL) else { return };
+    let Some(model) = world.dice().choice(Model::LMS) else { return };
     let rows = world.store.table(model, &tenant.id);
     let stored = world.dice().choice(rows);
     let Some(stored) = stored.filter(|_| world.dice().u8(0..3) > 0) else { return insert(world, tenant, model) };

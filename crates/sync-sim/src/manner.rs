@@ -138,7 +138,7 @@ impl Rates {
 
 impl Manner {
     pub(crate) fn draw(rng: &mut Rng) -> Self {
-        let mut endpoints = BTreeSet::from(Endpoint::ALL);
+        let mut endpoints = BTreeSet::from(Endpoint::LMS);
         if rng.bool() {
             endpoints.remove(&Endpoint::LmsSkills);
         }

@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{FakeKombo, ManualClock, MemoryStore, lease_next_of};
 
 /// Every endpoint.
-pub const ALL: [Endpoint; 4] = Endpoint::ALL;
+pub const ALL: [Endpoint; 4] = Endpoint::LMS;
 /// The endpoints that are enabled by default.
 pub const USUAL: [Endpoint; 3] = [Endpoint::LmsUsers, Endpoint::LmsCourses, Endpoint::LmsCourseProgressions];
 

@@ -84,6 +84,17 @@ pub struct EndpointInfo {
     pub is_enabled: bool,
     /// The filters that not every endpoint has.
     pub filters: &'static [Filter],
+    /// What is deliberately not mirrored, or no filter.
+    pub left_out: &'static [LeftOut],
+}
+
+/// A field of records that is no column, or a parameter that is no filter.
+#[derive(Debug)]
+pub struct LeftOut {
+    /// Path of the field, or name of the parameter.
+    pub name: &'static str,
+    /// The reason.
+    pub reason: &'static str,
 }
 
 /// A filter of an endpoint.

@@ -11,6 +11,7 @@ use kombo_sandbox::{
 use serde_json::Value;
 
 use super::{
+    categories,
     document::Document,
     http::{Ask, ask},
     writes,
@@ -24,6 +25,9 @@ const LISTS: &[(&str, &str)] = &[
     ("/lms/course-progressions", "GetLmsCourseProgressionsPositiveResponse"),
     ("/lms/skills", "GetLmsSkillsPositiveResponse"),
 ];
+
+/// Models that webhooks may name and the document of May 2026 does not list.
+const LATER: [&str; 2] = ["hris_skills", "hris_employee_skill_assignments"];
 
 /// The place of the error schema in the document.
 pub(super) const ERROR: &str = "#/components/responses/ErrorResponseGeneral/content/application~1json/schema";
@@ -72,7 +76,7 @@ impl Checked {
     }
 
     /// Requests every page of a listing.
-    async fn ask_all(&mut self, sandbox: &Sandbox, path: &str, validator: &Validator) -> Outcome {
+    pub(super) async fn ask_all(&mut self, sandbox: &Sandbox, path: &str, validator: &Validator) -> Outcome {
         let mut next: Option<String> = None;
         loop {
             let page = next.as_ref().map_or_else(|| path.to_owned(), |it| format!("{path}&cursor={it}"));
@@ -104,7 +108,7 @@ pub(super) async fn run(checked: &mut Checked) -> Outcome {
     errors(checked, &sandbox).await?;
     webhooks(checked, &sandbox)?;
     sandbox.shutdown().await;
-    Ok(())
+    categories::run(checked).await
 }
 
 /// Requests all listings with many combinations of parameters.
@@ -243,7 +247,9 @@ async fn errors(checked: &mut Checked, sandbox: &Sandbox) -> Outcome {
 
 /// Checks the bodies of all six webhooks, as signed and sent.
 fn webhooks(checked: &mut Checked, sandbox: &Sandbox) -> Outcome {
-    let all_models = Webhook::DataChanged { changed_models: Model::all().collect() };
+    let all_models = Webhook::DataChanged {
+        changed_models: Model::all().filter(|model| !LATER.contains(&model.as_str())).collect(),
+    };
     let table = [
         (all_models, "DataChangedWebhookPayload"),
         (Webhook::DataChanged { changed_models: BTreeSet::new() }, "DataChangedWebhookPayload"),

@@ -106,6 +106,12 @@ fn mend_schema(schema: &mut Map<String, Value>) {
         {
             *value = json!({});
         }
+        // The dates of absences are declared as null.
+        if properties.contains_key("start_half_day") {
+            for name in ["start_date", "end_date", "start_time", "end_time"] {
+                properties.insert(name.to_owned(), json!({ "type": ["string", "null"] }));
+            }
+        }
         // The document allows unknown keys, but the sandbox must not add any.
         schema.entry("additionalProperties").or_insert(Value::Bool(false));
     }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::render::target_of_join;
 use super::words::{self, Words};
-use super::{Records, is_join, own_columns, parents, row};
+use super::{Records, is_join, own_columns, parents, row, target};
 use crate::generate::Dice;
 use crate::mutation::{Mutation, impossible, missing};
 use crate::{GeneratorConfig, Id, Model, SandboxError, Stamp};
@@ -69,7 +69,9 @@ pub(crate) fn apply(
             }
             touch_parents(records, model, *id, at);
             records.rows_mut(model).remove(id);
-            return Ok(purge_dependents(records, model, *id, named));
+            let mut changed = purge_dependents(records, model, *id, named);
+            forget(records, model, *id, at, &mut changed);
+            return Ok(changed);
         }
         Mutation::Anonymise { id, .. } => {
             records.rows_mut(model).get_mut(id).ok_or_else(|| missing(named, *id))?.anonymised = true;
@@ -129,12 +131,34 @@ fn purge_dependents(records: &mut Records, model: catalogue::Model, id: Id, name
             changed.insert(Model::of(join));
         }
     }
+    for dependent in model.category().models().filter(|it| !is_join(*it)) {
+        for column in words::required_references(dependent, model) {
+            let before = records.rows(dependent).len();
+            records.rows_mut(dependent).retain(|_, row| row.id_in(column) != Some(id));
+            if records.rows(dependent).len() != before {
+                changed.insert(Model::of(dependent));
+            }
+        }
+    }
     for member in model.members().iter().copied().filter(|member| !is_join(*member)) {
         let column = member.parent_column().unwrap_or_default();
         records.rows_mut(member).retain(|_, row| row.id_in(column) != Some(id));
         changed.insert(Model::of(member));
     }
     changed
+}
+
+/// Sets references to a purged row to null.
+fn forget(records: &mut Records, model: catalogue::Model, id: Id, at: Stamp, changed: &mut Changed) {
+    for other in model.category().models().filter(|it| !is_join(*it)) {
+        for column in own_columns(other).iter().filter(|column| target(other, column.name) == Some(model)) {
+            for row in records.rows_mut(other).values_mut().filter(|row| row.id_in(column.name) == Some(id)) {
+                row.values.insert(column.name.to_owned(), Value::Null);
+                row.changed_at = at;
+                changed.insert(Model::of(other));
+            }
+        }
+    }
 }
 
 /// Chooses a random mutation; `None` if there are no rows.
@@ -165,7 +189,9 @@ pub(crate) fn choose(records: &Records, category: Category, seed: u64) -> Option
             let column = texts.get(rng.random_range(0..texts.len().max(1)))?;
             let value = match words::words(model.as_str(), column) {
                 Words::OneOf(values) => (*values.get(rng.random_range(0..values.len()))?).to_owned(),
-                Words::Email | Words::Number(_) | Words::Url => format!("r{}", rng.random_range(0..100_000)),
+                Words::Email => format!("person{}@example.com", rng.random_range(0..100_000)),
+                Words::Number(prefix) => format!("{prefix}{}", rng.random_range(0..100_000)),
+                Words::Url => format!("https://tool.example.com/{}", rng.random_range(0..100_000)),
             };
             Mutation::update(named, id, column, value)
         }

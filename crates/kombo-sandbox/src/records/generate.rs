@@ -36,7 +36,7 @@ pub(crate) fn generate(config: &GeneratorConfig, category: Category) -> Records 
     // Ids first: models refer to each other in circles.
     for model in &models {
         let factor = FACTORS.iter().find(|(name, ..)| *name == model.as_str());
-        let count = factor.map_or(config.users.min(6), |(_, times, part)| (config.users * times).div_ceil(*part));
+        let count = factor.map_or(config.users.min(12), |(_, times, part)| (config.users * times).div_ceil(*part));
         for _ in 0..count {
             let id = Id::random(&mut dice.rng);
             records.rows_mut(*model).insert(id, Record::default());

@@ -45,6 +45,7 @@ impl<'a> Renderer<'a> {
                 SlotTo::Value { place, .. } if place >= width => {
                     join.and_then(|row| row.get(slot.key)).cloned().unwrap_or_default()
                 }
+                SlotTo::Value { place, .. } if is_hidden(shape, place) => continue,
                 SlotTo::Value { .. } => self.value(of, slot.key),
                 SlotTo::Nested(place) => match shape.nested.get(place) {
                     Some(nested) => self.nested(nested, of),
@@ -55,10 +56,20 @@ impl<'a> Renderer<'a> {
                 object.insert(slot.key.to_owned(), value);
             }
         }
-        if shape.source == Source::Copy && !object.is_empty() {
-            for key in words::more_in_copies(of.model) {
-                object.entry((*key).to_owned()).or_insert_with(|| self.value(of, key));
-            }
+        object
+    }
+
+    /// Renders a copy.
+    fn copy(
+        self,
+        nested: &'static Nested,
+        around: Model,
+        of: Around<'a>,
+        join: Option<&Map<String, Value>>,
+    ) -> Map<String, Value> {
+        let mut object = self.node(&nested.shape, of, join);
+        for key in words::more_in_copies(around, nested.field) {
+            object.entry((*key).to_owned()).or_insert_with(|| self.value(of, key));
         }
         object
     }
@@ -83,17 +94,26 @@ impl<'a> Renderer<'a> {
 
     fn nested(self, nested: &'static Nested, around: Around<'a>) -> Value {
         if nested.is_list {
-            return self.members(nested, around).map(|(of, join)| self.element(nested, of, join)).collect();
+            return self
+                .members(nested, around)
+                .map(|(of, join)| self.element(nested, around.model, of, join))
+                .collect();
         }
         match self.linked(nested, around) {
-            Some(of) => Value::Object(self.node(&nested.shape, of, None)),
+            Some(of) => Value::Object(self.copy(nested, around.model, of, None)),
             None => Value::Null,
         }
     }
 
     /// Renders an element of a list. The target of a join is the element, or nested in it.
-    fn element(self, nested: &'static Nested, of: Around<'a>, join: Option<&'a Map<String, Value>>) -> Value {
-        let mut object = self.node(&nested.shape, of, join);
+    fn element(
+        self,
+        nested: &'static Nested,
+        around: Model,
+        of: Around<'a>,
+        join: Option<&'a Map<String, Value>>,
+    ) -> Value {
+        let mut object = self.copy(nested, around, of, join);
         let to = nested.shape.join.as_ref().and_then(|join| join.to).and_then(|to| nested.shape.nested.get(to));
         if let Some(to) = to {
             object.insert(to.field.to_owned(), Value::Object(self.node(&to.shape, of, None)));
@@ -196,6 +216,13 @@ impl<'a> Renderer<'a> {
         })
         .collect()
     }
+}
+
+/// Whether records have no key for a column, because a nested record or the list that they stand in shows its value.
+fn is_hidden(shape: &Shape, place: usize) -> bool {
+    let is_parent = |column: &str| shape.model.is_some_and(|model| model.parent_column() == Some(column));
+    let column = shape.model.and_then(|model| model.columns().get(place)).map_or("", |column| column.name);
+    shape.nested.iter().any(|nested| nested.sets == Some(place)) || shape.source == Source::Owned && is_parent(column)
 }
 
 /// Returns the join table of a nested list and the model of its targets; `None` for a target without a row.

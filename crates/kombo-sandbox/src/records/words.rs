@@ -44,6 +44,7 @@ pub(super) fn target(category: Category, column: &str) -> Option<Model> {
 
 /// Columns that the contract declares as not nullable.
 const REQUIRED: &[(&str, &[&str])] = &[
+    ("hris_employees", &["remote_id"]),
     ("hris_teams", &["remote_id"]),
     ("hris_employments", &["employee_id"]),
     ("hris_absence_types", &["remote_id"]),
@@ -58,19 +59,28 @@ const REQUIRED: &[(&str, &[&str])] = &[
     ("ats_candidates", &["remote_id"]),
     ("ats_jobs", &["remote_id"]),
     ("ats_rejection_reasons", &["remote_id"]),
+    ("ats_join_jobs_users", &["job_roles", "hiring_team_roles"]),
 ];
+
+/// Returns the required columns of `model` with ids of `target`.
+pub(super) fn required_references(model: Model, to: Model) -> impl Iterator<Item = &'static str> {
+    let columns = REQUIRED.iter().find(|(name, _)| *name == model.as_str()).map_or(&[][..], |(_, columns)| columns);
+    columns.iter().copied().filter(move |column| target(model.category(), column) == Some(to))
+}
 
 pub(super) fn is_required(model: Model, column: &str) -> bool {
     REQUIRED.iter().any(|(name, columns)| *name == model.as_str() && columns.contains(&column))
 }
 
-/// Fields that copies carry beside the columns of the catalogue.
-pub(super) fn more_in_copies(model: Model) -> &'static [&'static str] {
-    match model.as_str() {
-        "hris_employments" | "hris_time_off_balances" | "hris_absence_types" | "hris_performance_review_cycles" => {
-            &["changed_at", "remote_deleted_at"]
-        }
-        "ats_applications" => &["changed_at"],
+/// Fields that copies carry beside the columns of the catalogue, by the surrounding model and the key.
+pub(super) fn more_in_copies(around: Model, field: &str) -> &'static [&'static str] {
+    match (around.as_str(), field) {
+        ("hris_employees", "employments" | "time_off_balances" | "work_location")
+        | ("hris_absences" | "hris_time_off_balances", "type")
+        | ("hris_performance_reviews", "review_cycle") => &["changed_at", "remote_deleted_at"],
+        ("hris_performance_reviews", "reviewee" | "reviewer") => &["remote_deleted_at"],
+        ("ats_candidates", "applications") => &["changed_at"],
+        ("ats_applications", "current_stage") => &["index"],
         _ => &[],
     }
 }
@@ -127,7 +137,7 @@ pub(super) fn words(model: &str, column: &str) -> Words {
         ("hris_absences", "employee_note") => &["Moving house", "Family visit", "Dentist"],
         ("hris_timesheets", "approval_status") => &["APPROVED", "PENDING"],
         ("hris_timesheets", "comment") => &["Inventory", "Night shift"],
-        (_, "timezone") => &["Europe/Berlin", "America/Chicago"],
+        (_, "timezone") => &["+02:00", "-05:00"],
         ("hris_performance_review_cycles", "name") => &["Mid-year review", "Annual review"],
         ("hris_performance_reviews", "type") => &["MANAGER", "PEER", "SELF", "DIRECT_REPORT"],
         ("hris_performance_reviews", "summary_comment") => &["Exceeds expectations.", "Solid work.", "Needs support."],

@@ -85,7 +85,7 @@ impl Bench {
         store.migrate().await.unwrap();
         let clock = ManualClock::default();
         let said = Said { lists: Arc::default(), clock: clock.clone(), page_size: 1 };
-        Self { store, database, said, clock, endpoints: Endpoint::ALL.into() }
+        Self { store, database, said, clock, endpoints: Endpoint::LMS.into() }
     }
 
     pub(crate) fn is_sqlite(&self) -> bool {
@@ -214,7 +214,7 @@ impl Bench {
 
     async fn all_rows(&self) -> Vec<Vec<StoredRow>> {
         let mut rows = Vec::new();
-        for model in Model::ALL {
+        for model in Model::LMS {
             rows.push(self.rows(model).await);
         }
         rows

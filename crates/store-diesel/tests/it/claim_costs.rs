@@ -40,7 +40,7 @@ async fn lease(store: &DieselStore, number: usize) -> bool {
     let eligible = Eligible {
         retries: false,
         at_share: [(SyncKind::Delta, IntegrationId::from("sandbox:7"))].into(),
-        ..Eligible::all(Endpoint::ALL.into())
+        ..Eligible::all(Endpoint::LMS.into())
     };
     let transaction = move |tx: &mut dyn Tx| queue::lease_next(tx, &claim, &eligible, now).map_err(SyncError::from);
     store.transact(Scope::Shared, transaction).await.unwrap().is_some()

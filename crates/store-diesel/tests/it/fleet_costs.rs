@@ -140,7 +140,7 @@ async fn a_start_takes_few_statements_for_ten_thousand_integrations() {
             dispatch::register(tx, &known, now())?;
             dispatch::retry_failed(tx, now())?;
             queue::release_abandoned(tx, |_| true)?;
-            let endpoints = Endpoint::ALL.into();
+            let endpoints = Endpoint::LMS.into();
             let requests = dispatch::catch_up(tx, &endpoints, None, now())?;
             // As after another start soon after.
             assert_eq!(dispatch::catch_up(tx, &endpoints, None, now())?, requests);

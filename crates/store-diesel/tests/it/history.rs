@@ -62,7 +62,7 @@ async fn live<St: Store>(store: St, seed: u64) -> Vec<String> {
         // The clock must not depend on how many pages are read ahead while a store works.
         settings.latency = Duration::ZERO;
     });
-    let mut policy = SyncPolicy::new(Endpoint::ALL.into());
+    let mut policy = SyncPolicy::new(Endpoint::LMS.into());
     policy.batch_records = 1;
     policy.change_values = true;
     let id = IntegrationId::from("sandbox:a");
@@ -88,7 +88,7 @@ async fn live<St: Store>(store: St, seed: u64) -> Vec<String> {
             11 => kombo.expire_cursors(),
             12 => kombo.fail_page(rng.u64(1..6), FailureClass::Transient),
             13..15 => {
-                let endpoint = rng.choice(Endpoint::ALL).unwrap();
+                let endpoint = rng.choice(Endpoint::LMS).unwrap();
                 daemon.ask(endpoint, SyncKind::Full, RequestCause::Schedule).await;
             }
             _ => {
@@ -102,7 +102,7 @@ async fn live<St: Store>(store: St, seed: u64) -> Vec<String> {
     kombo.fail_no_more();
     full(&daemon, &clock).await;
     let tables = daemon.tables().await;
-    let truth = kombo.truth(&Endpoint::ALL.into());
+    let truth = kombo.truth(&Endpoint::LMS.into());
     let wrong = [truth.lacking(&tables), truth.surplus(&tables)].concat();
     assert!(wrong.is_empty(), "seed {seed}: after a full fetch of everything: {wrong:#?}");
     let log = daemon.log(loaded).await;
@@ -112,7 +112,7 @@ async fn live<St: Store>(store: St, seed: u64) -> Vec<String> {
     }
     let rows = Ledger::of(&tables);
     assert_eq!(ledger.differences(&rows), [""; 0], "seed {seed}: the log leads to the rows");
-    let rows = Model::ALL
+    let rows = Model::LMS
         .into_iter()
         .flat_map(|model| rows.rows(model).map(move |(key, fields)| line(model, key, fields)).collect::<Vec<_>>());
     rows.collect()
@@ -126,7 +126,7 @@ fn line(model: Model, key: &str, fields: &Fields) -> String {
 
 /// Runs full fetches of everything until nothing is due.
 async fn full<St: Store>(daemon: &Daemon<St>, clock: &ManualClock) {
-    for endpoint in Endpoint::ALL {
+    for endpoint in Endpoint::LMS {
         daemon.ask(endpoint, SyncKind::Full, RequestCause::Command).await;
     }
     for _ in 0..10 {

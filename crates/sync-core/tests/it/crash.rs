@@ -22,7 +22,7 @@ struct End {
 impl End {
     fn of(bench: &Bench) -> Self {
         let mut rows = Vec::new();
-        for model in Model::ALL {
+        for model in Model::LMS {
             for mut row in bench.store.table(model, &id()) {
                 row.synced_at = kombo_model::Timestamp::MIN;
                 row.removed_at = row.removed_at.map(|_| kombo_model::Timestamp::MIN);

@@ -68,7 +68,10 @@ pub async fn endpoints_are_written_and_replaced<S: Store>(store: Arc<S>) {
     .await;
     let found = read(&store, |tx| tx.endpoints(None)).await;
     let integrations: Vec<&str> = found.iter().map(|state| state.integration_id.as_str()).collect();
-    assert_eq!(integrations, [[alpha().as_str(); 4], [beta().as_str(); 4]].concat());
+    assert_eq!(
+        integrations,
+        [[alpha().as_str(); Endpoint::ALL.len()], [beta().as_str(); Endpoint::ALL.len()]].concat()
+    );
 
     for status in EndpointStatus::ALL {
         let state = EndpointState {
@@ -95,7 +98,7 @@ pub async fn endpoints_are_written_and_replaced<S: Store>(store: Arc<S>) {
     write(&store, move |tx| tx.put_endpoint(&written)).await;
     assert_eq!(read(&store, |tx| tx.endpoint(&alpha(), Endpoint::LmsCourseProgressions)).await, Some(fresh));
     let all = read(&store, |tx| tx.endpoints(None)).await;
-    assert_eq!(all.len(), 8);
+    assert_eq!(all.len(), 2 * Endpoint::ALL.len());
     for id in [alpha(), beta()] {
         let own: Vec<_> = all.iter().filter(|state| state.integration_id == id).cloned().collect();
         assert_eq!(read(&store, move |tx| tx.endpoints(Some(&id))).await, own);

@@ -200,7 +200,7 @@ pub async fn rows_that_differ_in_one_value_are_handed_over<S: Store>(store: Arc<
                 Value::Text(text) => Value::Text(format!("{text} ")),
                 Value::Date(date) => Value::Date(Date::from_unix_days(date.unix_days() + 1).unwrap()),
                 Value::Number(number) => Value::Number(number + 0.125),
-                Value::Integer(number) => Value::Integer(number + 1),
+                Value::Integer(number) => Value::Integer(number ^ 1),
                 Value::Flag(flag) => Value::Flag(!flag),
                 Value::Absent | Value::Null | Value::Unreadable => continue,
             };

@@ -135,7 +135,7 @@ impl<St: Store> Daemon<St> {
         let id = self.id.clone();
         self.look(move |tx| {
             let rows = |model| Ok((model, tx.rows_after(model, &id, None, usize::MAX)?));
-            Model::ALL.into_iter().map(rows).collect()
+            Model::LMS.into_iter().map(rows).collect()
         })
         .await
     }

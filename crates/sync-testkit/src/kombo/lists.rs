@@ -1,4 +1,5 @@
 //! Content of the four endpoints.
+#![expect(clippy::wildcard_enum_match_arm, reason = "this Kombo has data of LMS only")]
 
 use kombo_model::{
     Course, CourseCopy, CourseProgression, CourseRevision, CourseRevisionCopy, Endpoint, Extra, Maybe, Skill,
@@ -30,6 +31,7 @@ impl Lms {
                 self.progressions.values().map(whole).collect()
             }
             Endpoint::LmsSkills => self.skills.values().map(|skill| record(endpoint, skill)).collect(),
+            _ => Vec::new(),
         }
     }
 
@@ -37,14 +39,12 @@ impl Lms {
     pub(super) fn updated_at(&self, endpoint: Endpoint, id: &str, nesting: Nesting) -> Timestamp {
         let own = self.touched(Part::Row(endpoint.lists()), id);
         match (endpoint, nesting) {
-            (Endpoint::LmsUsers | Endpoint::LmsSkills, _) | (Endpoint::LmsCourseProgressions, Nesting::Reference) => {
-                own
-            }
             (Endpoint::LmsCourses, Nesting::Reference) => own.max(self.revisions_changed_at(id)),
             (Endpoint::LmsCourses, Nesting::Guide) => {
                 own.max(self.revisions_changed_at(id)).max(self.rest_changed_at(id))
             }
             (Endpoint::LmsCourseProgressions, Nesting::Guide) => own.max(self.copies_changed_at(id)),
+            (_, Nesting::Guide | Nesting::Reference) => own,
         }
     }
 

@@ -16,6 +16,7 @@ mod program;
 mod screen;
 mod world;
 
+mod categories;
 mod changes;
 mod config_check;
 mod config_errors;
