@@ -23,7 +23,7 @@ pub enum StoreUrl {
 #[non_exhaustive]
 pub enum StoreUrlError {
     /// Another kind of database, or none.
-    #[error("unsupported kind of database \"{0}\": use sqlite://FILE or postgres://USER:PASSWORD@HOST/DATABASE")]
+    #[error("{}: use sqlite://FILE or postgres://USER:PASSWORD@HOST/DATABASE", unsupported(.0))]
     Unsupported(String),
     /// The key-value form of libpq.
     #[error("unsupported kind of connection string, key=value: use postgres://USER:PASSWORD@HOST/DATABASE?KEY=VALUE")]
@@ -60,8 +60,16 @@ impl FromStr for StoreUrl {
         }
         // Only the scheme is shown: the rest may contain a password.
         let scheme = text.split_once("://").map_or("", |(scheme, _)| scheme);
-        let scheme: String = scheme.chars().filter(char::is_ascii_alphanumeric).take(16).collect();
-        Err(StoreUrlError::Unsupported(scheme))
+        let is_scheme = scheme.len() <= 16 && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
+        Err(StoreUrlError::Unsupported(if is_scheme { scheme.to_owned() } else { String::new() }))
+    }
+}
+
+fn unsupported(scheme: &str) -> String {
+    if scheme.is_empty() {
+        "it names no kind of database".to_owned()
+    } else {
+        format!("unsupported kind of database \"{scheme}\"")
     }
 }
 

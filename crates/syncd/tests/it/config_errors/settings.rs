@@ -185,16 +185,16 @@ fn addresses() -> Vec<Case> {
 fn stores() -> Vec<Case> {
     let mut rows = Vec::new();
     for (url, words) in [
-        ("", "unsupported kind"),
-        ("syncd.db", "unsupported kind"),
-        ("/var/lib/syncd.db", "unsupported kind"),
-        ("sqlite", "unsupported kind"),
+        ("", "it names no kind of database"),
+        ("syncd.db", "it names no kind of database"),
+        ("/var/lib/syncd.db", "it names no kind of database"),
+        ("sqlite", "it names no kind of database"),
         ("sqlite3://syncd.db", "\"sqlite3\""),
         ("SQLITE://syncd.db", "\"SQLITE\""),
         ("mysql://root:database-password@host/db", "\"mysql\""),
-        ("jdbc:postgresql://me:database-password@host/db", "unsupported kind"),
+        ("jdbc:postgresql://me:database-password@host/db", "it names no kind of database"),
         ("host=h password=database-password dbname=db", "key=value"),
-        ("file:syncd.db", "unsupported kind"),
+        ("file:syncd.db", "it names no kind of database"),
         ("sqlite:", "names no file"),
         ("sqlite://", "names no file"),
         ("sqlite://:memory:", "memory"),
