@@ -1,11 +1,17 @@
 //! What follows from the catalogue: migrations, and the description of the tables.
 
+mod contract;
+mod tables;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use kombo_model::catalogue::{Column, ColumnKind, Model};
+
+pub(crate) use contract::check;
+pub(crate) use tables::page;
 
 const TABLES: &str = "crates/store-diesel/src/tables";
 

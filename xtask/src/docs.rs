@@ -5,12 +5,14 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use crate::catalogue;
 use crate::process::{build_programs, output};
 
 type Text = fn() -> Result<String>;
 
 /// The generated files and their texts.
 const WRITTEN: &[(&str, Text)] = &[
+    ("docs/tables.md", || Ok(catalogue::page())),
     ("docs/configuration.md", || said(&["config", "settings"])),
     ("crates/syncd/dist/syncd.toml", sample),
     ("crates/syncd/dist/debian/syncd.toml", sample_of_the_package),

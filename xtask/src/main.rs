@@ -35,6 +35,7 @@ usage: cargo xtask COMMAND
                           layering, unused dependencies, spelling, ...
   deb [--check]           the Debian package of a release; --check installs that of a quick build on this machine, runs,
                           upgrades and purges it
+  catalogue check PATH    compares the catalogue with Kombo's OpenAPI document: each field is a column, nested, or left out
   catalogue migration NAME
                           writes migrations with the tables and columns that the catalogue has and the databases lack
   docs                    writes anew what the program says of its settings: docs/configuration.md and the sample
@@ -76,6 +77,10 @@ fn run() -> Result<bool> {
         ["ci", checks @ ..] => in_root().and_then(|()| ci::run(checks)),
         ["deb"] => in_root().and_then(|()| deb::build()),
         ["deb", "--check"] => in_root().and_then(|()| deb::check()),
+        ["catalogue", "check", contract] => {
+            let contract = std::path::absolute(contract)?;
+            in_root().and_then(|()| catalogue::check(&contract))
+        }
         ["catalogue", "migration", name] => in_root().and_then(|()| catalogue::migration(name)),
         ["docs"] => in_root().and_then(|()| docs::write()),
         ["storm", arguments @ ..] => {

@@ -13,8 +13,9 @@ use crate::backend::postgres::connection::Conn;
 use crate::migrations::Failure;
 use crate::statement::{Cell, Cells, Statement};
 
-/// The view that is created again with its tables.
-const VIEW: &str = "lms_course_completions";
+/// The views that are created again with their tables. None reads another.
+const VIEWS: [&str; 4] =
+    ["lms_course_completions", "hris_employee_directory", "hris_upcoming_absences", "ats_open_applications"];
 
 /// Whether the mirror's tables are partitioned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,20 +104,7 @@ fn replace(conn: &mut Conn, table: &str, number: usize) -> Result<(), Error> {
         ),
     )?;
     let rights = texts(conn, &rights(table))?;
-    let view = texts(
-        conn,
-        &format!(
-            "SELECT format('CREATE VIEW kombo.{VIEW} %s AS %s',
-                           coalesce('WITH (' || array_to_string(c.reloptions, ', ') || ')', ''), pg_get_viewdef(c.oid))
-             FROM pg_class c WHERE c.oid = to_regclass('kombo.{VIEW}') AND EXISTS (
-                SELECT FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid WHERE r.ev_class = c.oid AND d.refobjid = {oid})"
-        ),
-    )?;
-    let view_owner = texts(
-        conn,
-        &format!("SELECT quote_ident(pg_get_userbyid(relowner)) FROM pg_class WHERE oid = to_regclass('kombo.{VIEW}')"),
-    )?;
-    let view_rights = if view.is_empty() { Vec::new() } else { texts(conn, &self::rights(VIEW))? };
+    let views: Vec<View> = VIEWS.iter().map(|name| View::of(conn, name, &oid)).collect::<Result<Vec<_>, _>>()?.concat();
 
     let new = format!("{table}_partitioned");
     let mut script = vec![format!(
@@ -134,18 +122,47 @@ fn replace(conn: &mut Conn, table: &str, number: usize) -> Result<(), Error> {
         script.push(owners(&part, &owner));
     }
     script.push(format!("INSERT INTO kombo.{new} SELECT * FROM kombo.{table}"));
-    if !view.is_empty() {
-        script.push(format!("DROP VIEW kombo.{VIEW}"));
-    }
+    script.extend(views.iter().map(|view| format!("DROP VIEW kombo.{}", view.name)));
     script.push(format!("DROP TABLE kombo.{table}"));
     script.push(format!("ALTER TABLE kombo.{new} RENAME TO {table}"));
     script.push(owners(table, &owner));
     script.extend(keys.into_iter().chain(indexes).chain(rights));
-    if let Some(view) = view.into_iter().next() {
-        script.extend([view.trim_end_matches(';').to_owned(), owners(VIEW, &view_owner)]);
-        script.extend(view_rights);
+    for View { name, definition, owner, rights } in views {
+        script.extend([definition.trim_end_matches(';').to_owned(), owners(name, &owner)]);
+        script.extend(rights);
     }
     script.iter().try_for_each(|statement| conn.batch_execute(statement))
+}
+
+/// A view that reads a table.
+#[derive(Clone)]
+struct View {
+    name: &'static str,
+    /// The statement that creates it.
+    definition: String,
+    owner: Vec<String>,
+    rights: Vec<String>,
+}
+
+impl View {
+    /// Returns the view, if it exists and reads the table with this oid.
+    fn of(conn: &mut Conn, name: &'static str, oid: &str) -> Result<Vec<Self>, Error> {
+        let definition = texts(
+            conn,
+            &format!(
+                "SELECT format('CREATE VIEW kombo.{name} %s AS %s',
+                               coalesce('WITH (' || array_to_string(c.reloptions, ', ') || ')', ''), pg_get_viewdef(c.oid))
+                 FROM pg_class c WHERE c.oid = to_regclass('kombo.{name}') AND EXISTS (
+                    SELECT FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid WHERE r.ev_class = c.oid AND d.refobjid = {oid})"
+            ),
+        )?;
+        let Some(definition) = definition.into_iter().next() else { return Ok(Vec::new()) };
+        let owner = format!(
+            "SELECT quote_ident(pg_get_userbyid(relowner)) FROM pg_class WHERE oid = to_regclass('kombo.{name}')"
+        );
+        let owner = texts(conn, &owner)?;
+        Ok(vec![Self { name, definition, owner, rights: texts(conn, &rights(name))? }])
+    }
 }
 
 /// A query for statements that grant the same rights to a table as it has.
@@ -160,7 +177,7 @@ fn rights(table: &str) -> String {
 
 /// A query for what a table would lose, in words.
 fn obstacles(table: &str) -> String {
-    let oid = format!("'kombo.{table}'::regclass");
+    let (oid, views) = (format!("'kombo.{table}'::regclass"), VIEWS.join(","));
     format!(
         "SELECT 'policy ' || polname FROM pg_policy WHERE polrelid = {oid}
          UNION ALL SELECT 'row security' FROM pg_class WHERE oid = {oid} AND (relrowsecurity OR relforcerowsecurity)
@@ -175,10 +192,13 @@ fn obstacles(table: &str) -> String {
          UNION ALL SELECT 'inheritance' FROM pg_inherits WHERE inhrelid = {oid}
          UNION ALL SELECT DISTINCT 'view ' || v.relname FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid
                    JOIN pg_class v ON v.oid = r.ev_class
-                   WHERE d.refobjid = {oid} AND v.oid IS DISTINCT FROM to_regclass('kombo.{VIEW}')
+                   WHERE d.refobjid = {oid} AND (v.relname <> ALL ('{{{views}}}') OR v.relnamespace <> 'kombo'::regnamespace)
          UNION ALL SELECT DISTINCT 'view ' || v.relname FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid
                    JOIN pg_class v ON v.oid = r.ev_class
-                   WHERE d.refobjid = to_regclass('kombo.{VIEW}') AND v.oid <> d.refobjid"
+                   JOIN pg_class o ON o.oid = d.refobjid
+                   WHERE o.relname = ANY ('{{{views}}}') AND o.relnamespace = 'kombo'::regnamespace AND v.oid <> o.oid
+                         AND EXISTS (SELECT FROM pg_depend e JOIN pg_rewrite w ON w.oid = e.objid
+                                     WHERE w.ev_class = o.oid AND e.refobjid = {oid})"
     )
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use kombo_model::{Endpoint, EndpointSelection, IntegrationId};
+use kombo_model::{Category, Endpoint, EndpointSelection, IntegrationId};
 use sync_core::jobs::{EndpointStatus, IntegrationStatus};
 
 use crate::nearest::suggestion;
@@ -104,7 +104,7 @@ pub(crate) enum Command {
         folder: Option<PathBuf>,
     },
     /// Try syncd on a built-in sandbox and an SQLite file: no account and no server needed
-    Demo,
+    Demo(DemoArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -150,6 +150,13 @@ pub(crate) struct SyncArgs {
     /// Do not create or upgrade tables
     #[arg(long)]
     pub(crate) no_migrate: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// The category of the company's tool: lms, hris or ats
+    #[arg(long, value_name = "CATEGORY", default_value = "lms")]
+    pub(crate) category: Category,
 }
 
 #[derive(Debug, Args)]

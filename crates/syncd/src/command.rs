@@ -76,6 +76,6 @@ async fn execute(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Config(ConfigCommand::Sample) => manual::text(&crate::config::sample()),
         Command::Completions { shell } => manual::completions(shell),
         Command::Man { folder } => manual::man(folder.as_deref()),
-        Command::Demo => demo::run(context).await,
+        Command::Demo(args) => demo::run(context, args.category).await,
     }
 }

@@ -1,5 +1,50 @@
 -- The mirror of HRIS and ATS: one table for each model, as for LMS.
 
+CREATE TABLE kombo.hris_legal_entities (
+    integration_id text COLLATE "C" NOT NULL,
+    id text COLLATE "C" NOT NULL,
+    remote_id text,
+    name text,
+    address jsonb,
+    remote_data json,
+    changed_at timestamptz,
+    remote_deleted_at timestamptz,
+    removed_at timestamptz,
+    synced_at timestamptz NOT NULL,
+    PRIMARY KEY (integration_id, id)
+) WITH (fillfactor = 85);
+
+CREATE TABLE kombo.hris_locations (
+    integration_id text COLLATE "C" NOT NULL,
+    id text COLLATE "C" NOT NULL,
+    remote_id text,
+    name text,
+    type text,
+    address jsonb,
+    remote_data json,
+    changed_at timestamptz,
+    remote_deleted_at timestamptz,
+    removed_at timestamptz,
+    synced_at timestamptz NOT NULL,
+    PRIMARY KEY (integration_id, id)
+) WITH (fillfactor = 85);
+
+CREATE TABLE kombo.hris_teams (
+    integration_id text COLLATE "C" NOT NULL,
+    id text COLLATE "C" NOT NULL,
+    remote_id text,
+    parent_id text COLLATE "C",
+    name text,
+    type text,
+    remote_data json,
+    changed_at timestamptz,
+    remote_deleted_at timestamptz,
+    removed_at timestamptz,
+    synced_at timestamptz NOT NULL,
+    PRIMARY KEY (integration_id, id)
+) WITH (fillfactor = 85);
+CREATE INDEX hris_teams_parent_id ON kombo.hris_teams (parent_id);
+
 CREATE TABLE kombo.hris_employees (
     integration_id text COLLATE "C" NOT NULL,
     id text COLLATE "C" NOT NULL,
@@ -15,19 +60,19 @@ CREATE TABLE kombo.hris_employees (
     work_email text,
     personal_email text,
     mobile_phone_number text,
+    date_of_birth timestamptz,
     nationality text,
-    ssn text,
-    tax_id text,
     gender text,
     ethnicity text,
     marital_status text,
+    home_address jsonb,
+    ssn text,
+    tax_id text,
+    bank_accounts jsonb,
+    avatar text,
     employment_status text,
     employment_type text,
     weekly_hours double precision,
-    avatar text,
-    home_address jsonb,
-    bank_accounts jsonb,
-    date_of_birth timestamptz,
     start_date timestamptz,
     termination_date timestamptz,
     remote_created_at timestamptz,
@@ -44,17 +89,29 @@ CREATE INDEX hris_employees_manager_id ON kombo.hris_employees (manager_id);
 CREATE INDEX hris_employees_legal_entity_id ON kombo.hris_employees (legal_entity_id);
 CREATE INDEX hris_employees_work_location_id ON kombo.hris_employees (work_location_id);
 
+CREATE TABLE kombo.hris_join_employees_teams (
+    integration_id text COLLATE "C" NOT NULL,
+    employee_id text COLLATE "C" NOT NULL,
+    team_id text COLLATE "C" NOT NULL,
+    changed_at timestamptz,
+    remote_deleted_at timestamptz,
+    removed_at timestamptz,
+    synced_at timestamptz NOT NULL,
+    PRIMARY KEY (integration_id, employee_id, team_id)
+) WITH (fillfactor = 85);
+CREATE INDEX hris_join_employees_teams_team_id ON kombo.hris_join_employees_teams (team_id);
+
 CREATE TABLE kombo.hris_employments (
     integration_id text COLLATE "C" NOT NULL,
     id text COLLATE "C" NOT NULL,
     remote_id text,
     employee_id text COLLATE "C",
     job_title text,
+    employment_type text,
     pay_rate double precision,
     pay_period text,
     pay_frequency text,
     pay_currency text,
-    employment_type text,
     effective_date timestamptz,
     remote_data json,
     custom_fields jsonb,
@@ -66,6 +123,22 @@ CREATE TABLE kombo.hris_employments (
     PRIMARY KEY (integration_id, id)
 ) WITH (fillfactor = 85);
 CREATE INDEX hris_employments_employee_id ON kombo.hris_employments (employee_id);
+
+CREATE TABLE kombo.hris_absence_types (
+    integration_id text COLLATE "C" NOT NULL,
+    id text COLLATE "C" NOT NULL,
+    remote_id text,
+    name text,
+    unit text,
+    half_days_supported boolean,
+    exact_times_supported boolean,
+    remote_data json,
+    changed_at timestamptz,
+    remote_deleted_at timestamptz,
+    removed_at timestamptz,
+    synced_at timestamptz NOT NULL,
+    PRIMARY KEY (integration_id, id)
+) WITH (fillfactor = 85);
 
 CREATE TABLE kombo.hris_time_off_balances (
     integration_id text COLLATE "C" NOT NULL,
@@ -86,79 +159,6 @@ CREATE TABLE kombo.hris_time_off_balances (
 ) WITH (fillfactor = 85);
 CREATE INDEX hris_time_off_balances_employee_id ON kombo.hris_time_off_balances (employee_id);
 CREATE INDEX hris_time_off_balances_type_id ON kombo.hris_time_off_balances (type_id);
-
-CREATE TABLE kombo.hris_join_employees_teams (
-    integration_id text COLLATE "C" NOT NULL,
-    employee_id text COLLATE "C" NOT NULL,
-    team_id text COLLATE "C" NOT NULL,
-    changed_at timestamptz,
-    remote_deleted_at timestamptz,
-    removed_at timestamptz,
-    synced_at timestamptz NOT NULL,
-    PRIMARY KEY (integration_id, employee_id, team_id)
-) WITH (fillfactor = 85);
-CREATE INDEX hris_join_employees_teams_team_id ON kombo.hris_join_employees_teams (team_id);
-
-CREATE TABLE kombo.hris_teams (
-    integration_id text COLLATE "C" NOT NULL,
-    id text COLLATE "C" NOT NULL,
-    remote_id text,
-    parent_id text COLLATE "C",
-    name text,
-    type text,
-    remote_data json,
-    changed_at timestamptz,
-    remote_deleted_at timestamptz,
-    removed_at timestamptz,
-    synced_at timestamptz NOT NULL,
-    PRIMARY KEY (integration_id, id)
-) WITH (fillfactor = 85);
-CREATE INDEX hris_teams_parent_id ON kombo.hris_teams (parent_id);
-
-CREATE TABLE kombo.hris_legal_entities (
-    integration_id text COLLATE "C" NOT NULL,
-    id text COLLATE "C" NOT NULL,
-    remote_id text,
-    name text,
-    address jsonb,
-    remote_data json,
-    changed_at timestamptz,
-    remote_deleted_at timestamptz,
-    removed_at timestamptz,
-    synced_at timestamptz NOT NULL,
-    PRIMARY KEY (integration_id, id)
-) WITH (fillfactor = 85);
-
-CREATE TABLE kombo.hris_locations (
-    integration_id text COLLATE "C" NOT NULL,
-    id text COLLATE "C" NOT NULL,
-    remote_id text,
-    name text,
-    address jsonb,
-    type text,
-    remote_data json,
-    changed_at timestamptz,
-    remote_deleted_at timestamptz,
-    removed_at timestamptz,
-    synced_at timestamptz NOT NULL,
-    PRIMARY KEY (integration_id, id)
-) WITH (fillfactor = 85);
-
-CREATE TABLE kombo.hris_absence_types (
-    integration_id text COLLATE "C" NOT NULL,
-    id text COLLATE "C" NOT NULL,
-    remote_id text,
-    name text,
-    unit text,
-    half_days_supported boolean,
-    exact_times_supported boolean,
-    remote_data json,
-    changed_at timestamptz,
-    remote_deleted_at timestamptz,
-    removed_at timestamptz,
-    synced_at timestamptz NOT NULL,
-    PRIMARY KEY (integration_id, id)
-) WITH (fillfactor = 85);
 
 CREATE TABLE kombo.hris_absences (
     integration_id text COLLATE "C" NOT NULL,
@@ -215,12 +215,11 @@ CREATE TABLE kombo.hris_timesheets (
 ) WITH (fillfactor = 85);
 CREATE INDEX hris_timesheets_employee_id ON kombo.hris_timesheets (employee_id);
 
-CREATE TABLE kombo.hris_performance_review_cycles (
+CREATE TABLE kombo.hris_employee_document_categories (
     integration_id text COLLATE "C" NOT NULL,
     id text COLLATE "C" NOT NULL,
     remote_id text,
     name text,
-    review_period_start_date timestamptz,
     remote_data json,
     changed_at timestamptz,
     remote_deleted_at timestamptz,
@@ -228,27 +227,6 @@ CREATE TABLE kombo.hris_performance_review_cycles (
     synced_at timestamptz NOT NULL,
     PRIMARY KEY (integration_id, id)
 ) WITH (fillfactor = 85);
-
-CREATE TABLE kombo.hris_performance_reviews (
-    integration_id text COLLATE "C" NOT NULL,
-    id text COLLATE "C" NOT NULL,
-    remote_id text,
-    reviewee_id text COLLATE "C",
-    reviewer_id text COLLATE "C",
-    review_cycle_id text COLLATE "C",
-    type text,
-    summary_comment text,
-    summary_rating jsonb,
-    remote_data json,
-    changed_at timestamptz,
-    remote_deleted_at timestamptz,
-    removed_at timestamptz,
-    synced_at timestamptz NOT NULL,
-    PRIMARY KEY (integration_id, id)
-) WITH (fillfactor = 85);
-CREATE INDEX hris_performance_reviews_reviewee_id ON kombo.hris_performance_reviews (reviewee_id);
-CREATE INDEX hris_performance_reviews_reviewer_id ON kombo.hris_performance_reviews (reviewer_id);
-CREATE INDEX hris_performance_reviews_review_cycle_id ON kombo.hris_performance_reviews (review_cycle_id);
 
 CREATE TABLE kombo.hris_skills (
     integration_id text COLLATE "C" NOT NULL,
@@ -280,6 +258,41 @@ CREATE TABLE kombo.hris_employee_skill_assignments (
 CREATE INDEX hris_employee_skill_assignments_employee_id ON kombo.hris_employee_skill_assignments (employee_id);
 CREATE INDEX hris_employee_skill_assignments_skill_id ON kombo.hris_employee_skill_assignments (skill_id);
 
+CREATE TABLE kombo.hris_performance_review_cycles (
+    integration_id text COLLATE "C" NOT NULL,
+    id text COLLATE "C" NOT NULL,
+    remote_id text,
+    name text,
+    review_period_start_date timestamptz,
+    remote_data json,
+    changed_at timestamptz,
+    remote_deleted_at timestamptz,
+    removed_at timestamptz,
+    synced_at timestamptz NOT NULL,
+    PRIMARY KEY (integration_id, id)
+) WITH (fillfactor = 85);
+
+CREATE TABLE kombo.hris_performance_reviews (
+    integration_id text COLLATE "C" NOT NULL,
+    id text COLLATE "C" NOT NULL,
+    remote_id text,
+    review_cycle_id text COLLATE "C",
+    reviewee_id text COLLATE "C",
+    reviewer_id text COLLATE "C",
+    type text,
+    summary_comment text,
+    summary_rating jsonb,
+    remote_data json,
+    changed_at timestamptz,
+    remote_deleted_at timestamptz,
+    removed_at timestamptz,
+    synced_at timestamptz NOT NULL,
+    PRIMARY KEY (integration_id, id)
+) WITH (fillfactor = 85);
+CREATE INDEX hris_performance_reviews_review_cycle_id ON kombo.hris_performance_reviews (review_cycle_id);
+CREATE INDEX hris_performance_reviews_reviewee_id ON kombo.hris_performance_reviews (reviewee_id);
+CREATE INDEX hris_performance_reviews_reviewer_id ON kombo.hris_performance_reviews (reviewer_id);
+
 CREATE TABLE kombo.hris_staffing_entities (
     integration_id text COLLATE "C" NOT NULL,
     id text COLLATE "C" NOT NULL,
@@ -289,8 +302,8 @@ CREATE TABLE kombo.hris_staffing_entities (
     model_type text,
     description text,
     status text,
-    employment_types jsonb,
     number_of_openings double precision,
+    employment_types jsonb,
     remote_url text,
     remote_created_at timestamptz,
     remote_updated_at timestamptz,
@@ -332,27 +345,14 @@ CREATE INDEX hris_join_staffing_entities_legal_entities_legal_entity_id ON kombo
 CREATE TABLE kombo.hris_join_staffing_entities_groups (
     integration_id text COLLATE "C" NOT NULL,
     staffing_entity_id text COLLATE "C" NOT NULL,
-    group_id text COLLATE "C" NOT NULL,
+    team_id text COLLATE "C" NOT NULL,
     changed_at timestamptz,
     remote_deleted_at timestamptz,
     removed_at timestamptz,
     synced_at timestamptz NOT NULL,
-    PRIMARY KEY (integration_id, staffing_entity_id, group_id)
+    PRIMARY KEY (integration_id, staffing_entity_id, team_id)
 ) WITH (fillfactor = 85);
-CREATE INDEX hris_join_staffing_entities_groups_group_id ON kombo.hris_join_staffing_entities_groups (group_id);
-
-CREATE TABLE kombo.hris_employee_document_categories (
-    integration_id text COLLATE "C" NOT NULL,
-    id text COLLATE "C" NOT NULL,
-    remote_id text,
-    name text,
-    remote_data json,
-    changed_at timestamptz,
-    remote_deleted_at timestamptz,
-    removed_at timestamptz,
-    synced_at timestamptz NOT NULL,
-    PRIMARY KEY (integration_id, id)
-) WITH (fillfactor = 85);
+CREATE INDEX hris_join_staffing_entities_groups_team_id ON kombo.hris_join_staffing_entities_groups (team_id);
 
 CREATE TABLE kombo.ats_roles (
     integration_id text COLLATE "C" NOT NULL,

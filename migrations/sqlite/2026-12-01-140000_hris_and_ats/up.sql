@@ -1,5 +1,50 @@
 -- The mirror of HRIS and ATS: one table for each model, as for LMS.
 
+CREATE TABLE hris_legal_entities (
+    integration_id TEXT NOT NULL,
+    id TEXT NOT NULL,
+    remote_id TEXT,
+    name TEXT,
+    address TEXT,
+    remote_data TEXT,
+    changed_at TEXT,
+    remote_deleted_at TEXT,
+    removed_at TEXT,
+    synced_at TEXT NOT NULL,
+    PRIMARY KEY (integration_id, id)
+) STRICT;
+
+CREATE TABLE hris_locations (
+    integration_id TEXT NOT NULL,
+    id TEXT NOT NULL,
+    remote_id TEXT,
+    name TEXT,
+    type TEXT,
+    address TEXT,
+    remote_data TEXT,
+    changed_at TEXT,
+    remote_deleted_at TEXT,
+    removed_at TEXT,
+    synced_at TEXT NOT NULL,
+    PRIMARY KEY (integration_id, id)
+) STRICT;
+
+CREATE TABLE hris_teams (
+    integration_id TEXT NOT NULL,
+    id TEXT NOT NULL,
+    remote_id TEXT,
+    parent_id TEXT,
+    name TEXT,
+    type TEXT,
+    remote_data TEXT,
+    changed_at TEXT,
+    remote_deleted_at TEXT,
+    removed_at TEXT,
+    synced_at TEXT NOT NULL,
+    PRIMARY KEY (integration_id, id)
+) STRICT;
+CREATE INDEX hris_teams_parent_id ON hris_teams (parent_id);
+
 CREATE TABLE hris_employees (
     integration_id TEXT NOT NULL,
     id TEXT NOT NULL,
@@ -15,19 +60,19 @@ CREATE TABLE hris_employees (
     work_email TEXT,
     personal_email TEXT,
     mobile_phone_number TEXT,
+    date_of_birth TEXT,
     nationality TEXT,
-    ssn TEXT,
-    tax_id TEXT,
     gender TEXT,
     ethnicity TEXT,
     marital_status TEXT,
+    home_address TEXT,
+    ssn TEXT,
+    tax_id TEXT,
+    bank_accounts TEXT,
+    avatar TEXT,
     employment_status TEXT,
     employment_type TEXT,
     weekly_hours REAL,
-    avatar TEXT,
-    home_address TEXT,
-    bank_accounts TEXT,
-    date_of_birth TEXT,
     start_date TEXT,
     termination_date TEXT,
     remote_created_at TEXT,
@@ -44,17 +89,29 @@ CREATE INDEX hris_employees_manager_id ON hris_employees (manager_id);
 CREATE INDEX hris_employees_legal_entity_id ON hris_employees (legal_entity_id);
 CREATE INDEX hris_employees_work_location_id ON hris_employees (work_location_id);
 
+CREATE TABLE hris_join_employees_teams (
+    integration_id TEXT NOT NULL,
+    employee_id TEXT NOT NULL,
+    team_id TEXT NOT NULL,
+    changed_at TEXT,
+    remote_deleted_at TEXT,
+    removed_at TEXT,
+    synced_at TEXT NOT NULL,
+    PRIMARY KEY (integration_id, employee_id, team_id)
+) STRICT;
+CREATE INDEX hris_join_employees_teams_team_id ON hris_join_employees_teams (team_id);
+
 CREATE TABLE hris_employments (
     integration_id TEXT NOT NULL,
     id TEXT NOT NULL,
     remote_id TEXT,
     employee_id TEXT,
     job_title TEXT,
+    employment_type TEXT,
     pay_rate REAL,
     pay_period TEXT,
     pay_frequency TEXT,
     pay_currency TEXT,
-    employment_type TEXT,
     effective_date TEXT,
     remote_data TEXT,
     custom_fields TEXT,
@@ -66,6 +123,22 @@ CREATE TABLE hris_employments (
     PRIMARY KEY (integration_id, id)
 ) STRICT;
 CREATE INDEX hris_employments_employee_id ON hris_employments (employee_id);
+
+CREATE TABLE hris_absence_types (
+    integration_id TEXT NOT NULL,
+    id TEXT NOT NULL,
+    remote_id TEXT,
+    name TEXT,
+    unit TEXT,
+    half_days_supported INTEGER,
+    exact_times_supported INTEGER,
+    remote_data TEXT,
+    changed_at TEXT,
+    remote_deleted_at TEXT,
+    removed_at TEXT,
+    synced_at TEXT NOT NULL,
+    PRIMARY KEY (integration_id, id)
+) STRICT;
 
 CREATE TABLE hris_time_off_balances (
     integration_id TEXT NOT NULL,
@@ -86,79 +159,6 @@ CREATE TABLE hris_time_off_balances (
 ) STRICT;
 CREATE INDEX hris_time_off_balances_employee_id ON hris_time_off_balances (employee_id);
 CREATE INDEX hris_time_off_balances_type_id ON hris_time_off_balances (type_id);
-
-CREATE TABLE hris_join_employees_teams (
-    integration_id TEXT NOT NULL,
-    employee_id TEXT NOT NULL,
-    team_id TEXT NOT NULL,
-    changed_at TEXT,
-    remote_deleted_at TEXT,
-    removed_at TEXT,
-    synced_at TEXT NOT NULL,
-    PRIMARY KEY (integration_id, employee_id, team_id)
-) STRICT;
-CREATE INDEX hris_join_employees_teams_team_id ON hris_join_employees_teams (team_id);
-
-CREATE TABLE hris_teams (
-    integration_id TEXT NOT NULL,
-    id TEXT NOT NULL,
-    remote_id TEXT,
-    parent_id TEXT,
-    name TEXT,
-    type TEXT,
-    remote_data TEXT,
-    changed_at TEXT,
-    remote_deleted_at TEXT,
-    removed_at TEXT,
-    synced_at TEXT NOT NULL,
-    PRIMARY KEY (integration_id, id)
-) STRICT;
-CREATE INDEX hris_teams_parent_id ON hris_teams (parent_id);
-
-CREATE TABLE hris_legal_entities (
-    integration_id TEXT NOT NULL,
-    id TEXT NOT NULL,
-    remote_id TEXT,
-    name TEXT,
-    address TEXT,
-    remote_data TEXT,
-    changed_at TEXT,
-    remote_deleted_at TEXT,
-    removed_at TEXT,
-    synced_at TEXT NOT NULL,
-    PRIMARY KEY (integration_id, id)
-) STRICT;
-
-CREATE TABLE hris_locations (
-    integration_id TEXT NOT NULL,
-    id TEXT NOT NULL,
-    remote_id TEXT,
-    name TEXT,
-    address TEXT,
-    type TEXT,
-    remote_data TEXT,
-    changed_at TEXT,
-    remote_deleted_at TEXT,
-    removed_at TEXT,
-    synced_at TEXT NOT NULL,
-    PRIMARY KEY (integration_id, id)
-) STRICT;
-
-CREATE TABLE hris_absence_types (
-    integration_id TEXT NOT NULL,
-    id TEXT NOT NULL,
-    remote_id TEXT,
-    name TEXT,
-    unit TEXT,
-    half_days_supported INTEGER,
-    exact_times_supported INTEGER,
-    remote_data TEXT,
-    changed_at TEXT,
-    remote_deleted_at TEXT,
-    removed_at TEXT,
-    synced_at TEXT NOT NULL,
-    PRIMARY KEY (integration_id, id)
-) STRICT;
 
 CREATE TABLE hris_absences (
     integration_id TEXT NOT NULL,
@@ -215,12 +215,11 @@ CREATE TABLE hris_timesheets (
 ) STRICT;
 CREATE INDEX hris_timesheets_employee_id ON hris_timesheets (employee_id);
 
-CREATE TABLE hris_performance_review_cycles (
+CREATE TABLE hris_employee_document_categories (
     integration_id TEXT NOT NULL,
     id TEXT NOT NULL,
     remote_id TEXT,
     name TEXT,
-    review_period_start_date TEXT,
     remote_data TEXT,
     changed_at TEXT,
     remote_deleted_at TEXT,
@@ -228,27 +227,6 @@ CREATE TABLE hris_performance_review_cycles (
     synced_at TEXT NOT NULL,
     PRIMARY KEY (integration_id, id)
 ) STRICT;
-
-CREATE TABLE hris_performance_reviews (
-    integration_id TEXT NOT NULL,
-    id TEXT NOT NULL,
-    remote_id TEXT,
-    reviewee_id TEXT,
-    reviewer_id TEXT,
-    review_cycle_id TEXT,
-    type TEXT,
-    summary_comment TEXT,
-    summary_rating TEXT,
-    remote_data TEXT,
-    changed_at TEXT,
-    remote_deleted_at TEXT,
-    removed_at TEXT,
-    synced_at TEXT NOT NULL,
-    PRIMARY KEY (integration_id, id)
-) STRICT;
-CREATE INDEX hris_performance_reviews_reviewee_id ON hris_performance_reviews (reviewee_id);
-CREATE INDEX hris_performance_reviews_reviewer_id ON hris_performance_reviews (reviewer_id);
-CREATE INDEX hris_performance_reviews_review_cycle_id ON hris_performance_reviews (review_cycle_id);
 
 CREATE TABLE hris_skills (
     integration_id TEXT NOT NULL,
@@ -280,6 +258,41 @@ CREATE TABLE hris_employee_skill_assignments (
 CREATE INDEX hris_employee_skill_assignments_employee_id ON hris_employee_skill_assignments (employee_id);
 CREATE INDEX hris_employee_skill_assignments_skill_id ON hris_employee_skill_assignments (skill_id);
 
+CREATE TABLE hris_performance_review_cycles (
+    integration_id TEXT NOT NULL,
+    id TEXT NOT NULL,
+    remote_id TEXT,
+    name TEXT,
+    review_period_start_date TEXT,
+    remote_data TEXT,
+    changed_at TEXT,
+    remote_deleted_at TEXT,
+    removed_at TEXT,
+    synced_at TEXT NOT NULL,
+    PRIMARY KEY (integration_id, id)
+) STRICT;
+
+CREATE TABLE hris_performance_reviews (
+    integration_id TEXT NOT NULL,
+    id TEXT NOT NULL,
+    remote_id TEXT,
+    review_cycle_id TEXT,
+    reviewee_id TEXT,
+    reviewer_id TEXT,
+    type TEXT,
+    summary_comment TEXT,
+    summary_rating TEXT,
+    remote_data TEXT,
+    changed_at TEXT,
+    remote_deleted_at TEXT,
+    removed_at TEXT,
+    synced_at TEXT NOT NULL,
+    PRIMARY KEY (integration_id, id)
+) STRICT;
+CREATE INDEX hris_performance_reviews_review_cycle_id ON hris_performance_reviews (review_cycle_id);
+CREATE INDEX hris_performance_reviews_reviewee_id ON hris_performance_reviews (reviewee_id);
+CREATE INDEX hris_performance_reviews_reviewer_id ON hris_performance_reviews (reviewer_id);
+
 CREATE TABLE hris_staffing_entities (
     integration_id TEXT NOT NULL,
     id TEXT NOT NULL,
@@ -289,8 +302,8 @@ CREATE TABLE hris_staffing_entities (
     model_type TEXT,
     description TEXT,
     status TEXT,
-    employment_types TEXT,
     number_of_openings REAL,
+    employment_types TEXT,
     remote_url TEXT,
     remote_created_at TEXT,
     remote_updated_at TEXT,
@@ -332,27 +345,14 @@ CREATE INDEX hris_join_staffing_entities_legal_entities_legal_entity_id ON hris_
 CREATE TABLE hris_join_staffing_entities_groups (
     integration_id TEXT NOT NULL,
     staffing_entity_id TEXT NOT NULL,
-    group_id TEXT NOT NULL,
+    team_id TEXT NOT NULL,
     changed_at TEXT,
     remote_deleted_at TEXT,
     removed_at TEXT,
     synced_at TEXT NOT NULL,
-    PRIMARY KEY (integration_id, staffing_entity_id, group_id)
+    PRIMARY KEY (integration_id, staffing_entity_id, team_id)
 ) STRICT;
-CREATE INDEX hris_join_staffing_entities_groups_group_id ON hris_join_staffing_entities_groups (group_id);
-
-CREATE TABLE hris_employee_document_categories (
-    integration_id TEXT NOT NULL,
-    id TEXT NOT NULL,
-    remote_id TEXT,
-    name TEXT,
-    remote_data TEXT,
-    changed_at TEXT,
-    remote_deleted_at TEXT,
-    removed_at TEXT,
-    synced_at TEXT NOT NULL,
-    PRIMARY KEY (integration_id, id)
-) STRICT;
+CREATE INDEX hris_join_staffing_entities_groups_team_id ON hris_join_staffing_entities_groups (team_id);
 
 CREATE TABLE ats_roles (
     integration_id TEXT NOT NULL,

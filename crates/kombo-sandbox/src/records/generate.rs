@@ -73,10 +73,32 @@ fn ids(records: &Records, model: Model) -> Vec<Id> {
 
 /// Generates a row.
 pub(crate) fn row(dice: &mut Dice<'_>, records: &Records, model: Model) -> Record {
-    let values = values(dice, records, model);
+    let mut values = values(dice, records, model);
+    agree(dice, &mut values);
     let deleted_at = if model.info().has_times { dice.deletion() } else { None };
     let changed_at = deleted_at.unwrap_or_else(|| dice.past());
     Record { values, changed_at, members_changed_at: changed_at, deleted_at, anonymised: false }
+}
+
+/// Makes columns agree that belong together.
+fn agree(dice: &mut Dice<'_>, values: &mut Map<String, Value>) {
+    let text = |values: &Map<String, Value>, column: &str| values.get(column)?.as_str().map(str::to_owned);
+    if let (Some(first), Some(last)) = (text(values, "first_name"), text(values, "last_name")) {
+        let letters = |name: &str| -> String { name.chars().filter(char::is_ascii_alphanumeric).collect() };
+        let name = format!("{}.{}", letters(&first), letters(&last)).to_lowercase();
+        for column in ["work_email", "email"] {
+            if values.get(column).is_some_and(Value::is_string) {
+                values.insert(column.to_owned(), json!(format!("{}@example.com", name.trim_matches('.'))));
+            }
+        }
+        if values.contains_key("display_full_name") {
+            values.insert("display_full_name".to_owned(), json!(format!("{first} {last}")));
+        }
+    }
+    if let Some(start) = text(values, "start_date").and_then(|start| start.parse::<chrono::NaiveDate>().ok()) {
+        let days = dice.rng.random_range(0..10);
+        values.insert("end_date".to_owned(), json!((start + TimeDelta::days(days)).to_string()));
+    }
 }
 
 fn values(dice: &mut Dice<'_>, records: &Records, model: Model) -> Map<String, Value> {

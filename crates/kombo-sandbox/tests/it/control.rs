@@ -48,7 +48,7 @@ async fn data_is_changed_and_dumped() {
     ] {
         assert_eq!(post(&sandbox, path, &body).await.status, status, "{path} {body}");
     }
-    assert_eq!(look(&sandbox, "GET", &format!("records/{FIRST_INTEGRATION}/hris_teams")).await.status, 404);
+    assert_eq!(look(&sandbox, "GET", &format!("records/{FIRST_INTEGRATION}/hris_payslips")).await.status, 404);
 }
 
 #[tokio::test]

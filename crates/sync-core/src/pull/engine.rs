@@ -263,7 +263,7 @@ impl<St: Store, So: Source, C: Clock, O: Observer> Engine<St, So, C, O> {
     /// Returns the disabled endpoints that list rows of which `endpoint` shows copies.
     fn disabled_owners(&self, endpoint: Endpoint) -> BTreeSet<Endpoint> {
         let enabled = &self.policy.plan.endpoints;
-        let copied = Model::ALL.into_iter().filter(|model| model.embedded_by().contains(&endpoint));
+        let copied = endpoint.category().models().filter(|model| model.embedded_by().contains(&endpoint));
         copied.map(Model::owner).filter(|owner| !enabled.contains(owner)).collect()
     }
 

@@ -151,7 +151,7 @@ fn try_again(tx: &mut dyn Tx, mut record: Quarantined, policy: RetryPolicy, now:
             settles: false,
             latest: latest_credible(now, None),
         },
-        quiet: not_loaded(tx, &record.integration_id)?,
+        quiet: not_loaded(tx, &record.integration_id, record.endpoint)?,
         change_values: policy.change_values,
         unlisted: Unlisted::Guard { approved: 0 },
         now,
@@ -192,10 +192,10 @@ fn give_way(tx: &mut dyn Tx, integration: &IntegrationId, batch: &mut Batch, now
     Ok(())
 }
 
-/// Returns the models that no endpoint has completely loaded. Their changes are not logged.
-fn not_loaded(tx: &mut dyn Tx, integration: &IntegrationId) -> TxResult<BTreeSet<Model>> {
+/// Returns the models of an endpoint's category that no endpoint has completely loaded. Their changes are not logged.
+fn not_loaded(tx: &mut dyn Tx, integration: &IntegrationId, endpoint: Endpoint) -> TxResult<BTreeSet<Model>> {
     let mut models = BTreeSet::new();
-    for model in Model::ALL {
+    for model in endpoint.category().models() {
         let mut shown_by = model.embedded_by().iter().copied().chain([model.owner()]);
         let mut is_loaded = |endpoint| queue::state(tx, integration, endpoint).map(|state| state.loaded_at.is_some());
         if !shown_by.try_fold(false, |loaded, endpoint| Ok::<_, StoreError>(loaded || is_loaded(endpoint)?))? {

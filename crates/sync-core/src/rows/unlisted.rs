@@ -23,7 +23,7 @@ pub(crate) type Shown = BTreeMap<Model, BTreeSet<Key>>;
 /// Returns the models that a full fetch of an endpoint shows in full, without the listed one: those that the endpoint
 /// owns, and those that it embeds if their own endpoint is disabled.
 fn shown_beside(endpoint: Endpoint, enabled: &BTreeSet<Endpoint>) -> impl Iterator<Item = Model> {
-    Model::ALL.into_iter().filter(move |model| {
+    endpoint.category().models().filter(move |model| {
         let owner = model.owner();
         let is_source = if enabled.contains(&owner) || owner == endpoint {
             owner == endpoint

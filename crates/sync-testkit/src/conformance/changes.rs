@@ -38,7 +38,7 @@ pub async fn changes_come_back_in_order<S: Store>(store: Arc<S>) {
     .await;
     write(&store, move |tx| tx.append_changes(&second)).await;
 
-    let (found, last) = read(&store, |tx| Ok((tx.changes(None, 0, 100)?, tx.last_change()?))).await;
+    let (found, last) = read(&store, |tx| Ok((tx.changes(None, 0, 1_000)?, tx.last_change()?))).await;
     assert!(found.windows(2).all(|two| two[0].seq < two[1].seq) && found[0].seq > 0, "seq rises");
     assert_eq!(found.last().map(|change| change.seq), Some(last));
     let seqs: Vec<i64> = found.iter().map(|change| change.seq).collect();

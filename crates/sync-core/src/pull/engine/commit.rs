@@ -426,9 +426,9 @@ fn quiet_models(
 ) -> TxResult<BTreeSet<Model>> {
     let mut quiet = BTreeSet::new();
     if run.first_load {
-        for owner in Endpoint::ALL {
+        for owner in endpoint.category().endpoints() {
             if owner == endpoint || queue::state(tx, integration, owner)?.loaded_at.is_none() {
-                quiet.extend(Model::ALL.into_iter().filter(|model| model.owner() == owner));
+                quiet.extend(endpoint.category().models().filter(|model| model.owner() == owner));
             }
         }
     }
@@ -508,7 +508,7 @@ pub(super) fn complete(
     run.outcome = if some_are_left { RunOutcome::CompletedWithQuarantine } else { RunOutcome::Completed };
     let cause = tx.leased().cause;
     let again = tx.finish(now)?;
-    if again && run.first_load && !Model::ALL.iter().any(|model| policy.plan.is_blind(*model, endpoint)) {
+    if again && run.first_load && !endpoint.category().models().any(|model| policy.plan.is_blind(model, endpoint)) {
         // During a first load, every request was for a full fetch. A delta now suffices.
         tx.delete_request(&run.target)?;
         let delta = Target { kind: SyncKind::Delta, ..run.target.clone() };
