@@ -178,11 +178,11 @@ pub(crate) fn choose(records: &Records, category: Category, seed: u64) -> Option
     }
     let id = records.rows(model).keys().copied().nth(rng.random_range(0..records.count(model)))?;
     let has_times = model.info().has_times;
-    Some(match rng.random_range(0..10) {
-        0 => Mutation::Add { model: named, id: Id::random(&mut rng), seed, set: Map::new() },
-        1 if has_times => Mutation::Delete { model: named, id },
-        2 if has_times => Mutation::Restore { model: named, id },
-        3 => Mutation::Purge { model: named, id },
+    Some(match rng.random_range(0..40) {
+        0..4 => Mutation::Add { model: named, id: Id::random(&mut rng), seed, set: Map::new() },
+        4..8 if has_times => Mutation::Delete { model: named, id },
+        8..12 if has_times => Mutation::Restore { model: named, id },
+        12 => Mutation::Purge { model: named, id },
         _ => {
             let texts = own_columns(model).iter().filter(|column| column.kind == ColumnKind::Text);
             let texts: Vec<&str> = texts.map(|column| column.name).collect();

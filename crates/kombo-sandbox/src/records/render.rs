@@ -128,7 +128,8 @@ impl<'a> Renderer<'a> {
             Some(place) => around.model.columns().get(place)?.name,
             None => own_columns(around.model).iter().map(|column| column.name).find(|name| *name == by_name)?,
         };
-        if self.is_anonymised(around.row) && self.behaviour.anonymise_hard {
+        let is_kept = words::is_required(around.model, column) && !self.behaviour.anonymise_hard;
+        if self.is_anonymised(around.row) && !is_kept {
             return None;
         }
         let (model, id) = (target(around.model, column)?, around.row.id_in(column)?);

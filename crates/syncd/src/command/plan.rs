@@ -1,4 +1,4 @@
-use kombo_model::ModelName;
+use kombo_model::{Category, ModelName};
 use sync_core::ports::Clock as _;
 use sync_core::rows::Model;
 use sync_core::webhooks::planner::{SyncPlan, plan};
@@ -14,13 +14,15 @@ use crate::output;
 pub(crate) fn run(context: &Context, models: &[String]) -> anyhow::Result<Exit> {
     let models: Vec<String> = models.iter().map(|name| name.trim().to_ascii_lowercase()).collect();
     if let Some(typo) = models.iter().find(|name| !name.contains('_')) {
-        let known: Vec<_> = Model::ALL.iter().map(|model| model.as_str()).collect();
-        let meant = suggestion(&format!("lms_{typo}"), known.iter().copied());
+        let of_category =
+            |category| suggestion(&format!("{category}_{typo}"), Model::ALL.iter().map(|model| model.as_str()));
+        let meant = Category::ALL.into_iter().map(of_category).find(|meant| !meant.is_empty()).unwrap_or_default();
         let typo = output::one_line(typo);
-        let message = format!("\"{typo}\" is no model name: Kombo's LMS models are {}{meant}", known.join(", "));
+        let message = format!("\"{typo}\" is no model name, such as lms_users or hris_employees{meant}");
         return Err(ConfigError(message).into());
     }
-    for name in models.iter().filter(|name| name.starts_with("lms_") && Model::from_name(name).is_none()) {
+    let is_of_category = |name: &str| Category::ALL.iter().any(|of| name.starts_with(&format!("{of}_")));
+    for name in models.iter().filter(|name| is_of_category(name) && Model::meant_by(name).next().is_none()) {
         // Not an error: Kombo may have introduced the model after this version of the program.
         let meant = suggestion(name, Model::ALL.iter().map(|model| model.as_str()));
         tracing::warn!(
@@ -30,7 +32,10 @@ pub(crate) fn run(context: &Context, models: &[String]) -> anyhow::Result<Exit> 
     }
     let config = context.config()?;
     let models: Vec<ModelName> = models.iter().map(|name| ModelName::from(name.as_str())).collect();
-    let plan = plan(&models, &config.plan_policy(), None, SystemClock.now());
+    let mut policy = config.plan_policy();
+    // Webhooks name models of one category, that of their integration.
+    policy.endpoints.retain(|endpoint| models.iter().any(|name| name.may_be_of(endpoint.category())));
+    let plan = plan(&models, &policy, None, SystemClock.now());
     if context.global.json {
         output::json(&plan)?;
     } else {

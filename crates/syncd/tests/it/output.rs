@@ -141,7 +141,7 @@ fn the_log_keeps_names_and_secrets_to_itself(backend: Backend) {
 #[test]
 fn plan_explains_itself() {
     let world = World::new(Backend::Sqlite, SandboxConfig::empty());
-    let arguments = ["plan", "lms_course_progressions", "lms_users", "hris_employees", "--json"];
+    let arguments = ["plan", "lms_course_progressions", "lms_users", "assessment_orders", "--json"];
     let plan = world.syncd(&arguments).expect_code(0).json();
     assert_keys(&plan, "fetches spared ignored");
     let expected = json!([
@@ -151,7 +151,7 @@ fn plan_explains_itself() {
     assert_eq!(plan["fetches"], expected);
     assert_keys(&plan["spared"][0], "endpoint why");
     assert_eq!(plan["spared"][0]["endpoint"], "lms/courses");
-    assert_eq!(plan["ignored"], json!(["hris_employees"]));
+    assert_eq!(plan["ignored"], json!(["assessment_orders"]));
     assert!(world.sandbox.requests().is_empty(), "a plan asks nobody");
 
     let text = world.syncd(&["plan", "lms_course_progressions"]).expect_code(0).stdout;

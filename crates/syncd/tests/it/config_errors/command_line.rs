@@ -129,7 +129,7 @@ fn values() -> Vec<Case> {
 
 fn names() -> Vec<Case> {
     let no_model = |name: &str, words: &[&str]| {
-        case("plan").argument(name).says(2, &[&["is no model name", "lms_course_progressions"], words].concat())
+        case("plan").argument(name).says(2, &[&["is no model name", "such as lms_users"], words].concat())
     };
     vec![
         no_model("courses", &["did you mean lms_courses?"]),
@@ -142,7 +142,8 @@ fn names() -> Vec<Case> {
         case("plan lms_user").says(0, &["did you mean lms_users?"]),
         case("plan lms_badges").says(0, &["lms_badges", "fetches every endpoint"]),
         case("plan").argument("lms_\u{1b}[2J\u{202e}").says(0, &["fetches every endpoint"]),
-        case("plan hris_employees").says(0, &["ignore hris_employees"]),
+        case("plan hris_employees").says(0, &["call   hris/employees"]),
+        case("plan assessment_orders").says(0, &["ignore assessment_orders"]),
         case("sync --endpoint user").argument("--full").says(2, &["did you mean users?"]),
         case("verify --endpoint course_progression").says(2, &["did you mean course-progressions?"]),
     ]
