@@ -43,6 +43,9 @@ pub(crate) struct Endpoint {
     /// Fields of records that are no columns, and parameters that are no filters, with the reasons.
     #[serde(default)]
     pub(crate) left_out: Vec<(String, String)>,
+    /// Paths of fields that Kombo added after the contract that the catalogue is compared with.
+    #[serde(default)]
+    pub(crate) newer: Vec<String>,
     #[serde(default)]
     pub(crate) nested: Vec<Nested>,
 }

@@ -104,7 +104,7 @@ impl<'a> Catalogue<'a> {
         format!(
             "EndpointInfo {{ path: {:?}, category: Category::{}, lists: Model::{}, shape: {shape}, \
              has_updated_after: {}, has_include_deleted: {}, is_paged: {}, is_enabled: {}, filters: &[{filters}], \
-             left_out: &[{left_out}] }}",
+             left_out: &[{left_out}], newer: &{:?} }}",
             endpoint.path,
             variant(category),
             variant(&endpoint.lists),
@@ -112,6 +112,7 @@ impl<'a> Catalogue<'a> {
             endpoint.include_deleted,
             endpoint.paged,
             endpoint.enabled,
+            endpoint.newer,
         )
     }
 

@@ -94,7 +94,7 @@ impl<'a> Check<'a> {
                 }
                 SlotTo::Id | SlotTo::Nested(_) => false,
             };
-            if !hidden {
+            if !hidden && !endpoint.info().newer.contains(&path(slot.key).as_str()) {
                 self.faults.push(format!("{endpoint}: the contract has no {}", path(slot.key)));
             }
         }

@@ -86,6 +86,8 @@ pub struct EndpointInfo {
     pub filters: &'static [Filter],
     /// What is deliberately not mirrored, or no filter.
     pub left_out: &'static [LeftOut],
+    /// Paths of fields that Kombo added after the contract that the catalogue is compared with.
+    pub newer: &'static [&'static str],
 }
 
 /// A field of records that is no column, or a parameter that is no filter.

@@ -48,7 +48,7 @@ async fn list(checked: &mut Checked, sandbox: &Sandbox, endpoint: Endpoint) -> O
         queries.push("page_size=7".to_owned());
     }
     for query in queries {
-        checked.ask_all(sandbox, &format!("/{endpoint}?{query}"), &validator).await?;
+        checked.ask_all_but(sandbox, &format!("/{endpoint}?{query}"), facts.newer, &validator).await?;
     }
     Ok(())
 }

@@ -201,6 +201,7 @@ pub(super) fn document(model: &str, column: &str, number: usize) -> Value {
         ("hris_staffing_entities", "employment_types") => {
             json!([{ "remote_label": "Full time", "unified_type": "FULL_TIME" }])
         }
+        ("hris_join_staffing_entities_skills", "proficiency_scale") => json!({ "type": "NUMERIC", "min": 1, "max": 5 }),
         ("hris_skills", "ordered_levels") => json!(["Beginner", "Advanced", "Expert"]),
         _ => Value::Null,
     }

@@ -324,7 +324,8 @@ mod tests {
         store.migrate().await.unwrap();
         let integration = IntegrationId::from("sandbox:a");
         let check = move |conn: &mut Conn| {
-            for model in Model::ALL {
+            // These two have columns of the kinds that LMS does not have.
+            for model in Model::LMS.into_iter().chain([Model::HrisAbsences, Model::AtsJoinJobsScreeningQuestions]) {
                 let mut stored: Vec<StoredRow> = (0..ROWS).map(|number| row(model, number)).collect();
                 stored[800].removed_at = Some(Timestamp::MIN);
                 pg_replace_rows(conn, model, &integration, &stored).unwrap();

@@ -3,6 +3,7 @@
 
 mod addresses;
 mod bench;
+mod category_plans;
 mod claim_costs;
 mod copies;
 mod costs;

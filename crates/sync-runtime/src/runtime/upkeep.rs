@@ -20,6 +20,10 @@ const SCHEDULE_EVERY: Duration = Duration::from_secs(10);
 const TRIM_EVERY: Duration = Duration::from_secs(3_600);
 /// The time between two checks for a certain time.
 const LOOK_FOR_TIME_EVERY: Duration = Duration::from_secs(1);
+/// Number of integrations for whose categories Kombo is asked at the same time.
+const ASKING_AT_ONCE: usize = 4;
+/// Number of questions without an answer, one after the other, after which the others are asked later.
+const MOST_UNANSWERED: usize = 8;
 /// The time between two checks of a rejected key.
 const CHECK_KEY_EVERY: Duration = Duration::from_secs(10);
 
@@ -51,7 +55,7 @@ impl<St: Store, So: Source, C: Clock, O: RuntimeObserver, H: Host> Runtime<St, S
                     // Kombo's answers may take long, and the schedule does not wait for them.
                     if !uncategorized.is_empty() && asking.is_empty() {
                         let runtime = Arc::clone(&self);
-                        asking.spawn(async move { runtime.categorize(&uncategorized).await });
+                        asking.spawn(async move { runtime.categorize(uncategorized).await });
                     }
                 }
                 Err(error) => {
@@ -67,49 +71,64 @@ impl<St: Store, So: Source, C: Clock, O: RuntimeObserver, H: Host> Runtime<St, S
         }
     }
 
-    /// Asks Kombo for the categories of integrations, and makes their fetches due. Ends at the first failure that may
-    /// concern all of them, and at a stop. Returns Kombo's errors.
-    pub async fn categorize(&self, integrations: &[IntegrationId]) -> Vec<(IntegrationId, SourceError)> {
-        let mut failures = Vec::new();
-        self.stop.run_until_cancelled(self.categorize_all(integrations, &mut failures)).await;
-        failures
-    }
-
-    async fn categorize_all(&self, integrations: &[IntegrationId], failures: &mut Vec<(IntegrationId, SourceError)>) {
-        for id in integrations {
-            let answer = self.engine.source().category(id).await;
-            let (now, noted) = (self.engine.clock().now(), id.clone());
-            let note = match &answer {
-                Ok(category) => {
-                    let category = category.clone();
-                    self.note(id, move |tx| dispatch::categorize(tx, &noted, &category, now)).await
-                }
-                Err(SourceError { class: FailureClass::IntegrationNotFound, message, .. }) => {
-                    let reason = message.clone();
-                    self.note(id, move |tx| dispatch::not_found(tx, &noted, reason, now)).await
-                }
-                Err(_) => Ok(()),
-            };
-            if let Err(error) = &note {
-                self.observer().notice(Notice::NotScheduled { error });
-                return;
+    /// Asks Kombo for the categories of integrations, several at a time, and makes their fetches due. Ends early at a
+    /// stop, if Kombo rejects the key, or if it answers nothing at all. Returns Kombo's errors.
+    pub async fn categorize(self: &Arc<Self>, integrations: Vec<IntegrationId>) -> Vec<(IntegrationId, SourceError)> {
+        let (mut waiting, mut asking) = (integrations.into_iter(), JoinSet::new());
+        let (mut failures, mut unanswered) = (Vec::new(), 0);
+        loop {
+            while asking.len() < ASKING_AT_ONCE
+                && unanswered < MOST_UNANSWERED
+                && !self.stop.is_cancelled()
+                && let Some(id) = waiting.next()
+            {
+                let runtime = Arc::clone(self);
+                asking.spawn(async move {
+                    let answer = runtime.stop.run_until_cancelled(runtime.ask_category(&id)).await;
+                    (id, answer.unwrap_or(Ok(())))
+                });
             }
-            if let Err(error) = answer {
-                self.observer().notice(Notice::NotCategorized { integration_id: id, error: &error });
-                let class = error.class;
-                failures.push((id.clone(), error));
-                match class {
-                    FailureClass::Transient | FailureClass::Unintelligible => return,
-                    FailureClass::KeyRejected => return self.reject_key(),
-                    FailureClass::IntegrationNotFound
-                    | FailureClass::IntegrationUnavailable
-                    | FailureClass::SetupPending
-                    | FailureClass::ModelUnavailable
-                    | FailureClass::RequestRefused => {}
+            let Some(asked) = asking.join_next().await else { break };
+            match asked {
+                Ok((_, Ok(()))) => unanswered = 0,
+                Ok((id, Err(error))) => {
+                    if error.class == FailureClass::KeyRejected {
+                        self.reject_key();
+                        unanswered = MOST_UNANSWERED;
+                    } else if error.class == FailureClass::Transient {
+                        unanswered += 1;
+                    }
+                    failures.push((id, error));
                 }
+                Err(_) => {}
             }
         }
         self.wakers.schedule.notify_one();
+        failures
+    }
+
+    /// Asks Kombo for the category of an integration, and notes the answer.
+    async fn ask_category(&self, id: &IntegrationId) -> Result<(), SourceError> {
+        let answer = self.engine.source().category(id).await;
+        let (now, noted) = (self.engine.clock().now(), id.clone());
+        let note = match &answer {
+            Ok(category) => {
+                let category = category.clone();
+                self.note(id, move |tx| dispatch::categorize(tx, &noted, &category, now)).await
+            }
+            Err(SourceError { class: FailureClass::IntegrationNotFound, message, .. }) => {
+                let reason = message.clone();
+                self.note(id, move |tx| dispatch::not_found(tx, &noted, reason, now)).await
+            }
+            Err(_) => Ok(()),
+        };
+        if let Err(error) = &note {
+            self.observer().notice(Notice::NotScheduled { error });
+        }
+        if let Err(error) = &answer {
+            self.observer().notice(Notice::NotCategorized { integration_id: id, error });
+        }
+        answer.map(drop)
     }
 
     async fn note(

@@ -2,7 +2,7 @@ mod filter;
 
 use std::time::Duration;
 
-use kombo_model::{Endpoint, IntegrationId, Timestamp};
+use kombo_model::{Category, Endpoint, IntegrationId, Timestamp};
 use serde::Serialize;
 use sync_core::jobs::{EndpointState, EndpointStatus, IntegrationRecord, IntegrationStatus, QueuedRequest, SyncKind};
 use sync_core::outbox::DeliveryState;
@@ -96,6 +96,7 @@ struct DeliveryReport {
 struct IntegrationReport<'a> {
     id: &'a IntegrationId,
     tool: Option<&'a str>,
+    category: Option<Category>,
     state: IntegrationStatus,
     since: Timestamp,
     reason: Option<&'a str>,
@@ -177,6 +178,7 @@ impl Known {
         IntegrationReport {
             id: &integration.id,
             tool: integration.tool.as_deref(),
+            category: integration.category,
             state: integration.status,
             since: integration.status_since,
             reason: integration.reason.as_deref(),
@@ -196,7 +198,8 @@ impl Known {
             let mut id = output::one_line(integration.id.as_str());
             let own = self.endpoints_of(&integration.id);
             if own.is_empty() {
-                table.add_row([id.clone(), "-".to_owned(), "not loaded".to_owned()]);
+                let known = if integration.category.is_some() { "not loaded" } else { "category unknown" };
+                table.add_row([id.clone(), "-".to_owned(), known.to_owned()]);
             }
             for state in own {
                 table.add_row([

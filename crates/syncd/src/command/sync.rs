@@ -166,7 +166,7 @@ impl Wanted {
 /// Registers the integrations, and requests the fetches. Returns the targets, and the reasons why Kombo did not name the
 /// categories of others.
 pub(crate) async fn request<O: RuntimeObserver>(
-    runtime: &ProcessRuntime<O>,
+    runtime: &Arc<ProcessRuntime<O>>,
     wanted: Wanted,
 ) -> anyhow::Result<(Vec<Target>, Vec<String>)> {
     let (store, now) = (runtime.store(), SystemClock.now());
@@ -181,7 +181,7 @@ pub(crate) async fn request<O: RuntimeObserver>(
     let known = store.read(|tx| tx.integrations()).await?;
     let known = known.into_iter().filter(|known| known.is_uncategorized() && wanted.is_wanted(&known.id));
     let uncategorized: Vec<IntegrationId> = known.map(|known| known.id).collect();
-    let failed = runtime.categorize(&uncategorized).await;
+    let failed = runtime.categorize(uncategorized).await;
     let unknown: Vec<String> =
         failed.into_iter().map(|(id, error)| output::one_line(&format!("{id}: {error}"))).collect();
     let (targets, left_out): (Vec<Target>, Vec<String>) = store

@@ -72,7 +72,8 @@ fn commands_that_need_tables_ask_for_them(backend: Backend) {
 }
 
 /// The newest migrations, newest first, which the test reverts.
-const NEWEST: [&str; 14] = [
+const NEWEST: [&str; 15] = [
+    "2026-12-01-160000_july_2026",
     "2026-12-01-150000_views",
     "2026-12-01-140000_hris_and_ats",
     "2026-12-01-130000_integration_category",

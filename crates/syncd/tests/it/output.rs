@@ -64,7 +64,7 @@ fn status_tells_where_everything_stands() {
     let status = world.syncd(&["status", "--json"]).expect_code(0).json();
     assert_keys(&status, "integrations runs queue quarantine");
     let integration = &status["integrations"][0];
-    assert_keys(integration, "id tool state since reason endpoints");
+    assert_keys(integration, "id tool category state since reason endpoints");
     assert_eq!(integration["id"], FIRST_INTEGRATION);
     assert_eq!(integration["state"], "active");
     for endpoint in integration["endpoints"].as_array().unwrap() {

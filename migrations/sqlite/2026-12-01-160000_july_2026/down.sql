@@ -1,0 +1,2 @@
+DROP TABLE hris_join_staffing_entities_skills;
+ALTER TABLE ats_application_stages DROP COLUMN custom_fields;
