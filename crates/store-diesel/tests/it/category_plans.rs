@@ -50,12 +50,12 @@ const QUERIES: &[(&str, &str, u64)] = &[
         "who is away in the next 30 days",
         "SELECT first_name, last_name, absence_type, start_date, end_date FROM kombo.hris_upcoming_absences
          WHERE integration_id = 'tool:7' ORDER BY start_date",
-        100_000,
+        1_000,
     ),
     (
         "the employees of a customer, with manager, location and groups",
         "SELECT * FROM kombo.hris_employee_directory WHERE integration_id = 'tool:7' ORDER BY last_name, first_name",
-        100_000,
+        8_000,
     ),
     (
         "one employee",
@@ -71,19 +71,19 @@ const QUERIES: &[(&str, &str, u64)] = &[
           AND e.employment_status = 'ACTIVE' AND e.remote_deleted_at IS NULL AND e.removed_at IS NULL
          WHERE g.integration_id = 'tool:7' AND g.remote_deleted_at IS NULL AND g.removed_at IS NULL
          GROUP BY g.id, g.name ORDER BY employees DESC",
-        100_000,
+        8_000,
     ),
     (
         "how many open applications are in which stage",
         "SELECT job_name, stage_index, stage_name, count(*) AS applications FROM kombo.ats_open_applications
          WHERE integration_id = 'tool:7' GROUP BY job_id, job_name, stage_index, stage_name
          ORDER BY job_name, job_id, stage_index",
-        100_000,
+        10_000,
     ),
     (
         "the open applications for one job",
-        "SELECT * FROM kombo.ats_open_applications WHERE integration_id = 'tool:7' AND job_id = 'j9-7'",
-        100_000,
+        "SELECT * FROM kombo.ats_open_applications WHERE integration_id = 'tool:7' AND job_id = 'j11-7'",
+        2_000,
     ),
     (
         "who was hired in the last 30 days",
@@ -92,7 +92,7 @@ const QUERIES: &[(&str, &str, u64)] = &[
          JOIN kombo.ats_jobs AS j ON j.integration_id = a.integration_id AND j.id = a.job_id
          WHERE a.integration_id = 'tool:7' AND a.outcome = 'HIRED' AND a.remote_updated_at >= now() - interval '30 days'
            AND a.remote_deleted_at IS NULL AND a.removed_at IS NULL ORDER BY a.remote_updated_at",
-        100_000,
+        1_000,
     ),
     (
         "the interviews of the next week",
@@ -102,7 +102,7 @@ const QUERIES: &[(&str, &str, u64)] = &[
          JOIN kombo.ats_jobs AS j ON j.integration_id = a.integration_id AND j.id = a.job_id
          WHERE i.integration_id = 'tool:7' AND i.starting_at BETWEEN now() AND now() + interval '7 days'
            AND i.canceled IS NOT TRUE AND i.remote_deleted_at IS NULL AND i.removed_at IS NULL ORDER BY i.starting_at",
-        100_000,
+        2_500,
     ),
 ];
 
