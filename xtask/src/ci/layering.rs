@@ -17,7 +17,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("sync-sim", &["kombo-client", "kombo-model", "sync-core", "sync-runtime", "sync-testkit"]),
     ("kombo-sandbox", &["kombo-model"]),
     ("syncd", &["kombo-client", "kombo-model", "kombo-sandbox", "store-diesel", "sync-core", "sync-runtime"]),
-    ("xtask", &["sync-testkit"]),
+    ("xtask", &["kombo-model", "sync-testkit"]),
 ];
 
 /// The crates that are also used on their own: the maximum number of crates in each one's dependency tree, including
