@@ -22,6 +22,7 @@
 //! # let integration = IntegrationRecord {
 //! #     id: IntegrationId::from("sandbox:a"),
 //! #     tool: None,
+//! #     category: None,
 //! #     status: IntegrationStatus::Active,
 //! #     status_since: now,
 //! #     reason: None,
