@@ -21,7 +21,7 @@ const NO_WEBHOOK: &str = "unreadable";
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Replaces models that cannot be read. An unknown model calls all endpoints.
-pub(super) const UNREADABLE: &str = "lms_unreadable";
+pub(super) const UNREADABLE: &str = "unreadable";
 
 /// Reads the body of a webhook. The caller has checked its signature.
 ///

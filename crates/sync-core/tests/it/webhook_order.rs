@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kombo_model::{Endpoint, Timestamp, Webhook, WebhookEvent};
+use kombo_model::{Category, Endpoint, Timestamp, Webhook, WebhookEvent};
 use serde_json::{Value, json};
 use sync_core::jobs::dispatch;
 use sync_core::jobs::{IntegrationRecord, IntegrationStatus, SyncKind};
@@ -147,11 +147,11 @@ fn an_id_that_cannot_be_a_key_becomes_a_digest() {
 
 #[test]
 fn what_can_be_read_of_changes_is_read() {
-    let all = ["lms_unreadable"];
+    let all = ["unreadable"];
     for (list, expected) in [
         (r#"[{"name":"lms_users","count":7},{"name":"lms_of_tomorrow"}]"#, &["lms_users", "lms_of_tomorrow"][..]),
         (r#"["lms_users",{"name":"lms_courses"}]"#, &["lms_users", "lms_courses"]),
-        (r#"[{"name":"lms_users"},null]"#, &["lms_users", "lms_unreadable"]),
+        (r#"[{"name":"lms_users"},null]"#, &["lms_users", "unreadable"]),
         (r#"[{"model":"lms_users"}]"#, &all),
         (r#"[{"name":"\ud800"}]"#, &all),
         (r#"[{"name":"a\u0000"}]"#, &all),
@@ -258,6 +258,26 @@ fn what_cannot_be_understood_calls_everything() {
         } else {
             assert_eq!(targets, expected, "{body}");
         }
+    }
+}
+
+/// The same for an integration of another category: all its endpoints are fetched, and no others.
+#[test]
+fn what_cannot_be_understood_calls_everything_of_the_category() {
+    for models in ["7", "null", r#"{"all":true}"#, r#"[{"name":"of_tomorrow"}]"#, r#"[{"name":"hris_of_tomorrow"}]"#] {
+        let bench = Bench::new(&[]);
+        let (now, category) = (bench.clock.now(), Some(Category::Hris));
+        bench.store.edit(|tx| dispatch::register(tx, &[(id(), category)].into(), now)).unwrap();
+        let mut policy = policy();
+        policy.plan.endpoints.extend(Endpoint::HRIS);
+        let body = format!(
+            r#"{{"id":"a","type":"data-changed","data":{{"integration_id":"{}","integration_tool":"tool",
+                "integration_category":"HRIS","changed_models":{models}}}}}"#,
+            id()
+        );
+        let received = finish(webhooks::receive(&bench.store, &read(body.as_bytes()), &policy, now)).unwrap();
+        let everything = Endpoint::HRIS.map(|endpoint| target(endpoint, SyncKind::Full));
+        assert_eq!(received, Received::Stored(everything.to_vec()), "{models}");
     }
 }
 

@@ -1,13 +1,17 @@
 //! An integration of unknown category: Kombo is asked for it before anything is fetched.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use kombo_model::{Category, Endpoint, IntegrationCategory};
+use kombo_model::{Category, Endpoint, IntegrationCategory, IntegrationId};
 use sync_core::jobs::dispatch::{self, SchedulePolicy, Scheduled};
 use sync_core::jobs::{IntegrationRecord, IntegrationStatus};
-use sync_core::ports::Clock as _;
+use sync_core::ports::{Clock as _, FailureClass, FetchSpec, Pages, RecordPage, Silent, Source, SourceError};
+use sync_core::pull::Engine;
 use sync_testkit::bench::{Bench, USUAL, id};
+
+use crate::host::{Running, TestHost};
 
 fn policy(bench: &Bench) -> SchedulePolicy {
     let hour = Duration::from_secs(3_600);
@@ -96,4 +100,51 @@ fn an_integration_has_the_endpoints_of_its_category() {
     assert_eq!(schedule(&bench).requests, 0, "all enabled endpoints are of LMS");
     let requests = bench.store.look(|tx| tx.requests()).unwrap();
     assert!(requests.is_empty() && Endpoint::LmsUsers.category() == Category::Lms);
+}
+
+/// A Kombo that never answers for one integration, and has no connection to the tool of another.
+struct Partly;
+
+struct NoPages;
+
+impl Pages for NoPages {
+    async fn next_page(&mut self) -> Result<Option<RecordPage>, SourceError> {
+        Ok(None)
+    }
+}
+
+impl Source for Partly {
+    type Pages = NoPages;
+
+    fn open(&self, _spec: FetchSpec) -> NoPages {
+        NoPages
+    }
+
+    async fn category(&self, integration: &IntegrationId) -> Result<IntegrationCategory, SourceError> {
+        match integration.as_str() {
+            "tool:0" => std::future::pending().await,
+            "tool:1" => {
+                let (class, message) = (FailureClass::Transient, "no answer".to_owned());
+                Err(SourceError { class, message, retry_after: None })
+            }
+            _ => Ok(IntegrationCategory::Hris),
+        }
+    }
+}
+
+/// The failure of one integration concerns it alone.
+#[tokio::test(start_paused = true)]
+async fn integrations_do_not_wait_for_the_category_of_another() {
+    let bench = Bench::new(&USUAL);
+    let ids: Vec<IntegrationId> = (0..20).map(|number| IntegrationId::from(format!("tool:{number}"))).collect();
+    let (configured, now) = (ids.iter().map(|id| (id.clone(), None)).collect(), bench.clock.now());
+    bench.store.edit(|tx| dispatch::register(tx, &configured, now)).unwrap();
+    let store = Arc::new(bench.store.clone());
+    let engine = Engine::new(store, Arc::new(Partly), bench.clock.clone(), Silent, bench.policy.clone());
+    let pool = Running::start(engine, TestHost::default(), 1);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let known = bench.store.look(|tx| tx.integrations()).unwrap();
+    let unknown = known.iter().filter(|known| known.category.is_none()).map(|known| known.id.as_str());
+    assert_eq!(unknown.collect::<Vec<_>>(), ["tool:0", "tool:1"]);
+    pool.end().await;
 }
