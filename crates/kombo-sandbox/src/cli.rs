@@ -6,12 +6,13 @@ use std::{
 };
 
 use clap::{Parser, ValueEnum};
+use kombo_model::Category;
 use kombo_sandbox::{
     Behaviour, CursorKind, GeneratorConfig, Latency, ListOrder, NestedReading, RateLimit, SandboxConfig, WebhookConfig,
     WebhookMode,
 };
 
-/// A stateful fake of Kombo's LMS API.
+/// A stateful fake of Kombo's API.
 #[derive(Debug, Parser)]
 #[command(version)]
 #[cfg_attr(feature = "contract-check", command(args_conflicts_with_subcommands = true))]
@@ -31,7 +32,10 @@ pub(crate) struct Cli {
     /// Number of integrations
     #[arg(long, default_value_t = 1)]
     integrations: usize,
-    /// Users per integration
+    /// Category of the integrations: lms, hris or ats
+    #[arg(long, default_value = "lms")]
+    category: Category,
+    /// Users per integration; for HRIS and ATS, employees or candidates
     #[arg(long, default_value_t = 100)]
     users: usize,
     /// Courses per integration
@@ -150,6 +154,7 @@ impl Cli {
             integrations: self.integrations,
             generator: GeneratorConfig {
                 seed: self.seed,
+                category: self.category,
                 users: self.users,
                 courses: self.courses,
                 providers: self.providers,

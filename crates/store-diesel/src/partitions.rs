@@ -44,19 +44,20 @@ pub(crate) fn state(conn: &mut Conn) -> Result<Partitioning, Failure> {
 }
 
 /// Splits the tables of the mirror into `number` partitions each, and returns the tables that it split. Those that have
-/// this number of partitions are left alone.
-pub(crate) fn split(conn: &mut Conn, number: usize) -> Result<Vec<&'static str>, Failure> {
+/// this number of partitions are left alone and, if `only_plain`, those that have any.
+pub(crate) fn split(conn: &mut Conn, number: usize, only_plain: bool) -> Result<Vec<&'static str>, Failure> {
     conn.batch_execute("SELECT pg_advisory_lock(hashtextextended('syncd migration', 0))")?;
-    let split = split_all(conn, number);
+    let split = split_all(conn, number, only_plain);
     conn.batch_execute("SELECT pg_advisory_unlock(hashtextextended('syncd migration', 0))")?;
     split
 }
 
-fn split_all(conn: &mut Conn, number: usize) -> Result<Vec<&'static str>, Failure> {
+fn split_all(conn: &mut Conn, number: usize, only_plain: bool) -> Result<Vec<&'static str>, Failure> {
     let mut split = Vec::new();
     for (place, model) in (1..).zip(Model::ALL) {
         let table = model.as_str();
-        if partitions_of(conn, table)? == number {
+        let present = partitions_of(conn, table)?;
+        if present == number || only_plain && present > 0 {
             continue;
         }
         let began = std::time::Instant::now();

@@ -96,6 +96,19 @@ impl DieselStore {
         }
     }
 
+    /// Partitions the tables that are not partitioned, such as new ones after an upgrade.
+    ///
+    /// # Errors
+    /// As for [`partition`](Self::partition).
+    pub async fn partition_plain(&self, number: usize) -> Result<Vec<String>, MigrateError> {
+        match self {
+            Self::Sqlite(store) => {
+                Err(MigrateError::Failed { url: store.url(), reason: "SQLite has no partitions".to_owned() })
+            }
+            Self::Postgres(store) => store.partition_plain(number).await,
+        }
+    }
+
     /// Returns whether the mirror's tables are partitioned. All migrations must have run.
     pub async fn partitioning(&self) -> Result<Partitioning, MigrateError> {
         match self {

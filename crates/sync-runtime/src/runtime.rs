@@ -100,8 +100,8 @@ impl<St: Store, So: Source, C: Clock, O: RuntimeObserver, H: Host> Runtime<St, S
         Self { engine, host, policy, gate, wakers, stop, admission, categories, missed }
     }
 
-    /// Registers the configured integrations, with their categories if these are known, releases the leases of processes that have ended according to `is_gone`,
-    /// makes all failed work due, and requests a delta of every loaded endpoint, because webhooks may have been missed.
+    /// Registers the configured integrations, with their categories if these are known, releases the leases of processes
+    /// that have ended according to `is_gone`, makes all failed work due, and requests a delta of every loaded endpoint, because webhooks may have been missed.
     /// Returns the targets of the released leases. Must be called at the start, and again whenever the store has become
     /// another database.
     ///

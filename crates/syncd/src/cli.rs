@@ -8,7 +8,7 @@ use sync_core::jobs::{EndpointStatus, IntegrationStatus};
 
 use crate::nearest::suggestion;
 
-/// Mirrors the LMS data of your customers' integrations from Kombo into a SQL database, and logs what changed.
+/// Mirrors the HRIS, ATS and LMS data of your customers' integrations from Kombo into a SQL database, and logs what changed.
 #[derive(Debug, Parser)]
 #[command(name = "syncd", version, max_term_width = 100)]
 pub(crate) struct Cli {

@@ -113,9 +113,10 @@ impl Source for KomboSource {
     }
 
     async fn category(&self, integration: &IntegrationId) -> Result<IntegrationCategory, SourceError> {
-        match self.client(SyncKind::Full).integration(integration).await {
+        let client = self.client(SyncKind::Full);
+        match client.integration(integration).await {
             Ok(answer) => Ok(answer.data.category),
-            Err(error) => Err(source_error(&error, &self.name)),
+            Err(error) => Err(failure(&client, &self.name, &error).await),
         }
     }
 }
@@ -140,18 +141,16 @@ pub(crate) struct KomboPages {
     clock: KomboClock,
 }
 
-impl KomboPages {
-    /// Returns the engine's error for a client's error. A rejection without a reason concerns the key only if Kombo
-    /// rejects the key in a separate request. Otherwise it concerns this integration or endpoint.
-    async fn failure(&self, error: &Error) -> SourceError {
-        if error.kind() == ErrorKind::AccessDenied
-            && let Err(of_key) = Box::pin(self.client.check_api_key()).await
-            && of_key.kind() == ErrorKind::KeyRejected
-        {
-            return source_error(&of_key, &self.name);
-        }
-        source_error(error, &self.name)
+/// Returns the engine's error for a client's error. A rejection without a reason concerns the key only if Kombo rejects
+/// the key in a separate request. Otherwise it concerns this integration or endpoint.
+async fn failure(client: &Client, name: &str, error: &Error) -> SourceError {
+    if error.kind() == ErrorKind::AccessDenied
+        && let Err(of_key) = Box::pin(client.check_api_key()).await
+        && of_key.kind() == ErrorKind::KeyRejected
+    {
+        return source_error(&of_key, name);
     }
+    source_error(error, name)
 }
 
 impl Pages for KomboPages {
@@ -163,7 +162,7 @@ impl Pages for KomboPages {
                 }
                 Ok(page)
             }
-            Err(error) => Err(self.failure(&error).await),
+            Err(error) => Err(failure(&self.client, &self.name, &error).await),
         }
     }
 }

@@ -98,7 +98,7 @@ async fn partition(store: &DieselStore, config: &Config, tables: Tables) -> anyh
     let (Some(number), Tables::Migrate) = (config.partitions(), tables) else { return Ok(()) };
     match store.partitioning().await? {
         Partitioning::Done => {}
-        Partitioning::Empty => drop(store.partition(number).await.context("store.partitions")?),
+        Partitioning::Empty => drop(store.partition_plain(number).await.context("store.partitions")?),
         Partitioning::Filled => tracing::warn!(
             "store.partitions: the tables contain rows and are not partitioned: run `syncd migrate --partitions {number}`"
         ),

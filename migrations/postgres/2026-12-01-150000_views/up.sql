@@ -54,7 +54,7 @@ FROM kombo.hris_absences AS a
 JOIN kombo.hris_employees AS e
     ON e.integration_id = a.integration_id AND e.id = a.employee_id AND e.remote_deleted_at IS NULL AND e.removed_at IS NULL
 LEFT JOIN kombo.hris_absence_types AS t ON t.integration_id = a.integration_id AND t.id = a.type_id
-WHERE a.end_date >= current_date AND a.start_date <= current_date + 30
+WHERE (a.end_date >= current_date OR a.end_date IS NULL) AND a.start_date <= current_date + 30
     AND coalesce(a.status, '') NOT IN ('DECLINED', 'CANCELLED', 'DELETED')
     AND a.remote_deleted_at IS NULL AND a.removed_at IS NULL;
 

@@ -1,4 +1,5 @@
--- The category decides on the endpoints. All integrations were of LMS so far.
+-- The category decides on the endpoints. Integrations with loaded endpoints are of LMS; Kombo is asked for the others.
 ALTER TABLE sync_integrations ADD COLUMN category text;
-UPDATE sync_integrations SET category = 'lms';
+UPDATE sync_integrations SET category = 'lms'
+WHERE id IN (SELECT integration_id FROM sync_watermarks WHERE loaded_at IS NOT NULL);
 CREATE INDEX sync_integrations_category ON sync_integrations (category);

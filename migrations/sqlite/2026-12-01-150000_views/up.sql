@@ -57,7 +57,7 @@ FROM hris_absences AS a
 JOIN hris_employees AS e
     ON e.integration_id = a.integration_id AND e.id = a.employee_id AND e.remote_deleted_at IS NULL AND e.removed_at IS NULL
 LEFT JOIN hris_absence_types AS t ON t.integration_id = a.integration_id AND t.id = a.type_id
-WHERE a.end_date >= date('now') AND a.start_date <= date('now', '+30 days')
+WHERE (a.end_date >= date('now') OR a.end_date IS NULL) AND a.start_date <= date('now', '+30 days')
     AND coalesce(a.status, '') NOT IN ('DECLINED', 'CANCELLED', 'DELETED')
     AND a.remote_deleted_at IS NULL AND a.removed_at IS NULL;
 

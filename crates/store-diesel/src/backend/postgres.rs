@@ -149,7 +149,16 @@ impl PostgresStore {
 
     /// Partitions the mirror's tables, and returns those that it changed.
     pub async fn partition(&self, number: usize) -> Result<Vec<String>, MigrateError> {
-        let tables = self.without_limits(move |conn| partitions::split(conn, number)).await?;
+        let tables = self.without_limits(move |conn| partitions::split(conn, number, false)).await?;
+        Ok(tables.into_iter().map(str::to_owned).collect())
+    }
+
+    /// Partitions the tables that are not partitioned.
+    ///
+    /// # Errors
+    /// As for [`partition`](Self::partition).
+    pub async fn partition_plain(&self, number: usize) -> Result<Vec<String>, MigrateError> {
+        let tables = self.without_limits(move |conn| partitions::split(conn, number, true)).await?;
         Ok(tables.into_iter().map(str::to_owned).collect())
     }
 

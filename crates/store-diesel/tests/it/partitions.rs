@@ -65,6 +65,7 @@ async fn rows_indexes_rights_and_the_view_stay() {
     assert_eq!(execute(&database, fill), "{fillfactor=85}");
 
     assert_eq!(store.partition(PARTITIONS).await.unwrap(), [""; 0], "nothing is left to do");
+    assert_eq!(store.partition_plain(5).await.unwrap(), [""; 0], "none is plain");
     assert_eq!(store.partition(5).await.unwrap().len(), Model::ALL.len(), "another number replaces the partitions");
     assert_eq!(execute(&database, SHAPE), shape);
     assert_eq!(execute(&database, "SELECT count(DISTINCT tableoid) FROM lms_users"), "5");

@@ -230,6 +230,11 @@ pub fn register(
 pub fn categorize(tx: &mut dyn Tx, id: &IntegrationId, category: &IntegrationCategory, now: Timestamp) -> TxResult<()> {
     let Some(known) = tx.integration(id)?.filter(IntegrationRecord::is_uncategorized) else { return Ok(()) };
     let known = match category.as_str().parse() {
+        // Kombo has it, and its category is mirrored.
+        Ok(category) if known.status != IntegrationStatus::Active => {
+            let (category, status) = (Some(category), IntegrationStatus::Active);
+            IntegrationRecord { category, status, status_since: now, reason: None, ..known }
+        }
         Ok(category) => IntegrationRecord { category: Some(category), ..known },
         Err(_) if known.status == IntegrationStatus::Paused => return Ok(()),
         Err(_) => IntegrationRecord {

@@ -232,7 +232,7 @@ impl Fetch {
             let state = states.entry(fetch.endpoint).or_insert_with(|| EndpointState::new(id.clone(), fetch.endpoint));
             let target = Target { integration_id: id.clone(), endpoint: fetch.endpoint, kind: fetch.kind };
             let not_before = fetch.not_before.unwrap_or(now);
-            if fetch.kind == SyncKind::Full {
+            if fetch.kind == SyncKind::Full && fetch.endpoint.info().has_updated_after {
                 // Further webhooks must not postpone a full fetch that already waits. It is requested again
                 // nevertheless: it may be partly done, and the new changes may be on pages that it has passed.
                 let is_asked_for = tx.request(&target, LockMode::Wait)?.locked().is_some();

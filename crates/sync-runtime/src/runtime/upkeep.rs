@@ -53,7 +53,7 @@ impl<St: Store, So: Source, C: Clock, O: RuntimeObserver, H: Host> Runtime<St, S
                     }
                     while asking.try_join_next().is_some() {}
                     // Kombo's answers may take long, and the schedule does not wait for them.
-                    if !uncategorized.is_empty() && asking.is_empty() {
+                    if !uncategorized.is_empty() && asking.is_empty() && self.gate.is_open() {
                         let runtime = Arc::clone(&self);
                         asking.spawn(async move { runtime.categorize(uncategorized).await });
                     }
@@ -74,6 +74,11 @@ impl<St: Store, So: Source, C: Clock, O: RuntimeObserver, H: Host> Runtime<St, S
     /// Asks Kombo for the categories of integrations, several at a time, and makes their fetches due. Ends early at a
     /// stop, if Kombo rejects the key, or if it answers nothing at all. Returns Kombo's errors.
     pub async fn categorize(self: &Arc<Self>, integrations: Vec<IntegrationId>) -> Vec<(IntegrationId, SourceError)> {
+        let mut integrations = integrations;
+        // Those that do not answer must not always come first.
+        let count = u128::try_from(integrations.len()).unwrap_or_default().max(1);
+        let first = usize::try_from(self.host.random() % count).unwrap_or_default();
+        integrations.rotate_left(first);
         let (mut waiting, mut asking) = (integrations.into_iter(), JoinSet::new());
         let (mut failures, mut unanswered) = (Vec::new(), 0);
         loop {

@@ -88,7 +88,14 @@ fn an_integration_that_kombo_does_not_have_is_asked_for_rarely() {
     assert_eq!(schedule(&bench).uncategorized, [id()], "it changed");
     not_found();
     bench.clock.advance(Duration::from_secs(600));
-    assert_eq!(schedule(&bench), Scheduled::default());
+    assert_eq!(schedule(&bench).uncategorized, Vec::new());
+
+    // It was moved to this region: its fetches do not wait.
+    answer(&bench, "LMS");
+    assert_eq!((known(&bench).status, known(&bench).reason), (IntegrationStatus::Active, None));
+    assert_eq!(schedule(&bench).requests, USUAL.len());
+    let now = bench.clock.now();
+    assert!(bench.store.look(|tx| tx.requests()).unwrap().iter().all(|request| request.not_before <= now));
 }
 
 /// Only the endpoints of the category are requested.

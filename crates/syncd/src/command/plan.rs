@@ -18,7 +18,7 @@ pub(crate) fn run(context: &Context, models: &[String]) -> anyhow::Result<Exit> 
             |category| suggestion(&format!("{category}_{typo}"), Model::ALL.iter().map(|model| model.as_str()));
         let meant = Category::ALL.into_iter().map(of_category).find(|meant| !meant.is_empty()).unwrap_or_default();
         let typo = output::one_line(typo);
-        let message = format!("\"{typo}\" is no model name, such as lms_users or hris_employees{meant}");
+        let message = format!("\"{typo}\" is no model name: they look like lms_users or hris_employees{meant}");
         return Err(ConfigError(message).into());
     }
     let is_of_category = |name: &str| Category::ALL.iter().any(|of| name.starts_with(&format!("{of}_")));

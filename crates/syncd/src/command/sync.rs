@@ -182,6 +182,7 @@ pub(crate) async fn request<O: RuntimeObserver>(
     let known = known.into_iter().filter(|known| known.is_uncategorized() && wanted.is_wanted(&known.id));
     let uncategorized: Vec<IntegrationId> = known.map(|known| known.id).collect();
     let failed = runtime.categorize(uncategorized).await;
+    let named = wanted.integrations.clone();
     let unknown: Vec<String> =
         failed.into_iter().map(|(id, error)| output::one_line(&format!("{id}: {error}"))).collect();
     let (targets, left_out): (Vec<Target>, Vec<String>) = store
@@ -228,7 +229,7 @@ pub(crate) async fn request<O: RuntimeObserver>(
                     targets.push(request.target);
                 }
                 if targets.len() == before {
-                    left_out.push(format!("{id} is of category {category}, and none of its endpoints is enabled"));
+                    left_out.push(format!("{id} is of category {category}, of which no endpoint is wanted"));
                 }
             }
             Ok::<_, StoreError>((targets, left_out))
@@ -236,6 +237,9 @@ pub(crate) async fn request<O: RuntimeObserver>(
         .await?;
     if !unknown.is_empty() {
         return Ok((targets, unknown));
+    }
+    for reason in left_out.iter().filter(|_| !targets.is_empty() && !named.is_empty()) {
+        tracing::warn!("not fetched: {reason}");
     }
     if targets.is_empty() && !left_out.is_empty() {
         return Err(ConfigError(format!("nothing is fetched: {}", left_out.join("; "))).into());

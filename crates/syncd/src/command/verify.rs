@@ -77,7 +77,8 @@ async fn compare(
     for integration in integrations {
         let id = &integration.id;
         if integration.category.is_none() {
-            failures.push(format!("{id} could not be compared: its category is unknown until its first fetch"));
+            let reason = integration.reason.as_deref().unwrap_or("Kombo has not named its category yet");
+            failures.push(output::one_line(&format!("{id} could not be compared: {reason}")));
         }
         let mut verifier = Verifier::new(store, source, policy.clone(), id.clone());
         for endpoint in integration.endpoints(&policy.endpoints) {

@@ -129,7 +129,7 @@ fn values() -> Vec<Case> {
 
 fn names() -> Vec<Case> {
     let no_model = |name: &str, words: &[&str]| {
-        case("plan").argument(name).says(2, &[&["is no model name", "such as lms_users"], words].concat())
+        case("plan").argument(name).says(2, &[&["is no model name", "look like lms_users"], words].concat())
     };
     vec![
         no_model("courses", &["did you mean lms_courses?"]),
