@@ -1,8 +1,7 @@
 //! Costs of the queries of docs/data-model.md on HRIS and ATS, in blocks that PostgreSQL counts.
 
-use serde_json::Value;
-
 use crate::postgres::fresh;
+use crate::query_plans::assert_within;
 
 /// A hundred integrations, with 500 employees, 5,000 absences, 100 jobs and 5,000 applications each.
 const ROWS: &str = "
@@ -111,19 +110,7 @@ async fn no_query_on_hris_or_ats_reads_more_than_it_must() {
     let (_store, database) = fresh().await;
     tokio::task::spawn_blocking(move || {
         database.execute(ROWS).unwrap();
-        let mut too_many = Vec::new();
-        for (name, query, most) in QUERIES {
-            let plan = database.execute(&format!("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {query}")).unwrap();
-            let plan: Value = serde_json::from_str(&plan).unwrap();
-            let count = |key: &str| plan[0]["Plan"][key].as_u64().unwrap();
-            let blocks = count("Shared Hit Blocks") + count("Shared Read Blocks");
-            eprintln!("{name}: {blocks} blocks, {} rows", plan[0]["Plan"]["Actual Rows"]);
-            assert!(plan[0]["Plan"]["Actual Rows"].as_f64() > Some(0.0), "{name} finds nothing");
-            if blocks > *most {
-                too_many.push(format!("{name}: {blocks} blocks, not {most}\n{plan:#}"));
-            }
-        }
-        assert!(too_many.is_empty(), "{}", too_many.join("\n"));
+        assert_eq!(assert_within(&database, QUERIES), [""; 0], "each query finds something");
     })
     .await
     .unwrap();

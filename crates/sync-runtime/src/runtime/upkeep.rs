@@ -99,7 +99,7 @@ impl<St: Store, So: Source, C: Clock, O: RuntimeObserver, H: Host> Runtime<St, S
                 Ok((id, Err(error))) => {
                     if error.class == FailureClass::KeyRejected {
                         self.reject_key();
-                        unanswered = MOST_UNANSWERED;
+                        waiting = Vec::new().into_iter();
                     } else if error.class == FailureClass::Transient {
                         unanswered += 1;
                     }

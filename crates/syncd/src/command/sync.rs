@@ -229,7 +229,9 @@ pub(crate) async fn request<O: RuntimeObserver>(
                     targets.push(request.target);
                 }
                 if targets.len() == before {
-                    left_out.push(format!("{id} is of category {category}, of which no endpoint is wanted"));
+                    left_out.push(format!(
+                        "{id} is of category {category}, and no endpoint of that category is to be fetched"
+                    ));
                 }
             }
             Ok::<_, StoreError>((targets, left_out))
